@@ -1,0 +1,71 @@
+"""Every error covdist raises on purpose.
+
+    CovdistError
+    ├── LogError              a path that cannot be read as a log
+    │   └── MissingChunkError a chunk that the log's metadata promises and its store lacks
+    ├── DataError             rows that cannot be folded
+    │   └── NonFiniteError    NaN or infinity where missing="raise"
+    ├── MergeError            two states that do not describe the same columns
+    ├── PlanError             work that cannot fit, said before any of it runs
+    ├── ResultError           a result that exists already, or is not one
+    └── ClusterError          no scheduler, or one that cannot be used
+"""
+
+from __future__ import annotations
+
+
+class CovdistError(Exception):
+    """Base of all errors that covdist raises on purpose; its text is one sentence for the user."""
+
+
+class LogError(CovdistError):
+    """A path that is missing, or holds nothing covdist can read as a log."""
+
+
+class MissingChunkError(LogError):
+    """A chunk that the log's metadata promises is not in its store."""
+
+
+class DataError(CovdistError, ValueError):
+    """Arrays, dims or options that do not fit together."""
+
+
+class NonFiniteError(DataError):
+    """NaN or infinity met under ``missing="raise"``.
+
+    Parameters
+    ----------
+    row, column : int
+        First bad entry, counted within what was folded so far.
+    amount : int
+        Non-finite values in the block that holds it.
+    side : int
+        0 for ``x``, 1 for ``y``.
+    """
+
+    def __init__(self, message: str, *, row: int = 0, column: int = 0, amount: int = 0, side: int = 0):
+        super().__init__(message)
+        self.row, self.column, self.amount, self.side = row, column, amount, side
+
+    def __reduce__(self):
+        return _non_finite, (str(self), self.row, self.column, self.amount, self.side)
+
+
+def _non_finite(message: str, row: int, column: int, amount: int, side: int) -> NonFiniteError:
+    return NonFiniteError(message, row=row, column=column, amount=amount, side=side)
+
+
+class MergeError(CovdistError, ValueError):
+    """Two states of different shapes or labels."""
+
+
+class PlanError(CovdistError):
+    """Work that does not fit the memory it is given."""
+
+
+class ResultError(CovdistError):
+    """An output that exists already, or a path that holds no covdist result."""
+
+
+class ClusterError(CovdistError):
+    """A scheduler that cannot be reached or used."""

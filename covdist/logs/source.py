@@ -1,0 +1,44 @@
+"""``Source``: one array of a log, of which only the header has been read."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import dask.array as da
+import numpy as np
+
+
+class Source(Protocol):
+    """Small, picklable and immutable; workers open what they need from it."""
+
+    name: str  # what messages call it: the node's path and the variable, "fc1/gradient"
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunks: tuple[int, ...]  # a regular grid; the last chunk of an axis may be cut off
+    token: str  # equal for equal content: paths, sizes, modification times
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
+        """Return any rectangle, steps of 1."""
+
+    def read_chunk(self, index: tuple[int, ...], buffer: np.ndarray | None = None) -> np.ndarray:
+        """Return one chunk of the grid, cut to the array's shape.
+
+        It may lie in ``buffer`` (uint8, at least ``buffer_size`` long): valid until the next call with the same one.
+        """
+
+    @property
+    def buffer_size(self) -> int:
+        """Bytes a reused buffer needs; 0 where none is of use."""
+
+
+def to_dask(source: Source) -> da.Array:
+    """Wrap a source as a lazy dask array with one block per chunk of the log."""
+    return da.from_array(
+        source, chunks=source.chunks, name=f"log-{source.token}", lock=False, asarray=True, fancy=False,
+        inline_array=False, meta=np.empty((0,) * len(source.shape), source.dtype),
+    )  # fmt: skip
+
+
+def from_dask(array: da.Array) -> Source | None:
+    """Return the source behind an array that nobody has sliced or changed since ``to_dask``."""
+    return dict.get(dict(array.dask.layers.get(f"original-{array.name}", {})), f"original-{array.name}")

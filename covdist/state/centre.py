@@ -1,0 +1,127 @@
+"""``Centre``: takes one array's rows to float64 deviations from a pilot, and keeps what turns them into moments.
+
+Within a *leg* the pilot and the scale stay fixed, so sums of products of deviations simply add up. When the
+mean leaves the pilot so far that subtracting it later would cost digits, or magnitudes leave the scale, the leg
+is closed into a state and the next one starts with a pilot of its own; Chan's merge joins them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from covdist.state.blas import weighted_sums
+from covdist.state.census import Census
+from covdist.state.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
+
+# n·(mean − pilot)² may exceed the centred sum of squares by this factor: costs log10(64) digits of 16.
+_MOST_CANCELLED = 64.0
+_SAMPLE_STEP = 16  # every sixteenth row gives a pilot within 4 spreads of any block's mean, outliers or not
+
+
+class Deviations(NamedTuple):
+    """One block's rows, ready for a product."""
+
+    rows: np.ndarray  # float64 (rows, columns)
+    roots: np.ndarray  # root of each row's weight
+    sums: np.ndarray  # weighted column sums
+    weight: float
+
+
+class Centre:
+    """The legs of one array of ``width`` columns, fed in blocks of at most ``height`` rows."""
+
+    def __init__(self, width: int, height: int):
+        self.width = width
+        self._buffer = np.empty(height * width)
+        self._ones = np.ones(height)
+        self.weight = 0.0
+        self.pilot: np.ndarray | None = None
+
+    def begin(self, block: np.ndarray, weights: np.ndarray | None, extreme: bool) -> None:
+        """Start a leg whose pilot is the mean of a sample of ``block``, or the value itself where it is constant."""
+        sample = (block if weights is None else block[weights > 0])[::_SAMPLE_STEP]
+        # A constant column must leave deviations of exactly 0, which its rounded mean would not.
+        constant = (sample == sample[0]).all(axis=0)
+        with np.errstate(invalid="ignore", over="ignore"):
+            self.pilot = np.where(constant, sample[0], sample.mean(axis=0, dtype=np.float64)).astype(np.float64)
+        self.exponent = np.zeros(self.width, np.int64)
+        if extreme:
+            self.exponent = self._wanted_exponent(block)
+            self.exponent[self.exponent == NO_EXPONENT] = 0
+        self._scale = np.ldexp(1.0, -self.exponent) if self.exponent.any() else None
+        self.weight = 0.0
+        self.sums = np.zeros(self.width)
+
+    def _wanted_exponent(self, block: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", over="ignore"):
+            return quantised_exponent(np.abs(block - self.pilot).max(axis=0))
+
+    def deviations(self, block: np.ndarray, weights: np.ndarray | None) -> Deviations:
+        """Return ``(block - pilot) * 2**-exponent``, times the root of each row's weight.
+
+        The rows lie in this object's buffer, which the next call overwrites.
+        """
+        out = self._buffer[: block.size].reshape(block.shape)
+        np.copyto(out, block)
+        with np.errstate(invalid="ignore", over="ignore"):
+            self._rowwise(np.subtract, out, self.pilot)
+            if self._scale is not None:
+                self._rowwise(np.multiply, out, self._scale)
+        roots, weight = self._ones[: len(block)], float(len(block))
+        if weights is not None:
+            roots, weight = np.sqrt(weights), float(weights.sum())
+            out *= roots[:, None]
+        return Deviations(out, roots, weighted_sums(roots, out), weight)
+
+    def _rowwise(self, function: np.ufunc, rows: np.ndarray, vector: np.ndarray) -> None:
+        """Apply in place; several short rows are taken as one, since numpy's inner loop runs along a row."""
+        group = max(1, 512 // self.width)
+        whole = len(rows) // group * group
+        if group > 1 and whole:
+            wide = rows[:whole].reshape(-1, group * self.width)
+            function(wide, np.tile(vector, group), out=wide)
+            rows = rows[whole:]
+        function(rows, vector, out=rows)
+
+    def drifted(self, block: Deviations, squares: np.ndarray) -> bool:
+        """Say whether folding this block would cost digits, given the leg's ``squares`` about its pilot."""
+        if self.weight == 0:
+            return False
+        total = self.weight + block.weight
+        cancelled = (self.sums + block.sums) ** 2 / total
+        mean = block.sums / block.weight
+        between = self.weight * block.weight / total * (mean - self.sums / self.weight) ** 2
+        spread = squares - self.sums**2 / self.weight + between
+        if not (cancelled > _MOST_CANCELLED * spread).any():
+            return False
+        sample = block.rows[::_SAMPLE_STEP] - mean * block.roots[::_SAMPLE_STEP, None]
+        return bool((cancelled > _MOST_CANCELLED * (spread + (sample**2).sum(axis=0))).any())
+
+    def outgrown(self, block: np.ndarray, squares: np.ndarray) -> bool:
+        """Say whether a block with extreme magnitudes needs another scale than the leg's."""
+        wanted = self._wanted_exponent(block)
+        finer = (wanted < self.exponent) & (squares == 0)
+        return bool(((wanted != NO_EXPONENT) & ((wanted > self.exponent) | finer)).any())
+
+    def commit(self, block: Deviations) -> None:
+        """Count a block's sums into the leg."""
+        self.sums += block.sums
+        self.weight += block.weight
+
+    def columns(self, squares: np.ndarray, **counted: int | float | Census) -> Columns:
+        """Close the leg: ``squares`` are sums of squared deviations from the pilot."""
+        if self.weight == 0:
+            return Columns.empty(self.width)._replace(**counted)
+        offset = self.sums / self.weight
+        mean, mean_low = two_sum(self.pilot, np.ldexp(offset, self.exponent))
+        centred = squares - self.sums * offset
+        return Columns(
+            mean=mean,
+            mean_low=mean_low,
+            squares=np.where(centred < 0, 0.0, centred),
+            exponent=self.exponent,
+            weight=self.weight,
+            **counted,
+        )

@@ -1,0 +1,119 @@
+"""``Columns``: count, mean, centred squares and census of each column; a part of every state."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from covdist.errors import MergeError
+from covdist.state.census import Census
+
+# Exponents are multiples of this, so that a column whose size wanders keeps its scale for a long time.
+_STEP, _TOP = 256, 768  # 2.0**-768 scales the smallest and the largest float64 alike
+NO_EXPONENT = -(1 << 20)  # of a column in which nothing has varied yet
+
+
+class Columns(NamedTuple):
+    """Per-column moments; float64 arrays of shape (columns,) unless said otherwise.
+
+    ``mean + mean_low`` is the mean to about 32 digits: at a mean 1e10 spreads away, float64 alone would lose
+    six digits of the differences between means that merging squares. ``squares`` is the centred sum of squares
+    times ``4 ** -exponent``.
+    """
+
+    count: int  # rows folded
+    skipped: int  # rows left out by the missing policy
+    weight: float  # sum of weights; count where there are none
+    weight2: float  # sum of frequency × reliability², numpy's aweights term
+    mean: np.ndarray
+    mean_low: np.ndarray
+    squares: np.ndarray
+    exponent: np.ndarray  # int64
+    census: Census
+
+    @classmethod
+    def empty(cls, width: int) -> Columns:
+        zeros = np.zeros(width)
+        return cls(0, 0, 0.0, 0.0, zeros, zeros, zeros, np.zeros(width, np.int64), Census.empty(width))
+
+    @property
+    def width(self) -> int:
+        return len(self.mean)
+
+    def merge(self, other: Columns) -> Columns:
+        return combine(self, other)[0]
+
+
+class Link(NamedTuple):
+    """What the merge of two ``Columns`` does to a matrix that goes with them."""
+
+    shift_a: np.ndarray  # powers of two that bring each side to the common scale
+    shift_b: np.ndarray
+    delta: np.ndarray  # difference of the means, in the common scale
+    factor: float  # weight of delta's outer product
+
+
+def combine(a: Columns, b: Columns) -> tuple[Columns, Link | None]:
+    """Merge (Chan, Golub and LeVeque 1983); the link is None where one side carries no weight."""
+    if a.width != b.width:
+        raise MergeError(f"cannot merge a state of {a.width} columns with one of {b.width} columns")
+    counted = {
+        "count": a.count + b.count,
+        "skipped": a.skipped + b.skipped,
+        "weight2": a.weight2 + b.weight2,
+        "census": a.census.merge(b.census),
+    }
+    if a.weight == 0 or b.weight == 0:
+        kept = b if a.weight == 0 else a
+        return kept._replace(**counted), None
+    weight = a.weight + b.weight
+    share = b.weight / weight
+    difference, rest = two_sum(b.mean, -a.mean)
+    delta = difference + (rest + (b.mean_low - a.mean_low))
+    mean, mean_low = two_sum(a.mean, a.mean_low + delta * share)
+    exponent = np.maximum(
+        np.maximum(_live_exponent(a), _live_exponent(b)), quantised_exponent(np.abs(delta))
+    )
+    exponent[exponent == NO_EXPONENT] = 0
+    link = Link(a.exponent - exponent, b.exponent - exponent, np.ldexp(delta, -exponent), a.weight * share)
+    squares = (
+        np.ldexp(a.squares, 2 * link.shift_a)
+        + np.ldexp(b.squares, 2 * link.shift_b)
+        + link.factor * link.delta**2
+    )
+    merged = Columns(
+        weight=weight, mean=mean, mean_low=mean_low, squares=squares, exponent=exponent, **counted
+    )
+    return merged, link
+
+
+def _live_exponent(columns: Columns) -> np.ndarray:
+    return np.where(columns.squares > 0, columns.exponent, NO_EXPONENT)
+
+
+def quantised_exponent(magnitude: np.ndarray) -> np.ndarray:
+    """Multiple of 256 nearest to each magnitude's binary exponent; zeros and non-finite ones say nothing."""
+    exponents = np.frexp(magnitude)[1].astype(np.int64)
+    quantised = np.clip(_STEP * ((exponents + _STEP // 2) // _STEP), -_TOP, _TOP)
+    return np.where((magnitude > 0) & np.isfinite(magnitude), quantised, NO_EXPONENT)
+
+
+def two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``a + b`` rounded, and the rounding error, exactly (Knuth); no error where the sum is not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = a + b
+        back = total - a
+        error = (a - (total - back)) + (b - back)
+    return total, np.where(np.isfinite(total), error, 0.0)
+
+
+def concatenate(parts: list[Columns]) -> Columns:
+    """Join states of the same rows side by side."""
+    first = parts[0]
+    arrays = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("mean", "mean_low", "squares", "exponent")
+    }
+    census = Census(*(np.concatenate(fields) for fields in zip(*(p.census for p in parts), strict=True)))
+    return first._replace(census=census, **arrays)

@@ -1,0 +1,74 @@
+"""``Cross``: the columns' moments of x and of y, and the rectangular scatter between them, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from covdist.state.accumulator import Accumulator, Options
+from covdist.state.blas import add_product
+from covdist.state.centre import Centre, Deviations
+from covdist.state.columns import Columns, combine
+
+
+class Cross(NamedTuple):
+    """Sum over the rows of (x - mean x)(y - mean y)ᵀ, times 2**-(exponent x[i] + exponent y[j])."""
+
+    columns: Columns
+    columns_y: Columns
+    rectangle: np.ndarray  # float64 (columns of x, columns of y)
+
+    @classmethod
+    def empty(cls, width: int, width_y: int) -> Cross:
+        return cls(Columns.empty(width), Columns.empty(width_y), np.zeros((width, width_y)))
+
+    @classmethod
+    def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> Accumulator:
+        return Accumulator(
+            [width, width_y], _Rectangle(width, width_y), cls.empty(width, width_y), options
+        )
+
+    def merge(self, other: Cross) -> Cross:
+        x, link = combine(self.columns, other.columns)
+        y, link_y = combine(self.columns_y, other.columns_y)
+        if link is None or link_y is None:
+            return Cross(x, y, (other if self.columns.weight == 0 else self).rectangle)
+        merged = _rescaled(self.rectangle, link.shift_a, link_y.shift_a) + _rescaled(
+            other.rectangle, link.shift_b, link_y.shift_b
+        )
+        add_product(link.delta[None], link_y.delta[None], merged, link.factor)
+        return Cross(x, y, merged)
+
+
+def _rescaled(rectangle: np.ndarray, shift: np.ndarray, shift_y: np.ndarray) -> np.ndarray:
+    if not (shift.any() or shift_y.any()):
+        return rectangle
+    return np.ldexp(np.ldexp(rectangle, shift[:, None]), shift_y)
+
+
+class _Rectangle:
+    def __init__(self, *widths: int):
+        self._widths = widths
+        self._clear()
+
+    def _clear(self) -> None:
+        self._squares = [np.zeros(width) for width in self._widths]
+        self._rectangle = np.zeros(self._widths)
+
+    def add(self, sides: Sequence[Deviations]) -> None:
+        for squares, side in zip(self._squares, sides, strict=True):
+            squares += np.einsum("ij,ij->j", side.rows, side.rows)
+        add_product(sides[0].rows, sides[1].rows, self._rectangle)
+
+    def squares(self) -> Sequence[np.ndarray]:
+        return self._squares
+
+    def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Cross:
+        x, y = centres
+        rectangle = self._rectangle
+        if x.weight:
+            add_product(x.sums[None], y.sums[None], rectangle, -1 / x.weight)
+        self._clear()
+        return Cross(columns[0], columns[1], rectangle)

@@ -1,0 +1,60 @@
+"""``Scatter``: the columns' moments and their full centred scatter matrix, as one packed triangle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from covdist.state import triangle
+from covdist.state.accumulator import Accumulator, Options
+from covdist.state.blas import add_gram
+from covdist.state.centre import Centre, Deviations
+from covdist.state.columns import Columns, combine
+
+
+class Scatter(NamedTuple):
+    """Sum over the rows of (x - mean)(x - mean)ᵀ, entry (i, j) times 2**-(exponent[i] + exponent[j])."""
+
+    columns: Columns
+    triangle: np.ndarray  # float64, rectangular full packed
+
+    @classmethod
+    def empty(cls, width: int) -> Scatter:
+        return cls(Columns.empty(width), np.zeros(triangle.size(width)))
+
+    @classmethod
+    def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
+        return Accumulator([width], _Gram(width), cls.empty(width), options)
+
+    def merge(self, other: Scatter) -> Scatter:
+        columns, link = combine(self.columns, other.columns)
+        if link is None:
+            return Scatter(columns, (other if self.columns.weight == 0 else self).triangle)
+        merged = triangle.rescale(self.triangle, link.shift_a) + triangle.rescale(other.triangle, link.shift_b)
+        add_gram(link.delta[None], merged, link.factor)
+        return Scatter(columns._replace(squares=triangle.diagonal(merged, columns.width)), merged)
+
+
+class _Gram:
+    def __init__(self, width: int):
+        self._width = width
+        self._clear()
+
+    def _clear(self) -> None:
+        self._triangle = np.zeros(triangle.size(self._width))
+
+    def add(self, sides: Sequence[Deviations]) -> None:
+        add_gram(sides[0].rows, self._triangle)
+
+    def squares(self) -> Sequence[np.ndarray]:
+        return [triangle.diagonal(self._triangle, self._width)]
+
+    def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Scatter:
+        centre, scatter = centres[0], self._triangle
+        if centre.weight:
+            add_gram(centre.sums[None], scatter, -1 / centre.weight)
+        self._clear()
+        squares = np.maximum(triangle.diagonal(scatter, self._width), 0.0)
+        return Scatter(columns[0]._replace(squares=squares), scatter)

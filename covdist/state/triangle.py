@@ -1,0 +1,79 @@
+"""Symmetric matrices as one flat triangle in rectangular full packed storage.
+
+The lower triangle of an n×n matrix, n(n+1)/2 numbers, folded into a rectangle so that level-3 BLAS works on it
+(LAPACK Working Note 199). Column-major, with h = ceil(n/2) columns::
+
+    n = 6:  33 43 53      n = 5:  00 33 43
+            00 44 54              10 11 44
+            10 11 55              20 21 22
+            20 21 22              30 31 32
+            30 31 32              40 41 42
+            40 41 42
+            50 51 52
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def size(n: int) -> int:
+    """Numbers held for an n×n matrix."""
+    return n * (n + 1) // 2
+
+
+def _parts(flat: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Views of the leading columns (n × h, lower trapezoid) and of the trailing block (transposed: upper)."""
+    h = (n + 1) // 2
+    even = 1 - n % 2
+    rectangle = flat.reshape(h, n + even).T
+    return rectangle[even:], rectangle[: n - h, 1 - even :]
+
+
+def diagonal(flat: np.ndarray, n: int) -> np.ndarray:
+    """Return a copy of the n diagonal entries."""
+    leading, trailing = _parts(flat, n)
+    return np.concatenate([np.diagonal(leading), np.diagonal(trailing)])
+
+
+def pack(full: np.ndarray) -> np.ndarray:
+    """Return the lower triangle of ``full`` (n, n) as a flat triangle."""
+    n = len(full)
+    h = (n + 1) // 2
+    flat = np.empty(size(n))
+    leading, trailing = _parts(flat, n)
+    for i in range(h):
+        leading[i:, i] = full[i:, i]
+    for i in range(n - h):
+        trailing[i, i:] = full[h + i :, h + i]
+    return flat
+
+
+def rows(flat: np.ndarray, n: int, start: int, stop: int) -> np.ndarray:
+    """Return rows ``start:stop`` of the full symmetric matrix, shape (stop - start, n)."""
+    h = (n + 1) // 2
+    leading, trailing = _parts(flat, n)
+    out = np.empty((stop - start, n))
+    for i in range(start, stop):
+        row = out[i - start]
+        if i < h:
+            row[: i + 1] = leading[i, : i + 1]
+            row[i:] = leading[i:, i]
+        else:
+            row[:h] = leading[i]
+            row[h : i + 1] = trailing[: i - h + 1, i - h]
+            row[i:] = trailing[i - h, i - h :]
+    return out
+
+
+def unpack(flat: np.ndarray, n: int) -> np.ndarray:
+    """Return the full, exactly symmetric matrix (n, n)."""
+    return rows(flat, n, 0, n)
+
+
+def rescale(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return the triangle with entry (i, j) multiplied by ``2 ** (shift[i] + shift[j])``."""
+    if not shift.any():
+        return flat
+    full = unpack(flat, len(shift))
+    return pack(np.ldexp(np.ldexp(full, shift), shift[:, None]))
