@@ -108,7 +108,10 @@ class Accumulator:
         weights = _combined(frequency, reliability)
         self._weight2 += float(weights @ reliability if reliability is not None else
                                len(blocks[0]) if weights is None else weights.sum())
-        if (len(blocks[0]) if weights is None else weights.sum()) > 0:
+        if weights is not None and not weights.all():
+            live = weights > 0
+            blocks, weights = [block[live] for block in blocks], weights[live]
+        if len(blocks[0]):
             self._multiply(blocks, weights, [s.extreme for s in screens])
 
     def _kept(self, blocks: Sequence[np.ndarray]) -> np.ndarray | None:
@@ -124,7 +127,7 @@ class Accumulator:
         sides = [c.deviations(b, weights) for c, b in zip(self._centres, blocks, strict=True)]
         squares = self._product.squares()
         if any(
-            centre.drifted(side, square) or (is_extreme and centre.outgrown(block, square))
+            centre.drifted(side, square) or centre.outgrown(block, is_extreme, square)
             for centre, side, square, block, is_extreme in zip(
                 self._centres, sides, squares, blocks, extreme, strict=True
             )
@@ -157,7 +160,8 @@ class Accumulator:
 
     def state(self) -> State:
         """Return what was folded so far; nothing can be added afterwards."""
-        self._close()
+        with single_thread(), np.errstate(over="ignore", invalid="ignore"):
+            self._close()
         return self._held
 
 

@@ -65,7 +65,8 @@ def screen(block: np.ndarray, dtype: np.dtype) -> Screen:
     nans = _column_counts(np.isnan(block)) if nonfinite else np.zeros_like(zeros)
     infs = _column_counts(np.isinf(block)) if nonfinite else np.zeros_like(zeros)
     with np.errstate(invalid="ignore"):
-        extreme = block.dtype.itemsize == 8 and (between.any() or (magnitude > _LARGE).any())
+        large = (magnitude > _LARGE) & (magnitude < np.inf)
+        extreme = block.dtype.itemsize == 8 and (between.any() or large.any())
     return Screen(Census(zeros, subnormals, nans, infs), bool(nonfinite), bool(extreme))
 
 

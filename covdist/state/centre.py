@@ -40,12 +40,17 @@ class Centre:
         self.pilot: np.ndarray | None = None
 
     def begin(self, block: np.ndarray, weights: np.ndarray | None, extreme: bool) -> None:
-        """Start a leg whose pilot is the mean of a sample of ``block``, or the value itself where it is constant."""
-        sample = (block if weights is None else block[weights > 0])[::_SAMPLE_STEP]
+        """Start a leg whose pilot is near the mean of ``block``, or the value itself where that is constant."""
+        # Weights may lie on rows that a sample leaves out.
+        sample = (block[::_SAMPLE_STEP] if weights is None else block).astype(np.float64)
         # A constant column must leave deviations of exactly 0, which its rounded mean would not.
         constant = (sample == sample[0]).all(axis=0)
         with np.errstate(invalid="ignore", over="ignore"):
-            self.pilot = np.where(constant, sample[0], sample.mean(axis=0, dtype=np.float64)).astype(np.float64)
+            mean = np.average(sample, axis=0, weights=weights)
+            # The float64 number next to the mean is within a spread of it, however close together the rows are.
+            mean += np.average(sample - mean, axis=0, weights=weights)
+            self.pilot = np.where(constant, sample[0], mean)
+        self._extreme = extreme
         self.exponent = np.zeros(self.width, np.int64)
         if extreme:
             self.exponent = self._wanted_exponent(block)
@@ -99,8 +104,10 @@ class Centre:
         sample = block.rows[::_SAMPLE_STEP] - mean * block.roots[::_SAMPLE_STEP, None]
         return bool((cancelled > _MOST_CANCELLED * (spread + (sample**2).sum(axis=0))).any())
 
-    def outgrown(self, block: np.ndarray, squares: np.ndarray) -> bool:
-        """Say whether a block with extreme magnitudes needs another scale than the leg's."""
+    def outgrown(self, block: np.ndarray, extreme: bool, squares: np.ndarray) -> bool:
+        """Say whether a block needs another scale than the leg's, which only extreme magnitudes can ask for."""
+        if not (extreme or self._extreme):
+            return False
         wanted = self._wanted_exponent(block)
         finer = (wanted < self.exponent) & (squares == 0)
         return bool(((wanted != NO_EXPONENT) & ((wanted > self.exponent) | finer)).any())

@@ -68,15 +68,17 @@ def combine(a: Columns, b: Columns) -> tuple[Columns, Link | None]:
         kept = b if a.weight == 0 else a
         return kept._replace(**counted), None
     weight = a.weight + b.weight
-    share = b.weight / weight
     difference, rest = two_sum(b.mean, -a.mean)
     delta = difference + (rest + (b.mean_low - a.mean_low))
-    mean, mean_low = two_sum(a.mean, a.mean_low + delta * share)
+    # From the heavier side the step is short, and so is its rounding.
+    base, share = (a, b.weight / weight) if a.weight >= b.weight else (b, -a.weight / weight)
+    mean, mean_low = two_sum(base.mean, base.mean_low + delta * share)
     exponent = np.maximum(
         np.maximum(_live_exponent(a), _live_exponent(b)), quantised_exponent(np.abs(delta))
     )
     exponent[exponent == NO_EXPONENT] = 0
-    link = Link(a.exponent - exponent, b.exponent - exponent, np.ldexp(delta, -exponent), a.weight * share)
+    factor = a.weight * (b.weight / weight)
+    link = Link(a.exponent - exponent, b.exponent - exponent, np.ldexp(delta, -exponent), factor)
     squares = (
         np.ldexp(a.squares, 2 * link.shift_a)
         + np.ldexp(b.squares, 2 * link.shift_b)

@@ -1,0 +1,73 @@
+"""Finds the cluster to run on, or starts one on this machine's loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dask
+from distributed import Client, LocalCluster
+
+from covdist.errors import ClusterError
+
+_PATIENCE = 10  # seconds until a scheduler that does not answer is given up
+
+
+@contextmanager
+def cluster(
+    *,
+    scheduler: str | None = None,
+    scheduler_file: str | None = None,
+    workers: int | None = None,
+    threads: int = 1,
+    memory_limit: str | int = "auto",
+) -> Iterator[Client]:
+    """Yield a client of the scheduler named, or of a LocalCluster that ends with the block.
+
+    Parameters
+    ----------
+    scheduler, scheduler_file : str, optional
+        Address (``tcp://host:8786``), or the file that ``dask scheduler --scheduler-file`` writes.
+    workers, threads : int
+        Processes, by default one a core, and threads in each.
+    memory_limit : str or int
+        Of each worker: bytes, ``"4GiB"``, or ``"auto"``.
+
+    Raises
+    ------
+    ClusterError
+        If no scheduler answers within 10 seconds.
+    """
+    if scheduler is None and scheduler_file is None:
+        with (
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=threads,
+                memory_limit=memory_limit,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+            ) as local,
+            Client(local) as client,
+        ):
+            yield client
+        return
+    with _connected(scheduler, scheduler_file) as client:
+        yield client
+
+
+def _connected(scheduler: str | None, scheduler_file: str | None) -> Client:
+    where = scheduler if scheduler is not None else f"scheduler file {scheduler_file}"
+    if scheduler_file is not None and not Path(scheduler_file).exists():
+        raise ClusterError(
+            f"scheduler file {scheduler_file} does not exist: start `dask scheduler --scheduler-file "
+            f"{scheduler_file}` first, or name an address with --scheduler"
+        )
+    try:
+        with dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE}):
+            return Client(address=scheduler, scheduler_file=scheduler_file, timeout=_PATIENCE)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(
+            f"no dask scheduler answers at {where} within {_PATIENCE} seconds ({error}): check the address, "
+            "and that `dask scheduler` runs there"
+        ) from error

@@ -1,0 +1,164 @@
+"""``Plan``: what a run will read, compute, hold and move, known before any of it happens. No dask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from covdist.engine.tree import depth, merges
+from covdist.errors import PlanError
+
+# Rates that only decide how finely to cut, so they must not depend on the machine: results would.
+_FLOPS, _BYTES = 40e9, 1e9  # per second of one core
+_PIECE_SECONDS = 2e-4  # opening a chunk and starting to fold it
+_LEAST_SECONDS = 0.5  # a dask task costs about a millisecond of the scheduler, and states must be merged
+_MOST_SECONDS = 600.0
+_STATE_RATE = 25e6  # a shard works this long per byte of its state, so that merging stays below 5 %
+_MOST_SHARDS = 1024
+_MERGE_BYTES = 1 << 27
+_SHARED_BYTES = 1 << 27
+_PROCESS = 250 << 20  # a worker that has imported dask, zarr and scipy: 190 MB measured, and room for messages
+_BLOCK_BYTES = 5 << 20
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be folded.
+
+    Parameters
+    ----------
+    rows, pieces : int
+        Rows in all, and the chunks they come in.
+    row_bytes, piece_bytes : int
+        Bytes of one row as stored, and the most one piece takes in memory while it is read.
+    row_flops : float
+        Floating-point operations per row.
+    state_bytes : int
+        One state, with all its groups.
+    block_bytes : int
+        Working memory of one fold beside its piece and its state.
+    shared : bool
+        Pieces are made by dask tasks of their own, so a shard holds all of its pieces.
+    """
+
+    rows: int
+    pieces: int
+    row_bytes: int
+    piece_bytes: int
+    row_flops: float
+    state_bytes: int
+    block_bytes: int = _BLOCK_BYTES
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the work is cut, and what it will take; all sizes in bytes.
+
+    Attributes
+    ----------
+    shards, fan_in, depth, tasks : int
+        Folds, states merged by one task, levels of merging, and tasks in all.
+    bytes_read, flops, bytes_moved : int or float
+        Over the whole run; moved are the states between workers, at most.
+    state_bytes, peak_bytes : int
+        One state, and the most one single-threaded worker holds, its process included.
+    """
+
+    work: Work
+    shards: int
+    fan_in: int
+
+    @property
+    def depth(self) -> int:
+        return depth(self.shards, self.fan_in)
+
+    @property
+    def tasks(self) -> int:
+        return self.shards + merges(self.shards, self.fan_in)
+
+    @property
+    def bytes_read(self) -> int:
+        return self.work.rows * self.work.row_bytes
+
+    @property
+    def flops(self) -> float:
+        return self.work.rows * self.work.row_flops
+
+    @property
+    def state_bytes(self) -> int:
+        return self.work.state_bytes
+
+    @property
+    def bytes_moved(self) -> int:
+        return (self.tasks - 1) * self.work.state_bytes
+
+    @property
+    def shard_bytes(self) -> int:
+        """Memory of one fold beside its state."""
+        pieces = -(-self.work.pieces // self.shards) if self.work.shared else 1
+        return pieces * self.work.piece_bytes + self.work.block_bytes
+
+    @property
+    def peak_bytes(self) -> int:
+        """Process, then a fold with its state beside a finished one, or a merge with its result."""
+        states = 2 if self.shards == 1 else max(3, min(self.shards, self.fan_in) + 1)
+        return _PROCESS + self.shard_bytes + states * self.work.state_bytes
+
+    def cuts(self, bounds: np.ndarray) -> list[tuple[int, int]]:
+        """Return the shards' rows, cut at the borders of pieces nearest to equal shares."""
+        shares = np.arange(1, self.shards) * (self.work.rows / self.shards)
+        inner = bounds[np.searchsorted(bounds, shares)] if self.shards > 1 else []
+        edges = np.unique(np.concatenate([[0], inner, [self.work.rows]]).astype(np.int64))
+        return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)] or [(0, 0)]
+
+    def check(self, memory_limit: int | None) -> None:
+        """Raise PlanError where a worker's memory limit, in bytes, is below the predicted peak."""
+        if memory_limit is not None and self.peak_bytes > memory_limit:
+            raise PlanError(
+                f"a worker needs {human_bytes(self.peak_bytes)} (process {human_bytes(_PROCESS)}, one chunk "
+                f"{human_bytes(self.shard_bytes)}, states of {human_bytes(self.state_bytes)}) but has "
+                f"{human_bytes(memory_limit)}: give workers more memory, write smaller chunks, or choose "
+                "fewer columns"
+            )
+
+    def rows_of_text(self) -> list[tuple[str, str]]:
+        """Return (what, how much) pairs for a table."""
+        work = self.work
+        return [
+            ("rows", f"{work.rows:,}"),
+            ("read", f"{human_bytes(self.bytes_read)} in {work.pieces:,} chunks, once"),
+            ("compute", f"{self.flops:.3g} floating-point operations"),
+            ("shards", f"{self.shards:,}, merged {self.fan_in} at a time in {self.depth} levels"),
+            ("tasks", f"{self.tasks:,}"),
+            ("one state", human_bytes(self.state_bytes)),
+            ("moved between workers", f"at most {human_bytes(self.bytes_moved)}"),
+            ("peak memory of a worker", human_bytes(self.peak_bytes)),
+        ]
+
+    def __str__(self) -> str:
+        width = max(len(what) for what, _ in self.rows_of_text())
+        return "\n".join(f"{what:<{width}}  {much}" for what, much in self.rows_of_text())
+
+
+def make_plan(work: Work) -> Plan:
+    """Choose shards and fan-in from the data and the options alone, never from the machine."""
+    seconds = work.rows * (work.row_flops / _FLOPS + work.row_bytes / _BYTES) + work.pieces * _PIECE_SECONDS
+    least = max(_LEAST_SECONDS, work.state_bytes / _STATE_RATE)
+    shards = min(seconds / least, max(_MOST_SHARDS, seconds / _MOST_SECONDS))
+    if work.shared:
+        shards = max(shards, work.pieces * work.piece_bytes / _SHARED_BYTES)
+    # A multiple of eight keeps two, four and eight workers busy to the end.
+    count = int(2 ** np.ceil(np.log2(shards))) if shards <= 8 else int(-(-shards // 8) * 8)
+    fan_in = int(np.clip(_MERGE_BYTES // max(work.state_bytes, 1), 2, 16))
+    return Plan(work, max(1, min(count, work.pieces)), fan_in)
+
+
+def human_bytes(count: float) -> str:
+    """Format a number of bytes with a binary unit."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
+        if count < 1024 or unit == "PiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
+        count /= 1024
+    raise AssertionError

@@ -1,0 +1,88 @@
+"""``Shard``: a run of consecutive rows and the accumulator they are folded into; what one task carries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from covdist.errors import NonFiniteError
+
+
+class Reader(Protocol):
+    """Picklable; turns the number of a piece into its rows."""
+
+    def piece(self, number: int) -> np.ndarray:
+        """Return rows as (rows, columns), or (rows,) of a vector; valid until the next call."""
+
+
+class Part:
+    """One array's share of a shard: pieces ``first`` to ``last``, from which ``skip`` rows on ``rows`` count."""
+
+    def __init__(self, reader: Reader, first: int, last: int, skip: int, rows: int):
+        self.reader, self.first, self.last, self.skip, self.rows = reader, first, last, skip, rows
+
+    def pieces(self, given: list[Any] | None = None) -> Iterator[np.ndarray]:
+        """Yield the rows piece by piece; ``given`` holds the blocks of pieces that dask made."""
+        reader = self.reader if given is None else self.reader.given(given)
+        skip, left = self.skip, self.rows
+        for number in range(self.first, self.last):
+            piece = reader.piece(number)[skip : skip + left]
+            skip = 0
+            left -= len(piece)
+            yield piece
+
+
+class Shard:
+    """Opaque on purpose: dask neither looks for tasks in it nor takes what it carries for dependencies."""
+
+    def __init__(
+        self,
+        accumulator: Callable[[], Any],
+        start: int,
+        blocks: Mapping[str, Part],
+        vectors: Mapping[str, Part],
+    ):
+        self.accumulator, self.start = accumulator, start
+        self.blocks, self.vectors = blocks, vectors
+
+
+def fold(shard: Shard, given: Mapping[str, list[Any]]) -> Any:
+    """Fold a shard's rows, holding one piece of each array and one accumulator."""
+    accumulator = shard.accumulator()
+    parts = {**shard.blocks, **shard.vectors}
+    try:
+        for pieces in together([part.pieces(given.get(name)) for name, part in parts.items()]):
+            blocks, vectors = pieces[: len(shard.blocks)], pieces[len(shard.blocks) :]
+            accumulator.add(*blocks, **dict(zip(shard.vectors, vectors, strict=True)))
+    except NonFiniteError as error:
+        raise _located(error, list(shard.blocks)[error.side], shard.start) from None
+    return accumulator.state()
+
+
+def together(streams: list[Iterator[np.ndarray]]) -> Iterator[list[np.ndarray]]:
+    """Cut streams of pieces at each other's borders, so that all pieces of a step cover the same rows."""
+    current: list[np.ndarray] = [np.empty(0)] * len(streams)
+    while True:
+        for i, stream in enumerate(streams):
+            while not len(current[i]):
+                piece = next(stream, None)
+                if piece is None:
+                    return
+                current[i] = piece
+        height = min(len(piece) for piece in current)
+        yield [piece[:height] for piece in current]
+        current = [piece[height:] for piece in current]
+
+
+def _located(error: NonFiniteError, name: str, start: int) -> NonFiniteError:
+    row = start + error.row
+    message = (
+        f"{name} holds {error} at row {row}, column {error.column} ({error.amount} NaN or infinite values in "
+        "that block of rows), but missing='raise' expects finite values only: leave such rows out with "
+        "missing='drop', or let NaN into the results with missing='propagate'"
+    )
+    return NonFiniteError(
+        message, row=row, column=error.column, amount=error.amount, side=error.side
+    )

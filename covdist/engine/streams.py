@@ -1,0 +1,238 @@
+"""``Stream``: an array seen as rows cut into pieces, on the client; hands each shard its ``Part``.
+
+Three kinds: arrays of a log that covdist opened itself are read straight into a reused buffer; any other dask
+array travels as the part of its graph that makes the shard's chunks; numpy arrays are sliced.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, Protocol
+
+import dask
+import dask.array as da
+import numpy as np
+from dask._task_spec import DataNode
+from dask.base import tokenize
+from dask.core import get_dependencies
+
+from covdist.engine.shard import Part, Reader
+from covdist.logs.source import Source, from_dask
+
+_PIECE = 1 << 23  # bytes of a piece of an array that has no chunks of its own
+
+
+class Stream(Protocol):
+    """Rows of the leading ``sample_ndim`` axes (in chunk order), the other axes flattened to columns."""
+
+    bounds: np.ndarray  # int64 (pieces + 1,): first row of each piece, and the number of rows
+    width: int
+    piece_bytes: int  # largest piece in memory, with what reading it takes
+    token: str
+
+    def part(self, start: int, stop: int) -> Part: ...
+
+
+def stream(array: da.Array | np.ndarray, sample_ndim: int) -> Stream:
+    """Choose the kind of stream for an array whose leading ``sample_ndim`` axes are samples."""
+    if isinstance(array, np.ndarray):
+        return _ArrayStream(array, sample_ndim)
+    source = from_dask(array)
+    if source is not None:
+        return _PieceStream(array, sample_ndim, lambda *_: _SourceReader(source, sample_ndim))
+    return _graph_stream(array, sample_ndim)
+
+
+def _bounds(chunks: tuple[tuple[int, ...], ...]) -> np.ndarray:
+    """First rows of the pieces, one piece per cell of the sample axes' chunk grid in C order."""
+    heights = np.ones(1, np.int64)
+    for axis in chunks:
+        heights = np.multiply.outer(heights, np.asarray(axis, np.int64)).ravel()
+    return np.concatenate([[0], np.cumsum(heights)])
+
+
+class _PieceStream:
+    def __init__(self, array: da.Array, sample_ndim: int, reader: Callable[[int, int], Reader]):
+        self.bounds = _bounds(array.chunks[:sample_ndim])
+        self.width = math.prod(array.shape[sample_ndim:])
+        self.token = array.name
+        self._reader = reader
+        heights = int(np.diff(self.bounds).max(initial=0))
+        self.piece_bytes = 2 * heights * self.width * array.dtype.itemsize  # as stored and as an array
+
+    def part(self, start: int, stop: int) -> Part:
+        first = int(np.searchsorted(self.bounds, start, side="right")) - 1
+        last = int(np.searchsorted(self.bounds, stop, side="left"))
+        return Part(self._reader(first, last), first, last, start - int(self.bounds[first]), stop - start)
+
+
+class _SourceReader:
+    """Reads chunks of a log into one buffer, used again for each piece."""
+
+    def __init__(self, source: Source, sample_ndim: int):
+        self._source, self._sample_ndim = source, sample_ndim
+        self._buffer: np.ndarray | None = None
+
+    def piece(self, number: int) -> np.ndarray:
+        source, n = self._source, self._sample_ndim
+        if self._buffer is None:
+            self._buffer = np.empty(source.buffer_size, np.uint8)
+        grid = [-(-length // chunk) for length, chunk in zip(source.shape, source.chunks, strict=True)]
+        cell = np.unravel_index(number, grid[:n])
+        across = list(itertools.product(*(range(count) for count in grid[n:])))
+        if len(across) == 1:
+            chunk = source.read_chunk((*map(int, cell), *across[0]), self._buffer)
+            return _as_rows(chunk, n)
+        return _as_rows(self._side_by_side(tuple(map(int, cell)), across), n)
+
+    def _side_by_side(self, cell: tuple[int, ...], across: list[tuple[int, ...]]) -> np.ndarray:
+        source = self._source
+        lengths = [
+            min(chunk, length - i * chunk)
+            for i, chunk, length in zip(cell, source.chunks, source.shape, strict=False)
+        ]
+        out = np.empty((*lengths, *source.shape[len(cell) :]), source.dtype)
+        for index in across:
+            chunk = source.read_chunk((*cell, *index), self._buffer)
+            place = [
+                slice(i * size, i * size + extent)
+                for i, size, extent in zip(
+                    index, source.chunks[len(cell) :], chunk.shape[len(cell) :], strict=True
+                )
+            ]
+            out[(..., *place)] = chunk
+        return out
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _SourceReader, (self._source, self._sample_ndim)
+
+
+def _as_rows(array: np.ndarray, sample_ndim: int) -> np.ndarray:
+    rows = math.prod(array.shape[:sample_ndim])
+    return array.reshape(rows, -1) if array.ndim > sample_ndim else array.reshape(rows)
+
+
+class _ArrayStream:
+    def __init__(self, array: np.ndarray, sample_ndim: int):
+        self._rows = _as_rows(array, sample_ndim)
+        row_bytes = max(1, self._rows[:1].nbytes)
+        height = max(1, _PIECE // row_bytes)
+        n = len(self._rows)
+        self.bounds = np.append(np.arange(0, n, height), n)
+        self.width = math.prod(array.shape[sample_ndim:])
+        self.piece_bytes = height * row_bytes
+        self.token = tokenize(id(array), array.shape)
+
+    def part(self, start: int, stop: int) -> Part:
+        return Part(_ArrayReader(self._rows[start:stop]), 0, 1, 0, stop - start)
+
+
+class _ArrayReader:
+    def __init__(self, rows: np.ndarray):
+        self._rows = rows
+
+    def piece(self, number: int) -> np.ndarray:
+        return self._rows
+
+
+class _GraphReader:
+    """Evaluates the pieces' own graphs, one after the other, inside the task."""
+
+    def __init__(self, pieces: dict[int, tuple[dict[Hashable, Any], Any]], sample_ndim: int):
+        self._pieces, self._sample_ndim = pieces, sample_ndim
+
+    def piece(self, number: int) -> np.ndarray:
+        graph, keys = self._pieces[number]
+        return _as_rows(_joined(dask.get(graph, keys)), self._sample_ndim)
+
+
+class _GivenReader:
+    """Takes pieces that dask made, because they share work; a shard then holds all of its pieces."""
+
+    def __init__(self, first: int, sample_ndim: int):
+        self._first, self._sample_ndim = first, sample_ndim
+
+    def given(self, blocks: list[Any]) -> _GivenReader:
+        reader = _GivenReader(self._first, self._sample_ndim)
+        reader._blocks = blocks
+        return reader
+
+    def piece(self, number: int) -> np.ndarray:
+        return _as_rows(_joined(self._blocks[number - self._first]), self._sample_ndim)
+
+
+def _joined(blocks: Any, axis: int = 0) -> np.ndarray:
+    """Join nested sequences of blocks, one level an axis."""
+    if isinstance(blocks, np.ndarray) or not isinstance(blocks, list | tuple):
+        return np.asarray(blocks)
+    inner = [_joined(block, axis + 1) for block in blocks]
+    return inner[0] if len(inner) == 1 else np.concatenate(inner, axis)
+
+
+class _SharedStream(_PieceStream):
+    def __init__(self, array: da.Array, sample_ndim: int, keys: list[Any]):
+        super().__init__(array, sample_ndim, lambda first, _: _GivenReader(first, sample_ndim))
+        self._keys, self.collection = keys, array
+
+    def keys(self, start: int, stop: int) -> list[Any]:
+        part = self.part(start, stop)
+        return self._keys[part.first : part.last]
+
+
+def _graph_stream(array: da.Array, sample_ndim: int) -> _PieceStream:
+    (optimised,) = dask.optimize(array)
+    graph = dict(optimised.__dask_graph__())
+    keys = list(_piece_keys(optimised.__dask_keys__(), sample_ndim, sample_ndim))
+    culled = [_culled(graph, piece) for piece in keys]
+    if _share_work(culled):
+        return _SharedStream(optimised, sample_ndim, keys)
+    pieces = list(zip(culled, keys, strict=True))
+    return _PieceStream(
+        array,
+        sample_ndim,
+        lambda first, last: _GraphReader({i: pieces[i] for i in range(first, last)}, sample_ndim),
+    )
+
+
+def _piece_keys(keys: Any, depth: int, levels: int) -> Iterator[Any]:
+    """Yield, per cell of the leading axes, the keys of its blocks, nested one level an axis."""
+    if depth == 0:
+        for _ in range(levels):
+            keys = [keys]
+        yield keys
+    else:
+        for inner in keys:
+            yield from _piece_keys(inner, depth - 1, levels)
+
+
+def _culled(graph: dict[Hashable, Any], keys: Any) -> dict[Hashable, Any]:
+    """Return the tasks that ``keys`` need."""
+    needed: dict[Hashable, Any] = {}
+    waiting = list(_flat(keys))
+    while waiting:
+        key = waiting.pop()
+        if key not in needed:
+            needed[key] = graph[key]
+            waiting.extend(get_dependencies(graph, key))
+    return needed
+
+
+def _flat(keys: Any) -> Iterator[Hashable]:
+    if isinstance(keys, list):
+        for key in keys:
+            yield from _flat(key)
+    else:
+        yield keys
+
+
+def _share_work(pieces: list[dict[Hashable, Any]]) -> bool:
+    """Say whether two pieces need the same task; data that stands in the graph is no work."""
+    seen: set[Hashable] = set()
+    for graph in pieces:
+        work = {key for key, task in graph.items() if not isinstance(task, DataNode)}
+        if not seen.isdisjoint(work):
+            return True
+        seen |= work
+    return False

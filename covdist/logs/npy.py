@@ -1,0 +1,56 @@
+"""NumPy files: a ``.npy``, a ``.npz``, or a folder tree of them. Nothing is ever unpickled.
+
+``folder/fc1/activation.npy`` is the variable ``activation`` of the node ``fc1``, and so is the key ``activation`` of
+``folder/fc1.npz``; a file named alone gives variables of the root.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from covdist.logs.npy_files import open_npy
+from covdist.logs.npz_files import open_npz
+from covdist.logs.source import Source
+from covdist.logs.tree import Entry, Nodes
+
+READS = "NumPy .npy and .npz files or a folder of them"
+RANK = 1
+
+
+def recognises(path: str) -> bool:
+    """Tell whether the path is such a file, or a folder with one somewhere below."""
+    if os.path.isdir(path):
+        return next(_files(path), None) is not None
+    return path.endswith((".npy", ".npz"))
+
+
+def read(path: str, missing_chunks: str) -> Nodes:
+    """Read the headers of all arrays below the path; files have no chunks that could be missing."""
+    nodes: Nodes = {}
+    if os.path.isdir(path):
+        for file in sorted(_files(path)):
+            stem = os.path.splitext(os.path.relpath(file, path))[0].replace(os.sep, "/")
+            _add(nodes, file, stem, prefix=f"{stem}/")
+    else:
+        _add(nodes, path, os.path.splitext(os.path.basename(path))[0], prefix="")
+    return nodes
+
+
+def _files(folder: str) -> Iterator[str]:
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield from _files(entry.path)
+        elif entry.name.endswith((".npy", ".npz")):
+            yield entry.path
+
+
+def _add(nodes: Nodes, file: str, stem: str, prefix: str) -> None:
+    arrays: dict[str, Source]
+    if file.endswith(".npy"):
+        arrays = {stem: open_npy(file, stem)}
+    else:
+        arrays = {f"{prefix}{key}": source for key, source in open_npz(file, prefix).items()}
+    for full, source in arrays.items():
+        node, _, variable = full.rpartition("/")
+        nodes.setdefault(node, {})[variable] = Entry(source)

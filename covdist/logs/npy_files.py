@@ -1,0 +1,100 @@
+"""Sources over bytes that lie uncompressed in a file: ``.npy`` files and stored members of ``.npz`` files."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from covdist.errors import LogError
+from covdist.logs.grid import Index, Slices, chunk_slices, rectangle
+from covdist.logs.npy_header import Header, file_token, read_header, row_chunks
+from covdist.logs.source import Source
+
+
+@dataclass(frozen=True, eq=False)
+class RowSource:
+    """Rows one after the other in a file (C order), read at their offset."""
+
+    path: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunks: tuple[int, ...]
+    token: str
+    offset: int
+
+    @property
+    def buffer_size(self) -> int:
+        """Bytes of one chunk."""
+        return math.prod(self.chunks) * self.dtype.itemsize
+
+    def __getitem__(self, index: Slices) -> np.ndarray:
+        return rectangle(self, index)
+
+    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
+        """Read a run of whole rows."""
+        shape = [each.stop - each.start for each in chunk_slices(index, self.chunks, self.shape)]
+        size = math.prod(shape) * self.dtype.itemsize
+        space = (np.empty(size, np.uint8) if buffer is None else buffer)[:size]
+        start = self.offset + (index[0] * self.buffer_size if index else 0)
+        with open(self.path, "rb", buffering=0) as file:
+            file.seek(start)
+            _fill(file, space, self, start)
+        return space.view(self.dtype).reshape(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class FortranSource:
+    """A Fortran-ordered ``.npy`` file, mapped into memory."""
+
+    path: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunks: tuple[int, ...]
+    token: str
+    offset: int
+
+    @property
+    def buffer_size(self) -> int:
+        """None is of use: rows are gathered from the map."""
+        return 0
+
+    def __getitem__(self, index: Slices) -> np.ndarray:
+        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order="F")
+        return np.ascontiguousarray(mapped[index])
+
+    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
+        """Gather a run of rows."""
+        return self[chunk_slices(index, self.chunks, self.shape)]
+
+
+def open_npy(path: str, name: str) -> Source:
+    """Read the header of a ``.npy`` file and check it against the file's size."""
+    with open(path, "rb") as file:
+        header = read_header(file, path)
+    size = os.path.getsize(path)
+    if size != header.size + header.nbytes:
+        raise LogError(f"{path} has {size:,} bytes where its header promises "
+                       f"{header.size + header.nbytes:,}: it was cut off or overwritten, copy or write it again.")  # fmt: skip
+    return stored(path, name, header, header.size)
+
+
+def stored(path: str, name: str, header: Header, offset: int) -> Source:
+    """Make a source of data that lie uncompressed at ``offset`` in a file."""
+    kind = FortranSource if header.fortran and header.nbytes and len(header.shape) > 1 else RowSource
+    token = file_token(path, name, header, offset)
+    return kind(path, name, header.shape, header.dtype, row_chunks(header), token, offset)
+
+
+def _fill(file, space: np.ndarray, source: RowSource, start: int) -> None:
+    view = memoryview(space)
+    while view.nbytes:
+        count = file.readinto(view)
+        if not count:
+            raise LogError(f"{source.name}: {source.path} ends at byte {start + space.nbytes - view.nbytes:,} but a chunk "
+                           f"runs to {start + space.nbytes:,}: it was cut off after it was opened.")  # fmt: skip
+        view = view[count:]

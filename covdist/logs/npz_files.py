@@ -1,0 +1,84 @@
+"""``.npz`` files: members stored as they are get read in place, compressed ones as one chunk each."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from covdist.errors import LogError
+from covdist.logs.grid import Index, Slices
+from covdist.logs.npy_files import stored
+from covdist.logs.npy_header import Header, file_token, read_header
+from covdist.logs.source import Source
+
+LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of the name and of the extra field, 26 bytes into a member
+
+
+@dataclass(frozen=True, eq=False)
+class MemberSource:
+    """A compressed member: one chunk, decompressed as a whole each time it is read."""
+
+    path: str
+    member: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunks: tuple[int, ...]
+    token: str
+
+    @property
+    def buffer_size(self) -> int:
+        """None is of use: zipfile makes its own bytes."""
+        return 0
+
+    def __getitem__(self, index: Slices) -> np.ndarray:
+        return self.read_chunk(())[index]
+
+    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
+        """Decompress the member; zipfile checks its CRC."""
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as stream:
+                header = read_header(stream, self.name)
+                data = stream.read()
+        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+            raise LogError(f"{self.name} in {self.path} cannot be read ({error}): write it again.") from error
+        order = "F" if header.fortran else "C"
+        return np.asarray(np.frombuffer(data, self.dtype).reshape(self.shape, order=order), order="C")
+
+
+def open_npz(path: str, prefix: str) -> dict[str, Source]:
+    """Read the headers of all members; ``prefix`` goes before their keys in messages."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+            return {info.filename[:-4]: _source(archive, path, info, prefix) for info in members}
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise LogError(f"{path} is no readable .npz file ({error}): it was cut off, write it again.") from error
+
+
+def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, prefix: str) -> Source:
+    key = info.filename[:-4]
+    with archive.open(info) as stream:
+        header = read_header(stream, f"{path}: {key}")
+    if info.file_size != header.size + header.nbytes:
+        raise LogError(f"{path}: {key} has {info.file_size:,} bytes where its header promises "
+                       f"{header.size + header.nbytes:,}: write it again.")  # fmt: skip
+    if info.compress_type == zipfile.ZIP_STORED:
+        return stored(path, f"{prefix}{key}", header, _data_offset(path, info) + header.size)
+    return _compressed(path, info, f"{prefix}{key}", header)
+
+
+def _data_offset(path: str, info: zipfile.ZipInfo) -> int:
+    with open(path, "rb") as file:
+        file.seek(info.header_offset)
+        return info.header_offset + LOCAL_HEADER.size + sum(LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size)))
+
+
+def _compressed(path: str, info: zipfile.ZipInfo, name: str, header: Header) -> MemberSource:
+    chunks = tuple(max(1, size) for size in header.shape)
+    token = file_token(path, name, header)
+    return MemberSource(path, info.filename, name, header.shape, header.dtype, chunks, token)

@@ -1,0 +1,74 @@
+"""A Zarr array that zarr itself must decode: sharded, transposed, big-endian, compressed otherwise, or remote."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import zarr
+from zarr.core.sync import sync
+
+from covdist.logs.chunk_bytes import BROKEN
+from covdist.logs.grid import Index, Slices, chunk_slices, rectangle
+from covdist.logs.zarr_files import broken, missing_chunk
+
+
+@dataclass(frozen=True, eq=False)
+class ZarrSource:
+    """Reads through ``zarr``; inside a shard that is there, a chunk that is not reads as the fill value.
+
+    Parameters
+    ----------
+    place, inner : str, str
+        What zarr opens, and the array's path in it.
+    missing : {"raise", "fill"}
+    """
+
+    place: str
+    inner: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunks: tuple[int, ...]
+    token: str
+    missing: str
+
+    @property
+    def buffer_size(self) -> int:
+        """None is of use: zarr makes its own arrays."""
+        return 0
+
+    def __getitem__(self, index: Slices) -> np.ndarray:
+        return rectangle(self, index)
+
+    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
+        """Read one chunk with zarr's own indexing."""
+        array = opened(self.place, self.inner, self.token)
+        grid = array.shards or array.chunks
+        outer = tuple(i * c // g for i, c, g in zip(index, self.chunks, grid, strict=True))
+        key = array.metadata.encode_chunk_key(outer)
+        try:
+            data = np.asarray(array[chunk_slices(index, self.chunks, self.shape)])
+        except (*BROKEN, TypeError, KeyError) as error:
+            raise broken(self.name, key, error) from error
+        # Only what looks like fill is worth asking a store, which may be far away, about.
+        if self.missing == "raise" and _all_fill(data, array.fill_value) and not sync((array.store_path / key).exists()):
+            raise missing_chunk(self.name, key)
+        return data
+
+
+@functools.lru_cache(maxsize=64)
+def opened(place: str, inner: str, token: str) -> zarr.Array:
+    """Open an array once per process; the token keeps apart what was written anew at the same place."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zarr warns of types and codecs that version 3 does not specify yet
+        return zarr.open_array(place, path=inner, mode="r")
+
+
+def _all_fill(data: np.ndarray, fill_value: object) -> bool:
+    fill = np.zeros((), data.dtype) if fill_value is None else np.asarray(fill_value)
+    if data.dtype.kind in "fc" and np.isnan(fill):
+        return bool(np.isnan(data).all())
+    return bool(np.all(data == fill))

@@ -1,0 +1,154 @@
+"""A Zarr array in a local folder whose chunk files can be read without zarr: little-endian, C order, common codecs."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from covdist.errors import LogError, MissingChunkError
+from covdist.logs.chunk_bytes import BROKEN, CRC_BYTES, Codec, checked, decode
+from covdist.logs.grid import Index, Slices, chunk_slices, rectangle
+
+SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
+COMPRESSORS = ("zstd", "blosc", "gzip", "zlib")
+
+
+@dataclass(frozen=True, eq=False)
+class ZarrFileSource:
+    """Reads chunk files straight into the caller's buffer.
+
+    Parameters
+    ----------
+    folder : str
+        Where the array's metadata lie.
+    lead, separator : tuple of str, str
+        A chunk's key is ``lead`` and its indices, joined.
+    codecs : tuple of mapping
+        In the order in which they were applied.
+    missing : {"raise", "fill"}
+    """
+
+    folder: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunks: tuple[int, ...]
+    token: str
+    lead: tuple[str, ...]
+    separator: str
+    codecs: tuple[Codec, ...]
+    fill_value: Any
+    missing: str
+
+    @property
+    def buffer_size(self) -> int:
+        """Bytes of a decoded chunk and of its checksums."""
+        return self._nbytes + CRC_BYTES * len(self.codecs)
+
+    @property
+    def _nbytes(self) -> int:
+        return math.prod(self.chunks) * self.dtype.itemsize
+
+    @property
+    def _plain(self) -> bool:
+        return all(codec["id"] == "crc32c" for codec in self.codecs)
+
+    def __getitem__(self, index: Slices) -> np.ndarray:
+        return rectangle(self, index)
+
+    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
+        """Read one chunk file."""
+        key = self.separator.join([*self.lead, *map(str, index)]) or "0"
+        space = np.empty(self.buffer_size, np.uint8) if buffer is None else buffer
+        cut = tuple(slice(0, each.stop - each.start) for each in chunk_slices(index, self.chunks, self.shape))
+        try:
+            with open(os.path.join(self.folder, key), "rb", buffering=0) as file:
+                data = self._plain_bytes(file, space) if self._plain else self._decoded(file, space)
+        except FileNotFoundError:
+            return self._filled(key, cut)
+        except BROKEN as error:
+            raise broken(self.name, key, error) from error
+        return data.view(self.dtype).reshape(self.chunks)[cut]
+
+    def _plain_bytes(self, file: BinaryIO, space: np.ndarray) -> np.ndarray:
+        size = self.buffer_size
+        found = os.fstat(file.fileno()).st_size
+        if found != size:
+            raise ValueError(f"it has {found:,} bytes where {size:,} are expected")
+        data = space[:size]
+        read_into(file, data)
+        for _ in self.codecs:
+            data = checked(data)
+        return data
+
+    def _decoded(self, file: BinaryIO, space: np.ndarray) -> np.ndarray:
+        encoded = np.frombuffer(file.read(), np.uint8)
+        return decode(encoded, self.codecs, space[: self._nbytes])
+
+    def _filled(self, key: str, cut: Slices) -> np.ndarray:
+        if self.missing == "raise":
+            raise missing_chunk(self.name, key)
+        return np.full([each.stop for each in cut], self.fill_value, self.dtype)
+
+
+def read_into(file: BinaryIO, data: np.ndarray) -> None:
+    """Fill an array of bytes from an unbuffered file, which may hand out less than asked."""
+    view = memoryview(data)
+    while view.nbytes:
+        count = file.readinto(view)  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError("it was cut off while it was read")
+        view = view[count:]
+
+
+def missing_chunk(name: str, key: str) -> MissingChunkError:
+    """Say that a chunk is not in the store, why that may be, and what to do."""
+    return MissingChunkError(
+        f"{name}: chunk {key} is not in the store, because its writer left out chunks that hold only the fill value "
+        f"(zarr's default, write_empty_chunks=False) or because it was lost: if it was left out, read it as the "
+        f'fill value with missing_chunks="fill" (--missing-chunks fill).'
+    )
+
+
+def broken(name: str, key: str, error: Exception) -> LogError:
+    """Say that a chunk is there and cannot be decoded."""
+    return LogError(f"{name}: chunk {key} is damaged ({error}): restore it or record the log again.")
+
+
+def direct_codecs(metadata: Mapping[str, Any], dtype: np.dtype) -> tuple[Codec, ...] | None:
+    """Return the codecs of an array as numcodecs configurations; None where only zarr can decode them."""
+    if dtype.kind not in "biufc" or dtype.byteorder == ">":
+        return None
+    if metadata["zarr_format"] == 2:
+        return _codecs_v2(metadata)
+    return _codecs_v3(metadata["codecs"], metadata.get("storage_transformers"))
+
+
+def _codecs_v2(metadata: Mapping[str, Any]) -> tuple[Codec, ...] | None:
+    compressor = metadata["compressor"]
+    if metadata["filters"] or (metadata["order"] != "C" and len(metadata["shape"]) > 1):
+        return None
+    if compressor is None:
+        return ()
+    return (compressor,) if compressor["id"] in COMPRESSORS else None
+
+
+def _codecs_v3(codecs: list[Mapping[str, Any]], transformers: object) -> tuple[Codec, ...] | None:
+    first, *rest = codecs
+    if transformers or first["name"] != "bytes" or first.get("configuration", {}).get("endian") == "big":
+        return None
+    if not all(codec["name"] in ("crc32c", "zstd", "blosc", "gzip") for codec in rest):
+        return None
+    return tuple(_numcodecs(codec["name"], codec.get("configuration", {})) for codec in rest)
+
+
+def _numcodecs(name: str, configuration: Mapping[str, Any]) -> Codec:
+    if name != "blosc":
+        return {"id": name, **configuration}
+    known = {key: configuration[key] for key in ("cname", "clevel", "blocksize") if key in configuration}
+    return {"id": name, **known, "shuffle": SHUFFLES[configuration.get("shuffle", "noshuffle")]}

@@ -1,0 +1,1 @@
+"""One file = one question asked of the states: labelled xarray in, labelled xarray out."""

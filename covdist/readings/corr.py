@@ -1,0 +1,90 @@
+"""Correlation matrix of the columns, or of x's columns with y's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from covdist.errors import DataError
+from covdist.readings.cov import scatter_matrix
+from covdist.readings.moments import fold_rows
+from covdist.readings.result import Moments
+
+_METHODS = ("pearson",)
+
+
+def corr(
+    x: Any,
+    y: Any = None,
+    *,
+    dim: Any = None,
+    method: str = "pearson",
+    by: Any = None,
+    weights: Any = None,
+    missing: str = "raise",
+) -> xr.DataArray:
+    """Correlation matrix of x's columns, or of x's columns with y's.
+
+    Parameters
+    ----------
+    x, y : DataArray, dask array or array_like, real
+        Samples along ``dim``; all other dims are columns, stacked where there are several.
+    dim : str, int or sequence of them
+        Sample dims; for arrays without names an axis, 0 by default.
+    method : str
+        "pearson". There is no ddof (default 0): it cancels.
+    by, weights, missing
+        As for :func:`covdist.moments`.
+
+    Returns
+    -------
+    DataArray
+        float64 within [-1, 1], dims as for :func:`covdist.cov`; the diagonal is exactly 1; NaN in the row and
+        column of a constant column.
+
+    Raises
+    ------
+    DataError
+        If dims, rows or dtypes do not fit, or the method is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, covdist
+    >>> x = np.arange(6.0)
+    >>> covdist.corr(np.stack([x, -x], axis=1)).values
+    array([[ 1., -1.],
+           [-1.,  1.]])
+    """
+    _check(method)
+    return read(fold_rows(x, y, dim=dim, by=by, weights=weights, missing=missing), method)
+
+
+def read(moments: Moments, method: str = "pearson") -> xr.DataArray:
+    """Read the correlation matrix off a state."""
+    _check(method)
+    return moments.read(
+        correlation, moments.layout.matrix_axes(), name="corr", kinds=("full", "cross"), attrs={"method": method}
+    )
+
+
+def _check(method: str) -> None:
+    if method not in _METHODS:
+        raise DataError(f"method={method!r} is unknown: pass one of {', '.join(map(repr, _METHODS))}")
+
+
+def correlation(state: Any) -> np.ndarray:
+    matrix, _, _ = scatter_matrix(state)
+    roots = np.sqrt(state.columns.squares)
+    roots_y = np.sqrt(state.columns_y.squares) if hasattr(state, "columns_y") else roots
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # One root at a time: the product of two could leave float64's range.
+        matrix /= roots[:, None]
+        matrix /= roots_y
+    np.clip(matrix, -1.0, 1.0, out=matrix)
+    matrix[roots == 0], matrix[:, roots_y == 0] = np.nan, np.nan
+    if roots_y is roots:
+        # A column's correlation with itself is 1 by definition, not by rounding; NaN stays NaN.
+        np.fill_diagonal(matrix, np.where(np.isfinite(roots) & (roots > 0), 1.0, np.nan))
+    return matrix

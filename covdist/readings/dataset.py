@@ -1,0 +1,99 @@
+"""A state as labelled arrays, and back: the form in which it is looked at and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from covdist.readings.cov import scatter_matrix
+from covdist.readings.labels import Axis
+from covdist.readings.result import STATES, Layout, Moments
+from covdist.state import triangle
+from covdist.state.census import Census
+from covdist.state.columns import Columns
+from covdist.state.grouped import Grouped
+
+_SCALARS = {"count": np.int64, "skipped": np.int64, "weight": np.float64, "weight2": np.float64}
+_VECTORS = {"mean": np.float64, "mean_low": np.float64, "squares": np.float64, "exponent": np.int64}
+
+
+def read(moments: Moments) -> xr.Dataset:
+    """Return the arrays of a state: see ``FIELDS`` in the docs for what each holds."""
+    layout = moments.layout
+    arrays = {
+        name: moments.read(partial(_scalar, name=name), (), dtype=dtype) for name, dtype in _SCALARS.items()
+    }
+    for side, axis in enumerate(layout.axes):
+        suffix = "_y" if side else ""
+        axis = layout.matrix_axes()[1] if side else axis
+        for name, dtype in _VECTORS.items():
+            arrays[name + suffix] = moments.read(partial(_vector, side=side, name=name), (axis,), dtype=dtype)
+        for name in Census._fields:
+            arrays[name + suffix] = moments.read(partial(_counts, side=side, name=name), (axis,), dtype=np.int64)
+    if layout.kind != "variances":
+        arrays["scatter"] = moments.read(_scatter, layout.matrix_axes())
+    return xr.Dataset(arrays, attrs={"kind": layout.kind, "ddof": 0, **layout.provenance})
+
+
+def _columns(state: Any, side: int) -> Columns:
+    return state.columns_y if side else state.columns
+
+
+def _scalar(state: Any, name: str) -> float:
+    return getattr(state.columns, name)
+
+
+def _vector(state: Any, side: int, name: str) -> np.ndarray:
+    return getattr(_columns(state, side), name)
+
+
+def _counts(state: Any, side: int, name: str) -> np.ndarray:
+    return getattr(_columns(state, side).census, name)
+
+
+def _scatter(state: Any) -> np.ndarray:
+    return scatter_matrix(state)[0]
+
+
+def from_arrays(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:
+    """Rebuild the state of ``layout`` from the arrays that ``read`` names."""
+    if layout.groups is None:
+        return _state(arrays, layout)
+    states = {
+        code: _state(lambda name, code=code: arrays(name)[code], layout)
+        for code in range(len(layout.groups.values))
+    }
+    return Grouped(layout.empty(), states)
+
+
+def _state(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:
+    sides = [_side(arrays, "_y" if side else "") for side in range(len(layout.axes))]
+    if layout.kind == "variances":
+        return STATES[layout.kind](*sides)
+    scatter = np.asarray(arrays("scatter"), np.float64)
+    matrix = scatter if layout.kind == "cross" else triangle.pack(scatter)
+    return STATES[layout.kind](*sides, matrix)
+
+
+def _side(arrays: Callable[[str], np.ndarray], suffix: str) -> Columns:
+    return Columns(
+        count=int(arrays("count")),
+        skipped=int(arrays("skipped")),
+        weight=float(arrays("weight")),
+        weight2=float(arrays("weight2")),
+        census=Census(*(np.asarray(arrays(name + suffix)) for name in Census._fields)),
+        **{name: np.asarray(arrays(name + suffix), dtype) for name, dtype in _VECTORS.items()},
+    )
+
+
+def axis_of(dataset: xr.Dataset, array: str, groups: Sequence[str]) -> Axis:
+    """Return the columns that an array of ``read`` runs along."""
+    dims = [str(d) for d in dataset[array].dims if d not in groups]
+    if not dims:
+        return Axis(None, 1)
+    coords = {str(n): np.asarray(c) for n, c in dataset.coords.items() if c.dims == (dims[0],)}
+    return Axis(dims[0], dataset.sizes[dims[0]], coords)

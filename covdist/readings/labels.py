@@ -1,0 +1,177 @@
+"""Names of dims and coordinates: what the states leave out and the results carry again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from covdist.errors import DataError
+
+DEFAULT_SAMPLE, DEFAULT_UNIT = "sample", "unit"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The columns of one side of a state.
+
+    Attributes
+    ----------
+    dim : str or None
+        Name in results; None for a single variable, whose results have no such dim.
+    size : int
+    coords : dict
+        Name of each coordinate along ``dim`` and its values, shape (size,).
+    """
+
+    dim: str | None
+    size: int
+    coords: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def second(self, taken: Axis) -> Axis:
+        """Return this axis under the names it has as a result's second dim."""
+        if self.dim is None:
+            return self
+        clash = self.dim == taken.dim
+        names = {name: f"{name}_2" if clash or name in taken.coords else name for name in self.coords}
+        return Axis(
+            f"{self.dim}_2" if clash else self.dim,
+            self.size,
+            {names[name]: values for name, values in self.coords.items()},
+        )
+
+    def same(self, other: Axis) -> bool:
+        return (
+            self.dim == other.dim
+            and self.size == other.size
+            and self.coords.keys() == other.coords.keys()
+            and all(np.array_equal(self.coords[name], other.coords[name]) for name in self.coords)
+        )
+
+    def __str__(self) -> str:
+        return f"{self.dim or 'one variable'} ({self.size})"
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of rows: the coordinate they come from, and its values, one a group."""
+
+    dim: str
+    values: np.ndarray
+
+    def same(self, other: Groups) -> bool:
+        return self.dim == other.dim and np.array_equal(self.values, other.values)
+
+
+def labelled(
+    data: Any, axes: list[Axis], groups: Groups | None, name: str | None = None, attrs: dict[str, Any] | None = None
+) -> xr.DataArray:
+    """Attach names to an array of shape (groups, *axes); axes of a single variable are squeezed out."""
+    dims: list[str] = [] if groups is None else [groups.dim]
+    coords: dict[Hashable, Any] = {} if groups is None else {groups.dim: groups.values}
+    shape = [] if groups is None else [len(groups.values)]
+    for axis in axes:
+        if axis.dim is not None:
+            dims.append(axis.dim)
+            shape.append(axis.size)
+            coords.update({name: (axis.dim, values) for name, values in axis.coords.items()})
+    return xr.DataArray(data.reshape(tuple(shape)), dims=dims, coords=coords, name=name, attrs=attrs)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """An array with its sample axes in front, and the names of all axes."""
+
+    data: Any  # dask.array.Array or numpy.ndarray
+    sample_dims: tuple[str, ...]
+    axis: Axis
+    name: str
+    coords: dict[str, xr.DataArray]  # along the sample dims
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        return self.data.shape[: len(self.sample_dims)]
+
+
+def label(array: Any, dim: Any, *, fallback: str) -> Labelled:
+    """Take any array the public functions accept apart into data and names.
+
+    Parameters
+    ----------
+    array : xarray.DataArray, dask.array.Array or array_like
+    dim : str, int or sequence of them, or None
+        Sample dims; for arrays without names axes, of which 0 is the default.
+    fallback : str
+        What messages call an array without a name.
+    """
+    if not isinstance(array, xr.DataArray):
+        array = _named(array, dim)
+        dim = array.attrs.pop("sample_dims")
+    dims = _sample_dims(array, dim, fallback)
+    features = [d for d in array.dims if d not in dims]
+    data = array.data if array.dims[: len(dims)] == dims else array.transpose(*dims, *features).data
+    _check_dtype(data.dtype, str(array.name or fallback))
+    sizes = [array.sizes[d] for d in features]
+    axis = Axis(
+        "_".join(map(str, features)) if features else None, math.prod(sizes), _feature_coords(array, features)
+    )
+    along = {
+        str(name): coord for name, coord in array.coords.items() if coord.dims and set(coord.dims) <= set(dims)
+    }
+    if math.prod(data.shape[: len(dims)]) == 0 or axis.size == 0:
+        raise DataError(f"{array.name or fallback} is empty: its shape is {dict(array.sizes)}, at least one row and one column are needed")
+    return Labelled(data, tuple(map(str, dims)), axis, str(array.name or fallback), along)
+
+
+def _named(array: Any, dim: Any) -> xr.DataArray:
+    if not hasattr(array, "dask"):
+        array = np.asarray(array)
+    if array.ndim == 0:
+        raise DataError("a single number has no samples: pass an array with at least one axis")
+    axes = (0,) if dim is None else tuple(dim) if isinstance(dim, tuple | list) else (dim,)
+    for axis in axes:
+        if not isinstance(axis, int | np.integer) or not -array.ndim <= axis < array.ndim:
+            raise DataError(
+                f"dim={axis!r} is no axis of an array of shape {array.shape}: pass an axis number (0 for rows "
+                "of samples), or an xarray.DataArray whose dims have names"
+            )
+    axes = tuple(int(axis) % array.ndim for axis in axes)
+    others = [i for i in range(array.ndim) if i not in axes]
+    names = {axis: DEFAULT_SAMPLE if len(axes) == 1 else f"{DEFAULT_SAMPLE}_{i}" for i, axis in enumerate(axes)}
+    names |= {axis: DEFAULT_UNIT if len(others) == 1 else f"{DEFAULT_UNIT}_{i}" for i, axis in enumerate(others)}
+    dims = [names[i] for i in range(array.ndim)]
+    return xr.DataArray(array, dims=dims, attrs={"sample_dims": [names[axis] for axis in axes]})
+
+
+def _sample_dims(array: xr.DataArray, dim: Any, fallback: str) -> tuple[Hashable, ...]:
+    name = array.name or fallback
+    known = ", ".join(map(repr, array.dims))
+    if dim is None:
+        raise DataError(f"{name} has the dims {known}: say which of them counts the samples, such as dim={array.dims[0]!r}")
+    dims = tuple(dim) if isinstance(dim, tuple | list) else (dim,)
+    for d in dims:
+        if d not in array.dims:
+            raise DataError(f"{name} has no dim {d!r}, its dims are {known}: pass one of them as dim")
+    return dims
+
+
+def _check_dtype(dtype: np.dtype, name: str) -> None:
+    if dtype.kind in "OcSUVMmT" and dtype.name != "bfloat16":
+        raise DataError(f"{name} has dtype {dtype}, but real numbers are expected: convert it first, complex values for instance to their real and imaginary parts")
+
+
+def _feature_coords(array: xr.DataArray, features: list[Hashable]) -> dict[str, np.ndarray]:
+    """Coordinates along the columns; several feature dims are stacked in C order."""
+    sizes = [array.sizes[d] for d in features]
+    coords = {}
+    for name, coord in array.coords.items():
+        if len(coord.dims) == 1 and coord.dims[0] in features:
+            position = features.index(coord.dims[0])
+            shape = [1] * len(features)
+            shape[position] = sizes[position]
+            coords[str(name)] = np.broadcast_to(np.asarray(coord).reshape(shape), sizes).ravel()
+    return coords

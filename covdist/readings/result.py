@@ -1,0 +1,400 @@
+"""``Moments``: a state, or the promise of one, with the names of its rows and columns."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial, reduce
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.base import tokenize
+from dask.delayed import Delayed, delayed
+
+from covdist.errors import DataError, MergeError
+from covdist.readings.labels import Axis, Groups, labelled
+from covdist.state.accumulator import State
+from covdist.state.cross import Cross
+from covdist.state.grouped import Grouped
+from covdist.state.scatter import Scatter
+from covdist.state.variances import Variances
+
+STATES: dict[str, type] = {"full": Scatter, "cross": Cross, "variances": Variances}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything about a state that is known before it is computed.
+
+    Attributes
+    ----------
+    kind : str
+        "full" (scatter matrix of x), "cross" (scatter of x with y) or "variances" (no matrix).
+    axes : tuple of Axis
+        The columns of x, and of y where there is one.
+    groups : Groups or None
+    provenance : dict
+        Where the rows come from and how they were folded.
+    """
+
+    kind: str
+    axes: tuple[Axis, ...]
+    groups: Groups | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def empty(self) -> State:
+        return STATES[self.kind].empty(*(axis.size for axis in self.axes))
+
+    def matrix_axes(self) -> tuple[Axis, Axis]:
+        first = self.axes[0]
+        return first, self.axes[-1].second(first)
+
+    def describe(self) -> str:
+        grouped = f" by {self.groups.dim} ({len(self.groups.values)})" if self.groups else ""
+        return f"{self.kind} state of {' × '.join(map(str, self.axes))}{grouped}"
+
+
+class Moments:
+    """Count, mean and centred scatter of the rows of an array, as :func:`covdist.moments` returns them.
+
+    Two of them add up: the sum is that of all rows. Every result is read from it without touching data;
+    results are lazy where this object is. Built by :func:`covdist.moments` and :func:`covdist.load`.
+
+    Examples
+    --------
+    >>> import numpy as np, covdist
+    >>> x = np.random.default_rng(0).normal(size=(100, 3))
+    >>> whole = covdist.moments(x)
+    >>> halves = covdist.moments(x[:50]) + covdist.moments(x[50:])
+    >>> bool(np.allclose(whole.cov(), halves.cov(), rtol=1e-14))
+    True
+    """
+
+    def __init__(self, state: State | Delayed, layout: Layout):
+        self._state, self._layout = state, layout
+
+    # ---- readings
+
+    @property
+    def count(self) -> xr.DataArray:
+        """Rows folded, int64; per group where there are groups."""
+        return self.read(_count, (), name="count", dtype=np.int64)
+
+    def mean(self) -> xr.DataArray:
+        """Mean of each column of x, float64."""
+        return self.read(_mean, (self._layout.axes[0],), name="mean")
+
+    def var(self, ddof: float = 0) -> xr.DataArray:
+        """Variance of each column of x, float64; ``ddof=0`` divides by the number of rows."""
+        return self._reading("var")(self, ddof=ddof)
+
+    def std(self, ddof: float = 0) -> xr.DataArray:
+        """Standard deviation of each column of x, right also where the variance underflows."""
+        return self._reading("std")(self, ddof=ddof)
+
+    def cov(self, ddof: float = 0) -> xr.DataArray:
+        """Covariance matrix; ``ddof=0`` divides by the number of rows."""
+        return self._reading("cov")(self, ddof=ddof)
+
+    def corr(self, method: str = "pearson") -> xr.DataArray:
+        """Correlation matrix, within [-1, 1]; NaN in the row and column of a constant column."""
+        return self._reading("corr")(self, method=method)
+
+    def __getattr__(self, name: str) -> Callable[..., xr.DataArray | xr.Dataset]:
+        # A further reading is one file in covdist/readings with a function `read`; none is listed here.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return partial(self._reading(name), self)
+
+    @staticmethod
+    def _reading(name: str) -> Callable[..., xr.DataArray]:
+        try:
+            return importlib.import_module(f"covdist.readings.{name}").read
+        except (ModuleNotFoundError, AttributeError):
+            raise AttributeError(f"Moments has no reading {name!r}") from None
+
+    def read(
+        self,
+        function: Callable[..., Any],
+        axes: Sequence[Axis],
+        *arguments: Any,
+        name: str | None = None,
+        kinds: Sequence[str] = tuple(STATES),
+        dtype: Any = np.float64,
+        attrs: dict[str, Any] | None = None,
+    ) -> xr.DataArray:
+        """Apply ``function(state, *arguments)``, once a group, and label what it returns.
+
+        Parameters
+        ----------
+        function : callable
+            Takes an ungrouped state; returns an array whose shape is the sizes of ``axes``.
+        axes : sequence of Axis
+        *arguments
+            Passed on; part of the lazy result's key.
+        name, dtype, attrs
+            Of the result.
+        kinds : sequence of str
+            Kinds of state the function can read.
+
+        Raises
+        ------
+        DataError
+            If this state is of another kind.
+        """
+        if self._layout.kind not in kinds:
+            raise DataError(
+                f"this needs a state of kind {' or '.join(kinds)}, found a {self._layout.describe()}: fold the data "
+                "with covdist.moments(x, dim=...) for a full one, covdist.moments(x, y, dim=...) for a cross one"
+            )
+        shape = tuple(axis.size for axis in axes)
+        groups = self._layout.groups
+        if groups is not None:
+            function, arguments = _by_group, (function, len(groups.values), *arguments)
+            shape = (len(groups.values), *shape)
+        data = self._apply(function, arguments, shape, np.dtype(dtype))
+        return labelled(data, list(axes), groups, name, attrs)
+
+    def _apply(self, function: Callable[..., Any], arguments: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype) -> Any:
+        if not isinstance(self._state, Delayed):
+            return np.asarray(function(self._state, *arguments))
+        key = f"read-{tokenize(function, arguments, self._state.key)}"
+        value = delayed(function, pure=True, traverse=False)(self._state, *arguments, dask_key_name=key)
+        return da.from_delayed(value, shape, dtype, name=f"array-{key}")
+
+    # ---- algebra
+
+    def merge(self, other: Moments | str) -> Moments:
+        """Return the moments of all rows of both, or of all groups.
+
+        Parameters
+        ----------
+        other : Moments or str
+            Moments of other rows of the same columns; or the name of the groups' dim, which disappears.
+
+        Raises
+        ------
+        MergeError
+            If the columns or groups differ.
+        """
+        if isinstance(other, str):
+            return self._merge_groups(other)
+        mine, its = self._layout, other._layout
+        if mine.kind != its.kind or not all(map(Axis.same, mine.axes, its.axes)) or bool(mine.groups) != bool(its.groups):
+            raise MergeError(
+                f"cannot merge a {mine.describe()} with a {its.describe()}: both must have the same columns, "
+                "with the same coordinates"
+            )
+        groups, states = mine.groups, [self._state, other._state]
+        if mine.groups is not None and not mine.groups.same(its.groups):
+            groups, states = _joined_groups(self, other)
+        layout = replace(mine, groups=groups, provenance=_joint(mine.provenance, its.provenance))
+        return Moments(_apply_states(_merge, states), layout)
+
+    def __add__(self, other: Moments) -> Moments:
+        return self.merge(other) if isinstance(other, Moments) else NotImplemented
+
+    def _merge_groups(self, dim: str) -> Moments:
+        groups = self._layout.groups
+        if groups is None or groups.dim != dim:
+            found = "no groups" if groups is None else f"groups by {groups.dim!r}"
+            raise MergeError(f"cannot merge over {dim!r}: this state has {found}")
+        state = _apply_states(_all_groups, [self._state])
+        return Moments(state, replace(self._layout, groups=None))
+
+    def sel(self, **labels: Any) -> Moments:
+        """Return one group's moments, such as ``m.sel(epoch=3)``.
+
+        Raises
+        ------
+        KeyError
+            If there is no such group.
+        """
+        groups = self._layout.groups
+        ((dim, value),) = labels.items()
+        if groups is None or groups.dim != dim:
+            raise KeyError(f"no groups by {dim!r}: {self._layout.describe()}")
+        found = np.flatnonzero(groups.values == value)
+        if not len(found):
+            raise KeyError(f"no group {dim}={value!r}, there are {groups.values.tolist()}")
+        state = _apply_states(partial(_one_group, code=int(found[0])), [self._state])
+        return Moments(state, replace(self._layout, groups=None))
+
+    def _side(self, side: int) -> Moments:
+        axis = self._layout.axes[side]
+        state = self._map(partial(_variances, side=side))
+        return Moments(state, replace(self._layout, kind="variances", axes=(axis,)))
+
+    @property
+    def x(self) -> Moments:
+        """Means and variances of x alone."""
+        return self._side(0)
+
+    @property
+    def y(self) -> Moments:
+        """Means and variances of y alone."""
+        return self._side(len(self._layout.axes) - 1)
+
+    def _map(self, function: Callable[[Any], Any]) -> Any:
+        over = partial(_map_groups, function=function) if self._layout.groups is not None else function
+        return _apply_states(over, [self._state])
+
+    # ---- as data
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """The state itself as labelled arrays: what :meth:`save` writes."""
+        return self._reading("dataset")(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write to a new Zarr store that :func:`covdist.load` reads.
+
+        Raises
+        ------
+        ResultError
+            If something exists at ``path``; nothing is changed then.
+        """
+        importlib.import_module("covdist.readings.store").save(self, path)
+
+    @property
+    def layout(self) -> Layout:
+        """Names, kind and provenance; known without computing."""
+        return self._layout
+
+    @property
+    def state(self) -> Any:
+        """The state: arrays without names, or a ``dask.delayed.Delayed`` of them."""
+        return self._state
+
+    # ---- dask collection
+
+    def compute(self, **options: Any) -> Moments:
+        """Return the same with the state computed; options as for ``dask.compute``."""
+        return dask.compute(self, **options)[0]
+
+    def persist(self, **options: Any) -> Moments:
+        """Return the same with the state kept on the cluster."""
+        return dask.persist(self, **options)[0]
+
+    def __dask_graph__(self) -> Mapping[Hashable, Any] | None:
+        return self._state.__dask_graph__() if isinstance(self._state, Delayed) else None
+
+    def __dask_keys__(self) -> list[Hashable]:
+        return self._state.__dask_keys__()
+
+    def __dask_layers__(self) -> Sequence[str]:
+        return self._state.__dask_layers__()
+
+    __dask_optimize__ = staticmethod(Delayed.__dask_optimize__)
+    __dask_scheduler__ = staticmethod(Delayed.__dask_scheduler__)
+
+    def __dask_postcompute__(self) -> tuple[Callable[..., Moments], tuple[Any, ...]]:
+        return _from_results, (self._layout,)
+
+    def __dask_postpersist__(self) -> tuple[Callable[..., Moments], tuple[Any, ...]]:
+        rebuild, arguments = self._state.__dask_postpersist__()
+        return _from_persisted, (rebuild, arguments, self._layout)
+
+    def __dask_tokenize__(self) -> Any:
+        return tokenize(self._state, self._layout.kind)
+
+    # ---- looks
+
+    def __repr__(self) -> str:
+        if isinstance(self._state, Delayed):
+            return f"<covdist.Moments, lazy: {self._layout.describe()}>"
+        return f"<covdist.Moments of {int(self.count.sum()):,} rows: {self._layout.describe()}>"
+
+    def _repr_html_(self) -> str:
+        provenance = "".join(
+            f"<tr><td>{key}</td><td>{value}</td></tr>" for key, value in self._layout.provenance.items()
+        )
+        arrays = "" if isinstance(self._state, Delayed) else self.dataset._repr_html_()
+        return f"<div><b>{self!r}</b>".replace("<c", "&lt;c") + f"<table>{provenance}</table>{arrays}</div>"
+
+
+def _from_results(results: Any, layout: Layout) -> Moments:
+    return Moments(results[0], layout)
+
+
+def _from_persisted(graph: Any, rebuild: Any, arguments: Any, layout: Layout, **options: Any) -> Moments:
+    return Moments(rebuild(graph, *arguments, **options), layout)
+
+
+def _apply_states(function: Callable[..., Any], states: list[Any]) -> Any:
+    if not any(isinstance(state, Delayed) for state in states):
+        return function(*states)
+    return delayed(function, pure=True, traverse=False)(*states)
+
+
+def _merge(a: Any, b: Any) -> Any:
+    return a.merge(b)
+
+
+def _count(state: Any) -> int:
+    return state.columns.count
+
+
+def _mean(state: Any) -> np.ndarray:
+    columns = state.columns
+    return columns.mean + columns.mean_low if columns.weight else np.full(columns.width, np.nan)
+
+
+def _variances(state: Any, side: int) -> Variances:
+    return Variances(state.columns_y if side else state.columns)
+
+
+def _by_group(state: Grouped, function: Callable[..., Any], size: int, *arguments: Any) -> np.ndarray:
+    parts = []
+    for code in range(size):
+        try:
+            parts.append(function(state.get(code, state.inner), *arguments))
+        except DataError:  # too few rows in this group alone
+            parts.append(None)
+    shape = next((np.shape(part) for part in parts if part is not None), ())
+    return np.stack([np.full(shape, np.nan) if part is None else part for part in parts])
+
+
+def _map_groups(state: Grouped, function: Callable[[Any], Any]) -> Grouped:
+    return Grouped(function(state.inner), {code: function(inner) for code, inner in state.items()})
+
+
+def _all_groups(state: Grouped) -> State:
+    return reduce(_merge, state.values(), state.inner)
+
+
+def _one_group(state: Grouped, code: int) -> State:
+    return state.get(code, state.inner)
+
+
+def _recoded(state: Grouped, codes: np.ndarray) -> Grouped:
+    return Grouped(state.inner, {int(codes[code]): inner for code, inner in state.items()})
+
+
+def _joined_groups(a: Moments, b: Moments) -> tuple[Groups, list[Any]]:
+    mine, its = a.layout.groups, b.layout.groups
+    assert mine is not None and its is not None
+    if mine.dim != its.dim:
+        raise MergeError(f"cannot merge groups by {mine.dim!r} with groups by {its.dim!r}: both must be the same")
+    values = np.unique(np.concatenate([mine.values, its.values]))
+    states = [
+        _apply_states(partial(_recoded, codes=np.searchsorted(values, groups.values)), [m.state])
+        for m, groups in ((a, mine), (b, its))
+    ]
+    return Groups(mine.dim, values), states
+
+
+def _joint(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    """Provenance of a sum: what both agree on, and the rest side by side."""
+    joint = {}
+    for key in {**a, **b}:
+        values = list(dict.fromkeys(str(p[key]) for p in (a, b) if key in p))
+        joint[key] = a.get(key, b.get(key)) if len(values) == 1 else "; ".join(values)
+    if "rows" in a and "rows" in b:
+        joint["rows"] = a["rows"] + b["rows"]
+    return joint

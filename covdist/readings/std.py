@@ -1,0 +1,21 @@
+"""Standard deviation of each column, right also where the variance underflows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from covdist.readings.result import Moments
+from covdist.readings.var import divisor
+
+
+def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
+    """Read the standard deviations off a state."""
+    return moments.read(deviation, moments.layout.axes[:1], ddof, name="std", attrs={"ddof": ddof})
+
+
+def deviation(state: Any, ddof: float) -> np.ndarray:
+    columns = state.columns
+    return np.ldexp(np.sqrt(columns.squares / divisor(columns, ddof)), columns.exponent)

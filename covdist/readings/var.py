@@ -1,0 +1,74 @@
+"""Variance of each column; never builds anything columns × columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from covdist.errors import DataError
+from covdist.readings.moments import fold_rows
+from covdist.readings.result import Moments
+
+
+def var(
+    x: Any,
+    *,
+    dim: Any = None,
+    ddof: float = 0,
+    by: Any = None,
+    weights: Any = None,
+    missing: str = "raise",
+) -> xr.DataArray:
+    """Variance of each column over the samples, in one pass and with nothing columns × columns.
+
+    Parameters
+    ----------
+    x : DataArray, dask array or array_like, real
+        Samples along ``dim``; all other dims are columns, stacked where there are several.
+    dim : str, int or sequence of them
+        Sample dims; for arrays without names an axis, 0 by default.
+    ddof : float
+        The divisor is N - ddof; 0, the default, gives the population variance.
+    by, weights, missing
+        As for :func:`covdist.moments`.
+
+    Returns
+    -------
+    DataArray
+        float64, dims of the columns; lazy where ``x`` is.
+
+    Raises
+    ------
+    DataError
+        If dims or dtypes do not fit, or ``ddof`` leaves nothing to divide by.
+
+    Examples
+    --------
+    >>> import numpy as np, covdist
+    >>> covdist.var(np.array([[1.0, 5.0], [3.0, 5.0]])).values
+    array([1., 0.])
+    """
+    return read(fold_rows(x, dim=dim, by=by, weights=weights, missing=missing, kind="variances", ddof=ddof), ddof)
+
+
+def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
+    """Read the variances off a state."""
+    return moments.read(variance, moments.layout.axes[:1], ddof, name="var", attrs={"ddof": ddof})
+
+
+def variance(state: Any, ddof: float) -> np.ndarray:
+    columns = state.columns
+    return np.ldexp(columns.squares / divisor(columns, ddof), 2 * columns.exponent)
+
+
+def divisor(columns: Any, ddof: float) -> float:
+    """Return N - ddof, with numpy's rule for reliability weights: sum w - ddof * sum(w a) / sum w."""
+    left = columns.weight - ddof * columns.weight2 / columns.weight if columns.weight else 0.0
+    if left <= 0:
+        raise DataError(
+            f"ddof={ddof} leaves nothing to divide by: {columns.count} rows with a total weight of "
+            f"{columns.weight:g} were folded, {columns.skipped} left out; use a smaller ddof or more rows"
+        )
+    return left

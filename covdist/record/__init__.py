@@ -1,0 +1,1 @@
+"""The training side: writes the logs that the rest of covdist reads."""

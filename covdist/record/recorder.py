@@ -1,0 +1,208 @@
+"""``Recorder``: the arrays of a training run, appended step by step to a Zarr v3 log."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from covdist.errors import DataError, ResultError
+from covdist.record.place import METADATA, place_at
+from covdist.record.resume import FORMAT, check_root, read_tracks
+from covdist.record.track import Track, join, mark_name
+from covdist.record.values import Rows, as_marks, as_rows, check_marks, check_same
+
+
+class Recorder:
+    """Append arrays to a log, one call per training step.
+
+    A process that is killed loses the rows after its last flush and nothing else; the log opens as it is and can be
+    continued. Up to ``chunk_bytes`` per array wait in memory.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Folder to make, or a URL that fsspec knows.
+    mode : {"x", "a"}
+        Refuse a path that exists, or continue the log that is there.
+    chunk_bytes : int
+        About how many bytes of an array make one chunk file.
+    per_step : sequence of str
+        Last parts of the names whose arrays are one row per step, ``(step, param)``. All others append their rows,
+        ``(sample, unit)``; single numbers are one value per step.
+
+    Raises
+    ------
+    ResultError
+        The path exists already (``"x"``), or holds something else than a recorded log (``"a"``).
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from covdist.logs import open_log
+    >>> from covdist.record.recorder import Recorder
+    >>> path = os.path.join(tempfile.mkdtemp(), "run.zarr")
+    >>> with Recorder(path) as rec:
+    ...     for step in range(3):
+    ...         rec.log(step, {"fc1/activation": np.ones((4, 2)), "fc1/gradient": np.zeros(8)}, epoch=0)
+    >>> log = open_log(path)
+    >>> log["fc1/activation"].shape, log["fc1/gradient"].shape
+    ((12, 2), (3, 8))
+    >>> log["fc1/step"].values
+    array([0, 1, 2])
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, mode: str = "x", chunk_bytes: int = 8 << 20,
+        per_step: Sequence[str] = ("gradient", "weight"),
+    ):  # fmt: skip
+        if mode not in ("x", "a"):
+            raise DataError(f'mode must be "x" (a new log) or "a" (continue one), found {mode!r}.')
+        if chunk_bytes < 1:
+            raise DataError(f"chunk_bytes must be at least 1, found {chunk_bytes}.")
+        self._path, self._place = path, place_at(path)
+        self._chunk_bytes, self._per_step = chunk_bytes, tuple(per_step)
+        self._tracks: dict[tuple[str, str], Track] = {}
+        self._closed = False
+        if not self._place.used():
+            self._put_group("", {"covdist": FORMAT})
+        elif mode == "x":
+            raise ResultError(f'{path} exists already: give a new path, or mode="a" to continue a log.')
+        else:
+            check_root(self._place, path)
+            self._tracks = read_tracks(self._place, chunk_bytes)
+        self._of = {column.path: track for track in self._tracks.values() for column in track.members.values()}
+        self._sizes = {
+            (track.node, dim): size
+            for track in self._tracks.values()
+            for column in track.members.values()
+            for dim, size in zip(column.dims[1:], column.row, strict=True)
+        }
+
+    def log(self, step: int, arrays: Mapping[str, Any], **coordinates: float) -> None:
+        """Append the arrays of one step.
+
+        Arrays of a layer that always come together, with as many rows, share a dim; one that does not gets a dim of
+        its own, ``weight_step`` or ``input_sample``.
+
+        Parameters
+        ----------
+        step : int
+            Kept as the coordinate ``step`` of rows per step, ``sample_step`` of samples.
+        arrays : mapping of str to array
+            ``{"fc1/activation": a, ...}``: the layer, then what was recorded; anything NumPy can read.
+        **coordinates : number
+            Kept beside the step, such as ``epoch=3``: ``epoch`` and ``sample_epoch``.
+
+        Raises
+        ------
+        DataError
+            An array's dtype or width has changed, is not real, or a name cannot be used; nothing of the call is kept.
+        ResultError
+            The recorder is closed.
+        """
+        if self._closed:
+            raise ResultError(f'{self._path} is closed: open it again with Recorder(path, mode="a").')
+        marks = as_marks(step, coordinates)
+        rows = {name: as_rows(name, value, self._per_step) for name, value in arrays.items()}
+        self._check(rows, marks)
+        self._create({name: each for name, each in rows.items() if name not in self._of}, marks)
+        for track in {id(track): track for track in map(self._of.__getitem__, rows)}.values():
+            self._append(track, rows, marks)
+
+    def flush(self) -> None:
+        """Write what waits in memory, so that a crash cannot lose it."""
+        for track in self._tracks.values():
+            track.flush()
+
+    def close(self) -> None:
+        """Write what waits in memory and refuse further calls of ``log``."""
+        if not self._closed:
+            self.flush()
+            self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check(self, rows: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
+        new = {}
+        for name, each in rows.items():
+            track = self._of.get(name)
+            if track is None:
+                new[name] = each
+                continue
+            variable = name.rpartition("/")[2]
+            check_same(name, each, track.members[variable])
+            check_marks(name, marks, track.marks)
+        if new:
+            self._check_names(new, marks)
+
+    def _check_names(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
+        used = {column.path for track in self._tracks.values() for column in track.columns()}
+        used |= {join(name.rpartition("/")[0], mark_name(rows.dim, mark)) for name, rows in new.items() for mark in marks}
+        paths = [*used, *new]
+        layers = {path[:place] for path in paths for place, letter in enumerate(path) if letter == "/"}
+        for name in new:
+            if name in used or name in layers or any(upper in used or upper in new for upper in _uppers(name)):
+                raise DataError(f"{name} cannot be an array, because that name or a part of it is a layer, an array or a "
+                                "coordinate already: choose another name.")  # fmt: skip
+
+    def _create(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
+        for name, rows in new.items():
+            node, _, variable = name.rpartition("/")
+            track = self._tracks.get((node, rows.dim))
+            if track is None or track.length:
+                peers = [e for n, e in new.items() if n.rpartition("/")[0] == node and e.dim == rows.dim]
+                track = self._begin(node, f"{variable}_{rows.dim}" if track else rows.dim, peers, marks)
+            track.add(variable, self._unit_dims(node, variable, rows), rows.data.dtype, rows.data.shape[1:])
+            self._of[name] = track
+
+    def _begin(self, node: str, dim: str, peers: list[Rows], marks: Mapping[str, np.ndarray]) -> Track:
+        parts = node.split("/") if node else []
+        for depth in range(len(parts)):
+            self._put_group("/".join(parts[: depth + 1]), {})
+        base = max(1, self._chunk_bytes // max(each.row_bytes for each in peers))
+        track = self._tracks[node, dim] = Track(self._place, node, dim, base, self._chunk_bytes)
+        for mark, value in marks.items():
+            track.add_mark(mark, value.dtype)
+        return track
+
+    def _unit_dims(self, node: str, variable: str, rows: Rows) -> tuple[str, ...]:
+        row = rows.data.shape[1:]
+        names = ["param" if rows.dim == "step" else "unit"] if len(row) == 1 else [f"unit_{i}" for i in range(len(row))]
+        free = [
+            dim if self._sizes.setdefault((node, dim), size) == size else f"{variable}_{dim}"
+            for dim, size in zip(names, row, strict=True)
+        ]
+        return tuple(free)
+
+    def _append(self, track: Track, rows: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
+        given = {name: rows.get(join(track.node, name)) for name in track.members}
+        counts = {name: len(each.data) if each else 0 for name, each in given.items()}
+        count = next((amount for amount in counts.values() if amount), 0)
+        apart = [name for name, amount in counts.items() if amount != count]
+        for name in apart:
+            alone = track.split(name)
+            self._tracks[alone.node, alone.dim] = self._of[join(track.node, name)] = alone
+        for each in (track, *(self._of[join(track.node, name)] for name in apart)):
+            data = {name: rows[join(each.node, name)].data for name in each.members if counts[name]}
+            each.append(data, marks, max(counts[name] for name in each.members))
+
+    def _put_group(self, path: str, attributes: dict[str, Any]) -> None:
+        group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        self._place.put(f"{path}/{METADATA}".lstrip("/"), json.dumps(group).encode())
+
+
+def _uppers(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]

@@ -1,0 +1,61 @@
+"""Finds the tracks of a log that a recorder left behind, crashed or closed."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from covdist.errors import ResultError
+from covdist.record.column import Column
+from covdist.record.place import METADATA, Place
+from covdist.record.track import Track
+
+FORMAT = 1  # the root's attribute "covdist"
+
+
+def check_root(place: Place, path: object) -> None:
+    """Refuse a place that no recorder has begun."""
+    root = place.get(METADATA)
+    found = json.loads(root).get("attributes", {}).get("covdist") if root else None
+    if found != FORMAT:
+        raise ResultError(f"{path} is no log of format {FORMAT} that a Recorder began (found {found!r}): give a new path.")
+
+
+def read_tracks(place: Place, chunk_bytes: int) -> dict[tuple[str, str], Track]:
+    """Return the tracks by node and dim, each cut to the length that all its arrays reached."""
+    found: dict[tuple[str, str], list[tuple[Column, int]]] = {}
+    for key in sorted(place.metadata_keys()):
+        metadata = json.loads(place.get(key) or b"{}")
+        if metadata.get("node_type") == "array":
+            path = key.removesuffix(f"/{METADATA}")
+            column = _column(place, path, metadata)
+            node = path.rpartition("/")[0]
+            found.setdefault((node, column.dims[0]), []).append((column, metadata["shape"][0]))
+    tracks = {key: _track(place, key, columns, chunk_bytes) for key, columns in found.items()}
+    return {key: track for key, track in tracks.items() if track.members}
+
+
+def _column(place: Place, path: str, metadata: dict[str, Any]) -> Column:
+    chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+    return Column(
+        place, path, tuple(metadata["dimension_names"]), np.dtype(metadata["data_type"]), tuple(chunk[1:]), chunk[0],
+        metadata["attributes"].get("covdist_marks"),
+    )  # fmt: skip
+
+
+def _track(place: Place, key: tuple[str, str], columns: list[tuple[Column, int]], chunk_bytes: int) -> Track:
+    track = Track(place, *key, math.gcd(*(column.chunk_rows for column, _ in columns)), chunk_bytes)
+    track.length = track.stored = min(length for _, length in columns)
+    for column, length in columns:
+        if column.coordinate:
+            track.marks[column.coordinate] = column
+        else:
+            track.members[column.path.rpartition("/")[2]] = column
+        column.resume(track.length)
+        if length != track.length:
+            # Before a chunk is written anew: rows that are forgotten must not be seen in it.
+            column.commit()
+    return track

@@ -1,0 +1,95 @@
+"""Arrays of one layer that grow together along one dim, with the coordinates of that dim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from covdist.record.column import Column
+from covdist.record.place import Place
+
+NARROW_BYTES = 64 << 10  # narrower chunks span several flushes, so that coordinates make few files
+
+
+class Track:
+    """All its columns have the same length at every flush, whose size is ``base`` rows."""
+
+    def __init__(self, place: Place, node: str, dim: str, base: int, chunk_bytes: int):
+        self.place, self.node, self.dim, self.base, self.chunk_bytes = place, node, dim, base, chunk_bytes
+        self.marks: dict[str, Column] = {}  # "step" -> the coordinate that says the step
+        self.members: dict[str, Column] = {}  # variable -> what was recorded
+        self.length = self.stored = 0
+
+    def columns(self) -> Iterator[Column]:
+        """Return coordinates first: an array that counts its rows must find them."""
+        yield from self.marks.values()
+        yield from self.members.values()
+
+    def add(self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...]) -> None:
+        """Add an array before the first row."""
+        self.members[name] = self._column(name, (self.dim, *dims), dtype, row, None)
+
+    def add_mark(self, mark: str, dtype: np.dtype) -> None:
+        """Add a coordinate before the first row."""
+        self.marks[mark] = self._column(mark_name(self.dim, mark), (self.dim,), dtype, (), mark)
+
+    def append(self, rows: Mapping[str, np.ndarray], marks: Mapping[str, Any], count: int) -> None:
+        """Append ``count`` rows to every member and repeat the marks beside them."""
+        done = 0
+        while done < count:
+            self._flush_full()
+            step = min(count - done, self.base - self.length % self.base)
+            for name, column in self.members.items():
+                column.put(rows[name][done : done + step], step)
+            for mark, column in self.marks.items():
+                column.put(marks[mark], step)
+            self.length += step
+            done += step
+            self._flush_full()
+
+    def flush(self) -> None:
+        """Write all rows, then all lengths."""
+        if self.length == self.stored and self.length:
+            return
+        for column in self.columns():
+            column.write()
+        for column in self.columns():
+            column.commit()
+        self.stored = self.length
+
+    def split(self, name: str) -> Track:
+        """Give one member a dim and coordinates of its own, from the first row on."""
+        other = Track(self.place, self.node, f"{name}_{self.dim}", self.base, self.chunk_bytes)
+        column = self.members.pop(name)
+        column.dims = (other.dim, *column.dims[1:])
+        other.members[name] = column
+        for mark, old in self.marks.items():
+            other.marks[mark] = old.copy(join(self.node, mark_name(other.dim, mark)), (other.dim,))
+        other.length = self.length
+        other.flush()
+        return other
+
+    def _flush_full(self) -> None:
+        if self.length % self.base == 0 and self.length != self.stored:
+            self.flush()
+
+    def _column(
+        self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...], mark: str | None
+    ) -> Column:
+        flush_bytes = self.base * int(np.prod(row)) * dtype.itemsize
+        spans = max(1, min(NARROW_BYTES, self.chunk_bytes) // flush_bytes)
+        return Column(self.place, join(self.node, name), dims, dtype, row, self.base * spans, mark)
+
+
+def mark_name(dim: str, mark: str) -> str:
+    """Name a coordinate: ``step``, ``epoch``, ``sample_step``, ``weight_step`` ..."""
+    if mark == "step" and (dim == "step" or dim.endswith("_step")):
+        return dim
+    return mark if dim == "step" else f"{dim}_{mark}"
+
+
+def join(node: str, name: str) -> str:
+    """Return the path of an array."""
+    return f"{node}/{name}" if node else name

@@ -1,0 +1,84 @@
+"""``Grouped``: one state per group code, such as an epoch, a class or a layer."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from covdist.errors import DataError, NonFiniteError
+from covdist.state.accumulator import Accumulator, State
+
+
+@dataclass(frozen=True, eq=False)
+class Grouped(Mapping[int, State]):
+    """The state of each group's rows, by group code in ascending order."""
+
+    inner: State  # the empty state of the groups' kind
+    groups: dict[int, State]
+
+    @classmethod
+    def empty(cls, inner: State) -> Grouped:
+        return cls(inner, {})
+
+    @classmethod
+    def accumulator(cls, make_inner: Callable[[], Accumulator]) -> GroupedAccumulator:
+        return GroupedAccumulator(make_inner)
+
+    def merge(self, other: Grouped) -> Grouped:
+        # The empty states merge first: other widths are refused even where no code is shared.
+        inner = self.inner.merge(other.inner)
+        codes = sorted(self.groups.keys() | other.groups.keys())
+        return Grouped(inner, {c: self.groups.get(c, inner).merge(other.groups.get(c, inner)) for c in codes})
+
+    def __getitem__(self, code: int) -> State:
+        return self.groups[code]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.groups)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+
+class GroupedAccumulator:
+    """One accumulator per group code, made when its first row arrives."""
+
+    def __init__(self, make_inner: Callable[[], Accumulator]):
+        self._empty = make_inner().state()
+        self._inner: defaultdict[int, Accumulator] = defaultdict(make_inner)
+        self._fed: Counter[int] = Counter()
+        self._seen = 0
+
+    def add(self, *blocks: np.ndarray, by: np.ndarray, **weights: np.ndarray | None) -> None:
+        """Fold rows in place; ``by`` holds each row's group code, negative for a row of no group."""
+        if any(len(block) != len(by) for block in blocks):
+            raise DataError(f"{len(by)} group codes for {[len(b) for b in blocks]} rows: give one code a row")
+        errors = []
+        for code, rows in _split(by):
+            taken = {name: w if w is None else w[rows] for name, w in weights.items()}
+            numbers = np.arange(len(by))[rows]
+            try:
+                self._inner[code].add(*(block[rows] for block in blocks), **taken)
+            except NonFiniteError as error:
+                error.row = self._seen + int(numbers[error.row - self._fed[code]])
+                errors.append(error)
+            self._fed[code] += len(numbers)
+        if errors:
+            raise min(errors, key=lambda error: error.row)
+        self._seen += len(by)
+
+    def state(self) -> Grouped:
+        return Grouped(self._empty, {c: self._inner[c].state() for c in sorted(self._inner)})
+
+
+def _split(by: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:
+    """Yield each code with its rows in order; as a slice, which copies nothing, where they are one run."""
+    order = np.argsort(by, kind="stable")
+    codes, starts = np.unique(by[order], return_index=True)
+    for code, rows in zip(codes.tolist(), np.split(order, starts[1:])[: len(codes)], strict=True):
+        if code >= 0:
+            run = slice(int(rows[0]), int(rows[-1]) + 1)
+            yield code, run if run.stop - run.start == len(rows) else rows
