@@ -11,7 +11,7 @@ from distributed import Client, LocalCluster
 
 from covdist.errors import ClusterError
 
-_PATIENCE = 10  # seconds until a scheduler that does not answer is given up
+_PATIENCE = 7  # seconds; with the start of the process a wrong address is known in ten
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def cluster(
     Raises
     ------
     ClusterError
-        If no scheduler answers within 10 seconds.
+        If no scheduler answers within a few seconds.
     """
     if scheduler is None and scheduler_file is None:
         with (

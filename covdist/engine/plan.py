@@ -30,6 +30,8 @@ class Work:
     ----------
     rows, pieces : int
         Rows in all, and the chunks they come in.
+    columns : str
+        As a reader knows them: "1,024", or "784 × 10" for a cross-covariance.
     row_bytes, piece_bytes : int
         Bytes of one row as stored, and the most one piece takes in memory while it is read.
     row_flops : float
@@ -44,6 +46,7 @@ class Work:
 
     rows: int
     pieces: int
+    columns: str
     row_bytes: int
     piece_bytes: int
     row_flops: float
@@ -128,6 +131,7 @@ class Plan:
         work = self.work
         return [
             ("rows", f"{work.rows:,}"),
+            ("columns", work.columns),
             ("read", f"{human_bytes(self.bytes_read)} in {work.pieces:,} chunks, once"),
             ("compute", f"{self.flops:.3g} floating-point operations"),
             ("shards", f"{self.shards:,}, merged {self.fan_in} at a time in {self.depth} levels"),

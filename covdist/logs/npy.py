@@ -38,11 +38,8 @@ def read(path: str, missing_chunks: str) -> Nodes:
 
 
 def _files(folder: str) -> Iterator[str]:
-    for entry in os.scandir(folder):
-        if entry.is_dir():
-            yield from _files(entry.path)
-        elif entry.name.endswith((".npy", ".npz")):
-            yield entry.path
+    for place, _, names in os.walk(folder, followlinks=True):
+        yield from (os.path.join(place, name) for name in names if name.endswith((".npy", ".npz")))
 
 
 def _add(nodes: Nodes, file: str, stem: str, prefix: str) -> None:

@@ -49,7 +49,7 @@ def _stem(path: str) -> str:
 def _arrays(path: str) -> Iterator[tuple[str, zarr.Array]]:
     # Consolidated metadata may be older than the arrays: a local log is walked instead.
     if os.path.isdir(path):
-        for inner in sorted(_folders(path, "")):
+        for inner in _folders(path, ""):
             yield inner, _opened(os.path.join(path, inner), inner)
         return
     found = _opened(path, "")
@@ -67,9 +67,9 @@ def _folders(root: str, inner: str) -> Iterator[str]:
     if os.path.exists(f"{folder}/.zarray") or _is_array(f"{folder}/zarr.json"):
         yield inner
     else:
-        for entry in os.scandir(folder):
-            if entry.is_dir():
-                yield from _folders(root, f"{inner}/{entry.name}".lstrip("/"))
+        for name in sorted(os.listdir(folder)):
+            if os.path.isdir(f"{folder}/{name}"):
+                yield from _folders(root, f"{inner}/{name}".lstrip("/"))
 
 
 def _is_array(file: str) -> bool:

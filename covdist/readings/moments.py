@@ -148,6 +148,7 @@ class Folding:
             Work(
                 rows=self.rows,
                 pieces=len(blocks[0].bounds) - 1,
+                columns=" × ".join(f"{width:,}" for width in widths),
                 row_bytes=sum(w * size for w, size in zip(widths, itemsizes, strict=True)),
                 piece_bytes=sum(block.piece_bytes for block in blocks),
                 row_flops=_row_flops(self._kind, widths),

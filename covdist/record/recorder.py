@@ -66,7 +66,8 @@ class Recorder:
         if chunk_bytes < 1:
             raise DataError(f"chunk_bytes must be at least 1, found {chunk_bytes}.")
         self._path, self._place = path, place_at(path)
-        self._chunk_bytes, self._per_step = chunk_bytes, tuple(per_step)
+        self._chunk_bytes = chunk_bytes
+        self._per_step = (per_step,) if isinstance(per_step, str) else tuple(per_step)
         self._tracks: dict[tuple[str, str], Track] = {}
         self._closed = False
         if not self._place.used():
@@ -137,25 +138,33 @@ class Recorder:
     def _check(self, rows: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
         new = {}
         for name, each in rows.items():
+            node, _, variable = name.rpartition("/")
             track = self._of.get(name)
             if track is None:
                 new[name] = each
-                continue
-            variable = name.rpartition("/")[2]
-            check_same(name, each, track.members[variable])
-            check_marks(name, marks, track.marks)
+                track = self._tracks.get((node, each.dim))
+            else:
+                check_same(name, each, track.members[variable])
+            if track and (name in self._of or not track.length):
+                check_marks(name, marks, track.marks)
         if new:
             self._check_names(new, marks)
 
     def _check_names(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
-        used = {column.path for track in self._tracks.values() for column in track.columns()}
-        used |= {join(name.rpartition("/")[0], mark_name(rows.dim, mark)) for name, rows in new.items() for mark in marks}
-        paths = [*used, *new]
-        layers = {path[:place] for path in paths for place, letter in enumerate(path) if letter == "/"}
-        for name in new:
-            if name in used or name in layers or any(upper in used or upper in new for upper in _uppers(name)):
-                raise DataError(f"{name} cannot be an array, because that name or a part of it is a layer, an array or a "
-                                "coordinate already: choose another name.")  # fmt: skip
+        arrays = {*self._of, *new}
+        layers = {upper for path in arrays for upper in _uppers(path)}
+        kept = {join(node, each) for node in {path.rpartition("/")[0] for path in arrays}
+                for each in self._mark_names(node, arrays, marks)}  # fmt: skip
+        for name in sorted(arrays):
+            if name in layers or name in kept or kept & set(_uppers(name)):
+                raise DataError(f"{name} cannot be an array, because that name or a part of it is a layer or a "
+                                "coordinate: choose another name.")  # fmt: skip
+
+    def _mark_names(self, node: str, arrays: set[str], marks: Mapping[str, np.ndarray]) -> set[str]:
+        known = {mark for (at, _), track in self._tracks.items() if at == node for mark in track.marks}
+        variables = [path.rpartition("/")[2] for path in arrays if path.rpartition("/")[0] == node]
+        dims = [dim for kind in ("step", "sample") for dim in (kind, *(f"{each}_{kind}" for each in variables))]
+        return {mark_name(dim, mark) for dim in dims for mark in (*known, *marks)}
 
     def _create(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
         for name, rows in new.items():

@@ -12,7 +12,7 @@ import numpy as np
 from covdist.errors import DataError
 from covdist.record.column import Column
 
-NAME = re.compile(r"(?!\.)[^/\\]+")
+NAME = re.compile(r"(?!\.|zarr\.json$)[^/\\]+")
 
 
 class Rows(NamedTuple):
@@ -38,14 +38,16 @@ def as_rows(name: str, value: Any, per_step: tuple[str, ...]) -> Rows:
     if data.dtype.kind not in "biuf" or data.dtype.itemsize > 8:
         raise DataError(f"{name} has dtype {data.dtype}, expected booleans, integers or floats of at most 64 bits: "
                         "convert it first.")  # fmt: skip
-    if data.size == 0 and 0 in data.shape[1:]:
+    rows = _rows(data.astype(data.dtype.newbyteorder("<"), copy=False), name.rpartition("/")[2] in per_step)
+    if not rows.row_bytes:
         raise DataError(f"{name} has shape {data.shape}, expected rows of at least one value: leave it out.")
-    data = data.astype(data.dtype.newbyteorder("<"), copy=False)
+    return rows
+
+
+def _rows(data: np.ndarray, per_step: bool) -> Rows:
     if data.ndim == 0:
         return Rows("step", data.reshape(1))
-    if name.rpartition("/")[2] in per_step:
-        return Rows("step", data.reshape(1, -1))
-    return Rows("sample", data)
+    return Rows("step", data.reshape(1, -1)) if per_step else Rows("sample", data)
 
 
 def check_same(name: str, rows: Rows, column: Column) -> None:

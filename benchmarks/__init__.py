@@ -1,0 +1,1 @@
+"""Measures covdist beside its peers in one run: ``python -m benchmarks --help``."""

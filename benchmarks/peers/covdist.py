@@ -1,0 +1,25 @@
+"""covdist as it comes: float64 throughout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.data import NODE, VARIABLE
+from benchmarks.peers import Peer
+
+
+def _cov(log: Path) -> np.ndarray:
+    import covdist
+
+    return covdist.cov(covdist.open_log(log)[NODE][VARIABLE], dim="sample").compute().values
+
+
+def _var(log: Path) -> np.ndarray:
+    import covdist
+
+    return covdist.var(covdist.open_log(log)[NODE][VARIABLE], dim="sample").compute().values
+
+
+PEER = Peer("covdist", {"cov": _cov, "var": _var})

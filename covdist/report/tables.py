@@ -1,0 +1,93 @@
+"""Plans and results as tables for a terminal, and as plain dicts for machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from covdist.engine.plan import Plan, human_bytes
+from covdist.readings.corr import read as correlation
+from covdist.readings.gradient_stats import read as statistics
+from covdist.readings.result import Moments
+
+
+def plan_table(plans: dict[str, Plan]) -> Table:
+    """One row an array, and the peak of the largest."""
+    table = Table(
+        "array", "rows", "columns", "state", "read", "operations", "shards", "tasks", "peak of a worker",
+        title="Plan (nothing has been read)",
+    )  # fmt: skip
+    for path, plan in plans.items():
+        work = plan.work
+        table.add_row(
+            path or "(root)", f"{work.rows:,}", work.columns, human_bytes(plan.state_bytes),
+            human_bytes(plan.bytes_read), f"{plan.flops:.2g}", f"{plan.shards:,}", f"{plan.tasks:,}",
+            human_bytes(plan.peak_bytes),
+        )  # fmt: skip
+    return table
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """Numbers of a plan, sizes in bytes."""
+    return {
+        "rows": plan.work.rows,
+        "columns": plan.work.columns,
+        "bytes_read": plan.bytes_read,
+        "flops": plan.flops,
+        "shards": plan.shards,
+        "fan_in": plan.fan_in,
+        "tasks": plan.tasks,
+        "state_bytes": plan.state_bytes,
+        "bytes_moved": plan.bytes_moved,
+        "peak_bytes": plan.peak_bytes,
+    }
+
+
+def result_record(moments: Moments) -> dict[str, Any]:
+    """Summary of one computed state."""
+    layout = moments.layout
+    whole = moments if layout.groups is None else moments.merge(layout.groups.dim)
+    stats = statistics(whole.x)
+    record = {
+        "kind": layout.kind,
+        "rows": int(whole.count),
+        "columns": [axis.size for axis in layout.axes],
+        "groups": None if layout.groups is None else {layout.groups.dim: len(layout.groups.values)},
+        "mean": float(stats["layer_mean"]),
+        "std": float(stats["layer_std"]),
+        "snr": float(stats["layer_snr"]),
+        "zero_fraction": float(stats["layer_zero_fraction"]),
+        "constant_columns": int((stats["std"] == 0).sum()),
+        **layout.provenance,
+    }
+    if layout.kind != "variances":
+        record["largest_correlation"] = _strongest(whole)
+    return record
+
+
+def _strongest(moments: Moments) -> float | None:
+    """Largest magnitude of correlation between two different columns."""
+    matrix = np.abs(correlation(moments).to_numpy())
+    if moments.layout.kind == "full":
+        np.fill_diagonal(matrix, np.nan)
+    return None if np.isnan(matrix).all() else float(np.nanmax(matrix))
+
+
+def result_table(records: dict[str, dict[str, Any]]) -> Table:
+    """One row a state."""
+    table = Table(
+        "array", "state", "rows", "columns", "mean", "std", "SNR", "zeros", "constant", "largest |corr|"
+    )
+    for path, record in records.items():
+        strongest = record.get("largest_correlation")
+        groups = record["groups"]
+        kind = record["kind"] + ("" if groups is None else "".join(f" by {k} ({n})" for k, n in groups.items()))
+        table.add_row(
+            path or "(root)", kind, f"{record['rows']:,}", " × ".join(f"{n:,}" for n in record["columns"]),
+            f"{record['mean']:.3g}", f"{record['std']:.3g}", f"{record['snr']:.3g}",
+            f"{record['zero_fraction']:.1%}", f"{record['constant_columns']:,}",
+            "" if strongest is None else f"{strongest:.3f}",
+        )  # fmt: skip
+    return table

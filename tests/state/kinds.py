@@ -1,0 +1,129 @@
+"""Every kind of state in ``covdist.state``, found by walking the package, behind one face for the tests."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+
+import covdist.state
+from covdist.state import triangle
+from covdist.state.accumulator import Options
+from covdist.state.columns import Columns
+from covdist.state.grouped import Grouped
+
+from .oracle import BOUND, Exact, power
+from .strategies import Rows
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A state class that is told the width of each of its sides; perhaps one such state per group."""
+
+    cls: type
+    sides: int
+    grouped: bool = False
+
+    def __str__(self) -> str:
+        return f"Grouped[{self.cls.__name__}]" if self.grouped else self.cls.__name__
+
+    def empty(self, widths: Sequence[int]):
+        inner = self.cls.empty(*widths[: self.sides])
+        return Grouped.empty(inner) if self.grouped else inner
+
+    def accumulator(self, widths: Sequence[int], options: Options = Options()):
+        make = partial(self.cls.accumulator, *widths[: self.sides], options)
+        return Grouped.accumulator(make) if self.grouped else make()
+
+    def fold(self, *pieces: Rows, options: Options = Options()):
+        """Return the state of all pieces, each added as one block."""
+        accumulator = self.accumulator(pieces[0].widths, options)
+        for piece in pieces:
+            weights = {"frequency": piece.frequency, "reliability": piece.reliability}
+            by = {"by": piece.by} if self.grouped else {}
+            accumulator.add(*piece.blocks[: self.sides], **by, **weights)
+        return accumulator.state()
+
+
+def _discover() -> Iterator[Kind]:
+    for module in pkgutil.iter_modules(covdist.state.__path__, "covdist.state."):
+        for cls in vars(importlib.import_module(module.name)).values():
+            is_state = inspect.isclass(cls) and all(hasattr(cls, n) for n in ("empty", "merge", "accumulator"))
+            if is_state and cls.__module__ == module.name and cls is not Grouped:
+                names = list(inspect.signature(cls.accumulator).parameters)
+                yield Kind(cls, sum(name.startswith("width") for name in names))
+
+
+PLAIN = sorted(_discover(), key=str)
+KINDS = [*PLAIN, *(replace(kind, grouped=True) for kind in PLAIN)]
+
+
+def arrays(state: object) -> Iterator[np.ndarray]:
+    """Yield everything a state holds, numbers too, in a fixed order."""
+    if isinstance(state, Mapping):
+        state = [np.array(list(state)), *state.values()]
+    if isinstance(state, tuple | list):
+        for part in state:
+            yield from arrays(part)
+    else:
+        yield np.asarray(state)
+
+
+def bits(state: object) -> list[tuple[str, tuple[int, ...], bytes]]:
+    return [(array.dtype.str, array.shape, array.tobytes()) for array in arrays(state)]
+
+
+def frozen(state):
+    """Make every array of a state read-only."""
+    for array in arrays(state):
+        array.flags.writeable = False
+    return state
+
+
+def assert_accurate(state, rows: Rows) -> None:
+    """Hold a state against the exact moments of ``rows``, within the numerics contract."""
+    if isinstance(state, Grouped):
+        assert list(state) == sorted({code for code in rows.by.tolist() if code >= 0})
+        for code, inner in state.items():
+            assert_accurate(inner, rows.take(rows.by == code))
+        return
+    sides = [part for part in state if isinstance(part, Columns)]
+    truth = Exact(*rows.blocks[: len(sides)], weights=rows.weights)
+    for side, columns in enumerate(sides):
+        _check_columns(columns, truth, side, len(rows))
+    for left, i, right, j, scaled in _entries(state) if truth.weight else ():
+        scale = power(sides[left].exponent[i] + sides[right].exponent[j])
+        error = Fraction(scaled) * scale / Fraction(sides[left].weight) - truth.cov(left, i, right, j)
+        assert error**2 <= BOUND**2 * _spread2(truth, left, i) * _spread2(truth, right, j), f"cov of {left}, {i} with {right}, {j} is off by {float(error)}"
+
+
+def _check_columns(columns: Columns, truth: Exact, side: int, count: int) -> None:
+    assert columns.count == count
+    assert abs(Fraction(columns.weight) - truth.weight) <= BOUND * truth.weight
+    for i in range(columns.width if truth.weight else 0):
+        error = Fraction(columns.mean[i]) + Fraction(columns.mean_low[i]) - truth.mean(side, i)
+        assert error**2 <= BOUND**2 * _spread2(truth, side, i), f"mean {side}, {i} is off by {float(error)}"
+
+
+def _spread2(truth: Exact, side: int, column: int) -> Fraction:
+    """Return the variance; where means fall between subnormal numbers, as if they fell within the bound."""
+    variance = truth.cov(side, column, side, column)
+    return variance and variance + (power(-1074) / BOUND) ** 2
+
+
+def _entries(state) -> Iterator[tuple[int, int, int, int, float]]:
+    """Yield (side, column, side, column, scaled scatter) for each product that a state holds."""
+    sides = [part for part in state if isinstance(part, Columns)]
+    for side, columns in enumerate(sides):
+        yield from ((side, i, side, i, square) for i, square in enumerate(columns.squares))
+    if hasattr(state, "triangle"):
+        full = triangle.unpack(state.triangle, sides[0].width)
+        yield from ((0, i, 0, j, full[i, j]) for i, j in np.ndindex(full.shape))
+    if hasattr(state, "rectangle"):
+        yield from ((0, i, 1, j, state.rectangle[i, j]) for i, j in np.ndindex(state.rectangle.shape))
