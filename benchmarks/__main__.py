@@ -54,7 +54,7 @@ def _epilog() -> str:
 @click.option("--columns", type=_Numbers(), default=(), help="Instead of the case's own.")
 @click.option("--workers", type=_Numbers(), default=(), help="Default: one per core.")
 @click.option("--repeats", type=click.IntRange(1), help="Runs of each contender. [default: 3, smallest: 1]")
-@click.option("--patience", type=float, default=300.0, show_default=True, help="Slower ones run once.")
+@click.option("--patience", type=float, default=300.0, show_default=True, help="Slower peers run once.")
 @click.option("--only", multiple=True, type=click.Choice(list(find_peers())), help="Only these contenders.")
 @click.option("--smallest", is_flag=True, help="Every case once, at its smallest size.")
 @click.option("--scratch", type=click.Path(file_okay=False, path_type=Path), help="Keep and reuse logs here.")

@@ -56,7 +56,8 @@ class Contest:
                     continue
                 say(f"{row.case} {row.rows:,} x {row.columns:,}, {row.contender}, {repeat + 1}")
                 _attempt(row, run)
-                if row.seconds and row.seconds[-1] > self.setting.patience:
+                slow = row.seconds and row.seconds[-1] > self.setting.patience
+                if slow and row.contender != OURS:
                     self.tired.add(row.contender)
         return [row for row, _ in entries]
 

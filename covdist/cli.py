@@ -55,7 +55,15 @@ def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def wrapped(
-        layer: str, var: str, against: str, dim: str, by: str, missing: str, precision: str, max_columns: int, **rest: Any
+        layer: str,
+        var: str,
+        against: str,
+        dim: str,
+        by: str,
+        missing: str,
+        precision: str,
+        max_columns: int,
+        **rest: Any,
     ) -> Any:
         from covdist.readings.whole_log import Selection
 
@@ -210,7 +218,13 @@ def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
 @main.command()
 @_clustering
 @_json
-@click.option("-o", "--output", default="covdist-demo", show_default=True, help="Folder for the two logs; must not exist.")
+@click.option(
+    "-o",
+    "--output",
+    default="covdist-demo",
+    show_default=True,
+    help="Folder for the two logs; must not exist.",
+)
 def demo(cluster_options: dict[str, Any], as_json: bool, output: str) -> None:
     """Record two real small training runs, analyse them and say what the statistics show."""
     from covdist.demo import run as run_demo

@@ -17,7 +17,7 @@ def _plot(rows: list[Row], options: Options) -> None:
     if not measured:
         options.console.print("plot skipped: nothing was measured")
         return
-    figure, axes = pyplot.subplots(1, 3, figsize=(15, 5), layout="constrained")
+    figure, axes = pyplot.subplots(1, 3, figsize=(17, 5), layout="constrained")
     most = max(row.workers for row in measured)
     base_rows, base_columns = (_most_frequent([getattr(r, k) for r in measured]) for k in ("rows", "columns"))
     tallest = max(measured, key=lambda row: row.rows * row.columns**2)
@@ -27,7 +27,7 @@ def _plot(rows: list[Row], options: Options) -> None:
         (axes[2], "workers", {"rows": tallest.rows, "columns": tallest.columns}),
     ):
         _lines(axis, measured, along, fixed)
-    axes[0].legend(fontsize="small")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
     figure.savefig(options.plot, dpi=120)
     options.console.print(f"plot: {options.plot}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -112,9 +113,9 @@ class Plan:
     def cuts(self, bounds: np.ndarray) -> list[tuple[int, int]]:
         """Return the shards' rows, cut at the borders of pieces nearest to equal shares."""
         shares = np.arange(1, self.shards) * (self.work.rows / self.shards)
-        inner = bounds[np.searchsorted(bounds, shares)] if self.shards > 1 else []
+        inner = bounds[np.searchsorted(bounds, shares)]
         edges = np.unique(np.concatenate([[0], inner, [self.work.rows]]).astype(np.int64))
-        return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)] or [(0, 0)]
+        return [(int(a), int(b)) for a, b in pairwise(edges)] or [(0, 0)]
 
     def check(self, memory_limit: int | None) -> None:
         """Raise PlanError where a worker's memory limit, in bytes, is below the predicted peak."""

@@ -20,12 +20,12 @@ class Reader(Protocol):
 class Part:
     """One array's share of a shard: pieces ``first`` to ``last``, from which ``skip`` rows on ``rows`` count."""
 
-    def __init__(self, reader: Reader, first: int, last: int, skip: int, rows: int):
+    def __init__(self, reader: Any, first: int, last: int, skip: int, rows: int):
         self.reader, self.first, self.last, self.skip, self.rows = reader, first, last, skip, rows
 
     def pieces(self, given: list[Any] | None = None) -> Iterator[np.ndarray]:
         """Yield the rows piece by piece; ``given`` holds the blocks of pieces that dask made."""
-        reader = self.reader if given is None else self.reader.given(given)
+        reader: Reader = self.reader if given is None else self.reader.given(given)
         skip, left = self.skip, self.rows
         for number in range(self.first, self.last):
             piece = reader.piece(number)[skip : skip + left]
@@ -83,6 +83,4 @@ def _located(error: NonFiniteError, name: str, start: int) -> NonFiniteError:
         "that block of rows), but missing='raise' expects finite values only: leave such rows out with "
         "missing='drop', or let NaN into the results with missing='propagate'"
     )
-    return NonFiniteError(
-        message, row=row, column=error.column, amount=error.amount, side=error.side
-    )
+    return NonFiniteError(message, row=row, column=error.column, amount=error.amount, side=error.side)

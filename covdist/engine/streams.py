@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-import dask
 import dask.array as da
 import numpy as np
 from dask._task_spec import DataNode
-from dask.base import tokenize
+from dask.base import optimize, tokenize
 from dask.core import get_dependencies
+from dask.local import get_sync
+from dask.typing import Key
 
 from covdist.engine.shard import Part, Reader
 from covdist.logs.source import Source, from_dask
@@ -90,17 +91,14 @@ class _SourceReader:
     def _side_by_side(self, cell: tuple[int, ...], across: list[tuple[int, ...]]) -> np.ndarray:
         source = self._source
         lengths = [
-            min(chunk, length - i * chunk)
-            for i, chunk, length in zip(cell, source.chunks, source.shape, strict=False)
+            min(chunk, length - i * chunk) for i, chunk, length in zip(cell, source.chunks, source.shape, strict=False)
         ]
         out = np.empty((*lengths, *source.shape[len(cell) :]), source.dtype)
         for index in across:
             chunk = source.read_chunk((*cell, *index), self._buffer)
-            place = [
+            place: Any = [
                 slice(i * size, i * size + extent)
-                for i, size, extent in zip(
-                    index, source.chunks[len(cell) :], chunk.shape[len(cell) :], strict=True
-                )
+                for i, size, extent in zip(index, source.chunks[len(cell) :], chunk.shape[len(cell) :], strict=True)
             ]
             out[(..., *place)] = chunk
         return out
@@ -140,24 +138,22 @@ class _ArrayReader:
 class _GraphReader:
     """Evaluates the pieces' own graphs, one after the other, inside the task."""
 
-    def __init__(self, pieces: dict[int, tuple[dict[Hashable, Any], Any]], sample_ndim: int):
+    def __init__(self, pieces: dict[int, tuple[dict[Key, Any], Any]], sample_ndim: int):
         self._pieces, self._sample_ndim = pieces, sample_ndim
 
     def piece(self, number: int) -> np.ndarray:
         graph, keys = self._pieces[number]
-        return _as_rows(_joined(dask.get(graph, keys)), self._sample_ndim)
+        return _as_rows(_joined(get_sync(graph, keys)), self._sample_ndim)
 
 
 class _GivenReader:
     """Takes pieces that dask made, because they share work; a shard then holds all of its pieces."""
 
-    def __init__(self, first: int, sample_ndim: int):
-        self._first, self._sample_ndim = first, sample_ndim
+    def __init__(self, first: int, sample_ndim: int, blocks: list[Any] | None = None):
+        self._first, self._sample_ndim, self._blocks = first, sample_ndim, blocks or []
 
     def given(self, blocks: list[Any]) -> _GivenReader:
-        reader = _GivenReader(self._first, self._sample_ndim)
-        reader._blocks = blocks
-        return reader
+        return _GivenReader(self._first, self._sample_ndim, blocks)
 
     def piece(self, number: int) -> np.ndarray:
         return _as_rows(_joined(self._blocks[number - self._first]), self._sample_ndim)
@@ -171,7 +167,7 @@ def _joined(blocks: Any, axis: int = 0) -> np.ndarray:
     return inner[0] if len(inner) == 1 else np.concatenate(inner, axis)
 
 
-class _SharedStream(_PieceStream):
+class SharedStream(_PieceStream):
     def __init__(self, array: da.Array, sample_ndim: int, keys: list[Any]):
         super().__init__(array, sample_ndim, lambda first, _: _GivenReader(first, sample_ndim))
         self._keys, self.collection = keys, array
@@ -182,12 +178,12 @@ class _SharedStream(_PieceStream):
 
 
 def _graph_stream(array: da.Array, sample_ndim: int) -> _PieceStream:
-    (optimised,) = dask.optimize(array)
+    (optimised,) = optimize(array)
     graph = dict(optimised.__dask_graph__())
     keys = list(_piece_keys(optimised.__dask_keys__(), sample_ndim, sample_ndim))
     culled = [_culled(graph, piece) for piece in keys]
     if _share_work(culled):
-        return _SharedStream(optimised, sample_ndim, keys)
+        return SharedStream(optimised, sample_ndim, keys)
     pieces = list(zip(culled, keys, strict=True))
     return _PieceStream(
         array,
@@ -207,9 +203,9 @@ def _piece_keys(keys: Any, depth: int, levels: int) -> Iterator[Any]:
             yield from _piece_keys(inner, depth - 1, levels)
 
 
-def _culled(graph: dict[Hashable, Any], keys: Any) -> dict[Hashable, Any]:
+def _culled(graph: dict[Key, Any], keys: Any) -> dict[Key, Any]:
     """Return the tasks that ``keys`` need."""
-    needed: dict[Hashable, Any] = {}
+    needed: dict[Key, Any] = {}
     waiting = list(_flat(keys))
     while waiting:
         key = waiting.pop()
@@ -219,7 +215,7 @@ def _culled(graph: dict[Hashable, Any], keys: Any) -> dict[Hashable, Any]:
     return needed
 
 
-def _flat(keys: Any) -> Iterator[Hashable]:
+def _flat(keys: Any) -> Iterator[Key]:
     if isinstance(keys, list):
         for key in keys:
             yield from _flat(key)
@@ -227,9 +223,9 @@ def _flat(keys: Any) -> Iterator[Hashable]:
         yield keys
 
 
-def _share_work(pieces: list[dict[Hashable, Any]]) -> bool:
+def _share_work(pieces: list[dict[Key, Any]]) -> bool:
     """Say whether two pieces need the same task; data that stands in the graph is no work."""
-    seen: set[Hashable] = set()
+    seen: set[Key] = set()
     for graph in pieces:
         work = {key for key, task in graph.items() if not isinstance(task, DataNode)}
         if not seen.isdisjoint(work):

@@ -8,6 +8,7 @@ from typing import Any
 
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
+from dask.typing import Key
 
 
 def tree(
@@ -33,7 +34,7 @@ def tree(
         States merged by one task.
     dependencies : sequence of dask collections
     """
-    graph: dict[str, Any] = {}
+    graph: dict[Key, Any] = {}
     level = []
     for i, item in enumerate(items):
         graph[f"{name}-fold-{i}"] = (fold, *item)
@@ -41,7 +42,7 @@ def tree(
     depth = 0
     while len(level) > 1:
         depth += 1
-        above = []
+        above: list[str] = []
         for start in range(0, len(level), fan_in):
             children = level[start : start + fan_in]
             key = f"{name}-merge-{depth}-{len(above)}"

@@ -26,15 +26,16 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise") -> 
         A Zarr array or tree of groups (version 2 or 3), a ``.npy`` or ``.npz`` file, or a folder of those;
         ``file://`` and, for Zarr, every URL that fsspec knows.
     missing_chunks : {"raise", "fill"}
-        What to do, once it is read, with a chunk that is not in the store: refuse it, or read it as the fill value.
+        What to do, once it is read, with a chunk that is not in the store: refuse it, or read it as the
+        fill value.
 
     Returns
     -------
     xarray.DataTree
-        Dask-backed variables, one dask block per chunk of the log. Dims are named as the log says, else ``gradient``
-        is ``(step, param)`` or ``(step, sample, param)`` and all others are ``(sample, unit)``; a dim that two
-        variables have in different sizes is called ``<variable>_<dim>`` in the later one. Vectors along the leading
-        dim of a wider variable are coordinates.
+        Dask-backed variables, one dask block per chunk of the log. Dims are named as the log says, else
+        ``gradient`` is ``(step, param)`` or ``(step, sample, param)`` and all others are ``(sample, unit)``; a
+        dim that two variables have in different sizes is called ``<variable>_<dim>`` in the later one. Vectors
+        along the leading dim of a wider variable are coordinates.
 
     Raises
     ------

@@ -53,7 +53,7 @@ def _blosc_size(data: np.ndarray) -> int:
     # Blosc reads past the end of bytes that were cut off.
     if data.nbytes < 16:
         raise ValueError("it is shorter than a Blosc header")
-    decoded, encoded = BLOSC_SIZES.unpack_from(data)
+    decoded, encoded = BLOSC_SIZES.unpack_from(data.data)
     if encoded != data.nbytes:
         raise ValueError(f"it has {data.nbytes:,} bytes where its Blosc header promises {encoded:,}")
     return int(decoded)

@@ -16,7 +16,9 @@ def convention(variable: str, ndim: int) -> tuple[str, ...]:
     return ("sample", *(f"unit_{axis}" for axis in range(ndim - 1)))
 
 
-def choose(node: str, variable: str, shape: tuple[int, ...], named: Named, taken: Mapping[str, int]) -> list[str]:
+def choose(
+    node: str, variable: str, shape: tuple[int, ...], named: Named, taken: Mapping[str, int]
+) -> list[str]:
     """Return one free name per axis.
 
     Parameters
@@ -36,7 +38,12 @@ def choose(node: str, variable: str, shape: tuple[int, ...], named: Named, taken
     wished = [name or default for name, default in zip(named or defaults, defaults, strict=True)]
     chosen: list[str] = []
     for axis, (name, size) in enumerate(zip(wished, shape, strict=True)):
-        options = (name, f"{variable}_{name}", f"{variable}_{name}_{axis}", _qualified(node, variable, name, axis))
+        options = (
+            name,
+            f"{variable}_{name}",
+            f"{variable}_{name}_{axis}",
+            _qualified(node, variable, name, axis),
+        )
         blocked = {*chosen, variable} if len(shape) > 1 else set()
         chosen.append(next(each for each in options if each not in blocked and taken.get(each, size) == size))
     return chosen

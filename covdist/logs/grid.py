@@ -38,12 +38,8 @@ def rectangle(source: Source, index: Slices) -> np.ndarray:
 def _overlapping(wanted: Slices, chunks: Index) -> Iterator[Index]:
     if any(each.start == each.stop for each in wanted):
         return iter(())
-    return product(
-        *(range(w.start // c, (w.stop - 1) // c + 1) for w, c in zip(wanted, chunks, strict=True))
-    )
+    return product(*(range(w.start // c, (w.stop - 1) // c + 1) for w, c in zip(wanted, chunks, strict=True)))
 
 
 def _relative(inner: list[slice], outer: Slices) -> Slices:
-    return tuple(
-        slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
-    )
+    return tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True))

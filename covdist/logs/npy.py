@@ -1,7 +1,7 @@
 """NumPy files: a ``.npy``, a ``.npz``, or a folder tree of them. Nothing is ever unpickled.
 
-``folder/fc1/activation.npy`` is the variable ``activation`` of the node ``fc1``, and so is the key ``activation`` of
-``folder/fc1.npz``; a file named alone gives variables of the root.
+``folder/fc1/activation.npy`` is the variable ``activation`` of the node ``fc1``, and so is the key ``activation``
+of ``folder/fc1.npz``; a file named alone gives variables of the root.
 """
 
 from __future__ import annotations

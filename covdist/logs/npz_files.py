@@ -47,7 +47,7 @@ class MemberSource:
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
             raise LogError(f"{self.name} in {self.path} cannot be read ({error}): write it again.") from error
         order = "F" if header.fortran else "C"
-        return np.asarray(np.frombuffer(data, self.dtype).reshape(self.shape, order=order), order="C")
+        return np.asarray(np.frombuffer(data, self.dtype).reshape(self.shape, order=order))
 
 
 def open_npz(path: str, prefix: str) -> dict[str, Source]:
@@ -57,7 +57,9 @@ def open_npz(path: str, prefix: str) -> dict[str, Source]:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             return {info.filename[:-4]: _source(archive, path, info, prefix) for info in members}
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise LogError(f"{path} is no readable .npz file ({error}): it was cut off, write it again.") from error
+        raise LogError(
+            f"{path} is no readable .npz file ({error}): it was cut off, write it again."
+        ) from error
 
 
 def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, prefix: str) -> Source:

@@ -11,11 +11,25 @@ import numpy as np
 class Source(Protocol):
     """Small, picklable and immutable; workers open what they need from it."""
 
-    name: str  # what messages call it: the node's path and the variable, "fc1/gradient"
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    chunks: tuple[int, ...]  # a regular grid; the last chunk of an axis may be cut off
-    token: str  # equal for equal content: paths, sizes, modification times
+    @property
+    def name(self) -> str:
+        """What messages call it: the node's path and the variable, "fc1/gradient"."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its lengths."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Its element type, of any byte order."""
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """A regular grid; the last chunk of an axis may be cut off."""
+
+    @property
+    def token(self) -> str:
+        """Equal for equal content: paths, sizes, modification times."""
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
         """Return any rectangle, steps of 1."""

@@ -31,12 +31,18 @@ def recognises(path: str) -> bool:
 
 def read(path: str, missing_chunks: str) -> Nodes:
     """Read the metadata of all arrays below the path; chunks are neither read nor listed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zarr warns of types and codecs that version 3 does not specify yet
+        return _nodes(path, missing_chunks)
+
+
+def _nodes(path: str, missing_chunks: str) -> Nodes:
     nodes: Nodes = {}
     for inner, array in _arrays(path):
         node, _, variable = (inner or _stem(path)).rpartition("/")
         name = f"{node}/{variable}".lstrip("/")
         source = _source(path, inner, name, array, missing_chunks)
-        attrs = dict(array.attrs)
+        attrs: dict[str, Any] = dict(array.attrs)
         named = attrs.pop(DIMENSIONS, None) or getattr(array.metadata, "dimension_names", None)
         nodes.setdefault(node, {})[variable] = Entry(source, named and tuple(named), attrs)
     return nodes
@@ -46,19 +52,17 @@ def _stem(path: str) -> str:
     return os.path.splitext(path.rstrip("/").rpartition("/")[2])[0]
 
 
-def _arrays(path: str) -> Iterator[tuple[str, zarr.Array]]:
+def _arrays(path: str) -> Iterator[tuple[str, zarr.Array[Any]]]:
     # Consolidated metadata may be older than the arrays: a local log is walked instead.
     if os.path.isdir(path):
         for inner in _folders(path, ""):
-            yield inner, _opened(os.path.join(path, inner), inner)
+            yield inner, _opened(os.path.join(path, inner))
         return
-    found = _opened(path, "")
+    found = _opened(path)
     if isinstance(found, zarr.Array):
         yield "", found
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        members = sorted(found.members(max_depth=None), key=lambda each: each[0])
+    members = sorted(found.members(max_depth=None), key=lambda each: each[0])
     yield from ((inner, array) for inner, array in members if isinstance(array, zarr.Array))
 
 
@@ -82,18 +86,16 @@ def _is_array(file: str) -> bool:
         raise LogError(f"{file} is no valid Zarr metadata ({error}): restore it.") from error
 
 
-def _opened(path: str, inner: str) -> Any:
+def _opened(path: str) -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # zarr warns of types and codecs that version 3 does not specify yet
-            return zarr.open(path, mode="r")
+        return zarr.open(path, mode="r")
     except FileNotFoundError as error:
         raise LogError(f"{path} does not exist, or holds no Zarr array or group.") from error
     except UNREADABLE as error:
         raise LogError(f"{path} has Zarr metadata that zarr cannot read ({error}).") from error
 
 
-def _source(path: str, inner: str, name: str, array: zarr.Array, missing: str) -> Source:
+def _source(path: str, inner: str, name: str, array: zarr.Array[Any], missing: str) -> Source:
     metadata: dict[str, Any] = array.metadata.to_dict()
     chunks = tuple(max(1, size) for size in array.chunks)
     folder = os.path.join(path, inner) if os.path.isdir(path) else None

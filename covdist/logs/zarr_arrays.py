@@ -1,10 +1,11 @@
-"""A Zarr array that zarr itself must decode: sharded, transposed, big-endian, compressed otherwise, or remote."""
+"""A Zarr array that zarr itself decodes: sharded, transposed, big-endian, compressed otherwise, or remote."""
 
 from __future__ import annotations
 
 import functools
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import zarr
@@ -54,13 +55,17 @@ class ZarrSource:
         except (*BROKEN, TypeError, KeyError) as error:
             raise broken(self.name, key, error) from error
         # Only what looks like fill is worth asking a store, which may be far away, about.
-        if self.missing == "raise" and _all_fill(data, array.fill_value) and not sync((array.store_path / key).exists()):
+        if (
+            self.missing == "raise"
+            and _all_fill(data, array.fill_value)
+            and not sync((array.store_path / key).exists())
+        ):
             raise missing_chunk(self.name, key)
         return data
 
 
 @functools.lru_cache(maxsize=64)
-def opened(place: str, inner: str, token: str) -> zarr.Array:
+def opened(place: str, inner: str, token: str) -> zarr.Array[Any]:
     """Open an array once per process; the token keeps apart what was written anew at the same place."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr warns of types and codecs that version 3 does not specify yet

@@ -1,4 +1,4 @@
-"""A Zarr array in a local folder whose chunk files can be read without zarr: little-endian, C order, common codecs."""
+"""A local Zarr array whose chunk files can be read without zarr: little-endian, C order, common codecs."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class ZarrFileSource:
 
 def read_into(file: BinaryIO, data: np.ndarray) -> None:
     """Fill an array of bytes from an unbuffered file, which may hand out less than asked."""
-    view = memoryview(data)
+    view = data.data
     while view.nbytes:
         count = file.readinto(view)  # type: ignore[attr-defined]
         if not count:
@@ -109,9 +109,9 @@ def read_into(file: BinaryIO, data: np.ndarray) -> None:
 def missing_chunk(name: str, key: str) -> MissingChunkError:
     """Say that a chunk is not in the store, why that may be, and what to do."""
     return MissingChunkError(
-        f"{name}: chunk {key} is not in the store, because its writer left out chunks that hold only the fill value "
-        f"(zarr's default, write_empty_chunks=False) or because it was lost: if it was left out, read it as the "
-        f'fill value with missing_chunks="fill" (--missing-chunks fill).'
+        f"{name}: chunk {key} is not in the store, because its writer left out chunks that hold only the "
+        f"fill value (zarr's default, write_empty_chunks=False) or because it was lost: if it was left out, read "
+        f'it as the fill value with missing_chunks="fill" (--missing-chunks fill).'
     )
 
 

@@ -65,7 +65,11 @@ def read(moments: Moments, method: str = "pearson") -> xr.DataArray:
     """Read the correlation matrix off a state."""
     _check(method)
     return moments.read(
-        correlation, moments.layout.matrix_axes(), name="corr", kinds=("full", "cross"), attrs={"method": method}
+        correlation,
+        moments.layout.matrix_axes(),
+        name="corr",
+        kinds=("full", "cross"),
+        attrs={"method": method},
     )
 
 

@@ -63,9 +63,7 @@ def cov(
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
     """Read the covariance matrix off a state."""
     axes = moments.layout.matrix_axes()
-    return moments.read(
-        covariance, axes, ddof, name="cov", kinds=("full", "cross"), attrs={"ddof": ddof}
-    )
+    return moments.read(covariance, axes, ddof, name="cov", kinds=("full", "cross"), attrs={"ddof": ddof})
 
 
 def covariance(state: Any, ddof: float) -> np.ndarray:

@@ -24,9 +24,7 @@ _VECTORS = {"mean": np.float64, "mean_low": np.float64, "squares": np.float64, "
 def read(moments: Moments) -> xr.Dataset:
     """Return the arrays of a state: see ``FIELDS`` in the docs for what each holds."""
     layout = moments.layout
-    arrays = {
-        name: moments.read(partial(_scalar, name=name), (), dtype=dtype) for name, dtype in _SCALARS.items()
-    }
+    arrays = {name: moments.read(partial(_scalar, name=name), (), dtype=dtype) for name, dtype in _SCALARS.items()}
     for side, axis in enumerate(layout.axes):
         suffix = "_y" if side else ""
         axis = layout.matrix_axes()[1] if side else axis
@@ -63,11 +61,11 @@ def from_arrays(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:
     """Rebuild the state of ``layout`` from the arrays that ``read`` names."""
     if layout.groups is None:
         return _state(arrays, layout)
-    states = {
-        code: _state(lambda name, code=code: arrays(name)[code], layout)
-        for code in range(len(layout.groups.values))
-    }
-    return Grouped(layout.empty(), states)
+
+    def one(code: int) -> Any:
+        return _state(lambda name: arrays(name)[code], layout)
+
+    return Grouped(layout.empty(), {code: one(code) for code in range(len(layout.groups.values))})
 
 
 def _state(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:

@@ -1,4 +1,4 @@
-"""Gradient statistics per parameter, pooled over each layer and over the network: is the signal vanishing?"""
+"""Gradient statistics per parameter, pooled over each layer and over the network."""
 
 from __future__ import annotations
 
@@ -152,10 +152,12 @@ def root_sum_squares(values: np.ndarray) -> float:
 
 
 def _tree(tree: xr.DataTree, var: str, **options: Any) -> xr.DataTree:
-    stats = {}
+    stats: dict[str, xr.Dataset] = {}
     for node in tree.subtree:
         if var in node.data_vars:
-            stats[node.path.strip("/")] = gradient_stats(node[var].rename(f"{node.path.strip('/')}/{var}"), **options)
+            path = node.path.strip("/")
+            named = node[var].rename(f"{path}/{var}")
+            stats[path] = read(fold_rows(named, kind="variances", **options))
     if not stats:
         names = sorted({str(name) for node in tree.subtree for name in node.data_vars})
         raise DataError(f"no node of the log holds a variable {var!r}, found are {', '.join(names)}: pass var=...")

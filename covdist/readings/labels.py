@@ -68,7 +68,11 @@ class Groups:
 
 
 def labelled(
-    data: Any, axes: list[Axis], groups: Groups | None, name: str | None = None, attrs: dict[str, Any] | None = None
+    data: Any,
+    axes: list[Axis],
+    groups: Groups | None,
+    name: str | None = None,
+    attrs: dict[str, Any] | None = None,
 ) -> xr.DataArray:
     """Attach names to an array of shape (groups, *axes); axes of a single variable are squeezed out."""
     dims: list[str] = [] if groups is None else [groups.dim]
@@ -116,14 +120,13 @@ def label(array: Any, dim: Any, *, fallback: str) -> Labelled:
     data = array.data if array.dims[: len(dims)] == dims else array.transpose(*dims, *features).data
     _check_dtype(data.dtype, str(array.name or fallback))
     sizes = [array.sizes[d] for d in features]
-    axis = Axis(
-        "_".join(map(str, features)) if features else None, math.prod(sizes), _feature_coords(array, features)
-    )
-    along = {
-        str(name): coord for name, coord in array.coords.items() if coord.dims and set(coord.dims) <= set(dims)
-    }
+    axis = Axis("_".join(map(str, features)) if features else None, math.prod(sizes), _feature_coords(array, features))
+    along = {str(name): coord for name, coord in array.coords.items() if coord.dims and set(coord.dims) <= set(dims)}
     if math.prod(data.shape[: len(dims)]) == 0 or axis.size == 0:
-        raise DataError(f"{array.name or fallback} is empty: its shape is {dict(array.sizes)}, at least one row and one column are needed")
+        raise DataError(
+            f"{array.name or fallback} is empty: its shape is {dict(array.sizes)}, at least one row "
+            "and one column are needed"
+        )
     return Labelled(data, tuple(map(str, dims)), axis, str(array.name or fallback), along)
 
 
@@ -151,7 +154,9 @@ def _sample_dims(array: xr.DataArray, dim: Any, fallback: str) -> tuple[Hashable
     name = array.name or fallback
     known = ", ".join(map(repr, array.dims))
     if dim is None:
-        raise DataError(f"{name} has the dims {known}: say which of them counts the samples, such as dim={array.dims[0]!r}")
+        raise DataError(
+            f"{name} has the dims {known}: say which of them counts the samples, such as dim={array.dims[0]!r}"
+        )
     dims = tuple(dim) if isinstance(dim, tuple | list) else (dim,)
     for d in dims:
         if d not in array.dims:
@@ -161,7 +166,10 @@ def _sample_dims(array: xr.DataArray, dim: Any, fallback: str) -> tuple[Hashable
 
 def _check_dtype(dtype: np.dtype, name: str) -> None:
     if dtype.kind in "OcSUVMmT" and dtype.name != "bfloat16":
-        raise DataError(f"{name} has dtype {dtype}, but real numbers are expected: convert it first, complex values for instance to their real and imaginary parts")
+        raise DataError(
+            f"{name} has dtype {dtype}, but real numbers are expected: convert it first, complex "
+            "values for instance to their real and imaginary parts"
+        )
 
 
 def _feature_coords(array: xr.DataArray, features: list[Hashable]) -> dict[str, np.ndarray]:

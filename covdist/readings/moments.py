@@ -8,15 +8,23 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-import xarray as xr
 from dask.base import tokenize
 
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.shard import Shard, fold
-from covdist.engine.streams import Stream, stream
+from covdist.engine.streams import SharedStream, Stream, stream
 from covdist.engine.tree import tree
 from covdist.errors import DataError
-from covdist.readings.labels import Groups, Labelled, label
+from covdist.readings.inputs import (
+    aligned,
+    grouping,
+    matching,
+    one_of,
+    side_names,
+    weight_vectors,
+    y_dim,
+)
+from covdist.readings.labels import label
 from covdist.readings.result import STATES, Layout, Moments
 from covdist.state.accumulator import Options
 from covdist.state.grouped import Grouped
@@ -113,15 +121,15 @@ class Folding:
         precision: str = "high",
         kind: str | None = None,
     ):
-        _one_of("missing", missing, tuple(POLICIES))
-        _one_of("precision", precision, PRECISIONS)
+        one_of("missing", missing, tuple(POLICIES))
+        one_of("precision", precision, PRECISIONS)
         self._options = Options(missing, precision)
         self._sides = [label(x, dim, fallback="x")]
         if y is not None:
-            self._sides.append(_matching(self._sides[0], label(y, _y_dim(x, y, dim), fallback="y")))
+            self._sides.append(matching(self._sides[0], label(y, y_dim(x, y, dim), fallback="y")))
         self._kind = kind or ("full" if y is None else "cross")
-        self._groups, codes = _grouping(by, self._sides[0])
-        self._vectors = _weights(weights, self._sides[0])
+        self._groups, codes = grouping(by, self._sides[0])
+        self._vectors = weight_vectors(weights, self._sides[0])
         if codes is not None:
             self._vectors["by"] = codes
         self.rows = int(np.prod(self._sides[0].sample_shape))
@@ -134,7 +142,7 @@ class Folding:
     def _streams(self) -> tuple[list[Stream], dict[str, Stream]]:
         first = self._sides[0]
         blocks = [stream(side.data, self._ndim) for side in self._sides]
-        vectors = {name: stream(_aligned(values, first), self._ndim) for name, values in self._vectors.items()}
+        vectors = {name: stream(aligned(values, first), self._ndim) for name, values in self._vectors.items()}
         return blocks, vectors
 
     def plan(self, streams: list[Stream] | None = None) -> Plan:
@@ -154,18 +162,20 @@ class Folding:
                 row_flops=_row_flops(self._kind, widths),
                 state_bytes=groups * _state_bytes(self._kind, widths),
                 block_bytes=2 * 8 * max(256 * columns, 1 << 18),
-                shared=any(hasattr(block, "keys") for block in blocks),
+                shared=any(isinstance(block, SharedStream) for block in blocks),
             )
         )
 
     def moments(self, ddof: float = 0) -> Moments:
         """Return the moments: lazy for dask arrays, computed on this machine's threads for numpy arrays."""
         if not self._weighted and self._groups is None and ddof >= self.rows:
-            raise DataError(f"ddof={ddof} leaves nothing to divide by with {self.rows} rows: use a smaller ddof or more rows")
+            raise DataError(
+                f"ddof={ddof} leaves nothing to divide by with {self.rows} rows: use a smaller ddof or more rows"
+            )
         blocks, vectors = self._streams()
         plan = self.plan(blocks)
-        names = dict(zip(_names(self._sides), blocks, strict=True))
-        collections = [s.collection for s in (*blocks, *vectors.values()) if hasattr(s, "keys")]
+        names = dict(zip(side_names(self._sides), blocks, strict=True))
+        collections = [s.collection for s in (*blocks, *vectors.values()) if isinstance(s, SharedStream)]
         state = tree(
             fold,
             _merge,
@@ -188,9 +198,7 @@ class Folding:
             {name: s.part(start, stop) for name, s in blocks.items()},
             {name: s.part(start, stop) for name, s in vectors.items()},
         )
-        given = {
-            name: s.keys(start, stop) for name, s in {**blocks, **vectors}.items() if hasattr(s, "keys")
-        }
+        given = {name: s.keys(start, stop) for name, s in {**blocks, **vectors}.items() if isinstance(s, SharedStream)}
         return shard, given
 
     def _accumulator(self) -> Any:
@@ -214,92 +222,6 @@ class Folding:
             "precision": self._options.precision,
         }
         return Layout(self._kind, tuple(side.axis for side in self._sides), self._groups, provenance)
-
-
-def _one_of(option: str, value: Any, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise DataError(f"{option}={value!r} is unknown: pass one of {', '.join(map(repr, known))}")
-
-
-def _names(sides: list[Labelled]) -> list[str]:
-    names = [side.name for side in sides]
-    return names if len(set(names)) == len(names) else [f"{name} ({s})" for name, s in zip(names, "xy", strict=False)]
-
-
-def _y_dim(x: Any, y: Any, dim: Any) -> Any:
-    """An axis number means nothing to a DataArray, nor a name to a plain array: take y's first axes."""
-    if isinstance(x, xr.DataArray) == isinstance(y, xr.DataArray):
-        return dim
-    raise DataError(
-        "x and y must both be xarray.DataArray, or neither: found "
-        f"{type(x).__name__} and {type(y).__name__}, so that dim={dim!r} has two meanings; wrap the other one"
-    )
-
-
-def _matching(x: Labelled, y: Labelled) -> Labelled:
-    if x.sample_shape != y.sample_shape:
-        raise DataError(
-            f"{x.name} has {_extent(x)} but {y.name} has {_extent(y)}: both must hold the same samples; cut or align them first"
-        )
-    if len(x.sample_dims) > 1 and isinstance(x.data, da.Array) and isinstance(y.data, da.Array):
-        n = len(x.sample_dims)
-        data = y.data.rechunk(dict(enumerate(x.data.chunks[:n])))
-        return Labelled(data, y.sample_dims, y.axis, y.name, y.coords)
-    return y
-
-
-def _extent(side: Labelled) -> str:
-    return " × ".join(f"{n} along {d}" for d, n in zip(side.sample_dims, side.sample_shape, strict=True))
-
-
-def _along(values: Any, x: Labelled, what: str) -> Any:
-    """Return one value per sample as an array over the sample dims."""
-    if isinstance(values, str):
-        if values not in x.coords:
-            known = ", ".join(map(repr, x.coords)) or "none"
-            raise DataError(f"{x.name} has no coordinate {values!r} along {', '.join(x.sample_dims)} for {what}, there are: {known}")
-        values = x.coords[values]
-    if isinstance(values, xr.DataArray):
-        unknown = [d for d in values.dims if d not in x.sample_dims]
-        if unknown:
-            raise DataError(f"{what} has the dims {values.dims}, expected are only sample dims {x.sample_dims}")
-        sizes = dict(zip(x.sample_dims, x.sample_shape, strict=True))
-        missing = {d: sizes[d] for d in x.sample_dims if d not in values.dims}
-        values = values.expand_dims(missing).transpose(*x.sample_dims).data
-    elif not hasattr(values, "dask"):
-        values = np.asarray(values)
-    if values.shape != x.sample_shape:
-        raise DataError(f"{what} has shape {values.shape}, expected is one value per sample, {x.sample_shape}")
-    return values
-
-
-def _aligned(values: Any, x: Labelled) -> Any:
-    """Chunk a vector over several sample dims like x, whose rows run in the order of its chunks."""
-    if len(x.sample_dims) == 1 or not isinstance(x.data, da.Array):
-        return values
-    return da.asarray(values).rechunk(x.data.chunks[: len(x.sample_dims)])
-
-
-def _grouping(by: Any, x: Labelled) -> tuple[Groups | None, Any]:
-    if by is None:
-        return None, None
-    name = by if isinstance(by, str) else str(getattr(by, "name", None) or "group")
-    values = np.asarray(_along(by, x, "by"))
-    distinct, codes = np.unique(values, return_inverse=True)
-    return Groups(name, distinct), codes.reshape(values.shape).astype(np.int32)
-
-
-def _weights(weights: Any, x: Labelled) -> dict[str, Any]:
-    if weights is None:
-        return {}
-    if not isinstance(weights, Mapping):
-        values = _along(weights, x, "weights")
-        if values.dtype.kind not in "biuf":
-            raise DataError(f"weights have dtype {values.dtype}, expected are integers (frequency) or floats (reliability)")
-        return {"reliability" if values.dtype.kind == "f" else "frequency": values}
-    for name in weights:
-        _one_of("weights", name, ("frequency", "reliability"))
-    return {name: _along(values, x, f"weights[{name!r}]") for name, values in weights.items()}
 
 
 def _row_flops(kind: str, widths: list[int]) -> float:

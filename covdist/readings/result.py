@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.base import tokenize
+from dask.base import compute, persist, tokenize
 from dask.delayed import Delayed, delayed
 
 from covdist.errors import DataError, MergeError
+from covdist.readings.groups import all_groups, by_group, map_groups, one_group, recoded
 from covdist.readings.labels import Axis, Groups, labelled
 from covdist.state.accumulator import State
 from covdist.state.cross import Cross
-from covdist.state.grouped import Grouped
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 
-STATES: dict[str, type] = {"full": Scatter, "cross": Cross, "variances": Variances}
+STATES: dict[str, Any] = {"full": Scatter, "cross": Cross, "variances": Variances}
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Moments:
     True
     """
 
-    def __init__(self, state: State | Delayed, layout: Layout):
+    def __init__(self, state: Any, layout: Layout):
         self._state, self._layout = state, layout
 
     # ---- readings
@@ -105,14 +104,14 @@ class Moments:
         """Correlation matrix, within [-1, 1]; NaN in the row and column of a constant column."""
         return self._reading("corr")(self, method=method)
 
-    def __getattr__(self, name: str) -> Callable[..., xr.DataArray | xr.Dataset]:
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         # A further reading is one file in covdist/readings with a function `read`; none is listed here.
         if name.startswith("_"):
             raise AttributeError(name)
         return partial(self._reading(name), self)
 
     @staticmethod
-    def _reading(name: str) -> Callable[..., xr.DataArray]:
+    def _reading(name: str) -> Callable[..., Any]:
         try:
             return importlib.import_module(f"covdist.readings.{name}").read
         except (ModuleNotFoundError, AttributeError):
@@ -155,12 +154,18 @@ class Moments:
         shape = tuple(axis.size for axis in axes)
         groups = self._layout.groups
         if groups is not None:
-            function, arguments = _by_group, (function, len(groups.values), *arguments)
+            function, arguments = by_group, (function, len(groups.values), *arguments)
             shape = (len(groups.values), *shape)
         data = self._apply(function, arguments, shape, np.dtype(dtype))
         return labelled(data, list(axes), groups, name, attrs)
 
-    def _apply(self, function: Callable[..., Any], arguments: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    def _apply(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+    ) -> Any:
         if not isinstance(self._state, Delayed):
             return np.asarray(function(self._state, *arguments))
         key = f"read-{tokenize(function, arguments, self._state.key)}"
@@ -185,13 +190,17 @@ class Moments:
         if isinstance(other, str):
             return self._merge_groups(other)
         mine, its = self._layout, other._layout
-        if mine.kind != its.kind or not all(map(Axis.same, mine.axes, its.axes)) or bool(mine.groups) != bool(its.groups):
+        if (
+            mine.kind != its.kind
+            or not all(map(Axis.same, mine.axes, its.axes))
+            or bool(mine.groups) != bool(its.groups)
+        ):
             raise MergeError(
                 f"cannot merge a {mine.describe()} with a {its.describe()}: both must have the same columns, "
                 "with the same coordinates"
             )
         groups, states = mine.groups, [self._state, other._state]
-        if mine.groups is not None and not mine.groups.same(its.groups):
+        if mine.groups is not None and its.groups is not None and not mine.groups.same(its.groups):
             groups, states = _joined_groups(self, other)
         layout = replace(mine, groups=groups, provenance=_joint(mine.provenance, its.provenance))
         return Moments(_apply_states(_merge, states), layout)
@@ -204,7 +213,7 @@ class Moments:
         if groups is None or groups.dim != dim:
             found = "no groups" if groups is None else f"groups by {groups.dim!r}"
             raise MergeError(f"cannot merge over {dim!r}: this state has {found}")
-        state = _apply_states(_all_groups, [self._state])
+        state = _apply_states(all_groups, [self._state])
         return Moments(state, replace(self._layout, groups=None))
 
     def sel(self, **labels: Any) -> Moments:
@@ -222,7 +231,7 @@ class Moments:
         found = np.flatnonzero(groups.values == value)
         if not len(found):
             raise KeyError(f"no group {dim}={value!r}, there are {groups.values.tolist()}")
-        state = _apply_states(partial(_one_group, code=int(found[0])), [self._state])
+        state = _apply_states(partial(one_group, code=int(found[0])), [self._state])
         return Moments(state, replace(self._layout, groups=None))
 
     def _side(self, side: int) -> Moments:
@@ -241,7 +250,7 @@ class Moments:
         return self._side(len(self._layout.axes) - 1)
 
     def _map(self, function: Callable[[Any], Any]) -> Any:
-        over = partial(_map_groups, function=function) if self._layout.groups is not None else function
+        over = partial(map_groups, function=function) if self._layout.groups is not None else function
         return _apply_states(over, [self._state])
 
     # ---- as data
@@ -275,16 +284,16 @@ class Moments:
 
     def compute(self, **options: Any) -> Moments:
         """Return the same with the state computed; options as for ``dask.compute``."""
-        return dask.compute(self, **options)[0]
+        return compute(self, **options)[0]
 
     def persist(self, **options: Any) -> Moments:
         """Return the same with the state kept on the cluster."""
-        return dask.persist(self, **options)[0]
+        return persist(self, **options)[0]
 
-    def __dask_graph__(self) -> Mapping[Hashable, Any] | None:
+    def __dask_graph__(self) -> Any:
         return self._state.__dask_graph__() if isinstance(self._state, Delayed) else None
 
-    def __dask_keys__(self) -> list[Hashable]:
+    def __dask_keys__(self) -> Any:
         return self._state.__dask_keys__()
 
     def __dask_layers__(self) -> Sequence[str]:
@@ -349,41 +358,15 @@ def _variances(state: Any, side: int) -> Variances:
     return Variances(state.columns_y if side else state.columns)
 
 
-def _by_group(state: Grouped, function: Callable[..., Any], size: int, *arguments: Any) -> np.ndarray:
-    parts = []
-    for code in range(size):
-        try:
-            parts.append(function(state.get(code, state.inner), *arguments))
-        except DataError:  # too few rows in this group alone
-            parts.append(None)
-    shape = next((np.shape(part) for part in parts if part is not None), ())
-    return np.stack([np.full(shape, np.nan) if part is None else part for part in parts])
-
-
-def _map_groups(state: Grouped, function: Callable[[Any], Any]) -> Grouped:
-    return Grouped(function(state.inner), {code: function(inner) for code, inner in state.items()})
-
-
-def _all_groups(state: Grouped) -> State:
-    return reduce(_merge, state.values(), state.inner)
-
-
-def _one_group(state: Grouped, code: int) -> State:
-    return state.get(code, state.inner)
-
-
-def _recoded(state: Grouped, codes: np.ndarray) -> Grouped:
-    return Grouped(state.inner, {int(codes[code]): inner for code, inner in state.items()})
-
-
 def _joined_groups(a: Moments, b: Moments) -> tuple[Groups, list[Any]]:
     mine, its = a.layout.groups, b.layout.groups
-    assert mine is not None and its is not None
+    assert mine is not None
+    assert its is not None
     if mine.dim != its.dim:
         raise MergeError(f"cannot merge groups by {mine.dim!r} with groups by {its.dim!r}: both must be the same")
     values = np.unique(np.concatenate([mine.values, its.values]))
     states = [
-        _apply_states(partial(_recoded, codes=np.searchsorted(values, groups.values)), [m.state])
+        _apply_states(partial(recoded, codes=np.searchsorted(values, groups.values)), [m.state])
         for m, groups in ((a, mine), (b, its))
     ]
     return Groups(mine.dim, values), states

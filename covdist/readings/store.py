@@ -108,7 +108,7 @@ def _grouping(layout: Layout) -> dict[str, Any]:
     return {} if layout.groups is None else {"groups": layout.groups.dim}
 
 
-def _chunks(values: np.ndarray) -> tuple[int, ...] | str:
+def _chunks(values: np.ndarray) -> tuple[int, ...]:
     if values.ndim == 0:
         return ()
     rows = max(1, _CHUNK // max(1, values[:1].nbytes))
@@ -147,27 +147,33 @@ def load(path: str | Path) -> Moments | dict[str, Moments]:
     except (FileNotFoundError, ValueError, OSError) as error:
         raise ResultError(f"{path} is no covdist result, which is a Zarr group ({error})") from error
     if root.attrs.get("covdist") != _FORMAT or "versions" not in root.attrs:
-        raise ResultError(f"{path} is no covdist result of format {_FORMAT}: pass what `covdist run -o` or Moments.save wrote")
+        raise ResultError(
+            f"{path} is no covdist result of format {_FORMAT}: pass what `covdist run -o` or Moments.save wrote"
+        )
     if "kind" in root.attrs:
         return _read(root)
     groups = {name: group for name, group in root.members(max_depth=None) if isinstance(group, zarr.Group)}
     return {name: _read(group) for name, group in sorted(groups.items()) if "kind" in group.attrs}
 
 
+def _arrays(group: zarr.Group) -> xr.Dataset:
+    found = xr.open_zarr(group.store_path.store, group=group.path or None, consolidated=False, chunks=None)
+    names = [name for name, array in group.arrays() if array.attrs.get("covdist_coordinate")]
+    return found.set_coords(names).load()
+
+
 def _read(group: zarr.Group) -> Moments:
     attrs = dict(group.attrs)
     grouped = attrs.pop("groups", None)
-    variables, coords = {}, {}
-    for name, array in group.arrays():
-        variable = (array.metadata.dimension_names or (), np.asarray(array[...]))
-        (coords if array.attrs.get("covdist_coordinate") else variables)[name] = variable
-    found = xr.Dataset(variables, coords)
-    groups = None if grouped is None else Groups(grouped, found[grouped].to_numpy())
-    skip = [] if grouped is None else [grouped]
-    kind = attrs.pop("kind")
+    found = _arrays(group)
+    groups = None if grouped is None else Groups(str(grouped), found[grouped].to_numpy())
+    skip = [] if groups is None else [groups.dim]
+    kind = str(attrs.pop("kind"))
     sides = [arrays.axis_of(found, "mean", skip)]
     if kind == "cross":
         sides.append(arrays.axis_of(found, "mean_y", skip))
-    known = {key: value for key, value in attrs.items() if key not in ("covdist", "versions", "created", "ddof")}
+    known: dict[str, Any] = {
+        key: value for key, value in attrs.items() if key not in ("covdist", "versions", "created", "ddof")
+    }
     layout = Layout(kind, tuple(sides), groups, known)
     return Moments(arrays.from_arrays(lambda name: found[name].to_numpy(), layout), layout)

@@ -78,7 +78,10 @@ def _folding(node: xr.DataTree, path: str, name: str, selection: Selection) -> F
     }  # fmt: skip
     if selection.against is not None:
         if selection.against not in node.data_vars:
-            raise DataError(f"{path or 'the log'} has no variable {selection.against!r} to set against {name!r}, there are {', '.join(map(str, node.data_vars))}")
+            raise DataError(
+                f"{path or 'the log'} has no variable {selection.against!r} to set "
+                f"against {name!r}, there are {', '.join(map(str, node.data_vars))}"
+            )
         y = node[selection.against].rename(f"{path}/{selection.against}".strip("/"))
         return Folding(x, y, **options)
     columns = x.size // max(x.sizes.get(dim, 1), 1)

@@ -17,8 +17,8 @@ CRC_BYTES = 4
 class Column:
     """Rows of one dtype and shape.
 
-    ``write`` puts the rows of the buffer into the store; ``commit`` makes them count, by writing the new length into
-    the metadata. Between the two a reader sees the old length, and what stands behind it does not matter.
+    ``write`` puts the rows of the buffer into the store; ``commit`` makes them count, by writing the new length
+    into the metadata. Between the two a reader sees the old length; what stands behind it does not matter.
     """
 
     def __init__(
@@ -44,7 +44,9 @@ class Column:
         if held:
             self._buffer[held:] = 0
             data = self._buffer.reshape(-1).view(np.uint8)
-            self.place.put(self._key(self._first), data, google_crc32c.value(data).to_bytes(CRC_BYTES, "little"))
+            self.place.put(
+                self._key(self._first), data, google_crc32c.value(data).to_bytes(CRC_BYTES, "little")
+            )
 
     def commit(self) -> None:
         """Write the metadata; a full buffer is free for the next chunk from here on."""

@@ -20,8 +20,8 @@ from covdist.record.values import Rows, as_marks, as_rows, check_marks, check_sa
 class Recorder:
     """Append arrays to a log, one call per training step.
 
-    A process that is killed loses the rows after its last flush and nothing else; the log opens as it is and can be
-    continued. Up to ``chunk_bytes`` per array wait in memory.
+    A process that is killed loses the rows after its last flush and nothing else; the log opens as it is and
+    can be continued. Up to ``chunk_bytes`` per array wait in memory, and are flushed when full.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ class Recorder:
     chunk_bytes : int
         About how many bytes of an array make one chunk file.
     per_step : sequence of str
-        Last parts of the names whose arrays are one row per step, ``(step, param)``. All others append their rows,
-        ``(sample, unit)``; single numbers are one value per step.
+        Last parts of the names whose arrays are one row per step, ``(step, param)``. All others append their
+        rows, ``(sample, unit)``; single numbers are one value per step.
 
     Raises
     ------
@@ -77,7 +77,9 @@ class Recorder:
         else:
             check_root(self._place, path)
             self._tracks = read_tracks(self._place, chunk_bytes)
-        self._of = {column.path: track for track in self._tracks.values() for column in track.members.values()}
+        self._of = {
+            column.path: track for track in self._tracks.values() for column in track.members.values()
+        }
         self._sizes = {
             (track.node, dim): size
             for track in self._tracks.values()
@@ -88,8 +90,8 @@ class Recorder:
     def log(self, step: int, arrays: Mapping[str, Any], **coordinates: float) -> None:
         """Append the arrays of one step.
 
-        Arrays of a layer that always come together, with as many rows, share a dim; one that does not gets a dim of
-        its own, ``weight_step`` or ``input_sample``.
+        Arrays of a layer that always come together, with as many rows, share a dim; one that does not gets a
+        dim of its own, ``weight_step`` or ``input_sample``.
 
         Parameters
         ----------
@@ -103,7 +105,8 @@ class Recorder:
         Raises
         ------
         DataError
-            An array's dtype or width has changed, is not real, or a name cannot be used; nothing of the call is kept.
+            An array's dtype or width has changed, it is not real, or its name cannot be used; nothing of the
+            call is kept.
         ResultError
             The recorder is closed.
         """
@@ -163,7 +166,9 @@ class Recorder:
     def _mark_names(self, node: str, arrays: set[str], marks: Mapping[str, np.ndarray]) -> set[str]:
         known = {mark for (at, _), track in self._tracks.items() if at == node for mark in track.marks}
         variables = [path.rpartition("/")[2] for path in arrays if path.rpartition("/")[0] == node]
-        dims = [dim for kind in ("step", "sample") for dim in (kind, *(f"{each}_{kind}" for each in variables))]
+        dims = [
+            dim for kind in ("step", "sample") for dim in (kind, *(f"{each}_{kind}" for each in variables))
+        ]
         return {mark_name(dim, mark) for dim in dims for mark in (*known, *marks)}
 
     def _create(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
@@ -188,7 +193,11 @@ class Recorder:
 
     def _unit_dims(self, node: str, variable: str, rows: Rows) -> tuple[str, ...]:
         row = rows.data.shape[1:]
-        names = ["param" if rows.dim == "step" else "unit"] if len(row) == 1 else [f"unit_{i}" for i in range(len(row))]
+        names = (
+            ["param" if rows.dim == "step" else "unit"]
+            if len(row) == 1
+            else [f"unit_{i}" for i in range(len(row))]
+        )
         free = [
             dim if self._sizes.setdefault((node, dim), size) == size else f"{variable}_{dim}"
             for dim, size in zip(names, row, strict=True)

@@ -21,7 +21,9 @@ def check_root(place: Place, path: object) -> None:
     root = place.get(METADATA)
     found = json.loads(root).get("attributes", {}).get("covdist") if root else None
     if found != FORMAT:
-        raise ResultError(f"{path} is no log of format {FORMAT} that a Recorder began (found {found!r}): give a new path.")
+        raise ResultError(
+            f"{path} is no log of format {FORMAT} that a Recorder began (found {found!r}): give a new path."
+        )
 
 
 def read_tracks(place: Place, chunk_bytes: int) -> dict[tuple[str, str], Track]:

@@ -80,4 +80,6 @@ def check_marks(where: str, marks: Mapping[str, np.ndarray], columns: Mapping[st
                         "give the same ones in every call.")  # fmt: skip
     for name, mark in marks.items():
         if not np.can_cast(mark.dtype, columns[name].dtype, "safe"):
-            raise DataError(f"{name} has dtype {mark.dtype}, expected {columns[name].dtype} as in the calls before.")
+            raise DataError(
+                f"{name} has dtype {mark.dtype}, expected {columns[name].dtype} as in the calls before."
+            )

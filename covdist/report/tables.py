@@ -83,7 +83,9 @@ def result_table(records: dict[str, dict[str, Any]]) -> Table:
     for path, record in records.items():
         strongest = record.get("largest_correlation")
         groups = record["groups"]
-        kind = record["kind"] + ("" if groups is None else "".join(f" by {k} ({n})" for k, n in groups.items()))
+        kind = record["kind"] + (
+            "" if groups is None else "".join(f" by {k} ({n})" for k, n in groups.items())
+        )
         table.add_row(
             path or "(root)", kind, f"{record['rows']:,}", " × ".join(f"{n:,}" for n in record["columns"]),
             f"{record['mean']:.3g}", f"{record['std']:.3g}", f"{record['snr']:.3g}",

@@ -87,7 +87,9 @@ class Accumulator:
                 self._fold([block[cut] for block in blocks], *weights)
                 self._seen += len(blocks[0][cut])
 
-    def _fold(self, blocks: Sequence[np.ndarray], frequency: np.ndarray | None, reliability: np.ndarray | None):
+    def _fold(
+        self, blocks: Sequence[np.ndarray], frequency: np.ndarray | None, reliability: np.ndarray | None
+    ):
         dtypes = [block.dtype for block in blocks]
         blocks = [widen(block) for block in blocks]
         screens = [screen(*pair) for pair in zip(blocks, dtypes, strict=True)]
@@ -106,8 +108,13 @@ class Accumulator:
         ]
         self._count += len(blocks[0])
         weights = _combined(frequency, reliability)
-        self._weight2 += float(weights @ reliability if reliability is not None else
-                               len(blocks[0]) if weights is None else weights.sum())
+        self._weight2 += float(
+            weights @ reliability
+            if reliability is not None
+            else len(blocks[0])
+            if weights is None
+            else weights.sum()
+        )
         if weights is not None and not weights.all():
             live = weights > 0
             blocks, weights = [block[live] for block in blocks], weights[live]
@@ -121,7 +128,9 @@ class Accumulator:
             error.row += self._seen
             raise
 
-    def _multiply(self, blocks: Sequence[np.ndarray], weights: np.ndarray | None, extreme: Sequence[bool]) -> None:
+    def _multiply(
+        self, blocks: Sequence[np.ndarray], weights: np.ndarray | None, extreme: Sequence[bool]
+    ) -> None:
         if self._centres[0].pilot is None:
             self._begin(blocks, weights, extreme)
         sides = [c.deviations(b, weights) for c, b in zip(self._centres, blocks, strict=True)]
@@ -168,7 +177,9 @@ class Accumulator:
 def _checked(weights: np.ndarray) -> np.ndarray:
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         bad = weights[~(np.isfinite(weights) & (weights >= 0))][0]
-        raise DataError(f"weights must be finite and not negative, found {bad}: correct or leave out such rows")
+        raise DataError(
+            f"weights must be finite and not negative, found {bad}: correct or leave out such rows"
+        )
     return weights
 
 

@@ -73,9 +73,7 @@ def combine(a: Columns, b: Columns) -> tuple[Columns, Link | None]:
     # From the heavier side the step is short, and so is its rounding.
     base, share = (a, b.weight / weight) if a.weight >= b.weight else (b, -a.weight / weight)
     mean, mean_low = two_sum(base.mean, base.mean_low + delta * share)
-    exponent = np.maximum(
-        np.maximum(_live_exponent(a), _live_exponent(b)), quantised_exponent(np.abs(delta))
-    )
+    exponent = np.maximum(np.maximum(_live_exponent(a), _live_exponent(b)), quantised_exponent(np.abs(delta)))
     exponent[exponent == NO_EXPONENT] = 0
     factor = a.weight * (b.weight / weight)
     link = Link(a.exponent - exponent, b.exponent - exponent, np.ldexp(delta, -exponent), factor)

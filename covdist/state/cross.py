@@ -26,9 +26,7 @@ class Cross(NamedTuple):
 
     @classmethod
     def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> Accumulator:
-        return Accumulator(
-            [width, width_y], _Rectangle(width, width_y), cls.empty(width, width_y), options
-        )
+        return Accumulator([width, width_y], _Rectangle(width, width_y), cls.empty(width, width_y), options)
 
     def merge(self, other: Cross) -> Cross:
         x, link = combine(self.columns, other.columns)

@@ -23,9 +23,7 @@ def refuse(blocks: Sequence[np.ndarray]) -> np.ndarray | None:
     row = first[side]
     column = int(np.argmax(bad[side][row]))
     value = blocks[side][row, column]
-    raise NonFiniteError(
-        f"{value}", row=row, column=column, amount=sum(int(m.sum()) for m in bad), side=side
-    )
+    raise NonFiniteError(f"{value}", row=row, column=column, amount=sum(int(m.sum()) for m in bad), side=side)
 
 
 def propagate(blocks: Sequence[np.ndarray]) -> np.ndarray | None:

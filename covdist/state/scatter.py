@@ -32,7 +32,9 @@ class Scatter(NamedTuple):
         columns, link = combine(self.columns, other.columns)
         if link is None:
             return Scatter(columns, (other if self.columns.weight == 0 else self).triangle)
-        merged = triangle.rescale(self.triangle, link.shift_a) + triangle.rescale(other.triangle, link.shift_b)
+        merged = triangle.rescale(self.triangle, link.shift_a) + triangle.rescale(
+            other.triangle, link.shift_b
+        )
         add_gram(link.delta[None], merged, link.factor)
         return Scatter(columns._replace(squares=triangle.diagonal(merged, columns.width)), merged)
 

@@ -1,0 +1,40 @@
+"""What readings and the algebra do to a state of groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from covdist.errors import DataError
+from covdist.state.accumulator import State
+from covdist.state.grouped import Grouped
+
+
+def by_group(state: Grouped, function: Callable[..., Any], size: int, *arguments: Any) -> np.ndarray:
+    parts = []
+    for code in range(size):
+        try:
+            parts.append(function(state.get(code, state.inner), *arguments))
+        except DataError:  # too few rows in this group alone
+            parts.append(None)
+    shape = next((np.shape(part) for part in parts if part is not None), ())
+    return np.stack([np.full(shape, np.nan) if part is None else part for part in parts])
+
+
+def map_groups(state: Grouped, function: Callable[[Any], Any]) -> Grouped:
+    return Grouped(function(state.inner), {code: function(inner) for code, inner in state.items()})
+
+
+def all_groups(state: Grouped) -> State:
+    return reduce(lambda a, b: a.merge(b), state.values(), state.inner)
+
+
+def one_group(state: Grouped, code: int) -> State:
+    return state.get(code, state.inner)
+
+
+def recoded(state: Grouped, codes: np.ndarray) -> Grouped:
+    return Grouped(state.inner, {int(codes[code]): inner for code, inner in state.items()})

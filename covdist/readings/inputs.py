@@ -1,0 +1,104 @@
+"""Brings a second array, groups and weights into line with the first array's samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from covdist.errors import DataError
+from covdist.readings.labels import Groups, Labelled
+
+
+def one_of(option: str, value: Any, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise DataError(f"{option}={value!r} is unknown: pass one of {', '.join(map(repr, known))}")
+
+
+def side_names(sides: list[Labelled]) -> list[str]:
+    names = [side.name for side in sides]
+    return names if len(set(names)) == len(names) else [f"{name} ({s})" for name, s in zip(names, "xy", strict=False)]
+
+
+def y_dim(x: Any, y: Any, dim: Any) -> Any:
+    """An axis number means nothing to a DataArray, nor a name to a plain array: take y's first axes."""
+    if isinstance(x, xr.DataArray) == isinstance(y, xr.DataArray):
+        return dim
+    raise DataError(
+        "x and y must both be xarray.DataArray, or neither: found "
+        f"{type(x).__name__} and {type(y).__name__}, so that dim={dim!r} has two meanings; wrap the other one"
+    )
+
+
+def matching(x: Labelled, y: Labelled) -> Labelled:
+    if x.sample_shape != y.sample_shape:
+        raise DataError(
+            f"{x.name} has {_extent(x)} but {y.name} has {_extent(y)}: both must hold "
+            "the same samples; cut or align them first"
+        )
+    if len(x.sample_dims) > 1 and isinstance(x.data, da.Array) and isinstance(y.data, da.Array):
+        n = len(x.sample_dims)
+        data = y.data.rechunk(dict(enumerate(x.data.chunks[:n])))
+        return Labelled(data, y.sample_dims, y.axis, y.name, y.coords)
+    return y
+
+
+def _extent(side: Labelled) -> str:
+    return " × ".join(f"{n} along {d}" for d, n in zip(side.sample_dims, side.sample_shape, strict=True))
+
+
+def _along(values: Any, x: Labelled, what: str) -> Any:
+    """Return one value per sample as an array over the sample dims."""
+    if isinstance(values, str):
+        if values not in x.coords:
+            known = ", ".join(map(repr, x.coords)) or "none"
+            raise DataError(
+                f"{x.name} has no coordinate {values!r} along {', '.join(x.sample_dims)} for {what}, there are: {known}"
+            )
+        values = x.coords[values]
+    if isinstance(values, xr.DataArray):
+        unknown = [d for d in values.dims if d not in x.sample_dims]
+        if unknown:
+            raise DataError(f"{what} has the dims {values.dims}, expected are only sample dims {x.sample_dims}")
+        sizes = dict(zip(x.sample_dims, x.sample_shape, strict=True))
+        missing = {d: sizes[d] for d in x.sample_dims if d not in values.dims}
+        values = values.expand_dims(missing).transpose(*x.sample_dims).data
+    elif not hasattr(values, "dask"):
+        values = np.asarray(values)
+    if values.shape != x.sample_shape:
+        raise DataError(f"{what} has shape {values.shape}, expected is one value per sample, {x.sample_shape}")
+    return values
+
+
+def aligned(values: Any, x: Labelled) -> Any:
+    """Chunk a vector over several sample dims like x, whose rows run in the order of its chunks."""
+    if len(x.sample_dims) == 1 or not isinstance(x.data, da.Array):
+        return values
+    return da.asarray(values).rechunk(x.data.chunks[: len(x.sample_dims)])
+
+
+def grouping(by: Any, x: Labelled) -> tuple[Groups | None, Any]:
+    if by is None:
+        return None, None
+    name = by if isinstance(by, str) else str(getattr(by, "name", None) or "group")
+    values = np.asarray(_along(by, x, "by"))
+    distinct, codes = np.unique(values, return_inverse=True)
+    return Groups(name, distinct), codes.reshape(values.shape).astype(np.int32)
+
+
+def weight_vectors(weights: Any, x: Labelled) -> dict[str, Any]:
+    if weights is None:
+        return {}
+    if not isinstance(weights, Mapping):
+        values = _along(weights, x, "weights")
+        if values.dtype.kind not in "biuf":
+            raise DataError(
+                f"weights have dtype {values.dtype}, expected are integers (frequency) or floats (reliability)"
+            )
+        return {"reliability" if values.dtype.kind == "f" else "frequency": values}
+    for name in weights:
+        one_of("weights", name, ("frequency", "reliability"))
+    return {name: _along(values, x, f"weights[{name!r}]") for name, values in weights.items()}
