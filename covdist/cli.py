@@ -6,6 +6,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,9 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            click.echo(f"covdist: {error.format_message()}", err=True)
+            ctx.exit(error.exit_code)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
@@ -43,7 +47,7 @@ def _sentence(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {error}; `covdist --debug ...` shows where it happened"
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(name="covdist", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(package_name="covdist")
 def main(debug: bool) -> None:
@@ -75,25 +79,50 @@ def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+_option = functools.partial(click.option, show_default=True)
 _SELECTION = [
     click.argument("log"),
-    click.option("--layer", default="*", help="Glob of node paths, such as 'block*/attn'."),
-    click.option("--var", help="Variable to fold; all with more than one dim by default."),
-    click.option("--against", help="Second variable of the same node: cross-covariance of the two."),
-    click.option("--dim", help="Sample dim; each array's first by default."),
-    click.option("--by", help="Coordinate to group rows by, such as epoch."),
-    click.option("--missing", default="raise", show_default=True, help="Rows with NaN or infinity: raise, propagate or drop."),
-    click.option("--precision", default="high", show_default=True),
-    click.option("--max-columns", default=4096, show_default=True, help="Up to this many columns the full matrix, beyond it variances only."),
-    click.option("--missing-chunks", default="raise", show_default=True, help="Chunks that the store lacks: raise or fill."),
-]  # fmt: skip
+    _option("--layer", default="*", help="Glob of node paths, such as 'block*/attn'."),
+    _option("--var", help="Variable to fold; all with more than one dim by default."),
+    _option("--against", help="Second variable of the same node: cross-covariance of the two."),
+    _option("--dim", help="Sample dim; each array's first by default."),
+    _option("--by", help="Coordinate to group rows by, such as epoch."),
+    _option(
+        "--missing",
+        type=click.Choice(["raise", "propagate", "drop"]),
+        default="raise",
+        help="Rows with NaN or infinity.",
+    ),
+    _option("--precision", type=click.Choice(["high"]), default="high"),
+    _option(
+        "--max-columns",
+        type=click.IntRange(0),
+        default=4096,
+        help="Up to this many columns the full matrix, beyond it variances only.",
+    ),
+    _option(
+        "--missing-chunks",
+        type=click.Choice(["raise", "fill"]),
+        default="raise",
+        help="Chunks that the store lacks.",
+    ),
+]
 
 
 def _clustering(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose a cluster, and pass them on as ``cluster_options``."""
 
     @functools.wraps(command)
-    def wrapped(scheduler: str, scheduler_file: str, workers: int, threads: int, memory_limit: str, **rest: Any) -> Any:
+    def wrapped(
+        scheduler: str | None,
+        scheduler_file: str | None,
+        workers: int | None,
+        threads: int,
+        memory_limit: str,
+        **rest: Any,
+    ) -> Any:
+        if scheduler is not None and scheduler_file is not None:
+            raise click.UsageError("--scheduler and --scheduler-file both name a scheduler: give one of them")
         options = {
             "scheduler": scheduler, "scheduler_file": scheduler_file, "workers": workers, "threads": threads,
             "memory_limit": memory_limit,
@@ -105,13 +134,24 @@ def _clustering(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def _memory(ctx: click.Context, option: click.Parameter, value: str) -> str:
+    from dask.utils import parse_bytes
+
+    try:
+        if value != "auto":
+            parse_bytes(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no amount of memory: write it like 4GiB or 500MiB") from error
+    return value
+
+
 _CLUSTER = [
-    click.option("--scheduler", help="Address of a dask scheduler; a cluster of this machine's cores by default."),
-    click.option("--scheduler-file", help="File that `dask scheduler --scheduler-file` wrote."),
-    click.option("--workers", type=click.IntRange(1), help="Workers of the local cluster; one a core by default."),
-    click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of each local worker."),
-    click.option("--memory-limit", default="auto", show_default=True, help="Memory of each local worker, such as 4GiB."),
-]  # fmt: skip
+    _option("--scheduler", help="Address of a dask scheduler; a cluster of this machine's cores by default."),
+    _option("--scheduler-file", help="File that `dask scheduler --scheduler-file` wrote."),
+    _option("--workers", type=click.IntRange(1), help="Workers of the local cluster; one a core by default."),
+    _option("--threads", type=click.IntRange(1), default=1, help="Threads of each local worker."),
+    _option("--memory-limit", callback=_memory, default="auto", help="Memory of each local worker, such as 4GiB."),
+]
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 
@@ -173,7 +213,8 @@ def _computed(client: Client, lazy: dict[str, Moments]) -> dict[str, Moments]:
 
     futures = client.compute(list(lazy.values()))
     if sys.stderr.isatty():
-        progress(futures, notebook=False)
+        with redirect_stdout(sys.stderr):  # standard output may be a file of results
+            progress(futures, notebook=False)
         click.echo(err=True)
     return dict(zip(lazy, client.gather(futures), strict=True))
 
@@ -211,7 +252,7 @@ def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
                 f"{', '.join(total) or 'one state'}: results of the same arrays are needed"
             )
         total = {key: total[key].merge(one) if total else one for key, one in named.items()}
-    save(total if "" not in total else total[""], output)
+    save(total.get("", total), output)
     _print_results(total, as_json)
 
 

@@ -85,9 +85,7 @@ def test_values_are_those_of_zarr(tmp_path, form, options, kind, chunks):
     assert len(pickle.dumps(source)) < 1500
 
 
-@pytest.mark.parametrize(
-    "dtype", ["bool", "int8", "uint16", "int64", "float16", "float64", "complex64", ">f4"]
-)
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float16", "float64", "complex64", ">f4"])
 @pytest.mark.parametrize("form", [2, 3])
 def test_dtypes(tmp_path, dtype, form):
     data = (X * 10).astype(dtype)

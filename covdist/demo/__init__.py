@@ -8,9 +8,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dask
 import numpy as np
 import xarray as xr
+from dask.base import compute
 
 import covdist
 from covdist.demo.advice import LayerNumbers, Row, dead_units, judge, redundant_units, suggestions
@@ -60,7 +60,7 @@ def run(directory: Path, console: Console, client: Client | None = None) -> dict
 
 def record(initialise: Initialise, path: Path) -> Trained:
     """Train from ``initialise`` and write the gradients and activations to a new log at ``path``."""
-    with closing(covdist.Recorder(path)) as recorder:
+    with closing(covdist.Recorder(path, chunk_bytes=1 << 20)) as recorder:
         return train(initialise, recorder)
 
 
@@ -82,7 +82,7 @@ def analyse(log: xr.DataTree, client: Client | None = None) -> list[Row]:
     """
     names = layer_names(len(log.children))
     lazy = [_readings(log.children[name]) for name in names]
-    computed = dask.compute(lazy, scheduler=client)[0]
+    computed = compute(lazy, scheduler=client)[0]
     return judge([_numbers(*pair) for pair in zip(names, computed, strict=True)])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,8 @@ from distributed import Client, LocalCluster
 
 from covdist.errors import ClusterError
 
+# Failures reach the caller as exceptions, so of dask's own lines only those on memory tell more.
+_WORKER_LOGGING = {"distributed.nanny.pre-spawn-environ.DASK_LOGGING": {"distributed.worker.memory": "warning"}}
 _PATIENCE = 7  # seconds; with the start of the process a wrong address is known in ten
 
 
@@ -39,35 +43,46 @@ def cluster(
     ClusterError
         If no scheduler answers within a few seconds.
     """
-    if scheduler is None and scheduler_file is None:
+    if scheduler_file is not None:
+        scheduler = _address(scheduler_file)
+    if scheduler is None:
         with (
+            dask.config.set(_WORKER_LOGGING),
             LocalCluster(
                 n_workers=workers,
                 threads_per_worker=threads,
                 memory_limit=memory_limit,
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
             ) as local,
             Client(local) as client,
         ):
             yield client
         return
-    with _connected(scheduler, scheduler_file) as client:
+    with _connected(scheduler) as client:
         yield client
 
 
-def _connected(scheduler: str | None, scheduler_file: str | None) -> Client:
-    where = scheduler if scheduler is not None else f"scheduler file {scheduler_file}"
-    if scheduler_file is not None and not Path(scheduler_file).exists():
-        raise ClusterError(
-            f"scheduler file {scheduler_file} does not exist: start `dask scheduler --scheduler-file "
-            f"{scheduler_file}` first, or name an address with --scheduler"
-        )
+def _address(scheduler_file: str) -> str:
+    try:
+        return str(json.loads(Path(scheduler_file).read_text())["address"])
+    except FileNotFoundError:
+        found = "does not exist"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = f"names no scheduler ({type(error).__name__}: {error})"
+    raise ClusterError(
+        f"scheduler file {scheduler_file} {found}: start `dask scheduler --scheduler-file {scheduler_file}` first, "
+        "or name an address with --scheduler"
+    )
+
+
+def _connected(scheduler: str) -> Client:
     try:
         with dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE}):
-            return Client(address=scheduler, scheduler_file=scheduler_file, timeout=_PATIENCE)
+            return Client(scheduler, timeout=_PATIENCE)
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(
-            f"no dask scheduler answers at {where} within {_PATIENCE} seconds ({error}): check the address, "
+            f"no dask scheduler answers at {scheduler} within {_PATIENCE} seconds ({error}): check the address, "
             "and that `dask scheduler` runs there"
         ) from error

@@ -54,7 +54,8 @@ def fold(shard: Shard, given: Mapping[str, list[Any]]) -> Any:
     parts = {**shard.blocks, **shard.vectors}
     try:
         for pieces in together([part.pieces(given.get(name)) for name, part in parts.items()]):
-            blocks, vectors = pieces[: len(shard.blocks)], pieces[len(shard.blocks) :]
+            blocks = [piece.reshape(len(piece), -1) for piece in pieces[: len(shard.blocks)]]
+            vectors = pieces[len(shard.blocks) :]
             accumulator.add(*blocks, **dict(zip(shard.vectors, vectors, strict=True)))
     except NonFiniteError as error:
         raise _located(error, list(shard.blocks)[error.side], shard.start) from None

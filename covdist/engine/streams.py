@@ -109,7 +109,8 @@ class _SourceReader:
 
 def _as_rows(array: np.ndarray, sample_ndim: int) -> np.ndarray:
     rows = math.prod(array.shape[:sample_ndim])
-    return array.reshape(rows, -1) if array.ndim > sample_ndim else array.reshape(rows)
+    columns = [math.prod(array.shape[sample_ndim:])] if array.ndim > sample_ndim else []
+    return array.reshape(rows, *columns)  # not -1: numpy cannot tell the width of an empty chunk
 
 
 class _ArrayStream:

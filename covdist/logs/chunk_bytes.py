@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
+from io import FileIO
 from typing import Any
 
 import google_crc32c
@@ -15,6 +16,16 @@ BROKEN = (OSError, ValueError, RuntimeError, EOFError, zlib.error)  # what decod
 BLOSC_SIZES = struct.Struct("<4xI4xI")  # bytes when decoded, bytes when encoded
 CRC_BYTES = 4
 Codec = Mapping[str, Any]  # a numcodecs configuration, or {"id": "crc32c"}
+
+
+def read_into(file: FileIO, data: np.ndarray) -> None:
+    """Fill an array of bytes from an unbuffered file, which may hand out less than asked."""
+    view = data.data
+    while view.nbytes:
+        count = file.readinto(view)
+        if not count:
+            raise EOFError("it was cut off while it was read")
+        view = view[count:]
 
 
 def checked(data: np.ndarray) -> np.ndarray:
@@ -28,10 +39,8 @@ def checked(data: np.ndarray) -> np.ndarray:
 def decode(data: np.ndarray, codecs: tuple[Codec, ...], out: np.ndarray) -> np.ndarray:
     """Undo codecs, the last applied first; the result is exactly as long as ``out`` and may lie in it."""
     for place, codec in reversed(list(enumerate(codecs))):
-        if codec["id"] == "crc32c":
-            data = checked(data)
-        else:
-            data = _decompress(data, codec, out if place == 0 else None)
+        target = out if place == 0 else None
+        data = checked(data) if codec["id"] == "crc32c" else _decompress(data, codec, target)
     if data.nbytes != out.nbytes:
         raise ValueError(f"it decodes to {data.nbytes:,} bytes where {out.nbytes:,} are expected")
     return data

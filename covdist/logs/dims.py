@@ -16,9 +16,7 @@ def convention(variable: str, ndim: int) -> tuple[str, ...]:
     return ("sample", *(f"unit_{axis}" for axis in range(ndim - 1)))
 
 
-def choose(
-    node: str, variable: str, shape: tuple[int, ...], named: Named, taken: Mapping[str, int]
-) -> list[str]:
+def choose(node: str, variable: str, shape: tuple[int, ...], named: Named, taken: Mapping[str, int]) -> list[str]:
     """Return one free name per axis.
 
     Parameters

@@ -28,9 +28,7 @@ def rectangle(source: Source, index: Slices) -> np.ndarray:
     result = np.empty([each.stop - each.start for each in wanted], source.dtype)
     for position in grid:
         held = chunk_slices(position, source.chunks, source.shape)
-        common = [
-            slice(max(h.start, w.start), min(h.stop, w.stop)) for h, w in zip(held, wanted, strict=True)
-        ]
+        common = [slice(max(h.start, w.start), min(h.stop, w.stop)) for h, w in zip(held, wanted, strict=True)]
         result[_relative(common, wanted)] = source.read_chunk(position)[_relative(common, held)]
     return result
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from covdist.errors import LogError
+from covdist.logs.chunk_bytes import read_into
 from covdist.logs.grid import Index, Slices, chunk_slices, rectangle
 from covdist.logs.npy_header import Header, file_token, read_header, row_chunks
 from covdist.logs.source import Source
@@ -42,7 +43,13 @@ class RowSource:
         start = self.offset + (index[0] * self.buffer_size if index else 0)
         with open(self.path, "rb", buffering=0) as file:
             file.seek(start)
-            _fill(file, space, self, start)
+            try:
+                read_into(file, space)
+            except EOFError as error:
+                raise LogError(
+                    f"{self.name}: {self.path} ends before byte {start + size:,}, where a chunk ends: it was cut off "
+                    "after it was opened, open it again."
+                ) from error
         return space.view(self.dtype).reshape(shape)
 
 
@@ -78,8 +85,10 @@ def open_npy(path: str, name: str) -> Source:
         header = read_header(file, path)
     size = os.path.getsize(path)
     if size != header.size + header.nbytes:
-        raise LogError(f"{path} has {size:,} bytes where its header promises "
-                       f"{header.size + header.nbytes:,}: it was cut off or overwritten, copy or write it again.")  # fmt: skip
+        raise LogError(
+            f"{path} has {size:,} bytes where its header promises {header.size + header.nbytes:,}: it was cut off or "
+            "overwritten, copy or write it again."
+        )
     return stored(path, name, header, header.size)
 
 
@@ -88,13 +97,3 @@ def stored(path: str, name: str, header: Header, offset: int) -> Source:
     kind = FortranSource if header.fortran and header.nbytes and len(header.shape) > 1 else RowSource
     token = file_token(path, name, header, offset)
     return kind(path, name, header.shape, header.dtype, row_chunks(header), token, offset)
-
-
-def _fill(file, space: np.ndarray, source: RowSource, start: int) -> None:
-    view = memoryview(space)
-    while view.nbytes:
-        count = file.readinto(view)
-        if not count:
-            raise LogError(f"{source.name}: {source.path} ends at byte {start + space.nbytes - view.nbytes:,} but a chunk "
-                           f"runs to {start + space.nbytes:,}: it was cut off after it was opened.")  # fmt: skip
-        view = view[count:]

@@ -36,13 +36,9 @@ def read_header(stream: IO[bytes], place: str) -> Header:
         parse = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
         shape, fortran, dtype = parse(stream)
     except (ValueError, EOFError, OSError) as error:
-        raise LogError(
-            f"{place} does not begin with a readable NPY header ({error}): write it again."
-        ) from error
+        raise LogError(f"{place} does not begin with a readable NPY header ({error}): write it again.") from error
     if dtype.hasobject:
-        raise LogError(
-            f"{place} holds pickled Python objects, which covdist never loads: save it as numbers."
-        )
+        raise LogError(f"{place} holds pickled Python objects, which covdist never loads: save it as numbers.")
     return Header(shape, fortran, dtype, stream.tell())
 
 

@@ -46,8 +46,9 @@ class MemberSource:
                 data = stream.read()
         except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
             raise LogError(f"{self.name} in {self.path} cannot be read ({error}): write it again.") from error
-        order = "F" if header.fortran else "C"
-        return np.asarray(np.frombuffer(data, self.dtype).reshape(self.shape, order=order))
+        flat = np.frombuffer(data, self.dtype)
+        rows = flat.reshape(self.shape[::-1]).T if header.fortran else flat
+        return np.ascontiguousarray(rows).reshape(self.shape)
 
 
 def open_npz(path: str, prefix: str) -> dict[str, Source]:
@@ -57,9 +58,7 @@ def open_npz(path: str, prefix: str) -> dict[str, Source]:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             return {info.filename[:-4]: _source(archive, path, info, prefix) for info in members}
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise LogError(
-            f"{path} is no readable .npz file ({error}): it was cut off, write it again."
-        ) from error
+        raise LogError(f"{path} is no readable .npz file ({error}): it was cut off, write it again.") from error
 
 
 def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, prefix: str) -> Source:
@@ -67,8 +66,10 @@ def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, prefix: 
     with archive.open(info) as stream:
         header = read_header(stream, f"{path}: {key}")
     if info.file_size != header.size + header.nbytes:
-        raise LogError(f"{path}: {key} has {info.file_size:,} bytes where its header promises "
-                       f"{header.size + header.nbytes:,}: write it again.")  # fmt: skip
+        raise LogError(
+            f"{path}: {key} has {info.file_size:,} bytes where its header promises "
+            f"{header.size + header.nbytes:,}: write it again."
+        )
     if info.compress_type == zipfile.ZIP_STORED:
         return stored(path, f"{prefix}{key}", header, _data_offset(path, info) + header.size)
     return _compressed(path, info, f"{prefix}{key}", header)

@@ -37,7 +37,7 @@ class Source(Protocol):
     def read_chunk(self, index: tuple[int, ...], buffer: np.ndarray | None = None) -> np.ndarray:
         """Return one chunk of the grid, cut to the array's shape.
 
-        It may lie in ``buffer`` (uint8, at least ``buffer_size`` long): valid until the next call with the same one.
+        It may lie in ``buffer`` (uint8, at least ``buffer_size`` long): valid until the next call with the same.
         """
 
     @property

@@ -37,9 +37,7 @@ def build(nodes: Nodes) -> xr.DataTree:
     for path in sorted(nodes):
         above = {dim: n for other in sizes if _above(other, path) for dim, n in sizes[other].items()}
         dims = _dims(path, nodes[path], above)
-        sizes[path] = {
-            d: n for v, e in nodes[path].items() for d, n in zip(dims[v], e.source.shape, strict=True)
-        }
+        sizes[path] = {d: n for v, e in nodes[path].items() for d, n in zip(dims[v], e.source.shape, strict=True)}
         leaf = not any(_above(path, other) for other in nodes)
         datasets[f"/{path}"] = _dataset(nodes[path], dims, leaf)
     return xr.DataTree.from_dict(datasets)
@@ -54,9 +52,7 @@ def _check_names(nodes: Nodes) -> None:
         parts = path.split("/")
         for depth, part in enumerate(parts):
             if part in nodes.get("/".join(parts[:depth]), {}):
-                raise LogError(
-                    f"{'/'.join(parts[: depth + 1])} is both an array and a layer: rename one of them."
-                )
+                raise LogError(f"{'/'.join(parts[: depth + 1])} is both an array and a layer: rename one of them.")
 
 
 def _dims(path: str, variables: Mapping[str, Entry], above: Mapping[str, int]) -> dict[str, list[str]]:

@@ -105,9 +105,7 @@ def _source(path: str, inner: str, name: str, array: zarr.Array[Any], missing: s
         return ZarrSource(path, inner, name, array.shape, array.dtype, chunks, token, missing)
     lead, separator = _keys(metadata)
     fill = 0 if array.fill_value is None else array.fill_value
-    return ZarrFileSource(
-        folder, name, array.shape, array.dtype, chunks, token, lead, separator, codecs, fill, missing
-    )
+    return ZarrFileSource(folder, name, array.shape, array.dtype, chunks, token, lead, separator, codecs, fill, missing)
 
 
 def _keys(metadata: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:

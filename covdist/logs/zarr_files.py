@@ -6,12 +6,13 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from io import FileIO
+from typing import Any
 
 import numpy as np
 
 from covdist.errors import LogError, MissingChunkError
-from covdist.logs.chunk_bytes import BROKEN, CRC_BYTES, Codec, checked, decode
+from covdist.logs.chunk_bytes import BROKEN, CRC_BYTES, Codec, checked, decode, read_into
 from covdist.logs.grid import Index, Slices, chunk_slices, rectangle
 
 SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
@@ -75,7 +76,7 @@ class ZarrFileSource:
             raise broken(self.name, key, error) from error
         return data.view(self.dtype).reshape(self.chunks)[cut]
 
-    def _plain_bytes(self, file: BinaryIO, space: np.ndarray) -> np.ndarray:
+    def _plain_bytes(self, file: FileIO, space: np.ndarray) -> np.ndarray:
         size = self.buffer_size
         found = os.fstat(file.fileno()).st_size
         if found != size:
@@ -86,7 +87,7 @@ class ZarrFileSource:
             data = checked(data)
         return data
 
-    def _decoded(self, file: BinaryIO, space: np.ndarray) -> np.ndarray:
+    def _decoded(self, file: FileIO, space: np.ndarray) -> np.ndarray:
         encoded = np.frombuffer(file.read(), np.uint8)
         return decode(encoded, self.codecs, space[: self._nbytes])
 
@@ -94,16 +95,6 @@ class ZarrFileSource:
         if self.missing == "raise":
             raise missing_chunk(self.name, key)
         return np.full([each.stop for each in cut], self.fill_value, self.dtype)
-
-
-def read_into(file: BinaryIO, data: np.ndarray) -> None:
-    """Fill an array of bytes from an unbuffered file, which may hand out less than asked."""
-    view = data.data
-    while view.nbytes:
-        count = file.readinto(view)  # type: ignore[attr-defined]
-        if not count:
-            raise EOFError("it was cut off while it was read")
-        view = view[count:]
 
 
 def missing_chunk(name: str, key: str) -> MissingChunkError:

@@ -44,9 +44,7 @@ class Column:
         if held:
             self._buffer[held:] = 0
             data = self._buffer.reshape(-1).view(np.uint8)
-            self.place.put(
-                self._key(self._first), data, google_crc32c.value(data).to_bytes(CRC_BYTES, "little")
-            )
+            self.place.put(self._key(self._first), data, google_crc32c.value(data).to_bytes(CRC_BYTES, "little"))
 
     def commit(self) -> None:
         """Write the metadata; a full buffer is free for the next chunk from here on."""
@@ -76,8 +74,10 @@ class Column:
         if len(data) != expected or google_crc32c.value(data[:-CRC_BYTES]) != int.from_bytes(
             data[-CRC_BYTES:], "little"
         ):
-            raise LogError(f"{self.path}: chunk {self._key(start)} is damaged ({len(data):,} bytes found, {expected:,} "
-                           "with a fitting crc32c expected): record into a new log.")  # fmt: skip
+            raise LogError(
+                f"{self.path}: chunk {self._key(start)} is damaged ({len(data):,} bytes found, {expected:,} "
+                "with a fitting crc32c expected): record into a new log."
+            )
         return data
 
     def _key(self, start: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-import fsspec
+import fsspec  # type: ignore[import-untyped]
 
 METADATA = "zarr.json"
 

@@ -77,9 +77,7 @@ class Recorder:
         else:
             check_root(self._place, path)
             self._tracks = read_tracks(self._place, chunk_bytes)
-        self._of = {
-            column.path: track for track in self._tracks.values() for column in track.members.values()
-        }
+        self._of = {column.path: track for track in self._tracks.values() for column in track.members.values()}
         self._sizes = {
             (track.node, dim): size
             for track in self._tracks.values()
@@ -160,15 +158,15 @@ class Recorder:
                 for each in self._mark_names(node, arrays, marks)}  # fmt: skip
         for name in sorted(arrays):
             if name in layers or name in kept or kept & set(_uppers(name)):
-                raise DataError(f"{name} cannot be an array, because that name or a part of it is a layer or a "
-                                "coordinate: choose another name.")  # fmt: skip
+                raise DataError(
+                    f"{name} cannot be an array, because that name or a part of it is a layer or a "
+                    "coordinate: choose another name."
+                )
 
     def _mark_names(self, node: str, arrays: set[str], marks: Mapping[str, np.ndarray]) -> set[str]:
         known = {mark for (at, _), track in self._tracks.items() if at == node for mark in track.marks}
         variables = [path.rpartition("/")[2] for path in arrays if path.rpartition("/")[0] == node]
-        dims = [
-            dim for kind in ("step", "sample") for dim in (kind, *(f"{each}_{kind}" for each in variables))
-        ]
+        dims = [dim for kind in ("step", "sample") for dim in (kind, *(f"{each}_{kind}" for each in variables))]
         return {mark_name(dim, mark) for dim in dims for mark in (*known, *marks)}
 
     def _create(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
@@ -193,11 +191,7 @@ class Recorder:
 
     def _unit_dims(self, node: str, variable: str, rows: Rows) -> tuple[str, ...]:
         row = rows.data.shape[1:]
-        names = (
-            ["param" if rows.dim == "step" else "unit"]
-            if len(row) == 1
-            else [f"unit_{i}" for i in range(len(row))]
-        )
+        names = ["param" if rows.dim == "step" else "unit"] if len(row) == 1 else [f"unit_{i}" for i in range(len(row))]
         free = [
             dim if self._sizes.setdefault((node, dim), size) == size else f"{variable}_{dim}"
             for dim, size in zip(names, row, strict=True)

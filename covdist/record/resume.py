@@ -43,8 +43,8 @@ def read_tracks(place: Place, chunk_bytes: int) -> dict[tuple[str, str], Track]:
 def _column(place: Place, path: str, metadata: dict[str, Any]) -> Column:
     chunk = metadata["chunk_grid"]["configuration"]["chunk_shape"]
     return Column(
-        place, path, tuple(metadata["dimension_names"]), np.dtype(metadata["data_type"]), tuple(chunk[1:]), chunk[0],
-        metadata["attributes"].get("covdist_marks"),
+        place, path, tuple(metadata["dimension_names"]), np.dtype(metadata["data_type"]), tuple(chunk[1:]),
+        chunk[0], metadata["attributes"].get("covdist_marks"),
     )  # fmt: skip
 
 

@@ -30,14 +30,18 @@ class Rows(NamedTuple):
 def as_rows(name: str, value: Any, per_step: tuple[str, ...]) -> Rows:
     """Return an array's rows: one for 0-d values and names in ``per_step``, else its own."""
     if not all(NAME.fullmatch(part) for part in name.split("/")):
-        raise DataError(f"{name!r} cannot name an array: give a path such as 'fc1/activation', without empty parts or "
-                        "parts that begin with a dot.")  # fmt: skip
+        raise DataError(
+            f"{name!r} cannot name an array: give a path such as 'fc1/activation', without empty parts or "
+            "parts that begin with a dot."
+        )
     data = np.asarray(value)
     if data.dtype.name == "bfloat16":
         data = data.astype(np.float32)
     if data.dtype.kind not in "biuf" or data.dtype.itemsize > 8:
-        raise DataError(f"{name} has dtype {data.dtype}, expected booleans, integers or floats of at most 64 bits: "
-                        "convert it first.")  # fmt: skip
+        raise DataError(
+            f"{name} has dtype {data.dtype}, expected booleans, integers or floats of at most 64 bits: "
+            "convert it first."
+        )
     rows = _rows(data.astype(data.dtype.newbyteorder("<"), copy=False), name.rpartition("/")[2] in per_step)
     if not rows.row_bytes:
         raise DataError(f"{name} has shape {data.shape}, expected rows of at least one value: leave it out.")
@@ -53,11 +57,15 @@ def _rows(data: np.ndarray, per_step: bool) -> Rows:
 def check_same(name: str, rows: Rows, column: Column) -> None:
     """Refuse rows of another dtype or shape than those logged before."""
     if rows.data.dtype != column.dtype:
-        raise DataError(f"{name} has dtype {rows.data.dtype}, expected {column.dtype} as logged before: convert it, or "
-                        "log it under another name.")  # fmt: skip
+        raise DataError(
+            f"{name} has dtype {rows.data.dtype}, expected {column.dtype} as logged before: convert it, or "
+            "log it under another name."
+        )
     if rows.data.shape[1:] != column.row:
-        raise DataError(f"{name} has rows of shape {rows.data.shape[1:]}, expected {column.row} as logged before: log it "
-                        "under another name.")  # fmt: skip
+        raise DataError(
+            f"{name} has rows of shape {rows.data.shape[1:]}, expected {column.row} as logged before: log it "
+            "under another name."
+        )
 
 
 def as_marks(step: Any, coordinates: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -76,10 +84,10 @@ def as_marks(step: Any, coordinates: Mapping[str, Any]) -> dict[str, np.ndarray]
 def check_marks(where: str, marks: Mapping[str, np.ndarray], columns: Mapping[str, Column]) -> None:
     """Refuse coordinates other than those of the calls before."""
     if marks.keys() != columns.keys():
-        raise DataError(f"{where} was logged with the coordinates {sorted(columns)} before and with {sorted(marks)} now: "
-                        "give the same ones in every call.")  # fmt: skip
+        raise DataError(
+            f"{where} was logged with the coordinates {sorted(columns)} before and with {sorted(marks)} now: "
+            "give the same ones in every call."
+        )
     for name, mark in marks.items():
         if not np.can_cast(mark.dtype, columns[name].dtype, "safe"):
-            raise DataError(
-                f"{name} has dtype {mark.dtype}, expected {columns[name].dtype} as in the calls before."
-            )
+            raise DataError(f"{name} has dtype {mark.dtype}, expected {columns[name].dtype} as in the calls before.")

@@ -12,6 +12,7 @@ from covdist.state.scatter import Scatter
 from .kinds import KINDS, PLAIN, assert_accurate, bits
 from .strategies import Rows
 
+SCATTER = next(kind for kind in PLAIN if kind.cls is Scatter)
 each_kind = pytest.mark.parametrize("kind", PLAIN, ids=str)
 rng = np.random.default_rng(3)
 X, Y = rng.normal(size=(50, 3)) + [0, 1e8, -3], rng.normal(size=(50, 2))
@@ -28,12 +29,61 @@ def _covariance(state: Scatter, ddof: int) -> np.ndarray:
 
 @each_kind
 def test_frequency_is_the_same_as_repeating(kind):
-    weighted = kind.fold(Rows((X, Y), BY, frequency=FREQUENCY))
-    repeated = Rows(tuple(np.repeat(block, FREQUENCY, axis=0) for block in (X, Y)), np.repeat(BY, FREQUENCY))
-    assert_accurate(weighted._replace(columns=weighted.columns._replace(count=len(repeated))), repeated) if (
-        kind.sides == 1
-    ) else None
-    plain = kind.fold(repeated)
-    assert weighted.columns.weight == plain.columns.weight
-    assert weighted.columns.weight2 == plain.columns.weight2
-    np.testing.assert_allclose(weighted.columns.squares, plain.columns.squares, rtol=1e-12)
+    weighted = kind.fold(Rows((X, Y), BY, frequency=FREQUENCY)).columns
+    repeated = [np.repeat(part, FREQUENCY, axis=0) for part in (X, Y, BY)]
+    plain = kind.fold(Rows(tuple(repeated[:2]), repeated[2])).columns
+    assert (weighted.weight, weighted.weight2) == (plain.weight, plain.weight2)
+    np.testing.assert_allclose(weighted.squares, plain.squares, rtol=1e-12)
+    np.testing.assert_allclose(weighted.mean, plain.mean, rtol=1e-15)
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+@pytest.mark.parametrize("frequency", [None, FREQUENCY], ids=["aweights", "both"])
+@pytest.mark.parametrize("cuts", [[], [0, 10, 37], range(1, 50)], ids=["one", "cut", "single rows"])
+def test_reliability_is_aweights(ddof, frequency, cuts):
+    near = X - [0, 1e8, 0]  # numpy itself needs columns near zero
+    rows = Rows((near, Y), BY, frequency, RELIABILITY)
+    state = SCATTER.fold(*rows.cut(cuts))
+    expected = np.cov(near.T, ddof=ddof, fweights=frequency, aweights=RELIABILITY)
+    np.testing.assert_allclose(_covariance(state, ddof), expected, rtol=1e-12, atol=1e-14)
+
+
+@each_kind
+def test_weights_hold_through_cuts_at_any_distance(kind):
+    rows = Rows((X, Y), BY, FREQUENCY, RELIABILITY)
+    assert_accurate(kind.fold(*rows.cut([0, 3, 3, 31])), rows)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_rows_without_weight_count_but_say_nothing(kind):
+    weightless = np.arange(50) % 4 == 0
+    far = np.where(weightless[:, None], 1e200, X)
+    rows = Rows((far, Y), BY, reliability=np.where(weightless, 0.0, RELIABILITY))
+    assert_accurate(kind.fold(*rows.cut([20])), rows)
+
+
+@each_kind
+def test_a_heavy_row_among_weightless_ones_sets_the_pilot(kind):
+    """Rows of next to no weight lie 1e8 spreads away, in every place that a regular sample would look at."""
+    x = np.random.default_rng(0).normal(size=(64, 2))
+    x[::16] += 1e8
+    rows = Rows((x, x), np.zeros(64, int), reliability=np.where(np.arange(64) % 16, 1.0, 1e-20))
+    assert_accurate(kind.fold(rows), rows)
+
+
+@each_kind
+def test_only_weightless_rows(kind):
+    state = kind.fold(Rows((X, Y), BY, reliability=np.zeros(50)))
+    assert state.columns.count == 50
+    weighted = kind.fold(Rows((X, Y), BY))
+    assert bits(state.merge(weighted).columns.mean) == bits(weighted.columns.mean)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("name", ["frequency", "reliability"])
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+def test_bad_weights_are_refused(kind, name, bad):
+    weights = np.ones(50)
+    weights[44] = bad
+    with pytest.raises(DataError, match=str(bad)):
+        kind.fold(Rows((X, Y), np.zeros(50, int), **{name: weights}))

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from . import logs
+from .running import DASK, PATIENCE
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="session")
+def log(folder: Path) -> logs.Log:
+    return logs.healthy(folder / "log.zarr")
+
+
+@pytest.fixture(scope="session")
+def nan_log(folder: Path) -> logs.Log:
+    return logs.with_nan(folder / "nan.zarr")
+
+
+@pytest.fixture(scope="session")
+def endless_log(folder: Path) -> logs.Log:
+    return logs.endless(folder / "endless.zarr")
+
+
+@pytest.fixture(scope="session")
+def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file of a scheduler with one worker: two processes of their own, shared by all tests here."""
+    place = tmp_path_factory.mktemp("cluster")
+    file = place / "scheduler.json"
+    scheduler = [DASK, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    worker = [DASK, "worker", "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    with _process([*scheduler, "--scheduler-file", str(file)], place):
+        deadline = time.monotonic() + PATIENCE
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        with _process([*worker, "--scheduler-file", str(file), "--local-directory", str(place)], place):
+            yield file
+
+
+@pytest.fixture(scope="session")
+def scheduler(scheduler_file: Path) -> str:
+    return str(json.loads(scheduler_file.read_text())["address"])
+
+
+@contextlib.contextmanager
+def _process(command: list[str], place: Path) -> Iterator[None]:
+    with (place / "log.txt").open("ab") as lines, subprocess.Popen(command, stdout=lines, stderr=lines) as process:
+        try:
+            yield
+        finally:
+            process.terminate()

@@ -1,0 +1,38 @@
+"""Real `covdist` processes, and what every one of them owes its user."""
+
+from __future__ import annotations
+
+import subprocess
+import sysconfig
+from pathlib import Path
+
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+COVDIST = str(SCRIPTS / "covdist")
+DASK = str(SCRIPTS / "dask")
+PATIENCE = 90  # seconds; only a hang takes as long
+
+
+def covdist(*words: object) -> subprocess.CompletedProcess[str]:
+    return run(COVDIST, *words)
+
+
+def run(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=PATIENCE)
+
+
+def output(*words: object) -> str:
+    """Run `covdist` to success, silent on stderr, and return what it printed."""
+    done = covdist(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def sentence(*words: object, code: int = 1) -> str:
+    """Run `covdist` to a failure, told in one line on stderr and nowhere else, and return that line."""
+    done = covdist(*words)
+    assert (done.returncode, done.stdout) == (code, "")
+    line, end, rest = done.stderr.partition("\n")
+    assert (end, rest) == ("\n", "")
+    assert line.startswith("covdist: ")
+    assert "unexpected" not in line
+    return line

@@ -1,0 +1,107 @@
+"""The in-place products against numpy, in one thread and in two."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import numpy as np
+import pytest
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+from covdist.state import triangle
+from covdist.state.blas import add_gram, add_product, single_thread, weighted_sums
+
+from .kinds import PLAIN, bits
+from .strategies import Rows
+
+rng = np.random.default_rng(5)
+each_size = pytest.mark.parametrize("n", [*range(1, 10), 64, 65])
+each_height = pytest.mark.parametrize("height", [0, 1, 3, 200])
+each_dtype = pytest.mark.parametrize("dtype", ["f4", "f8"])
+
+
+def _near(dtype: str) -> dict[str, float]:
+    tolerance = 1e-4 if dtype == "f4" else 1e-12
+    return {"rtol": tolerance, "atol": tolerance}
+
+
+@each_size
+@each_height
+@each_dtype
+def test_add_gram(n, height, dtype):
+    rows = rng.normal(size=(height, n)).astype(dtype)
+    start = rng.normal(size=(n, n))
+    flat = triangle.pack(start + start.T).astype(dtype)
+    add_gram(rows, flat, -0.5)
+    np.testing.assert_allclose(triangle.unpack(flat, n), start + start.T - 0.5 * rows.T @ rows, **_near(dtype))
+
+
+@each_size
+@each_height
+@each_dtype
+def test_add_product(n, height, dtype):
+    left, right = rng.normal(size=(height, n)).astype(dtype), rng.normal(size=(height, 7)).astype(dtype)
+    out = rng.normal(size=(n, 7)).astype(dtype)
+    expected = out + 2.0 * left.T @ right
+    add_product(left, right, out, 2.0)
+    np.testing.assert_allclose(out, expected, **_near(dtype))
+
+
+@each_size
+@each_height
+def test_weighted_sums(n, height):
+    weights, rows = rng.normal(size=height), rng.normal(size=(height, n))
+    np.testing.assert_allclose(weighted_sums(weights, rows), weights @ rows, **_near("f8"))
+
+
+def _together(work, *arguments):
+    """Run two calls that start at the same moment."""
+    gate = Barrier(2)
+
+    def task(argument):
+        gate.wait()
+        return work(argument)
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(task, arguments))
+
+
+def test_two_threads_at_once_give_the_same_bits():
+    rows = rng.normal(size=(900, 130))
+
+    def products(scale: float) -> list[np.ndarray]:
+        flat, out = np.zeros(triangle.size(130)), np.zeros((130, 130))
+        with single_thread():
+            for _ in range(5):
+                add_gram(scale * rows, flat)
+                add_product(rows, scale * rows, out)
+            return [flat, out, weighted_sums(scale * rows[:, 0].copy(), rows)]
+
+    alone = [bits(products(scale)) for scale in (1.0, 3.0)]
+    assert [bits(result) for result in _together(products, 1.0, 3.0)] == alone
+
+
+@pytest.mark.parametrize("kind", PLAIN, ids=str)
+def test_a_fold_has_the_same_bits_whatever_the_blas_threads(kind):
+    x = rng.normal(size=(3000, 400)) + np.linspace(0, 1e4, 3000)[:, None]
+    pieces = Rows((x, x[:, ::-1]), np.zeros(3000, int)).cut([1000, 1100])
+    folded = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            folded.append(bits(kind.fold(*pieces)))
+            folded += map(bits, _together(lambda rows: kind.fold(*rows), pieces, pieces))
+    assert all(state == folded[0] for state in folded)
+
+
+def test_the_last_one_out_restores_the_threads():
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in ThreadpoolController().info() if pool["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        outside = threads()
+        with single_thread():
+            with single_thread():
+                assert set(threads()) == {1}
+            assert set(threads()) == {1}
+        assert threads() == outside
