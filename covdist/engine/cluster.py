@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import dask
@@ -45,23 +47,33 @@ def cluster(
     """
     if scheduler_file is not None:
         scheduler = _address(scheduler_file)
-    if scheduler is None:
-        with (
-            dask.config.set(_WORKER_LOGGING),
-            LocalCluster(
+    with ExitStack() as stack:
+        if scheduler is not None:
+            yield stack.enter_context(_connected(scheduler))
+            return
+        stack.enter_context(dask.config.set(_WORKER_LOGGING))
+        with _interrupts_deferred():
+            local = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=threads,
                 memory_limit=memory_limit,
                 host="127.0.0.1",
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
-            ) as local,
-            Client(local) as client,
-        ):
-            yield client
-        return
-    with _connected(scheduler) as client:
+            )
+            client = stack.enter_context(Client(stack.enter_context(local)))
         yield client
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Hold back Ctrl-C until the workers stand; they inherit the block, so that this process alone answers it."""
+    resource_tracker.ensure_running()  # it would lift the block in the thread that starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _address(scheduler_file: str) -> str:

@@ -11,10 +11,10 @@ from covdist.errors import NonFiniteError
 
 
 class Reader(Protocol):
-    """Picklable; turns the number of a piece into its rows."""
+    """Picklable and unchanged by reading: dask keeps it as long as the state that came of it."""
 
-    def piece(self, number: int) -> np.ndarray:
-        """Return rows as (rows, columns), or (rows,) of a vector; valid until the next call."""
+    def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
+        """Yield rows as (rows, columns), or (rows,) of a vector; each valid until the next one."""
 
 
 class Part:
@@ -27,11 +27,11 @@ class Part:
         """Yield the rows piece by piece; ``given`` holds the blocks of pieces that dask made."""
         reader: Reader = self.reader if given is None else self.reader.given(given)
         skip, left = self.skip, self.rows
-        for number in range(self.first, self.last):
-            piece = reader.piece(number)[skip : skip + left]
+        for piece in reader.pieces(self.first, self.last):
+            rows = piece[skip : skip + left]
             skip = 0
-            left -= len(piece)
-            yield piece
+            left -= len(rows)
+            yield rows
 
 
 class Shard:

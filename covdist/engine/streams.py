@@ -74,37 +74,32 @@ class _SourceReader:
 
     def __init__(self, source: Source, sample_ndim: int):
         self._source, self._sample_ndim = source, sample_ndim
-        self._buffer: np.ndarray | None = None
 
-    def piece(self, number: int) -> np.ndarray:
+    def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
         source, n = self._source, self._sample_ndim
-        if self._buffer is None:
-            self._buffer = np.empty(source.buffer_size, np.uint8)
+        buffer = np.empty(source.buffer_size, np.uint8)
         grid = [-(-length // chunk) for length, chunk in zip(source.shape, source.chunks, strict=True)]
-        cell = np.unravel_index(number, grid[:n])
-        across = list(itertools.product(*(range(count) for count in grid[n:])))
-        if len(across) == 1:
-            chunk = source.read_chunk((*map(int, cell), *across[0]), self._buffer)
-            return _as_rows(chunk, n)
-        return _as_rows(self._side_by_side(tuple(map(int, cell)), across), n)
+        across = list(itertools.product(*map(range, grid[n:])))
+        for number in range(first, last):
+            cell = tuple(map(int, np.unravel_index(number, grid[:n])))
+            if len(across) == 1:
+                yield _as_rows(source.read_chunk((*cell, *across[0]), buffer), n)
+            else:
+                yield _as_rows(self._side_by_side(cell, across, buffer), n)
 
-    def _side_by_side(self, cell: tuple[int, ...], across: list[tuple[int, ...]]) -> np.ndarray:
+    def _side_by_side(self, cell: tuple[int, ...], across: list[tuple[int, ...]], buffer: np.ndarray) -> np.ndarray:
         source = self._source
-        lengths = [
-            min(chunk, length - i * chunk) for i, chunk, length in zip(cell, source.chunks, source.shape, strict=False)
+        widths = source.chunks[len(cell) :]
+        heights = [
+            min(size, length - i * size) for i, size, length in zip(cell, source.chunks, source.shape, strict=False)
         ]
-        out = np.empty((*lengths, *source.shape[len(cell) :]), source.dtype)
+        out = np.empty((*heights, *source.shape[len(cell) :]), source.dtype)
         for index in across:
-            chunk = source.read_chunk((*cell, *index), self._buffer)
-            place: Any = [
-                slice(i * size, i * size + extent)
-                for i, size, extent in zip(index, source.chunks[len(cell) :], chunk.shape[len(cell) :], strict=True)
-            ]
+            chunk = source.read_chunk((*cell, *index), buffer)
+            starts = [i * width for i, width in zip(index, widths, strict=True)]
+            place: Any = [slice(s, s + n) for s, n in zip(starts, chunk.shape[len(cell) :], strict=True)]
             out[(..., *place)] = chunk
         return out
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _SourceReader, (self._source, self._sample_ndim)
 
 
 def _as_rows(array: np.ndarray, sample_ndim: int) -> np.ndarray:
@@ -132,8 +127,8 @@ class _ArrayReader:
     def __init__(self, rows: np.ndarray):
         self._rows = rows
 
-    def piece(self, number: int) -> np.ndarray:
-        return self._rows
+    def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
+        yield self._rows
 
 
 class _GraphReader:
@@ -142,22 +137,24 @@ class _GraphReader:
     def __init__(self, pieces: dict[int, tuple[dict[Key, Any], Any]], sample_ndim: int):
         self._pieces, self._sample_ndim = pieces, sample_ndim
 
-    def piece(self, number: int) -> np.ndarray:
-        graph, keys = self._pieces[number]
-        return _as_rows(_joined(get_sync(graph, keys)), self._sample_ndim)
+    def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
+        for number in range(first, last):
+            graph, keys = self._pieces[number]
+            yield _as_rows(_joined(get_sync(graph, keys)), self._sample_ndim)
 
 
 class _GivenReader:
     """Takes pieces that dask made, because they share work; a shard then holds all of its pieces."""
 
-    def __init__(self, first: int, sample_ndim: int, blocks: list[Any] | None = None):
-        self._first, self._sample_ndim, self._blocks = first, sample_ndim, blocks or []
+    def __init__(self, sample_ndim: int, blocks: list[Any] | None = None):
+        self._sample_ndim, self._blocks = sample_ndim, blocks or []
 
     def given(self, blocks: list[Any]) -> _GivenReader:
-        return _GivenReader(self._first, self._sample_ndim, blocks)
+        return _GivenReader(self._sample_ndim, blocks)
 
-    def piece(self, number: int) -> np.ndarray:
-        return _as_rows(_joined(self._blocks[number - self._first]), self._sample_ndim)
+    def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
+        for blocks in self._blocks:
+            yield _as_rows(_joined(blocks), self._sample_ndim)
 
 
 def _joined(blocks: Any, axis: int = 0) -> np.ndarray:
@@ -170,7 +167,7 @@ def _joined(blocks: Any, axis: int = 0) -> np.ndarray:
 
 class SharedStream(_PieceStream):
     def __init__(self, array: da.Array, sample_ndim: int, keys: list[Any]):
-        super().__init__(array, sample_ndim, lambda first, _: _GivenReader(first, sample_ndim))
+        super().__init__(array, sample_ndim, lambda *_: _GivenReader(sample_ndim))
         self._keys, self.collection = keys, array
 
     def keys(self, start: int, stop: int) -> list[Any]:

@@ -8,10 +8,11 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError
+from covdist.readings.gradient_pool import POOLED, layer_value, mean, pooled, ratio, zero_fraction
 from covdist.readings.moments import fold_rows
 from covdist.readings.result import Moments
 from covdist.readings.std import deviation
-from covdist.readings.var import divisor, variance
+from covdist.readings.var import variance
 
 
 def gradient_stats(
@@ -68,126 +69,42 @@ def gradient_stats(
 
 def read(moments: Moments) -> xr.Dataset:
     """Read gradient statistics off a state."""
-    per_parameter, pooled = moments.layout.axes[:1], ()
+    per_parameter = moments.layout.axes[:1]
     arrays = {
         "mean": moments.mean(),
         "variance": moments.read(variance, per_parameter, 0),
         "std": moments.read(deviation, per_parameter, 0),
-        "snr": moments.read(snr, per_parameter),
+        "snr": moments.read(signal_to_noise, per_parameter),
         "norm": moments.read(norm, per_parameter),
         "zero_fraction": moments.read(zero_fraction, per_parameter),
         "dead": moments.read(dead, per_parameter, dtype=bool),
-        "layer_mean": moments.read(layer_mean, pooled),
-        "layer_variance": moments.read(layer_variance, pooled),
-        "layer_std": moments.read(layer_std, pooled),
-        "layer_snr": moments.read(layer_snr, pooled),
-        "layer_norm": moments.read(layer_norm, pooled),
-        "layer_mean_norm": moments.read(layer_mean_norm, pooled),
-        "layer_zero_fraction": moments.read(layer_zero_fraction, pooled),
         "count": moments.count,
     }
+    arrays |= {f"layer_{name}": moments.read(layer_value, (), name) for name in POOLED}
     return xr.Dataset(arrays, attrs={"ddof": 0, "parameters": moments.layout.axes[0].size})
 
 
-def _mean(state: Any) -> np.ndarray:
-    divisor(state.columns, 0)
-    return state.columns.mean + state.columns.mean_low
-
-
-def snr(state: Any) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.abs(_mean(state)) / deviation(state, 0)
+def signal_to_noise(state: Any) -> np.ndarray:
+    return ratio(np.abs(mean(state)), deviation(state, 0))
 
 
 def norm(state: Any) -> np.ndarray:
-    return np.hypot(_mean(state), deviation(state, 0))
-
-
-def zero_fraction(state: Any) -> np.ndarray:
-    return state.columns.census.zeros / max(state.columns.count, 1)
+    return np.hypot(mean(state), deviation(state, 0))
 
 
 def dead(state: Any) -> np.ndarray:
     return state.columns.census.zeros == state.columns.count
 
 
-def layer_mean(state: Any) -> float:
-    return float(_mean(state).mean())
-
-
-def layer_std(state: Any) -> float:
-    means = _mean(state)
-    within = root_sum_squares(deviation(state, 0))
-    between = root_sum_squares(means - means.mean())
-    return float(np.hypot(within, between) / np.sqrt(len(means)))
-
-
-def layer_variance(state: Any) -> float:
-    return layer_std(state) ** 2
-
-
-def layer_norm(state: Any) -> float:
-    return root_sum_squares(norm(state))
-
-
-def layer_mean_norm(state: Any) -> float:
-    return root_sum_squares(_mean(state))
-
-
-def layer_snr(state: Any) -> float:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.divide(layer_mean_norm(state), root_sum_squares(deviation(state, 0))))
-
-
-def layer_zero_fraction(state: Any) -> float:
-    return float(zero_fraction(state).mean())
-
-
-def root_sum_squares(values: np.ndarray) -> float:
-    """L2 norm that neither underflows nor overflows on the way."""
-    top = float(np.abs(values).max(initial=0.0))
-    if top == 0 or not np.isfinite(top):
-        return top
-    return top * float(np.sqrt(((values / top) ** 2).sum()))
-
-
 def _tree(tree: xr.DataTree, var: str, **options: Any) -> xr.DataTree:
-    stats: dict[str, xr.Dataset] = {}
+    layers: dict[str, Moments] = {}
     for node in tree.subtree:
         if var in node.data_vars:
             path = node.path.strip("/")
-            named = node[var].rename(f"{path}/{var}")
-            stats[path] = read(fold_rows(named, kind="variances", **options))
-    if not stats:
+            layers[path] = fold_rows(node[var].rename(f"{path}/{var}".strip("/")), kind="variances", **options)
+    if not layers:
         names = sorted({str(name) for node in tree.subtree for name in node.data_vars})
         raise DataError(f"no node of the log holds a variable {var!r}, found are {', '.join(names)}: pass var=...")
-    root = stats.pop("", None)
-    layers = {"": root, **stats} if root is not None else stats
-    result = xr.DataTree.from_dict({f"/{path}": dataset for path, dataset in stats.items()})
-    result.dataset = _pooled(layers) if root is None else xr.merge([root, _pooled(layers)])
+    result = xr.DataTree.from_dict({f"/{path}": read(moments) for path, moments in layers.items() if path})
+    result.dataset = xr.merge([read(layers[""]), pooled(layers)]) if "" in layers else pooled(layers)
     return result
-
-
-def _pooled(layers: dict[str, xr.Dataset]) -> xr.Dataset:
-    """Put the layers' pooled numbers side by side, and pool them over the network."""
-    names = [name for name in next(iter(layers.values())) if str(name).startswith("layer_")]
-    index = xr.Variable("layer", list(layers))
-    table = {
-        name: xr.concat([stats[name].drop_vars(stats[name].coords) for stats in layers.values()], dim="layer")
-        for name in names
-    }
-    pooled = xr.Dataset(table, coords={"layer": index})
-    sizes = xr.DataArray([stats.attrs["parameters"] for stats in layers.values()], dims="layer")
-    share = sizes / sizes.sum()
-    mean = (pooled["layer_mean"] * share).sum("layer")
-    spread = (pooled["layer_variance"] + (pooled["layer_mean"] - mean) ** 2) * share
-    noise = pooled["layer_norm"] ** 2 - pooled["layer_mean_norm"] ** 2
-    return pooled.assign(
-        network_mean=mean,
-        network_variance=spread.sum("layer"),
-        network_std=np.sqrt(spread.sum("layer")),
-        network_norm=np.sqrt((pooled["layer_norm"] ** 2).sum("layer")),
-        network_mean_norm=np.sqrt((pooled["layer_mean_norm"] ** 2).sum("layer")),
-        network_snr=np.sqrt((pooled["layer_mean_norm"] ** 2).sum("layer") / noise.sum("layer")),
-        network_zero_fraction=(pooled["layer_zero_fraction"] * share).sum("layer"),
-    )

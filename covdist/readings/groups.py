@@ -38,3 +38,8 @@ def one_group(state: Grouped, code: int) -> State:
 
 def recoded(state: Grouped, codes: np.ndarray) -> Grouped:
     return Grouped(state.inner, {int(codes[code]): inner for code, inner in state.items()})
+
+
+def members(state: Any, size: int) -> list[Any]:
+    """Return the states of the groups in the order of their codes; of a state without groups, itself."""
+    return [state.get(code, state.inner) for code in range(size)] if isinstance(state, Grouped) else [state]

@@ -167,9 +167,9 @@ class Moments:
         dtype: np.dtype,
     ) -> Any:
         if not isinstance(self._state, Delayed):
-            return np.asarray(function(self._state, *arguments))
+            return _array_of(self._state, function, *arguments)
         key = f"read-{tokenize(function, arguments, self._state.key)}"
-        value = delayed(function, pure=True, traverse=False)(self._state, *arguments, dask_key_name=key)
+        value = delayed(_array_of, pure=True, traverse=False)(self._state, function, *arguments, dask_key_name=key)
         return da.from_delayed(value, shape, dtype, name=f"array-{key}")
 
     # ---- algebra
@@ -343,6 +343,10 @@ def _apply_states(function: Callable[..., Any], states: list[Any]) -> Any:
 
 def _merge(a: Any, b: Any) -> Any:
     return a.merge(b)
+
+
+def _array_of(state: Any, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
+    return np.asarray(function(state, *arguments))
 
 
 def _count(state: Any) -> int:

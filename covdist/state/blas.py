@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 
@@ -78,31 +79,48 @@ class _SingleThread:
     """Counts the tasks inside; the first limits the process's BLAS pools, the last one restores them.
 
     float64 products differ in bits between one BLAS thread and two, and dask already keeps every core busy.
+    One thread of its own does both, since threadpoolctl ignores threads other than the first to set a limit.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
-        self._limits = None
+        self._undo: Callable[[], None] = _nothing
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                self._limits = _pools().limit(limits=1, user_api="blas")
+                self._undo = _keeper().submit(_limit).result()
         try:
             yield
         finally:
             with self._lock:
                 self._inside -= 1
                 if self._inside == 0:
-                    self._limits.restore_original_limits()
+                    _keeper().submit(self._undo).result()
+
+
+def _nothing() -> None:
+    pass
+
+
+@cache
+def _keeper() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "covdist-blas-threads")
 
 
 @cache
 def _pools() -> ThreadpoolController:
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _limit() -> Callable[[], None]:
+    if all(pool["num_threads"] == 1 for pool in _pools().info()):
+        return _nothing
+    restore: Callable[[], None] = _pools().limit(limits=1).restore_original_limits
+    return restore
 
 
 single_thread = _SingleThread()

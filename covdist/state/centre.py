@@ -45,11 +45,13 @@ class Centre:
         sample = (block[::_SAMPLE_STEP] if weights is None else block).astype(np.float64)
         # A constant column must leave deviations of exactly 0, which its rounded mean would not.
         constant = (sample == sample[0]).all(axis=0)
+        shares = None if weights is None else weights / weights.max()  # tiny weights of tiny values underflow
         with np.errstate(invalid="ignore", over="ignore"):
-            mean = np.average(sample, axis=0, weights=weights)
+            mean = np.average(sample, axis=0, weights=shares)
             # The float64 number next to the mean is within a spread of it, however close together the rows are.
-            mean += np.average(sample - mean, axis=0, weights=weights)
-            self.pilot = np.where(constant, sample[0], mean)
+            mean += np.average(sample - mean, axis=0, weights=shares)
+        pilot = np.where(constant, sample[0], mean)
+        self.pilot = np.where(np.isfinite(pilot), pilot, 0.0)
         self._extreme = extreme
         self.exponent = np.zeros(self.width, np.int64)
         if extreme:
@@ -78,7 +80,11 @@ class Centre:
         if weights is not None:
             roots, weight = np.sqrt(weights), float(weights.sum())
             out *= roots[:, None]
-        return Deviations(out, roots, weighted_sums(roots, out), weight)
+        sums = weighted_sums(roots, out)
+        holed = ~np.isfinite(sums)
+        if holed.any():  # infinity would leave infinity or NaN in the products, depending on how rows are cut
+            out[:, holed] = np.nan
+        return Deviations(out, roots, sums, weight)
 
     def _rowwise(self, function: np.ufunc, rows: np.ndarray, vector: np.ndarray) -> None:
         """Apply in place; several short rows are taken as one, since numpy's inner loop runs along a row."""

@@ -1,0 +1,234 @@
+"""Each wrong input gives one sentence that names it, an exit code, and nothing at the output."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+import covdist
+from covdist.readings.moments import PRECISIONS
+from covdist.state.missing import POLICIES
+
+from . import logs
+from .running import covdist as process
+from .running import output, sentence
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder for one output, empty until then."""
+    folder = tmp_path / "place"
+    folder.mkdir()
+    return folder
+
+
+def refused(log: object, place: Path, *words: object, code: int = 1) -> str:
+    said = sentence("run", log, "-o", place / "result", *words, code=code)
+    assert not list(place.iterdir())
+    return said
+
+
+def says(said: str, *expected: object) -> bool:
+    return all(str(each) in said for each in expected)
+
+
+# --- what is folded
+
+
+def test_unknown_path(place):
+    assert says(refused(place.parent / "nowhere.zarr", place), "nowhere.zarr", "does not exist")
+
+
+def text(path: Path) -> Path:
+    path.write_text("step,loss\n")
+    return path
+
+
+def folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def saved(path: Path, array: np.ndarray) -> Path:
+    np.save(path.with_suffix(".npy"), array)
+    return path.with_suffix(".npy")
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (text, ["is no log", "Zarr", ".npy", "10 bytes"]),
+        (folder, ["is no log", "an empty folder"]),
+        (lambda path: logs.without_arrays(path).path, ["holds no arrays"]),
+        (lambda path: saved(path, np.empty((0, 3))), ["gradient is empty", "'sample': 0", "one row"]),
+        (lambda path: saved(path, np.empty((3, 0))), ["gradient is empty", "'unit': 0", "one column"]),
+        (lambda path: saved(path, np.ones((3, 2), complex)), ["gradient", "complex128", "real"]),
+        (lambda path: saved(path, np.array([[{}, {}]])), ["gradient", "pickled Python objects"]),
+    ],
+    ids=["text", "empty folder", "no arrays", "no rows", "no columns", "complex", "objects"],
+)
+def test_no_log_of_numbers(make: Callable[[Path], Path], expected, place):
+    assert says(refused(make(place.parent / "gradient"), place), *expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--dim", "epochs"], ["activation has no dim 'epochs'", "'step', 'unit'"]),
+        (["--layer", "fc7"], ["'fc7'", "fc1/activation"]),
+        (["--var", "loss"], ["'loss'", "fc1/activation"]),
+        (["--var", "activation", "--against", "loss"], ["'loss'", "activation, gradient"]),
+        (["--by", "label"], ["no coordinate 'label'", "'epoch'"]),
+    ],
+    ids=lambda words: words[-1],
+)
+def test_unknown_name(words, expected, log, place):
+    assert says(refused(log.path, place, *words), *expected)
+
+
+def test_plan_refuses_what_run_refuses(log):
+    assert says(sentence("plan", log.path, "--dim", "epochs"), "no dim 'epochs'")
+
+
+def test_rows_that_do_not_match(place):
+    log = logs.ragged(place.parent / "ragged.zarr")
+    said = refused(log.path, place, "--var", "activation", "--against", "gradient")
+    assert says(said, "fc1/activation has 8", "fc1/gradient has 6")
+
+
+# --- what only a worker meets
+
+
+def test_nan_on_the_own_cluster(nan_log, place):
+    said = refused(nan_log.path, place, "--workers", "1")
+    assert says(said, "fc1/gradient", f"row {logs.BAD_ROW}", f"column {logs.BAD_COLUMN}", "missing='drop'")
+
+
+def test_nan_on_a_named_scheduler(nan_log, place, scheduler):
+    said = refused(nan_log.path, place, "--scheduler", scheduler)
+    assert says(said, "fc1/gradient", f"row {logs.BAD_ROW}", f"column {logs.BAD_COLUMN}")
+
+
+def test_missing_chunk(place, scheduler):
+    log = logs.one(place.parent / "log.zarr", np.ones((60, 3)))
+    logs.chunk_file(log, 1).unlink()
+    said = refused(log.path, place, "--scheduler", scheduler)
+    assert says(said, "fc1/gradient: chunk c/1/0", "left out", "lost", "--missing-chunks fill")
+
+
+@pytest.mark.parametrize("compressors", [None, [zarr.codecs.ZstdCodec()]], ids=["plain", "zstd"])
+def test_truncated_chunk(compressors, place, scheduler):
+    log = logs.one(place.parent / "log.zarr", np.ones((60, 3)), compressors=compressors)
+    chunk = logs.chunk_file(log, 2)
+    chunk.write_bytes(chunk.read_bytes()[:-3])
+    said = refused(log.path, place, "--scheduler", scheduler)
+    assert says(said, "fc1/gradient: chunk c/2/0 is damaged", "restore it")
+
+
+# --- where it runs
+
+
+def test_too_little_memory(log, place):
+    said = refused(log.path, place, "--workers", "1", "--memory-limit", "200MiB")
+    assert says(said, "but has 200 MiB", "needs 2", "more memory")
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://127.0.0.1:9"])
+def test_no_scheduler(address, log, place):
+    assert says(refused(log.path, place, "--scheduler", address), address, "check the address")
+
+
+@pytest.mark.parametrize(("content", "found"), [(None, "does not exist"), ("{}", "names no scheduler")])
+def test_no_scheduler_file(content, found, log, place):
+    file = place.parent / "scheduler.json"
+    if content is not None:
+        file.write_text(content)
+    assert says(refused(log.path, place, "--scheduler-file", file), str(file), found, "dask scheduler")
+
+
+# --- how it is called
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--missing", "foo"], ["'--missing'", "'foo'", *POLICIES]),
+        (["--precision", "foo"], ["'--precision'", "'foo'", *PRECISIONS]),
+        (["--missing-chunks", "foo"], ["'--missing-chunks'", "'foo'", "raise", "fill"]),
+        (["--workers", "0"], ["'--workers'", "0"]),
+        (["--memory-limit", "much"], ["'--memory-limit'", "'much'", "4GiB"]),
+        (["--scheduler", "a", "--scheduler-file", "b"], ["--scheduler and --scheduler-file", "one of them"]),
+        (["--colour"], ["--colour"]),
+    ],
+    ids=lambda words: words[0],
+)
+def test_wrong_usage(words, expected, log, place):
+    assert says(refused(log.path, place, *words, code=2), *expected)
+
+
+@pytest.mark.parametrize("words", [["run", "log"], ["fold"]], ids=["no output", "unknown command"])
+def test_wrong_command(words):
+    assert says(sentence(*words, code=2), "'fold'" if words == ["fold"] else "--output")
+
+
+# --- where it is written
+
+
+@pytest.mark.parametrize("command", ["run", "merge", "demo"])
+def test_existing_output(command, place, log):
+    (place / "result").write_text("keep me")
+    words = {"run": [log.path], "merge": ["any"], "demo": []}[command]
+    said = sentence(command, *words, "-o", place / "result")
+    assert says(said, place / "result", "exists already")
+    assert (place / "result").read_text() == "keep me"
+
+
+def test_no_folder_for_the_output(log, place):
+    said = sentence("run", log.path, "-o", place / "none" / "result")
+    assert says(said, place / "none", "does not exist")
+    assert not list(place.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_read_only_folder_for_the_output(log, place):
+    place.chmod(0o500)
+    assert says(refused(log.path, place), place, "not writable")
+
+
+# --- results that are none
+
+
+@pytest.mark.parametrize("make", [None, text, folder, lambda path: logs.without_arrays(path).path])
+def test_show_and_merge_refuse_what_is_no_result(make, place):
+    path = place.parent / "other" if make is None else make(place.parent / "other")
+    expected = "does not exist" if make is None else "is no covdist result"
+    assert says(sentence("show", path), path, expected)
+    assert says(sentence("merge", path, path, "-o", place / "result"), path, expected)
+    assert not list(place.iterdir())
+
+
+def test_damaged_result(place):
+    result = place.parent / "result"
+    covdist.moments(np.eye(3)).save(result)
+    chunk = next(path for path in result.joinpath("scatter").rglob("*") if path.is_file() and path.name != "zarr.json")
+    chunk.write_bytes(chunk.read_bytes()[:-3])
+    assert says(sentence("show", result), result)
+
+
+# --- for whoever repairs it
+
+
+def test_debug_shows_the_traceback(place):
+    done = process("--debug", "plan", place / "nowhere")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert "LogError" in done.stderr
+
+
+def test_version():
+    assert covdist.__version__ in output("--version")

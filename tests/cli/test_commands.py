@@ -1,0 +1,32 @@
+"""The commands are found, quickly, and the demo runs as its help says."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from .running import COVDIST, DASK, output, run
+
+COMMANDS = ["demo", "plan", "run", "show", "merge"]
+
+
+def test_help_names_the_commands_and_loads_little():
+    done = run(sys.executable, "-X", "importtime", COVDIST, "--help")
+    assert done.returncode == 0
+    assert all(f"\n  {command} " in done.stdout for command in COMMANDS)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "covdist" in loaded
+    assert not loaded & {"dask", "distributed", "xarray", "zarr", "numpy", "rich"}
+
+
+def test_dask_has_the_same_commands():
+    done = run(DASK, "covdist", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(f"\n  {command} " in done.stdout for command in COMMANDS)
+
+
+def test_demo(tmp_path, scheduler):
+    place = tmp_path / "demo"
+    found = json.loads(output("demo", "-o", place, "--json", "--scheduler", scheduler))
+    assert sorted(path.name for path in place.iterdir()) == sorted(f"{name}.zarr" for name in found)
+    assert all(one["layers"] and one["suggestions"] for one in found.values())

@@ -1,0 +1,122 @@
+"""NaN and infinity under each policy, wherever they stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import covdist
+from covdist.errors import NonFiniteError
+
+from .containers import KINDS, named, quick, wrapped
+
+each_hole = pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+
+
+def with_holes(*places: tuple[int, int], hole: float = np.nan, n: int = 40) -> np.ndarray:
+    values = np.random.default_rng(0).normal(size=(n, 4))
+    for place in places:
+        values[place] = hole
+    return values
+
+
+def dim_of(x: Any) -> Any:
+    return "step" if named(x) else 0
+
+
+@quick
+@given(st.data(), st.integers(0, 39), st.integers(0, 3), st.sampled_from([np.nan, np.inf, -np.inf]))
+def test_raise_names_the_first_bad_value(data, row, column, hole):
+    x = data.draw(wrapped(with_holes((row, column), (39, 3), hole=hole), ("step", "unit")))
+    if named(x):
+        x.name = "fc1/gradient"
+    with pytest.raises(NonFiniteError, match=f"row {row}, column {column} ") as caught:
+        covdist.cov(x, dim=dim_of(x)).compute()
+    assert (caught.value.row, caught.value.column) == (row, column)
+    assert str(caught.value).startswith("fc1/gradient" if named(x) else "x")
+    assert "missing='drop'" in str(caught.value)
+
+
+def many_chunks(row: int, n: int = 30_000) -> da.Array:
+    """Enough chunks to be cut into several shards."""
+    x = da.zeros((n, 2), chunks=(1, 2))
+    return da.concatenate([x[:row], da.full((1, 2), np.nan, chunks=(1, 2)), x[row + 1 :]])
+
+
+@pytest.mark.parametrize("by", [None, np.arange(30_000) % 3])
+def test_raise_counts_rows_over_all_shards(by):
+    x = many_chunks(29_000)
+    assert covdist.plan(x).shards > 4
+    with pytest.raises(NonFiniteError, match="row 29000, column 0 "):
+        covdist.var(x, by=by).compute()
+
+
+@pytest.mark.parametrize(("bad_x", "bad_y", "who", "row"), [(30, 12, "out", 12), (12, 30, "activation", 12)])
+def test_raise_names_the_side(bad_x, bad_y, who, row):
+    x = xr.DataArray(with_holes((bad_x, 1)), dims=("step", "unit"), name="activation").chunk(step=50)
+    y = xr.DataArray(with_holes((bad_y, 1)), dims=("step", "out"), name="out").chunk(step=7)
+    with pytest.raises(NonFiniteError, match=f"^{who} holds nan at row {row}, column 1 "):
+        covdist.cov(x, y, dim="step").compute()
+
+
+@quick
+@given(st.data(), st.lists(st.tuples(st.integers(0, 39), st.integers(0, 3)), max_size=10))
+def test_drop_leaves_out_whole_rows(data, places):
+    values = with_holes(*places)
+    x = data.draw(wrapped(values, ("step", "unit")))
+    kept = values[np.isfinite(values).all(axis=1)]
+    m = covdist.moments(x, dim=dim_of(x), missing="drop").compute()
+    assert int(m.count) == len(kept)
+    assert int(m.dataset["skipped"]) == 40 - len(kept)
+    assert int(m.dataset["nans"].sum()) == len(set(places))
+    np.testing.assert_allclose(m.cov(), np.cov(kept.T, ddof=0), rtol=1e-11, atol=1e-13)
+
+
+@each_hole
+def test_drop_with_y_weights_and_groups(hole):
+    x, y = with_holes((3, 0), hole=hole), with_holes((20, 1), hole=hole)
+    weights, by = np.linspace(1, 2, 40), np.arange(40) % 2
+    kept = np.delete(np.arange(40), [3, 20])
+    found = covdist.cov(da.from_array(x, chunks=(7, 3)), y, missing="drop", weights=weights, by=by)
+    for group in range(2):
+        rows = kept[by[kept] == group]
+        expected = np.cov(x[rows].T, y[rows].T, aweights=weights[rows], ddof=0)[:4, 4:]
+        np.testing.assert_allclose(found.sel(group=group), expected, rtol=1e-11, atol=1e-13)
+
+
+@each_hole
+@pytest.mark.parametrize("kind", KINDS[:2])
+@pytest.mark.parametrize("row", [0, 17, 39])
+def test_propagate_reaches_the_column_and_no_other(hole, kind, row):
+    values = with_holes((row, 2), hole=hole)
+    x = values if kind == "numpy" else da.from_array(values, chunks=(7, 3))
+    m = covdist.moments(x, missing="propagate").compute()
+    clean = [0, 1, 3]
+    for matrix, expected in [
+        (m.cov(), np.cov(values[:, clean].T, ddof=0)),
+        (m.corr(), np.corrcoef(values[:, clean].T)),
+    ]:
+        assert np.isnan(matrix[2]).all()
+        assert np.isnan(matrix[:, 2]).all()
+        np.testing.assert_allclose(matrix[clean][:, clean], expected, rtol=1e-11, atol=1e-13)
+    assert not np.isfinite(m.mean()[2])
+    assert np.isnan(m.var()[2])
+    assert np.isnan(m.std()[2])
+
+
+def test_rows_that_are_all_dropped_leave_nothing_to_divide_by():
+    with pytest.raises(covdist.CovdistError, match="0 rows .* 40 left out"):
+        covdist.cov(np.full((40, 2), np.nan), missing="drop")
+
+
+def test_a_group_whose_rows_are_all_dropped_is_nan():
+    x = with_holes(*((row, 0) for row in range(0, 40, 2)))
+    found = covdist.cov(x, by=np.arange(40) % 2, missing="drop")
+    assert np.isnan(found[0]).all()
+    np.testing.assert_allclose(found[1], np.cov(x[1::2].T, ddof=0), rtol=1e-12)

@@ -1,0 +1,162 @@
+"""Saving and loading, bit for bit and all or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import covdist
+from covdist.errors import ResultError
+from covdist.readings.store import save
+
+RNG = np.random.default_rng(0)
+VALUES = RNG.normal(size=(24, 3)) * [1e-200, 1, 1e8] + [0, 1e8, 0]
+EPOCHS = np.array(["warm-up", "long", "été"])[RNG.integers(0, 3, 24)]
+
+
+def units() -> xr.DataArray:
+    return xr.DataArray(
+        VALUES,
+        dims=("step", "unit"),
+        coords={
+            "unit": ["a", "bb", "ccc"],
+            "depth": ("unit", [1.5, np.nan, 3.0]),
+            "epoch": ("step", EPOCHS),
+            "number": ("step", np.arange(24) // 8),
+            "day": ("step", np.array(["2024-01-01", "2024-02-01"], "M8[ns]")[np.arange(24) % 2]),
+        },
+        name="gradient",
+    )
+
+
+def out() -> xr.DataArray:
+    return xr.DataArray(VALUES[:, :2].astype("f4"), dims=("step", "out"), coords={"unit": ("out", [3, 4])})
+
+
+KINDS = {
+    "full": lambda by: covdist.moments(units(), dim="step", by=by),
+    "cross": lambda by: covdist.moments(units(), out(), dim="step", by=by),
+    "cross with itself": lambda by: covdist.moments(units(), units(), dim="step", by=by),
+    "variances": lambda by: covdist.moments(units(), out(), dim="step", by=by).x,
+    "one variable": lambda by: covdist.moments(units()[:, 1], dim="step", by=by),
+    "weighted": lambda by: covdist.moments(
+        units(), dim="step", by=by, weights=RNG.random(24), missing="drop"
+    ),
+}
+each_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+each_grouping = pytest.mark.parametrize("by", [None, "epoch", "number", "day"])
+
+
+@each_kind
+@each_grouping
+def test_a_round_trip_changes_no_bit(make, by, tmp_path):
+    m = make(by)
+    m.save(tmp_path / "m.zarr")
+    found = covdist.load(tmp_path / "m.zarr")
+    xr.testing.assert_identical(found.dataset, m.dataset)
+    assert found.layout.kind == m.layout.kind
+    assert found.layout.provenance == m.layout.provenance
+    assert [axis.dim for axis in found.layout.axes] == [axis.dim for axis in m.layout.axes]
+
+
+@each_kind
+@each_grouping
+def test_what_was_loaded_merges_with_what_was_not(make, by, tmp_path):
+    m = make(by)
+    m.save(str(tmp_path / "m.zarr"))
+    found = covdist.load(str(tmp_path / "m.zarr"))
+    xr.testing.assert_equal((found + m).dataset, (m + m).dataset)
+
+
+def test_strings_held_as_objects(tmp_path):
+    x = units().assign_coords(unit=np.array(["a", "bb", "ccc"], object))
+    covdist.moments(x, dim="step").save(tmp_path / "m.zarr")
+    found = covdist.load(tmp_path / "m.zarr")
+    assert found.mean()["unit"].values.tolist() == ["a", "bb", "ccc"]
+
+
+def test_lazy_moments_are_computed_first(tmp_path):
+    lazy = covdist.moments(da.from_array(VALUES, chunks=(5, 3)))
+    lazy.save(tmp_path / "m.zarr")
+    xr.testing.assert_identical(covdist.load(tmp_path / "m.zarr").dataset, lazy.compute().dataset)
+
+
+def test_a_mapping_of_nodes(tmp_path):
+    stored = {"fc1": covdist.moments(VALUES), "block/attn": covdist.moments(units(), dim="step", by="epoch")}
+    save(stored, tmp_path / "m.zarr")
+    found = covdist.load(tmp_path / "m.zarr")
+    assert found.keys() == stored.keys()
+    for node in stored:
+        xr.testing.assert_identical(found[node].dataset, stored[node].dataset)
+
+
+def test_xarray_opens_a_saved_result(tmp_path):
+    m = covdist.moments(units(), dim="step", by="epoch")
+    m.save(tmp_path / "m.zarr")
+    found = xr.open_zarr(tmp_path / "m.zarr", consolidated=False)
+    np.testing.assert_array_equal(found["scatter"], m.dataset["scatter"])
+    assert found["scatter"].dims == ("epoch", "unit", "unit_2")
+    assert found["epoch"].values.tolist() == sorted(set(EPOCHS))
+
+
+def test_an_existing_path_is_refused_and_left_alone(tmp_path):
+    taken = tmp_path / "m.zarr"
+    taken.write_text("mine")
+    with pytest.raises(ResultError, match=r"m\.zarr exists already"):
+        covdist.moments(VALUES).save(taken)
+    assert taken.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [taken]
+
+
+def test_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(ResultError, match="does not exist"):
+        covdist.moments(VALUES).save(tmp_path / "no" / "m.zarr")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_crash_leaves_nothing_behind(tmp_path, monkeypatch):
+    create, calls = zarr.Group.create_array, []
+
+    def failing(group: zarr.Group, *arguments: object, **options: object) -> object:
+        calls.append(len(list(tmp_path.iterdir())))
+        if len(calls) > 3:
+            raise OSError("no space left on device")
+        return create(group, *arguments, **options)
+
+    monkeypatch.setattr(zarr.Group, "create_array", failing)
+    with pytest.raises(OSError, match="no space"):
+        covdist.moments(VALUES).save(tmp_path / "m.zarr")
+    assert calls == [1, 1, 1, 1]
+    assert not list(tmp_path.iterdir())
+
+
+def _text(path: Path) -> None:
+    path.write_text("no result")
+
+
+def _other_group(path: Path) -> None:
+    zarr.open_group(path, mode="w", attributes={"title": "somebody else's"})
+
+
+def _array(path: Path) -> None:
+    zarr.create_array(path, data=np.arange(3))
+
+
+@pytest.mark.parametrize("make", [lambda path: None, _text, Path.mkdir, _other_group, _array])
+def test_what_is_no_result_is_refused(make, tmp_path):
+    path = tmp_path / "thing"
+    make(path)
+    with pytest.raises(ResultError, match="thing"):
+        covdist.load(path)
+
+
+def test_a_result_of_a_later_format_is_refused(tmp_path):
+    covdist.moments(VALUES).save(tmp_path / "m.zarr")
+    zarr.open_group(tmp_path / "m.zarr").attrs["covdist"] = 999
+    with pytest.raises(ResultError, match="format"):
+        covdist.load(tmp_path / "m.zarr")
