@@ -112,9 +112,9 @@ def _check_columns(columns: Columns, truth: Exact, side: int, count: int) -> Non
 
 
 def _spread2(truth: Exact, side: int, column: int) -> Fraction:
-    """Return the variance; where means fall between subnormal numbers, as if they fell within the bound."""
+    """Return the variance, raised where the mean falls between subnormal numbers: they end its digits."""
     variance = truth.cov(side, column, side, column)
-    return variance and variance + (power(-1074) / BOUND) ** 2
+    return variance and variance + (power(-1071) / BOUND) ** 2
 
 
 def _entries(state) -> Iterator[tuple[int, int, int, int, float]]:

@@ -13,9 +13,9 @@ from covdist.state.variances import Variances
 
 from .kinds import PLAIN, assert_accurate
 from .oracle import Exact
-from .strategies import FLOATS, INTEGERS, SCALES, SHAPES, SHIFTS, Rows, cast
+from .strategies import FLOATS, INTEGERS, SHAPES, Rows, cast
 
-N = 60
+N = 40
 CUTS = {"at once": [], "one by one": range(1, N), "empty between": [0, 0, 20, 20, 21, N, N]}
 each_kind = pytest.mark.parametrize("kind", PLAIN, ids=str)
 each_shape = pytest.mark.parametrize("shape", sorted(SHAPES))
@@ -40,7 +40,7 @@ def _shaped(shape: str, shift: float, scale: float, n: int = N) -> np.ndarray:
 @each_cut
 @each_shape
 def test_every_shape_at_every_distance_and_size(kind, cuts, shape):
-    for shift, scale in product(SHIFTS, SCALES):
+    for shift, scale in product([0.0, 1e4, -1e8], [1.0, 1e-30, 1e-200, 1e-310, 1e200]):
         rows = _rows(_shaped(shape, shift, scale))
         assert_accurate(kind.fold(*rows.cut(cuts)), rows)
 
