@@ -209,14 +209,23 @@ def _memory_limit(client: Client) -> int | None:
 
 
 def _computed(client: Client, lazy: dict[str, Moments]) -> dict[str, Moments]:
-    from distributed import progress
+    from distributed import KilledWorker, as_completed, progress
+
+    from covdist.errors import ClusterError
 
     futures = client.compute(list(lazy.values()))
     if sys.stderr.isatty():
         with redirect_stdout(sys.stderr):  # standard output may be a file of results
             progress(futures, notebook=False)
         click.echo(err=True)
-    return dict(zip(lazy, client.gather(futures), strict=True))
+    try:
+        results = dict(as_completed(futures, with_results=True))  # ends at the first failure
+    except KilledWorker as error:
+        raise ClusterError(
+            f"{error.allowed_failures + 1} workers died while they ran {error.task}, most often for lack of memory: "
+            "give each more with --memory-limit, or see the workers' own logs"
+        ) from error
+    return {path: results[future] for path, future in zip(lazy, futures, strict=True)}
 
 
 @main.command()

@@ -147,8 +147,16 @@ class Plan:
         return "\n".join(f"{what:<{width}}  {much}" for what, much in self.rows_of_text())
 
 
-def make_plan(work: Work) -> Plan:
-    """Choose shards and fan-in from the data and the options alone, never from the machine."""
+def make_plan(work: Work, cut_like: Work | None = None) -> Plan:
+    """Choose shards and fan-in from the data and the options alone, never from the machine.
+
+    ``cut_like`` is other work on the same rows, whose shards are to be the same.
+    """
+    shards, fan_in = _cut(cut_like or work)
+    return Plan(work, shards, fan_in)
+
+
+def _cut(work: Work) -> tuple[int, int]:
     seconds = work.rows * (work.row_flops / _FLOPS + work.row_bytes / _BYTES) + work.pieces * _PIECE_SECONDS
     least = max(_LEAST_SECONDS, work.state_bytes / _STATE_RATE)
     shards = min(seconds / least, max(_MOST_SHARDS, seconds / _MOST_SECONDS))
@@ -157,7 +165,7 @@ def make_plan(work: Work) -> Plan:
     # A multiple of eight keeps two, four and eight workers busy to the end.
     count = int(2 ** np.ceil(np.log2(shards))) if shards <= 8 else int(-(-shards // 8) * 8)
     fan_in = int(np.clip(_MERGE_BYTES // max(work.state_bytes, 1), 2, 16))
-    return Plan(work, max(1, min(count, work.pieces)), fan_in)
+    return max(1, min(count, work.pieces)), fan_in
 
 
 def human_bytes(count: float) -> str:

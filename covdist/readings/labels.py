@@ -147,7 +147,8 @@ def _named(array: Any, dim: Any) -> xr.DataArray:
     names = {axis: DEFAULT_SAMPLE if len(axes) == 1 else f"{DEFAULT_SAMPLE}_{i}" for i, axis in enumerate(axes)}
     names |= {axis: DEFAULT_UNIT if len(others) == 1 else f"{DEFAULT_UNIT}_{i}" for i, axis in enumerate(others)}
     dims = [names[i] for i in range(array.ndim)]
-    return xr.DataArray(array, dims=dims, attrs={"sample_dims": [names[axis] for axis in axes]})
+    attrs = {"sample_dims": [names[axis] for axis in axes]}
+    return xr.DataArray(array, dims=dims, attrs=attrs).rename(None)  # xarray takes a dask array's key for a name
 
 
 def _sample_dims(array: xr.DataArray, dim: Any, fallback: str) -> tuple[Hashable, ...]:

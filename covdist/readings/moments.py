@@ -13,7 +13,7 @@ from dask.base import tokenize
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.shard import Shard, fold
 from covdist.engine.streams import SharedStream, Stream, stream
-from covdist.engine.tree import tree
+from covdist.engine.tree import root_key, tree
 from covdist.errors import DataError
 from covdist.readings.inputs import (
     aligned,
@@ -25,12 +25,13 @@ from covdist.readings.inputs import (
     y_dim,
 )
 from covdist.readings.labels import label
-from covdist.readings.result import STATES, Layout, Moments
+from covdist.readings.result import STATES, Layout, Moments, variances_of
 from covdist.state.accumulator import Options
 from covdist.state.grouped import Grouped
 from covdist.state.missing import POLICIES
 
 PRECISIONS = ("high",)
+MOST_FULL_COLUMNS = 4096  # beyond, a full matrix is never made on the way to something else
 
 
 def moments(
@@ -148,22 +149,27 @@ class Folding:
     def plan(self, streams: list[Stream] | None = None) -> Plan:
         """Say what folding will read, compute and hold."""
         blocks = self._streams()[0] if streams is None else streams
+        return make_plan(self._work(blocks, self._kind), self._work(blocks, "full") if self._contained else None)
+
+    @property
+    def _contained(self) -> bool:
+        """Whether a full state of the same rows would hold this result, bit for bit because it is cut alike."""
+        return self._kind == "variances" and self._sides[0].axis.size <= MOST_FULL_COLUMNS
+
+    def _work(self, blocks: list[Stream], kind: str) -> Work:
         widths = [side.axis.size for side in self._sides]
         itemsizes = [side.data.dtype.itemsize for side in self._sides]
         groups = 1 if self._groups is None else len(self._groups.values)
-        columns = sum(widths)
-        return make_plan(
-            Work(
-                rows=self.rows,
-                pieces=len(blocks[0].bounds) - 1,
-                columns=" × ".join(f"{width:,}" for width in widths),
-                row_bytes=sum(w * size for w, size in zip(widths, itemsizes, strict=True)),
-                piece_bytes=sum(block.piece_bytes for block in blocks),
-                row_flops=_row_flops(self._kind, widths),
-                state_bytes=groups * _state_bytes(self._kind, widths),
-                block_bytes=2 * 8 * max(256 * columns, 1 << 18),
-                shared=any(isinstance(block, SharedStream) for block in blocks),
-            )
+        return Work(
+            rows=self.rows,
+            pieces=len(blocks[0].bounds) - 1,
+            columns=" × ".join(f"{width:,}" for width in widths),
+            row_bytes=sum(w * size for w, size in zip(widths, itemsizes, strict=True)),
+            piece_bytes=sum(block.piece_bytes for block in blocks),
+            row_flops=_row_flops(kind, widths),
+            state_bytes=groups * _state_bytes(kind, widths),
+            block_bytes=2 * 8 * max(256 * sum(widths), 1 << 18),
+            shared=any(isinstance(block, SharedStream) for block in blocks),
         )
 
     def moments(self, ddof: float = 0) -> Moments:
@@ -180,9 +186,10 @@ class Folding:
             fold,
             _merge,
             [self._item(names, vectors, *cut) for cut in plan.cuts(blocks[0].bounds)],
-            name=f"moments-{self._token(blocks, vectors)}",
+            name=self._key(blocks, vectors, self._kind),
             fan_in=plan.fan_in,
             dependencies=collections,
+            contained=(variances_of, root_key(self._key(blocks, vectors, "full"), plan.shards, plan.fan_in)) if self._contained else None,
         )
         result = Moments(state, self._layout())
         if any(isinstance(side.data, da.Array) for side in self._sides):
@@ -206,11 +213,9 @@ class Folding:
         inner = partial(STATES[self._kind].accumulator, *widths, options=self._options)
         return inner if self._groups is None else partial(Grouped.accumulator, inner)
 
-    def _token(self, blocks: list[Stream], vectors: Mapping[str, Stream]) -> str:
-        return tokenize(
-            [b.token for b in blocks], {n: v.token for n, v in vectors.items()}, self._kind,
-            self._options.missing, self._options.precision, self._ndim,
-        )  # fmt: skip
+    def _key(self, blocks: list[Stream], vectors: Mapping[str, Stream], kind: str) -> str:
+        tokens = [b.token for b in blocks], {n: v.token for n, v in vectors.items()}
+        return f"moments-{tokenize(tokens, kind, self._options.missing, self._options.precision, self._ndim)}"
 
     def _layout(self) -> Layout:
         provenance = {

@@ -20,6 +20,7 @@ from covdist.readings.groups import all_groups, by_group, map_groups, one_group,
 from covdist.readings.labels import Axis, Groups, labelled
 from covdist.state.accumulator import State
 from covdist.state.cross import Cross
+from covdist.state.grouped import Grouped
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 
@@ -299,7 +300,8 @@ class Moments:
     def __dask_layers__(self) -> Sequence[str]:
         return self._state.__dask_layers__()
 
-    __dask_optimize__ = staticmethod(Delayed.__dask_optimize__)
+    # dask merges the graphs of collections that share this function: so a pass is shared with lazy arrays too.
+    __dask_optimize__ = staticmethod(da.Array.__dask_optimize__)
     __dask_scheduler__ = staticmethod(Delayed.__dask_scheduler__)
 
     def __dask_postcompute__(self) -> tuple[Callable[..., Moments], tuple[Any, ...]]:
@@ -360,6 +362,12 @@ def _mean(state: Any) -> np.ndarray:
 
 def _variances(state: Any, side: int) -> Variances:
     return Variances(state.columns_y if side else state.columns)
+
+
+def variances_of(state: Any) -> Any:
+    """Return the part of a full state, of groups or not, that a state of variances holds."""
+    take = partial(_variances, side=0)
+    return map_groups(state, take) if isinstance(state, Grouped) else take(state)
 
 
 def _joined_groups(a: Moments, b: Moments) -> tuple[Groups, list[Any]]:

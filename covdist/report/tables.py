@@ -51,6 +51,7 @@ def result_record(moments: Moments) -> dict[str, Any]:
     whole = moments if layout.groups is None else moments.merge(layout.groups.dim)
     stats = statistics(whole.x)
     record = {
+        **layout.provenance,
         "kind": layout.kind,
         "rows": int(whole.count),
         "columns": [axis.size for axis in layout.axes],
@@ -60,7 +61,6 @@ def result_record(moments: Moments) -> dict[str, Any]:
         "snr": float(stats["layer_snr"]),
         "zero_fraction": float(stats["layer_zero_fraction"]),
         "constant_columns": int((stats["std"] == 0).sum()),
-        **layout.provenance,
     }
     if layout.kind != "variances":
         record["largest_correlation"] = _strongest(whole)
@@ -77,15 +77,11 @@ def _strongest(moments: Moments) -> float | None:
 
 def result_table(records: dict[str, dict[str, Any]]) -> Table:
     """One row a state."""
-    table = Table(
-        "array", "state", "rows", "columns", "mean", "std", "SNR", "zeros", "constant", "largest |corr|"
-    )
+    table = Table("array", "state", "rows", "columns", "mean", "std", "SNR", "zeros", "constant", "largest |corr|")
     for path, record in records.items():
         strongest = record.get("largest_correlation")
         groups = record["groups"]
-        kind = record["kind"] + (
-            "" if groups is None else "".join(f" by {k} ({n})" for k, n in groups.items())
-        )
+        kind = record["kind"] + ("" if groups is None else "".join(f" by {k} ({n})" for k, n in groups.items()))
         table.add_row(
             path or "(root)", kind, f"{record['rows']:,}", " × ".join(f"{n:,}" for n in record["columns"]),
             f"{record['mean']:.3g}", f"{record['std']:.3g}", f"{record['snr']:.3g}",
