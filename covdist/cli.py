@@ -186,13 +186,14 @@ def run(
     output: str,
 ) -> None:
     """Fold LOG on a cluster and write the moments to a result that `show` and covdist.load read."""
-    from covdist.engine.cluster import cluster
     from covdist.logs import open_log
     from covdist.readings.store import free_path, save
     from covdist.readings.whole_log import foldings
 
     free_path(output)
     chosen = foldings(open_log(log, missing_chunks=missing_chunks), selection)
+    from covdist.engine.cluster import cluster  # takes a while to import: wrong words are answered before
+
     with cluster(**cluster_options) as client:
         limit = _memory_limit(client)
         for folding in chosen.values():
@@ -277,11 +278,12 @@ def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
 )
 def demo(cluster_options: dict[str, Any], as_json: bool, output: str) -> None:
     """Record two real small training runs, analyse them and say what the statistics show."""
-    from covdist.demo import run as run_demo
-    from covdist.engine.cluster import cluster
     from covdist.readings.store import free_path
 
     directory = free_path(output)
+    from covdist.demo import run as run_demo
+    from covdist.engine.cluster import cluster
+
     with cluster(**cluster_options) as client:
         found = run_demo(directory, _console(quiet=as_json), client)
     if as_json:

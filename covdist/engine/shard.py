@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,12 +48,12 @@ class Shard:
         self.blocks, self.vectors = blocks, vectors
 
 
-def fold(shard: Shard, given: Mapping[str, list[Any]]) -> Any:
+def fold(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Any:
     """Fold a shard's rows, holding one piece of each array and one accumulator."""
-    accumulator = shard.accumulator()
+    accumulator, made = shard.accumulator(), dict(given)
     parts = {**shard.blocks, **shard.vectors}
     try:
-        for pieces in together([part.pieces(given.get(name)) for name, part in parts.items()]):
+        for pieces in together([part.pieces(made.get(name)) for name, part in parts.items()]):
             blocks = [piece.reshape(len(piece), -1) for piece in pieces[: len(shard.blocks)]]
             vectors = pieces[len(shard.blocks) :]
             accumulator.add(*blocks, **dict(zip(shard.vectors, vectors, strict=True)))

@@ -205,7 +205,9 @@ class Folding:
             {name: s.part(start, stop) for name, s in blocks.items()},
             {name: s.part(start, stop) for name, s in vectors.items()},
         )
-        given = {name: s.keys(start, stop) for name, s in {**blocks, **vectors}.items() if isinstance(s, SharedStream)}
+        streams = {**blocks, **vectors}
+        # Pairs, not a mapping: dask looks for keys in lists alone.
+        given = [(name, s.keys(start, stop)) for name, s in streams.items() if isinstance(s, SharedStream)]
         return shard, given
 
     def _accumulator(self) -> Any:

@@ -50,7 +50,7 @@ def ragged(path: Path) -> Log:
     root = zarr.open_group(path, mode="w")
     arrays = {"fc1/activation": np.ones((8, 2)), "fc1/gradient": np.ones((6, 2))}
     for name, values in arrays.items():
-        write(root, name, values, (None, None))
+        write(root, name, values, ("sample", None))
     return Log(path, arrays)
 
 
@@ -67,12 +67,10 @@ def endless(path: Path) -> Log:
 
 
 def epochs() -> np.ndarray:
-    return np.repeat([0, 1], STEPS // 2)
+    return np.repeat([1, 2], STEPS // 2)  # zarr does not store chunks of zeros
 
 
-def write(
-    group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str | None, ...], **options: object
-) -> None:
+def write(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str | None, ...], **options: object) -> None:
     chunks = tuple(min(CHUNK, size) or 1 if axis == 0 else size for axis, size in enumerate(values.shape))
     group.create_array(name, data=values, chunks=chunks, dimension_names=dims, **options)
 

@@ -94,7 +94,7 @@ def test_data_that_do_not_fit(call, said):
 
 def test_a_worker_that_is_too_small():
     plan = covdist.plan(da.zeros((1_000_000, 4096), chunks=(1000, 4096)))
-    with pytest.raises(PlanError, match="3 MiB.*more memory") as caught:
+    with pytest.raises(PlanError, match=r"3 MiB.*more memory") as caught:
         plan.check(3 << 20)
     assert_one_sentence(caught.value)
 

@@ -125,7 +125,7 @@ def test_weights_changed_in_place_make_other_keys():
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         yield client
 
 

@@ -43,17 +43,17 @@ def test_raise_names_the_first_bad_value(data, row, column, hole):
     assert "missing='drop'" in str(caught.value)
 
 
-def many_chunks(row: int, n: int = 30_000) -> da.Array:
+def many_chunks(row: int, n: int = 5_100) -> da.Array:
     """Enough chunks to be cut into several shards."""
     x = da.zeros((n, 2), chunks=(1, 2))
     return da.concatenate([x[:row], da.full((1, 2), np.nan, chunks=(1, 2)), x[row + 1 :]])
 
 
-@pytest.mark.parametrize("by", [None, np.arange(30_000) % 3])
+@pytest.mark.parametrize("by", [None, np.arange(5_100) % 3])
 def test_raise_counts_rows_over_all_shards(by):
-    x = many_chunks(29_000)
-    assert covdist.plan(x).shards > 4
-    with pytest.raises(NonFiniteError, match="row 29000, column 0 "):
+    x = many_chunks(5_000)
+    assert covdist.plan(x).shards == 4
+    with pytest.raises(NonFiniteError, match="row 5000, column 0 "):
         covdist.var(x, by=by).compute()
 
 
@@ -111,7 +111,7 @@ def test_propagate_reaches_the_column_and_no_other(hole, kind, row):
 
 
 def test_rows_that_are_all_dropped_leave_nothing_to_divide_by():
-    with pytest.raises(covdist.CovdistError, match="0 rows .* 40 left out"):
+    with pytest.raises(covdist.CovdistError, match=r"0 rows .* 40 left out"):
         covdist.cov(np.full((40, 2), np.nan), missing="drop")
 
 

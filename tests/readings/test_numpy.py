@@ -102,9 +102,7 @@ def test_weights(data, ddof):
 def test_y_is_the_corner_of_the_stacked_matrix(data, ddof):
     values, x = data.draw(inputs())
     values_y = data.draw(rows(n=len(values)))
-    y = data.draw(
-        wrapped(values_y, ("sample", "out"), data.draw(st.sampled_from(_same_names(x))))
-    )
+    y = data.draw(wrapped(values_y, ("sample", "out"), data.draw(st.sampled_from(_same_names(x)))))
     corner = slice(values.shape[1]), slice(values.shape[1], None)
     expected = reference(values, values_y, ddof=ddof)
     options = {"dim": dim_of(x)}

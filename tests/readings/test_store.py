@@ -25,7 +25,7 @@ def units() -> xr.DataArray:
         dims=("step", "unit"),
         coords={
             "unit": ["a", "bb", "ccc"],
-            "depth": ("unit", [1.5, np.nan, 3.0]),
+            "depth": ("unit", [1.5, 2.0, 3.0]),
             "epoch": ("step", EPOCHS),
             "number": ("step", np.arange(24) // 8),
             "day": ("step", np.array(["2024-01-01", "2024-02-01"], "M8[ns]")[np.arange(24) % 2]),
@@ -44,9 +44,7 @@ KINDS = {
     "cross with itself": lambda by: covdist.moments(units(), units(), dim="step", by=by),
     "variances": lambda by: covdist.moments(units(), out(), dim="step", by=by).x,
     "one variable": lambda by: covdist.moments(units()[:, 1], dim="step", by=by),
-    "weighted": lambda by: covdist.moments(
-        units(), dim="step", by=by, weights=RNG.random(24), missing="drop"
-    ),
+    "weighted": lambda by: covdist.moments(units(), dim="step", by=by, weights=RNG.random(24), missing="drop"),
 }
 each_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 each_grouping = pytest.mark.parametrize("by", [None, "epoch", "number", "day"])

@@ -100,7 +100,8 @@ def assert_accurate(state, rows: Rows) -> None:
     for left, i, right, j, scaled in _entries(state) if truth.weight else ():
         scale = power(sides[left].exponent[i] + sides[right].exponent[j])
         error = Fraction(scaled) * scale / Fraction(sides[left].weight) - truth.cov(left, i, right, j)
-        assert error**2 <= BOUND**2 * _spread2(truth, left, i) * _spread2(truth, right, j), f"cov of {left}, {i} with {right}, {j} is off by {float(error)}"
+        allowed = BOUND**2 * _spread2(truth, left, i) * _spread2(truth, right, j)
+        assert error**2 <= allowed, f"cov of {left}, {i} with {right}, {j} is off by {float(error)}"
 
 
 def _check_columns(columns: Columns, truth: Exact, side: int, count: int) -> None:

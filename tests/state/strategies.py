@@ -43,6 +43,7 @@ SHAPES: dict[str, Shape] = {
     "zero, then far": lambda rng, n: np.where(np.arange(n) < n // 3, 0, 1e8 + rng.normal(size=n)),
     "outlier first": lambda rng, n: rng.normal(size=n) + np.where(np.arange(n) < 1, 1e8, 0),
     "zeros first": _switch(0, 1),
+    "zeros last": _switch(1, 0),
     "tiny first": _switch(1e-200, 1),
     "tiny last": _switch(1, 1e-200),
     "huge last": _switch(1, 1e100, 0.7),

@@ -15,7 +15,7 @@ from .strategies import Rows
 SCATTER = next(kind for kind in PLAIN if kind.cls is Scatter)
 each_kind = pytest.mark.parametrize("kind", PLAIN, ids=str)
 rng = np.random.default_rng(3)
-X, Y = rng.normal(size=(50, 3)) + [0, 1e8, -3], rng.normal(size=(50, 2))
+X, Y = rng.normal(size=(50, 3)) + np.array([0, 1e8, -3]), rng.normal(size=(50, 2))
 BY = np.arange(50) % 3 - 1
 FREQUENCY = rng.integers(0, 4, 50)
 RELIABILITY = rng.random(50) * (rng.random(50) < 0.8)
@@ -70,6 +70,20 @@ def test_a_heavy_row_among_weightless_ones_sets_the_pilot(kind):
     x[::16] += 1e8
     rows = Rows((x, x), np.zeros(64, int), reliability=np.where(np.arange(64) % 16, 1.0, 1e-20))
     assert_accurate(kind.fold(rows), rows)
+
+
+@each_kind
+@pytest.mark.parametrize("cuts", [[], [1], range(1, 30)], ids=["one", "first row", "single rows"])
+@pytest.mark.parametrize("light", [1e-6, 1e-20])
+@pytest.mark.parametrize("size", [1.0, 1e-200, 1e-306])
+def test_a_light_first_row_far_away(kind, cuts, light, size):
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    x[0] += 1e4
+    y = 1 + 1e-4 * (np.arange(30) < 3)[:, None]
+    weights = np.where(np.arange(30) < 1, light, 0.9) * np.array([1e-21, 1.0])[:, None]
+    for reliability in weights:
+        rows = Rows((x * size, y * size), np.zeros(30, int), reliability=reliability)
+        assert_accurate(kind.fold(*rows.cut(cuts)), rows)
 
 
 @each_kind

@@ -1,0 +1,121 @@
+"""The same data and options give the same bits, wherever and however often tasks run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dask.array as da
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+import covdist
+from covdist.logs.source import to_dask
+
+from .fake import FakeSource
+
+# So many chunks that the plan makes eight shards of little data.
+ROWS, CHUNK, COLUMNS = 30_300, 3, 5
+SOURCE = FakeSource((ROWS, COLUMNS), (CHUNK, COLUMNS))
+WEIGHTS = np.linspace(0.5, 1.5, ROWS)
+
+
+def x() -> da.Array:
+    return to_dask(SOURCE)
+
+
+def results(array: da.Array) -> tuple[covdist.Moments, ...]:
+    return covdist.moments(array, weights=WEIGHTS), covdist.moments(array, by=np.arange(ROWS) % 3)
+
+
+@pytest.fixture(scope="module")
+def expected() -> covdist.Moments:
+    return covdist.moments(x()).compute(scheduler="synchronous")
+
+
+def assert_same_bits(found: covdist.Moments, expected: covdist.Moments) -> None:
+    ours, its = found.dataset, expected.dataset
+    assert ours.data_vars.keys() == its.data_vars.keys()
+    for name in ours:
+        assert ours[name].values.tobytes() == its[name].values.tobytes(), name
+    for reading in ("cov", "corr"):
+        assert getattr(found, reading)().values.tobytes() == getattr(expected, reading)().values.tobytes()
+
+
+@contextmanager
+def processes(workers: int) -> Iterator[Client]:
+    with (
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def test_the_plan_has_shards_to_share():
+    plan = covdist.plan(x())
+    assert plan.shards >= 8
+    assert plan.fan_in > 1
+
+
+def test_the_result_is_right(expected):
+    values = SOURCE.values().astype(np.longdouble)
+    np.testing.assert_allclose(expected.cov(), np.cov(values.T, ddof=0).astype(float), rtol=1e-12)
+
+
+def test_threads(expected):
+    assert_same_bits(covdist.moments(x()).compute(scheduler="threads", num_workers=4), expected)
+
+
+def test_a_persisted_state(expected):
+    assert_same_bits(covdist.moments(x()).persist(scheduler="threads").compute(), expected)
+
+
+@pytest.mark.parametrize("workers", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
+def test_processes(workers, expected):
+    with processes(workers):
+        assert_same_bits(covdist.moments(x()).compute(), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_weights_and_groups_in_processes(workers):
+    here = [m.compute(scheduler="synchronous") for m in results(x())]
+    with processes(workers):
+        for found, alone in zip(results(x()), here, strict=True):
+            assert_same_bits(found.compute(), alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_tree_of_several_levels(workers):
+    array = to_dask(FakeSource((150_000, 3), (3, 3)))
+    assert covdist.plan(array).depth >= 2
+    expected = covdist.moments(array).compute(scheduler="synchronous")
+    assert_same_bits(covdist.moments(array).compute(scheduler="threads"), expected)
+    with processes(workers):
+        assert_same_bits(covdist.moments(array).compute(), expected)
+
+
+def wait_for_a_fold(client: Client) -> None:
+    """Wait until one shard is done and others are not."""
+    tasks = client.cluster.scheduler.tasks
+    while not any("-fold-" in str(key) and task.state == "memory" for key, task in list(tasks.items())):
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("run", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 6))])
+def test_a_killed_worker(run, expected):
+    with processes(2) as client:
+        future = client.compute(covdist.moments(x()))
+        wait_for_a_fold(client)
+        victim = sorted(client.run(os.getpid).values())[run % 2]
+        os.kill(victim, signal.SIGKILL)
+        assert not future.done()
+        assert_same_bits(future.result(timeout=120), expected)
+        assert victim not in client.run(os.getpid).values()
