@@ -47,7 +47,7 @@ class NonFiniteError(DataError):
         super().__init__(message)
         self.row, self.column, self.amount, self.side = row, column, amount, side
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[object, ...]:
         return _non_finite, (str(self), self.row, self.column, self.amount, self.side)
 
 

@@ -54,9 +54,8 @@ def tree(
             above.append(key if len(children) > 1 else children[0])
         level = above
     layer = f"{name}-tree"
-    whole = HighLevelGraph.from_collections(layer, graph, dependencies=list(dependencies))
-    if contained is not None:
-        whole.layers[layer] = _ContainedLayer(graph, level[0], contained)
+    tasks: Any = graph if contained is None else _ContainedLayer(graph, level[0], contained)
+    whole = HighLevelGraph.from_collections(layer, tasks, dependencies=list(dependencies))
     return Delayed(level[0], whole, layer=layer)
 
 

@@ -42,7 +42,7 @@ def _columns(state: Any, side: int) -> Columns:
 
 
 def _scalar(state: Any, name: str) -> float:
-    return getattr(state.columns, name)
+    return state.columns.rows if name == "count" else getattr(state.columns, name)
 
 
 def _vector(state: Any, side: int, name: str) -> np.ndarray:
@@ -79,7 +79,7 @@ def _state(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:
 
 def _side(arrays: Callable[[str], np.ndarray], suffix: str) -> Columns:
     return Columns(
-        count=int(arrays("count")),
+        rows=int(arrays("count")),
         skipped=int(arrays("skipped")),
         weight=float(arrays("weight")),
         weight2=float(arrays("weight2")),

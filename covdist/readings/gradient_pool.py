@@ -66,7 +66,7 @@ def mean(state: Any) -> np.ndarray:
 
 
 def zero_fraction(state: Any) -> np.ndarray:
-    return state.columns.census.zeros / max(state.columns.count, 1)
+    return state.columns.census.zeros / max(state.columns.rows, 1)
 
 
 def ratio(signal: Any, noise: Any) -> Any:
@@ -85,7 +85,7 @@ def root_sum_squares(values: np.ndarray) -> float:
 
 POOLED: dict[str, Callable[[Pool], float]] = {
     "mean": lambda pool: pool.mean,
-    "variance": lambda pool: pool.std**2,
+    "variance": lambda pool: pool.std * pool.std,  # not **: a float raises where this is infinite
     "std": lambda pool: pool.std,
     "snr": lambda pool: ratio(pool.mean_norm, pool.noise),
     "norm": lambda pool: pool.norm,

@@ -93,7 +93,7 @@ def norm(state: Any) -> np.ndarray:
 
 
 def dead(state: Any) -> np.ndarray:
-    return state.columns.census.zeros == state.columns.count
+    return state.columns.census.zeros == state.columns.rows
 
 
 def _tree(tree: xr.DataTree, var: str, **options: Any) -> xr.DataTree:

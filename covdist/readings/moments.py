@@ -189,7 +189,9 @@ class Folding:
             name=self._key(blocks, vectors, self._kind),
             fan_in=plan.fan_in,
             dependencies=collections,
-            contained=(variances_of, root_key(self._key(blocks, vectors, "full"), plan.shards, plan.fan_in)) if self._contained else None,
+            contained=(variances_of, root_key(self._key(blocks, vectors, "full"), plan.shards, plan.fan_in))
+            if self._contained
+            else None,
         )
         result = Moments(state, self._layout())
         if any(isinstance(side.data, da.Array) for side in self._sides):

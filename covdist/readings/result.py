@@ -352,7 +352,7 @@ def _array_of(state: Any, function: Callable[..., Any], *arguments: Any) -> np.n
 
 
 def _count(state: Any) -> int:
-    return state.columns.count
+    return state.columns.rows
 
 
 def _mean(state: Any) -> np.ndarray:

@@ -68,7 +68,7 @@ def divisor(columns: Any, ddof: float) -> float:
     left = columns.weight - ddof * columns.weight2 / columns.weight if columns.weight else 0.0
     if left <= 0:
         raise DataError(
-            f"ddof={ddof} leaves nothing to divide by: {columns.count} rows with a total weight of "
+            f"ddof={ddof} leaves nothing to divide by: {columns.rows} rows with a total weight of "
             f"{columns.weight:g} were folded, {columns.skipped} left out; use a smaller ddof or more rows"
         )
     return left

@@ -31,9 +31,6 @@ class Product(Protocol):
 
     def add(self, sides: Sequence[Deviations]) -> None: ...
 
-    def squares(self) -> Sequence[np.ndarray]:
-        """Sums of squared deviations per column, one array a side."""
-
     def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> State:
         """Turn the leg into a state; the product is empty afterwards."""
 
@@ -57,7 +54,7 @@ class Accumulator:
         self._height = max(_LEAST_ROWS, _BLOCK // max(sum(widths), 1))
         self._product, self._held = product, empty
         self._policy = POLICIES[options.missing]
-        self._centres = [Centre(width, self._height) for width in widths]
+        self._centres = [Centre(width) for width in widths]
         self._seen = 0
         self._start_count()
 
@@ -80,16 +77,17 @@ class Accumulator:
         frequency, reliability : arrays (rows,), optional
             How often each row counts, and how much it is trusted.
         """
+        pairs = list(zip(blocks, self._centres, strict=True))
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
+            # Held no longer than this: one accumulator a group, and a thousand groups, would keep 2 GiB of them.
+            buffers = [np.empty(min(self._height, len(block)) * centre.width) for block, centre in pairs]
             for start in range(0, len(blocks[0]), self._height):
                 cut = slice(start, start + self._height)
                 weights = [w if w is None else _checked(w[cut]) for w in (frequency, reliability)]
-                self._fold([block[cut] for block in blocks], *weights)
+                self._fold([block[cut] for block in blocks], *weights, buffers)
                 self._seen += len(blocks[0][cut])
 
-    def _fold(
-        self, blocks: Sequence[np.ndarray], frequency: np.ndarray | None, reliability: np.ndarray | None
-    ):
+    def _fold(self, blocks: Sequence[np.ndarray], frequency: np.ndarray | None, reliability: np.ndarray | None) -> None:
         dtypes = [block.dtype for block in blocks]
         blocks = [widen(block) for block in blocks]
         screens = [screen(*pair) for pair in zip(blocks, dtypes, strict=True)]
@@ -109,17 +107,13 @@ class Accumulator:
         self._count += len(blocks[0])
         weights = _combined(frequency, reliability)
         self._weight2 += float(
-            weights @ reliability
-            if reliability is not None
-            else len(blocks[0])
-            if weights is None
-            else weights.sum()
+            weights @ reliability if reliability is not None else len(blocks[0]) if weights is None else weights.sum()
         )
         if weights is not None and not weights.all():
             live = weights > 0
             blocks, weights = [block[live] for block in blocks], weights[live]
         if len(blocks[0]):
-            self._multiply(blocks, weights, [s.extreme for s in screens])
+            self._multiply(blocks, weights, [s.extreme for s in screens], buffers)
 
     def _kept(self, blocks: Sequence[np.ndarray]) -> np.ndarray | None:
         try:
@@ -128,39 +122,29 @@ class Accumulator:
             error.row += self._seen
             raise
 
-    def _multiply(
-        self, blocks: Sequence[np.ndarray], weights: np.ndarray | None, extreme: Sequence[bool]
-    ) -> None:
-        if self._centres[0].pilot is None:
+    def _multiply(self, blocks: Sequence[np.ndarray], weights: np.ndarray | None, extreme: Sequence[bool]) -> None:
+        if not self._centres[0].started:
             self._begin(blocks, weights, extreme)
-        sides = [c.deviations(b, weights) for c, b in zip(self._centres, blocks, strict=True)]
-        squares = self._product.squares()
+        sides = [c.deviations(b, weights, out) for c, b, out in zip(self._centres, blocks, buffers, strict=True)]
         if any(
-            centre.drifted(side, square) or centre.outgrown(block, is_extreme, square)
-            for centre, side, square, block, is_extreme in zip(
-                self._centres, sides, squares, blocks, extreme, strict=True
-            )
+            centre.drifted(side) or centre.outgrown(block, is_extreme)
+            for centre, side, block, is_extreme in zip(self._centres, sides, blocks, extreme, strict=True)
         ):
             self._close()
             self._begin(blocks, weights, extreme)
-            sides = [c.deviations(b, weights) for c, b in zip(self._centres, blocks, strict=True)]
+            sides = [c.deviations(b, weights, out) for c, b, out in zip(self._centres, blocks, buffers, strict=True)]
         self._product.add(sides)
         for centre, side in zip(self._centres, sides, strict=True):
             centre.commit(side)
 
-    def _begin(
-        self, blocks: Sequence[np.ndarray], weights: np.ndarray | None, extreme: Sequence[bool]
-    ) -> None:
+    def _begin(self, blocks: Sequence[np.ndarray], weights: np.ndarray | None, extreme: Sequence[bool]) -> None:
         for centre, block, is_extreme in zip(self._centres, blocks, extreme, strict=True):
             centre.begin(block, weights, is_extreme)
 
     def _close(self) -> None:
-        counted = {"count": self._count, "skipped": self._skipped, "weight2": self._weight2}
+        counted = {"rows": self._count, "skipped": self._skipped, "weight2": self._weight2}
         columns = [
-            centre.columns(square, census=census, **counted)
-            for centre, square, census in zip(
-                self._centres, self._product.squares(), self._census, strict=True
-            )
+            centre.columns(census=census, **counted) for centre, census in zip(self._centres, self._census, strict=True)
         ]
         self._held = self._held.merge(self._product.close(self._centres, columns))
         self._start_count()
@@ -177,9 +161,7 @@ class Accumulator:
 def _checked(weights: np.ndarray) -> np.ndarray:
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         bad = weights[~(np.isfinite(weights) & (weights >= 0))][0]
-        raise DataError(
-            f"weights must be finite and not negative, found {bad}: correct or leave out such rows"
-        )
+        raise DataError(f"weights must be finite and not negative, found {bad}: correct or leave out such rows")
     return weights
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.linalg import cython_blas, cython_lapack
@@ -22,7 +23,7 @@ _REAL = {np.dtype("f8"): ("d", ctypes.c_double), np.dtype("f4"): ("s", ctypes.c_
 
 
 @cache
-def _routine(name: str, arguments: int) -> ctypes._CFuncPtr:
+def _routine(name: str, arguments: int) -> Callable[..., None]:
     module = cython_lapack if name.endswith("sfrk") else cython_blas
     capsule = module.__pyx_capi__[name]
     get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
@@ -32,7 +33,7 @@ def _routine(name: str, arguments: int) -> ctypes._CFuncPtr:
     return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(address)
 
 
-def _call(name: str, *arguments: ctypes._SimpleCData | np.ndarray) -> None:
+def _call(name: str, *arguments: Any) -> None:
     pointers = [a.ctypes.data if isinstance(a, np.ndarray) else ctypes.addressof(a) for a in arguments]
     _routine(name, len(arguments))(*pointers)
 

@@ -7,12 +7,11 @@ is closed into a state and the next one starts with a pilot of its own; Chan's m
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from covdist.state.blas import weighted_sums
-from covdist.state.census import Census
 from covdist.state.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
 
 # n·(mean − pilot)² may exceed the centred sum of squares by this factor: costs log10(64) digits of 16.
@@ -26,18 +25,17 @@ class Deviations(NamedTuple):
     rows: np.ndarray  # float64 (rows, columns)
     roots: np.ndarray  # root of each row's weight
     sums: np.ndarray  # weighted column sums
+    squares: np.ndarray  # weighted column sums of squares
     weight: float
 
 
 class Centre:
-    """The legs of one array of ``width`` columns, fed in blocks of at most ``height`` rows."""
+    """The legs of one array of ``width`` columns."""
 
-    def __init__(self, width: int, height: int):
+    def __init__(self, width: int):
         self.width = width
-        self._buffer = np.empty(height * width)
-        self._ones = np.ones(height)
         self.weight = 0.0
-        self.pilot: np.ndarray | None = None
+        self.started = False
 
     def begin(self, block: np.ndarray, weights: np.ndarray | None, extreme: bool) -> None:
         """Start a leg whose pilot is near the mean of ``block``, or the value itself where that is constant."""
@@ -52,6 +50,7 @@ class Centre:
             mean += np.average(sample - mean, axis=0, weights=shares)
         pilot = np.where(constant, sample[0], mean)
         self.pilot = np.where(np.isfinite(pilot), pilot, 0.0)
+        self.started = True
         self._extreme = extreme
         self.exponent = np.zeros(self.width, np.int64)
         if extreme:
@@ -59,24 +58,21 @@ class Centre:
             self.exponent[self.exponent == NO_EXPONENT] = 0
         self._scale = np.ldexp(1.0, -self.exponent) if self.exponent.any() else None
         self.weight = 0.0
-        self.sums = np.zeros(self.width)
+        self.sums, self.squares = np.zeros(self.width), np.zeros(self.width)
 
     def _wanted_exponent(self, block: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore", over="ignore"):
             return quantised_exponent(np.abs(block - self.pilot).max(axis=0))
 
-    def deviations(self, block: np.ndarray, weights: np.ndarray | None) -> Deviations:
-        """Return ``(block - pilot) * 2**-exponent``, times the root of each row's weight.
-
-        The rows lie in this object's buffer, which the next call overwrites.
-        """
-        out = self._buffer[: block.size].reshape(block.shape)
+    def deviations(self, block: np.ndarray, weights: np.ndarray | None, buffer: np.ndarray) -> Deviations:
+        """Return ``(block - pilot) * 2**-exponent``, times the root of each row's weight, in ``buffer``."""
+        out = buffer[: block.size].reshape(block.shape)
         np.copyto(out, block)
         with np.errstate(invalid="ignore", over="ignore"):
             self._rowwise(np.subtract, out, self.pilot)
             if self._scale is not None:
                 self._rowwise(np.multiply, out, self._scale)
-        roots, weight = self._ones[: len(block)], float(len(block))
+        roots, weight = np.ones(len(block)), float(len(block))
         if weights is not None:
             roots, weight = np.sqrt(weights), float(weights.sum())
             out *= roots[:, None]
@@ -84,7 +80,7 @@ class Centre:
         holed = ~np.isfinite(sums)
         if holed.any():  # infinity would leave infinity or NaN in the products, depending on how rows are cut
             out[:, holed] = np.nan
-        return Deviations(out, roots, sums, weight)
+        return Deviations(out, roots, sums, np.einsum("ij,ij->j", out, out), weight)
 
     def _rowwise(self, function: np.ufunc, rows: np.ndarray, vector: np.ndarray) -> None:
         """Apply in place; several short rows are taken as one, since numpy's inner loop runs along a row."""
@@ -96,40 +92,41 @@ class Centre:
             rows = rows[whole:]
         function(rows, vector, out=rows)
 
-    def drifted(self, block: Deviations, squares: np.ndarray) -> bool:
-        """Say whether folding this block would cost digits, given the leg's ``squares`` about its pilot."""
+    def drifted(self, block: Deviations) -> bool:
+        """Say whether folding this block into the leg would cost digits."""
         if self.weight == 0:
             return False
         total = self.weight + block.weight
         cancelled = (self.sums + block.sums) ** 2 / total
         mean = block.sums / block.weight
         between = self.weight * block.weight / total * (mean - self.sums / self.weight) ** 2
-        spread = squares - self.sums**2 / self.weight + between
+        spread = self.squares - self.sums**2 / self.weight + between
         if not (cancelled > _MOST_CANCELLED * spread).any():
             return False
         sample = block.rows[::_SAMPLE_STEP] - mean * block.roots[::_SAMPLE_STEP, None]
         return bool((cancelled > _MOST_CANCELLED * (spread + (sample**2).sum(axis=0))).any())
 
-    def outgrown(self, block: np.ndarray, extreme: bool, squares: np.ndarray) -> bool:
+    def outgrown(self, block: np.ndarray, extreme: bool) -> bool:
         """Say whether a block needs another scale than the leg's, which only extreme magnitudes can ask for."""
         if not (extreme or self._extreme):
             return False
         wanted = self._wanted_exponent(block)
-        finer = (wanted < self.exponent) & (squares == 0)
+        finer = (wanted < self.exponent) & (self.squares == 0)
         return bool(((wanted != NO_EXPONENT) & ((wanted > self.exponent) | finer)).any())
 
     def commit(self, block: Deviations) -> None:
         """Count a block's sums into the leg."""
         self.sums += block.sums
+        self.squares += block.squares
         self.weight += block.weight
 
-    def columns(self, squares: np.ndarray, **counted: int | float | Census) -> Columns:
-        """Close the leg: ``squares`` are sums of squared deviations from the pilot."""
+    def columns(self, **counted: Any) -> Columns:
+        """Close the leg."""
         if self.weight == 0:
             return Columns.empty(self.width)._replace(**counted)
         offset = self.sums / self.weight
         mean, mean_low = two_sum(self.pilot, np.ldexp(offset, self.exponent))
-        centred = squares - self.sums * offset
+        centred = self.squares - self.sums * offset
         return Columns(
             mean=mean,
             mean_low=mean_low,

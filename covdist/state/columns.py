@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,9 +22,9 @@ class Columns(NamedTuple):
     times ``4 ** -exponent``.
     """
 
-    count: int  # rows folded
+    rows: int  # folded
     skipped: int  # rows left out by the missing policy
-    weight: float  # sum of weights; count where there are none
+    weight: float  # sum of weights; rows where there are none
     weight2: float  # sum of frequency × reliability², numpy's aweights term
     mean: np.ndarray
     mean_low: np.ndarray
@@ -58,8 +58,8 @@ def combine(a: Columns, b: Columns) -> tuple[Columns, Link | None]:
     """Merge (Chan, Golub and LeVeque 1983); the link is None where one side carries no weight."""
     if a.width != b.width:
         raise MergeError(f"cannot merge a state of {a.width} columns with one of {b.width} columns")
-    counted = {
-        "count": a.count + b.count,
+    counted: dict[str, Any] = {
+        "rows": a.rows + b.rows,
         "skipped": a.skipped + b.skipped,
         "weight2": a.weight2 + b.weight2,
         "census": a.census.merge(b.census),
@@ -78,13 +78,9 @@ def combine(a: Columns, b: Columns) -> tuple[Columns, Link | None]:
     factor = a.weight * (b.weight / weight)
     link = Link(a.exponent - exponent, b.exponent - exponent, np.ldexp(delta, -exponent), factor)
     squares = (
-        np.ldexp(a.squares, 2 * link.shift_a)
-        + np.ldexp(b.squares, 2 * link.shift_b)
-        + link.factor * link.delta**2
+        np.ldexp(a.squares, 2 * link.shift_a) + np.ldexp(b.squares, 2 * link.shift_b) + link.factor * link.delta**2
     )
-    merged = Columns(
-        weight=weight, mean=mean, mean_low=mean_low, squares=squares, exponent=exponent, **counted
-    )
+    merged = Columns(weight=weight, mean=mean, mean_low=mean_low, squares=squares, exponent=exponent, **counted)
     return merged, link
 
 
@@ -111,7 +107,7 @@ def two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def concatenate(parts: list[Columns]) -> Columns:
     """Join states of the same rows side by side."""
     first = parts[0]
-    arrays = {
+    arrays: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("mean", "mean_low", "squares", "exponent")
     }

@@ -52,16 +52,10 @@ class _Rectangle:
         self._clear()
 
     def _clear(self) -> None:
-        self._squares = [np.zeros(width) for width in self._widths]
         self._rectangle = np.zeros(self._widths)
 
     def add(self, sides: Sequence[Deviations]) -> None:
-        for squares, side in zip(self._squares, sides, strict=True):
-            squares += np.einsum("ij,ij->j", side.rows, side.rows)
         add_product(sides[0].rows, sides[1].rows, self._rectangle)
-
-    def squares(self) -> Sequence[np.ndarray]:
-        return self._squares
 
     def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Cross:
         x, y = centres

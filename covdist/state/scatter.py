@@ -32,11 +32,9 @@ class Scatter(NamedTuple):
         columns, link = combine(self.columns, other.columns)
         if link is None:
             return Scatter(columns, (other if self.columns.weight == 0 else self).triangle)
-        merged = triangle.rescale(self.triangle, link.shift_a) + triangle.rescale(
-            other.triangle, link.shift_b
-        )
+        merged = triangle.rescale(self.triangle, link.shift_a) + triangle.rescale(other.triangle, link.shift_b)
         add_gram(link.delta[None], merged, link.factor)
-        return Scatter(columns._replace(squares=triangle.diagonal(merged, columns.width)), merged)
+        return Scatter(columns, merged)
 
 
 class _Gram:
@@ -50,13 +48,9 @@ class _Gram:
     def add(self, sides: Sequence[Deviations]) -> None:
         add_gram(sides[0].rows, self._triangle)
 
-    def squares(self) -> Sequence[np.ndarray]:
-        return [triangle.diagonal(self._triangle, self._width)]
-
     def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Scatter:
         centre, scatter = centres[0], self._triangle
         if centre.weight:
             add_gram(centre.sums[None], scatter, -1 / centre.weight)
         self._clear()
-        squares = np.maximum(triangle.diagonal(scatter, self._width), 0.0)
-        return Scatter(columns[0]._replace(squares=squares), scatter)
+        return Scatter(columns[0], scatter)

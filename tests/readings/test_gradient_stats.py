@@ -120,6 +120,18 @@ def test_a_variable_of_another_name_and_a_root_that_holds_one():
         covdist.gradient_stats(tree, dim="step")
 
 
+def test_a_root_and_a_layer_below_it():
+    top, below = gradients("f8", 1.0), gradients("f8", 2.0, 4)
+    nodes = {
+        "/": xr.Dataset({"gradient": (("step", "param"), top)}),
+        "/head": xr.Dataset({"gradient": (("step", "weight"), below)}),
+    }
+    stats = covdist.gradient_stats(xr.DataTree.from_dict(nodes), dim="step")
+    assert_pooled(stats.dataset, "network", Direct(top, below))
+    assert_pooled(stats.dataset.isel(layer=0), "layer", Direct(top))
+    assert_pooled(stats["head"].dataset, "layer", Direct(below))
+
+
 def test_groups():
     values, epoch = gradients("f8", 1e-200), np.arange(50) // 20
     x = xr.DataArray(values, dims=("step", "param"), coords={"epoch": ("step", epoch)})

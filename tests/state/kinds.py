@@ -105,7 +105,7 @@ def assert_accurate(state, rows: Rows) -> None:
 
 
 def _check_columns(columns: Columns, truth: Exact, side: int, count: int) -> None:
-    assert columns.count == count
+    assert columns.rows == count
     assert abs(Fraction(columns.weight) - truth.weight) <= BOUND * truth.weight
     for i in range(columns.width if truth.weight else 0):
         error = Fraction(columns.mean[i]) + Fraction(columns.mean_low[i]) - truth.mean(side, i)

@@ -113,7 +113,7 @@ def test_drop_equals_folding_the_rows_kept(kind):
 @each_kind
 def test_drop_may_leave_nothing(kind):
     state = kind.fold(_rows(np.full((5, 2), np.nan)), options=Options(missing="drop"))
-    assert (state.columns.count, state.columns.skipped, state.columns.weight) == (0, 5, 0)
+    assert (state.columns.rows, state.columns.skipped, state.columns.weight) == (0, 5, 0)
     clean = kind.fold(_rows(_normal(9, 2)))
     assert bits(state.merge(clean).columns.squares) == bits(clean.columns.squares)
 

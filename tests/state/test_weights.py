@@ -89,7 +89,7 @@ def test_a_light_first_row_far_away(kind, cuts, light, size):
 @each_kind
 def test_only_weightless_rows(kind):
     state = kind.fold(Rows((X, Y), BY, reliability=np.zeros(50)))
-    assert state.columns.count == 50
+    assert state.columns.rows == 50
     weighted = kind.fold(Rows((X, Y), BY))
     assert bits(state.merge(weighted).columns.mean) == bits(weighted.columns.mean)
 
