@@ -87,8 +87,8 @@ class Accumulator:
             buffers = [np.empty(min(self._height, len(block)) * centre.width) for block, centre in pairs]
             for start in range(0, len(blocks[0]), self._height):
                 cut = slice(start, start + self._height)
-                weights = [w if w is None else _checked(w[cut]) for w in (frequency, reliability)]
-                self._fold([block[cut] for block in blocks], *weights, buffers)
+                how_often, how_sure = (w if w is None else _checked(w[cut]) for w in (frequency, reliability))
+                self._fold([block[cut] for block in blocks], how_often, how_sure, buffers)
                 self._seen += len(blocks[0][cut])
 
     def _fold(self, blocks: Blocks, frequency: Vector, reliability: Vector, buffers: Blocks) -> None:
