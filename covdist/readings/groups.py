@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import DataError
-from covdist.state.accumulator import State
 from covdist.state.grouped import Grouped
+from covdist.state.legs import State
 
 
 def by_group(state: Grouped, function: Callable[..., Any], size: int, *arguments: Any) -> np.ndarray:

@@ -18,9 +18,9 @@ from dask.delayed import Delayed, delayed
 from covdist.errors import DataError, MergeError
 from covdist.readings.groups import all_groups, by_group, map_groups, one_group, recoded
 from covdist.readings.labels import Axis, Groups, labelled
-from covdist.state.accumulator import State
 from covdist.state.cross import Cross
 from covdist.state.grouped import Grouped
+from covdist.state.legs import State
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 

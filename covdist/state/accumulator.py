@@ -1,42 +1,21 @@
-"""``Accumulator``: folds blocks of rows in place into a state, whatever that state's product is."""
+"""``Accumulator``: takes blocks of rows as they come, counts and cleans them, and folds them in place."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any
 
 import numpy as np
 
 from covdist.errors import DataError, NonFiniteError
 from covdist.state.blas import single_thread
 from covdist.state.census import Census, Screen, screen, widen
-from covdist.state.centre import Centre, Deviations
-from covdist.state.columns import Columns
+from covdist.state.legs import Blocks, Legs, Vector
 from covdist.state.missing import POLICIES
 
 # Values per block: 2 MiB of float64, so that the passes over a block stay within the cache.
-_BLOCK = 1 << 18
-_LEAST_ROWS = 256  # fewer make the product's inner dimension too short: 128 rows cost 5 % at 1024 columns
-
-
-Blocks = Sequence[np.ndarray]  # one a side, (rows, columns)
-Vector = np.ndarray | None  # (rows,)
-
-
-class State(Protocol):
-    """Immutable and mergeable; ``merge`` is pure, and ``empty(...)`` is its identity bit for bit."""
-
-    def merge(self, other: Self) -> Self: ...
-
-
-class Product(Protocol):
-    """Sums of products of deviations within a leg."""
-
-    def add(self, sides: Sequence[Deviations]) -> None: ...
-
-    def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> State:
-        """Turn the leg into a state; the product is empty afterwards."""
+BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -51,28 +30,58 @@ class Options:
     precision: str = "high"
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What is known of the rows whatever they are folded into; one census a side."""
+
+    rows: int
+    skipped: int
+    weight2: float
+    censuses: Sequence[Census]
+
+    def fields(self, side: int) -> dict[str, Any]:
+        """Return the fields of a side's ``Columns``."""
+        return {
+            "rows": self.rows,
+            "skipped": self.skipped,
+            "weight2": self.weight2,
+            "census": self.censuses[side],
+        }
+
+
 class Accumulator:
-    """Mutable, lives inside one task; holds one product, a buffer per side and the closed legs."""
+    """Mutable, lives inside one task.
 
-    def __init__(self, widths: Sequence[int], product: Product, empty: State, options: Options):
-        self._height = max(_LEAST_ROWS, _BLOCK // max(sum(widths), 1))
-        self._product, self._held = product, empty
-        self._policy = POLICIES[options.missing]
-        self._centres = [Centre(width) for width in widths]
-        self._seen = 0
-        self._start_count()
+    Parameters
+    ----------
+    widths : sequence of int
+        Columns of each side.
+    least_rows : int
+        Rows that are worth folding at once.
+    tiles : sequence of (slice, Legs)
+        What folds which columns of the sides.
+    finish : callable
+        Makes the state of what was counted and the tiles' states.
+    options : Options
+    """
 
-    def _start_count(self) -> None:
-        self._count = self._skipped = 0
-        self._weight2 = 0.0
-        self._census = [Census.empty(centre.width) for centre in self._centres]
-
-    def add(
+    def __init__(
         self,
-        *blocks: np.ndarray,
-        frequency: np.ndarray | None = None,
-        reliability: np.ndarray | None = None,
-    ) -> None:
+        widths: Sequence[int],
+        least_rows: int,
+        tiles: Sequence[tuple[slice, Legs]],
+        finish: Callable[[Counted, list[Any]], Any],
+        options: Options,
+    ):
+        self.least_rows = least_rows
+        self._height = max(least_rows, BLOCK // max(sum(widths), 1))
+        self._tiles, self._finish = tiles, finish
+        self._policy = POLICIES[options.missing]
+        self._seen = self._rows = self._skipped = 0
+        self._weight2 = 0.0
+        self._censuses = [Census.empty(width) for width in widths]
+
+    def add(self, *blocks: np.ndarray, frequency: Vector = None, reliability: Vector = None) -> None:
         """Fold rows in place.
 
         Parameters
@@ -81,10 +90,10 @@ class Accumulator:
         frequency, reliability : arrays (rows,), optional
             How often each row counts, and how much it is trusted.
         """
-        pairs = list(zip(blocks, self._centres, strict=True))
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
             # Held no longer than this: one accumulator a group, and a thousand groups, would keep 2 GiB of them.
-            buffers = [np.empty(min(self._height, len(block)) * centre.width) for block, centre in pairs]
+            widest = self._tiles[0][0]
+            buffers = [np.empty(min(self._height, len(block)) * block[:1, widest].shape[1]) for block in blocks]
             for start in range(0, len(blocks[0]), self._height):
                 cut = slice(start, start + self._height)
                 how_often, how_sure = (w if w is None else _checked(w[cut]) for w in (frequency, reliability))
@@ -104,18 +113,20 @@ class Accumulator:
                 frequency, reliability = (w if w is None else w[keep] for w in (frequency, reliability))
                 screens = [screen(*pair) for pair in zip(blocks, dtypes, strict=True)]
                 screens = [_with_holes(*pair) for pair in zip(screens, holes, strict=True)]
-        self._census = [
+        self._censuses = [
             census if s.census is None else census.merge(s.census)
-            for census, s in zip(self._census, screens, strict=True)
+            for census, s in zip(self._censuses, screens, strict=True)
         ]
-        self._count += len(blocks[0])
+        self._rows += len(blocks[0])
         weights = _combined(frequency, reliability)
         self._weight2 += _weight2(len(blocks[0]), weights, reliability)
         if weights is not None and not weights.all():
             live = weights > 0
             blocks, weights = [block[live] for block in blocks], weights[live]
         if len(blocks[0]):
-            self._multiply(blocks, weights, [s.extreme for s in screens], buffers)
+            extreme = [s.extreme for s in screens]
+            for columns, legs in self._tiles:
+                legs.add([block[:, columns] for block in blocks], weights, extreme, buffers)
 
     def _kept(self, blocks: Blocks) -> Vector:
         try:
@@ -124,44 +135,11 @@ class Accumulator:
             error.row += self._seen
             raise
 
-    def _multiply(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], buffers: Blocks) -> None:
-        if not self._centres[0].started:
-            self._begin(blocks, weights, extreme)
-        sides = self._deviations(blocks, weights, buffers)
-        if any(
-            centre.drifted(side) or centre.outgrown(block, is_extreme)
-            for centre, side, block, is_extreme in zip(self._centres, sides, blocks, extreme, strict=True)
-        ):
-            self._close()
-            self._begin(blocks, weights, extreme)
-            sides = self._deviations(blocks, weights, buffers)
-        self._product.add(sides)
-        for centre, side in zip(self._centres, sides, strict=True):
-            centre.commit(side)
-
-    def _begin(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool]) -> None:
-        for centre, block, is_extreme in zip(self._centres, blocks, extreme, strict=True):
-            centre.begin(block, weights, is_extreme)
-
-    def _deviations(self, blocks: Blocks, weights: Vector, buffers: Blocks) -> list[Deviations]:
-        together = zip(self._centres, blocks, buffers, strict=True)
-        return [centre.deviations(block, weights, buffer) for centre, block, buffer in together]
-
-    def _close(self) -> None:
-        counted = {"rows": self._count, "skipped": self._skipped, "weight2": self._weight2}
-        columns = [
-            centre.columns(census=census, **counted) for centre, census in zip(self._centres, self._census, strict=True)
-        ]
-        self._held = self._held.merge(self._product.close(self._centres, columns))
-        self._start_count()
-        for centre in self._centres:
-            centre.weight = 0.0
-
-    def state(self) -> State:
+    def state(self) -> Any:
         """Return what was folded so far; nothing can be added afterwards."""
+        counted = Counted(self._rows, self._skipped, self._weight2, self._censuses)
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
-            self._close()
-        return self._held
+            return self._finish(counted, [legs.state() for _, legs in self._tiles])
 
 
 def _checked(weights: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ is closed into a state and the next one starts with a pilot of its own; Chan's m
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -120,18 +120,15 @@ class Centre:
         self.squares += block.squares
         self.weight += block.weight
 
-    def columns(self, **counted: Any) -> Columns:
-        """Close the leg."""
-        if self.weight == 0:
-            return Columns.empty(self.width)._replace(**counted)
+    def columns(self) -> Columns:
+        """Return the leg's moments; rows and census are counted elsewhere."""
         offset = self.sums / self.weight
         mean, mean_low = two_sum(self.pilot, np.ldexp(offset, self.exponent))
         centred = self.squares - self.sums * offset
-        return Columns(
+        return Columns.empty(self.width)._replace(
             mean=mean,
             mean_low=mean_low,
             squares=np.where(centred < 0, 0.0, centred),
             exponent=self.exponent,
             weight=self.weight,
-            **counted,
         )

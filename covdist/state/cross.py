@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.state.accumulator import Accumulator, Options
+from covdist.state.accumulator import Accumulator, Counted, Options
 from covdist.state.blas import add_product
 from covdist.state.centre import Centre, Deviations
 from covdist.state.columns import Columns, combine
+from covdist.state.legs import Legs
+
+_LEAST_ROWS = 256  # fewer make the inner dimension of gemm too short
 
 
 class Cross(NamedTuple):
@@ -26,7 +29,9 @@ class Cross(NamedTuple):
 
     @classmethod
     def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> Accumulator:
-        return Accumulator([width, width_y], _Rectangle(width, width_y), cls.empty(width, width_y), options)
+        widths = [width, width_y]
+        legs = Legs(widths, _Rectangle(*widths), cls.empty(*widths))
+        return Accumulator(widths, _LEAST_ROWS, [(slice(None), legs)], _finish, options)
 
     def merge(self, other: Cross) -> Cross:
         x, link = combine(self.columns, other.columns)
@@ -46,6 +51,14 @@ def _rescaled(rectangle: np.ndarray, shift: np.ndarray, shift_y: np.ndarray) -> 
     return np.ldexp(np.ldexp(rectangle, shift[:, None]), shift_y)
 
 
+def _finish(counted: Counted, states: list[Cross]) -> Cross:
+    (state,) = states
+    return state._replace(
+        columns=state.columns._replace(**counted.fields(0)),
+        columns_y=state.columns_y._replace(**counted.fields(1)),
+    )
+
+
 class _Rectangle:
     def __init__(self, *widths: int):
         self._widths = widths
@@ -60,7 +73,6 @@ class _Rectangle:
     def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Cross:
         x, y = centres
         rectangle = self._rectangle
-        if x.weight:
-            add_product(x.sums[None], y.sums[None], rectangle, -1 / x.weight)
+        add_product(x.sums[None], y.sums[None], rectangle, -1 / x.weight)
         self._clear()
         return Cross(columns[0], columns[1], rectangle)

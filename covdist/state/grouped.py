@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from covdist.errors import DataError, NonFiniteError
-from covdist.state.accumulator import Accumulator, State
+from covdist.state.accumulator import Accumulator
+from covdist.state.legs import State
 
 
 @dataclass(frozen=True, eq=False)

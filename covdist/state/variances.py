@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from covdist.state.accumulator import Accumulator, Options
+from covdist.state.accumulator import BLOCK, Accumulator, Counted, Options
 from covdist.state.centre import Centre, Deviations
-from covdist.state.columns import Columns
+from covdist.state.columns import Columns, concatenate
+from covdist.state.legs import Legs
+
+# Sixteen rows share what a block costs per column; a tile of so many columns and rows stays within the cache.
+_LEAST_ROWS = 16
+_TILE = BLOCK // _LEAST_ROWS
 
 
 class Variances(NamedTuple):
@@ -21,10 +26,20 @@ class Variances(NamedTuple):
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
-        return Accumulator([width], _Nothing(), cls.empty(width), options)
+        tiles = []
+        for start in range(0, max(width, 1), _TILE):
+            tile = slice(start, min(start + _TILE, width))
+            size = tile.stop - start
+            tiles.append((tile, Legs([size], _Nothing(), cls.empty(size))))
+        return Accumulator([width], _LEAST_ROWS, tiles, _finish, options)
 
     def merge(self, other: Variances) -> Variances:
         return Variances(self.columns.merge(other.columns))
+
+
+def _finish(counted: Counted, tiles: list[Variances]) -> Variances:
+    columns = concatenate([tile.columns for tile in tiles])
+    return Variances(columns._replace(**counted.fields(0)))
 
 
 class _Nothing:
