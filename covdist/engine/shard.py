@@ -62,6 +62,27 @@ def fold(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Any:
     return accumulator.state()
 
 
+def gathered(pieces: Iterator[np.ndarray], least_rows: int) -> Iterator[np.ndarray]:
+    """Copy pieces of fewer rows together, since a fold has a price per call."""
+    held: np.ndarray = np.empty(0)
+    filled = 0
+    for piece in pieces:
+        while len(piece):
+            if filled == 0 and len(piece) >= least_rows:
+                yield piece
+                break
+            if filled == 0:
+                held = np.empty((least_rows, *piece.shape[1:]), piece.dtype) if held.size == 0 else held
+            taken = min(least_rows - filled, len(piece))
+            held[filled : filled + taken] = piece[:taken]
+            filled, piece = filled + taken, piece[taken:]
+            if filled == least_rows:
+                yield held
+                filled = 0
+    if filled:
+        yield held[:filled]
+
+
 def together(streams: list[Iterator[np.ndarray]]) -> Iterator[list[np.ndarray]]:
     """Cut streams of pieces at each other's borders, so that all pieces of a step cover the same rows."""
     current: list[np.ndarray] = [np.empty(0)] * len(streams)

@@ -10,12 +10,9 @@ import numpy as np
 
 from covdist.errors import DataError, NonFiniteError
 from covdist.state.blas import single_thread
-from covdist.state.census import Census, Screen, screen, widen
+from covdist.state.census import TILE, Census, Screen, screen, widen
 from covdist.state.legs import Blocks, Legs, Vector
 from covdist.state.missing import POLICIES
-
-# Values per block: 2 MiB of float64, so that the passes over a block stay within the cache.
-BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Accumulator:
         options: Options,
     ):
         self.least_rows = least_rows
-        self._height = max(least_rows, BLOCK // max(sum(widths), 1))
+        self._height = max(least_rows, TILE // max(sum(widths), 1))
         self._tiles, self._finish = tiles, finish
         self._policy = POLICIES[options.missing]
         self._seen = self._rows = self._skipped = 0
@@ -113,10 +110,9 @@ class Accumulator:
                 frequency, reliability = (w if w is None else w[keep] for w in (frequency, reliability))
                 screens = [screen(*pair) for pair in zip(blocks, dtypes, strict=True)]
                 screens = [_with_holes(*pair) for pair in zip(screens, holes, strict=True)]
-        self._censuses = [
-            census if s.census is None else census.merge(s.census)
-            for census, s in zip(self._censuses, screens, strict=True)
-        ]
+        for census, found in zip(self._censuses, screens, strict=True):
+            for name, count in found.counts.items():
+                getattr(census, name)[:] += count
         self._rows += len(blocks[0])
         weights = _combined(frequency, reliability)
         self._weight2 += _weight2(len(blocks[0]), weights, reliability)
@@ -162,8 +158,5 @@ def _weight2(rows: int, weights: Vector, reliability: Vector) -> float:
 
 def _with_holes(kept: Screen, all_rows: Screen) -> Screen:
     """Zeros and subnormals of the kept rows, NaN and infinities of all rows seen."""
-    seen = all_rows.census
-    if seen is None:
-        return kept
-    census = kept.census or Census.empty(len(seen.nans))
-    return kept._replace(census=census._replace(nans=seen.nans, infs=seen.infs))
+    holes = {name: count for name, count in all_rows.counts.items() if name in ("nans", "infs")}
+    return kept._replace(counts={**kept.counts, **holes})

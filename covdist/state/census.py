@@ -8,6 +8,8 @@ import numpy as np
 
 # float64 magnitudes whose squares stay clear of underflow and overflow, also summed over 1e18 rows.
 _SMALL, _LARGE = 2.0**-400, 2.0**400
+TILE = 1 << 18  # values looked at together: the passes over them stay within the cache
+TILE_COLUMNS = TILE // 16
 
 
 class Census(NamedTuple):
@@ -27,9 +29,9 @@ class Census(NamedTuple):
 
 
 class Screen(NamedTuple):
-    """One block's census, and what of it needs care."""
+    """What one block holds: counts per column by field of ``Census``, where there are any, and what needs care."""
 
-    census: Census | None  # None: nothing to count
+    counts: dict[str, np.ndarray]
     nonfinite: bool
     extreme: bool
 
@@ -44,30 +46,45 @@ def widen(block: np.ndarray) -> np.ndarray:
 
 
 def screen(block: np.ndarray, dtype: np.dtype) -> Screen:
-    """Look through ``block``, widened from ``dtype``, in few passes: 0.2 ns a value when nothing is special."""
+    """Look through ``block``, widened from ``dtype``: 0.2 ns a value when nothing is special."""
+    width = block.shape[1]
+    if block.size <= TILE or width <= TILE_COLUMNS:
+        return _screen(block, dtype)
+    starts = range(0, width, TILE_COLUMNS)
+    parts = [_screen(block[:, start : start + TILE_COLUMNS], dtype) for start in starts]
+    counts: dict[str, np.ndarray] = {}
+    for start, part in zip(starts, parts, strict=True):
+        for name, count in part.counts.items():
+            counts.setdefault(name, np.zeros(width, np.int64))[start : start + TILE_COLUMNS] = count
+    return Screen(counts, any(part.nonfinite for part in parts), any(part.extreme for part in parts))
+
+
+def _screen(block: np.ndarray, dtype: np.dtype) -> Screen:
     if block.dtype.kind in "iu":
-        nothing = np.zeros(block.shape[1], np.int64)
-        zero = block == 0
-        counts = Census(_column_counts(zero), nothing, nothing, nothing) if zero.any() else None
-        return Screen(counts, False, False)
+        return Screen(_some(zeros=block == 0), False, False)
+    double = block.dtype.itemsize == 8
     magnitude = np.abs(block)
     tiny = smallest_normal(dtype)
-    threshold = max(tiny, _SMALL) if block.dtype.itemsize == 8 else tiny
+    threshold = max(tiny, _SMALL) if double else tiny
     low = magnitude < threshold
     top = magnitude.max(initial=0)
     nonfinite = not np.isfinite(top)
     if not nonfinite and not low.any():
-        return Screen(None, False, bool(block.dtype.itemsize == 8 and top > _LARGE))
-    zeros = _column_counts(block == 0)
+        return Screen({}, False, bool(double and top > _LARGE))
+    counts = _some(zeros=block == 0)
     # Without a value between zero and the threshold there is neither a subnormal nor an extreme one.
-    between = _column_counts(low) - zeros
-    subnormals = _column_counts(magnitude < tiny) - zeros if between.any() else between
-    nans = _column_counts(np.isnan(block)) if nonfinite else np.zeros_like(zeros)
-    infs = _column_counts(np.isinf(block)) if nonfinite else np.zeros_like(zeros)
-    with np.errstate(invalid="ignore"):
-        large = (magnitude > _LARGE) & (magnitude < np.inf)
-        extreme = block.dtype.itemsize == 8 and (between.any() or large.any())
-    return Screen(Census(zeros, subnormals, nans, infs), bool(nonfinite), bool(extreme))
+    between = int(low.sum()) > sum(int(count.sum()) for count in counts.values())
+    if between:
+        counts |= _some(subnormals=(magnitude < tiny) & (block != 0))
+    if nonfinite:
+        counts |= _some(nans=np.isnan(block), infs=np.isinf(block))
+        top = magnitude.max(initial=0, where=np.isfinite(magnitude))
+    return Screen(counts, nonfinite, bool(double and (between or top > _LARGE)))
+
+
+def _some(**masks: np.ndarray) -> dict[str, np.ndarray]:
+    """Count per column what there is any of."""
+    return {name: _column_counts(mask) for name, mask in masks.items() if mask.any()}
 
 
 def smallest_normal(dtype: np.dtype) -> float:

@@ -48,7 +48,9 @@ class GroupedAccumulator:
     """One accumulator per group code, made when its first row arrives."""
 
     def __init__(self, make_inner: Callable[[], Accumulator]):
-        self._empty = make_inner().state()
+        inner = make_inner()
+        self.least_rows = inner.least_rows
+        self._empty = inner.state()
         self._inner: defaultdict[int, Accumulator] = defaultdict(make_inner)
         self._fed: Counter[int] = Counter()
         self._seen = 0

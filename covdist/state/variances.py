@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from covdist.state.accumulator import BLOCK, Accumulator, Counted, Options
+from covdist.state.accumulator import Accumulator, Counted, Options
+from covdist.state.census import TILE, TILE_COLUMNS
 from covdist.state.centre import Centre, Deviations
 from covdist.state.columns import Columns, concatenate
 from covdist.state.legs import Legs
 
-# Sixteen rows share what a block costs per column; a tile of so many columns and rows stays within the cache.
-_LEAST_ROWS = 16
-_TILE = BLOCK // _LEAST_ROWS
+_LEAST_ROWS = TILE // TILE_COLUMNS  # rows that share what a block costs per column
 
 
 class Variances(NamedTuple):
@@ -27,8 +26,8 @@ class Variances(NamedTuple):
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
         tiles = []
-        for start in range(0, max(width, 1), _TILE):
-            tile = slice(start, min(start + _TILE, width))
+        for start in range(0, max(width, 1), TILE_COLUMNS):
+            tile = slice(start, min(start + TILE_COLUMNS, width))
             size = tile.stop - start
             tiles.append((tile, Legs([size], _Nothing(), cls.empty(size))))
         return Accumulator([width], _LEAST_ROWS, tiles, _finish, options)
