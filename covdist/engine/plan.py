@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from covdist.engine.tree import depth, merges
 from covdist.errors import PlanError
 
 # Rates that only decide how finely to cut, so they must not depend on the machine: results would.
@@ -166,6 +165,23 @@ def _cut(work: Work) -> tuple[int, int]:
     count = int(2 ** np.ceil(np.log2(shards))) if shards <= 8 else int(-(-shards // 8) * 8)
     fan_in = int(np.clip(_MERGE_BYTES // max(work.state_bytes, 1), 2, 16))
     return max(1, min(count, work.pieces)), fan_in
+
+
+def depth(leaves: int, fan_in: int) -> int:
+    """Levels of merging above ``leaves`` folds."""
+    levels = 0
+    while leaves > 1:
+        leaves, levels = -(-leaves // fan_in), levels + 1
+    return levels
+
+
+def merges(leaves: int, fan_in: int) -> int:
+    """Merge tasks above ``leaves`` folds."""
+    total = 0
+    while leaves > 1:
+        total += leaves // fan_in + (leaves % fan_in > 1)
+        leaves = -(-leaves // fan_in)
+    return total
 
 
 def human_bytes(count: float) -> str:

@@ -52,8 +52,9 @@ def fold(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Any:
     """Fold a shard's rows, holding one piece of each array and one accumulator."""
     accumulator, made = shard.accumulator(), dict(given)
     parts = {**shard.blocks, **shard.vectors}
+    streams = [gathered(part.pieces(made.get(name)), accumulator.least_rows) for name, part in parts.items()]
     try:
-        for pieces in together([part.pieces(made.get(name)) for name, part in parts.items()]):
+        for pieces in together(streams):
             blocks = [piece.reshape(len(piece), -1) for piece in pieces[: len(shard.blocks)]]
             vectors = pieces[len(shard.blocks) :]
             accumulator.add(*blocks, **dict(zip(shard.vectors, vectors, strict=True)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, Protocol
 
 import dask.array as da
@@ -31,7 +32,10 @@ class Stream(Protocol):
     bounds: np.ndarray  # int64 (pieces + 1,): first row of each piece, and the number of rows
     width: int
     piece_bytes: int  # largest piece in memory, with what reading it takes
-    token: str
+
+    @property
+    def token(self) -> str:
+        """Equal for equal rows."""
 
     def part(self, start: int, stop: int) -> Part: ...
 
@@ -117,7 +121,11 @@ class _ArrayStream:
         self.bounds = np.append(np.arange(0, n, height), n)
         self.width = math.prod(array.shape[sample_ndim:])
         self.piece_bytes = height * row_bytes
-        self.token = tokenize(id(array), array.shape)
+
+    @cached_property
+    def token(self) -> str:
+        """Of the content: costs a pass, so only lazy results ask for it."""
+        return str(tokenize(self._rows))
 
     def part(self, start: int, stop: int) -> Part:
         return Part(_ArrayReader(self._rows[start:stop]), 0, 1, 0, stop - start)

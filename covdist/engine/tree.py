@@ -10,6 +10,8 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 from dask.typing import Key
 
+from covdist.engine.plan import depth
+
 
 def tree(
     fold: Callable[..., Any],
@@ -81,20 +83,3 @@ def root_key(name: str, leaves: int, fan_in: int) -> str:
 def merge_all(merge: Callable[[Any, Any], Any], states: list[Any]) -> Any:
     """Merge from left to right, letting go of each state as soon as it is merged."""
     return reduce(merge, states)
-
-
-def depth(leaves: int, fan_in: int) -> int:
-    """Levels of merging above ``leaves`` folds."""
-    levels = 0
-    while leaves > 1:
-        leaves, levels = -(-leaves // fan_in), levels + 1
-    return levels
-
-
-def merges(leaves: int, fan_in: int) -> int:
-    """Merge tasks above ``leaves`` folds."""
-    total = 0
-    while leaves > 1:
-        total += leaves // fan_in + (leaves % fan_in > 1)
-        leaves = -(-leaves // fan_in)
-    return total

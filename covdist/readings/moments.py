@@ -29,9 +29,9 @@ from covdist.readings.result import STATES, Layout, Moments, variances_of
 from covdist.state.accumulator import Options
 from covdist.state.grouped import Grouped
 from covdist.state.missing import POLICIES
+from covdist.state.variances import CONTAINED_COLUMNS
 
 PRECISIONS = ("high",)
-MOST_FULL_COLUMNS = 4096  # beyond, a full matrix is never made on the way to something else
 
 
 def moments(
@@ -154,7 +154,7 @@ class Folding:
     @property
     def _contained(self) -> bool:
         """Whether a full state of the same rows would hold this result, bit for bit because it is cut alike."""
-        return self._kind == "variances" and self._sides[0].axis.size <= MOST_FULL_COLUMNS
+        return self._kind == "variances" and self._sides[0].axis.size <= CONTAINED_COLUMNS
 
     def _work(self, blocks: list[Stream], kind: str) -> Work:
         widths = [side.axis.size for side in self._sides]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,11 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.base import compute, persist, tokenize
-from dask.delayed import Delayed, delayed
+from dask.delayed import Delayed
 
 from covdist.errors import DataError, MergeError
 from covdist.readings.groups import all_groups, by_group, map_groups, one_group, recoded
+from covdist.readings.held import Held
 from covdist.readings.labels import Axis, Groups, labelled
 from covdist.state.cross import Cross
 from covdist.state.grouped import Grouped
@@ -76,7 +77,7 @@ class Moments:
     """
 
     def __init__(self, state: Any, layout: Layout):
-        self._state, self._layout = state, layout
+        self._held, self._layout = Held.of(state, layout.axes[0].size), layout
 
     # ---- readings
 
@@ -157,21 +158,8 @@ class Moments:
         if groups is not None:
             function, arguments = by_group, (function, len(groups.values), *arguments)
             shape = (len(groups.values), *shape)
-        data = self._apply(function, arguments, shape, np.dtype(dtype))
+        data = self._held.array(function, arguments, shape, np.dtype(dtype), per_column=bool(axes))
         return labelled(data, list(axes), groups, name, attrs)
-
-    def _apply(
-        self,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        shape: tuple[int, ...],
-        dtype: np.dtype,
-    ) -> Any:
-        if not isinstance(self._state, Delayed):
-            return _array_of(self._state, function, *arguments)
-        key = f"read-{tokenize(function, arguments, self._state.key)}"
-        value = delayed(_array_of, pure=True, traverse=False)(self._state, function, *arguments, dask_key_name=key)
-        return da.from_delayed(value, shape, dtype, name=f"array-{key}")
 
     # ---- algebra
 
@@ -200,11 +188,11 @@ class Moments:
                 f"cannot merge a {mine.describe()} with a {its.describe()}: both must have the same columns, "
                 "with the same coordinates"
             )
-        groups, states = mine.groups, [self._state, other._state]
+        groups, states = mine.groups, (self._held, other._held)
         if mine.groups is not None and its.groups is not None and not mine.groups.same(its.groups):
             groups, states = _joined_groups(self, other)
         layout = replace(mine, groups=groups, provenance=_joint(mine.provenance, its.provenance))
-        return Moments(_apply_states(_merge, states), layout)
+        return Moments(states[0].merge(states[1]), layout)
 
     def __add__(self, other: Moments) -> Moments:
         return self.merge(other) if isinstance(other, Moments) else NotImplemented
@@ -214,7 +202,7 @@ class Moments:
         if groups is None or groups.dim != dim:
             found = "no groups" if groups is None else f"groups by {groups.dim!r}"
             raise MergeError(f"cannot merge over {dim!r}: this state has {found}")
-        state = _apply_states(all_groups, [self._state])
+        state = self._held.map(all_groups)
         return Moments(state, replace(self._layout, groups=None))
 
     def sel(self, **labels: Any) -> Moments:
@@ -232,13 +220,18 @@ class Moments:
         found = np.flatnonzero(groups.values == value)
         if not len(found):
             raise KeyError(f"no group {dim}={value!r}, there are {groups.values.tolist()}")
-        state = _apply_states(partial(one_group, code=int(found[0])), [self._state])
+        state = self._held.map(partial(one_group, code=int(found[0])))
         return Moments(state, replace(self._layout, groups=None))
 
     def _side(self, side: int) -> Moments:
         axis = self._layout.axes[side]
-        state = self._map(partial(_variances, side=side))
-        return Moments(state, replace(self._layout, kind="variances", axes=(axis,)))
+        take = partial(_variances, side=side)
+        over = take if self._layout.groups is None else partial(map_groups, function=take)
+        parts = self._held.map(over).parts
+        return Moments(
+            parts[0] if len(parts) == 1 else Held(parts, self._held.widths),
+            replace(self._layout, kind="variances", axes=(axis,)),
+        )
 
     @property
     def x(self) -> Moments:
@@ -249,10 +242,6 @@ class Moments:
     def y(self) -> Moments:
         """Means and variances of y alone."""
         return self._side(len(self._layout.axes) - 1)
-
-    def _map(self, function: Callable[[Any], Any]) -> Any:
-        over = partial(map_groups, function=function) if self._layout.groups is not None else function
-        return _apply_states(over, [self._state])
 
     # ---- as data
 
@@ -279,7 +268,12 @@ class Moments:
     @property
     def state(self) -> Any:
         """The state: arrays without names, or a ``dask.delayed.Delayed`` of them."""
-        return self._state
+        return self._held.parts[0] if len(self._held.parts) == 1 else self._held
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """States, or ``Delayed`` of them, of neighbouring columns: more than one only for very many columns."""
+        return self._held.parts
 
     # ---- dask collection
 
@@ -292,32 +286,31 @@ class Moments:
         return persist(self, **options)[0]
 
     def __dask_graph__(self) -> Any:
-        return self._state.__dask_graph__() if isinstance(self._state, Delayed) else None
+        return self._held.graph()
 
     def __dask_keys__(self) -> Any:
-        return self._state.__dask_keys__()
+        return [part.key for part in self._held.parts]
 
     def __dask_layers__(self) -> Sequence[str]:
-        return self._state.__dask_layers__()
+        return [layer for part in self._held.parts for layer in part.__dask_layers__()]
 
     # dask merges the graphs of collections that share this function: so a pass is shared with lazy arrays too.
     __dask_optimize__ = staticmethod(da.Array.__dask_optimize__)
     __dask_scheduler__ = staticmethod(Delayed.__dask_scheduler__)
 
     def __dask_postcompute__(self) -> tuple[Callable[..., Moments], tuple[Any, ...]]:
-        return _from_results, (self._layout,)
+        return _computed, (self._held.widths, self._layout)
 
     def __dask_postpersist__(self) -> tuple[Callable[..., Moments], tuple[Any, ...]]:
-        rebuild, arguments = self._state.__dask_postpersist__()
-        return _from_persisted, (rebuild, arguments, self._layout)
+        return _persisted, (self.__dask_keys__(), self._held.widths, self._layout)
 
     def __dask_tokenize__(self) -> Any:
-        return tokenize(self._state, self._layout.kind)
+        return tokenize(self._held.parts, self._layout.kind)
 
     # ---- looks
 
     def __repr__(self) -> str:
-        if isinstance(self._state, Delayed):
+        if self._held.lazy:
             return f"<covdist.Moments, lazy: {self._layout.describe()}>"
         return f"<covdist.Moments of {int(self.count.sum()):,} rows: {self._layout.describe()}>"
 
@@ -325,30 +318,20 @@ class Moments:
         provenance = "".join(
             f"<tr><td>{key}</td><td>{value}</td></tr>" for key, value in self._layout.provenance.items()
         )
-        arrays = "" if isinstance(self._state, Delayed) else self.dataset._repr_html_()
+        arrays = "" if self._held.lazy else self.dataset._repr_html_()
         return f"<div><b>{self!r}</b>".replace("<c", "&lt;c") + f"<table>{provenance}</table>{arrays}</div>"
 
 
-def _from_results(results: Any, layout: Layout) -> Moments:
-    return Moments(results[0], layout)
+def _computed(states: Sequence[Any], widths: tuple[int, ...], layout: Layout) -> Moments:
+    return Moments(Held(tuple(states), widths).joined(), layout)
 
 
-def _from_persisted(graph: Any, rebuild: Any, arguments: Any, layout: Layout, **options: Any) -> Moments:
-    return Moments(rebuild(graph, *arguments, **options), layout)
-
-
-def _apply_states(function: Callable[..., Any], states: list[Any]) -> Any:
-    if not any(isinstance(state, Delayed) for state in states):
-        return function(*states)
-    return delayed(function, pure=True, traverse=False)(*states)
-
-
-def _merge(a: Any, b: Any) -> Any:
-    return a.merge(b)
-
-
-def _array_of(state: Any, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
-    return np.asarray(function(state, *arguments))
+def _persisted(
+    graph: Any, keys: list[Any], widths: tuple[int, ...], layout: Layout, *, rename: Mapping[Any, Any] | None = None
+) -> Moments:
+    names = rename or {}
+    parts = tuple(Delayed(names.get(key, key), graph) for key in keys)
+    return Moments(Held(parts, widths), layout)
 
 
 def _count(state: Any) -> int:
@@ -370,18 +353,18 @@ def variances_of(state: Any) -> Any:
     return map_groups(state, take) if isinstance(state, Grouped) else take(state)
 
 
-def _joined_groups(a: Moments, b: Moments) -> tuple[Groups, list[Any]]:
+def _joined_groups(a: Moments, b: Moments) -> tuple[Groups, tuple[Held, Held]]:
     mine, its = a.layout.groups, b.layout.groups
     assert mine is not None
     assert its is not None
     if mine.dim != its.dim:
         raise MergeError(f"cannot merge groups by {mine.dim!r} with groups by {its.dim!r}: both must be the same")
     values = np.unique(np.concatenate([mine.values, its.values]))
-    states = [
-        _apply_states(partial(recoded, codes=np.searchsorted(values, groups.values)), [m.state])
-        for m, groups in ((a, mine), (b, its))
-    ]
-    return Groups(mine.dim, values), states
+
+    def recode(m: Moments, groups: Groups) -> Held:
+        return Held.of(m.state, 0).map(partial(recoded, codes=np.searchsorted(values, groups.values)))
+
+    return Groups(mine.dim, values), (recode(a, mine), recode(b, its))
 
 
 def _joint(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from covdist.state.centre import Centre, Deviations
 from covdist.state.columns import Columns, combine
 from covdist.state.legs import Legs
 
-_LEAST_ROWS = 256  # fewer make the inner dimension of sfrk too short: 128 rows cost 5 % at 1024 columns
+LEAST_ROWS = 256  # fewer make the inner dimension of sfrk too short: 128 rows cost 5 % at 1024 columns
 
 
 class Scatter(NamedTuple):
@@ -30,7 +30,7 @@ class Scatter(NamedTuple):
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
         legs = Legs([width], _Gram(width), cls.empty(width))
-        return Accumulator([width], _LEAST_ROWS, [(slice(None), legs)], _finish, options)
+        return Accumulator([width], LEAST_ROWS, [(slice(None), legs)], _finish, options)
 
     def merge(self, other: Scatter) -> Scatter:
         columns, link = combine(self.columns, other.columns)

@@ -10,8 +10,12 @@ from covdist.state.census import TILE, TILE_COLUMNS
 from covdist.state.centre import Centre, Deviations
 from covdist.state.columns import Columns, concatenate
 from covdist.state.legs import Legs
+from covdist.state.scatter import LEAST_ROWS
 
-_LEAST_ROWS = TILE // TILE_COLUMNS  # rows that share what a block costs per column
+# Up to this many columns a full state of the same rows may hold these results too: blocks are cut alike, so that
+# the bits are the same.
+CONTAINED_COLUMNS = 4096
+_LEAST_ROWS_WIDE = TILE // TILE_COLUMNS  # rows that share what a block costs per column
 
 
 class Variances(NamedTuple):
@@ -30,7 +34,8 @@ class Variances(NamedTuple):
             tile = slice(start, min(start + TILE_COLUMNS, width))
             size = tile.stop - start
             tiles.append((tile, Legs([size], _Nothing(), cls.empty(size))))
-        return Accumulator([width], _LEAST_ROWS, tiles, _finish, options)
+        least_rows = LEAST_ROWS if width <= CONTAINED_COLUMNS else _LEAST_ROWS_WIDE
+        return Accumulator([width], least_rows, tiles, _finish, options)
 
     def merge(self, other: Variances) -> Variances:
         return Variances(self.columns.merge(other.columns))
