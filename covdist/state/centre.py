@@ -16,6 +16,7 @@ from covdist.state.columns import NO_EXPONENT, Columns, quantised_exponent, two_
 
 # n·(mean − pilot)² may exceed the centred sum of squares by this factor: costs log10(64) digits of 16.
 _MOST_CANCELLED = 64.0
+_WIDE = 512
 _SAMPLE_STEP = 16  # every sixteenth row gives a pilot within 4 spreads of any block's mean, outliers or not
 
 
@@ -68,29 +69,33 @@ class Centre:
         """Return ``(block - pilot) * 2**-exponent``, times the root of each row's weight, in ``buffer``."""
         out = buffer[: block.size].reshape(block.shape)
         np.copyto(out, block)
+        wide, rest = self._wide(out)
         with np.errstate(invalid="ignore", over="ignore"):
-            self._rowwise(np.subtract, out, self.pilot)
-            if self._scale is not None:
-                self._rowwise(np.multiply, out, self._scale)
-        roots, weight = np.ones(len(block)), float(len(block))
-        if weights is not None:
-            roots, weight = np.sqrt(weights), float(weights.sum())
-            out *= roots[:, None]
-        sums = weighted_sums(roots, out)
-        holed = ~np.isfinite(sums)
-        if holed.any():  # infinity would leave infinity or NaN in the products, depending on how rows are cut
-            out[:, holed] = np.nan
-        return Deviations(out, roots, sums, np.einsum("ij,ij->j", out, out), weight)
+            for rows in (wide, rest):
+                rows -= np.resize(self.pilot, rows.shape[1])
+                if self._scale is not None:
+                    rows *= np.resize(self._scale, rows.shape[1])
+            if weights is None:
+                roots, weight = np.ones(len(block)), float(len(block))
+                sums = self._folded(weighted_sums(roots[: len(wide)], wide)) + rest.sum(axis=0)
+            else:
+                roots, weight = np.sqrt(weights), float(weights.sum())
+                out *= roots[:, None]
+                sums = weighted_sums(roots, out)
+            holed = ~np.isfinite(sums)
+            if holed.any():  # infinity would leave infinity or NaN in the products, depending on how rows are cut
+                out[:, holed] = np.nan
+            squares = self._folded(np.einsum("ij,ij->j", wide, wide)) + np.einsum("ij,ij->j", rest, rest)
+        return Deviations(out, roots, sums, squares, weight)
 
-    def _rowwise(self, function: np.ufunc, rows: np.ndarray, vector: np.ndarray) -> None:
-        """Apply in place; several short rows are taken as one, since numpy's inner loop runs along a row."""
-        group = max(1, 512 // self.width)
+    def _wide(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Views of several short rows taken as one, since numpy's inner loops run along a row, and of the rest."""
+        group = max(1, _WIDE // self.width)
         whole = len(rows) // group * group
-        if group > 1 and whole:
-            wide = rows[:whole].reshape(-1, group * self.width)
-            function(wide, np.tile(vector, group), out=wide)
-            rows = rows[whole:]
-        function(rows, vector, out=rows)
+        return rows[:whole].reshape(-1, group * self.width), rows[whole:]
+
+    def _folded(self, wide: np.ndarray) -> np.ndarray:
+        return wide.reshape(-1, self.width).sum(axis=0)
 
     def drifted(self, block: Deviations) -> bool:
         """Say whether folding this block into the leg would cost digits."""

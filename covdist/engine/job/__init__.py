@@ -1,0 +1,4 @@
+"""Jobs that survive: what to do next, what a directory remembers, and one owner at a time. No dask in here.
+
+``shape`` and ``machine`` decide, ``directory`` remembers, ``driver`` joins them with whatever runs the tasks.
+"""

@@ -1,0 +1,215 @@
+"""``Machine``: the state machine of a job. Events in, actions out: no dask, no files, no clock.
+
+A job is done when the root of every tree is on disk and FINISH has been run. Whatever is missing on the way is
+made again from the nearest states that still exist, in memory or on disk. An event about an attempt that is not
+the current one changes nothing, so events may be repeated, come late or in any order; one that never comes has to
+be replaced by ``Lost``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from covdist.engine.job.shape import Node, Shape
+from covdist.engine.job.steps import DONE, IDLE, RUNNING, Step
+from covdist.engine.job.walk import ready
+from covdist.engine.job.words import (
+    FINISH,
+    JOB,
+    LOAD,
+    SAVE,
+    Action,
+    Cancel,
+    Deposed,
+    Done,
+    Drop,
+    Event,
+    Failed,
+    Lost,
+    Missing,
+    Slots,
+    Start,
+    Stop,
+    Task,
+)
+
+
+class Machine:
+    """One driver's view of a job.
+
+    Parameters
+    ----------
+    shapes : sequence of Shape
+        The trees, numbered from 0.
+    saved : collection of Node
+        Checkpoints on disk.
+    retries : int
+        How often one thing may fail, or be lost while it runs, before the job fails.
+    slots : int
+        Folds that run at once.
+
+    Attributes
+    ----------
+    status : str
+        "running", "done", "failed", "cancelled" or "deposed"; only the first ever changes.
+    reason : str
+        Why it failed.
+    """
+
+    def __init__(self, shapes: Sequence[Shape], *, saved: Collection[Node] = (), retries: int = 3, slots: int = 1):
+        self.shapes, self.retries, self.slots = tuple(shapes), retries, slots
+        self.status, self.reason = "running", ""
+        self.makes = {node: Step() for shape in shapes for node in shape.nodes()}
+        self.saves = {node: Step() for shape in shapes for node in shape.kept}
+        self.finish = Step()
+        self.folding: set[Node] = set()  # folds running
+        self.furthest = [-1] * len(self.shapes)  # last shard started
+        self.open = [shape for shape in self.shapes if shape.root not in saved]
+        for node in self.saves.keys() & set(saved):
+            self.saves[node].phase = DONE
+
+    # ---- events
+
+    def on(self, event: Event) -> list[Action]:
+        """Take an event in, return what is to be done about it; before the first event ask with ``Slots``."""
+        if self.status != "running":
+            return []
+        if isinstance(event, Slots):
+            self.slots = event.count
+        elif isinstance(event, Cancel):
+            return self._end("cancelled")
+        elif isinstance(event, Deposed):
+            return self._end("deposed")
+        else:
+            return self._on_task(event)
+        return list(self._start_ready())
+
+    def _on_task(self, event: Done | Failed | Lost | Missing) -> list[Action]:
+        step = self._step(event.task)
+        if step.task != event.task or step.phase == IDLE:
+            return []
+        if isinstance(event, Done):
+            actions = self._done(event.task, step)
+        elif step.phase == DONE:
+            actions = self._gone(event.task, step) if isinstance(event, Lost) else []
+        else:
+            if isinstance(event, Missing) and event.task.kind == LOAD:
+                self.saves[event.task.node].phase = IDLE
+            actions = self._failed(event.task, step, _reason(event))
+        return [*actions, *self._start_ready()] if self.status == "running" else actions
+
+    def _done(self, task: Task, step: Step) -> list[Action]:
+        if step.phase == DONE:
+            return []
+        self._settle(task.node, step, DONE)
+        if task.kind == FINISH:
+            self.status = "done"
+            return []
+        shape = self.shapes[task.node.tree]
+        if task.kind == SAVE:
+            return self._close(shape) if task.node == shape.root else self._drop_unneeded([task.node])
+        return self._drop_unneeded(shape.children(task.node))
+
+    def _failed(self, task: Task, step: Step, reason: str) -> list[Action]:
+        self._settle(task.node, step, IDLE)
+        step.failures += 1
+        if step.failures <= self.retries:
+            return []
+        self.reason = f"{task} failed {step.failures} times, the last time because {reason}"
+        return self._end("failed")
+
+    def _gone(self, task: Task, step: Step) -> list[Action]:
+        """Forget a state, and without blame what runs on it; a save that is done stays done."""
+        if task.kind in (SAVE, FINISH):
+            return []
+        self._settle(task.node, step, IDLE)
+        users = [self.saves.get(task.node), self.makes.get(self._parent(task.node) or JOB)]
+        actions: list[Action] = []
+        for user in users:
+            if user is not None and user.phase == RUNNING and task in user.inputs:
+                actions.append(Stop(user.current))
+                self._settle(user.current.node, user, IDLE)
+        return actions
+
+    # ---- what follows
+
+    def _start_ready(self) -> Iterator[Action]:
+        for task, inputs in ready(self):
+            step = self._step(task)
+            step.start(task, inputs)
+            if task.node.height == 0 and step is self.makes.get(task.node) and task.kind != LOAD:
+                self.folding.add(task.node)
+                self.furthest[task.node.tree] = max(self.furthest[task.node.tree], task.node.index)
+            yield Start(task, inputs)
+
+    def _drop_unneeded(self, nodes: Collection[Node]) -> list[Action]:
+        actions: list[Action] = []
+        for node in nodes:
+            make, parent = self.makes[node], self._parent(node)
+            kept = node not in self.saves or self.saves[node].phase == DONE
+            if make.phase == DONE and kept and parent is not None and self.makes[parent].phase == DONE:
+                actions.append(Drop(make.current))
+                make.phase = IDLE
+        return actions
+
+    def _close(self, shape: Shape) -> list[Action]:
+        """Let go of a tree whose root is on disk."""
+        self.open.remove(shape)
+        actions: list[Action] = []
+        for node in shape.nodes():
+            for step in filter(None, (self.makes[node], self.saves.get(node))):
+                if step.phase == RUNNING:
+                    actions.append(Stop(step.current))
+                    self._settle(node, step, IDLE)
+            if self.makes[node].phase == DONE:
+                actions.append(Drop(self.makes[node].current))
+                self.makes[node].phase = IDLE
+        return actions
+
+    def _end(self, status: str) -> list[Action]:
+        self.status = status
+        held = [Drop(step.current) for step in self.makes.values() if step.phase == DONE]
+        return [*(Stop(task) for task in self.running()), *held]
+
+    # ---- looks
+
+    def running(self) -> list[Task]:
+        """Return the tasks started and not heard of since; the driver asks after them now and then."""
+        steps = (*self.makes.values(), *self.saves.values(), self.finish)
+        return [step.current for step in steps if step.phase == RUNNING]
+
+    def holding(self) -> list[Task]:
+        """Return the tasks whose states are taken to be in memory."""
+        return [step.current for step in self.makes.values() if step.phase == DONE]
+
+    def folded(self) -> int:
+        """Count the shards that are part of some state that exists."""
+        found = 0
+        for shape in self.shapes:
+            waiting = [shape.root]
+            while waiting:
+                node = waiting.pop()
+                if self.makes[node].phase == DONE or (node in self.saves and self.saves[node].phase == DONE):
+                    found += len(shape.span(node))
+                else:
+                    waiting.extend(shape.children(node))
+        return found
+
+    def _step(self, task: Task) -> Step:
+        if task.kind == FINISH:
+            return self.finish
+        return self.saves[task.node] if task.kind == SAVE else self.makes[task.node]
+
+    def _settle(self, node: Node, step: Step, phase: str) -> None:
+        step.phase = phase
+        if step is self.makes.get(node):
+            self.folding.discard(node)
+
+    def _parent(self, node: Node) -> Node | None:
+        return self.shapes[node.tree].parent(node)
+
+
+def _reason(event: Failed | Lost | Missing) -> str:
+    if isinstance(event, Failed):
+        return event.reason
+    return "its worker was lost" if isinstance(event, Lost) else "its checkpoint was missing or damaged"

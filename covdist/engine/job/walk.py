@@ -1,0 +1,77 @@
+"""Finds what can be started: pure looks at a machine's steps, from the roots down and from the first shard on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from covdist.engine.job.shape import Node, Shape
+from covdist.engine.job.steps import DONE, IDLE, RUNNING, Step
+from covdist.engine.job.words import FINISH, FOLD, JOB, LOAD, MERGE, SAVE, Task
+
+Ready = tuple[Task, tuple[Task, ...]]
+
+
+class Steps(Protocol):
+    """What a walk needs to know; it goes on only after the caller has started what it yielded."""
+
+    slots: int
+    makes: dict[Node, Step]
+    saves: dict[Node, Step]
+    finish: Step
+    folding: set[Node]
+    furthest: list[int]
+    open: list[Shape]
+
+
+def ready(steps: Steps) -> Iterator[Ready]:
+    """Yield the tasks that can start now, each with the tasks whose states it takes."""
+    for shape in steps.open:
+        yield from _make(steps, shape, shape.root)
+        if _full(steps) and steps.furthest[shape.tree] < 0:
+            break  # trees after this one are as untouched as it is
+    if not steps.open and steps.finish.phase == IDLE:
+        yield _task(FINISH, JOB, steps.finish), ()
+
+
+def _make(steps: Steps, shape: Shape, node: Node) -> Iterator[Ready]:
+    """Yield what brings ``node`` nearer to being in memory, and on disk where it is kept."""
+    make, save = steps.makes[node], steps.saves.get(node)
+    if make.phase == DONE and save is not None and save.phase == IDLE:
+        yield _task(SAVE, node, save), (make.current,)
+    if make.phase == RUNNING or make.phase == DONE:
+        # A state that waits for its siblings may still have checkpoints below it to be written.
+        return
+    if node.height == 0:
+        if not _full(steps):
+            yield _task(FOLD, node, make), ()
+        return
+    children = shape.children(node)
+    if all(steps.makes[child].phase == DONE for child in children):
+        yield _task(MERGE, node, make), tuple(steps.makes[child].current for child in children)
+    for child in children:
+        if _full(steps) and shape.span(child).start > steps.furthest[shape.tree]:
+            return
+        if not _saved(steps, child):
+            yield from _make(steps, shape, child)
+    yield from _loads(steps, children)
+
+
+def _loads(steps: Steps, siblings: tuple[Node, ...]) -> Iterator[Ready]:
+    """Yield loads once all siblings exist, so that no state waits in memory for one that has yet to be folded."""
+    if all(steps.makes[node].phase == DONE or _saved(steps, node) for node in siblings):
+        for node in siblings:
+            if steps.makes[node].phase == IDLE:
+                yield _task(LOAD, node, steps.makes[node]), ()
+
+
+def _saved(steps: Steps, node: Node) -> bool:
+    return node in steps.saves and steps.saves[node].phase == DONE
+
+
+def _full(steps: Steps) -> bool:
+    return len(steps.folding) >= steps.slots
+
+
+def _task(kind: str, node: Node, step: Step) -> Task:
+    return Task(kind, node, step.attempts + 1)
