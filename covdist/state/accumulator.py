@@ -20,7 +20,7 @@ class Options:
     """How rows are folded.
 
     missing : name in ``covdist.state.missing.POLICIES``
-    precision : "high" (float64 products)
+    precision : "high" (float64 products) or "fast" (see covdist.state.fast)
     """
 
     missing: str = "raise"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,8 @@ from covdist.state.accumulator import Accumulator, Counted, Options
 from covdist.state.blas import add_product
 from covdist.state.centre import Centre, Deviations
 from covdist.state.columns import Columns, combine
-from covdist.state.legs import Legs
+from covdist.state.fast import Rounding
+from covdist.state.legs import Legs, Product
 
 _LEAST_ROWS = 256  # fewer make the inner dimension of gemm too short
 
@@ -30,7 +31,7 @@ class Cross(NamedTuple):
     @classmethod
     def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> Accumulator:
         widths = [width, width_y]
-        legs = Legs(widths, _Rectangle(*widths), cls.empty(*widths))
+        legs = Legs(widths, _PRODUCTS[options.precision](*widths), cls.empty(*widths))
         return Accumulator(widths, _LEAST_ROWS, [(slice(None), legs)], _finish, options)
 
     def merge(self, other: Cross) -> Cross:
@@ -76,3 +77,37 @@ class _Rectangle:
         add_product(x.sums[None], y.sums[None], rectangle, -1 / x.weight)
         self._clear()
         return Cross(columns[0], columns[1], rectangle)
+
+
+class _FastRectangle:
+    def __init__(self, *widths: int):
+        self._widths = widths
+        self._single = np.zeros(widths, np.float32)
+        self._rounding = Rounding(self._high, self._fast, self._drain)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._rectangle = np.zeros(self._widths)
+
+    def _high(self, left: np.ndarray, right: np.ndarray) -> None:
+        add_product(left, right, self._rectangle)
+
+    def _fast(self, left: np.ndarray, right: np.ndarray) -> None:
+        add_product(left, right, self._single)
+
+    def _drain(self) -> None:
+        self._rectangle += self._single
+        self._single[:] = 0
+
+    def add(self, sides: Sequence[Deviations]) -> None:
+        self._rounding.add(sides)
+
+    def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Cross:
+        x, y = centres
+        rectangle = _rescaled(self._rectangle, *self._rounding.close())
+        add_product(x.sums[None], y.sums[None], rectangle, -1 / x.weight)
+        self._clear()
+        return Cross(columns[0], columns[1], rectangle)
+
+
+_PRODUCTS: dict[str, Callable[..., Product]] = {"high": _Rectangle, "fast": _FastRectangle}

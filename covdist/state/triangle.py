@@ -75,5 +75,13 @@ def rescale(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Return the triangle with entry (i, j) multiplied by ``2 ** (shift[i] + shift[j])``."""
     if not shift.any():
         return flat
-    full = unpack(flat, len(shift))
-    return pack(np.ldexp(np.ldexp(full, shift), shift[:, None]))
+    n = len(shift)
+    h = (n + 1) // 2
+    flat = flat.copy()
+    leading, trailing = _parts(flat, n)
+    first, second = shift[:h], shift[h:]
+    leading[h:] = np.ldexp(leading[h:], second[:, None] + first)
+    # Both triangles lie in one rectangle: each must leave the other's half alone.
+    np.ldexp(leading[:h], first[:, None] + first, out=leading[:h], where=np.tri(h, dtype=bool))
+    np.ldexp(trailing, second[:, None] + second, out=trailing, where=np.tri(n - h, dtype=bool).T)
+    return flat

@@ -8,13 +8,14 @@ be replaced by ``Lost``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from covdist.engine.job.shape import Node, Shape
 from covdist.engine.job.steps import DONE, IDLE, RUNNING, Step
 from covdist.engine.job.walk import ready
 from covdist.engine.job.words import (
     FINISH,
+    FOLD,
     JOB,
     LOAD,
     SAVE,
@@ -107,8 +108,8 @@ class Machine:
             return []
         shape = self.shapes[task.node.tree]
         if task.kind == SAVE:
-            return self._close(shape) if task.node == shape.root else self._drop_unneeded([task.node])
-        return self._drop_unneeded(shape.children(task.node))
+            return self._close(shape) if task.node == shape.root else []
+        return self._drop(shape.children(task.node))
 
     def _failed(self, task: Task, step: Step, reason: str) -> list[Action]:
         self._settle(task.node, step, IDLE)
@@ -137,20 +138,16 @@ class Machine:
         for task, inputs in ready(self):
             step = self._step(task)
             step.start(task, inputs)
-            if task.node.height == 0 and step is self.makes.get(task.node) and task.kind != LOAD:
+            if task.kind == FOLD:
                 self.folding.add(task.node)
                 self.furthest[task.node.tree] = max(self.furthest[task.node.tree], task.node.index)
             yield Start(task, inputs)
 
-    def _drop_unneeded(self, nodes: Collection[Node]) -> list[Action]:
-        actions: list[Action] = []
-        for node in nodes:
-            make, parent = self.makes[node], self._parent(node)
-            kept = node not in self.saves or self.saves[node].phase == DONE
-            if make.phase == DONE and kept and parent is not None and self.makes[parent].phase == DONE:
-                actions.append(Drop(make.current))
-                make.phase = IDLE
-        return actions
+    def _drop(self, nodes: Iterable[Node]) -> list[Action]:
+        held = [self.makes[node] for node in nodes if self.makes[node].phase == DONE]
+        for step in held:
+            step.phase = IDLE
+        return [Drop(step.current) for step in held]
 
     def _close(self, shape: Shape) -> list[Action]:
         """Let go of a tree whose root is on disk."""
@@ -161,15 +158,11 @@ class Machine:
                 if step.phase == RUNNING:
                     actions.append(Stop(step.current))
                     self._settle(node, step, IDLE)
-            if self.makes[node].phase == DONE:
-                actions.append(Drop(self.makes[node].current))
-                self.makes[node].phase = IDLE
-        return actions
+        return [*actions, *self._drop(shape.nodes())]
 
     def _end(self, status: str) -> list[Action]:
         self.status = status
-        held = [Drop(step.current) for step in self.makes.values() if step.phase == DONE]
-        return [*(Stop(task) for task in self.running()), *held]
+        return [*(Stop(task) for task in self.running()), *(Drop(task) for task in self.holding())]
 
     # ---- looks
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -57,22 +57,29 @@ class Shape:
     def _width(self, height: int) -> int:
         return -(-self.shards // self.fan_in**height)
 
+    @cached_property
+    def _children(self) -> dict[Node, tuple[Node, ...]]:
+        found: dict[Node, tuple[Node, ...]] = {}
+        waiting = [self.root]
+        while waiting:
+            node = waiting.pop()
+            first = node.index * self.fan_in
+            last = min(first + self.fan_in, self._width(node.height - 1)) if node.height else first
+            found[node] = tuple(self.node(node.height - 1, index) for index in range(first, last))
+            waiting.extend(found[node])
+        return found
+
+    @cached_property
+    def _parents(self) -> dict[Node, Node]:
+        return {child: node for node, children in self._children.items() for child in children}
+
     def children(self, node: Node) -> tuple[Node, ...]:
         """Return what is merged into ``node``, in order; nothing for a shard."""
-        if node.height == 0:
-            return ()
-        first = node.index * self.fan_in
-        last = min(first + self.fan_in, self._width(node.height - 1))
-        return tuple(self.node(node.height - 1, index) for index in range(first, last))
+        return self._children[node]
 
     def parent(self, node: Node) -> Node | None:
-        """Return what ``node`` is merged into."""
-        if node == self.root:
-            return None
-        height, index = node.height + 1, node.index // self.fan_in
-        while self.node(height, index) == node:
-            height, index = height + 1, index // self.fan_in
-        return Node(self.tree, height, index)
+        """Return what ``node`` is merged into; nothing for the root."""
+        return self._parents.get(node)
 
     def span(self, node: Node) -> range:
         """Return the shards below ``node``."""
@@ -85,15 +92,9 @@ class Shape:
         height = min(self.keep, depth(self.shards, self.fan_in))
         return frozenset({self.node(height, index) for index in range(self._width(height))} | {self.root})
 
-    def nodes(self) -> Iterator[Node]:
-        """Walk the tree, children first."""
-
-        def below(node: Node) -> Iterator[Node]:
-            for child in self.children(node):
-                yield from below(child)
-            yield node
-
-        return below(self.root)
+    def nodes(self) -> Iterable[Node]:
+        """Return every state of the tree."""
+        return self._children.keys()
 
 
 def keep_height(shards: int, fan_in: int, state_bytes: int, shard_seconds: float) -> int:

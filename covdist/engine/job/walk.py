@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from covdist.engine.job.shape import Node, Shape
-from covdist.engine.job.steps import DONE, IDLE, RUNNING, Step
+from covdist.engine.job.steps import DONE, IDLE, Step
 from covdist.engine.job.words import FINISH, FOLD, JOB, LOAD, MERGE, SAVE, Task
 
 Ready = tuple[Task, tuple[Task, ...]]
@@ -39,16 +39,17 @@ def _make(steps: Steps, shape: Shape, node: Node) -> Iterator[Ready]:
     make, save = steps.makes[node], steps.saves.get(node)
     if make.phase == DONE and save is not None and save.phase == IDLE:
         yield _task(SAVE, node, save), (make.current,)
-    if make.phase == RUNNING or make.phase == DONE:
-        # A state that waits for its siblings may still have checkpoints below it to be written.
+    if make.phase != IDLE:
         return
     if node.height == 0:
         if not _full(steps):
             yield _task(FOLD, node, make), ()
         return
     children = shape.children(node)
-    if all(steps.makes[child].phase == DONE for child in children):
+    # A kept state waits until it is on disk: what is above would otherwise hide a save that fails.
+    if all(_usable(steps, child) for child in children):
         yield _task(MERGE, node, make), tuple(steps.makes[child].current for child in children)
+        return
     for child in children:
         if _full(steps) and shape.span(child).start > steps.furthest[shape.tree]:
             return
@@ -63,6 +64,10 @@ def _loads(steps: Steps, siblings: tuple[Node, ...]) -> Iterator[Ready]:
         for node in siblings:
             if steps.makes[node].phase == IDLE:
                 yield _task(LOAD, node, steps.makes[node]), ()
+
+
+def _usable(steps: Steps, node: Node) -> bool:
+    return steps.makes[node].phase == DONE and (node not in steps.saves or _saved(steps, node))
 
 
 def _saved(steps: Steps, node: Node) -> bool:
