@@ -354,3 +354,23 @@ def test_paths_that_hold_no_log(tmp_path):
     np.save(tmp_path / "fc1" / "a.npy", X)
     with pytest.raises(LogError, match="fc1 is both an array and a layer"):
         open_log(tmp_path)
+
+
+@pytest.mark.parametrize("form", [2, 3])
+def test_coordinates_begin_with_zeros_and_data_may_not(tmp_path, form):
+    group = zarr.open_group(str(tmp_path / "log.zarr"), mode="w", zarr_format=form)
+    epochs = np.repeat([0, 1], 4)
+    for name, data in {"x": np.ones((8, 2)), "epoch": epochs, "sample": epochs, "y": np.zeros((8, 2))}.items():
+        options = {"_ARRAY_DIMENSIONS": ["sample", "unit"][: data.ndim]}
+        names = {"attributes": options} if form == 2 else {"dimension_names": options["_ARRAY_DIMENSIONS"]}
+        group.create_array(name, data=data, chunks=(4, 2)[: data.ndim], **names)
+    node = open_log(tmp_path / "log.zarr")
+    assert node["epoch"].values.tolist() == node["sample"].values.tolist() == epochs.tolist()
+    with pytest.raises(MissingChunkError):
+        node["y"].compute()
+
+
+def test_a_vector_that_is_data_must_be_whole(tmp_path):
+    save(tmp_path / "log.zarr", np.zeros(8), chunks=(4,), write_empty_chunks=False)
+    with pytest.raises(MissingChunkError):
+        open_log(tmp_path / "log.zarr")["log"].compute()

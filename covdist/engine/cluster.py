@@ -18,6 +18,7 @@ from covdist.errors import ClusterError
 # Failures reach the caller as exceptions, so of dask's own lines only those on memory tell more.
 _WORKER_LOGGING = {"distributed.nanny.pre-spawn-environ.DASK_LOGGING": {"distributed.worker.memory": "warning"}}
 _PATIENCE = 7  # seconds; with the start of the process a wrong address is known in ten
+_WORKER_PATIENCE = 10  # seconds, for workers that were started together with the scheduler
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def cluster(
     Raises
     ------
     ClusterError
-        If no scheduler answers within a few seconds.
+        If no scheduler answers within a few seconds, or it has no workers.
     """
     if scheduler_file is not None:
         scheduler = _address(scheduler_file)
@@ -92,9 +93,18 @@ def _address(scheduler_file: str) -> str:
 def _connected(scheduler: str) -> Client:
     try:
         with dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE}):
-            return Client(scheduler, timeout=_PATIENCE)
+            client = Client(scheduler, timeout=_PATIENCE)
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(
             f"no dask scheduler answers at {scheduler} within {_PATIENCE} seconds ({error}): check the address, "
             "and that `dask scheduler` runs there"
         ) from error
+    try:
+        client.wait_for_workers(1, timeout=_WORKER_PATIENCE)
+    except TimeoutError as error:
+        client.close()
+        raise ClusterError(
+            f"the dask scheduler at {scheduler} has no workers after {_WORKER_PATIENCE} seconds: "
+            f"start one with `dask worker {scheduler}`"
+        ) from error
+    return client

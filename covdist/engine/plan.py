@@ -63,6 +63,8 @@ class Plan:
     ----------
     shards, fan_in, depth, tasks : int
         Folds, states merged by one task, levels of merging, and tasks in all.
+    strips : int
+        Ranges of columns, each with shards and states of its own; what follows is over all of them.
     bytes_read, flops, bytes_moved : int or float
         Over the whole run; moved are the states between workers, at most.
     state_bytes, peak_bytes : int
@@ -72,6 +74,7 @@ class Plan:
     work: Work
     shards: int
     fan_in: int
+    strips: int = 1
 
     @property
     def depth(self) -> int:
@@ -79,15 +82,15 @@ class Plan:
 
     @property
     def tasks(self) -> int:
-        return self.shards + merges(self.shards, self.fan_in)
+        return self.strips * (self.shards + merges(self.shards, self.fan_in))
 
     @property
     def bytes_read(self) -> int:
-        return self.work.rows * self.work.row_bytes
+        return self.strips * self.work.rows * self.work.row_bytes
 
     @property
     def flops(self) -> float:
-        return self.work.rows * self.work.row_flops
+        return self.strips * self.work.rows * self.work.row_flops
 
     @property
     def state_bytes(self) -> int:
@@ -95,7 +98,7 @@ class Plan:
 
     @property
     def bytes_moved(self) -> int:
-        return (self.tasks - 1) * self.work.state_bytes
+        return (self.tasks - self.strips) * self.work.state_bytes
 
     @property
     def shard_bytes(self) -> int:
@@ -135,6 +138,7 @@ class Plan:
             ("read", f"{human_bytes(self.bytes_read)} in {work.pieces:,} chunks, once"),
             ("compute", f"{self.flops:.3g} floating-point operations"),
             ("shards", f"{self.shards:,}, merged {self.fan_in} at a time in {self.depth} levels"),
+            *([("strips of columns", f"{self.strips:,}")] if self.strips > 1 else []),
             ("tasks", f"{self.tasks:,}"),
             ("one state", human_bytes(self.state_bytes)),
             ("moved between workers", f"at most {human_bytes(self.bytes_moved)}"),
@@ -146,13 +150,14 @@ class Plan:
         return "\n".join(f"{what:<{width}}  {much}" for what, much in self.rows_of_text())
 
 
-def make_plan(work: Work, cut_like: Work | None = None) -> Plan:
+def make_plan(work: Work, cut_like: Work | None = None, strips: int = 1) -> Plan:
     """Choose shards and fan-in from the data and the options alone, never from the machine.
 
-    ``cut_like`` is other work on the same rows, whose shards are to be the same.
+    ``work`` is that of one of ``strips`` equal ranges of columns; ``cut_like`` is other work on the same rows, whose
+    shards are to be the same.
     """
     shards, fan_in = _cut(cut_like or work)
-    return Plan(work, shards, fan_in)
+    return Plan(work, shards, fan_in, strips)
 
 
 def _cut(work: Work) -> tuple[int, int]:

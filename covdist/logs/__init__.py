@@ -27,7 +27,7 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise") -> 
         ``file://`` and, for Zarr, every URL that fsspec knows.
     missing_chunks : {"raise", "fill"}
         What to do, once it is read, with a chunk that is not in the store: refuse it, or read it as the
-        fill value.
+        fill value. Coordinates are always filled: zarr leaves out their chunks of zeros unless told otherwise.
 
     Returns
     -------

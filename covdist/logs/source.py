@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
 import dask.array as da
 import numpy as np
@@ -43,6 +44,21 @@ class Source(Protocol):
     @property
     def buffer_size(self) -> int:
         """Bytes a reused buffer needs; 0 where none is of use."""
+
+
+@runtime_checkable
+class SlabSource(Source, Protocol):
+    """A source that can hand out a chunk some rows at a time, so that not even one chunk need fit anywhere."""
+
+    @property
+    def slab_size(self) -> int:
+        """Bytes of the buffer that ``read_slabs`` needs; at most ``buffer_size``."""
+
+    def read_slabs(self, index: tuple[int, ...], buffer: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the rows of one chunk in order, each time valid until the next.
+
+        Raises LogError at the end where only then the chunk turns out to be damaged.
+        """
 
 
 def to_dask(source: Source) -> da.Array:

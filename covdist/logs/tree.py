@@ -19,11 +19,12 @@ PACKED = ("scale_factor", "add_offset")  # values stored as offsets in steps (th
 
 
 class Entry(NamedTuple):
-    """One variable of a log: its source, the dims its log names, its attributes."""
+    """One variable of a log: its source, the dims its log names, its attributes; a source to use as a coordinate."""
 
     source: Source
     dims: tuple[str | None, ...] | None = None
     attrs: Mapping[str, Any] = {}
+    coordinate: Source | None = None
 
 
 Nodes = dict[str, dict[str, Entry]]  # node path ("" is the root) -> variable name -> entry
@@ -70,11 +71,16 @@ def _dataset(variables: Mapping[str, Entry], dims: Mapping[str, list[str]], leaf
     leading = {dims[name][0] for name in variables if len(dims[name]) > 1}
     coords = {n for n in variables if len(dims[n]) == 1 and (dims[n][0] in leading or dims[n] == [n])}
     indexes = {n for n in coords if leaf and dims[n] == [n] and _small(variables[n].source)}
+    variables = {n: _as_coordinate(entry) if n in coords else entry for n, entry in variables.items()}
     lazy = {n: _variable(n, dims[n], variables[n]) for n in sorted(variables) if n not in indexes}
     return xr.Dataset(
         {n: variable for n, variable in lazy.items() if n not in coords},
         coords=xr.Coordinates({n: variable for n, variable in lazy.items() if n in coords}, indexes={}),
     ).assign_coords({n: _variable(n, dims[n], variables[n]).compute() for n in sorted(indexes)})
+
+
+def _as_coordinate(entry: Entry) -> Entry:
+    return entry._replace(source=entry.coordinate or entry.source)
 
 
 def _small(source: Source) -> bool:

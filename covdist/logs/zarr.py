@@ -44,7 +44,9 @@ def _nodes(path: str, missing_chunks: str) -> Nodes:
         source = _source(path, inner, name, array, missing_chunks)
         attrs: dict[str, Any] = dict(array.attrs)
         named = attrs.pop(DIMENSIONS, None) or getattr(array.metadata, "dimension_names", None)
-        nodes.setdefault(node, {})[variable] = Entry(source, named and tuple(named), attrs)
+        # Epochs and steps begin with zeros, which zarr's writers leave out by default.
+        filled = _source(path, inner, name, array, "fill") if array.ndim == 1 else None
+        nodes.setdefault(node, {})[variable] = Entry(source, named and tuple(named), attrs, filled)
     return nodes
 
 

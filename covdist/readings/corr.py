@@ -13,6 +13,7 @@ from covdist.readings.moments import fold_rows
 from covdist.readings.result import Moments
 
 _METHODS = ("pearson",)
+_STRIP = 64  # rows divided together: their divisors are the only temporary
 
 
 def corr(
@@ -83,12 +84,21 @@ def correlation(state: Any) -> np.ndarray:
     roots = np.sqrt(state.columns.squares)
     roots_y = np.sqrt(state.columns_y.squares) if hasattr(state, "columns_y") else roots
     with np.errstate(invalid="ignore", divide="ignore"):
-        # One root at a time: the product of two could leave float64's range.
-        matrix /= roots[:, None]
-        matrix /= roots_y
+        _divide(matrix, roots, roots_y)
     np.clip(matrix, -1.0, 1.0, out=matrix)
     matrix[roots == 0], matrix[:, roots_y == 0] = np.nan, np.nan
     if roots_y is roots:
         # A column's correlation with itself is 1 by definition, not by rounding; NaN stays NaN.
         np.fill_diagonal(matrix, np.where(np.isfinite(roots) & (roots > 0), 1.0, np.nan))
     return matrix
+
+
+def _divide(matrix: np.ndarray, roots: np.ndarray, roots_y: np.ndarray) -> None:
+    """Divide entry (i, j) by one product of roots, which keeps the symmetry, within float64's range."""
+    fractions, powers = np.frexp(roots)
+    fractions_y, powers_y = np.frexp(roots_y)
+    matrix *= np.ldexp(1.0, -powers)[:, None]
+    matrix *= np.ldexp(1.0, -powers_y)
+    for start in range(0, len(matrix), _STRIP):
+        rows = slice(start, start + _STRIP)
+        matrix[rows] /= np.multiply.outer(fractions[rows], fractions_y)

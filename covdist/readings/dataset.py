@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from covdist.readings.cov import scatter_matrix
-from covdist.readings.labels import Axis
 from covdist.readings.result import STATES, Layout, Moments
 from covdist.state import triangle
 from covdist.state.census import Census
@@ -61,37 +60,30 @@ def from_arrays(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:
     """Rebuild the state of ``layout`` from the arrays that ``read`` names."""
     if layout.groups is None:
         return _state(arrays, layout)
+    whole = cache(arrays)
 
     def one(code: int) -> Any:
-        return _state(lambda name: arrays(name)[code], layout)
+        return _state(lambda name: whole(name)[code], layout)
 
     return Grouped(layout.empty(), {code: one(code) for code in range(len(layout.groups.values))})
 
 
 def _state(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:
-    sides = [_side(arrays, "_y" if side else "") for side in range(len(layout.axes))]
+    sizes = [axis.size for axis in layout.axes]
+    sides = [_side(arrays, "_y" if side else "", size) for side, size in enumerate(sizes)]
     if layout.kind == "variances":
         return STATES[layout.kind](*sides)
-    scatter = np.asarray(arrays("scatter"), np.float64)
+    scatter = np.asarray(arrays("scatter"), np.float64).reshape(sizes[0], sizes[-1])
     matrix = scatter if layout.kind == "cross" else triangle.pack(scatter)
     return STATES[layout.kind](*sides, matrix)
 
 
-def _side(arrays: Callable[[str], np.ndarray], suffix: str) -> Columns:
+def _side(arrays: Callable[[str], np.ndarray], suffix: str, size: int) -> Columns:
     return Columns(
         rows=int(arrays("count")),
         skipped=int(arrays("skipped")),
         weight=float(arrays("weight")),
         weight2=float(arrays("weight2")),
-        census=Census(*(np.asarray(arrays(name + suffix)) for name in Census._fields)),
-        **{name: np.asarray(arrays(name + suffix), dtype) for name, dtype in _VECTORS.items()},
+        census=Census(*(np.asarray(arrays(name + suffix)).reshape(size) for name in Census._fields)),
+        **{name: np.asarray(arrays(name + suffix), dtype).reshape(size) for name, dtype in _VECTORS.items()},
     )
-
-
-def axis_of(dataset: xr.Dataset, array: str, groups: Sequence[str]) -> Axis:
-    """Return the columns that an array of ``read`` runs along."""
-    dims = [str(d) for d in dataset[array].dims if d not in groups]
-    if not dims:
-        return Axis(None, 1)
-    coords = {str(n): np.asarray(c) for n, c in dataset.coords.items() if c.dims == (dims[0],)}
-    return Axis(dims[0], dataset.sizes[dims[0]], coords)

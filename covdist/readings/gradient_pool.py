@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 
 from covdist.errors import DataError
 from covdist.readings.groups import members
+from covdist.readings.held import apply
+from covdist.readings.labels import labelled
 from covdist.readings.result import Moments
 from covdist.readings.std import deviation
 from covdist.readings.var import divisor
@@ -94,8 +95,13 @@ POOLED: dict[str, Callable[[Pool], float]] = {
 }
 
 
-def layer_value(state: Any, name: str) -> float:
-    return POOLED[name](Pool.of(state))
+def layer_values(moments: Moments) -> dict[str, xr.DataArray]:
+    """Return the numbers of one layer."""
+    groups = moments.layout.groups
+    shape = () if groups is None else (len(groups.values),)
+    pools = _pools_of(moments)
+    arrays = {name: _array(partial(_network, name=name, shape=shape), pools, shape) for name in POOLED}
+    return {f"layer_{name}": labelled(array, [], groups) for name, array in arrays.items()}
 
 
 def pooled(layers: dict[str, Moments]) -> xr.Dataset:
@@ -103,11 +109,10 @@ def pooled(layers: dict[str, Moments]) -> xr.Dataset:
     groups = [moments.layout.groups for moments in layers.values()]
     if any((a is None) != (groups[0] is None) or (a and not a.same(groups[0])) for a in groups):  # type: ignore[arg-type]
         raise DataError("the layers have different groups: fold them one by one, or over a coordinate they share")
-    size = 1 if groups[0] is None else len(groups[0].values)
     names = np.array(list(layers))
     coords = {"layer": names} if groups[0] is None else {"layer": names, groups[0].dim: groups[0].values}
     dims, shape = list(coords), tuple(map(len, coords.values()))
-    pools = [_applied(_pools, f"pool-{path}", moments.state, size) for path, moments in layers.items()]
+    pools = [apply(_joined_pools, *_pools_of(moments)) for moments in layers.values()]
     arrays: dict[str, Any] = {}
     for name in POOLED:
         table = _array(partial(_table, name=name, shape=shape), pools, shape)
@@ -125,15 +130,18 @@ def _table(*pools: list[Pool], name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _network(*pools: list[Pool], name: str, shape: tuple[int, ...]) -> np.ndarray:
-    joint = [Pool.joined(list(layers)) for layers in zip(*pools, strict=True)]
-    return np.array([POOLED[name](pool) for pool in joint]).reshape(shape)
+    return np.array([POOLED[name](pool) for pool in _joined_pools(*pools)]).reshape(shape)
 
 
-def _applied(function: Callable[..., Any], name: str, state: Any, *arguments: Any) -> Any:
-    if not isinstance(state, Delayed):
-        return function(state, *arguments)
-    key = f"{name}-{tokenize(state.key, arguments)}"
-    return delayed(function, pure=True, traverse=False)(state, *arguments, dask_key_name=key)
+def _pools_of(moments: Moments) -> list[Any]:
+    """Return the groups' pools for each part of the columns."""
+    groups = moments.layout.groups
+    size = 1 if groups is None else len(groups.values)
+    return [apply(partial(_pools, size=size), part) for part in moments.parts]
+
+
+def _joined_pools(*parts: list[Pool]) -> list[Pool]:
+    return [Pool.joined(list(beside)) for beside in zip(*parts, strict=True)]
 
 
 def _array(function: Callable[..., np.ndarray], pools: list[Any], shape: tuple[int, ...]) -> Any:

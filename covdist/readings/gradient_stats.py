@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.readings.gradient_pool import POOLED, layer_value, mean, pooled, ratio, zero_fraction
+from covdist.readings.gradient_pool import layer_values, mean, pooled, ratio, zero_fraction
 from covdist.readings.moments import fold_rows
 from covdist.readings.result import Moments
 from covdist.readings.std import deviation
@@ -46,7 +46,8 @@ def gradient_stats(
         ``layer_mean``, ``layer_variance``, ``layer_std``, ``layer_zero_fraction``; of the gradient vector
         ``layer_norm`` (root mean square over the samples of its L2 norm), ``layer_mean_norm`` (L2 norm of the
         mean gradient) and ``layer_snr`` = ``layer_mean_norm`` / root of the summed variances. For a DataTree the
-        same per node, and in the root the pooled ones along ``layer`` and over the whole ``network_``.
+        same per node, and in the root the pooled ones along ``layer`` and over the whole ``network_``; a variable of
+        the log's root is the layer ``root`` (``root_`` where there is one of that name).
 
     Raises
     ------
@@ -80,7 +81,7 @@ def read(moments: Moments) -> xr.Dataset:
         "dead": moments.read(dead, per_parameter, dtype=bool),
         "count": moments.count,
     }
-    arrays |= {f"layer_{name}": moments.read(layer_value, (), name) for name in POOLED}
+    arrays |= layer_values(moments)
     return xr.Dataset(arrays, attrs={"ddof": 0, "parameters": moments.layout.axes[0].size})
 
 
@@ -100,11 +101,18 @@ def _tree(tree: xr.DataTree, var: str, **options: Any) -> xr.DataTree:
     layers: dict[str, Moments] = {}
     for node in tree.subtree:
         if var in node.data_vars:
-            path = node.path.strip("/")
-            layers[path] = fold_rows(node[var].rename(f"{path}/{var}".strip("/")), kind="variances", **options)
+            path = node.path.strip("/") or _root_name(tree)
+            name = f"{node.path.strip('/')}/{var}".strip("/")
+            layers[path] = fold_rows(node[var].rename(name), kind="variances", **options)
     if not layers:
         names = sorted({str(name) for node in tree.subtree for name in node.data_vars})
         raise DataError(f"no node of the log holds a variable {var!r}, found are {', '.join(names)}: pass var=...")
-    result = xr.DataTree.from_dict({f"/{path}": read(moments) for path, moments in layers.items() if path})
-    result.dataset = xr.merge([read(layers[""]), pooled(layers)]) if "" in layers else pooled(layers)
-    return result
+    nodes = {f"/{path}": read(moments) for path, moments in layers.items()}
+    return xr.DataTree.from_dict({"/": pooled(layers), **nodes})
+
+
+def _root_name(tree: xr.DataTree) -> str:
+    name = "root"
+    while name in tree.children:
+        name += "_"
+    return name

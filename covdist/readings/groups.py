@@ -11,17 +11,23 @@ import numpy as np
 from covdist.errors import DataError
 from covdist.state.grouped import Grouped
 from covdist.state.legs import State
+from covdist.state.variances import Variances
 
 
-def by_group(state: Grouped, function: Callable[..., Any], size: int, *arguments: Any) -> np.ndarray:
+def by_group(state: Grouped, function: Callable[..., Any], shape: tuple[int, ...], *arguments: Any) -> np.ndarray:
     parts = []
-    for code in range(size):
+    for code in range(shape[0]):
         try:
             parts.append(function(state.get(code, state.inner), *arguments))
         except DataError:  # too few rows in this group alone
             parts.append(None)
-    shape = next((np.shape(part) for part in parts if part is not None), ())
-    return np.stack([np.full(shape, np.nan) if part is None else part for part in parts])
+    one = next((np.shape(part) for part in parts if part is not None), _blank(state.inner, shape[1:]))
+    return np.stack([np.full(one, np.nan) if part is None else part for part in parts])
+
+
+def _blank(inner: State, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A strip of many columns is narrower than what is read of all of them."""
+    return tuple(inner.columns.width for _ in shape) if isinstance(inner, Variances) else shape
 
 
 def map_groups(state: Grouped, function: Callable[[Any], Any]) -> Grouped:

@@ -9,6 +9,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from covdist.engine.masked import unmasked
 from covdist.errors import DataError
 from covdist.readings.labels import Groups, Labelled
 
@@ -63,23 +64,28 @@ def _along(values: Any, x: Labelled, what: str) -> Any:
         missing = {d: sizes[d] for d in x.sample_dims if d not in values.dims}
         values = values.expand_dims(missing).transpose(*x.sample_dims).data
     elif not hasattr(values, "dask"):
-        values = np.asarray(values)
+        values = unmasked(values)
     if values.shape != x.sample_shape:
         raise DataError(f"{what} has shape {values.shape}, expected is one value per sample, {x.sample_shape}")
     return values
 
 
-def aligned(values: Any, x: Labelled) -> Any:
-    """Chunk a vector over several sample dims like x, whose rows run in the order of its chunks."""
-    if len(x.sample_dims) == 1 or not isinstance(x.data, da.Array):
-        return values
-    return da.asarray(values).rechunk(x.data.chunks[: len(x.sample_dims)])
+def aligned(arrays: list[Any], sample_ndim: int) -> list[Any]:
+    """Chunk arrays alike over several sample dims, since their rows run in the order of the chunks."""
+    lazy = [array for array in arrays if isinstance(array, da.Array)]
+    if sample_ndim == 1 or not lazy:
+        return arrays
+    chunks = dict(enumerate(lazy[0].chunks[:sample_ndim]))
+    return [da.asarray(array).rechunk(chunks) for array in arrays]
 
 
-def grouping(by: Any, x: Labelled) -> tuple[Groups | None, Any]:
+def grouping(by: Any, x: Labelled, *others: Labelled) -> tuple[Groups | None, Any]:
     if by is None:
         return None, None
     name = by if isinstance(by, str) else str(getattr(by, "name", None) or "group")
+    for side in (x, *others):
+        if name == side.axis.dim or name in side.axis.coords:
+            raise DataError(f"by is called {name!r}, as are columns of {side.name}: rename one of them")
     values = np.asarray(_along(by, x, "by"))
     distinct, codes = np.unique(values, return_inverse=True)
     return Groups(name, distinct), codes.reshape(values.shape).astype(np.int32)
@@ -90,11 +96,22 @@ def weight_vectors(weights: Any, x: Labelled) -> dict[str, Any]:
         return {}
     if not isinstance(weights, Mapping):
         values = _along(weights, x, "weights")
-        if values.dtype.kind not in "biuf":
-            raise DataError(
-                f"weights have dtype {values.dtype}, expected are integers (frequency) or floats (reliability)"
-            )
+        _check_weights(values, "weights", "biuf")
         return {"reliability" if values.dtype.kind == "f" else "frequency": values}
-    for name in weights:
+    vectors = {}
+    for name, given in weights.items():
         one_of("weights", name, ("frequency", "reliability"))
-    return {name: _along(values, x, f"weights[{name!r}]") for name, values in weights.items()}
+        vectors[name] = _along(given, x, f"weights[{name!r}]")
+        whole = name == "reliability" or _whole(vectors[name])
+        _check_weights(vectors[name], f"weights[{name!r}]", "biuf" if whole else "biu")
+    return vectors
+
+
+def _whole(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.dtype.kind == "f" and bool((values == np.rint(values)).all())
+
+
+def _check_weights(values: Any, what: str, kinds: str) -> None:
+    if values.dtype.kind not in kinds:
+        expected = "integers (frequency)" + (" or floats (reliability)" if "f" in kinds else ", floats are reliability")
+        raise DataError(f"{what} have dtype {values.dtype}, expected are {expected}: convert them")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from covdist.engine.masked import unmasked
 from covdist.errors import DataError
 
 DEFAULT_SAMPLE, DEFAULT_UNIT = "sample", "unit"
@@ -37,7 +38,7 @@ class Axis:
         if self.dim is None:
             return self
         clash = self.dim == taken.dim
-        names = {name: f"{name}_2" if clash or name in taken.coords else name for name in self.coords}
+        names = {n: f"{n}_2" if clash or n == taken.dim or n in taken.coords else n for n in self.coords}
         return Axis(
             f"{self.dim}_2" if clash else self.dim,
             self.size,
@@ -49,7 +50,7 @@ class Axis:
             self.dim == other.dim
             and self.size == other.size
             and self.coords.keys() == other.coords.keys()
-            and all(np.array_equal(self.coords[name], other.coords[name]) for name in self.coords)
+            and all(_equal(self.coords[name], other.coords[name]) for name in self.coords)
         )
 
     def __str__(self) -> str:
@@ -64,7 +65,12 @@ class Groups:
     values: np.ndarray
 
     def same(self, other: Groups) -> bool:
-        return self.dim == other.dim and np.array_equal(self.values, other.values)
+        return self.dim == other.dim and _equal(self.values, other.values)
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    """NaN and NaT name something as well as any other value."""
+    return np.array_equal(a, b, equal_nan=all(each.dtype.kind in "fcmM" for each in (a, b)))
 
 
 def labelled(
@@ -119,6 +125,7 @@ def label(array: Any, dim: Any, *, fallback: str) -> Labelled:
     features = [d for d in array.dims if d not in dims]
     data = array.data if array.dims[: len(dims)] == dims else array.transpose(*dims, *features).data
     _check_dtype(data.dtype, str(array.name or fallback))
+    _check_sizes(data, str(array.name or fallback))
     sizes = [array.sizes[d] for d in features]
     axis = Axis("_".join(map(str, features)) if features else None, math.prod(sizes), _feature_coords(array, features))
     along = {str(name): coord for name, coord in array.coords.items() if coord.dims and set(coord.dims) <= set(dims)}
@@ -132,7 +139,7 @@ def label(array: Any, dim: Any, *, fallback: str) -> Labelled:
 
 def _named(array: Any, dim: Any) -> xr.DataArray:
     if not hasattr(array, "dask"):
-        array = np.asarray(array)
+        array = unmasked(array)
     if array.ndim == 0:
         raise DataError("a single number has no samples: pass an array with at least one axis")
     axes = (0,) if dim is None else tuple(dim) if isinstance(dim, tuple | list) else (dim,)
@@ -143,6 +150,7 @@ def _named(array: Any, dim: Any) -> xr.DataArray:
                 "of samples), or an xarray.DataArray whose dims have names"
             )
     axes = tuple(int(axis) % array.ndim for axis in axes)
+    _check_distinct(axes, dim)
     others = [i for i in range(array.ndim) if i not in axes]
     names = {axis: DEFAULT_SAMPLE if len(axes) == 1 else f"{DEFAULT_SAMPLE}_{i}" for i, axis in enumerate(axes)}
     names |= {axis: DEFAULT_UNIT if len(others) == 1 else f"{DEFAULT_UNIT}_{i}" for i, axis in enumerate(others)}
@@ -162,7 +170,22 @@ def _sample_dims(array: xr.DataArray, dim: Any, fallback: str) -> tuple[Hashable
     for d in dims:
         if d not in array.dims:
             raise DataError(f"{name} has no dim {d!r}, its dims are {known}: pass one of them as dim")
+    _check_distinct(dims, dim)
     return dims
+
+
+def _check_distinct(dims: tuple[Any, ...], given: Any) -> None:
+    if not dims or len(set(dims)) < len(dims):
+        found = "names an axis twice" if dims else "names no axis"
+        raise DataError(f"dim={given!r} {found}: pass each axis that counts samples once, and at least one")
+
+
+def _check_sizes(data: Any, name: str) -> None:
+    if any(math.isnan(n) for n in data.shape):
+        raise DataError(
+            f"{name} has chunks of unknown size, as selecting by a mask makes them: "
+            "call compute_chunk_sizes() on the dask array first, or fold the rows with weights of 0 and 1"
+        )
 
 
 def _check_dtype(dtype: np.dtype, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from covdist.engine.plan import Plan
-from covdist.readings.moments import Folding
+from covdist.readings.folding import Folding
 
 
 def plan(

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +157,8 @@ class Moments:
         shape = tuple(axis.size for axis in axes)
         groups = self._layout.groups
         if groups is not None:
-            function, arguments = by_group, (function, len(groups.values), *arguments)
             shape = (len(groups.values), *shape)
+            function, arguments = by_group, (function, shape, *arguments)
         data = self._held.array(function, arguments, shape, np.dtype(dtype), per_column=bool(axes))
         return labelled(data, list(axes), groups, name, attrs)
 
@@ -212,8 +213,14 @@ class Moments:
         ------
         KeyError
             If there is no such group.
+        DataError
+            If not exactly one label is given.
         """
         groups = self._layout.groups
+        if len(labels) != 1:
+            raise DataError(
+                f"sel() takes one label, such as sel(epoch=3), found {len(labels)}: {self._layout.describe()}"
+            )
         ((dim, value),) = labels.items()
         if groups is None or groups.dim != dim:
             raise KeyError(f"no groups by {dim!r}: {self._layout.describe()}")
@@ -316,10 +323,10 @@ class Moments:
 
     def _repr_html_(self) -> str:
         provenance = "".join(
-            f"<tr><td>{key}</td><td>{value}</td></tr>" for key, value in self._layout.provenance.items()
+            f"<tr><td>{key}</td><td>{escape(str(value))}</td></tr>" for key, value in self._layout.provenance.items()
         )
         arrays = "" if self._held.lazy else self.dataset._repr_html_()
-        return f"<div><b>{self!r}</b>".replace("<c", "&lt;c") + f"<table>{provenance}</table>{arrays}</div>"
+        return f"<div><b>{escape(repr(self))}</b><table>{provenance}</table>{arrays}</div>"
 
 
 def _computed(states: Sequence[Any], widths: tuple[int, ...], layout: Layout) -> Moments:

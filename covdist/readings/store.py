@@ -9,22 +9,24 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 import zarr
 from zarr.codecs import Crc32cCodec
 
 from covdist.errors import ResultError
 from covdist.readings import dataset as arrays
-from covdist.readings.labels import Groups
+from covdist.readings.labels import Axis, Groups
 from covdist.readings.result import Layout, Moments
 
 _FORMAT = 1
-_CHUNK = 1 << 24
+_CHUNK = 1 << 24  # bytes
+_BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError)  # what zarr raises for bad bytes and metadata
+_NOT_PROVENANCE = ("covdist", "nodes", "versions", "created", "kind", "ddof", "axes", "groups", "coordinates")
 
 
 def save(moments: Moments | Mapping[str, Moments], path: str | Path) -> None:
@@ -44,8 +46,9 @@ def save(moments: Moments | Mapping[str, Moments], path: str | Path) -> None:
     """
     target = free_path(path)
     found = {"": moments} if isinstance(moments, Moments) else dict(moments)
-    with _renamed_when_done(target) as partial:
-        root = zarr.open_group(partial, mode="w", zarr_format=3, attributes={"covdist": _FORMAT, **_provenance()})
+    with _renamed_when_done(target) as place:
+        marks = {"covdist": _FORMAT, "nodes": list(found), **_provenance()}
+        root = zarr.open_group(place, mode="w", zarr_format=3, attributes=marks)
         for node, one in found.items():
             group = root if node == "" else root.require_group(node)
             _write(group, one.compute())
@@ -65,54 +68,64 @@ def free_path(path: str | Path) -> Path:
 
 @contextmanager
 def _renamed_when_done(target: Path) -> Iterator[Path]:
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+    place = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
-        yield partial
-        os.rename(partial, target)
+        yield place
+        os.rename(place, target)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _provenance() -> dict[str, Any]:
-    versions = {name: version(name) for name in ("numpy", "dask", "distributed", "zarr", "xarray")}
+    versions = {name: version(name) for name in ("covdist", "numpy", "dask", "distributed", "zarr", "xarray")}
     return {
-        "versions": {"covdist": _covdist_version(), "python": platform.python_version(), **versions},
+        "versions": {"python": platform.python_version(), **versions},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def _covdist_version() -> str:
-    import covdist
-
-    return covdist.__version__
-
-
 def _write(group: zarr.Group, moments: Moments) -> None:
     found = arrays.read(moments)
-    group.attrs.update({**found.attrs, **_grouping(moments.layout)})
+    # What xarray makes coordinates again when it opens the group.
+    beside = [str(name) for name in found.coords if name not in found.dims and " " not in str(name)]
+    group.attrs.update({**found.attrs, **_names(moments.layout), "coordinates": " ".join(beside)})
     for name, array in found.variables.items():
-        values = array.to_numpy()
-        if values.dtype.kind in "OUT":
-            values = values.astype("U")
+        values = _storable(array.to_numpy())
         group.create_array(
             str(name),
             data=values,
             chunks=_chunks(values),
-            compressors=[Crc32cCodec()] if values.dtype.kind != "U" else "auto",
+            compressors=[Crc32cCodec()],
             dimension_names=[str(d) for d in array.dims],
-            attributes={} if name not in found.coords else {"covdist_coordinate": True},
+            config={"write_empty_chunks": True},  # so that a chunk that is not there was lost
         )
 
 
-def _grouping(layout: Layout) -> dict[str, Any]:
-    return {} if layout.groups is None else {"groups": layout.groups.dim}
+def _names(layout: Layout) -> dict[str, Any]:
+    """Return the names that the arrays do not carry: y's dim and coordinates may be stored under others."""
+    first, second = layout.matrix_axes()
+    stored = zip(layout.axes, (first, second), strict=False)
+    axes = [
+        {"dim": axis.dim, "size": axis.size, "coords": dict(zip(axis.coords, other.coords, strict=True))}
+        for axis, other in stored
+    ]
+    return {"axes": axes} if layout.groups is None else {"axes": axes, "groups": layout.groups.dim}
+
+
+def _storable(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind == "O":
+        inferred = np.asarray(values.tolist())
+        values = inferred if inferred.shape == values.shape else values.astype(str)
+    return values.astype(np.dtypes.StringDType()) if values.dtype.kind in "OSU" else values
 
 
 def _chunks(values: np.ndarray) -> tuple[int, ...]:
-    if values.ndim == 0:
-        return ()
-    rows = max(1, _CHUNK // max(1, values[:1].nbytes))
-    return (min(rows, len(values)) or 1, *(max(1, n) for n in values.shape[1:]))
+    chunks: list[int] = []
+    room = _CHUNK // values.dtype.itemsize
+    for size in reversed(values.shape):
+        chunks.insert(0, max(1, min(size, room)))
+        room //= chunks[0]
+    return tuple(chunks)
 
 
 def load(path: str | Path) -> Moments | dict[str, Moments]:
@@ -150,30 +163,38 @@ def load(path: str | Path) -> Moments | dict[str, Moments]:
         raise ResultError(
             f"{path} is no covdist result of format {_FORMAT}: pass what `covdist run -o` or Moments.save wrote"
         )
-    if "kind" in root.attrs:
-        return _read(root)
-    groups = {name: group for name, group in root.members(max_depth=None) if isinstance(group, zarr.Group)}
-    return {name: _read(group) for name, group in sorted(groups.items()) if "kind" in group.attrs}
+    try:
+        nodes: Any = root.attrs["nodes"]
+        found = {node: _read(_group(root, node)) for node in nodes}
+    except _BROKEN as error:
+        said = " ".join(str(error).split())
+        raise ResultError(f"{path} is damaged ({said}): restore it from a copy, or make it again") from error
+    return found[""] if found.keys() == {""} else found
 
 
-def _arrays(group: zarr.Group) -> xr.Dataset:
-    found = xr.open_zarr(group.store_path.store, group=group.path or None, consolidated=False, chunks=None)
-    names = [name for name, array in group.arrays() if array.attrs.get("covdist_coordinate")]
-    return found.set_coords(names).load()
+def _group(root: zarr.Group, node: str) -> zarr.Group:
+    group = root[node] if node else root
+    if not isinstance(group, zarr.Group):
+        raise ValueError(f"{node} is no group")
+    return group
 
 
 def _read(group: zarr.Group) -> Moments:
-    attrs = dict(group.attrs)
-    grouped = attrs.pop("groups", None)
-    found = _arrays(group)
-    groups = None if grouped is None else Groups(str(grouped), found[grouped].to_numpy())
-    skip = [] if groups is None else [groups.dim]
-    kind = str(attrs.pop("kind"))
-    sides = [arrays.axis_of(found, "mean", skip)]
-    if kind == "cross":
-        sides.append(arrays.axis_of(found, "mean_y", skip))
-    known: dict[str, Any] = {
-        key: value for key, value in attrs.items() if key not in ("covdist", "versions", "created", "ddof")
-    }
-    layout = Layout(kind, tuple(sides), groups, known)
-    return Moments(arrays.from_arrays(lambda name: found[name].to_numpy(), layout), layout)
+    attrs: dict[str, Any] = dict(group.attrs)
+    axes = [
+        Axis(each["dim"], each["size"], {name: _values(group, stored) for name, stored in each["coords"].items()})
+        for each in attrs["axes"]
+    ]
+    groups = Groups(attrs["groups"], _values(group, attrs["groups"])) if "groups" in attrs else None
+    known = {key: value for key, value in attrs.items() if key not in _NOT_PROVENANCE}
+    layout = Layout(attrs["kind"], tuple(axes), groups, known)
+    return Moments(arrays.from_arrays(partial(_values, group), layout), layout)
+
+
+def _values(group: zarr.Group, name: str) -> np.ndarray:
+    array: Any = group[name]
+    if array.nchunks_initialized != array.nchunks:
+        lost = array.nchunks - array.nchunks_initialized
+        raise ValueError(f"{array.path} lacks {lost} of its {array.nchunks} chunks")
+    values = np.asarray(array[...])
+    return np.array(values.tolist(), str) if values.dtype.kind == "T" else values

@@ -10,7 +10,7 @@ import xarray as xr
 
 from covdist.engine.plan import Plan
 from covdist.errors import DataError
-from covdist.readings.moments import Folding
+from covdist.readings.folding import Folding
 from covdist.readings.result import Moments
 
 
@@ -83,6 +83,8 @@ def _folding(node: xr.DataTree, path: str, name: str, selection: Selection) -> F
                 f"against {name!r}, there are {', '.join(map(str, node.data_vars))}"
             )
         y = node[selection.against].rename(f"{path}/{selection.against}".strip("/"))
+        if dim == x.dims[0] and dim not in y.dims:  # renamed where the log was opened, because the lengths differ
+            y = y.rename({y.dims[0]: dim})
         return Folding(x, y, **options)
     columns = x.size // max(x.sizes.get(dim, 1), 1)
     return Folding(x, kind="variances" if columns > selection.max_columns else None, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,25 @@ class Options:
 
     missing: str = "raise"
     precision: str = "high"
+
+
+class Cost(NamedTuple):
+    """What folding takes, for the plan."""
+
+    state_bytes: int
+    row_flops: float
+    least_rows: int
+    tile_columns: int  # that are folded together
+
+    @property
+    def block_bytes(self) -> int:
+        """Memory of one block beside the rows as they come: its deviations, and what looking it through makes."""
+        return 2 * 8 * max(self.least_rows * self.tile_columns, TILE)
+
+
+# Per column: mean and its low part, squares and exponent, four counts.
+COLUMN_BYTES = 8 * 8
+COLUMN_FLOPS = 8.0
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,14 @@ import numpy as np
 from scipy.linalg import cython_blas, cython_lapack
 from threadpoolctl import ThreadpoolController
 
-_LOWER, _PLAIN, _TRANSPOSED = (ctypes.c_char(letter) for letter in (b"L", b"N", b"T"))
+_LOWER, _PLAIN, _TRANSPOSED, _LEFT = (ctypes.c_char(letter) for letter in (b"L", b"N", b"T", b"L"))
+_BLOCK = 64  # columns that LAPACK takes at once; its own choice is at most that
 _REAL = {np.dtype("f8"): ("d", ctypes.c_double), np.dtype("f4"): ("s", ctypes.c_float)}
 
 
 @cache
 def _routine(name: str, arguments: int) -> Callable[..., None]:
-    module = cython_lapack if name.endswith("sfrk") else cython_blas
-    capsule = module.__pyx_capi__[name]
+    capsule = (cython_blas.__pyx_capi__ | cython_lapack.__pyx_capi__)[name]
     get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
     get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
@@ -52,6 +52,16 @@ def add_gram(rows: np.ndarray, triangle: np.ndarray, alpha: float = 1.0) -> None
     )  # fmt: skip
 
 
+def add_outer(rows: np.ndarray, triangle: np.ndarray, alpha: float = 1.0) -> None:
+    """Add ``alpha * rows @ rows.T`` to a triangle, as ``add_gram`` does with the other product."""
+    letter, real = _REAL[triangle.dtype]
+    height, width = (ctypes.c_int(n) for n in rows.shape)
+    _call(
+        f"{letter}sfrk", _PLAIN, _LOWER, _TRANSPOSED, height, width,
+        real(alpha), rows, width, real(1.0), triangle,
+    )  # fmt: skip
+
+
 def add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray, alpha: float = 1.0) -> None:
     """Add ``alpha * left.T @ right`` to ``out``; all C-contiguous and of one dtype."""
     letter, real = _REAL[out.dtype]
@@ -74,6 +84,31 @@ def weighted_sums(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
     one = ctypes.c_double(1.0)
     _call("dgemv", _PLAIN, width, height, one, rows, width, weights, _ONE, one, out, _ONE)
     return out
+
+
+def tridiagonal(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Overwrite a symmetric matrix, of 2 rows or more, by its reduction to tridiagonal form (LAPACK's ``sytrd``).
+
+    Returns the diagonal, the entries beside it and what ``rotate_back`` needs beside the overwritten matrix.
+    """
+    n = len(matrix)
+    diagonal, beside, factors, work = np.empty(n), np.empty(n - 1), np.empty(n - 1), np.empty(_BLOCK * n)
+    order, info = ctypes.c_int(n), ctypes.c_int(0)
+    length = ctypes.c_int(len(work))
+    _call("dsytrd", _LOWER, order, matrix, order, diagonal, beside, factors, work, length, info)
+    return diagonal, beside, factors
+
+
+def rotate_back(matrix: np.ndarray, factors: np.ndarray, vectors: np.ndarray) -> None:
+    """Overwrite vectors (vectors, n), one a row, of the tridiagonal form by those of the matrix (``ormtr``)."""
+    count, n = vectors.shape
+    work = np.empty(_BLOCK * max(count, n))
+    order, columns, info = ctypes.c_int(n), ctypes.c_int(count), ctypes.c_int(0)
+    length = ctypes.c_int(len(work))
+    _call(
+        "dormtr", _LEFT, _LOWER, _PLAIN, order, columns, matrix, order, factors,
+        vectors, order, work, length, info,
+    )  # fmt: skip
 
 
 class _SingleThread:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.state.accumulator import Accumulator, Counted, Options
+from covdist.state.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
 from covdist.state.blas import add_product
 from covdist.state.centre import Centre, Deviations
 from covdist.state.columns import Columns, combine
@@ -33,6 +33,11 @@ class Cross(NamedTuple):
         widths = [width, width_y]
         legs = Legs(widths, _PRODUCTS[options.precision](*widths), cls.empty(*widths))
         return Accumulator(widths, _LEAST_ROWS, [(slice(None), legs)], _finish, options)
+
+    @classmethod
+    def cost(cls, width: int, width_y: int) -> Cost:
+        columns, entries = width + width_y, width * width_y
+        return Cost(8 * entries + COLUMN_BYTES * columns, 2 * entries + COLUMN_FLOPS * columns, _LEAST_ROWS, columns)
 
     def merge(self, other: Cross) -> Cross:
         x, link = combine(self.columns, other.columns)

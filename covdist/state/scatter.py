@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.state import triangle
-from covdist.state.accumulator import Accumulator, Counted, Options
+from covdist.state.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
 from covdist.state.blas import add_gram
 from covdist.state.centre import Centre, Deviations
 from covdist.state.columns import Columns, combine
@@ -32,6 +32,11 @@ class Scatter(NamedTuple):
     def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
         legs = Legs([width], _PRODUCTS[options.precision](width), cls.empty(width))
         return Accumulator([width], LEAST_ROWS, [(slice(None), legs)], _finish, options)
+
+    @classmethod
+    def cost(cls, width: int) -> Cost:
+        state_bytes = 8 * triangle.size(width) + COLUMN_BYTES * width
+        return Cost(state_bytes, width * width + COLUMN_FLOPS * width, LEAST_ROWS, width)
 
     def merge(self, other: Scatter) -> Scatter:
         columns, link = combine(self.columns, other.columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from covdist.state.accumulator import Accumulator, Counted, Options
+from covdist.state.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
 from covdist.state.census import TILE, TILE_COLUMNS
 from covdist.state.centre import Centre, Deviations
 from covdist.state.columns import Columns, concatenate
@@ -34,8 +34,12 @@ class Variances(NamedTuple):
             tile = slice(start, min(start + TILE_COLUMNS, width))
             size = tile.stop - start
             tiles.append((tile, Legs([size], _Nothing(), cls.empty(size))))
+        return Accumulator([width], cls.cost(width).least_rows, tiles, _finish, options)
+
+    @classmethod
+    def cost(cls, width: int) -> Cost:
         least_rows = LEAST_ROWS if width <= CONTAINED_COLUMNS else _LEAST_ROWS_WIDE
-        return Accumulator([width], least_rows, tiles, _finish, options)
+        return Cost(COLUMN_BYTES * width, COLUMN_FLOPS * width, least_rows, min(width, TILE_COLUMNS))
 
     def merge(self, other: Variances) -> Variances:
         return Variances(self.columns.merge(other.columns))

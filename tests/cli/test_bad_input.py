@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 import covdist
-from covdist.readings.moments import PRECISIONS
+from covdist.readings.folding import PRECISIONS
 from covdist.state.missing import POLICIES
 
 from . import logs
@@ -223,7 +223,7 @@ def test_damaged_result(place):
     covdist.moments(np.eye(3)).save(result)
     chunk = result / "scatter" / "c" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:-3])
-    assert says(sentence("show", result), result)
+    assert says(sentence("show", result), result, "is damaged", "restore it")
 
 
 # --- for whoever repairs it

@@ -10,7 +10,8 @@ from dask.delayed import delayed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from covdist.engine.tree import depth, merges, tree
+from covdist.engine.plan import depth, merges
+from covdist.engine.tree import tree
 
 quick = settings(deadline=None, max_examples=100)
 words = st.lists(st.text(max_size=3), min_size=1, max_size=80)

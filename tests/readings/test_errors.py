@@ -9,6 +9,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from distributed import LocalCluster
 
 import covdist
 from covdist import errors
@@ -72,6 +73,19 @@ REFUSED = {
         lambda: covdist.cov(X, by=xr.DataArray(np.arange(10) % 2, dims="sample", name="unit")),
         ["unit"],
     ),
+    "by, a coordinate that is taken": (
+        lambda: covdist.cov(
+            NAMED.assign_coords(depth=("unit", [1, 2, 3])),
+            dim="step",
+            by=xr.DataArray(np.arange(10) % 2, dims="step", name="depth"),
+        ),
+        ["depth", "fc1"],
+    ),
+    "by, a name that y takes": (
+        lambda: covdist.cov(NAMED, NAMED.rename(unit="epoch", epoch="e"), dim="step", by="epoch"),
+        ["epoch", "rename"],
+    ),
+    "sel, no label": (lambda: covdist.moments(X, by=np.arange(10)).sel(), ["sel(epoch=3)", "found 0"]),
     "needs a matrix": (lambda: covdist.moments(X, X).x.cov(), ["variances", "covdist.moments"]),
 }
 
@@ -117,6 +131,15 @@ def test_a_scheduler_file_that_is_not_there(tmp_path):
         cluster(scheduler_file=str(tmp_path / "nowhere")),
     ):
         pass
+    assert_one_sentence(caught.value)
+
+
+def test_a_scheduler_without_workers(monkeypatch):
+    monkeypatch.setattr("covdist.engine.cluster._WORKER_PATIENCE", 1)
+    local = LocalCluster(n_workers=0, host="127.0.0.1", protocol="tcp", dashboard_address=None)
+    with local, pytest.raises(ClusterError, match=r"no workers .*`dask worker tcp://") as caught:
+        with cluster(scheduler=local.scheduler_address):
+            pass
     assert_one_sentence(caught.value)
 
 

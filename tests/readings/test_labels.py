@@ -47,6 +47,13 @@ def test_coordinates_of_y_keep_their_names_where_they_can():
     assert found["kind_2"].values.tolist() == [4, 5]
 
 
+def test_a_coordinate_of_y_called_as_the_columns_of_x():
+    y = units(("sample", "out"), 2, unit=("out", ["d", "e"]))
+    found = covdist.cov(units(), y, dim="sample")
+    assert found.dims == ("unit", "out")
+    assert found["unit_2"].values.tolist() == ["d", "e"]
+
+
 def test_coordinates_of_stacked_dims_repeat():
     x = xr.DataArray(
         RNG.normal(size=(9, 2, 3)), dims=("step", "row", "column"), coords={"row": [7, 8], "column": list("abc")}

@@ -110,6 +110,36 @@ def test_propagate_reaches_the_column_and_no_other(hole, kind, row):
     assert np.isnan(m.std()[2])
 
 
+MASKED = {
+    "numpy": lambda x: x,
+    "dask": lambda x: da.from_array(x, chunks=(7, 3), asarray=False),
+    "lazy DataArray": lambda x: xr.DataArray(da.from_array(x, chunks=(7, 3), asarray=False), dims=("step", "unit")),
+    "partly masked": lambda x: da.concatenate(
+        [da.from_array(x.data[:17], chunks=(7, 4)), da.from_array(x[17:], chunks=(3, 4), asarray=False)]
+    ),
+}
+
+
+@pytest.mark.parametrize("wrap", MASKED.values(), ids=MASKED)
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4"])
+def test_masked_entries_are_missing(wrap, dtype):
+    values = (with_holes() * 100).astype(dtype)
+    mask = np.zeros(values.shape, bool)
+    mask[20, 1], mask[31, 3] = True, True
+    x = wrap(np.ma.masked_array(values, mask))
+    with pytest.raises(NonFiniteError, match="row 20, column 1 "):
+        covdist.cov(x, dim=dim_of(x)).compute()
+    found = covdist.cov(x, dim=dim_of(x), missing="drop")
+    expected = np.cov(values[~mask.any(axis=1)].T.astype(float), ddof=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-8)
+
+
+def test_a_masked_weight_is_refused():
+    weights = np.ma.masked_array(np.ones(40), np.arange(40) == 3)
+    with pytest.raises(covdist.CovdistError, match="finite"):
+        covdist.cov(with_holes(), weights=weights)
+
+
 def test_rows_that_are_all_dropped_leave_nothing_to_divide_by():
     with pytest.raises(covdist.CovdistError, match=r"0 rows .* 40 left out"):
         covdist.cov(np.full((40, 2), np.nan), missing="drop")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import dask.array as da
@@ -131,6 +132,65 @@ def test_a_crash_leaves_nothing_behind(tmp_path, monkeypatch):
         covdist.moments(VALUES).save(tmp_path / "m.zarr")
     assert calls == [1, 1, 1, 1]
     assert not list(tmp_path.iterdir())
+
+
+def test_a_root_and_a_layer_below_it(tmp_path):
+    stored = {"": covdist.moments(VALUES), "fc1": covdist.moments(units(), dim="step")}
+    save(stored, tmp_path / "m.zarr")
+    found = covdist.load(tmp_path / "m.zarr")
+    assert found.keys() == stored.keys()
+    xr.testing.assert_identical(found["fc1"].dataset, stored["fc1"].dataset)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([3, 1, 2], [3, 1, 2]), ([1, "b", None], ["1", "b", "None"]), ([b"a", b"b", b"c"], "abc")]
+)
+def test_labels_of_other_kinds(values, expected, tmp_path):
+    dtype = "S" if isinstance(expected, str) else object
+    x = units().assign_coords(unit=np.array(values, dtype))
+    covdist.moments(x, dim="step").save(tmp_path / "m.zarr")
+    assert covdist.load(tmp_path / "m.zarr").mean()["unit"].values.tolist() == list(expected)
+
+
+def test_coordinates_stay_coordinates_for_xarray(tmp_path):
+    covdist.moments(units(), units(), dim="step").save(tmp_path / "m.zarr")
+    found = xr.open_zarr(tmp_path / "m.zarr", consolidated=False)
+    assert set(found.coords) == {"unit", "unit_2", "depth", "depth_2"}
+
+
+def test_large_matrices_are_cut_into_chunks_of_bounded_size(monkeypatch, tmp_path):
+    monkeypatch.setattr("covdist.readings.store._CHUNK", 8 * 8)
+    m = covdist.moments(units(), dim="step", by="epoch")
+    m.save(tmp_path / "m.zarr")
+    assert zarr.open_group(tmp_path / "m.zarr", mode="r")["scatter"].chunks == (1, 2, 3)
+    xr.testing.assert_identical(covdist.load(tmp_path / "m.zarr").dataset, m.dataset)
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-3])
+
+
+DAMAGED = {
+    "a chunk cut off": ("scatter/c/0/0", _cut),
+    "an empty chunk": ("scatter/c/0/0", lambda file: file.write_bytes(b"")),
+    "a chunk gone": ("scatter/c/0/0", Path.unlink),
+    "a number gone": ("count/c", Path.unlink),
+    "a flipped bit": ("mean/c/0", lambda file: file.write_bytes(b"\x01" + file.read_bytes()[1:])),
+    "labels cut off": ("unit/c/0", _cut),
+    "metadata cut off": ("mean/zarr.json", _cut),
+    "metadata gone": ("mean/zarr.json", Path.unlink),
+    "an array gone": ("mean", shutil.rmtree),
+    "a later kind": ("zarr.json", lambda file: file.write_text(file.read_text().replace('"full"', '"sparse"'))),
+}
+
+
+@pytest.mark.parametrize(("place", "damage"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_result_is_refused(place, damage, tmp_path):
+    covdist.moments(units(), dim="step").save(tmp_path / "m.zarr")
+    damage(tmp_path / "m.zarr" / place)
+    with pytest.raises(ResultError, match=r"m\.zarr is damaged .*restore it") as caught:
+        covdist.load(tmp_path / "m.zarr")
+    assert "\n" not in str(caught.value)
 
 
 def _text(path: Path) -> None:

@@ -17,7 +17,6 @@ from covdist.engine.job.words import (
     FINISH,
     FOLD,
     JOB,
-    LOAD,
     SAVE,
     Action,
     Cancel,
@@ -76,7 +75,7 @@ class Machine:
         if self.status != "running":
             return []
         if isinstance(event, Slots):
-            self.slots = event.count
+            self.slots = event.folds
         elif isinstance(event, Cancel):
             return self._end("cancelled")
         elif isinstance(event, Deposed):
@@ -94,8 +93,8 @@ class Machine:
         elif step.phase == DONE:
             actions = self._gone(event.task, step) if isinstance(event, Lost) else []
         else:
-            if isinstance(event, Missing) and event.task.kind == LOAD:
-                self.saves[event.task.node].phase = IDLE
+            if isinstance(event, Missing):
+                self._reopen(event.node)
             actions = self._failed(event.task, step, _reason(event))
         return [*actions, *self._start_ready()] if self.status == "running" else actions
 
@@ -140,7 +139,7 @@ class Machine:
             step.start(task, inputs)
             if task.kind == FOLD:
                 self.folding.add(task.node)
-                self.furthest[task.node.tree] = max(self.furthest[task.node.tree], task.node.index)
+                self.furthest[task.node.tree] = max(self.furthest[task.node.tree], task.node.number)
             yield Start(task, inputs)
 
     def _drop(self, nodes: Iterable[Node]) -> list[Action]:
@@ -160,11 +159,23 @@ class Machine:
                     self._settle(node, step, IDLE)
         return [*actions, *self._drop(shape.nodes())]
 
+    def _reopen(self, node: Node) -> None:
+        """Take a state for lost that was on disk."""
+        self.saves[node].phase = IDLE
+        shape = self.shapes[node.tree]
+        if node == shape.root and shape not in self.open:
+            self.open = sorted([*self.open, shape], key=lambda one: one.tree)
+
     def _end(self, status: str) -> list[Action]:
         self.status = status
         return [*(Stop(task) for task in self.running()), *(Drop(task) for task in self.holding())]
 
     # ---- looks
+
+    def expects(self, task: Task) -> bool:
+        """Say whether an event about the task would change anything but for the loss of its state."""
+        step = self._step(task)
+        return self.status == "running" and step.phase == RUNNING and step.task == task
 
     def running(self) -> list[Task]:
         """Return the tasks started and not heard of since; the driver asks after them now and then."""

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-import fsspec  # type: ignore[import-untyped]
-
-_PARTIAL = ".partial"
+from covdist.engine.job.remote import PARTIAL, Remote
 
 
 class Place(Protocol):
@@ -85,7 +83,7 @@ class Folder:
             found = os.listdir(os.path.join(self.root, folder))
         except FileNotFoundError:
             return []
-        return sorted(name for name in found if not name.endswith(_PARTIAL))
+        return sorted(name for name in found if not name.endswith(PARTIAL))
 
     def _path(self, name: str) -> str:
         path = os.path.join(self.root, name)
@@ -94,7 +92,7 @@ class Folder:
 
     @contextmanager
     def _written(self, path: str, data: bytes) -> Iterator[str]:
-        partial = f"{path}.{uuid.uuid4().hex}{_PARTIAL}"
+        partial = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
         try:
             with open(partial, "xb", buffering=0) as file:
                 _write_all(file, data)
@@ -103,53 +101,6 @@ class Folder:
         finally:
             _remove(partial)
         _sync_folder(os.path.dirname(path))
-
-
-class Remote:
-    """A prefix of an object store, which shows an object whole or not at all."""
-
-    def __init__(self, url: str, options: dict[str, Any]):
-        self.url, self._options = url.rstrip("/"), options
-
-    def __repr__(self) -> str:
-        return self.url  # never the options: they may hold credentials
-
-    def _at(self, name: str) -> tuple[Any, str]:
-        system, path = fsspec.core.url_to_fs(f"{self.url}/{name}", **self._options)
-        return system, path
-
-    def put(self, name: str, data: bytes) -> None:
-        system, path = self._at(name)
-        system.makedirs(system._parent(path), exist_ok=True)
-        system.pipe_file(path, data)
-
-    def create(self, name: str, data: bytes) -> bool:
-        system, path = self._at(name)
-        system.makedirs(system._parent(path), exist_ok=True)
-        try:
-            system.pipe_file(path, data, mode="create")
-        except FileExistsError:
-            return False
-        return True
-
-    def append(self, name: str, data: bytes) -> None:
-        self.put(name, (self.get(name) or b"") + data)
-
-    def get(self, name: str) -> bytes | None:
-        system, path = self._at(name)
-        try:
-            return bytes(system.cat_file(path))
-        except FileNotFoundError:
-            return None
-
-    def names(self, folder: str) -> list[str]:
-        system, path = self._at(folder)
-        system.invalidate_cache(path)
-        try:
-            found = system.ls(path, detail=False)
-        except FileNotFoundError:
-            return []
-        return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found if not name.endswith(_PARTIAL))
 
 
 def _write_all(file: Any, data: bytes) -> None:

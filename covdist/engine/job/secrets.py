@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _HIDDEN = "***"
-_KEYS = re.compile(r"secret|passw|token|credential|(^|_)(api|access|account|private|client|sas|auth)?_?key$|^auth", re.I)
+_KEYS = re.compile(
+    r"secret|passw|token|credential|access|connection|(^|_)(api|account|private|client|sas|auth)?_?key$|^auth", re.I
+)
 _OPTIONS = "storage_options"
 _USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 _QUERY = re.compile(
@@ -55,4 +57,6 @@ def clean(value: Any, secrets: Iterable[str] = ()) -> Any:
 def _clean_text(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         text = text.replace(secret, _HIDDEN)
+    if "://" not in text:
+        return text
     return _QUERY.sub(rf"\g<1>{_HIDDEN}", _USER.sub(_HIDDEN, text))

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from covdist.engine.tree import depth
+from covdist.engine.plan import depth
 
 _WRITE_RATE = 100e6  # bytes a second to a slow shared disk
 _SHARE = 0.03  # of the run that checkpoints may take
 
 
 class Node(NamedTuple):
-    """A state in the tree: of shard ``index`` at height 0, else of the states below it."""
+    """A state in the tree: of shard ``number`` at height 0, else of the states below it."""
 
     tree: int
     height: int
-    index: int
+    number: int
 
     @property
     def name(self) -> str:
         """Part of file names and keys."""
-        return f"{self.tree}-{self.height}-{self.index}"
+        return f"{self.tree}-{self.height}-{self.number}"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Shape:
         waiting = [self.root]
         while waiting:
             node = waiting.pop()
-            first = node.index * self.fan_in
+            first = node.number * self.fan_in
             last = min(first + self.fan_in, self._width(node.height - 1)) if node.height else first
             found[node] = tuple(self.node(node.height - 1, index) for index in range(first, last))
             waiting.extend(found[node])
@@ -84,7 +84,7 @@ class Shape:
     def span(self, node: Node) -> range:
         """Return the shards below ``node``."""
         size = self.fan_in**node.height
-        return range(node.index * size, min((node.index + 1) * size, self.shards))
+        return range(node.number * size, min((node.number + 1) * size, self.shards))
 
     @cached_property
     def kept(self) -> frozenset[Node]:

@@ -44,15 +44,16 @@ class Lost(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """A load found no valid checkpoint."""
+    """A load, or the finish, found no valid checkpoint of ``node``."""
 
     task: Task
+    node: Node
 
 
 class Slots(NamedTuple):
     """So many folds may run at once from now on."""
 
-    count: int
+    folds: int
 
 
 class Cancel(NamedTuple):

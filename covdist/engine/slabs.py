@@ -1,0 +1,125 @@
+"""An array seen as columns, each with all of its rows: the transpose of what ``covdist.engine.streams`` sees.
+
+A piece is a *slab*: some columns, (columns, rows). Chunks that hold few rows are put together inside the task.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+
+from covdist.engine.shard import Part, Shard, gathered
+from covdist.engine.streams import Stream, stream
+from covdist.errors import NonFiniteError
+from covdist.logs.source import from_dask
+
+_SLAB = 1 << 26  # bytes of a slab of whole chunks
+_CUT_SLAB = 1 << 28  # of one that cuts chunks: each slab reads them anew, so few and wide ones are better
+
+
+def slab_stream(array: da.Array | np.ndarray, sample_ndim: int) -> Stream:
+    """Return the stream of an array's columns; its leading ``sample_ndim`` axes are rows."""
+    if not isinstance(array, np.ndarray) and array.ndim > sample_ndim and from_dask(array) is not None:
+        return _SourceSlabs(array, sample_ndim)
+    rows = math.prod(array.shape[:sample_ndim])
+    flat = array.reshape(rows, math.prod(array.shape[sample_ndim:]))
+    if isinstance(flat, np.ndarray):
+        return stream(flat.T, 1)
+    with dask.config.set({"array.rechunk.method": "tasks"}):
+        return stream(flat.rechunk({1: _split(flat)}).T, 1)
+
+
+def _split(array: da.Array) -> tuple[int, ...]:
+    """Return the chunks of the columns, those that make too large a slab cut into equal parts."""
+    most = max(1, _CUT_SLAB // max(1, array.shape[0] * array.dtype.itemsize))
+    cut: list[int] = []
+    for width in array.chunks[1]:
+        parts = max(1, -(-width // most))
+        edges = np.linspace(0, width, parts + 1).astype(int)
+        cut += np.diff(edges).tolist()
+    return tuple(cut)
+
+
+class _SourceSlabs:
+    """Of a log that covdist opened: each slab reads its own columns of the chunks that hold them."""
+
+    def __init__(self, array: da.Array, sample_ndim: int):
+        self._array, self._sample_ndim = array, sample_ndim
+        self.width = math.prod(array.shape[:sample_ndim])
+        self.token = f"slabs-{array.name}"
+        self._across = math.prod(array.shape[sample_ndim + 1 :])  # columns for each index of the axis that is cut
+        edges = self._edges()
+        self.bounds = edges * self._across
+        self._slices = [slice(int(a), int(b)) for a, b in pairwise(edges)]
+        slab = int(np.diff(self.bounds).max()) * self.width * array.dtype.itemsize
+        self.piece_bytes = slab + stream(array, sample_ndim, self._slices[0]).piece_bytes
+
+    def _edges(self) -> np.ndarray:
+        array, axis = self._array, self._sample_ndim
+        length, chunk = array.shape[axis], max(array.chunks[axis])
+        index_bytes = max(1, self.width * self._across * array.dtype.itemsize)
+        step = _SLAB // index_bytes // chunk * chunk or max(1, min(chunk, _CUT_SLAB // index_bytes))
+        return np.append(np.arange(0, length, step), length).astype(np.int64)
+
+    def part(self, start: int, stop: int) -> Part:
+        first = int(np.searchsorted(self.bounds, start, side="right")) - 1
+        last = int(np.searchsorted(self.bounds, stop, side="left"))
+        slabs = {
+            i: stream(self._array, self._sample_ndim, self._slices[i]).part(0, self.width) for i in range(first, last)
+        }
+        reader = _SlabReader(slabs, self.bounds, self._array.dtype)
+        return Part(reader, first, last, start - int(self.bounds[first]), stop - start)
+
+
+class _SlabReader:
+    def __init__(self, slabs: dict[int, Part], bounds: np.ndarray, dtype: np.dtype):
+        self._slabs, self._dtype = slabs, dtype
+        self._widths = {i: int(bounds[i + 1] - bounds[i]) for i in slabs}
+
+    def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
+        for number in range(first, last):
+            part = self._slabs[number]
+            slab = np.empty((part.rows, self._widths[number]), self._dtype)
+            start = 0
+            for piece in part.pieces():
+                slab[start : start + len(piece)] = piece
+                start += len(piece)
+            yield slab.T
+
+
+def fold_slabs(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Any:
+    """Fold a shard's columns into its accumulator."""
+    accumulator = shard.accumulator()
+    try:
+        for slab in gathered(_slabs(shard, given), accumulator.least_rows):
+            accumulator.add(slab)
+    except NonFiniteError as error:
+        raise _located(error, next(iter(shard.blocks)), shard.start) from None
+    return accumulator.state()
+
+
+def map_slabs(
+    function: Callable[[np.ndarray, Any], np.ndarray], argument: Any, shard: Shard, given: Sequence[Any]
+) -> np.ndarray:
+    """Join what ``function(slab, argument)`` makes of a shard's slabs."""
+    return np.concatenate([function(slab, argument) for slab in _slabs(shard, given)])
+
+
+def _slabs(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Iterator[np.ndarray]:
+    ((name, part),) = shard.blocks.items()
+    return part.pieces(dict(given).get(name))
+
+
+def _located(error: NonFiniteError, name: str, start: int) -> NonFiniteError:
+    column = start + error.column
+    message = (
+        f"{name} holds {error} at row {error.row}, column {column} ({error.amount} NaN or infinite values in that "
+        "block of columns), but missing='raise' expects finite values only: leave such rows out beforehand"
+    )
+    return NonFiniteError(message, row=error.row, column=column, amount=error.amount)

@@ -1,0 +1,162 @@
+"""``Gram``: the n × n products of n rows, centred column by column; for many more columns than rows.
+
+The covariance (columns × columns) has the same eigenvalues other than zero, and X'u / sqrt(n λ) for its
+eigenvectors. Blocks of *columns* are folded, each with all of its rows, so every column's mean is known at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from covdist.errors import MergeError, NonFiniteError
+from covdist.state import triangle
+from covdist.state.blas import add_outer, single_thread, weighted_sums
+from covdist.state.census import TILE
+from covdist.state.columns import NO_EXPONENT, quantised_exponent
+from covdist.state.eigen import Spectrum, spectrum_of
+
+_LEAST_COLUMNS = 512  # fewer would move the triangle through memory more often than the cores can use it
+_SAMPLE_STEP = 16
+
+
+class Gram(NamedTuple):
+    """Sum over the columns of (x - mean)(x - mean)ᵀ, times ``4 ** -exponent``."""
+
+    rows: int
+    columns: int  # folded
+    exponent: int  # NO_EXPONENT while no column has varied
+    triangle: np.ndarray  # float64, rectangular full packed
+
+    @classmethod
+    def empty(cls, rows: int) -> Gram:
+        return cls(rows, 0, NO_EXPONENT, np.zeros(triangle.size(rows)))
+
+    def merge(self, other: Gram) -> Gram:
+        if self.rows != other.rows:
+            raise MergeError(f"cannot merge products of {self.rows} rows with products of {other.rows} rows")
+        columns, exponent = self.columns + other.columns, max(self.exponent, other.exponent)
+        live = [state for state in (self, other) if state.exponent != NO_EXPONENT]
+        if len(live) < 2:
+            return (live[0] if live else self)._replace(columns=columns)
+        mine, its = (_rescaled(state.triangle, state.exponent - exponent) for state in live)
+        return Gram(self.rows, columns, exponent, mine + its)
+
+    def spectrum(self, k: int) -> Spectrum:
+        """Return the k leading eigenpairs of the covariance; the vectors are those of the rows."""
+        matrix = triangle.unpack(self.triangle, self.rows)
+        matrix /= self.rows
+        exponent = 0 if self.exponent == NO_EXPONENT else self.exponent
+        return spectrum_of(matrix, k, rows=self.rows, exponent=exponent, size=self.columns)
+
+
+class GramAccumulator:
+    """Folds blocks (columns, rows) of the transposed data; mutable, lives inside one task.
+
+    Parameters
+    ----------
+    rows : int
+        Length of each column.
+    missing : str
+        "raise" at NaN or infinity, or "propagate" into every product.
+    """
+
+    least_rows = _LEAST_COLUMNS  # of the transposed data
+
+    def __init__(self, rows: int, missing: str = "raise"):
+        self._state = Gram.empty(rows)
+        self._missing = missing
+
+    def add(self, block: np.ndarray) -> None:
+        """Fold columns in place."""
+        with single_thread(), np.errstate(over="ignore", invalid="ignore"):
+            for_each_run(block, self._fold)
+
+    def _fold(self, start: int, deviations: np.ndarray, columns: np.ndarray) -> None:
+        rows, folded, exponent, products = self._state
+        if self._missing == "raise" and not np.isfinite(deviations[-1]).all():
+            _refuse(columns, folded)
+        if columns.dtype.itemsize == 8:
+            exponent = self._scaled(deviations)
+        elif exponent == NO_EXPONENT and deviations.any():
+            exponent = 0
+        add_outer(deviations, products)
+        self._state = Gram(rows, folded + columns.shape[1], exponent, products)
+
+    def _scaled(self, deviations: np.ndarray) -> int:
+        """Bring the deviations and what is held to one scale, in place; return its exponent."""
+        held, products = self._state.exponent, self._state.triangle
+        top = max(deviations.max(initial=0), -deviations.min(initial=0))
+        if not np.isfinite(top):
+            return max(held, 0)
+        exponent = max(held, int(quantised_exponent(np.array(top))))
+        if exponent not in (0, NO_EXPONENT):
+            np.ldexp(deviations, -exponent, out=deviations)
+        if held not in (exponent, NO_EXPONENT):
+            np.ldexp(products, 2 * (held - exponent), out=products)
+        return exponent
+
+    def state(self) -> Gram:
+        """Return what was folded so far."""
+        return self._state._replace(triangle=self._state.triangle.copy())
+
+
+def for_each_run(block: np.ndarray, function: Callable[[int, np.ndarray, np.ndarray], None]) -> None:
+    """Call ``function(start, deviations, columns)`` on runs of columns small enough for the cache.
+
+    ``block`` is (columns, rows), ``columns`` a run of it transposed; ``deviations`` (rows, columns) are float64,
+    less each column's mean, in a buffer that may be overwritten. One that is not finite spoils its whole column.
+    """
+    rows = max(block.shape[1], 1)
+    width = min(max(_LEAST_COLUMNS, TILE // rows), len(block))
+    buffer, ones = np.empty(width * rows), np.ones(rows)
+    for start in range(0, len(block), max(width, 1)):
+        columns = block[start : start + width].T
+        function(start, _deviations(columns, ones, buffer), columns)
+
+
+def _deviations(columns: np.ndarray, ones: np.ndarray, buffer: np.ndarray) -> np.ndarray:
+    out = buffer[: columns.size].reshape(columns.shape)
+    np.copyto(out, columns)
+    # A constant column must leave exactly 0, so the pilot is a value of the column and a mean of differences.
+    pilot = out[0] + (out[::_SAMPLE_STEP] - out[0]).mean(axis=0)
+    out -= pilot
+    out -= weighted_sums(ones, out) / len(out)
+    return out
+
+
+def _rescaled(products: np.ndarray, shift: int) -> np.ndarray:
+    return np.ldexp(products, 2 * shift) if shift else products
+
+
+def _refuse(columns: np.ndarray, folded: int) -> None:
+    bad = ~np.isfinite(columns)
+    if bad.any():
+        column = int(np.argmax(bad.any(axis=0)))
+        row = int(np.argmax(bad[:, column]))
+        raise NonFiniteError(f"{columns[row, column]}", row=row, column=folded + column, amount=int(bad.sum()))
+
+
+def eigenvectors(block: np.ndarray, spectrum: Spectrum) -> np.ndarray:
+    """Return the covariance's eigenvectors at the columns of ``block`` (columns, rows), shape (columns, k).
+
+    NaN where the eigenvalue is zero to rounding: no direction is singled out then.
+    """
+    values, n = spectrum.values, block.shape[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        basis = np.where(values > spectrum.error, spectrum.vectors / np.sqrt(n * values), np.nan)
+    out = np.empty((len(block), len(values)))
+    with single_thread(), np.errstate(over="ignore", invalid="ignore"):
+        for_each_run(block, partial(_project, np.ascontiguousarray(basis), spectrum.exponent, out))
+    return out
+
+
+def _project(
+    basis: np.ndarray, exponent: int, out: np.ndarray, start: int, deviations: np.ndarray, columns: np.ndarray
+) -> None:
+    if exponent:
+        np.ldexp(deviations, -exponent, out=deviations)
+    np.matmul(deviations.T, basis, out=out[start : start + columns.shape[1]])

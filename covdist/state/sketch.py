@@ -1,0 +1,130 @@
+"""``Sketch``: a covariance matrix applied to a few random directions, in one pass and without the matrix.
+
+The image C Ω of a tall random Ω is linear in C, so images of parts of the rows add up (Tropp, Yurtsever, Udell and
+Cevher 2017); ``covdist.state.nystrom`` reads the leading eigenpairs off it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from covdist.errors import MergeError
+from covdist.state.accumulator import Accumulator, Counted, Options
+from covdist.state.blas import add_product
+from covdist.state.centre import Centre, Deviations
+from covdist.state.columns import Columns, combine
+from covdist.state.legs import Legs
+
+_LEAST_ROWS = 64  # as many as there are directions, or reading and writing the image costs more than the rows
+_BLOCK = 4096  # columns whose random numbers are drawn together
+PROBES = 10
+
+
+class Directions(NamedTuple):
+    """The random Ω, Gaussian, by what makes it: ``count`` directions to sketch with, and the probes that judge it."""
+
+    count: int = 50
+    seed: int = 0
+
+    def total(self, width: int) -> int:
+        return width if self.complete(width) else self.count + PROBES
+
+    def complete(self, width: int) -> bool:
+        """Whether Ω is the identity, because there are no more columns than directions; nothing is lost then."""
+        return width <= self.count + PROBES
+
+    def matrix(self, width: int) -> np.ndarray:
+        """Return Ω, shape (width, total); rows of it depend on their column's number alone."""
+        if self.complete(width):
+            return np.eye(width)
+        out = np.empty((width, self.total(width)))
+        for start in range(0, width, _BLOCK):
+            block = out[start : start + _BLOCK]
+            rng = np.random.Generator(np.random.SFC64([self.seed, start]))
+            block[...] = rng.standard_normal((_BLOCK, out.shape[1]))[: len(block)]
+        return out
+
+
+class Sketch(NamedTuple):
+    """Sum over the rows of (x - mean)(x - mean)ᵀ Ω; row i times 2**-(exponent[i] + the largest exponent)."""
+
+    columns: Columns
+    image: np.ndarray  # float64 (columns, directions)
+    directions: Directions
+
+    @classmethod
+    def empty(cls, width: int, directions: Directions = Directions()) -> Sketch:
+        return cls(Columns.empty(width), np.zeros((width, directions.total(width))), directions)
+
+    @classmethod
+    def accumulator(
+        cls, width: int, options: Options = Options(), directions: Directions = Directions()
+    ) -> Accumulator:
+        image = _Image(width, directions)
+        legs = Legs([width], image, cls.empty(width, directions))
+        image.centre = legs._centres[0]  # its scale belongs on the other side of the product, too
+        return Accumulator([width], _LEAST_ROWS, [(slice(None), legs)], _finish, options)
+
+    def merge(self, other: Sketch) -> Sketch:
+        columns, link = combine(self.columns, other.columns)
+        if self.directions != other.directions:
+            raise MergeError(f"cannot merge sketches of other directions: {self.directions} and {other.directions}")
+        if link is None:
+            return self._replace(columns=columns, image=(other if self.columns.weight == 0 else self).image)
+        top = columns.exponent.max()
+        mine = rescaled(self.image, link.shift_a + (self.columns.exponent.max() - top))
+        its = rescaled(other.image, link.shift_b + (other.columns.exponent.max() - top))
+        merged = mine + its
+        projected = link.delta @ _scaled(self.directions.matrix(columns.width), columns.exponent)
+        add_product(link.delta[None], projected[None], merged, link.factor)
+        return self._replace(columns=columns, image=merged)
+
+
+def rescaled(rows: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return row i times ``2 ** shift[i]``."""
+    return np.ldexp(rows, shift[:, None]) if shift.any() else rows
+
+
+def _scaled(directions: np.ndarray, exponent: np.ndarray) -> np.ndarray:
+    """Undo the scale of the deviations, but for what keeps the largest at 1."""
+    return rescaled(directions, exponent - exponent.max())
+
+
+def _finish(counted: Counted, states: list[Sketch]) -> Sketch:
+    (state,) = states
+    return state._replace(columns=state.columns._replace(**counted.fields(0)))
+
+
+class _Image:
+    """Sums of (deviations)ᵀ (deviations Ω) within a leg."""
+
+    centre: Centre
+
+    def __init__(self, width: int, directions: Directions):
+        self._width, self._directions = width, directions
+        self._drawn: np.ndarray | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._scaled: np.ndarray | None = None
+        self._image = np.zeros((self._width, self._directions.total(self._width)))
+
+    def _matrix(self) -> np.ndarray:
+        if self._drawn is None:  # at the first row, which a group may never see
+            self._drawn = self._directions.matrix(self._width)
+        if self._scaled is None:
+            self._scaled = _scaled(self._drawn, self.centre.exponent)
+        return self._scaled
+
+    def add(self, sides: Sequence[Deviations]) -> None:
+        rows = sides[0].rows
+        add_product(rows, rows @ self._matrix(), self._image)
+
+    def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Sketch:
+        centre, image = centres[0], self._image
+        add_product(centre.sums[None], (centre.sums @ self._matrix())[None], image, -1 / centre.weight)
+        self._clear()
+        return Sketch(columns[0], image, self._directions)

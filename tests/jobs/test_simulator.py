@@ -1,0 +1,26 @@
+"""Thousands of schedules of the state machine; a seed that fails is named and can be run alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.jobs.simulator import Simulation
+
+
+def run(seeds: range) -> None:
+    for seed in seeds:
+        try:
+            Simulation(seed).run()
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
+
+
+@pytest.mark.parametrize("first", range(0, 1_000, 250))
+def test_schedules(first):
+    run(range(first, first + 250))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 10_000, 2_500))
+def test_ten_thousand_schedules(first):
+    run(range(first, first + 2_500))
