@@ -93,7 +93,12 @@ _SELECTION = [
         default="raise",
         help="Rows with NaN or infinity.",
     ),
-    _option("--precision", type=click.Choice(["high"]), default="high"),
+    _option(
+        "--precision",
+        type=click.Choice(["high", "fast"]),
+        default="high",
+        help="Products in float64, or faster in float32.",
+    ),
     _option(
         "--max-columns",
         type=click.IntRange(0),

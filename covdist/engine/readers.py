@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -45,19 +46,30 @@ class SourceReader:
         return list(itertools.product(*ranges))
 
     def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
-        source, n, across = self._source, self._sample_ndim, self._across()
-        alone = len(across) == 1
-        in_slabs = alone and n == 1 and isinstance(source, SlabSource)
+        pieces = self._pieces_of(first, last)
+        # Without a buffer each piece has its own memory: a store far away is then worth a thread.
+        return ahead(pieces) if self._source.buffer_size == 0 else pieces
+
+    def _pieces_of(self, first: int, last: int) -> Iterator[np.ndarray]:
+        source, across = self._source, self._across()
+        slabs = source if isinstance(source, SlabSource) else None
+        in_slabs = slabs is not None and len(across) == 1 and self._sample_ndim == 1
         buffer = np.empty(_slab_size(source) if in_slabs else source.buffer_size, np.uint8)
         for number in range(first, last):
-            cell = tuple(map(int, np.unravel_index(number, self._grid()[:n])))
-            if not alone:
-                yield self._cut(self._side_by_side(cell, across, buffer), across)
-            elif in_slabs and isinstance(source, SlabSource):
-                for slab in source.read_slabs((*cell, *across[0]), buffer):
+            cell = self._cell(number)
+            if slabs is not None and number + 1 < last:
+                for index in across:
+                    slabs.announce((*self._cell(number + 1), *index))
+            if slabs is not None and in_slabs:
+                for slab in slabs.read_slabs((*cell, *across[0]), buffer):
                     yield self._cut(slab, across)
-            else:
+            elif len(across) == 1:
                 yield self._cut(source.read_chunk((*cell, *across[0]), buffer), across)
+            else:
+                yield self._cut(self._side_by_side(cell, across, buffer), across)
+
+    def _cell(self, number: int) -> tuple[int, ...]:
+        return tuple(map(int, np.unravel_index(number, self._grid()[: self._sample_ndim])))
 
     def _cut(self, chunk: np.ndarray, across: list[tuple[int, ...]]) -> np.ndarray:
         """Keep the columns asked for, and lay the rows flat."""
@@ -103,6 +115,15 @@ def as_rows(array: np.ndarray, sample_ndim: int) -> np.ndarray:
     return array.reshape(rows, *columns)  # not -1: numpy cannot tell the width of an empty chunk
 
 
+def ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Make the next piece while the last one is folded; each must have memory of its own."""
+    with ThreadPoolExecutor(1, "covdist-ahead") as pool:
+        waiting = pool.submit(next, pieces, None)
+        while (piece := waiting.result()) is not None:
+            waiting = pool.submit(next, pieces, None)
+            yield piece
+
+
 class ArrayReader:
     def __init__(self, rows: np.ndarray):
         self._rows = rows
@@ -118,7 +139,10 @@ class GraphReader:
         self._pieces, self._sample_ndim = pieces, sample_ndim
 
     def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
-        for number in range(first, last):
+        return ahead(self._pieces_of(range(first, last)))
+
+    def _pieces_of(self, numbers: range) -> Iterator[np.ndarray]:
+        for number in numbers:
             graph, keys = self._pieces[number]
             yield as_rows(_joined(get_sync(graph, keys)), self._sample_ndim)
 

@@ -54,6 +54,9 @@ class SlabSource(Source, Protocol):
     def slab_size(self) -> int:
         """Bytes of the buffer that ``read_slabs`` needs; at most ``buffer_size``."""
 
+    def announce(self, index: tuple[int, ...]) -> None:
+        """Let the system fetch a chunk that will be read next, without waiting for it."""
+
     def read_slabs(self, index: tuple[int, ...], buffer: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the rows of one chunk in order, each time valid until the next.
 

@@ -66,11 +66,11 @@ class ZarrFileSource:
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         """Read one chunk file."""
-        key = self.separator.join([*self.lead, *map(str, index)]) or "0"
+        key = self._key(index)
         space = np.empty(self.buffer_size, np.uint8) if buffer is None else buffer
         cut = tuple(slice(0, each.stop - each.start) for each in chunk_slices(index, self.chunks, self.shape))
         try:
-            with open(os.path.join(self.folder, key), "rb", buffering=0) as file:
+            with open(self._path(index), "rb", buffering=0) as file:
                 data = self._plain_bytes(file, space) if self._plain else self._decoded(file, space)
         except FileNotFoundError:
             return self._filled(key, cut)
@@ -88,11 +88,22 @@ class ZarrFileSource:
     def _in_slabs(self) -> bool:
         return bool(self.chunks) and self._plain and len(self.codecs) <= 1
 
+    def announce(self, index: Index) -> None:
+        """Start the kernel's own read-ahead, where there is one; a missing file is told of when it is read."""
+        if hasattr(os, "posix_fadvise") and os.path.exists(path := self._path(index)):
+            with open(path, "rb", buffering=0) as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+
+    def _key(self, index: Index) -> str:
+        return self.separator.join([*self.lead, *map(str, index)]) or "0"
+
+    def _path(self, index: Index) -> str:
+        return os.path.join(self.folder, self._key(index))
+
     def read_slabs(self, index: Index, buffer: np.ndarray) -> Iterator[np.ndarray]:
         """Read one chunk file some rows at a time; compressed ones at once."""
-        key = self.separator.join([*self.lead, *map(str, index)])
+        key, path = self._key(index), self._path(index)
         cut = tuple(slice(0, each.stop - each.start) for each in chunk_slices(index, self.chunks, self.shape))
-        path = os.path.join(self.folder, key)
         if not self._in_slabs or not os.path.exists(path):
             yield self.read_chunk(index, buffer)
             return

@@ -19,7 +19,7 @@ from covdist.state.census import TILE
 from covdist.state.columns import NO_EXPONENT, quantised_exponent
 from covdist.state.eigen import Spectrum, spectrum_of
 
-_LEAST_COLUMNS = 512  # fewer would move the triangle through memory more often than the cores can use it
+LEAST_COLUMNS = 512  # fewer would move the triangle through memory more often than the cores can use it
 _SAMPLE_STEP = 16
 
 
@@ -64,7 +64,7 @@ class GramAccumulator:
         "raise" at NaN or infinity, or "propagate" into every product.
     """
 
-    least_rows = _LEAST_COLUMNS  # of the transposed data
+    least_rows = LEAST_COLUMNS  # of the transposed data
 
     def __init__(self, rows: int, missing: str = "raise"):
         self._state = Gram.empty(rows)
@@ -111,7 +111,7 @@ def for_each_run(block: np.ndarray, function: Callable[[int, np.ndarray, np.ndar
     less each column's mean, in a buffer that may be overwritten. One that is not finite spoils its whole column.
     """
     rows = max(block.shape[1], 1)
-    width = min(max(_LEAST_COLUMNS, TILE // rows), len(block))
+    width = min(max(LEAST_COLUMNS, TILE // rows), len(block))
     buffer, ones = np.empty(width * rows), np.ones(rows)
     for start in range(0, len(block), max(width, 1)):
         columns = block[start : start + width].T

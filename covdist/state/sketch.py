@@ -18,7 +18,7 @@ from covdist.state.centre import Centre, Deviations
 from covdist.state.columns import Columns, combine
 from covdist.state.legs import Legs
 
-_LEAST_ROWS = 64  # as many as there are directions, or reading and writing the image costs more than the rows
+LEAST_ROWS = 64  # as many as there are directions, or reading and writing the image costs more than the rows
 _BLOCK = 4096  # columns whose random numbers are drawn together
 PROBES = 10
 
@@ -66,7 +66,7 @@ class Sketch(NamedTuple):
         image = _Image(width, directions)
         legs = Legs([width], image, cls.empty(width, directions))
         image.centre = legs._centres[0]  # its scale belongs on the other side of the product, too
-        return Accumulator([width], _LEAST_ROWS, [(slice(None), legs)], _finish, options)
+        return Accumulator([width], LEAST_ROWS, [(slice(None), legs)], _finish, options)
 
     def merge(self, other: Sketch) -> Sketch:
         columns, link = combine(self.columns, other.columns)

@@ -137,9 +137,9 @@ def test_a_scheduler_file_that_is_not_there(tmp_path):
 def test_a_scheduler_without_workers(monkeypatch):
     monkeypatch.setattr("covdist.engine.cluster._WORKER_PATIENCE", 1)
     local = LocalCluster(n_workers=0, host="127.0.0.1", protocol="tcp", dashboard_address=None)
-    with local, pytest.raises(ClusterError, match=r"no workers .*`dask worker tcp://") as caught:
-        with cluster(scheduler=local.scheduler_address):
-            pass
+    refused = pytest.raises(ClusterError, match=r"no workers .*`dask worker tcp://")
+    with local, refused as caught, cluster(scheduler=local.scheduler_address):
+        pass
     assert_one_sentence(caught.value)
 
 

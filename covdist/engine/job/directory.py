@@ -81,7 +81,14 @@ class Directory:
             If another job's manifest is there.
         """
         plan = [[shape.shards, shape.fan_in, shape.keep] for shape in shapes]
-        content = {"format": _FORMAT, "job": job, "asked": asked, "plan": plan, "input": found, "versions": dict(versions())}
+        content = {
+            "format": _FORMAT,
+            "job": job,
+            "asked": asked,
+            "plan": plan,
+            "input": found,
+            "versions": dict(versions()),
+        }
         if self._place.create(_MANIFEST, to_json(self._clean(content))):
             return
         before = self.manifest()

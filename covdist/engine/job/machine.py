@@ -17,6 +17,7 @@ from covdist.engine.job.words import (
     FINISH,
     FOLD,
     JOB,
+    LOAD,
     SAVE,
     Action,
     Cancel,
@@ -62,7 +63,7 @@ class Machine:
         self.makes = {node: Step() for shape in shapes for node in shape.nodes()}
         self.saves = {node: Step() for shape in shapes for node in shape.kept}
         self.finish = Step()
-        self.folding: set[Node] = set()  # folds running
+        self.busy: dict[str, set[Node]] = {FOLD: set(), LOAD: set()}  # running
         self.furthest = [-1] * len(self.shapes)  # last shard started
         self.open = [shape for shape in self.shapes if shape.root not in saved]
         for node in self.saves.keys() & set(saved):
@@ -137,8 +138,9 @@ class Machine:
         for task, inputs in ready(self):
             step = self._step(task)
             step.start(task, inputs)
+            if task.kind in self.busy:
+                self.busy[task.kind].add(task.node)
             if task.kind == FOLD:
-                self.folding.add(task.node)
                 self.furthest[task.node.tree] = max(self.furthest[task.node.tree], task.node.number)
             yield Start(task, inputs)
 
@@ -207,7 +209,8 @@ class Machine:
     def _settle(self, node: Node, step: Step, phase: str) -> None:
         step.phase = phase
         if step is self.makes.get(node):
-            self.folding.discard(node)
+            for nodes in self.busy.values():
+                nodes.discard(node)
 
     def _parent(self, node: Node) -> Node | None:
         return self.shapes[node.tree].parent(node)

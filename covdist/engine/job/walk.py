@@ -19,7 +19,7 @@ class Steps(Protocol):
     makes: dict[Node, Step]
     saves: dict[Node, Step]
     finish: Step
-    folding: set[Node]
+    busy: dict[str, set[Node]]
     furthest: list[int]
     open: list[Shape]
 
@@ -60,7 +60,9 @@ def _make(steps: Steps, shape: Shape, node: Node) -> Iterator[Ready]:
 
 def _loads(steps: Steps, siblings: tuple[Node, ...]) -> Iterator[Ready]:
     """Yield loads once all siblings exist, so that no state waits in memory for one that has yet to be folded."""
-    if all(steps.makes[node].phase == DONE or _saved(steps, node) for node in siblings):
+    if len(steps.busy[LOAD]) < max(1, steps.slots) and all(
+        steps.makes[node].phase == DONE or _saved(steps, node) for node in siblings
+    ):
         for node in siblings:
             if steps.makes[node].phase == IDLE:
                 yield _task(LOAD, node, steps.makes[node]), ()
@@ -75,7 +77,7 @@ def _saved(steps: Steps, node: Node) -> bool:
 
 
 def _full(steps: Steps) -> bool:
-    return len(steps.folding) >= steps.slots
+    return len(steps.busy[FOLD]) >= steps.slots
 
 
 def _task(kind: str, node: Node, step: Step) -> Task:

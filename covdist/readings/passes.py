@@ -1,0 +1,76 @@
+"""One pass over a stream as a dask graph, for readings whose states are no moments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from dask.base import tokenize
+from dask.delayed import Delayed
+
+from covdist.engine.plan import Plan
+from covdist.engine.shard import Shard, fold
+from covdist.engine.streams import SharedStream, Stream
+from covdist.engine.tree import tree
+
+
+class Pass(NamedTuple):
+    """A stream called ``name`` in messages, and how it is cut."""
+
+    name: str
+    stream: Stream
+    plan: Plan
+
+    @property
+    def cuts(self) -> list[tuple[int, int]]:
+        return self.plan.cuts(self.stream.bounds)
+
+    def token(self, *options: Any) -> str:
+        """Name what a fold makes; numpy arrays are folded at once, so that nothing else has to find it."""
+        if isinstance(self.stream, ArrayStream):
+            return "here"
+        return str(tokenize(self.stream.token, *options))
+
+    @property
+    def dependencies(self) -> list[Any]:
+        return [self.stream.collection] if isinstance(self.stream, SharedStream) else []
+
+    def items(self, accumulator: Callable[..., Any]) -> list[tuple[Any, ...]]:
+        """Return, per cut, the shard and what dask makes for it."""
+        return [self._item(accumulator, *cut) for cut in self.cuts]
+
+    def _item(self, accumulator: Callable[..., Any], start: int, stop: int) -> tuple[Any, ...]:
+        stream = self.stream
+        given = [(self.name, stream.keys(start, stop))] if isinstance(stream, SharedStream) else []
+        return Shard(accumulator, start, {self.name: stream.part(start, stop)}, {}), given
+
+    def fold(
+        self, function: Callable[..., Any], accumulator: Callable[..., Any], key: str, *arguments: Delayed
+    ) -> Delayed:
+        """Fold every shard by ``function(shard, given, *arguments)`` and merge."""
+        keys = [argument.key for argument in arguments]
+        return tree(
+            function,
+            _merge,
+            [(*item, *keys) for item in self.items(accumulator)],
+            name=key,
+            fan_in=self.plan.fan_in,
+            dependencies=[*self.dependencies, *arguments],
+        )
+
+
+def fold_with(shard: Shard, given: Any, argument: Any) -> Any:
+    """Fold into an accumulator that is told something computed before."""
+    return fold(Shard(_Told(shard.accumulator, argument), shard.start, shard.blocks, shard.vectors), given)
+
+
+class _Told(NamedTuple):
+    make: Callable[[Any], Any]
+    argument: Any
+
+    def __call__(self) -> Any:
+        return self.make(self.argument)
+
+
+def _merge(a: Any, b: Any) -> Any:
+    return a.merge(b)
