@@ -113,5 +113,6 @@ def _whole(values: Any) -> bool:
 
 def _check_weights(values: Any, what: str, kinds: str) -> None:
     if values.dtype.kind not in kinds:
-        expected = "integers (frequency)" + (" or floats (reliability)" if "f" in kinds else ", floats are reliability")
-        raise DataError(f"{what} have dtype {values.dtype}, expected are {expected}: convert them")
+        expected = "integers (frequency) or floats (reliability)" if "f" in kinds else "integers"
+        way_out = "convert them" if "f" in kinds else "round them, or pass them as reliability"
+        raise DataError(f"{what} have dtype {values.dtype}, expected are {expected}: {way_out}")

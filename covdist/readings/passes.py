@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from dask.base import tokenize
@@ -15,9 +16,10 @@ from covdist.engine.tree import tree
 
 
 class Pass(NamedTuple):
-    """A stream called ``name`` in messages, and how it is cut."""
+    """A stream called ``name`` in messages, and how it is cut; ``here`` says that it is of a numpy array."""
 
     name: str
+    here: bool
     stream: Stream
     plan: Plan
 
@@ -27,9 +29,7 @@ class Pass(NamedTuple):
 
     def token(self, *options: Any) -> str:
         """Name what a fold makes; numpy arrays are folded at once, so that nothing else has to find it."""
-        if isinstance(self.stream, ArrayStream):
-            return "here"
-        return str(tokenize(self.stream.token, *options))
+        return "here" if self.here else str(tokenize(self.stream.token, *options))
 
     @property
     def dependencies(self) -> list[Any]:
@@ -61,15 +61,8 @@ class Pass(NamedTuple):
 
 def fold_with(shard: Shard, given: Any, argument: Any) -> Any:
     """Fold into an accumulator that is told something computed before."""
-    return fold(Shard(_Told(shard.accumulator, argument), shard.start, shard.blocks, shard.vectors), given)
-
-
-class _Told(NamedTuple):
-    make: Callable[[Any], Any]
-    argument: Any
-
-    def __call__(self) -> Any:
-        return self.make(self.argument)
+    make: Callable[..., Any] = shard.accumulator
+    return fold(Shard(partial(make, argument), shard.start, shard.blocks, shard.vectors), given)
 
 
 def _merge(a: Any, b: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -108,9 +109,12 @@ def spectrum(
     side = label(x, dim, fallback="x")
     _check_count(k, side.axis.size)
     method, reason = _choose(method, side, missing, k)
-    found = {"exact": _exact, "dual": _dual, "sketch": partial(_sketch, passes=passes, seed=seed)}[method](
-        side, k, missing, vectors
-    )
+    ways: dict[str, Callable[..., xr.Dataset]] = {
+        "exact": _exact,
+        "dual": _dual,
+        "sketch": partial(_sketch, passes=passes, seed=seed),
+    }
+    found = ways[method](side, k, missing, vectors)
     found.attrs |= {"method": method, "reason": reason}
     return found if isinstance(side.data, da.Array) else found.compute(scheduler="threads")
 
@@ -188,4 +192,3 @@ def spectrum_of_scatter(state: Scatter, k: int) -> Spectrum:
     if shift.any():
         matrix = np.ldexp(np.ldexp(matrix, shift[:, None]), shift)
     return spectrum_of(matrix, k, rows=columns.rows, exponent=unit)
-

@@ -7,9 +7,11 @@ from functools import partial
 from typing import Any
 
 import dask.array as da
+import numpy as np
 from dask.base import tokenize
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
+from dask.typing import Key
 
 from covdist.engine.plan import Work, make_plan
 from covdist.engine.slabs import fold_slabs, map_slabs, slab_stream
@@ -28,7 +30,7 @@ class Dual:
     def __init__(self, side: Labelled, k: int, missing: str):
         self._rows = math.prod(side.sample_shape)
         stream = slab_stream(side.data, len(side.sample_dims))
-        self._pass = Pass(side.name, stream, make_plan(self._work(side, stream)))
+        self._pass = Pass(side.name, isinstance(side.data, np.ndarray), stream, make_plan(self._work(side, stream)))
         self._accumulator = partial(GramAccumulator, self._rows, missing)
         self._k = k
         token = self._pass.token(self._rows, missing)
@@ -54,7 +56,7 @@ class Dual:
         key = self.spectrum.key
         items = self._pass.items(self._accumulator)
         name = f"eigenvectors-{tokenize(key)}"
-        tasks = {(name, i, 0): (map_slabs, eigenvectors, key, *item) for i, item in enumerate(items)}
+        tasks: dict[Key, Any] = {(name, i, 0): (map_slabs, eigenvectors, key, *item) for i, item in enumerate(items)}
         dependencies = [self.spectrum, *self._pass.dependencies]
         graph = HighLevelGraph.from_collections(name, tasks, dependencies=dependencies)
         heights = tuple(stop - start for start, stop in self._pass.cuts)

@@ -6,6 +6,7 @@ import math
 from functools import partial
 from typing import Any
 
+import numpy as np
 from dask.delayed import Delayed
 
 from covdist.engine.plan import Plan, Work, make_plan
@@ -25,7 +26,7 @@ def sketched(side: Labelled, k: int, missing: str, passes: int, seed: int) -> De
     """Return the promise of a spectrum."""
     width, directions = side.axis.size, Directions(directions_for(k), seed)
     rows = stream(side.data, len(side.sample_dims))
-    one = Pass(side.name, rows, _plan(side, rows, directions.total(width)))
+    one = Pass(side.name, isinstance(side.data, np.ndarray), rows, _plan(side, rows, directions.total(width)))
     accumulator = partial(Sketch.accumulator, width, options=Options(missing), directions=directions)
     token = one.token(len(side.sample_dims), missing, tuple(directions))
     sketch = one.fold(fold, accumulator, f"sketch-{token}")

@@ -47,11 +47,25 @@ def save(moments: Moments | Mapping[str, Moments], path: str | Path) -> None:
     target = free_path(path)
     found = {"": moments} if isinstance(moments, Moments) else dict(moments)
     with _renamed_when_done(target) as place:
-        marks = {"covdist": _FORMAT, "nodes": list(found), **_provenance()}
+        marks = {"covdist": _FORMAT, "nodes": _places(list(found)), **_provenance()}
         root = zarr.open_group(place, mode="w", zarr_format=3, attributes=marks)
         for node, one in found.items():
-            group = root if node == "" else root.require_group(node)
-            _write(group, one.compute())
+            group = marks["nodes"][node]
+            _write(root.require_group(group) if group else root, one.compute())
+
+
+def _places(nodes: list[str]) -> dict[str, str]:
+    """Return a group for each node; none inside another, where an array could have the name of a layer."""
+    if nodes == [""]:
+        return {"": ""}
+    flat = "" in nodes or any(node.startswith(f"{other}/") for node in nodes for other in nodes)
+    places: dict[str, str] = {}
+    for node in nodes:
+        place = (node or "root").replace("/", ".") if flat else node
+        while place in places.values():
+            place += "_"
+        places[node] = place
+    return places
 
 
 def free_path(path: str | Path) -> Path:
@@ -165,17 +179,17 @@ def load(path: str | Path) -> Moments | dict[str, Moments]:
         )
     try:
         nodes: Any = root.attrs["nodes"]
-        found = {node: _read(_group(root, node)) for node in nodes}
+        found = {node: _read(_group(root, place)) for node, place in nodes.items()}
     except _BROKEN as error:
         said = " ".join(str(error).split())
         raise ResultError(f"{path} is damaged ({said}): restore it from a copy, or make it again") from error
     return found[""] if found.keys() == {""} else found
 
 
-def _group(root: zarr.Group, node: str) -> zarr.Group:
-    group = root[node] if node else root
+def _group(root: zarr.Group, place: str) -> zarr.Group:
+    group = root[place] if place else root
     if not isinstance(group, zarr.Group):
-        raise ValueError(f"{node} is no group")
+        raise ValueError(f"{place} is no group")
     return group
 
 

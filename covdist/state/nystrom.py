@@ -14,6 +14,7 @@ from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.special import gammaincinv
 
 from covdist.state.blas import single_thread
+from covdist.state.columns import Columns
 from covdist.state.eigen import Spectrum, spectrum_of, unknown
 from covdist.state.eigen import effective_rank as rank_of
 from covdist.state.sketch import PROBES, Sketch, rescaled
@@ -60,21 +61,29 @@ def spectrum_of_sketch(sketch: Sketch, k: int) -> Spectrum:
 
 def images(sketch: Sketch) -> Images:
     """Bring a sketch to one unit, and recall its directions."""
-    columns, count = sketch.columns, sketch.directions.count
+    columns, amount = sketch.columns, sketch.directions.amount
     image, unit = _in_one_unit(sketch)
     directions = sketch.directions.matrix(columns.width)
-    total = float(np.ldexp(columns.squares, 2 * (columns.exponent - unit)).sum() / columns.weight)
-    parts = directions[:, :count], image[:, :count], directions[:, count:], image[:, count:]
-    return Images(*parts, total=total, rows=columns.rows, exponent=unit)
+    parts = directions[:, :amount], image[:, :amount], directions[:, amount:], image[:, amount:]
+    return Images(*parts, total=_total(columns, unit), rows=columns.rows, exponent=unit)
 
 
 def _in_one_unit(sketch: Sketch) -> tuple[np.ndarray, int]:
-    exponent, varied = sketch.columns.exponent, sketch.columns.squares > 0
-    unit = int(exponent[varied].max()) if varied.any() else 0
-    return rescaled(sketch.image, exponent + (exponent.max() - 2 * unit)) / sketch.columns.weight, unit
+    """Return C Ω, and the exponent of a unit in which the total variance is near 1, so that no power of it is lost."""
+    columns, varied = sketch.columns, sketch.columns.squares > 0
+    unit = int(columns.exponent[varied].max()) if varied.any() else 0
+    unit += int(np.frexp(_total(columns, unit))[1]) // 2
+    shift = columns.exponent + (columns.exponent.max() - 2 * unit)
+    return rescaled(sketch.image, shift) / columns.weight, unit
+
+
+def _total(columns: Columns, unit: int) -> float:
+    return float(np.ldexp(columns.squares, 2 * (columns.exponent - unit)).sum() / columns.weight)
 
 
 def spectrum_of_images(given: Images, k: int) -> Spectrum:
+    if given.total == 0:
+        return unknown(len(given.image), k, given.rows)._replace(values=np.zeros(k), error=np.zeros(k), total=0.0)
     low = approximate(given.directions, given.image)
     values, spread = low.values, _spread(low)
     vectors = low.basis @ low.rotated[:, :k]
@@ -83,8 +92,6 @@ def spectrum_of_images(given: Images, k: int) -> Spectrum:
     rest = max(given.total - float(values.sum()), 0.0)
     rounding = len(values) * _EPS * values[0]
     squares = float((values**2).sum() + max(0.0, (given.probed**2 - seen**2).sum() / PROBES))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        participation = float(np.divide(given.total**2, squares))
     return Spectrum(
         values=values[:k],
         vectors=vectors,
@@ -93,7 +100,7 @@ def spectrum_of_images(given: Images, k: int) -> Spectrum:
         exponent=given.exponent,
         rows=given.rows,
         effective_rank=_effective_rank(values, rest, missed),
-        participation=participation,
+        participation=given.total**2 / squares,
         condition=np.inf if 0 < given.rows <= len(vectors) else np.nan,
     )
 
@@ -101,7 +108,7 @@ def spectrum_of_images(given: Images, k: int) -> Spectrum:
 def approximate(directions: np.ndarray, image: np.ndarray) -> Low:
     """Nyström approximation, made stable by a shift at the size of the rounding (Tropp et al. 2017, algorithm 3)."""
     length = np.sqrt(np.mean(np.sum(directions**2, axis=0)))
-    shift = max(_EPS * float(np.linalg.norm(image) / length), np.finfo(np.float64).tiny)
+    shift = _EPS * float(np.linalg.norm(image)) / length
     while True:
         moved = image + shift * directions
         core = directions.T @ moved

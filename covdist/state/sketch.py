@@ -24,17 +24,17 @@ PROBES = 10
 
 
 class Directions(NamedTuple):
-    """The random Ω, Gaussian, by what makes it: ``count`` directions to sketch with, and the probes that judge it."""
+    """The random Ω, Gaussian, by what makes it: ``amount`` to sketch with, and the probes that judge it."""
 
-    count: int = 50
+    amount: int = 50
     seed: int = 0
 
     def total(self, width: int) -> int:
-        return width if self.complete(width) else self.count + PROBES
+        return width if self.complete(width) else self.amount + PROBES
 
     def complete(self, width: int) -> bool:
         """Whether Ω is the identity, because there are no more columns than directions; nothing is lost then."""
-        return width <= self.count + PROBES
+        return width <= self.amount + PROBES
 
     def matrix(self, width: int) -> np.ndarray:
         """Return Ω, shape (width, total); rows of it depend on their column's number alone."""

@@ -136,7 +136,7 @@ def test_a_scheduler_file_that_is_not_there(tmp_path):
 
 def test_a_scheduler_without_workers(monkeypatch):
     monkeypatch.setattr("covdist.engine.cluster._WORKER_PATIENCE", 1)
-    local = LocalCluster(n_workers=0, host="127.0.0.1", protocol="tcp", dashboard_address=None)
+    local = LocalCluster(n_workers=0, host="127.0.0.1", protocol="tcp", dashboard_address="127.0.0.1:0")
     refused = pytest.raises(ClusterError, match=r"no workers .*`dask worker tcp://")
     with local, refused as caught, cluster(scheduler=local.scheduler_address):
         pass

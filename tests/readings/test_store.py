@@ -134,12 +134,14 @@ def test_a_crash_leaves_nothing_behind(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_root_and_a_layer_below_it(tmp_path):
-    stored = {"": covdist.moments(VALUES), "fc1": covdist.moments(units(), dim="step")}
+def test_layers_inside_layers_called_as_arrays_are(tmp_path):
+    nodes = ["", "fc1", "fc1/weight", "mean", "root", "a/b", "a.b"]
+    stored = {node: covdist.moments(VALUES * (number + 1)) for number, node in enumerate(nodes)}
     save(stored, tmp_path / "m.zarr")
     found = covdist.load(tmp_path / "m.zarr")
-    assert found.keys() == stored.keys()
-    xr.testing.assert_identical(found["fc1"].dataset, stored["fc1"].dataset)
+    assert list(found) == nodes
+    for node in nodes:
+        xr.testing.assert_identical(found[node].dataset, stored[node].dataset)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,6 @@ def load_arrays(data: bytes | memoryview) -> dict[str, np.ndarray]:
 
 def _array(view: memoryview, about: dict[str, Any]) -> np.ndarray:
     dtype, shape = np.dtype(about["dtype"]), tuple(map(int, about["shape"]))
-    if dtype.kind not in _KINDS:
-        raise ValueError(f"array {about['name']!r} has dtype {dtype}, but only numbers can be read")
+    if dtype.kind not in _KINDS or min(shape, default=0) < 0:
+        raise ValueError(f"array {about['name']!r} has dtype {dtype} and shape {shape}, but only numbers can be read")
     return np.frombuffer(view, dtype, math.prod(shape), int(about["at"])).reshape(shape).copy()

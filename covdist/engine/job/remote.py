@@ -7,9 +7,10 @@ from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
 
-from covdist.engine.job.retry import patiently
+from covdist.engine.job.retry import patiently, statuses
 
 PARTIAL = ".partial"
+_PRECONDITION_FAILED = 412
 
 
 class Remote:
@@ -29,7 +30,9 @@ class Remote:
         """Put an object that must not exist: S3 and its like refuse a second one (``If-None-Match``)."""
         try:
             self._put(name, data, mode="create")
-        except FileExistsError:
+        except OSError as error:
+            if not isinstance(error, FileExistsError) and _PRECONDITION_FAILED not in statuses(error):
+                raise
             # An answer may have got lost, and the second try met the object of the first.
             return self.get(name) == data
         return True
@@ -58,8 +61,11 @@ class Remote:
 
     def _put(self, name: str, data: bytes, **options: Any) -> None:
         system, path = self._at(name)
-        patiently(partial(system.makedirs, system._parent(path), exist_ok=True))
-        patiently(partial(system.pipe_file, path, data, **options))
+        try:
+            patiently(partial(system.pipe_file, path, data, **options))
+        except FileNotFoundError:  # not an object store, but a file system with real folders
+            system.makedirs(system._parent(path), exist_ok=True)
+            patiently(partial(system.pipe_file, path, data, **options))
 
     def _at(self, name: str) -> tuple[Any, str]:
         system, path = fsspec.core.url_to_fs(f"{self.url}/{name}", **self._options)

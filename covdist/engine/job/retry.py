@@ -30,10 +30,15 @@ def patiently(call: Callable[[], T], sleep: Callable[[float], None] = time.sleep
 
 def may_pass(error: BaseException) -> bool:
     """Say whether the same call may succeed a moment later."""
-    statuses = {status for one in _chain(error) for status in _statuses(one)}
-    if statuses:
-        return not statuses.isdisjoint(_BUSY)
+    found = statuses(error)
+    if found:
+        return not found.isdisjoint(_BUSY)
     return any(isinstance(one, TimeoutError | ConnectionError) for one in _chain(error))
+
+
+def statuses(error: BaseException) -> set[int]:
+    """Return the HTTP statuses that an error and its causes carry."""
+    return {status for one in _chain(error) for status in _statuses(one)}
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

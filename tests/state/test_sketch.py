@@ -1,0 +1,194 @@
+"""Sketches: exact where they can be, within their own stated error everywhere else.
+
+That counts and means merge as they should is for ``test_laws``, which finds the state by itself.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from covdist.errors import MergeError
+from covdist.state.accumulator import Options
+from covdist.state.nystrom import spectrum_of_sketch
+from covdist.state.refine import Applied, AppliedAccumulator, Basis
+from covdist.state.sketch import PROBES, Directions, Sketch
+
+from .kinds import bits, frozen
+
+N, D, K = 700, 300, 8
+NUMBERS = np.arange(1, D + 1)
+SPECTRA = {
+    "flat": np.ones(D),
+    "1/i": 1 / NUMBERS,
+    "exponential": np.exp(-NUMBERS / 5),
+    "low rank and noise": np.where(NUMBERS <= 5, 100.0, 1.0),
+    "low rank": np.where(NUMBERS <= 5, 1.0 / NUMBERS, 0.0),
+}
+each_spectrum = pytest.mark.parametrize("values", SPECTRA.values(), ids=SPECTRA)
+
+
+def rows(values: np.ndarray, seed: int = 0, offset: float = 10.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    rotation = np.linalg.qr(rng.normal(size=(D, D)))[0]
+    return rng.normal(size=(N, D)) * np.sqrt(values) @ rotation + offset * rng.normal(size=D)
+
+
+def fold(*pieces: np.ndarray, seed: int = 0, amount: int = 2 * K + 10, missing: str = "raise") -> Sketch:
+    width = pieces[0].shape[1]
+    accumulator = Sketch.accumulator(width, Options(missing), Directions(amount, seed))
+    for piece in pieces:
+        accumulator.add(piece)
+    return accumulator.state()
+
+
+def again(sketch: Sketch, *pieces: np.ndarray, missing: str = "raise"):
+    """Return the spectrum after a second pass over the pieces, each folded and merged."""
+    basis = Basis.of(sketch)
+    state = Applied.empty(*basis.directions.shape)
+    for piece in pieces:
+        accumulator = AppliedAccumulator(basis, missing)
+        accumulator.add(piece)
+        state = state.merge(frozen(accumulator.state()))
+    return state.spectrum(sketch, basis, K)
+
+
+def exact(x: np.ndarray) -> np.ndarray:
+    return np.linalg.eigvalsh(np.cov(x.T, ddof=0))[::-1]
+
+
+@each_spectrum
+@pytest.mark.parametrize("seed", range(5))
+def test_within_the_stated_error(values, seed):
+    x = rows(values, seed)
+    expected = exact(x)
+    sketch = fold(x, seed=seed)
+    for found in (spectrum_of_sketch(sketch, K), again(sketch, x)):
+        # Never too large: the approximation is below the covariance.
+        rounding = 1e-13 * expected[0]
+        assert (found.values <= expected[:K] + rounding).all()
+        assert (expected[:K] - found.values <= found.error).all()
+        assert found.total == pytest.approx(expected.sum(), rel=1e-12)
+        np.testing.assert_allclose(found.vectors.T @ found.vectors, np.eye(K), atol=1e-12)
+        sums = expected.sum() ** 2 / (expected**2).sum()
+        assert found.participation == pytest.approx(sums, rel=0.5)
+
+
+@each_spectrum
+def test_the_stated_error_is_of_use(values):
+    x = rows(values)
+    first = spectrum_of_sketch(sketch := fold(x), K)
+    second = again(sketch, x)
+    assert (second.error <= first.error * 1.2).all()
+    fast = values[-1] < 1e-6 * values[0]
+    assert second.error[0] < (1e-3 if fast else 20) * values[0]
+
+
+def test_low_rank_is_found_exactly():
+    x = rows(SPECTRA["low rank"])
+    found, expected = spectrum_of_sketch(fold(x), K), exact(x)
+    np.testing.assert_allclose(found.values, expected[:K], atol=1e-13 * expected[0])
+    assert found.error.max() < 1e-12 * expected[0]
+    shares = expected[:5] / expected[:5].sum()
+    assert found.effective_rank == pytest.approx(np.exp(-np.sum(shares * np.log(shares))), rel=1e-9)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_the_image_is_the_covariance_times_the_directions(offset):
+    x = rows(SPECTRA["1/i"], offset=offset)
+    wide = x.astype(np.longdouble)
+    centred = (wide - wide.mean(axis=0)).astype(float)
+    sketch = fold(*np.array_split(x, 7))
+    expected = centred.T @ (centred @ sketch.directions.matrix(D))
+    np.testing.assert_allclose(sketch.image, expected, atol=1e-12 * np.abs(expected).max())
+
+
+def test_any_merge_tree_of_any_cut():
+    # The mean moves by many spreads, so that every state has a centre of its own.
+    x = rows(SPECTRA["1/i"]) + np.linspace(0, 1e4, N)[:, None]
+    whole = fold(x)
+    size = np.abs(whole.image).max()
+    for seed in range(5):
+        order = random.Random(seed)
+        cuts = sorted(order.sample(range(N), 6))
+        states = [frozen(fold(x[a:b])) for a, b in pairwise([0, *cuts, cuts[-1], N])]
+        while len(states) > 1:
+            order.shuffle(states)
+            states.append(frozen(states.pop().merge(states.pop())))
+        np.testing.assert_allclose(states[0].image, whole.image, atol=1e-12 * size)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-300, 1e200])
+def test_any_size_of_values(scale):
+    x = rows(SPECTRA["exponential"], offset=0.0)
+    expected, sketch = spectrum_of_sketch(fold(x), K), fold(x[:300] * scale).merge(fold(x[300:] * scale))
+    found = spectrum_of_sketch(sketch, K)
+    np.testing.assert_allclose(found.root() / scale, expected.root(), rtol=1e-10)
+    np.testing.assert_allclose(found.error / found.values, expected.error / expected.values, rtol=1e-8)
+    np.testing.assert_allclose(again(sketch, x * scale).root() / scale, again(fold(x), x).root(), rtol=1e-10)
+
+
+def test_columns_of_very_different_sizes():
+    x = rows(SPECTRA["exponential"], offset=0.0)
+    mixed = x.copy()
+    mixed[:, ::3] *= 1e-200
+    mixed[:, 1] = 5.0
+    without = mixed.copy()
+    without[:, ::3] = 0.0
+    expected = exact(without)
+    for sketch in (fold(mixed), fold(mixed[:100]).merge(fold(without[100:]))):
+        found = spectrum_of_sketch(sketch, K)
+        assert (np.abs(found.variance(found.values) - expected[:K]) <= found.variance(found.error)).all()
+
+
+def test_few_columns_lose_nothing():
+    x = rows(SPECTRA["1/i"])[:, : K + PROBES]
+    sketch = fold(x[:100]).merge(fold(x[100:]))
+    assert sketch.directions.complete(x.shape[1])
+    np.testing.assert_allclose(spectrum_of_sketch(sketch, K).values, exact(x)[:K], rtol=1e-12)
+
+
+def test_constant_columns():
+    x = np.full((N, D), 1e9 / 3)
+    for found in (spectrum_of_sketch(sketch := fold(x), K), again(sketch, x)):
+        assert found.values.tolist() == [0] * K
+        assert found.total == 0
+        assert np.isnan(found.participation)
+
+
+def test_fewer_rows_than_vectors():
+    x = rows(SPECTRA["flat"])[:4]
+    found, expected = spectrum_of_sketch(fold(x), K), exact(x)
+    np.testing.assert_allclose(found.values, expected[:K], atol=1e-12 * expected[0])
+    assert found.condition == np.inf
+
+
+def test_rows_with_holes():
+    x = rows(SPECTRA["exponential"])
+    holed = np.insert(x, 5, np.nan, axis=0)
+    sketch = fold(holed, missing="drop")
+    assert sketch.columns.skipped == 1
+    np.testing.assert_allclose(spectrum_of_sketch(sketch, K).values, spectrum_of_sketch(fold(x), K).values, rtol=1e-9)
+    np.testing.assert_allclose(again(sketch, holed, missing="drop").values, again(fold(x), x).values, rtol=1e-9)
+    assert np.isnan(spectrum_of_sketch(fold(holed, missing="propagate"), K).values).all()
+    assert np.isnan(spectrum_of_sketch(Sketch.empty(D), K).values).all()
+
+
+def test_the_same_bits_again():
+    x = rows(SPECTRA["flat"])
+    first, second = fold(x), fold(x)
+    assert bits(first) == bits(second) != bits(fold(x, seed=1))
+    assert bits(spectrum_of_sketch(first, K)) == bits(spectrum_of_sketch(second, K))
+
+
+def test_directions_of_a_column_do_not_depend_on_the_others():
+    few, many = Directions(3).matrix(5000), Directions(3).matrix(9000)
+    np.testing.assert_array_equal(few, many[:5000])
+
+
+def test_other_directions_refuse_to_merge():
+    with pytest.raises(MergeError, match=r"seed=0.*seed=1"):
+        Sketch.empty(D, Directions(20, 0)).merge(Sketch.empty(D, Directions(20, 1)))
