@@ -151,8 +151,9 @@ class Accumulator:
             raise
 
     def state(self) -> Any:
-        """Return what was folded so far; nothing can be added afterwards."""
-        counted = Counted(self._rows, self._skipped, self._weight2, self._censuses)
+        """Return what was folded so far."""
+        censuses = [Census(*map(np.copy, census)) for census in self._censuses]  # rows may still be added
+        counted = Counted(self._rows, self._skipped, self._weight2, censuses)
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
             return self._finish(counted, [legs.state() for _, legs in self._tiles])
 

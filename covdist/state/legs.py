@@ -63,9 +63,11 @@ class Legs:
     def _close(self) -> None:
         columns = [centre.columns() for centre in self._centres]
         self._held = self._held.merge(self._product.close(self._centres, columns))
+        for centre in self._centres:
+            centre.started = False
 
     def state(self) -> State:
-        """Return what was folded; nothing can be added afterwards."""
+        """Return what was folded so far."""
         if self._centres[0].started:
             self._close()
         return self._held

@@ -108,7 +108,7 @@ def spectrum_of_images(given: Images, k: int) -> Spectrum:
 def approximate(directions: np.ndarray, image: np.ndarray) -> Low:
     """Nyström approximation, made stable by a shift at the size of the rounding (Tropp et al. 2017, algorithm 3)."""
     length = np.sqrt(np.mean(np.sum(directions**2, axis=0)))
-    shift = _EPS * float(np.linalg.norm(image)) / length
+    shift = max(_EPS * float(np.linalg.norm(image)) / length, float(np.finfo(np.float64).tiny))
     while True:
         moved = image + shift * directions
         core = directions.T @ moved

@@ -35,6 +35,8 @@ def test_equals_a_fold_of_each_group(kind, by):
 class _Recorder:
     """An inner accumulator that keeps what it is given."""
 
+    least_rows = 1
+
     def __init__(self):
         self.blocks: list[np.ndarray] = []
 

@@ -112,6 +112,8 @@ def test_a_state_is_not_changed_by_later_rows(kind):
     before = bits(state)
     accumulator.add(*rows.blocks[: kind.sides], **by)
     assert bits(state) == before
+    twice = Rows(tuple(np.concatenate([block, block]) for block in rows.blocks), np.zeros(6, int))
+    assert_accurate(accumulator.state(), twice)
 
 
 @pytest.mark.parametrize(("kind", "side"), [(kind, side) for kind in KINDS for side in range(kind.sides)], ids=str)
