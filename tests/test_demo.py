@@ -75,10 +75,7 @@ def test_only_the_sound_start_learns(runs):
 
 
 def test_gradients_vanish_from_small_weights_alone(runs):
-    ratios = {
-        name: rms(kept.gradients("layer1")) / rms(kept.gradients("output"))
-        for name, (_, kept) in runs.items()
-    }
+    ratios = {name: rms(kept.gradients("layer1")) / rms(kept.gradients("output")) for name, (_, kept) in runs.items()}
     assert 0 < ratios["vanishing"] < 1e-3
     assert 0.05 < ratios["sound"] < 20
 

@@ -1,0 +1,74 @@
+"""Pieces of any height: gathered, cut at each other's borders, made ahead."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from covdist.engine.readers import ahead
+from covdist.engine.shard import gathered, together
+
+heights = st.lists(st.integers(0, 7), max_size=12)
+
+
+def _pieces(sizes: list[int]) -> list[np.ndarray]:
+    rows = np.arange(2 * sum(sizes)).reshape(-1, 2)
+    return np.split(rows, np.cumsum(sizes)[:-1]) if sizes else []
+
+
+@given(heights, st.integers(1, 9))
+def test_gathered_keeps_the_rows_in_order(sizes, least):
+    pieces = _pieces(sizes)
+    found = [piece.copy() for piece in gathered(iter(pieces), least)]
+    assert all(len(piece) >= least for piece in found[:-1])
+    np.testing.assert_array_equal(
+        np.concatenate([*found, np.empty((0, 2))]), np.concatenate([*pieces, np.empty((0, 2))])
+    )
+
+
+def test_a_piece_that_is_large_enough_is_not_copied():
+    piece = np.zeros((5, 2))
+    assert [found is piece for found in gathered(iter([piece]), 5)] == [True]
+
+
+@given(heights, st.randoms(use_true_random=False))
+def test_together_cuts_all_streams_at_the_same_rows(sizes, random):
+    other = [1] * sum(sizes)
+    random.shuffle(other)
+    streams = [_pieces(sizes), _pieces(other)]
+    found = [[piece.copy() for piece in step] for step in together([iter(stream) for stream in streams])]
+    assert all(len(a) == len(b) > 0 for a, b in found)
+    assert sum(len(a) for a, _ in found) == sum(sizes)
+    assert all((a == b).all() for a, b in found)
+
+
+def test_the_next_piece_is_made_while_the_last_one_is_held():
+    second = threading.Event()
+
+    def pieces():
+        yield np.zeros(1)
+        second.set()
+        yield np.ones(1)
+
+    stream = ahead(pieces())
+    next(stream)
+    assert second.wait(10)  # without asking for it
+    assert [piece.tolist() for piece in stream] == [[1.0]]
+
+
+def test_an_error_ahead_reaches_the_one_who_folds():
+    def pieces():
+        yield np.zeros(1)
+        raise ValueError("broken")
+
+    found = []
+    try:
+        for piece in ahead(pieces()):
+            found.append(piece)
+    except ValueError as error:
+        found.append(str(error))
+    assert len(found) == 2
+    assert found[1] == "broken"
