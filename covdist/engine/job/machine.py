@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from covdist.engine.job.shape import Node, Shape
 from covdist.engine.job.steps import DONE, IDLE, RUNNING, Step
-from covdist.engine.job.walk import ready
+from covdist.engine.job.walk import folded, ready
 from covdist.engine.job.words import (
     FINISH,
     FOLD,
@@ -32,6 +32,7 @@ from covdist.engine.job.words import (
     Start,
     Stop,
     Task,
+    reason,
 )
 
 
@@ -96,7 +97,7 @@ class Machine:
         else:
             if isinstance(event, Missing):
                 self._reopen(event.node)
-            actions = self._failed(event.task, step, _reason(event))
+            actions = self._failed(event.task, step, reason(event))
         return [*actions, *self._start_ready()] if self.status == "running" else actions
 
     def _done(self, task: Task, step: Step) -> list[Action]:
@@ -111,12 +112,12 @@ class Machine:
             return self._close(shape) if task.node == shape.root else []
         return self._drop(shape.children(task.node))
 
-    def _failed(self, task: Task, step: Step, reason: str) -> list[Action]:
+    def _failed(self, task: Task, step: Step, why: str) -> list[Action]:
         self._settle(task.node, step, IDLE)
         step.failures += 1
         if step.failures <= self.retries:
             return []
-        self.reason = f"{task} failed {step.failures} times, the last time because {reason}"
+        self.reason = f"{task} failed {step.failures} times, the last time because {why}"
         return self._end("failed")
 
     def _gone(self, task: Task, step: Step) -> list[Action]:
@@ -190,16 +191,7 @@ class Machine:
 
     def folded(self) -> int:
         """Count the shards that are part of some state that exists."""
-        found = 0
-        for shape in self.shapes:
-            waiting = [shape.root]
-            while waiting:
-                node = waiting.pop()
-                if self.makes[node].phase == DONE or (node in self.saves and self.saves[node].phase == DONE):
-                    found += len(shape.span(node))
-                else:
-                    waiting.extend(shape.children(node))
-        return found
+        return sum(folded(self, shape) for shape in self.shapes)
 
     def _step(self, task: Task) -> Step:
         if task.kind == FINISH:
@@ -214,9 +206,3 @@ class Machine:
 
     def _parent(self, node: Node) -> Node | None:
         return self.shapes[node.tree].parent(node)
-
-
-def _reason(event: Failed | Lost | Missing) -> str:
-    if isinstance(event, Failed):
-        return event.reason
-    return "its worker was lost" if isinstance(event, Lost) else "its checkpoint was missing or damaged"

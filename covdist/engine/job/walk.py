@@ -68,6 +68,18 @@ def _loads(steps: Steps, siblings: tuple[Node, ...]) -> Iterator[Ready]:
                 yield _task(LOAD, node, steps.makes[node]), ()
 
 
+def folded(steps: Steps, shape: Shape) -> int:
+    """Count the shards of a tree that are part of some state that exists."""
+    found, waiting = 0, [shape.root]
+    while waiting:
+        node = waiting.pop()
+        if steps.makes[node].phase == DONE or _saved(steps, node):
+            found += len(shape.span(node))
+        else:
+            waiting.extend(shape.children(node))
+    return found
+
+
 def _usable(steps: Steps, node: Node) -> bool:
     return steps.makes[node].phase == DONE and (node not in steps.saves or _saved(steps, node))
 

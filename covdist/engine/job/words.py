@@ -66,6 +66,14 @@ class Deposed(NamedTuple):
 
 Event = Done | Failed | Lost | Missing | Slots | Cancel | Deposed
 
+
+def reason(event: Failed | Lost | Missing) -> str:
+    """Say why a task did not get done."""
+    if isinstance(event, Failed):
+        return event.reason
+    return "its worker was lost" if isinstance(event, Lost) else "its checkpoint was missing or damaged"
+
+
 # ---- actions
 
 
