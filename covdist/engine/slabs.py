@@ -19,8 +19,8 @@ from covdist.engine.streams import Stream, stream
 from covdist.errors import NonFiniteError
 from covdist.logs.source import from_dask
 
-_SLAB = 1 << 26  # bytes of a slab of whole chunks
-_CUT_SLAB = 1 << 28  # of one that cuts chunks: each slab reads them anew, so few and wide ones are better
+_SLAB = 1 << 23  # bytes that small chunks are put together to
+_MOST_SLAB = 1 << 28  # larger chunks are cut; slabs may have to read them anew, so few and wide ones are better
 
 
 def slab_stream(array: da.Array | np.ndarray, sample_ndim: int) -> Stream:
@@ -37,7 +37,7 @@ def slab_stream(array: da.Array | np.ndarray, sample_ndim: int) -> Stream:
 
 def _split(array: da.Array) -> tuple[int, ...]:
     """Return the chunks of the columns, those that make too large a slab cut into equal parts."""
-    most = max(1, _CUT_SLAB // max(1, array.shape[0] * array.dtype.itemsize))
+    most = max(1, _MOST_SLAB // max(1, array.shape[0] * array.dtype.itemsize))
     cut: list[int] = []
     for width in array.chunks[1]:
         parts = max(1, -(-width // most))
@@ -64,7 +64,8 @@ class _SourceSlabs:
         array, axis = self._array, self._sample_ndim
         length, chunk = array.shape[axis], max(array.chunks[axis])
         index_bytes = max(1, self.width * self._across * array.dtype.itemsize)
-        step = _SLAB // index_bytes // chunk * chunk or max(1, min(chunk, _CUT_SLAB // index_bytes))
+        step = max(chunk, _SLAB // index_bytes // chunk * chunk)
+        step = max(1, min(step, _MOST_SLAB // index_bytes))
         return np.append(np.arange(0, length, step), length).astype(np.int64)
 
     def part(self, start: int, stop: int) -> Part:
@@ -73,24 +74,26 @@ class _SourceSlabs:
         slabs = {
             i: stream(self._array, self._sample_ndim, self._slices[i]).part(0, self.width) for i in range(first, last)
         }
-        reader = _SlabReader(slabs, self.bounds, self._array.dtype)
-        return Part(reader, first, last, start - int(self.bounds[first]), stop - start)
+        return Part(_SlabReader(slabs), first, last, start - int(self.bounds[first]), stop - start)
 
 
 class _SlabReader:
-    def __init__(self, slabs: dict[int, Part], bounds: np.ndarray, dtype: np.dtype):
-        self._slabs, self._dtype = slabs, dtype
-        self._widths = {i: int(bounds[i + 1] - bounds[i]) for i in slabs}
+    def __init__(self, slabs: dict[int, Part]):
+        self._slabs = slabs
 
     def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
         for number in range(first, last):
-            part = self._slabs[number]
-            slab = np.empty((part.rows, self._widths[number]), self._dtype)
-            start = 0
+            part, slab, start = self._slabs[number], np.empty(0), 0
             for piece in part.pieces():
+                if len(piece) == part.rows:
+                    yield piece.T
+                    break
+                if start == 0:
+                    slab = np.empty((part.rows, piece.shape[1]), piece.dtype)
                 slab[start : start + len(piece)] = piece
                 start += len(piece)
-            yield slab.T
+            else:
+                yield slab.T
 
 
 def fold_slabs(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Any:
