@@ -13,6 +13,7 @@ from covdist.state.blas import single_thread
 from covdist.state.census import TILE, Census, Screen, screen, widen
 from covdist.state.legs import Blocks, Legs, Vector
 from covdist.state.missing import POLICIES
+from covdist.state.space import Space
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Accumulator:
         options: Options,
     ):
         self.least_rows = least_rows
+        self.space = Space()  # the accumulators of groups share one
         self._height = max(least_rows, TILE // max(sum(widths), 1))
         self._tiles, self._finish = tiles, finish
         self._policy = POLICIES[options.missing]
@@ -107,19 +109,16 @@ class Accumulator:
             How often each row counts, and how much it is trusted.
         """
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
-            # Held no longer than this: one accumulator a group, and a thousand groups, would keep 2 GiB of them.
-            widest = self._tiles[0][0]
-            buffers = [np.empty(min(self._height, len(block)) * block[:1, widest].shape[1]) for block in blocks]
             for start in range(0, len(blocks[0]), self._height):
                 cut = slice(start, start + self._height)
                 how_often, how_sure = (w if w is None else _checked(w[cut]) for w in (frequency, reliability))
-                self._fold([block[cut] for block in blocks], how_often, how_sure, buffers)
+                self._fold([block[cut] for block in blocks], how_often, how_sure)
                 self._seen += len(blocks[0][cut])
 
-    def _fold(self, blocks: Blocks, frequency: Vector, reliability: Vector, buffers: Blocks) -> None:
+    def _fold(self, blocks: Blocks, frequency: Vector, reliability: Vector) -> None:
         dtypes = [block.dtype for block in blocks]
         blocks = [widen(block) for block in blocks]
-        screens = [screen(*pair) for pair in zip(blocks, dtypes, strict=True)]
+        screens = [screen(*pair, self.space) for pair in zip(blocks, dtypes, strict=True)]
         if any(s.nonfinite for s in screens):
             keep = self._kept(blocks)
             if keep is not None:
@@ -127,7 +126,7 @@ class Accumulator:
                 holes = screens
                 blocks = [block[keep] for block in blocks]
                 frequency, reliability = (w if w is None else w[keep] for w in (frequency, reliability))
-                screens = [screen(*pair) for pair in zip(blocks, dtypes, strict=True)]
+                screens = [screen(*pair, self.space) for pair in zip(blocks, dtypes, strict=True)]
                 screens = [_with_holes(*pair) for pair in zip(screens, holes, strict=True)]
         for census, found in zip(self._censuses, screens, strict=True):
             for name, count in found.counts.items():
@@ -141,7 +140,7 @@ class Accumulator:
         if len(blocks[0]):
             extreme = [s.extreme for s in screens]
             for columns, legs in self._tiles:
-                legs.add([block[:, columns] for block in blocks], weights, extreme, buffers)
+                legs.add([block[:, columns] for block in blocks], weights, extreme, self.space)
 
     def _kept(self, blocks: Blocks) -> Vector:
         try:

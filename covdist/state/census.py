@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from covdist.state.space import Space
+
 # float64 magnitudes whose squares stay clear of underflow and overflow, also summed over 1e18 rows.
 _SMALL, _LARGE = 2.0**-400, 2.0**400
 TILE = 1 << 18  # values looked at together: the passes over them stay within the cache
@@ -45,13 +47,13 @@ def widen(block: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(block)
 
 
-def screen(block: np.ndarray, dtype: np.dtype) -> Screen:
+def screen(block: np.ndarray, dtype: np.dtype, space: Space) -> Screen:
     """Look through ``block``, widened from ``dtype``: 0.2 ns a value when nothing is special."""
     width = block.shape[1]
     if block.size <= TILE or width <= TILE_COLUMNS:
-        return _screen(block, dtype)
+        return _screen(block, dtype, space)
     starts = range(0, width, TILE_COLUMNS)
-    parts = [_screen(block[:, start : start + TILE_COLUMNS], dtype) for start in starts]
+    parts = [_screen(block[:, start : start + TILE_COLUMNS], dtype, space) for start in starts]
     counts: dict[str, np.ndarray] = {}
     for start, part in zip(starts, parts, strict=True):
         for name, count in part.counts.items():
@@ -59,19 +61,19 @@ def screen(block: np.ndarray, dtype: np.dtype) -> Screen:
     return Screen(counts, any(part.nonfinite for part in parts), any(part.extreme for part in parts))
 
 
-def _screen(block: np.ndarray, dtype: np.dtype) -> Screen:
+def _screen(block: np.ndarray, dtype: np.dtype, space: Space) -> Screen:
     if block.dtype.kind in "iu":
         return Screen(_some(zeros=block == 0), False, False)
     double = block.dtype.itemsize == 8
-    magnitude = np.abs(block)
+    magnitude = np.abs(block, out=space.array("magnitude", block.shape, block.dtype))
     tiny = smallest_normal(dtype)
     threshold = max(tiny, _SMALL) if double else tiny
-    low = magnitude < threshold
+    low = np.less(magnitude, threshold, out=space.array("low", block.shape, np.bool_))
     top = magnitude.max(initial=0)
     nonfinite = not np.isfinite(top)
     if not nonfinite and not low.any():
         return Screen({}, False, bool(double and top > _LARGE))
-    counts = _some(zeros=block == 0)
+    counts = _some(zeros=np.equal(block, 0, out=space.array("zero", block.shape, np.bool_)))
     # Without a value between zero and the threshold there is neither a subnormal nor an extreme one.
     between = int(low.sum()) > sum(int(count.sum()) for count in counts.values())
     if between:

@@ -28,6 +28,7 @@ class Deviations(NamedTuple):
     sums: np.ndarray  # weighted column sums
     squares: np.ndarray  # weighted column sums of squares
     weight: float
+    exponent: np.ndarray
 
 
 class Centre:
@@ -65,9 +66,8 @@ class Centre:
         with np.errstate(invalid="ignore", over="ignore"):
             return quantised_exponent(np.abs(block - self.pilot).max(axis=0))
 
-    def deviations(self, block: np.ndarray, weights: np.ndarray | None, buffer: np.ndarray) -> Deviations:
-        """Return ``(block - pilot) * 2**-exponent``, times the root of each row's weight, in ``buffer``."""
-        out = buffer[: block.size].reshape(block.shape)
+    def deviations(self, block: np.ndarray, weights: np.ndarray | None, out: np.ndarray) -> Deviations:
+        """Return ``(block - pilot) * 2**-exponent``, times the root of each row's weight, in ``out``."""
         np.copyto(out, block)
         wide, rest = self._wide(out)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -86,7 +86,7 @@ class Centre:
             if holed.any():  # infinity would leave infinity or NaN in the products, depending on how rows are cut
                 out[:, holed] = np.nan
             squares = self._folded(np.einsum("ij,ij->j", wide, wide)) + np.einsum("ij,ij->j", rest, rest)
-        return Deviations(out, roots, sums, squares, weight)
+        return Deviations(out, roots, sums, squares, weight, self.exponent)
 
     def _wide(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Views of several short rows taken as one, since numpy's inner loops run along a row, and of the rest."""

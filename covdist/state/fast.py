@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from covdist.state.centre import Deviations
+from covdist.state.space import Space
 
 _MOST_ROWS = 2048
 _LARGEST = 1e30  # scaled sums of squares beyond come near float32's end
@@ -37,6 +38,7 @@ class Rounding:
         drain: Callable[[], None],
     ):
         self._high, self._fast, self._drain = high, fast, drain
+        self._space = Space()
         self.shifts: list[np.ndarray] = []
         self._rows = 0
 
@@ -47,7 +49,7 @@ class Rounding:
         if any((side.squares * scale**2 > _LARGEST).any() for side, scale in zip(sides, scales, strict=True)):
             self._high(*(side.rows * scale for side, scale in zip(sides, scales, strict=True)))
             return
-        rounded = [np.empty(side.rows.shape, np.float32) for side in sides]
+        rounded = [self._space.array(f"rounded {i}", side.rows.shape, np.float32) for i, side in enumerate(sides)]
         for side, scale, out in zip(sides, scales, rounded, strict=True):
             np.multiply(side.rows, scale, out=out, casting="same_kind")
         self._fast(*rounded)

@@ -48,10 +48,15 @@ class GroupedAccumulator:
     """One accumulator per group code, made when its first row arrives."""
 
     def __init__(self, make_inner: Callable[[], Accumulator]):
-        inner = make_inner()
-        self.least_rows = inner.least_rows
-        self._empty = inner.state()
-        self._inner: defaultdict[int, Accumulator] = defaultdict(make_inner)
+        first = make_inner()
+        self.least_rows, self._empty = first.least_rows, first.state()
+
+        def inner() -> Accumulator:
+            accumulator = make_inner()
+            accumulator.space = first.space  # two MiB that a thousand groups need once
+            return accumulator
+
+        self._inner: defaultdict[int, Accumulator] = defaultdict(inner)
         self._fed: Counter[int] = Counter()
         self._seen = 0
 

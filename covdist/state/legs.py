@@ -9,6 +9,7 @@ import numpy as np
 
 from covdist.state.centre import Centre, Deviations
 from covdist.state.columns import Columns
+from covdist.state.space import Space
 
 Blocks = Sequence[np.ndarray]  # one a side, (rows, columns)
 Vector = np.ndarray | None  # (rows,)
@@ -36,18 +37,18 @@ class Legs:
         self._product, self._held = product, empty
         self._centres = [Centre(width) for width in widths]
 
-    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], buffers: Blocks) -> None:
-        """Fold finite rows of positive weight; ``buffers`` take float64 copies of the blocks."""
+    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], space: Space) -> None:
+        """Fold rows of positive weight."""
         if not self._centres[0].started:
             self._begin(blocks, weights, extreme)
-        sides = self._deviations(blocks, weights, buffers)
+        sides = self._deviations(blocks, weights, space)
         if any(
             centre.drifted(side) or centre.outgrown(block, is_extreme)
             for centre, side, block, is_extreme in zip(self._centres, sides, blocks, extreme, strict=True)
         ):
             self._close()
             self._begin(blocks, weights, extreme)
-            sides = self._deviations(blocks, weights, buffers)
+            sides = self._deviations(blocks, weights, space)
         self._product.add(sides)
         for centre, side in zip(self._centres, sides, strict=True):
             centre.commit(side)
@@ -56,9 +57,10 @@ class Legs:
         for centre, block, is_extreme in zip(self._centres, blocks, extreme, strict=True):
             centre.begin(block, weights, is_extreme)
 
-    def _deviations(self, blocks: Blocks, weights: Vector, buffers: Blocks) -> list[Deviations]:
-        together = zip(self._centres, blocks, buffers, strict=True)
-        return [centre.deviations(block, weights, buffer) for centre, block, buffer in together]
+    def _deviations(self, blocks: Blocks, weights: Vector, space: Space) -> list[Deviations]:
+        outs = [space.array(f"deviations {side}", block.shape, np.float64) for side, block in enumerate(blocks)]
+        together = zip(self._centres, blocks, outs, strict=True)
+        return [centre.deviations(block, weights, out) for centre, block, out in together]
 
     def _close(self) -> None:
         columns = [centre.columns() for centre in self._centres]

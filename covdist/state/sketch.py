@@ -63,9 +63,7 @@ class Sketch(NamedTuple):
     def accumulator(
         cls, width: int, options: Options = Options(), directions: Directions = Directions()
     ) -> Accumulator:
-        image = _Image(width, directions)
-        legs = Legs([width], image, cls.empty(width, directions))
-        image.centre = legs._centres[0]  # its scale belongs on the other side of the product, too
+        legs = Legs([width], _Image(width, directions), cls.empty(width, directions))
         return Accumulator([width], LEAST_ROWS, [(slice(None), legs)], _finish, options)
 
     def merge(self, other: Sketch) -> Sketch:
@@ -78,7 +76,8 @@ class Sketch(NamedTuple):
         mine = rescaled(self.image, link.shift_a + (self.columns.exponent.max() - top))
         its = rescaled(other.image, link.shift_b + (other.columns.exponent.max() - top))
         merged = mine + its
-        projected = link.delta @ _scaled(self.directions.matrix(columns.width), columns.exponent)
+        with np.errstate(invalid="ignore"):  # infinity under missing="propagate"
+            projected = link.delta @ _scaled(self.directions.matrix(columns.width), columns.exponent)
         add_product(link.delta[None], projected[None], merged, link.factor)
         return self._replace(columns=columns, image=merged)
 
@@ -101,8 +100,6 @@ def _finish(counted: Counted, states: list[Sketch]) -> Sketch:
 class _Image:
     """Sums of (deviations)ᵀ (deviations Ω) within a leg."""
 
-    centre: Centre
-
     def __init__(self, width: int, directions: Directions):
         self._width, self._directions = width, directions
         self._drawn: np.ndarray | None = None
@@ -112,19 +109,20 @@ class _Image:
         self._scaled: np.ndarray | None = None
         self._image = np.zeros((self._width, self._directions.total(self._width)))
 
-    def _matrix(self) -> np.ndarray:
+    def _matrix(self, exponent: np.ndarray) -> np.ndarray:
+        """The directions under the scale of the leg, which belongs on both sides of the product."""
         if self._drawn is None:  # at the first row, which a group may never see
             self._drawn = self._directions.matrix(self._width)
         if self._scaled is None:
-            self._scaled = _scaled(self._drawn, self.centre.exponent)
+            self._scaled = _scaled(self._drawn, exponent)
         return self._scaled
 
     def add(self, sides: Sequence[Deviations]) -> None:
         rows = sides[0].rows
-        add_product(rows, rows @ self._matrix(), self._image)
+        add_product(rows, rows @ self._matrix(sides[0].exponent), self._image)
 
     def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Sketch:
         centre, image = centres[0], self._image
-        add_product(centre.sums[None], (centre.sums @ self._matrix())[None], image, -1 / centre.weight)
+        add_product(centre.sums[None], (centre.sums @ self._matrix(centre.exponent))[None], image, -1 / centre.weight)
         self._clear()
         return Sketch(columns[0], image, self._directions)
