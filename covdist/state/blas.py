@@ -128,13 +128,14 @@ class _SingleThread:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                self._undo = _keeper().submit(_limit).result()
+                # Workers of a cluster have one thread already: spare them the way to the other thread.
+                self._undo = _nothing if _single_already() else _keeper().submit(_limit).result()
         try:
             yield
         finally:
             with self._lock:
                 self._inside -= 1
-                if self._inside == 0:
+                if self._inside == 0 and self._undo is not _nothing:
                     _keeper().submit(self._undo).result()
 
 
@@ -152,9 +153,11 @@ def _pools() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
+def _single_already() -> bool:
+    return all(pool.num_threads == 1 for pool in _pools().lib_controllers)
+
+
 def _limit() -> Callable[[], None]:
-    if all(pool["num_threads"] == 1 for pool in _pools().info()):
-        return _nothing
     restore: Callable[[], None] = _pools().limit(limits=1).restore_original_limits
     return restore
 
