@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import json
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from covdist.commands.jobs import COMMANDS, run_job
+from covdist.commands.options import clustering, console, json_option, print_json, print_results, selecting
 from covdist.errors import CovdistError
 
 if TYPE_CHECKING:
@@ -54,116 +54,9 @@ def main(debug: bool) -> None:
     """Covariances, variances and gradient statistics of neural-network logs."""
 
 
-def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose arrays of a log, and pass them on as one ``selection``."""
-
-    @functools.wraps(command)
-    def wrapped(
-        layer: str,
-        var: str,
-        against: str,
-        dim: str,
-        by: str,
-        missing: str,
-        precision: str,
-        max_columns: int,
-        **rest: Any,
-    ) -> Any:
-        from covdist.readings.whole_log import Selection
-
-        chosen = Selection(layer, var, against, dim, by, missing, precision, max_columns)
-        return command(selection=chosen, **rest)
-
-    for option in reversed(_SELECTION):
-        wrapped = option(wrapped)
-    return wrapped
-
-
-_option = functools.partial(click.option, show_default=True)
-_SELECTION = [
-    click.argument("log"),
-    _option("--layer", default="*", help="Glob of node paths, such as 'block*/attn'."),
-    _option("--var", help="Variable to fold; all with more than one dim by default."),
-    _option("--against", help="Second variable of the same node: cross-covariance of the two."),
-    _option("--dim", help="Sample dim; each array's first by default."),
-    _option("--by", help="Coordinate to group rows by, such as epoch."),
-    _option(
-        "--missing",
-        type=click.Choice(["raise", "propagate", "drop"]),
-        default="raise",
-        help="Rows with NaN or infinity.",
-    ),
-    _option(
-        "--precision",
-        type=click.Choice(["high", "fast"]),
-        default="high",
-        help="Products in float64, or faster in float32.",
-    ),
-    _option(
-        "--max-columns",
-        type=click.IntRange(0),
-        default=4096,
-        help="Up to this many columns the full matrix, beyond it variances only.",
-    ),
-    _option(
-        "--missing-chunks",
-        type=click.Choice(["raise", "fill"]),
-        default="raise",
-        help="Chunks that the store lacks.",
-    ),
-]
-
-
-def _clustering(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose a cluster, and pass them on as ``cluster_options``."""
-
-    @functools.wraps(command)
-    def wrapped(
-        scheduler: str | None,
-        scheduler_file: str | None,
-        workers: int | None,
-        threads: int,
-        memory_limit: str,
-        **rest: Any,
-    ) -> Any:
-        if scheduler is not None and scheduler_file is not None:
-            raise click.UsageError("--scheduler and --scheduler-file both name a scheduler: give one of them")
-        options = {
-            "scheduler": scheduler, "scheduler_file": scheduler_file, "workers": workers, "threads": threads,
-            "memory_limit": memory_limit,
-        }  # fmt: skip
-        return command(cluster_options=options, **rest)
-
-    for option in reversed(_CLUSTER):
-        wrapped = option(wrapped)
-    return wrapped
-
-
-def _memory(ctx: click.Context, option: click.Parameter, value: str) -> str:
-    from dask.utils import parse_bytes
-
-    try:
-        if value != "auto":
-            parse_bytes(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is no amount of memory: write it like 4GiB or 500MiB") from error
-    return value
-
-
-_CLUSTER = [
-    _option("--scheduler", help="Address of a dask scheduler; a cluster of this machine's cores by default."),
-    _option("--scheduler-file", help="File that `dask scheduler --scheduler-file` wrote."),
-    _option("--workers", type=click.IntRange(1), help="Workers of the local cluster; one a core by default."),
-    _option("--threads", type=click.IntRange(1), default=1, help="Threads of each local worker."),
-    _option("--memory-limit", callback=_memory, default="auto", help="Memory of each local worker, such as 4GiB."),
-]
-
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-
-
 @main.command()
-@_selecting
-@_json
+@selecting
+@json_option
 def plan(selection: Selection, log: str, missing_chunks: str, as_json: bool) -> None:
     """Say what a run over LOG would read, compute and hold; runs nothing."""
     from covdist.logs import open_log
@@ -172,46 +65,51 @@ def plan(selection: Selection, log: str, missing_chunks: str, as_json: bool) -> 
 
     found = plans(open_log(log, missing_chunks=missing_chunks), selection)
     if as_json:
-        _print_json({path: plan_record(one) for path, one in found.items()})
+        print_json({path: plan_record(one) for path, one in found.items()})
     else:
-        _console().print(plan_table(found))
+        console().print(plan_table(found))
 
 
 @main.command()
-@_selecting
-@_clustering
-@_json
-@click.option("-o", "--output", required=True, help="Result to write; must not exist.")
+@selecting
+@clustering
+@json_option
+@click.option("-o", "--output", help="Result to write; must not exist.")
+@click.option("--job", help="Folder for what is done so far, and the result: the same command goes on from there.")
 def run(
     selection: Selection,
     log: str,
     missing_chunks: str,
     cluster_options: dict[str, Any],
     as_json: bool,
-    output: str,
+    output: str | None,
+    job: str | None,
 ) -> None:
     """Fold LOG on a cluster and write the moments to a result that `show` and covdist.load read."""
-    from covdist.logs import open_log
+    if output is None and job is None:
+        raise click.UsageError("Missing option '-o' / '--output': say where the result goes, or --job to make a job")
     from covdist.readings.store import free_path, save
+
+    if output is not None:
+        free_path(output)
+    if job is not None or output is None:
+        run_job(log, selection, missing_chunks, cluster_options, as_json, output, str(job))
+        return
+    from covdist.logs import open_log
     from covdist.readings.whole_log import foldings
 
-    free_path(output)
     chosen = foldings(open_log(log, missing_chunks=missing_chunks), selection)
-    from covdist.engine.cluster import cluster  # takes a while to import: wrong words are answered before
+    from covdist.engine.cluster import cluster, least_memory  # takes a while to import: wrong words are answered before
 
     with cluster(**cluster_options) as client:
-        limit = _memory_limit(client)
+        limit = least_memory(client)
         for folding in chosen.values():
             folding.plan().check(limit)
         lazy = {path: folding.moments() for path, folding in chosen.items()}
-        results = _computed(client, lazy)
-    save(results if len(results) > 1 else next(iter(results.values())), output)
-    _print_results(results, as_json)
-
-
-def _memory_limit(client: Client) -> int | None:
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    return min((worker["memory_limit"] for worker in workers if worker["memory_limit"]), default=None)
+        found = lazy if len(lazy) > 1 else next(iter(lazy.values()))
+        saved = save(found, output, functools.partial(_computed, client))
+    results = dict(zip(lazy, saved.values(), strict=True))
+    print_results(results, as_json)
 
 
 def _computed(client: Client, lazy: dict[str, Moments]) -> dict[str, Moments]:
@@ -236,20 +134,20 @@ def _computed(client: Client, lazy: dict[str, Moments]) -> dict[str, Moments]:
 
 @main.command()
 @click.argument("result")
-@_json
+@json_option
 def show(result: str, as_json: bool) -> None:
     """Print what RESULT holds."""
     from covdist.readings.result import Moments
     from covdist.readings.store import load
 
     found = load(result)
-    _print_results({"": found} if isinstance(found, Moments) else found, as_json)
+    print_results({"": found} if isinstance(found, Moments) else found, as_json)
 
 
 @main.command()
 @click.argument("results", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, help="Result to write; must not exist.")
-@_json
+@json_option
 def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
     """Add up RESULTS of different rows of the same columns."""
     from covdist.errors import MergeError
@@ -268,12 +166,12 @@ def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
             )
         total = {key: total[key].merge(one) if total else one for key, one in named.items()}
     save(total.get("", total), output)
-    _print_results(total, as_json)
+    print_results(total, as_json)
 
 
 @main.command()
-@_clustering
-@_json
+@clustering
+@json_option
 @click.option(
     "-o",
     "--output",
@@ -290,26 +188,10 @@ def demo(cluster_options: dict[str, Any], as_json: bool, output: str) -> None:
     from covdist.engine.cluster import cluster
 
     with cluster(**cluster_options) as client:
-        found = run_demo(directory, _console(quiet=as_json), client)
+        found = run_demo(directory, console(quiet=as_json), client)
     if as_json:
-        _print_json(found)
+        print_json(found)
 
 
-def _print_results(results: dict[str, Moments], as_json: bool) -> None:
-    from covdist.report.tables import result_record, result_table
-
-    records = {path: result_record(one) for path, one in results.items()}
-    if as_json:
-        _print_json(records)
-    else:
-        _console().print(result_table(records))
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, default=float))
-
-
-def _console(quiet: bool = False) -> Any:
-    from rich.console import Console
-
-    return Console(quiet=quiet, width=None if sys.stdout.isatty() else 160)
+for command in COMMANDS:
+    main.add_command(command)

@@ -8,7 +8,8 @@ CovdistError
 ├── MergeError            two states that do not describe the same columns
 ├── PlanError             work that cannot fit, said before any of it runs
 ├── ResultError           a result that exists already, or is not one
-└── ClusterError          no scheduler, or one that cannot be used
+├── ClusterError          no scheduler, or one that cannot be used
+└── JobError              a job directory that is none, is somebody else's, or no longer fits its input
 """
 
 from __future__ import annotations
@@ -69,3 +70,7 @@ class ResultError(CovdistError):
 
 class ClusterError(CovdistError):
     """A scheduler that cannot be reached or used."""
+
+
+class JobError(CovdistError):
+    """A job directory that is no such thing, belongs to someone else, or no longer fits its input."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import dask
 from distributed import Client, LocalCluster
 
+from covdist.engine.tls import TLS
 from covdist.errors import ClusterError
 
 # Failures reach the caller as exceptions, so of dask's own lines only those on memory tell more.
@@ -29,6 +30,7 @@ def cluster(
     workers: int | None = None,
     threads: int = 1,
     memory_limit: str | int = "auto",
+    tls: tuple[str, str, str] | None = None,
 ) -> Iterator[Client]:
     """Yield a client of the scheduler named, or of a LocalCluster that ends with the block.
 
@@ -40,6 +42,8 @@ def cluster(
         Processes, by default one a core, and threads in each.
     memory_limit : str or int
         Of each worker: bytes, ``"4GiB"``, or ``"auto"``.
+    tls : tuple of str, optional
+        Files of authority, certificate and key for a named scheduler, else as dask's own configuration says.
 
     Raises
     ------
@@ -50,7 +54,7 @@ def cluster(
         scheduler = _address(scheduler_file)
     with ExitStack() as stack:
         if scheduler is not None:
-            yield stack.enter_context(_connected(scheduler))
+            yield stack.enter_context(_connected(scheduler, tls))
             return
         stack.enter_context(dask.config.set(_WORKER_LOGGING))
         with _interrupts_deferred():
@@ -90,14 +94,15 @@ def _address(scheduler_file: str) -> str:
     )
 
 
-def _connected(scheduler: str) -> Client:
+def _connected(scheduler: str, tls: tuple[str, str, str] | None) -> Client:
+    security = None if tls is None else TLS(*tls).security(scheduler)
     try:
         with dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE}):
-            client = Client(scheduler, timeout=_PATIENCE)
-    except (OSError, TimeoutError, ValueError) as error:
+            client = Client(scheduler, timeout=_PATIENCE, security=security)
+    except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:  # the last two from dask's TLS
         raise ClusterError(
             f"no dask scheduler answers at {scheduler} within {_PATIENCE} seconds ({error}): check the address, "
-            "and that `dask scheduler` runs there"
+            "that `dask scheduler` runs there, and that both ends use TLS with the same authority, or neither does"
         ) from error
     try:
         client.wait_for_workers(1, timeout=_WORKER_PATIENCE)
@@ -108,3 +113,9 @@ def _connected(scheduler: str) -> Client:
             f"start one with `dask worker {scheduler}`"
         ) from error
     return client
+
+
+def least_memory(client: Client) -> int | None:
+    """Return the smallest memory limit of the workers there are, in bytes."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return min((worker["memory_limit"] for worker in workers if worker["memory_limit"]), default=None)

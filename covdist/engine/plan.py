@@ -14,11 +14,11 @@ _FLOPS, _BYTES = 40e9, 1e9  # per second of one core
 _PIECE_SECONDS = 2e-4  # opening a chunk and starting to fold it
 _LEAST_SECONDS = 0.5  # a dask task costs about a millisecond of the scheduler, and states must be merged
 _MOST_SECONDS = 600.0
-_STATE_RATE = 25e6  # a shard works this long per byte of its state, so that merging stays below 5 %
+_STATE_RATE = 10e6  # a shard works this long per byte of its state: fewer states wait, and merging stays below 2 %
 _MOST_SHARDS = 1024
 _MERGE_BYTES = 1 << 27
 _SHARED_BYTES = 1 << 27
-_PROCESS = 250 << 20  # a worker that has imported dask, zarr and scipy: 190 MB measured, and room for messages
+PROCESS_BYTES = 250 << 20  # a worker that has imported dask, zarr and scipy: 190 MB measured, and room for messages
 _BLOCK_BYTES = 5 << 20
 
 
@@ -42,6 +42,8 @@ class Work:
         Working memory of one fold beside its piece and its state.
     shared : bool
         Pieces are made by dask tasks of their own, so a shard holds all of its pieces.
+    result_bytes : int
+        What the result takes on disk, over all strips.
     """
 
     rows: int
@@ -53,6 +55,7 @@ class Work:
     state_bytes: int
     block_bytes: int = _BLOCK_BYTES
     shared: bool = False
+    result_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,14 @@ class Plan:
     shards, fan_in, depth, tasks : int
         Folds, states merged by one task, levels of merging, and tasks in all.
     strips : int
-        Ranges of columns, each with shards and states of its own; what follows is over all of them.
-    bytes_read, flops, bytes_moved : int or float
-        Over the whole run; moved are the states between workers, at most.
+        Ranges of columns, or bands of the matrix, each with shards and states of its own; what follows is over all
+        of them.
+    way, why : str
+        "memory" (one state) or "tiles" (the matrix in bands), and what decided it.
+    ways : tuple of Plan
+        What every way would take, also "dual" and "sketch", which lead to a spectrum and no matrix.
+    bytes_read, flops, bytes_moved, bytes_written : int or float
+        Over the whole run; moved are the states between workers, at most; written is the saved result.
     state_bytes, peak_bytes : int
         One state, and the most one single-threaded worker holds, its process included.
     """
@@ -75,6 +83,9 @@ class Plan:
     shards: int
     fan_in: int
     strips: int = 1
+    way: str = "memory"
+    why: str = ""
+    ways: tuple[Plan, ...] = ()
 
     @property
     def depth(self) -> int:
@@ -101,6 +112,15 @@ class Plan:
         return (self.tasks - self.strips) * self.work.state_bytes
 
     @property
+    def core_seconds(self) -> float:
+        """Time of a core that does 40e9 operations and reads 1e9 bytes a second; divide by the cores."""
+        return self.strips * core_seconds(self.work)
+
+    @property
+    def bytes_written(self) -> int:
+        return self.work.result_bytes
+
+    @property
     def shard_bytes(self) -> int:
         """Memory of one fold beside its state."""
         pieces = -(-self.work.pieces // self.shards) if self.work.shared else 1
@@ -108,9 +128,10 @@ class Plan:
 
     @property
     def peak_bytes(self) -> int:
-        """Process, then a fold with its state beside a finished one, or a merge with its result."""
-        states = 2 if self.shards == 1 else max(3, min(self.shards, self.fan_in) + 1)
-        return _PROCESS + self.shard_bytes + states * self.work.state_bytes
+        """Process, then a fold beside the states that wait on each level of the tree for their like, and a merge."""
+        waiting = self.depth * (min(self.shards, self.fan_in) - 1)
+        states = 2 if self.shards == 1 else 2 + waiting
+        return PROCESS_BYTES + self.shard_bytes + states * self.work.state_bytes
 
     def cuts(self, bounds: np.ndarray) -> list[tuple[int, int]]:
         """Return the shards' rows, cut at the borders of pieces nearest to equal shares."""
@@ -123,27 +144,45 @@ class Plan:
         """Raise PlanError where a worker's memory limit, in bytes, is below the predicted peak."""
         if memory_limit is not None and self.peak_bytes > memory_limit:
             raise PlanError(
-                f"a worker needs {human_bytes(self.peak_bytes)} (process {human_bytes(_PROCESS)}, one chunk "
+                f"a worker needs {human_bytes(self.peak_bytes)} (process {human_bytes(PROCESS_BYTES)}, one chunk "
                 f"{human_bytes(self.shard_bytes)}, states of {human_bytes(self.state_bytes)}) but has "
-                f"{human_bytes(memory_limit)}: give workers more memory, write smaller chunks, or choose "
-                "fewer columns"
+                f"{human_bytes(memory_limit)}: give workers more memory, write smaller chunks, choose "
+                f"fewer columns{self._or_tiles}"
             )
+
+    @property
+    def _or_tiles(self) -> str:
+        tiles = next((plan for plan in self.ways if plan.way == "tiles" != self.way), None)
+        return f", or tile the matrix, which needs {human_bytes(tiles.peak_bytes)}" if tiles else ""
 
     def rows_of_text(self) -> list[tuple[str, str]]:
         """Return (what, how much) pairs for a table."""
-        work = self.work
+        work, tiled = self.work, self.way == "tiles"
+        how_often = f"for {self.strips:,} bands" if tiled else "once"
         return [
             ("rows", f"{work.rows:,}"),
             ("columns", work.columns),
-            ("read", f"{human_bytes(self.bytes_read)} in {work.pieces:,} chunks, once"),
+            *([("way", f"{self.way}: {self.why}")] if self.why else []),
+            ("read", f"{human_bytes(self.bytes_read)} in {work.pieces:,} chunks, {how_often}"),
             ("compute", f"{self.flops:.3g} floating-point operations"),
-            ("shards", f"{self.shards:,}, merged {self.fan_in} at a time in {self.depth} levels"),
-            *([("strips of columns", f"{self.strips:,}")] if self.strips > 1 else []),
+            ("time", f"about {self.core_seconds:.2g} s on one core, with reading"),
+            (
+                "shards of each band" if tiled else "shards",
+                f"{self.shards:,}, merged {self.fan_in} at a time in {self.depth} levels",
+            ),
+            *([("strips of columns", f"{self.strips:,}")] if self.strips > 1 and not tiled else []),
             ("tasks", f"{self.tasks:,}"),
             ("one state", human_bytes(self.state_bytes)),
             ("moved between workers", f"at most {human_bytes(self.bytes_moved)}"),
             ("peak memory of a worker", human_bytes(self.peak_bytes)),
+            *((f"by {plan.way}", plan.in_short) for plan in self.ways if plan.way != self.way),
         ]
+
+    @property
+    def in_short(self) -> str:
+        """What it takes, in one line."""
+        read, peak, written = map(human_bytes, (self.bytes_read, self.peak_bytes, self.bytes_written))
+        return f"read {read}, {self.flops:.3g} operations, {self.core_seconds:.2g} s, peak {peak}, write {written}"
 
     def __str__(self) -> str:
         width = max(len(what) for what, _ in self.rows_of_text())
@@ -160,8 +199,13 @@ def make_plan(work: Work, cut_like: Work | None = None, strips: int = 1) -> Plan
     return Plan(work, shards, fan_in, strips)
 
 
+def core_seconds(work: Work) -> float:
+    """Return how long one core of a middling machine takes for one strip or band."""
+    return work.rows * (work.row_flops / _FLOPS + work.row_bytes / _BYTES) + work.pieces * _PIECE_SECONDS
+
+
 def _cut(work: Work) -> tuple[int, int]:
-    seconds = work.rows * (work.row_flops / _FLOPS + work.row_bytes / _BYTES) + work.pieces * _PIECE_SECONDS
+    seconds = core_seconds(work)
     least = max(_LEAST_SECONDS, work.state_bytes / _STATE_RATE)
     shards = min(seconds / least, max(_MOST_SHARDS, seconds / _MOST_SECONDS))
     if work.shared:

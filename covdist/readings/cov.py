@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from dask.base import is_dask_collection
 
+from covdist.readings.labels import labelled
 from covdist.readings.moments import fold_rows
 from covdist.readings.result import Moments
-from covdist.readings.var import divisor, variance
+from covdist.readings.var import variance
 from covdist.state import triangle
+from covdist.state.columns import divisor
 
 
 def cov(
@@ -22,6 +25,8 @@ def cov(
     by: Any = None,
     weights: Any = None,
     missing: str = "raise",
+    matrix: str = "auto",
+    memory: int | str | None = None,
 ) -> xr.DataArray:
     """Covariance matrix of x's columns, or of x's columns with y's.
 
@@ -35,6 +40,12 @@ def cov(
         The divisor is N - ddof; 0, the default, gives the population covariance (1/N).
     by, weights, missing
         As for :func:`covdist.moments`.
+    matrix : str
+        "memory": one state of all columns, packed. "tiles": the matrix as tiles that are folded when they are read,
+        such as by ``.isel(...)`` or ``.to_zarr(...)``, for more columns than a worker can hold. "auto": memory up to
+        4,096 columns, and as long as the state takes at most 1.7 GB and fits into ``memory``.
+    memory : int or str, optional
+        What one worker may hold, such as "3GiB"; decides between the two, and how the matrix is cut.
 
     Returns
     -------
@@ -46,6 +57,8 @@ def cov(
     ------
     DataError
         If dims, rows or dtypes do not fit, or ``ddof`` leaves nothing to divide by.
+    PlanError
+        If what is asked for does not fit into ``memory``.
 
     Examples
     --------
@@ -57,12 +70,18 @@ def cov(
     >>> bool(np.allclose(covdist.cov(X, ddof=1), np.cov(X.T)))
     True
     """
-    return read(fold_rows(x, y, dim=dim, by=by, weights=weights, missing=missing, ddof=ddof), ddof)
+    options: dict[str, Any] = {"missing": missing, "matrix": matrix, "memory": memory}
+    found = fold_rows(x, y, dim=dim, by=by, weights=weights, ddof=ddof, **options)
+    result = read(found, ddof)
+    as_given = found.matrix is None or is_dask_collection(found)
+    return result if as_given else result.compute(scheduler="threads")
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
     """Read the covariance matrix off a state."""
     axes = moments.layout.matrix_axes()
+    if moments.matrix is not None:
+        return labelled(moments.matrix.cov(moments, ddof), list(axes), None, "cov", {"ddof": ddof})
     return moments.read(covariance, axes, ddof, name="cov", kinds=("full", "cross"), attrs={"ddof": ddof})
 
 

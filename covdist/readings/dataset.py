@@ -15,6 +15,7 @@ from covdist.state import triangle
 from covdist.state.census import Census
 from covdist.state.columns import Columns
 from covdist.state.grouped import Grouped
+from covdist.state.variances import Variances
 
 _SCALARS = {"count": np.int64, "skipped": np.int64, "weight": np.float64, "weight2": np.float64}
 _VECTORS = {"mean": np.float64, "mean_low": np.float64, "squares": np.float64, "exponent": np.int64}
@@ -31,7 +32,7 @@ def read(moments: Moments) -> xr.Dataset:
             arrays[name + suffix] = moments.read(partial(_vector, side=side, name=name), (axis,), dtype=dtype)
         for name in Census._fields:
             arrays[name + suffix] = moments.read(partial(_counts, side=side, name=name), (axis,), dtype=np.int64)
-    if layout.kind != "variances":
+    if layout.kind in ("full", "cross"):
         arrays["scatter"] = moments.read(_scatter, layout.matrix_axes())
     return xr.Dataset(arrays, attrs={"kind": layout.kind, "ddof": 0, **layout.provenance})
 
@@ -71,7 +72,7 @@ def from_arrays(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:
 def _state(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:
     sizes = [axis.size for axis in layout.axes]
     sides = [_side(arrays, "_y" if side else "", size) for side, size in enumerate(sizes)]
-    if layout.kind == "variances":
+    if STATES[layout.kind] is Variances:
         return STATES[layout.kind](*sides)
     scatter = np.asarray(arrays("scatter"), np.float64).reshape(sizes[0], sizes[-1])
     matrix = scatter if layout.kind == "cross" else triangle.pack(scatter)

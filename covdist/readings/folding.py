@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import dask.array as da
 from dask.base import tokenize
+from dask.delayed import Delayed
+from dask.utils import parse_bytes
 
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.shard import Shard, fold
@@ -19,6 +24,8 @@ from covdist.readings.held import Held
 from covdist.readings.inputs import aligned, grouping, matching, one_of, side_names, weight_vectors, y_dim
 from covdist.readings.labels import label
 from covdist.readings.result import STATES, Layout, Moments, variances_of
+from covdist.readings.tiled import Tiles
+from covdist.readings.ways import MATRICES, choose, result_bytes, way
 from covdist.state.accumulator import Options
 from covdist.state.grouped import Grouped
 from covdist.state.missing import POLICIES
@@ -28,8 +35,8 @@ PRECISIONS = ("high", "fast")
 _STRIP = 1 << 20  # columns whose variances are one state: 64 MiB
 
 
-class _Streams(NamedTuple):
-    """The arrays of one strip of columns, by the names that messages and accumulators know."""
+class Streams(NamedTuple):
+    """The arrays of one strip, or of two, of columns, by the names that messages and accumulators know."""
 
     blocks: dict[str, Stream]
     vectors: dict[str, Stream]
@@ -46,6 +53,14 @@ class _Streams(NamedTuple):
         return {name: s for name, s in self.all.items() if isinstance(s, SharedStream)}
 
 
+class Strip(NamedTuple):
+    """Columns that one tree of folds and merges is about."""
+
+    plan: Plan
+    width: int
+    items: list[tuple[Any, ...]]  # arguments of ``fold``, for each shard
+
+
 class Folding:
     """The pieces of one call: names, strips of columns, streams and plan."""
 
@@ -60,121 +75,177 @@ class Folding:
         missing: str = "raise",
         precision: str = "high",
         kind: str | None = None,
+        matrix: str = "auto",
+        memory: int | str | None = None,
     ):
+        one_of("matrix", matrix, MATRICES)
         one_of("missing", missing, tuple(POLICIES))
         one_of("precision", precision, PRECISIONS)
-        self._options = Options(missing, precision)
-        self._sides = [label(x, dim, fallback="x")]
+        self.options = Options(missing, precision)
+        self.matrix, self.memory = matrix, None if memory is None else parse_bytes(memory)
+        self.sides = [label(x, dim, fallback="x")]
         if y is not None:
-            self._sides.append(matching(self._sides[0], label(y, y_dim(x, y, dim), fallback="y")))
-        self._kind = kind or ("full" if y is None else "cross")
-        self._groups, codes = grouping(by, *self._sides)
-        vectors = weight_vectors(weights, self._sides[0])
+            self.sides.append(matching(self.sides[0], label(y, y_dim(x, y, dim), fallback="y")))
+        self.kind = kind or ("full" if y is None else "cross")
+        self.groups, codes = grouping(by, *self.sides)
+        vectors = weight_vectors(weights, self.sides[0])
         self._weighted = bool(vectors)
         if codes is not None:
             vectors["by"] = codes
-        self._ndim = len(self._sides[0].sample_dims)
-        self.rows = math.prod(self._sides[0].sample_shape)
-        data = aligned([side.data for side in self._sides] + list(vectors.values()), self._ndim)
-        self._blocks = dict(zip(side_names(self._sides), data, strict=False))
-        self._vectors = dict(zip(vectors, data[len(self._sides) :], strict=True))
-        self._lazy = any(isinstance(array, da.Array) for array in data)
+        self.sample_ndim = len(self.sides[0].sample_dims)
+        self.rows = math.prod(self.sides[0].sample_shape)
+        data = aligned([side.data for side in self.sides] + list(vectors.values()), self.sample_ndim)
+        self.blocks = dict(zip(side_names(self.sides), data, strict=False))
+        self.vectors = dict(zip(vectors, data[len(self.sides) :], strict=True))
+        self._made: dict[Any, Stream] = {}
+        self.lazy = any(isinstance(array, da.Array) for array in data)
 
     # ---- strips of columns
 
     def _strips(self) -> list[slice]:
         """Ranges of the first column axis, one for each state; only variances can be had strip by strip."""
-        array = next(iter(self._blocks.values()))
-        if self._kind != "variances" or self._sides[0].axis.size <= _STRIP:
-            return [slice(0, array.shape[self._ndim] if array.ndim > self._ndim else 1)]
-        length, inner = array.shape[self._ndim], math.prod(array.shape[self._ndim + 1 :])
+        array = next(iter(self.blocks.values()))
+        if self.kind != "variances" or self.sides[0].axis.size <= _STRIP:
+            return [slice(0, array.shape[self.sample_ndim] if array.ndim > self.sample_ndim else 1)]
+        length, inner = array.shape[self.sample_ndim], math.prod(array.shape[self.sample_ndim + 1 :])
         step = max(1, _STRIP // inner)
-        chunk = array.chunks[self._ndim][0] if isinstance(array, da.Array) else 1
+        chunk = array.chunks[self.sample_ndim][0] if isinstance(array, da.Array) else 1
         if chunk <= 4 * step:  # else every strip must read more than it needs
             step = max(1, round(step / chunk)) * chunk
         return [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
     def _widths(self, strip: slice) -> list[int]:
         """Columns of each side."""
-        sizes = [side.axis.size for side in self._sides]
-        array = next(iter(self._blocks.values()))
-        length = array.shape[self._ndim] if array.ndim > self._ndim else 1
+        sizes = [side.axis.size for side in self.sides]
+        array = next(iter(self.blocks.values()))
+        length = array.shape[self.sample_ndim] if array.ndim > self.sample_ndim else 1
         return [sizes[0] // length * (strip.stop - strip.start), *sizes[1:]]
 
-    def _streams(self, strip: slice) -> _Streams:
-        blocks = {
-            name: stream(array, self._ndim, strip if i == 0 else None)
-            for i, (name, array) in enumerate(self._blocks.items())
-        }
-        return _Streams(blocks, {name: stream(array, self._ndim) for name, array in self._vectors.items()})
+    def streams(self, *strips: slice) -> Streams:
+        """Return the arrays' streams; of x a strip of its first column axis, or several."""
+        x, *others = self.blocks.items()
+        blocks = {x[0] + " " * i: self._stream(x[1], strip) for i, strip in enumerate(strips)}
+        blocks |= {name: self._stream(array) for name, array in others}
+        return Streams(blocks, {name: self._stream(array) for name, array in self.vectors.items()})
+
+    def _stream(self, array: Any, strip: slice | None = None) -> Stream:
+        key = id(array), None if strip is None else (strip.start, strip.stop)
+        if key not in self._made:  # looking through a graph takes a while
+            self._made[key] = stream(array, self.sample_ndim, strip)
+        return self._made[key]
 
     # ---- plan
 
     def plan(self) -> Plan:
-        """Say what folding will read, compute and hold."""
-        strips = self._strips()
-        return self._plan(self._streams(strips[0]), self._widths(strips[0]), len(strips))
+        """Say what folding will read, compute and hold, and what other ways would."""
+        return choose(self, self.in_memory())
 
-    def _plan(self, streams: _Streams, widths: list[int], strips: int) -> Plan:
+    @cached_property
+    def tiles(self) -> Tiles:
+        return Tiles(self)
+
+    def in_memory(self) -> Plan:
+        """Plan one state of everything."""
+        strips = self._strips()
+        return self._plan(self.streams(strips[0]), self._widths(strips[0]), len(strips))
+
+    def _plan(self, streams: Streams, widths: list[int], strips: int) -> Plan:
         work = partial(self._work, streams, widths)
-        return make_plan(work(self._kind), work("full") if self._contained else None, strips)
+        return make_plan(work(self.kind), work("full") if self._contained else None, strips)
 
     @property
     def _contained(self) -> bool:
         """Whether a full state of the same rows would hold this result, bit for bit because it is cut alike."""
-        return self._kind == "variances" and self._sides[0].axis.size <= CONTAINED_COLUMNS
+        return self.kind == "variances" and self.sides[0].axis.size <= CONTAINED_COLUMNS
 
-    def _work(self, streams: _Streams, widths: list[int], kind: str) -> Work:
-        itemsizes = [side.data.dtype.itemsize for side in self._sides]
+    def _work(self, streams: Streams, widths: list[int], kind: str) -> Work:
+        itemsizes = [side.data.dtype.itemsize for side in self.sides]
         row_bytes = sum(width * size for width, size in zip(widths, itemsizes, strict=True))
         cost = STATES[kind].cost(*widths)
-        groups = 1 if self._groups is None else len(self._groups.values)
+        groups = 1 if self.groups is None else len(self.groups.values)
         return Work(
             rows=self.rows,
             pieces=len(streams.first.bounds) - 1,
-            columns=" × ".join(f"{side.axis.size:,}" for side in self._sides),
+            columns=" × ".join(f"{side.axis.size:,}" for side in self.sides),
             row_bytes=row_bytes,
             piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
             row_flops=cost.row_flops,
             state_bytes=groups * cost.state_bytes,
             block_bytes=cost.block_bytes + 2 * cost.least_rows * row_bytes,
             shared=bool(streams.shared()),
+            result_bytes=groups * result_bytes(kind, [side.axis.size for side in self.sides]),
         )
 
     # ---- moments
 
     def moments(self, ddof: float = 0) -> Moments:
         """Return the moments: lazy where an array is, else computed on this machine's threads."""
-        if not self._weighted and self._groups is None and ddof >= self.rows:
+        if not self._weighted and self.groups is None and ddof >= self.rows:
             raise DataError(
                 f"ddof={ddof} leaves nothing to divide by with {self.rows} rows: use a smaller ddof or more rows"
             )
+        if self.memory is not None:
+            self.plan()  # refuses what does not fit
+        if way(self)[0] == "tiles":
+            return self._tiled()
         strips = self._strips()
-        parts = tuple(self._tree(self._streams(strip), self._widths(strip), len(strips)) for strip in strips)
+        parts = tuple(self._tree(self.streams(strip), self._widths(strip), len(strips)) for strip in strips)
         held = Held(parts, tuple(self._widths(strip)[0] for strip in strips))
-        result = Moments(held, self._layout())
-        return result if self._lazy else result.compute(scheduler="threads")
+        result = Moments(held, self.layout())
+        return result if self.lazy else result.compute(scheduler="threads")
 
-    def _tree(self, streams: _Streams, widths: list[int], strips: int) -> Any:
+    def _tiled(self) -> Moments:
+        """Return the columns' moments, and beside them the matrix; tiles are made when they are read."""
+        columns = copy(self)
+        columns.kind, columns.matrix, columns.memory = "variances", "auto", None
+        found = columns.moments()
+        return Moments(found.state, replace(found.layout, kind="tiles"), self.tiles)
+
+    def strips(self) -> list[Strip]:
+        """Return what ``moments`` folds, for those who run it as something else than a graph."""
+        strips = self._strips()
+        return [self._strip(self.streams(strip), self._widths(strip), len(strips)) for strip in strips]
+
+    def _strip(self, streams: Streams, widths: list[int], strips: int) -> Strip:
+        plan, accumulator = self._plan(streams, widths, strips), self._accumulator(widths)
+        cuts = plan.cuts(streams.first.bounds)
+        return Strip(plan, widths[0], [self._item(streams, accumulator, *cut) for cut in cuts])
+
+    def _tree(self, streams: Streams, widths: list[int], strips: int) -> Any:
         plan = self._plan(streams, widths, strips)
-        # The token of numpy arrays is a pass over them, which a result computed at once has no use for.
-        name = self._key(streams, self._kind) if self._lazy else f"moments-{uuid4().hex}"
         contained = None
-        if self._lazy and self._contained:
+        if self.lazy and self._contained:
             contained = (variances_of, root_key(self._key(streams, "full"), plan.shards, plan.fan_in))
+        return self.tree(streams, self._accumulator(widths), plan, self.kind, contained=contained)
+
+    def tree(
+        self,
+        streams: Streams,
+        accumulator: Callable[[], Any],
+        plan: Plan,
+        kind: str,
+        *,
+        function: Callable[..., Any] = fold,
+        contained: Any = None,
+    ) -> Delayed:
+        """Return the state that ``accumulator`` makes of all rows, or of one shard what ``function`` makes of it.
+
+        ``kind`` is all that keys know of the last two.
+        """
         return tree(
-            fold,
+            function,
             _merge,
-            [self._item(streams, widths, *cut) for cut in plan.cuts(streams.first.bounds)],
-            name=name,
+            [self._item(streams, accumulator, *cut) for cut in plan.cuts(streams.first.bounds)],
+            # The token of numpy arrays is a pass over them, which a result computed at once has no use for.
+            name=self._key(streams, kind) if self.lazy else f"moments-{uuid4().hex}",
             fan_in=plan.fan_in,
             dependencies=[s.collection for s in streams.shared().values()],
             contained=contained,
         )
 
-    def _item(self, streams: _Streams, widths: list[int], start: int, stop: int) -> tuple[Any, ...]:
+    def _item(self, streams: Streams, accumulator: Any, start: int, stop: int) -> tuple[Any, ...]:
         shard = Shard(
-            self._accumulator(widths),
+            accumulator,
             start,
             {name: s.part(start, stop) for name, s in streams.blocks.items()},
             {name: s.part(start, stop) for name, s in streams.vectors.items()},
@@ -183,23 +254,23 @@ class Folding:
         return shard, [(name, s.keys(start, stop)) for name, s in streams.shared().items()]
 
     def _accumulator(self, widths: list[int]) -> Any:
-        inner = partial(STATES[self._kind].accumulator, *widths, options=self._options)
-        return inner if self._groups is None else partial(Grouped.accumulator, inner)
+        inner = partial(STATES[self.kind].accumulator, *widths, options=self.options)
+        return inner if self.groups is None else partial(Grouped.accumulator, inner)
 
-    def _key(self, streams: _Streams, kind: str) -> str:
+    def _key(self, streams: Streams, kind: str) -> str:
         tokens = [s.token for s in streams.blocks.values()], {n: s.token for n, s in streams.vectors.items()}
-        return f"moments-{tokenize(tokens, kind, self._options.missing, self._options.precision, self._ndim)}"
+        return f"moments-{tokenize(tokens, kind, self.options.missing, self.options.precision, self.sample_ndim)}"
 
-    def _layout(self) -> Layout:
+    def layout(self) -> Layout:
         provenance = {
             "rows": self.rows,
-            "source": " with ".join(side.name for side in self._sides),
-            "dims": ", ".join(self._sides[0].sample_dims),
-            "dtype": ", ".join(str(side.data.dtype) for side in self._sides),
-            "missing": self._options.missing,
-            "precision": self._options.precision,
+            "source": " with ".join(side.name for side in self.sides),
+            "dims": ", ".join(self.sides[0].sample_dims),
+            "dtype": ", ".join(str(side.data.dtype) for side in self.sides),
+            "missing": self.options.missing,
+            "precision": self.options.precision,
         }
-        return Layout(self._kind, tuple(side.axis for side in self._sides), self._groups, provenance)
+        return Layout(self.kind, tuple(side.axis for side in self.sides), self.groups, provenance)
 
 
 def _merge(a: Any, b: Any) -> Any:

@@ -17,7 +17,7 @@ from covdist.readings.held import apply
 from covdist.readings.labels import labelled
 from covdist.readings.result import Moments
 from covdist.readings.std import deviation
-from covdist.readings.var import divisor
+from covdist.state.columns import divisor
 
 
 class Pool(NamedTuple):

@@ -35,6 +35,10 @@ class Held(NamedTuple):
         """Apply to each part."""
         return Held(tuple(apply(function, part) for part in self.parts), self.widths)
 
+    def after(self, others: Sequence[Delayed]) -> Held:
+        """Let the first part come after ``others`` are computed."""
+        return Held((apply(_first, self.parts[0], *others), *self.parts[1:]), self.widths)
+
     def merge(self, other: Held) -> Held:
         if self.widths != other.widths:
             raise MergeError(
@@ -96,6 +100,10 @@ def _read(
 
 def _array_of(state: Any, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
     return np.asarray(function(state, *arguments))
+
+
+def _first(state: Any, *_: Any) -> Any:
+    return state
 
 
 def _merge(a: Any, b: Any) -> Any:

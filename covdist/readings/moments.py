@@ -17,6 +17,8 @@ def moments(
     weights: Any = None,
     missing: str = "raise",
     precision: str = "high",
+    matrix: str = "auto",
+    memory: int | str | None = None,
 ) -> Moments:
     """Count, mean and scatter of x's columns in one pass, or of x's columns with y's: the state behind every result.
 
@@ -37,6 +39,8 @@ def moments(
     precision : str
         "high": float64 products. "fast": float32 products summed in float64, about twice as fast; covariances are
         off by some 1e-7 of σ_i σ_j, 1.3e-4 at the worst; means and variances are not.
+    matrix, memory : str, and int or str, optional
+        As for :func:`covdist.cov`: whether the matrix is part of the state or, for very many columns, stays in tiles.
 
     Returns
     -------
@@ -63,7 +67,8 @@ def moments(
     array([[1., 2.],
            [2., 4.]])
     """
-    return fold_rows(x, y, dim=dim, by=by, weights=weights, missing=missing, precision=precision)
+    options: dict[str, Any] = {"missing": missing, "precision": precision, "matrix": matrix, "memory": memory}
+    return fold_rows(x, y, dim=dim, by=by, weights=weights, **options)
 
 
 def fold_rows(
@@ -77,6 +82,9 @@ def fold_rows(
     precision: str = "high",
     kind: str | None = None,
     ddof: float = 0,
+    matrix: str = "memory",
+    memory: int | str | None = None,
 ) -> Moments:
     """Do what ``moments`` says, for the kind of state a reading needs; ``ddof`` is only checked."""
-    return Folding(x, y, dim=dim, by=by, weights=weights, missing=missing, precision=precision, kind=kind).moments(ddof)
+    options: dict[str, Any] = {"missing": missing, "precision": precision, "matrix": matrix, "memory": memory}
+    return Folding(x, y, dim=dim, by=by, weights=weights, kind=kind, **options).moments(ddof)

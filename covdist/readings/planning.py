@@ -11,7 +11,7 @@ from covdist.readings.folding import Folding
 def plan(
     x: Any, y: Any = None, *, dim: Any = None, by: Any = None, variances_only: bool = False, **options: Any
 ) -> Plan:
-    """Say what :func:`covdist.moments` would read, compute and hold; no row is read.
+    """Say what :func:`covdist.moments` would read, compute, hold and write; no row is read.
 
     Parameters
     ----------
@@ -23,7 +23,14 @@ def plan(
     Returns
     -------
     Plan
-        Shards, tasks, bytes read and moved, flops, and ``peak_bytes``, the most a worker holds.
+        Shards, tasks, bytes read, moved and written, flops, and ``peak_bytes``, the most a worker holds. Of a
+        covariance matrix also ``way``, "memory" or "tiles", ``why``, and ``ways``, what each would take, and so
+        "dual" and "sketch" of :func:`covdist.spectrum` for 20 eigenvectors.
+
+    Raises
+    ------
+    PlanError
+        If what ``matrix`` asks for does not fit into ``memory``.
 
     Examples
     --------
@@ -31,6 +38,8 @@ def plan(
     >>> p = covdist.plan(da.zeros((1_000_000, 1024), chunks=(4096, 1024), dtype="f4"))
     >>> p.bytes_read, p.shards > 8
     (4096000000, True)
+    >>> covdist.plan(da.zeros((10_000, 50_000), chunks=(100, 50_000), dtype="f4")).way
+    'tiles'
     """
     kind = "variances" if variances_only else None
     return Folding(x, y, dim=dim, by=by, kind=kind, **options).plan()

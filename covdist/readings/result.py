@@ -26,7 +26,7 @@ from covdist.state.legs import State
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 
-STATES: dict[str, Any] = {"full": Scatter, "cross": Cross, "variances": Variances}
+STATES: dict[str, Any] = {"full": Scatter, "cross": Cross, "variances": Variances, "tiles": Variances}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Layout:
     Attributes
     ----------
     kind : str
-        "full" (scatter matrix of x), "cross" (scatter of x with y) or "variances" (no matrix).
+        "full" (scatter matrix of x), "cross" (scatter of x with y), "variances" (no matrix) or "tiles" (a matrix
+        too large for a state, beside it).
     axes : tuple of Axis
         The columns of x, and of y where there is one.
     groups : Groups or None
@@ -77,8 +78,8 @@ class Moments:
     True
     """
 
-    def __init__(self, state: Any, layout: Layout):
-        self._held, self._layout = Held.of(state, layout.axes[0].size), layout
+    def __init__(self, state: Any, layout: Layout, matrix: Any = None):
+        self._held, self._layout, self._matrix = Held.of(state, layout.axes[0].size), layout, matrix
 
     # ---- readings
 
@@ -180,6 +181,11 @@ class Moments:
         if isinstance(other, str):
             return self._merge_groups(other)
         mine, its = self._layout, other._layout
+        if "tiles" in (mine.kind, its.kind):
+            raise MergeError(
+                f"cannot merge a {mine.describe()} with a {its.describe()}: a matrix in tiles does not add up; "
+                "join the rows and fold them together"
+            )
         if (
             mine.kind != its.kind
             or not all(map(Axis.same, mine.axes, its.axes))
@@ -278,6 +284,11 @@ class Moments:
         return self._held.parts[0] if len(self._held.parts) == 1 else self._held
 
     @property
+    def matrix(self) -> Any:
+        """What computes or reads the tiles of a matrix too large for a state, if this is of kind "tiles"."""
+        return self._matrix
+
+    @property
     def parts(self) -> tuple[Any, ...]:
         """States, or ``Delayed`` of them, of neighbouring columns: more than one only for very many columns."""
         return self._held.parts
@@ -306,10 +317,10 @@ class Moments:
     __dask_scheduler__ = staticmethod(Delayed.__dask_scheduler__)
 
     def __dask_postcompute__(self) -> tuple[Callable[..., Moments], tuple[Any, ...]]:
-        return _computed, (self._held.widths, self._layout)
+        return _computed, (self._held.widths, self._layout, self._matrix)
 
     def __dask_postpersist__(self) -> tuple[Callable[..., Moments], tuple[Any, ...]]:
-        return _persisted, (self.__dask_keys__(), self._held.widths, self._layout)
+        return _persisted, (self.__dask_keys__(), self._held.widths, self._layout, self._matrix)
 
     def __dask_tokenize__(self) -> Any:
         return tokenize(self._held.parts, self._layout.kind)
@@ -329,16 +340,16 @@ class Moments:
         return f"<div><b>{escape(repr(self))}</b><table>{provenance}</table>{arrays}</div>"
 
 
-def _computed(states: Sequence[Any], widths: tuple[int, ...], layout: Layout) -> Moments:
-    return Moments(Held(tuple(states), widths).joined(), layout)
+def _computed(states: Sequence[Any], widths: tuple[int, ...], layout: Layout, matrix: Any) -> Moments:
+    return Moments(Held(tuple(states), widths).joined(), layout, matrix)
 
 
 def _persisted(
-    graph: Any, keys: list[Any], widths: tuple[int, ...], layout: Layout, *, rename: Mapping[Any, Any] | None = None
+    graph: Any, keys: list[Any], widths: Any, layout: Layout, matrix: Any, *, rename: Mapping[Any, Any] | None = None
 ) -> Moments:
     names = rename or {}
     parts = tuple(Delayed(names.get(key, key), graph) for key in keys)
-    return Moments(Held(parts, widths), layout)
+    return Moments(Held(parts, widths), layout, matrix)
 
 
 def _count(state: Any) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from covdist.readings.result import Moments
-from covdist.readings.var import divisor
+from covdist.state.columns import divisor
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:

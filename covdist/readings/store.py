@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -16,28 +16,42 @@ from typing import Any
 
 import numpy as np
 import zarr
+from dask.base import compute
 from zarr.codecs import Crc32cCodec
 
 from covdist.errors import ResultError
 from covdist.readings import dataset as arrays
 from covdist.readings.labels import Axis, Groups
 from covdist.readings.result import Layout, Moments
+from covdist.readings.tile_store import StoredTiles
 
+JOB_RESULT = "result.zarr"  # within a job's folder
 _FORMAT = 1
 _CHUNK = 1 << 24  # bytes
 _BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError)  # what zarr raises for bad bytes and metadata
-_NOT_PROVENANCE = ("covdist", "nodes", "versions", "created", "kind", "ddof", "axes", "groups", "coordinates")
+_NOT_PROVENANCE = ("covdist", "nodes", "versions", "created", "kind", "ddof", "axes", "groups", "coordinates", "tiles")
 
 
-def save(moments: Moments | Mapping[str, Moments], path: str | Path) -> None:
-    """Write moments, or a mapping {node path: moments}, to a new Zarr store.
+def _computed(lazy: dict[str, Moments]) -> dict[str, Moments]:
+    return dict(zip(lazy, compute(*lazy.values()), strict=True))
+
+
+def save(
+    moments: Moments | Mapping[str, Moments],
+    path: str | Path,
+    computed: Callable[[dict[str, Moments]], dict[str, Moments]] = _computed,
+) -> dict[str, Moments]:
+    """Write moments, or a mapping {node path: moments}, to a new Zarr store, and return them computed.
 
     Parameters
     ----------
     moments : Moments or mapping
         Computed first where they are lazy.
     path : str or Path
-        Must not exist; appears only when everything is written.
+        Must not exist; appears only when everything is written. Workers write the tiles of a matrix in tiles
+        themselves, so they must be able to reach it.
+    computed : callable
+        Computes a mapping of lazy moments.
 
     Raises
     ------
@@ -49,9 +63,15 @@ def save(moments: Moments | Mapping[str, Moments], path: str | Path) -> None:
     with _renamed_when_done(target) as place:
         marks = {"covdist": _FORMAT, "nodes": _places(list(found)), **_provenance()}
         root = zarr.open_group(place, mode="w", zarr_format=3, attributes=marks)
-        for node, one in found.items():
-            group = marks["nodes"][node]
-            _write(root.require_group(group) if group else root, one.compute())
+        groups = {node: root.require_group(at) if at else root for node, at in marks["nodes"].items()}
+        results = computed({node: _with_tiles(groups[node], one) for node, one in found.items()})
+        for node, one in results.items():
+            _write(groups[node], one)
+    return results
+
+
+def _with_tiles(group: zarr.Group, moments: Moments) -> Moments:
+    return moments if moments.matrix is None else moments.matrix.written(moments, group)
 
 
 def _places(nodes: list[str]) -> dict[str, str]:
@@ -143,11 +163,12 @@ def _chunks(values: np.ndarray) -> tuple[int, ...]:
 
 
 def load(path: str | Path) -> Moments | dict[str, Moments]:
-    """Read what :func:`save` or ``covdist run`` wrote.
+    """Read what :func:`save` or ``covdist run`` wrote, or a job that is done.
 
     Parameters
     ----------
     path : str or Path
+        Of a result, or of a job's folder.
 
     Returns
     -------
@@ -169,6 +190,7 @@ def load(path: str | Path) -> Moments | dict[str, Moments]:
     """
     if not Path(path).exists():
         raise ResultError(f"{path} does not exist: pass the path that `covdist run -o` or Moments.save wrote")
+    path = _in_job(Path(path))
     try:
         root = zarr.open_group(path, mode="r")
     except (FileNotFoundError, ValueError, OSError) as error:
@@ -184,6 +206,14 @@ def load(path: str | Path) -> Moments | dict[str, Moments]:
         said = " ".join(str(error).split())
         raise ResultError(f"{path} is damaged ({said}): restore it from a copy, or make it again") from error
     return found[""] if found.keys() == {""} else found
+
+
+def _in_job(path: Path) -> Path:
+    if not (path / "manifest.json").is_file():
+        return path
+    if not (path / "result.json").is_file():
+        raise ResultError(f"{path} holds a job that is not done: see `covdist status {path}`")
+    return path / JOB_RESULT
 
 
 def _group(root: zarr.Group, place: str) -> zarr.Group:
@@ -202,7 +232,8 @@ def _read(group: zarr.Group) -> Moments:
     groups = Groups(attrs["groups"], _values(group, attrs["groups"])) if "groups" in attrs else None
     known = {key: value for key, value in attrs.items() if key not in _NOT_PROVENANCE}
     layout = Layout(attrs["kind"], tuple(axes), groups, known)
-    return Moments(arrays.from_arrays(partial(_values, group), layout), layout)
+    matrix = StoredTiles(group) if layout.kind == "tiles" else None
+    return Moments(arrays.from_arrays(partial(_values, group), layout), layout, matrix)
 
 
 def _values(group: zarr.Group, name: str) -> np.ndarray:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from covdist.errors import DataError
 from covdist.readings.moments import fold_rows
 from covdist.readings.result import Moments
+from covdist.state.columns import divisor
 
 
 def var(
@@ -61,14 +61,3 @@ def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
 def variance(state: Any, ddof: float) -> np.ndarray:
     columns = state.columns
     return np.ldexp(columns.squares / divisor(columns, ddof), 2 * columns.exponent)
-
-
-def divisor(columns: Any, ddof: float) -> float:
-    """Return N - ddof, with numpy's rule for reliability weights: sum w - ddof * sum(w a) / sum w."""
-    left = columns.weight - ddof * columns.weight2 / columns.weight if columns.weight else 0.0
-    if left <= 0:
-        raise DataError(
-            f"ddof={ddof} leaves nothing to divide by: {columns.rows} rows with a total weight of "
-            f"{columns.weight:g} were folded, {columns.skipped} left out; use a smaller ddof or more rows"
-        )
-    return left

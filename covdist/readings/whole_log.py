@@ -28,7 +28,9 @@ class Selection:
         Sample dim, the array's first if None; coordinate to group by.
     missing, precision : str
     max_columns : int
-        Up to this many columns the full covariance matrix, beyond it variances only.
+        Up to this many columns the full covariance matrix, beyond it what ``beyond`` says.
+    beyond : str
+        "variances" only, or the full matrix in "tiles".
     """
 
     layer: str = "*"
@@ -39,6 +41,7 @@ class Selection:
     missing: str = "raise"
     precision: str = "high"
     max_columns: int = 4096
+    beyond: str = "variances"
 
 
 def foldings(log: xr.DataTree, selection: Selection) -> dict[str, Folding]:
@@ -87,7 +90,11 @@ def _folding(node: xr.DataTree, path: str, name: str, selection: Selection) -> F
             y = y.rename({y.dims[0]: dim})
         return Folding(x, y, **options)
     columns = x.size // max(x.sizes.get(dim, 1), 1)
-    return Folding(x, kind="variances" if columns > selection.max_columns else None, **options)
+    if columns <= selection.max_columns:
+        return Folding(x, matrix="memory", **options)
+    if selection.beyond == "tiles":
+        return Folding(x, matrix="tiles", **options)
+    return Folding(x, kind="variances", **options)
 
 
 def _wanted(selection: Selection) -> str:

@@ -14,19 +14,27 @@ from covdist.readings.result import Moments
 
 
 def plan_table(plans: dict[str, Plan]) -> Table:
-    """One row an array, and the peak of the largest."""
+    """One row an array; where its matrix is too large for a state, also the other ways."""
     table = Table(
-        "array", "rows", "columns", "state", "read", "operations", "shards", "tasks", "peak of a worker",
+        "array", "way", "rows", "columns", "state", "read", "operations", "shards", "tasks", "peak", "write",
         title="Plan (nothing has been read)",
     )  # fmt: skip
     for path, plan in plans.items():
         work = plan.work
-        table.add_row(
-            path or "(root)", f"{work.rows:,}", work.columns, human_bytes(plan.state_bytes),
-            human_bytes(plan.bytes_read), f"{plan.flops:.2g}", f"{plan.shards:,}", f"{plan.tasks:,}",
-            human_bytes(plan.peak_bytes),
-        )  # fmt: skip
+        table.add_row(path or "(root)", plan.way, f"{work.rows:,}", work.columns, *_cells(plan))
+        if plan.way != "memory":
+            for other in plan.ways:
+                if other.way != plan.way:
+                    table.add_row("", f"or {other.way}", "", "", *_cells(other), style="dim")
     return table
+
+
+def _cells(plan: Plan) -> list[str]:
+    return [
+        human_bytes(plan.state_bytes), human_bytes(plan.bytes_read), f"{plan.flops:.2g}",
+        f"{plan.strips * plan.shards:,}", f"{plan.tasks:,}", human_bytes(plan.peak_bytes),
+        human_bytes(plan.bytes_written),
+    ]  # fmt: skip
 
 
 def plan_record(plan: Plan) -> dict[str, Any]:
@@ -34,6 +42,15 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     return {
         "rows": plan.work.rows,
         "columns": plan.work.columns,
+        "way": plan.way,
+        "why": plan.why,
+        **_costs(plan),
+        "ways": {way.way: _costs(way) for way in plan.ways},
+    }
+
+
+def _costs(plan: Plan) -> dict[str, Any]:
+    return {
         "bytes_read": plan.bytes_read,
         "flops": plan.flops,
         "shards": plan.shards,
@@ -42,6 +59,8 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "state_bytes": plan.state_bytes,
         "bytes_moved": plan.bytes_moved,
         "peak_bytes": plan.peak_bytes,
+        "bytes_written": plan.bytes_written,
+        "core_seconds": plan.core_seconds,
     }
 
 
@@ -62,7 +81,7 @@ def result_record(moments: Moments) -> dict[str, Any]:
         "zero_fraction": float(stats["layer_zero_fraction"]),
         "constant_columns": int((stats["std"] == 0).sum()),
     }
-    if layout.kind != "variances":
+    if layout.kind in ("full", "cross"):
         record["largest_correlation"] = _strongest(whole)
     return record
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from covdist.errors import MergeError
+from covdist.errors import DataError, MergeError
 from covdist.state.census import Census
 
 # Exponents are multiples of this, so that a column whose size wanders keeps its scale for a long time.
@@ -113,3 +113,14 @@ def concatenate(parts: list[Columns]) -> Columns:
     }
     census = Census(*(np.concatenate(fields) for fields in zip(*(p.census for p in parts), strict=True)))
     return first._replace(census=census, **arrays)
+
+
+def divisor(columns: Columns, ddof: float) -> float:
+    """Return N - ddof, with numpy's rule for reliability weights: sum w - ddof * sum(w a) / sum w."""
+    left = columns.weight - ddof * columns.weight2 / columns.weight if columns.weight else 0.0
+    if left <= 0:
+        raise DataError(
+            f"ddof={ddof} leaves nothing to divide by: {columns.rows} rows with a total weight of "
+            f"{columns.weight:g} were folded, {columns.skipped} left out; use a smaller ddof or more rows"
+        )
+    return left

@@ -98,6 +98,19 @@ def test_dim_and_max_columns(log, tmp_path, scheduler):
     check(found, log.arrays["fc1/activation"].T)
 
 
+def test_beyond_in_tiles(log, tmp_path, scheduler):
+    words = ["--layer", "fc1", "--var", "activation", "--dim", "unit", "--max-columns", "50", "--beyond", "tiles"]
+    found = run(log, tmp_path, *words, "--scheduler", scheduler)["fc1"]
+    assert found["kind"] == "tiles"
+    values = log.arrays["fc1/activation"].T
+    check(found, values)
+    matrix = covdist.load(tmp_path / "result").cov()
+    np.testing.assert_allclose(matrix, np.cov(values.T, ddof=0), rtol=1e-9, atol=1e-12)
+    (planned,) = json.loads(output("plan", log.path, *words, "--json")).values()
+    assert (planned["way"], set(planned["ways"])) == ("tiles", {"memory", "tiles", "dual", "sketch"})
+    assert "or sketch" in output("plan", log.path, *words)
+
+
 @pytest.mark.parametrize("policy", ["drop", "propagate"])
 def test_missing(policy, nan_log, tmp_path, scheduler):
     found = run(nan_log, tmp_path, "--missing", policy, "--scheduler", scheduler)["fc1"]

@@ -8,8 +8,8 @@ from functools import reduce
 
 from covdist.engine.job.directory import Directory
 from covdist.engine.job.driver import Driver, Settings
-from covdist.engine.job.errors import JobError
 from covdist.engine.job.shape import Node, Shape
+from covdist.errors import JobError
 from tests.jobs.memory import Crash, Memory
 from tests.jobs.workers import JOB, Cluster, Faults, merged
 

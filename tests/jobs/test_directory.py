@@ -7,9 +7,9 @@ import pickle
 import pytest
 
 from covdist.engine.job.directory import Directory
-from covdist.engine.job.errors import JobError
 from covdist.engine.job.frame import from_json, pack, to_json, unpack
 from covdist.engine.job.shape import Node, Shape
+from covdist.errors import JobError
 
 NODE = Node(0, 1, 2)
 SHAPES = [Shape(0, 5, 2, 1), Shape(1, 1, 2, 0)]

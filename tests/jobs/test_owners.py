@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from covdist.engine.job.directory import Directory
-from covdist.engine.job.errors import JobError
 from covdist.engine.job.lease import Lease, next_lease
+from covdist.errors import JobError
 
 RACES = 20
 

@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from covdist.engine.job.directory import Directory
-from covdist.engine.job.errors import JobError
 from covdist.engine.job.fingerprint import difference, fingerprint
 from covdist.engine.job.shape import Node, Shape
+from covdist.errors import JobError
 
 s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
 server = pytest.importorskip("moto.server", reason="moto[server] is not installed")

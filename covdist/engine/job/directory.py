@@ -19,12 +19,12 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from covdist.engine.job.errors import JobError
 from covdist.engine.job.frame import from_json, pack, to_json, unpack
 from covdist.engine.job.owners import Owners
 from covdist.engine.job.places import Place, place_at
 from covdist.engine.job.secrets import clean, known_secrets
 from covdist.engine.job.shape import Node, Shape
+from covdist.errors import JobError
 
 _FORMAT = 1
 _MANIFEST, _RESULT, _PROGRESS, _EVENTS = "manifest.json", "result.json", "progress.json", "events.jsonl"

@@ -6,10 +6,10 @@ import os
 import socket
 import uuid
 
-from covdist.engine.job.errors import JobError
 from covdist.engine.job.frame import from_json, to_json
 from covdist.engine.job.lease import Lease, next_lease
 from covdist.engine.job.places import Place
+from covdist.errors import JobError
 
 
 class Owners:

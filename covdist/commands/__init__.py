@@ -1,0 +1,1 @@
+"""The command line's commands, as far as they do not fit into ``cli``."""

@@ -1,0 +1,165 @@
+"""Options that several commands share, and how commands print."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from covdist.readings.result import Moments
+
+
+def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose arrays of a log, and pass them on as one ``selection``."""
+
+    @functools.wraps(command)
+    def wrapped(
+        layer: str,
+        var: str,
+        against: str,
+        dim: str,
+        by: str,
+        missing: str,
+        precision: str,
+        max_columns: int,
+        beyond: str,
+        **rest: Any,
+    ) -> Any:
+        from covdist.readings.whole_log import Selection
+
+        chosen = Selection(layer, var, against, dim, by, missing, precision, max_columns, beyond)
+        return command(selection=chosen, **rest)
+
+    for option in reversed(_SELECTION):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+_option = functools.partial(click.option, show_default=True)
+_SELECTION = [
+    click.argument("log"),
+    _option("--layer", default="*", help="Glob of node paths, such as 'block*/attn'."),
+    _option("--var", help="Variable to fold; all with more than one dim by default."),
+    _option("--against", help="Second variable of the same node: cross-covariance of the two."),
+    _option("--dim", help="Sample dim; each array's first by default."),
+    _option("--by", help="Coordinate to group rows by, such as epoch."),
+    _option(
+        "--missing",
+        type=click.Choice(["raise", "propagate", "drop"]),
+        default="raise",
+        help="Rows with NaN or infinity.",
+    ),
+    _option(
+        "--precision",
+        type=click.Choice(["high", "fast"]),
+        default="high",
+        help="Products in float64, or faster in float32.",
+    ),
+    _option(
+        "--max-columns",
+        type=click.IntRange(0),
+        default=4096,
+        help="Up to this many columns the full matrix as one state.",
+    ),
+    _option(
+        "--beyond",
+        type=click.Choice(["variances", "tiles"]),
+        default="variances",
+        help="With more columns: variances only, or the full matrix in tiles that workers write to OUT.",
+    ),
+    _option(
+        "--missing-chunks",
+        type=click.Choice(["raise", "fill"]),
+        default="raise",
+        help="Chunks that the store lacks.",
+    ),
+]
+
+
+def clustering(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose a cluster, and pass them on as ``cluster_options``."""
+
+    @functools.wraps(command)
+    def wrapped(
+        scheduler: str | None,
+        scheduler_file: str | None,
+        workers: int | None,
+        threads: int,
+        memory_limit: str,
+        tls_ca: str | None,
+        tls_cert: str | None,
+        tls_key: str | None,
+        **rest: Any,
+    ) -> Any:
+        if scheduler is not None and scheduler_file is not None:
+            raise click.UsageError("--scheduler and --scheduler-file both name a scheduler: give one of them")
+        tls = _tls(tls_ca, tls_cert, tls_key, scheduler or scheduler_file)
+        options = {
+            "scheduler": scheduler, "scheduler_file": scheduler_file, "workers": workers, "threads": threads,
+            "memory_limit": memory_limit, "tls": tls,
+        }  # fmt: skip
+        return command(cluster_options=options, **rest)
+
+    for option in reversed(_CLUSTER):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def _tls(ca: str | None, cert: str | None, key: str | None, scheduler: str | None) -> tuple[str, str, str] | None:
+    if ca is None and cert is None and key is None:
+        return None
+    if ca is None or cert is None or key is None:
+        raise click.UsageError("--tls-ca, --tls-cert and --tls-key go together: give all three or none")
+    if scheduler is None:
+        raise click.UsageError("certificates are for a scheduler that is named: add --scheduler or --scheduler-file")
+    return ca, cert, key
+
+
+def _memory(ctx: click.Context, option: click.Parameter, value: str) -> str:
+    from dask.utils import parse_bytes
+
+    try:
+        if value != "auto":
+            parse_bytes(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no amount of memory: write it like 4GiB or 500MiB") from error
+    return value
+
+
+_CLUSTER = [
+    _option("--scheduler", help="Address of a dask scheduler; a cluster of this machine's cores by default."),
+    _option("--scheduler-file", help="File that `dask scheduler --scheduler-file` wrote."),
+    _option("--workers", type=click.IntRange(1), help="Workers of the local cluster; one a core by default."),
+    _option("--threads", type=click.IntRange(1), default=1, help="Threads of each local worker."),
+    _option("--tls-ca", help="Certificate of the authority of a scheduler with TLS."),
+    _option("--tls-cert", help="Certificate to show to it."),
+    _option("--tls-key", help="Key of that certificate."),
+    _option("--memory-limit", callback=_memory, default="auto", help="Memory of each local worker, such as 4GiB."),
+]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+
+
+def print_results(results: dict[str, Moments], as_json: bool) -> None:
+    from covdist.report.tables import result_record, result_table
+
+    records = {path: result_record(one) for path, one in results.items()}
+    if as_json:
+        print_json(records)
+    else:
+        console().print(result_table(records))
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, default=float))
+
+
+def console(quiet: bool = False) -> Any:
+    from rich.console import Console
+
+    return Console(quiet=quiet, width=None if sys.stdout.isatty() else 160)

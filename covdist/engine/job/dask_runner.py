@@ -1,0 +1,193 @@
+"""``DaskRunner``: runs a job's tasks on a dask cluster; the one file here that knows dask."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future as LocalFuture
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Client, Future
+
+from covdist.engine.job.directory import Directory
+from covdist.engine.job.shape import Node
+from covdist.engine.job.words import FINISH, FOLD, LOAD, MERGE, SAVE, Cancel, Done, Event, Failed, Lost, Missing, Task
+from covdist.engine.tree import merge_all
+from covdist.errors import ClusterError, CovdistError
+
+_PAUSE = 0.03  # seconds between two looks; a shard takes half a second
+_LOOK = 1.0  # seconds between two looks for workers, and for who wants the job to end
+_PRIORITY = {FOLD: 0, LOAD: 10, MERGE: 20, SAVE: 30}
+
+
+class MissingState(Exception):
+    """A checkpoint is not there, or damaged."""
+
+    def __init__(self, node: Node):
+        super().__init__(node)
+        self.node = node
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the tasks of a job do; workers get all of it but ``items`` and ``finish``.
+
+    Parameters
+    ----------
+    job : str
+    directory : Directory
+    items : sequence
+        For each tree the arguments of ``fold``, for each shard.
+    fold, merge : callables
+        As for ``engine.tree.tree``.
+    dumps : callable
+        ``dumps(state) -> bytes``.
+    loads : sequence of callables
+        For each tree ``loads(bytes) -> state``.
+    finish : callable
+        Makes the result of the roots on disk; raises MissingState for one that is not there.
+    """
+
+    job: str
+    directory: Directory
+    items: Sequence[Sequence[tuple[Any, ...]]]
+    fold: Callable[..., Any]
+    merge: Callable[[Any, Any], Any]
+    dumps: Callable[[Any], bytes]
+    loads: Sequence[Callable[[memoryview], Any]]
+    finish: Callable[[], None]
+
+
+class DaskRunner:
+    """A ``Runner`` on a client's cluster.
+
+    Dask would bring back a state whose worker died by doing all again that led to it. The runner tells the machine,
+    which starts from the nearest checkpoint, and takes the state away from dask.
+
+    Parameters
+    ----------
+    client : Client
+    work : Work
+    term : int
+        Of the lease: tells the keys of one driver from those of the next.
+    stop : callable
+        Asked about once a second whether the job is to end.
+    """
+
+    def __init__(self, client: Client, work: Work, term: int, stop: Callable[[], bool]):
+        self._client, self._work, self._term, self._stop = client, work, term, stop
+        self._futures: dict[Task, Future[Any] | LocalFuture[None]] = {}
+        self._here = ThreadPoolExecutor(1, "covdist-finish")
+        self._threads, self._looked = 0, -_LOOK
+
+    def start(self, task: Task, inputs: tuple[Task, ...]) -> None:
+        """Send a task off; where an input is gone ``events`` says both that and that the task is lost."""
+        if task.kind == FINISH:
+            self._futures[task] = self._here.submit(self._work.finish)
+        elif all(one in self._futures for one in inputs):
+            function, *arguments = self._call(task, [self._futures[one] for one in inputs])
+            self._futures[task] = self._client.submit(
+                function, *arguments, key=self._key(task), priority=_PRIORITY[task.kind], pure=False
+            )
+
+    def _call(self, task: Task, states: list[Any]) -> tuple[Any, ...]:
+        work, node = self._work, task.node
+        if task.kind == FOLD:
+            return work.fold, *work.items[node.tree][node.number]
+        if task.kind == MERGE:
+            return merge_all, work.merge, states
+        if task.kind == LOAD:
+            return _load, work.directory, work.job, node, work.loads[node.tree]
+        return _save, work.directory, work.job, node, work.dumps, states[0]
+
+    def _key(self, task: Task) -> str:
+        # The kind comes first: dask's pages group keys by it.
+        return f"{task.kind}-{self._work.job}-{task.node.name}-{self._term}-{task.attempt}"
+
+    def stop(self, task: Task) -> None:
+        """Take a task back."""
+        future = self._futures.pop(task, None)
+        if future is not None:
+            future.cancel()
+
+    def drop(self, task: Task) -> None:
+        """Let dask forget a state."""
+        future = self._futures.pop(task, None)
+        if isinstance(future, Future):
+            future.release()
+
+    def events(self, running: list[Task], holding: list[Task]) -> Iterable[Event]:
+        """Look how the tasks are, after a short pause."""
+        time.sleep(_PAUSE)
+        if self._client.status not in ("running", "connecting"):
+            raise ClusterError(
+                "the dask scheduler is gone, and the job with it as far as it is not on disk: "
+                f"`covdist resume {self._work.directory.path}` goes on elsewhere"
+            )
+        found: list[Event | None] = [self._heard_of(task) for task in running]
+        found += [self._lost(task) for task in holding if self._status(task) != "finished"]
+        if self._due() and self._stop():
+            found.insert(0, Cancel())
+        return [event for event in found if event is not None]
+
+    def _status(self, task: Task) -> str:
+        future = self._futures.get(task)
+        if isinstance(future, LocalFuture):
+            return "pending" if not future.done() else "error" if future.exception() else "finished"
+        return "lost" if future is None else str(future.status)
+
+    def _heard_of(self, task: Task) -> Event | None:
+        status = self._status(task)
+        if status == "pending":
+            return None
+        if status == "finished":
+            if task.kind in (SAVE, FINISH):
+                self.drop(task)
+            return Done(task)
+        if status != "error":
+            return self._lost(task)
+        error = self._futures[task].exception()
+        self.drop(task)
+        return Missing(task, error.node) if isinstance(error, MissingState) else Failed(task, _reason(error))
+
+    def _lost(self, task: Task) -> Event:
+        self.stop(task)  # dask may be at making it again
+        return Lost(task)
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked < _LOOK:
+            return False
+        self._looked = now
+        if self._client.status == "running":
+            self._threads = sum(self._client.nthreads().values())
+        return True
+
+    def slots(self) -> int:
+        """Return twice the workers' threads, so that none waits for the driver to hear that it is free."""
+        if not self._threads:
+            self._due()
+        return 2 * self._threads
+
+    def close(self) -> None:
+        """Leave nothing behind on the cluster."""
+        for task in list(self._futures):
+            self.stop(task)
+        self._here.shutdown(wait=False)
+
+
+def _save(directory: Directory, job: str, node: Node, dumps: Callable[[Any], bytes], state: Any) -> None:
+    directory.save(job, node, dumps(state))
+
+
+def _load(directory: Directory, job: str, node: Node, loads: Callable[[memoryview], Any]) -> Any:
+    data = directory.load(job, node)
+    if data is None:
+        raise MissingState(node)
+    return loads(data)
+
+
+def _reason(error: BaseException | None) -> str:
+    return str(error) if isinstance(error, CovdistError) else f"of {type(error).__name__}: {error}"

@@ -1,0 +1,52 @@
+"""States as checksummed numbers and back, bit for bit; never pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from covdist.engine.job.arrays import dump_arrays, load_arrays
+from covdist.state.grouped import Grouped
+
+
+def dump_state(state: Any) -> bytes:
+    """Return the fields of a state, named by their place in it."""
+    return dump_arrays(dict(_fields(state, "")))
+
+
+def load_state(accumulator: Callable[[], Any], data: bytes | memoryview) -> Any:
+    """Return the state, which is built like the empty one of ``accumulator()``.
+
+    Raises
+    ------
+    ValueError
+        If ``data`` holds another kind of state.
+    """
+    empty, arrays = accumulator().state(), load_arrays(data)
+    if not isinstance(empty, Grouped):
+        return _like(empty, "", arrays)
+    codes = dict.fromkeys(int(name.partition("/")[0]) for name in arrays)
+    return Grouped(empty.inner, {code: _like(empty.inner, f"{code}/", arrays) for code in codes})
+
+
+def _fields(state: Any, place: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(state, Grouped):
+        for code, one in state.items():
+            yield from _fields(one, f"{place}{code}/")
+    elif isinstance(state, tuple):
+        for name, value in state._asdict().items():  # type: ignore[attr-defined]
+            yield from _fields(value, f"{place}{name}/")
+    else:
+        yield place, state
+
+
+def _like(empty: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(empty, tuple):
+        fields = empty._asdict().items()  # type: ignore[attr-defined]
+        return type(empty)(*(_like(value, f"{place}{name}/", arrays) for name, value in fields))
+    found = arrays.get(place)
+    if found is None or found.shape != np.shape(empty):
+        raise ValueError(f"{place} is {None if found is None else found.shape}, expected is {np.shape(empty)}")
+    return found if isinstance(empty, np.ndarray) else type(empty)(found)

@@ -1,0 +1,167 @@
+"""What a job folds: the trees of every array that was asked for, and how their roots become a result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cached_property, partial
+from typing import Any
+
+from covdist.engine.job.dask_runner import MissingState, Work
+from covdist.engine.job.directory import Directory
+from covdist.engine.job.fingerprint import array_facts, difference, fingerprint, job_id
+from covdist.engine.job.secrets import clean
+from covdist.engine.job.shape import Shape, keep_height
+from covdist.engine.plan import core_seconds
+from covdist.engine.shard import fold
+from covdist.errors import DataError, JobError
+from covdist.logs import open_log
+from covdist.readings.folding import Folding, Strip
+from covdist.readings.held import Held
+from covdist.readings.job_results import deliver, written
+from covdist.readings.job_states import dump_state, load_state
+from covdist.readings.result import Moments
+from covdist.readings.store import JOB_RESULT, save
+from covdist.readings.whole_log import Selection, foldings
+
+
+def question(
+    log: str | os.PathLike[str], selection: Selection, missing_chunks: str, output: str | os.PathLike[str] | None
+) -> dict[str, Any]:
+    """Return what is asked, as JSON that means the same on another machine with the same disks.
+
+    Raises
+    ------
+    JobError
+        If the address of the log holds credentials.
+    """
+    asked = {
+        "log": _absolute(log), "missing_chunks": missing_chunks, "selection": asdict(selection),
+        "output": None if output is None else _absolute(output),
+    }  # fmt: skip
+    if clean(asked) != asked:
+        raise JobError(
+            f"the address {clean(asked['log'])} holds credentials, which a job directory never keeps: put them into "
+            "the environment of the workers"
+        )
+    return asked
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    text = os.fspath(path)
+    return text if "://" in text else os.path.abspath(text)
+
+
+class Trees:
+    """The foldings of a question, and a tree for each of their strips of columns.
+
+    Parameters
+    ----------
+    asked : mapping
+        From ``question``.
+    """
+
+    def __init__(self, asked: Mapping[str, Any]):
+        self.asked = dict(asked)
+        log = open_log(asked["log"], missing_chunks=asked["missing_chunks"])
+        self.foldings = foldings(log, Selection(**asked["selection"]))
+        self._strips = {path: _strips(path, folding) for path, folding in self.foldings.items()}
+
+    @property
+    def strips(self) -> list[Strip]:
+        return [strip for strips in self._strips.values() for strip in strips]
+
+    @cached_property
+    def shapes(self) -> list[Shape]:
+        return [_shape(tree, strip) for tree, strip in enumerate(self.strips)]
+
+    def found(self) -> dict[str, Any]:
+        """Return the fingerprint of the input as it is now."""
+        sides = [side for folding in self.foldings.values() for side in folding.sides]
+        facts = {
+            side.name: array_facts(side.data.shape, side.data.dtype, getattr(side.data, "chunksize", None))
+            for side in sides
+        }
+        return fingerprint(facts, [self.asked["log"]])
+
+    def begin(self, directory: Directory) -> str:
+        """Write the manifest, or find it there, and return the job's id.
+
+        Raises
+        ------
+        JobError
+            If the directory holds another job, or this one about an input that has changed since.
+        """
+        found, plan = self.found(), [[shape.shards, shape.fan_in, shape.keep] for shape in self.shapes]
+        job = job_id({**self.asked, "output": None}, plan, found)
+        try:
+            directory.begin(job, self.asked, self.shapes, found)
+        except JobError:
+            before = directory.manifest()
+            if {**before["asked"], "output": self.asked["output"]} == self.asked:
+                check_same(directory, before, found)
+            raise
+        return job
+
+    def work(self, directory: Directory, job: str) -> Work:
+        """Return what the tasks do."""
+        strips = self.strips
+        loads = [partial(load_state, strip.items[0][0].accumulator) for strip in strips]
+        items = [strip.items for strip in strips]
+        return Work(
+            job, directory, items, fold, _merge, dump_state, loads, partial(self._finish, directory, job, loads)
+        )
+
+    def _finish(self, directory: Directory, job: str, loads: list[Any]) -> None:
+        states = [_root(directory, job, shape, load) for shape, load in zip(self.shapes, loads, strict=True)]
+        found = {}
+        for path, folding in self.foldings.items():
+            strips = self._strips[path]
+            parts, states = states[: len(strips)], states[len(strips) :]
+            held = Held(tuple(parts), tuple(strip.width for strip in strips))
+            found[path] = Moments(held.joined(), folding.layout())
+        with written(directory.path) as place:
+            save(found if len(found) > 1 else next(iter(found.values())), place)
+            if self.asked["output"] is not None:
+                deliver(place, self.asked["output"])
+        directory.finish(job, {"result": JOB_RESULT})
+
+
+def check_same(directory: Directory, manifest: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Raise JobError where the input is no longer what it was when the job began."""
+    changed = difference(manifest["input"], found)
+    if changed is not None:
+        raise JobError(
+            f"the input of the job in {directory.path} has changed since it began, {changed}: "
+            "begin a new job in another directory"
+        )
+
+
+def _strips(path: str, folding: Folding) -> list[Strip]:
+    if folding.matrix == "tiles":
+        raise DataError(
+            f"{path or 'the log'} would become a matrix in tiles, which a job does not make yet: "
+            "run it without --job, or leave out --beyond tiles"
+        )
+    strips = folding.strips()
+    if any(strip.plan.work.shared for strip in strips):
+        raise DataError(f"chunks of {path or 'the log'} share work, which a job cannot do piecemeal: write it to a log")
+    return strips
+
+
+def _shape(tree: int, strip: Strip) -> Shape:
+    shards, plan = len(strip.items), strip.plan
+    seconds = core_seconds(plan.work) / shards
+    return Shape(tree, shards, plan.fan_in, keep_height(shards, plan.fan_in, plan.state_bytes, seconds))
+
+
+def _root(directory: Directory, job: str, shape: Shape, load: Any) -> Any:
+    data = directory.load(job, shape.root)
+    if data is None:
+        raise MissingState(shape.root)
+    return load(data)
+
+
+def _merge(a: Any, b: Any) -> Any:
+    return a.merge(b)

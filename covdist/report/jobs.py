@@ -1,0 +1,48 @@
+"""Jobs as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.table import Table
+
+
+def jobs_table(statuses: Iterable[Mapping[str, Any]]) -> Table:
+    """One row a job."""
+    table = Table("folder", "job", "status", "shards", "left", "log")
+    for status in statuses:
+        table.add_row(
+            status["path"].rsplit("/", 1)[-1], status["job"], status["status"], _progress(status), _left(status),
+            status["log"],
+        )  # fmt: skip
+    return table
+
+
+def job_table(status: Mapping[str, Any]) -> Table:
+    """One row a fact, and one for each of the last failures."""
+    table = Table(show_header=False)
+    rate = status["per_second"]
+    facts = {
+        "job": status["job"], "status": status["status"], "shards": _progress(status),
+        "rate": f"{rate:.3g} shards a second" if rate else "", "left": _left(status), "driver": status["owner"] or "",
+        "reason": status["reason"], "log": status["log"], "folder": status["path"],
+    }  # fmt: skip
+    for name, value in facts.items():
+        if value:
+            table.add_row(name, value)
+    for failure in status["failures"][-5:]:
+        table.add_row("tried again", f"{failure['task']}: {failure.get('reason', 'a checkpoint was damaged')}")
+    return table
+
+
+def _progress(status: Mapping[str, Any]) -> str:
+    share = status["folded"] / status["shards"] if status["shards"] else 1.0
+    return f"{status['folded']:,} of {status['shards']:,} ({share:.0%})"
+
+
+def _left(status: Mapping[str, Any]) -> str:
+    seconds = status["seconds_left"]
+    if status["status"] != "running" or seconds is None:
+        return ""
+    return f"about {seconds:.0f} s" if seconds < 120 else f"about {seconds / 60:.0f} min"

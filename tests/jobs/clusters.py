@@ -1,0 +1,124 @@
+"""Real schedulers, workers and drivers as processes that can be killed, and logs that take a while to fold."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import zarr
+from click.testing import CliRunner
+
+from covdist.cli import main
+from covdist.readings.job import Job
+from tests.cli.running import COVDIST, DASK, PATIENCE
+
+CHUNK, WIDTH, WRITTEN = 25, 4, 100
+
+
+def patchy_log(path: Path, chunks: int = 40_000) -> Path:
+    """A log of which few chunks were ever written: many shards, some seconds of one core, and no space."""
+    rng = np.random.default_rng(3)
+    array = zarr.open_group(path, mode="w").create_array(
+        "fc1/activation", shape=(chunks * CHUNK, WIDTH), chunks=(CHUNK, WIDTH), dtype="f8",
+        dimension_names=("sample", "unit"),
+    )  # fmt: skip
+    for start in range(0, chunks * CHUNK, chunks // WRITTEN * CHUNK):
+        array[start : start + CHUNK] = rng.normal(1e3, 1, (CHUNK, WIDTH))
+    return path
+
+
+def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+class Cluster:
+    """A scheduler and workers on loopback, one thread each; with TLS where there are certificates."""
+
+    def __init__(self, place: Path, workers: int, certs: Path | None = None):
+        self.place, self.file, self._certs = place, place / "scheduler.json", certs
+        self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(self.file))
+        until(self.file.exists)
+        self.workers = [self.add_worker() for _ in range(workers)]
+
+    def _start(self, role: str, *words: str) -> subprocess.Popen[bytes]:
+        command = [DASK, role, "--host", "127.0.0.1", "--no-dashboard", *words]
+        if self._certs is not None:
+            own = self._certs / role
+            command += ["--protocol", "tls", "--tls-ca-file", str(self._certs / "ca.pem")]
+            command += ["--tls-cert", f"{own}.pem", "--tls-key", f"{own}-key.pem"]
+        with (self.place / f"{role}.txt").open("ab") as lines:
+            return subprocess.Popen(command, stdout=lines, stderr=lines, cwd=self.place)
+
+    @property
+    def address(self) -> str:
+        return str(json.loads(self.file.read_text())["address"])
+
+    def add_worker(self) -> subprocess.Popen[bytes]:
+        return self._start("worker", "--nthreads", "1", "--no-nanny", "--scheduler-file", str(self.file))
+
+    def end(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def cluster(place: Path, workers: int = 2, certs: Path | None = None) -> Iterator[Cluster]:
+    place.mkdir(exist_ok=True)
+    found = Cluster(place, workers, certs)
+    try:
+        yield found
+    finally:
+        found.end()
+
+
+@contextlib.contextmanager
+def driver(*words: object) -> Iterator[subprocess.Popen[str]]:
+    """`covdist` as a process; whatever is left of it and its workers is killed in the end."""
+    process = subprocess.Popen(
+        [COVDIST, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    family = [psutil.Process(process.pid)]
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family += family[0].children(recursive=True)
+        process.kill()
+        process.communicate()
+        for one in family[1:]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(PATIENCE)
+
+
+def saved(path: Path) -> int:
+    """Count the checkpoints of a job that may not have begun."""
+    return len(list((path / "states").glob("*[0-9]"))) if (path / "states").is_dir() else 0
+
+
+def folds(path: Path) -> int:
+    """Folds that the last driver started."""
+    return int(Job(path).directory.progress()["folds_started"])
+
+
+def called(*words: object, code: int = 0) -> str:
+    """Run a command that starts nothing, in this process."""
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    assert done.exit_code == code, done.output
+    return done.output

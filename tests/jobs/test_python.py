@@ -1,0 +1,156 @@
+"""``covdist.submit`` and ``covdist.Job`` in one process."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import zarr
+from distributed import Client
+
+import covdist
+from covdist.engine import plan
+from covdist.errors import ClusterError, CovdistError, DataError, JobError, PlanError, ResultError
+from covdist.readings import job_driving, jobs
+from covdist.readings.job_states import dump_state
+from covdist.readings.whole_log import Selection, log_moments
+from tests.cli import logs
+
+CHOICES = {
+    "all": {},
+    "groups": {"by": "epoch", "var": "activation"},
+    "cross": {"var": "gradient", "against": "activation"},
+    "variances": {"max_columns": 0, "precision": "fast"},
+}
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    return logs.healthy(tmp_path_factory.mktemp("log") / "log.zarr").path
+
+
+@pytest.fixture(scope="module")
+def client():
+    options = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": "2GiB"}
+    with Client(processes=False, dashboard_address="127.0.0.1:0", **options) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def many_shards(monkeypatch):
+    monkeypatch.setattr(plan, "_LEAST_SECONDS", 1e-9)
+    monkeypatch.setattr(plan, "_STATE_RATE", 1e12)
+
+
+def no_client():
+    raise ValueError("No global client found and no address provided")
+
+
+def states(found):
+    return {node: dump_state(one.state) for node, one in found.items()}
+
+
+@pytest.mark.parametrize("options", CHOICES.values(), ids=CHOICES)
+def test_a_job_makes_what_a_call_makes(log, client, tmp_path, options):
+    job = covdist.submit(log, job=tmp_path / "job", client=client, **options).wait(60)
+    expected = {node: one.compute() for node, one in log_moments(covdist.open_log(log), Selection(**options)).items()}
+    assert states(job.result()) == states(covdist.load(tmp_path / "job")) == states(expected)
+    assert {node: one.layout.provenance for node, one in job.result().items()} == {
+        node: one.layout.provenance for node, one in expected.items()
+    }
+    assert job.status()["shards"] > 2 * len(expected)
+
+
+def test_the_same_question_is_the_same_job(log, client, tmp_path):
+    job = covdist.submit(log, job=tmp_path / "job", client=client)
+    again = covdist.submit(log, job=tmp_path / "job", client=client)
+    assert again.id == job.id == covdist.Job(tmp_path / "job").id
+    job.wait(60)
+    assert job.directory.owners.current().term == 1
+    with pytest.raises(JobError, match="choose another directory"):
+        covdist.submit(log, job=tmp_path / "job", client=client, by="epoch")
+
+
+def test_a_job_on_a_store_that_is_no_disk(log, client, tmp_path):
+    job = covdist.submit(log, job="memory://jobs/1", client=client, output=tmp_path / "out.zarr").wait(60)
+    assert states(job.result()) == states(covdist.load(tmp_path / "out.zarr"))
+
+
+def test_done_is_what_has_a_result(log, client, tmp_path):
+    job = covdist.submit(log, job=tmp_path / "job", client=client).wait(60)
+    expected = states(job.result())
+    (tmp_path / "job" / "result.json").unlink()
+    assert job.status()["status"] == "stopped"
+    assert states(jobs.resume(tmp_path / "job", client).wait(60).result()) == expected
+    assert job.directory.progress()["folds_started"] == 0
+
+
+def test_a_job_shows_itself(log, client, tmp_path):
+    job = covdist.submit(log, job=tmp_path / "job", client=client).wait(60)
+    assert f"{job.id}" in repr(job)
+    assert "done" in job._repr_html_()
+    assert job.cancel() is False
+
+
+def test_nothing_is_left_on_the_cluster(log, client, tmp_path):
+    covdist.submit(log, job=tmp_path / "job", client=client).wait(60)
+    deadline = time.monotonic() + 20
+    while client.cluster.scheduler.tasks:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_what_is_wrong_with_the_rows_is_said(client, tmp_path):
+    log = logs.with_nan(tmp_path / "nan.zarr").path
+    job = covdist.submit(log, job=tmp_path / "job", client=client)
+    with pytest.raises(JobError, match=f"fc1/gradient holds .* at row {logs.BAD_ROW}"):
+        job.wait(60)
+    assert job.status()["status"] == "failed"
+    with pytest.raises(ResultError, match="covdist status"):
+        covdist.load(tmp_path / "job")
+    with pytest.raises(JobError, match="failed"):
+        job.result()
+
+
+def test_an_input_that_has_changed_is_named(client, tmp_path):
+    log = logs.healthy(tmp_path / "log.zarr").path
+    covdist.submit(log, job=tmp_path / "job", client=client).wait(60)
+    zarr.open_array(log / "fc1" / "gradient")[:2] = np.ones((2, logs.PARAMS))
+    for call in (lambda: jobs.resume(tmp_path / "job", client), lambda: covdist.submit(log, job=tmp_path / "job")):
+        with client.as_current(), pytest.raises(JobError, match=r"has changed .*fc1/gradient"):
+            call()
+
+
+def test_too_little_memory_is_refused_before(log, client, tmp_path, monkeypatch):
+    monkeypatch.setattr(job_driving, "least_memory", lambda client: 1 << 20)
+    with pytest.raises(PlanError, match="1 MiB"):
+        covdist.submit(log, job=tmp_path / "job", client=client)
+    assert not (tmp_path / "job").exists()
+
+
+def test_another_version_on_a_worker_is_refused(log, client, tmp_path, monkeypatch):
+    found = client.get_versions(packages=["covdist"])
+    next(iter(found["workers"].values()))["packages"] = {**found["client"]["packages"], "covdist": "0.0.1"}
+    monkeypatch.setattr(client, "get_versions", lambda packages: found)
+    with pytest.raises(ClusterError, match=r"covdist 0\.0\.1 but here it is"):
+        covdist.submit(log, job=tmp_path / "job", client=client)
+
+
+def test_wrong_calls_are_refused(log, client, tmp_path):
+    with pytest.raises(DataError, match="selection and by"):
+        covdist.submit(log, job=tmp_path, client=client, selection=Selection(), by="epoch")
+    with pytest.raises(DataError, match="tiles"):
+        covdist.submit(log, job=tmp_path / "job", client=client, max_columns=1, beyond="tiles")
+    with pytest.raises(JobError, match="credentials"):
+        covdist.Job("s3://me:secret@bucket/jobs/1")
+    with pytest.raises(JobError, match="credentials"):
+        covdist.submit("https://me:secret@example.org/log.zarr", job=tmp_path / "job", client=client)
+    with pytest.raises(CovdistError, match="no job directory"):
+        covdist.Job(tmp_path)
+
+
+def test_somebody_has_to_run_it(log, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "get_client", no_client)
+    with pytest.raises(ClusterError, match="no dask client"):
+        covdist.submit(log, job=tmp_path / "job")

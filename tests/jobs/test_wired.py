@@ -1,0 +1,124 @@
+"""Jobs on real processes: whoever dies, the result is the same to the last bit, and what is on disk is not redone."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import covdist
+from covdist.readings.job import Job
+from covdist.readings.job_states import dump_state
+from tests.cli.running import PATIENCE, output, sentence
+from tests.jobs.clusters import called, cluster, driver, folds, kill, patchy_log, saved, until
+
+FILL = ("--missing-chunks", "fill")
+HERE = ("--workers", "2")
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return patchy_log(tmp_path_factory.mktemp("log") / "log.zarr")
+
+
+@pytest.fixture(scope="module")
+def expected(log: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What a run without a job makes of it."""
+    place = tmp_path_factory.mktemp("plain") / "out.zarr"
+    output("run", log, *FILL, "-o", place, *HERE)
+    return bits(place)
+
+
+def bits(place: Path) -> bytes:
+    return dump_state(covdist.load(place).state)
+
+
+def shards(path: Path) -> int:
+    return sum(shape.shards for shape in Job(path).directory.shapes())
+
+
+def running(path: Path, least: int = 4) -> None:
+    until(lambda: saved(path) >= least)
+
+
+def test_a_run_with_a_job_gives_the_same_and_is_done_once(log, expected, tmp_path):
+    job, first, second = tmp_path / "job", tmp_path / "a.zarr", tmp_path / "b.zarr"
+    output("run", log, *FILL, "-o", first, "--job", job, *HERE)
+    assert bits(first) == bits(job) == expected
+    assert shards(job) >= 16
+    output("run", log, *FILL, "-o", second, "--job", job, *HERE)
+    assert bits(second) == expected
+    assert [event["event"] for event in Job(job).directory.events()].count("started") == 1
+
+
+def test_a_killed_driver_is_resumed(log, expected, tmp_path):
+    job = tmp_path / "job"
+    with driver("run", log, *FILL, "-o", tmp_path / "out.zarr", "--job", job, *HERE) as process:
+        running(job)
+        kill(process)
+    line = sentence("run", log, *FILL, "-o", tmp_path / "other.zarr", "--job", job, *HERE)
+    assert "is driven by" in line
+    assert f"process {process.pid})" in line
+    left = shards(job) - saved(job)
+    assert 0 < left < shards(job)
+    owners = Job(job).directory.owners
+    owners.renew(owners.current(), time.time(), 0)  # as if half a minute had gone
+    assert Job(job).status()["status"] == "lost"
+    output("resume", job, *HERE)
+    assert bits(job) == bits(tmp_path / "out.zarr") == expected
+    assert folds(job) == left
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_signal_leaves_a_job_to_resume(log, tmp_path, number):
+    job = tmp_path / "job"
+    with driver("run", log, *FILL, "-o", tmp_path / "out.zarr", "--job", job, *HERE) as process:
+        running(job)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 128 + number
+        assert f"covdist resume {job}" in said
+    assert Job(job).status()["status"] == "cancelled"
+    assert Job(job).directory.owners.current().released
+
+
+def test_a_job_on_a_cluster_is_submitted_cancelled_and_resumed(log, expected, tmp_path):
+    job = tmp_path / "job"
+    with cluster(tmp_path / "cluster") as found:
+        name = output("submit", log, *FILL, "--job", job, "--scheduler-file", found.file).strip()
+        running(job)
+        assert called("cancel", job) == "asked to stop\n"
+        assert "was cancelled" in sentence("wait", job)
+        left = shards(job) - saved(job)
+        assert output("resume", job, "--scheduler-file", found.file).strip() == name
+        output("wait", job)
+    assert bits(job) == expected
+    assert folds(job) == left
+    assert [(one["job"], one["status"]) for one in json.loads(called("jobs", tmp_path, "--json"))] == [(name, "done")]
+    assert name in called("jobs", tmp_path)
+    assert "done" in called("status", job)
+
+
+def test_the_worker_that_drives_may_die(log, expected, tmp_path):
+    job = tmp_path / "job"
+    with cluster(tmp_path / "cluster", 3) as found:
+        output("submit", log, *FILL, "--job", job, "--scheduler-file", found.file)
+        running(job)
+        owner = Job(job).status()["owner"]
+        (process,) = [worker for worker in found.workers if f"process {worker.pid})" in owner]
+        process.kill()
+        Job(job).wait(60)
+    assert Job(job).status()["owner"] != owner
+    assert bits(job) == expected
+
+
+def test_what_is_no_job_is_named(tmp_path):
+    for words in (["status"], ["wait"], ["cancel"], ["resume"]):
+        assert str(tmp_path) in called(*words, tmp_path, code=1)
+    assert "--scheduler" in called("submit", tmp_path, "--job", tmp_path / "job", code=2)
+    assert "--job" in called("run", tmp_path, code=2)
+    assert called("jobs", tmp_path, "--json") == "[]\n"
+    assert "no folder" in called("jobs", tmp_path / "gone", code=1)
