@@ -14,7 +14,7 @@ _FLOPS, _BYTES = 40e9, 1e9  # per second of one core
 _PIECE_SECONDS = 2e-4  # opening a chunk and starting to fold it
 _LEAST_SECONDS = 0.5  # a dask task costs about a millisecond of the scheduler, and states must be merged
 _MOST_SECONDS = 600.0
-_STATE_RATE = 25e6  # a shard works this long per byte of its state, so that merging stays below 5 %
+_STATE_RATE = 10e6  # a shard works this long per byte of its state: fewer states wait, and merging stays below 2 %
 _MOST_SHARDS = 1024
 _MERGE_BYTES = 1 << 27
 _SHARED_BYTES = 1 << 27
@@ -108,8 +108,9 @@ class Plan:
 
     @property
     def peak_bytes(self) -> int:
-        """Process, then a fold with its state beside a finished one, or a merge with its result."""
-        states = 2 if self.shards == 1 else max(3, min(self.shards, self.fan_in) + 1)
+        """Process, then a fold beside the states that wait on each level of the tree for their like, and a merge."""
+        waiting = self.depth * (min(self.shards, self.fan_in) - 1)
+        states = 2 if self.shards == 1 else 2 + waiting
         return _PROCESS + self.shard_bytes + states * self.work.state_bytes
 
     def cuts(self, bounds: np.ndarray) -> list[tuple[int, int]]:
