@@ -90,11 +90,32 @@ def test_a_larger_piece_or_state_never_lowers_the_peak_of_the_same_cut(work, nam
     assert larger.peak_bytes > plan.peak_bytes
 
 
+def _most_waiting(leaves: int, fan_in: int) -> int:
+    """States that wait at once when a single worker goes through the tree depth first."""
+    waiting: list[int] = []  # states on each level, from the leaves up
+    most = 0
+    for leaf in range(leaves):
+        level = 0
+        while True:
+            waiting += [0] * (level + 1 - len(waiting))
+            waiting[level] += 1
+            most = max(most, sum(waiting))
+            last = leaf == leaves - 1 and sum(waiting) > 1
+            if waiting[level] < fan_in and not last:
+                break
+            if last and waiting[level] == sum(waiting) == 1:
+                break
+            waiting[level], level = 0, level + 1
+    return most
+
+
 @quick
-@given(works, st.integers(2, 15))
-def test_a_larger_fan_in_never_lowers_the_peak(work, fan_in):
-    plan = Plan(work, 100, fan_in)
-    assert replace(plan, fan_in=fan_in + 1).peak_bytes >= plan.peak_bytes
+@given(st.integers(1, 300), st.integers(2, 16))
+def test_the_peak_counts_the_states_that_wait(leaves, fan_in):
+    plan = Plan(work(10**6, 1000, state_bytes=1 << 20), leaves, fan_in)
+    held = (plan.peak_bytes - plan.shard_bytes) / plan.state_bytes
+    alone = (replace(plan, shards=1).peak_bytes - plan.shard_bytes) / plan.state_bytes - 2
+    assert held - alone >= _most_waiting(leaves, fan_in)
 
 
 def test_check_refuses_with_both_numbers_and_the_way_out():
