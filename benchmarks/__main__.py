@@ -21,9 +21,7 @@ from benchmarks.rows import OURS, Row, write_json
 class _Numbers(click.ParamType):
     name = "n,n,..."
 
-    def convert(
-        self, value: object, param: click.Parameter | None, context: click.Context | None
-    ) -> tuple[int, ...]:
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value
         try:

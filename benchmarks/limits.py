@@ -44,9 +44,7 @@ def _dsyrk_rate(columns: int) -> float:
 
 def _dsfrk_rate(columns: int) -> float:
     out = np.zeros(columns * (columns + 1) // 2)
-    return _rate(
-        columns, lambda rows: dsfrk(columns, len(rows), 1.0, rows.T, 1.0, out, uplo="L", overwrite_c=1)
-    )
+    return _rate(columns, lambda rows: dsfrk(columns, len(rows), 1.0, rows.T, 1.0, out, uplo="L", overwrite_c=1))
 
 
 def _read_seconds(client: Client, log: Log, path: Path) -> float:
@@ -54,8 +52,7 @@ def _read_seconds(client: Client, log: Log, path: Path) -> float:
     workers = list(client.scheduler_info(n_workers=-1)["workers"])
     shares = [files[i :: len(workers)] for i in range(len(workers))]
     futures = [
-        client.submit(_read, share, workers=[worker], pure=False)
-        for worker, share in zip(workers, shares, strict=True)
+        client.submit(_read, share, workers=[worker], pure=False) for worker, share in zip(workers, shares, strict=True)
     ]
     return max(client.gather(futures))
 
