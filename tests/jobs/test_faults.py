@@ -17,7 +17,7 @@ from covdist.readings.job_states import dump_state
 from tests.cli.running import COVDIST, output
 from tests.jobs.clusters import Cluster, cluster, driver, folds, kill, patchy_log, saved, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 FILL = ("--missing-chunks", "fill")
 LONGEST = 120.0  # seconds; a run that nobody disturbs takes ten
 

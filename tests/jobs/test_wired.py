@@ -102,6 +102,7 @@ def test_a_job_on_a_cluster_is_submitted_cancelled_and_resumed(log, expected, tm
     assert "done" in called("status", job)
 
 
+@pytest.mark.slow
 def test_the_worker_that_drives_may_die(log, expected, tmp_path):
     job = tmp_path / "job"
     with cluster(tmp_path / "cluster", 3) as found:
