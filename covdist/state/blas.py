@@ -56,9 +56,10 @@ def add_outer(rows: np.ndarray, triangle: np.ndarray, alpha: float = 1.0) -> Non
     """Add ``alpha * rows @ rows.T`` to a triangle, as ``add_gram`` does with the other product."""
     letter, real = _REAL[triangle.dtype]
     height, width = (ctypes.c_int(n) for n in rows.shape)
+    stride = ctypes.c_int(max(1, rows.shape[1]))  # LAPACK refuses 0, also where there is nothing to add
     _call(
         f"{letter}sfrk", _PLAIN, _LOWER, _TRANSPOSED, height, width,
-        real(alpha), rows, width, real(1.0), triangle,
+        real(alpha), rows, stride, real(1.0), triangle,
     )  # fmt: skip
 
 
