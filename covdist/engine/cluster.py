@@ -54,19 +54,22 @@ def cluster(
         scheduler = _address(scheduler_file)
     with ExitStack() as stack:
         if scheduler is not None:
-            yield stack.enter_context(_connected(scheduler, tls))
-            return
-        stack.enter_context(dask.config.set(_WORKER_LOGGING))
-        with _interrupts_deferred():
-            local = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=threads,
-                memory_limit=memory_limit,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
-            )
-            client = stack.enter_context(Client(stack.enter_context(local)))
+            client = stack.enter_context(_connected(scheduler, tls))
+        else:
+            stack.enter_context(dask.config.set(_WORKER_LOGGING))
+            with _interrupts_deferred():
+                local = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=threads,
+                    memory_limit=memory_limit,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,
+                )
+                client = stack.enter_context(Client(stack.enter_context(local), set_as_default=False))
+        # Set here, and not by the client: one that fails to connect would stay the default of the whole process.
+        stack.enter_context(client.as_current())
+        stack.enter_context(dask.config.set(scheduler="dask.distributed"))
         yield client
 
 
@@ -98,7 +101,7 @@ def _connected(scheduler: str, tls: tuple[str, str, str] | None) -> Client:
     security = None if tls is None else TLS(*tls).security(scheduler)
     try:
         with dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE}):
-            client = Client(scheduler, timeout=_PATIENCE, security=security)
+            client = Client(scheduler, timeout=_PATIENCE, security=security, set_as_default=False)
     except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:  # the last two from dask's TLS
         raise ClusterError(
             f"no dask scheduler answers at {scheduler} within {_PATIENCE} seconds ({error}): check the address, "
