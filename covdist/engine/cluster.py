@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import signal
@@ -11,7 +12,8 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Security
+from distributed.comm import connect
 
 from covdist.engine.tls import TLS
 from covdist.errors import ClusterError
@@ -54,22 +56,19 @@ def cluster(
         scheduler = _address(scheduler_file)
     with ExitStack() as stack:
         if scheduler is not None:
-            client = stack.enter_context(_connected(scheduler, tls))
-        else:
-            stack.enter_context(dask.config.set(_WORKER_LOGGING))
-            with _interrupts_deferred():
-                local = LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=threads,
-                    memory_limit=memory_limit,
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
-                    silence_logs=logging.CRITICAL,
-                )
-                client = stack.enter_context(Client(stack.enter_context(local), set_as_default=False))
-        # Set here, and not by the client: one that fails to connect would stay the default of the whole process.
-        stack.enter_context(client.as_current())
-        stack.enter_context(dask.config.set(scheduler="dask.distributed"))
+            yield stack.enter_context(_connected(scheduler, tls))
+            return
+        stack.enter_context(dask.config.set(_WORKER_LOGGING))
+        with _interrupts_deferred():
+            local = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=threads,
+                memory_limit=memory_limit,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            )
+            client = stack.enter_context(Client(stack.enter_context(local)))
         yield client
 
 
@@ -98,10 +97,12 @@ def _address(scheduler_file: str) -> str:
 
 
 def _connected(scheduler: str, tls: tuple[str, str, str] | None) -> Client:
-    security = None if tls is None else TLS(*tls).security(scheduler)
+    security = Security() if tls is None else TLS(*tls).security(scheduler)
     try:
+        # First without a client: one that fails halfway stays the default of the whole process.
+        asyncio.run(_answers(scheduler, security))
         with dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE}):
-            client = Client(scheduler, timeout=_PATIENCE, security=security, set_as_default=False)
+            client = Client(scheduler, timeout=_PATIENCE, security=security)
     except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:  # the last two from dask's TLS
         raise ClusterError(
             f"no dask scheduler answers at {scheduler} within {_PATIENCE} seconds ({error}): check the address, "
@@ -116,6 +117,11 @@ def _connected(scheduler: str, tls: tuple[str, str, str] | None) -> Client:
             f"start one with `dask worker {scheduler}`"
         ) from error
     return client
+
+
+async def _answers(scheduler: str, security: Security) -> None:
+    comm = await connect(scheduler, timeout=_PATIENCE, **security.get_connection_args("client"))
+    await comm.close()
 
 
 def least_memory(client: Client) -> int | None:

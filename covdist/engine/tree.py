@@ -10,7 +10,7 @@ from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 from dask.typing import Key
 
-from covdist.engine.plan import depth
+from covdist.engine.order import Span, merge_order
 
 
 def tree(
@@ -19,7 +19,7 @@ def tree(
     items: Sequence[tuple[Any, ...]],
     *,
     name: str,
-    fan_in: int,
+    at_once: int,
     dependencies: Sequence[Any] = (),
     contained: tuple[Callable[[Any], Any], str] | None = None,
 ) -> Delayed:
@@ -33,32 +33,20 @@ def tree(
         Arguments of one fold each; keys of ``dependencies`` among them are replaced by what they make.
     name : str
         Makes the keys; equal names must mean equal results.
-    fan_in : int
+    at_once : int
         States merged by one task.
     dependencies : sequence of dask collections
     contained : (function, key), optional
         Where ``key`` is computed in the same call, ``function`` of its value is the result, and nothing is folded.
     """
     graph: dict[Key, Any] = {}
-    level = []
-    for i, item in enumerate(items):
-        graph[f"{name}-fold-{i}"] = (fold, *item)
-        level.append(f"{name}-fold-{i}")
-    height = 0
-    while len(level) > 1:
-        height += 1
-        above: list[str] = []
-        for start in range(0, len(level), fan_in):
-            children = level[start : start + fan_in]
-            key = f"{name}-merge-{height}-{len(above)}"
-            if len(children) > 1:
-                graph[key] = (merge_all, merge, children)
-            above.append(key if len(children) > 1 else children[0])
-        level = above
-    layer = f"{name}-tree"
-    tasks: Any = graph if contained is None else _ContainedLayer(graph, level[0], contained)
+    for span, parts in merge_order(len(items), at_once).items():
+        merged = (merge_all, merge, [_key(name, part) for part in parts])
+        graph[_key(name, span)] = merged if parts else (fold, *items[span.start])
+    layer, root = f"{name}-tree", root_key(name, len(items))
+    tasks: Any = graph if contained is None else _ContainedLayer(graph, root, contained)
     whole = HighLevelGraph.from_collections(layer, tasks, dependencies=list(dependencies))
-    return Delayed(level[0], whole, layer=layer)
+    return Delayed(root, whole, layer=layer)
 
 
 class _ContainedLayer(MaterializedLayer):
@@ -75,9 +63,14 @@ class _ContainedLayer(MaterializedLayer):
         return MaterializedLayer({self._root: (function, other)}), {self._root: {other}}
 
 
-def root_key(name: str, leaves: int, fan_in: int) -> str:
+def root_key(name: str, items: int) -> str:
     """Return the key of what ``tree`` makes of so many items."""
-    return f"{name}-merge-{depth(leaves, fan_in)}-0" if leaves > 1 else f"{name}-fold-0"
+    return _key(name, Span(0, items))
+
+
+def _key(name: str, span: Span) -> str:
+    # Dask's pages group tasks by what stands before the name.
+    return f"{name}-{'fold' if span.stop - span.start == 1 else 'merge'}-{span}"
 
 
 def merge_all(merge: Callable[[Any, Any], Any], states: list[Any]) -> Any:

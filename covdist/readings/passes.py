@@ -54,7 +54,7 @@ class Pass(NamedTuple):
             _merge,
             [(*item, *keys) for item in self.items(accumulator)],
             name=key,
-            fan_in=self.plan.fan_in,
+            at_once=self.plan.at_once,
             dependencies=[*self.dependencies, *arguments],
         )
 

@@ -60,7 +60,7 @@ def test_even_pieces_make_even_shards():
 def test_sound_for_any_work(work):
     plan = make_plan(work)
     assert 1 <= plan.shards <= work.pieces
-    assert plan.fan_in >= 2
+    assert plan.at_once >= 2
     assert plan.shards <= plan.tasks <= 2 * plan.shards
     assert plan.peak_bytes > work.state_bytes + work.piece_bytes
     assert plan.shards % 8 == 0 or plan.shards in (1, 2, 4, work.pieces)
@@ -74,7 +74,7 @@ def test_many_chunks_are_few_tasks(pieces):
 
 def test_little_work_is_one_task():
     plan = make_plan(work(1000, 10))
-    assert (plan.shards, plan.tasks, plan.depth, plan.bytes_moved) == (1, 1, 0, 0)
+    assert (plan.shards, plan.tasks, plan.bytes_moved) == (1, 1, 0)
 
 
 def test_shared_pieces_are_held_together():
@@ -88,34 +88,6 @@ def test_a_larger_piece_or_state_never_lowers_the_peak_of_the_same_cut(work, nam
     plan = make_plan(work)
     larger = replace(plan, work=replace(work, **{name: getattr(work, name) + more}))
     assert larger.peak_bytes > plan.peak_bytes
-
-
-def _most_waiting(leaves: int, fan_in: int) -> int:
-    """States that wait at once when a single worker goes through the tree depth first."""
-    waiting: list[int] = []  # states on each level, from the leaves up
-    most = 0
-    for leaf in range(leaves):
-        level = 0
-        while True:
-            waiting += [0] * (level + 1 - len(waiting))
-            waiting[level] += 1
-            most = max(most, sum(waiting))
-            last = leaf == leaves - 1 and sum(waiting) > 1
-            if waiting[level] < fan_in and not last:
-                break
-            if last and waiting[level] == sum(waiting) == 1:
-                break
-            waiting[level], level = 0, level + 1
-    return most
-
-
-@quick
-@given(st.integers(1, 300), st.integers(2, 16))
-def test_the_peak_counts_the_states_that_wait(leaves, fan_in):
-    plan = Plan(work(10**6, 1000, state_bytes=1 << 20), leaves, fan_in)
-    held = (plan.peak_bytes - plan.shard_bytes) / plan.state_bytes
-    alone = (replace(plan, shards=1).peak_bytes - plan.shard_bytes) / plan.state_bytes - 2
-    assert held - alone >= _most_waiting(leaves, fan_in)
 
 
 def test_check_refuses_with_both_numbers_and_the_way_out():

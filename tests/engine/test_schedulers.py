@@ -60,7 +60,7 @@ def processes(workers: int) -> Iterator[Client]:
 def test_the_plan_has_shards_to_share():
     plan = covdist.plan(x())
     assert plan.shards >= 8
-    assert plan.fan_in > 1
+    assert plan.tasks > plan.shards
 
 
 def test_the_result_is_right(expected):

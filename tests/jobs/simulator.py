@@ -9,6 +9,7 @@ from functools import reduce
 from covdist.engine.job.directory import Directory
 from covdist.engine.job.driver import Driver, Settings
 from covdist.engine.job.shape import Node, Shape
+from covdist.engine.order import FAN_IN
 from covdist.errors import JobError
 from tests.jobs.memory import Crash, Memory
 from tests.jobs.workers import JOB, Cluster, Faults, merged
@@ -32,7 +33,7 @@ class Simulation:
         self.memory = Memory(self._write_fault)
         self.directory = Directory("memory", place=self.memory)
         self.shapes = [
-            Shape(tree, rng.choice([1, 2, 3, 5, 8, 13]), rng.randint(2, 4), rng.randint(0, 3))
+            Shape(tree, rng.choice([1, 2, 3, 5, 8, 13, 35]), rng.randint(2, 4), rng.randint(1, 4))
             for tree in range(rng.choice([1, 1, 1, 2, 3]))
         ]
         self.now = 0.0
@@ -84,7 +85,7 @@ class Simulation:
             for shape in self.shapes
             for node in shape.kept
             if self._whole(node)
-            for shard in shape.span(node)
+            for shard in range(node.start, node.stop)
         }
         self.processes.append(Process(driver, cluster))
 
@@ -146,5 +147,5 @@ def plain(shape: Shape) -> str:
     """Reduce level by level, as slowly and as obviously as possible."""
     level = [f"{shape.tree}:{shard} " for shard in range(shape.shards)]
     while len(level) > 1:
-        level = [reduce(merged, level[i : i + shape.fan_in]) for i in range(0, len(level), shape.fan_in)]
+        level = [reduce(merged, level[i : i + FAN_IN]) for i in range(0, len(level), FAN_IN)]
     return level[0]

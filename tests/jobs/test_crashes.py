@@ -15,7 +15,7 @@ from tests.jobs.faults import points
 from tests.jobs.memory import Crash
 
 NODE = Node(0, 1, 2)
-SHAPES = [Shape(0, 5, 2, 1), Shape(1, 1, 2, 0)]
+SHAPES = [Shape(0, 5, 2, 2), Shape(1, 1, 2, 1)]
 Write = Callable[[Place], object]
 
 

@@ -12,7 +12,7 @@ from covdist.engine.job.shape import Node, Shape
 from covdist.errors import JobError
 
 NODE = Node(0, 1, 2)
-SHAPES = [Shape(0, 5, 2, 1), Shape(1, 1, 2, 0)]
+SHAPES = [Shape(0, 5, 2, 2), Shape(1, 1, 2, 1)]
 
 
 @pytest.fixture(params=["folder", "memory://"])

@@ -9,9 +9,9 @@ import dask
 import pytest
 
 from covdist.engine.job.machine import Machine
-from covdist.engine.job.shape import Node, Shape, keep_height
+from covdist.engine.job.shape import Node, Shape, keep_every
 from covdist.engine.job.words import Cancel, Deposed, Done, Drop, Failed, Lost, Missing, Slots, Start, Stop, Task
-from covdist.engine.tree import tree
+from covdist.engine.tree import root_key, tree
 
 
 def names(actions: Iterable[object]) -> list[str]:
@@ -31,117 +31,116 @@ def finished(machine: Machine, seen: list[str] | None = None) -> list[str]:
 
 
 def test_the_whole_life_of_a_job():
-    machine = Machine([Shape(0, 4, 2, keep=1)])
+    machine = Machine([Shape(0, 4, 2, keep=2)])
     assert finished(machine) == [
-        "fold 0-0-0", "fold 0-0-1", "merge 0-1-0", "fold 0-0-2", "save 0-1-0", "fold 0-0-3", "merge 0-1-1",
-        "save 0-1-1", "merge 0-2-0", "save 0-2-0", "finish",
+        "fold 0-0-1", "fold 0-1-2", "merge 0-0-2", "fold 0-2-3", "save 0-0-2", "fold 0-3-4", "merge 0-0-3",
+        "merge 0-0-4", "save 0-0-4", "finish",
     ]  # fmt: skip
     assert machine.status == "done"
 
 
 def test_slots_bound_the_folds_that_run():
-    machine = Machine([Shape(0, 9, 3, 0)])
+    machine = Machine([Shape(0, 9, 3, 1)])
     assert len(machine.on(Slots(4))) == 4
     assert machine.on(Slots(4)) == []
     assert len(machine.on(Slots(6))) == 2
 
 
 def test_no_workers_no_folds():
-    assert Machine([Shape(0, 9, 3, 0)]).on(Slots(0)) == []
+    assert Machine([Shape(0, 9, 3, 1)]).on(Slots(0)) == []
 
 
 def test_a_resumed_job_folds_only_what_no_checkpoint_holds():
-    saved = {Node(0, 1, 0), Node(0, 1, 2)}
-    machine = Machine([Shape(0, 6, 2, keep=1)], saved=saved)
+    machine = Machine([Shape(0, 6, 2, keep=2)], saved={Node(0, 0, 4)})
     assert machine.folded() == 4
     started = finished(machine)
-    assert [task for task in started if task.startswith("fold")] == ["fold 0-0-2", "fold 0-0-3"]
-    assert "load 0-1-0" in started
+    assert [task for task in started if task.startswith("fold")] == ["fold 0-4-5", "fold 0-5-6"]
+    assert "load 0-0-4" in started
 
 
 def test_nothing_is_left_to_do_for_a_job_whose_roots_are_on_disk():
-    assert finished(Machine([Shape(0, 6, 2, 1)], saved={Shape(0, 6, 2, 1).root})) == ["finish"]
+    assert finished(Machine([Shape(0, 6, 2, 2)], saved={Shape(0, 6, 2, 2).root})) == ["finish"]
 
 
 def test_an_event_twice_is_an_event_once():
-    machine = Machine([Shape(0, 2, 2, 1)], slots=2)
+    machine = Machine([Shape(0, 2, 2, 2)], slots=2)
     first, second = machine.on(Slots(2))
     assert machine.on(Done(first.task)) == []
     assert machine.on(Done(first.task)) == []
-    assert names(machine.on(Done(second.task))) == ["start merge 0-1-0"]
+    assert names(machine.on(Done(second.task))) == ["start merge 0-0-2"]
     assert machine.on(Done(second.task)) == []
 
 
 def test_what_an_earlier_attempt_says_is_not_listened_to():
-    machine = Machine([Shape(0, 1, 2, 0)])
+    machine = Machine([Shape(0, 1, 2, 1)])
     (first,) = machine.on(Slots(1))
     (second,) = machine.on(Failed(first.task, "x"))
     assert machine.on(Done(first.task)) == []
     assert machine.on(Failed(first.task, "x")) == []
-    assert names(machine.on(Done(second.task))) == ["start save 0-0-0"]
+    assert names(machine.on(Done(second.task))) == ["start save 0-0-1"]
 
 
 def test_a_job_fails_when_one_thing_failed_too_often_and_says_which():
-    machine = Machine([Shape(0, 2, 2, 1)], retries=2, slots=2)
+    machine = Machine([Shape(0, 2, 2, 2)], retries=2, slots=2)
     actions, other = machine.on(Slots(2))
     for _ in range(2):
         (actions,) = machine.on(Failed(actions.task, "disk on fire"))
     assert machine.on(Failed(actions.task, "disk on fire")) == [Stop(other.task)]
     assert machine.status == "failed"
-    assert machine.reason == "fold 0-0-0 failed 3 times, the last time because disk on fire"
+    assert machine.reason == "fold 0-0-1 failed 3 times, the last time because disk on fire"
     assert machine.on(Done(other.task)) == []
 
 
 def test_a_lost_state_is_made_again_and_nobody_is_blamed():
-    machine = Machine([Shape(0, 2, 2, 1)], retries=0, slots=2)
+    machine = Machine([Shape(0, 2, 2, 2)], retries=0, slots=2)
     first, second = machine.on(Slots(2))
     machine.on(Done(first.task))
     (merge,) = machine.on(Done(second.task))
     stop, again = machine.on(Lost(first.task))
     assert stop == Stop(merge.task)
-    assert str(again.task) == "fold 0-0-0"
+    assert str(again.task) == "fold 0-0-1"
     (merge,) = machine.on(Done(again.task))
     assert merge.inputs == (again.task, second.task)
 
 
 def test_states_are_dropped_when_their_merge_is_there():
-    machine = Machine([Shape(0, 2, 2, keep=1)], slots=2)
+    machine = Machine([Shape(0, 2, 2, keep=2)], slots=2)
     first, second = machine.on(Slots(2))
     machine.on(Done(first.task))
     (merge,) = machine.on(Done(second.task))
     assert machine.on(Done(merge.task))[:2] == [Drop(first.task), Drop(second.task)]
-    assert names(machine.on(Lost(merge.task)))[-2:] == ["start fold 0-0-0", "start fold 0-0-1"]
+    assert names(machine.on(Lost(merge.task)))[-2:] == ["start fold 0-0-1", "start fold 0-1-2"]
 
 
 def test_a_merge_of_checkpoints_that_gets_lost_is_made_from_disk():
-    shape = Shape(0, 3, 2, keep=0)
-    machine = Machine([shape], saved={Node(0, 0, 0), Node(0, 0, 1)}, slots=1)
+    shape = Shape(0, 3, 2, keep=1)
+    machine = Machine([shape], saved={Node(0, 0, 1), Node(0, 1, 2)}, slots=1)
     loads = machine.on(Slots(1))
-    assert names(loads) == ["start load 0-0-0", "start load 0-0-1", "start fold 0-0-2"]
+    assert names(loads) == ["start load 0-0-1", "start load 0-1-2", "start fold 0-2-3"]
     machine.on(Done(loads[0].task))
     (merge,) = machine.on(Done(loads[1].task))
     machine.on(Done(merge.task))
-    assert names(machine.on(Lost(merge.task))) == ["start load 0-0-0", "start load 0-0-1"]
+    assert names(machine.on(Lost(merge.task))) == ["start load 0-0-1", "start load 0-1-2"]
 
 
 def test_a_damaged_checkpoint_is_made_again():
-    machine = Machine([Shape(0, 2, 2, keep=0)], saved={Node(0, 0, 0), Node(0, 0, 1)})
+    machine = Machine([Shape(0, 2, 2, keep=1)], saved={Node(0, 0, 1), Node(0, 1, 2)})
     loads = machine.on(Slots(1))
-    assert names(loads) == ["start load 0-0-0", "start load 0-0-1"]
-    again = machine.on(Missing(loads[0].task, Node(0, 0, 0)))
-    assert names(again) == ["start fold 0-0-0"]
+    assert names(loads) == ["start load 0-0-1", "start load 0-1-2"]
+    again = machine.on(Missing(loads[0].task, Node(0, 0, 1)))
+    assert names(again) == ["start fold 0-0-1"]
 
 
 def test_a_damaged_result_is_made_again():
-    shape = Shape(0, 2, 2, keep=0)
+    shape = Shape(0, 2, 2, keep=1)
     machine = Machine([shape], saved=shape.kept)
     (finish,) = machine.on(Slots(1))
-    assert names(machine.on(Missing(finish.task, shape.root))) == ["start load 0-0-0", "start load 0-0-1"]
+    assert names(machine.on(Missing(finish.task, shape.root))) == ["start load 0-0-1", "start load 0-1-2"]
 
 
 @pytest.mark.parametrize(("event", "status"), [(Cancel(), "cancelled"), (Deposed(), "deposed")])
 def test_the_end_stops_and_drops_everything(event, status):
-    machine = Machine([Shape(0, 4, 2, 1)], slots=2)
+    machine = Machine([Shape(0, 4, 2, 2)], slots=2)
     first, second = machine.on(Slots(2))
     (third,) = machine.on(Done(first.task))
     actions = machine.on(event)
@@ -150,16 +149,27 @@ def test_the_end_stops_and_drops_everything(event, status):
     assert machine.on(event) == []
 
 
-@pytest.mark.parametrize("fan_in", [2, 3, 16])
+@pytest.mark.parametrize("at_once", [2, 3, 16])
 @pytest.mark.parametrize("shards", [1, 2, 3, 7, 16, 17, 100])
-def test_the_shape_is_that_of_the_dask_tree(shards, fan_in):
-    shape = Shape(3, shards, fan_in, 1)
-    graph = dict(tree(str, bracketed, [(i,) for i in range(shards)], name="t", fan_in=fan_in).__dask_graph__())
+def test_the_shape_is_that_of_the_dask_tree(shards, at_once):
+    shape = Shape(3, shards, at_once, 1)
+    graph = dict(tree(str, bracketed, [(i,) for i in range(shards)], name="t", at_once=at_once).__dask_graph__())
     assert len(graph) == len(list(shape.nodes()))
-    assert dask.get(graph, f"t-merge-{shape.root.height}-0" if shards > 1 else "t-fold-0") == made(shape, shape.root)
+    assert dask.get(graph, root_key("t", shards)) == made(shape, shape.root)
     assert {shape.parent(child) for node in shape.nodes() for child in shape.children(node)} <= set(shape.nodes())
-    kept = sorted(shape.kept - {shape.root}, key=lambda node: shape.span(node).start)
-    assert [shard for node in kept for shard in shape.span(node)] in (list(range(shards)), [])
+
+
+@pytest.mark.parametrize("keep", [1, 2, 5, 1000])
+@pytest.mark.parametrize("at_once", [2, 3, 16])
+@pytest.mark.parametrize("shards", [1, 2, 17, 100])
+def test_every_checkpoint_holds_enough_shards_that_none_below_it_has(shards, at_once, keep):
+    shape = Shape(0, shards, at_once, keep)
+    held: set[int] = set()
+    for node in sorted(shape.kept, key=lambda node: node.shards):
+        fresh = set(range(node.start, node.stop)) - held
+        assert len(fresh) >= keep or node == shape.root
+        held |= fresh
+    assert held == set(range(shards))
 
 
 def bracketed(a: str, b: str) -> str:
@@ -169,14 +179,15 @@ def bracketed(a: str, b: str) -> str:
 def made(shape: Shape, node: Node) -> str:
     children = shape.children(node)
     assert len(children) != 1
-    return reduce(bracketed, (made(shape, child) for child in children)) if children else str(node.number)
+    return reduce(bracketed, (made(shape, child) for child in children)) if children else str(node.start)
 
 
 @pytest.mark.parametrize(
-    ("state_bytes", "seconds", "height"), [(1e3, 0.5, 0), (8e6, 0.5, 1), (8e6, 3.0, 0), (1e9, 10.0, 2), (1e12, 1.0, 2)]
+    ("state_bytes", "seconds", "every"),
+    [(1e3, 0.5, 1), (8e6, 0.5, 6), (8e6, 3.0, 1), (1e9, 10.0, 34), (1e12, 1.0, 256)],
 )
-def test_checkpoints_cost_less_than_three_percent_or_there_is_one(state_bytes, seconds, height):
-    assert keep_height(256, 16, int(state_bytes), seconds) == height
+def test_checkpoints_cost_less_than_three_percent_or_there_is_one(state_bytes, seconds, every):
+    assert keep_every(256, int(state_bytes), seconds) == every
 
 
 def test_a_task_names_itself():

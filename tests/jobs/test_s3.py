@@ -31,7 +31,7 @@ def options():
 def test_a_whole_job(options):
     directory = Directory("s3://bucket/jobs/1", options)
     for _ in range(2):
-        directory.begin("j1", {"log": "x"}, [Shape(0, 3, 2, 0)], {})
+        directory.begin("j1", {"log": "x"}, [Shape(0, 3, 2, 1)], {})
     before = fingerprint({}, ["s3://bucket/jobs/1"], options)
     directory.save("j1", Node(0, 0, 0), b"abc" * 100_000)
     assert directory.saved() == {Node(0, 0, 0)}

@@ -56,7 +56,7 @@ class Cluster:
         assert task not in self.queue
         assert task not in self.outcomes, f"{task} started twice"
         if task.kind == FOLD:
-            self.started[task.node.tree, task.node.number] += 1
+            self.started[task.node.tree, task.node.start] += 1
         due = self.now + self.rng.random() * (3 if task.kind == FOLD else 1)
         self.queue[task] = due, self.rng.randrange(self.workers), list(inputs)
 
@@ -135,7 +135,7 @@ class Cluster:
             for other in others:
                 state = merged(state, other)
             return state
-        return f"{task.node.tree}:{task.node.number} "
+        return f"{task.node.tree}:{task.node.start} "
 
     def _finished(self, task: Task) -> Event:
         states = []
@@ -170,7 +170,7 @@ class Cluster:
                 self._excuse(event.task.node)
 
     def _excuse(self, node: Node) -> None:
-        for shard in self.shapes[node.tree].span(node):
+        for shard in range(node.start, node.stop):
             self.excused[node.tree, shard] += 1
 
 

@@ -95,7 +95,7 @@ class DaskRunner:
     def _call(self, task: Task, states: list[Any]) -> tuple[Any, ...]:
         work, node = self._work, task.node
         if task.kind == FOLD:
-            return work.fold, *work.items[node.tree][node.number]
+            return work.fold, *work.items[node.tree][node.start]
         if task.kind == MERGE:
             return merge_all, work.merge, states
         if task.kind == LOAD:

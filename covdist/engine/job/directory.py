@@ -2,7 +2,7 @@
 
 manifest.json       what was asked, the plan, the fingerprint of the input, versions
 lease/000001.json   who drives the job, a file per term; the highest term counts
-states/0-2-1        the state of tree 0 at height 2, number 1: its description, its bytes, a crc32c
+states/0-4-8        the state of tree 0, shards 4 to 8, exclusive: its description, its bytes, a crc32c
 progress.json       how far the current owner has come
 events.jsonl        what happened, a line each
 cancel/000001.json  somebody wants that term to stop
@@ -80,7 +80,7 @@ class Directory:
         JobError
             If another job's manifest is there.
         """
-        plan = [[shape.shards, shape.fan_in, shape.keep] for shape in shapes]
+        plan = [[shape.shards, shape.at_once, shape.keep] for shape in shapes]
         content = {
             "format": _FORMAT,
             "job": job,

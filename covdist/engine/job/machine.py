@@ -142,7 +142,7 @@ class Machine:
             if task.kind in self.busy:
                 self.busy[task.kind].add(task.node)
             if task.kind == FOLD:
-                self.furthest[task.node.tree] = max(self.furthest[task.node.tree], task.node.number)
+                self.furthest[task.node.tree] = max(self.furthest[task.node.tree], task.node.start)
             yield Start(task, inputs)
 
     def _drop(self, nodes: Iterable[Node]) -> list[Action]:

@@ -7,67 +7,56 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from covdist.engine.plan import depth
+from covdist.engine.order import merge_order
 
 _WRITE_RATE = 100e6  # bytes a second to a slow shared disk
 _SHARE = 0.03  # of the run that checkpoints may take
 
 
 class Node(NamedTuple):
-    """A state in the tree: of shard ``number`` at height 0, else of the states below it."""
+    """A state in a tree: that of shards ``start`` to ``stop``, exclusive."""
 
     tree: int
-    height: int
-    number: int
+    start: int
+    stop: int
 
     @property
     def name(self) -> str:
         """Part of file names and keys."""
-        return f"{self.tree}-{self.height}-{self.number}"
+        return f"{self.tree}-{self.start}-{self.stop}"
+
+    @property
+    def shards(self) -> int:
+        return self.stop - self.start
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The tree that ``engine.tree.tree`` builds, of ``shards`` folds merged ``fan_in`` at a time.
+    """The tree that ``engine.tree.tree`` builds.
 
     Parameters
     ----------
     tree : int
         Number of the tree in its job.
-    shards, fan_in : int
+    shards, at_once : int
+        As for ``merge_order``.
     keep : int
-        States at this height are checkpoints; the root is always one.
+        So many shards from one checkpoint to the next; the root is always one.
     """
 
     tree: int
     shards: int
-    fan_in: int
+    at_once: int
     keep: int
 
     @cached_property
     def root(self) -> Node:
-        return self.node(depth(self.shards, self.fan_in), 0)
-
-    def node(self, height: int, index: int) -> Node:
-        """Return the state at a place of the full tree; a state that has no sibling is passed up as it is."""
-        while height and index * self.fan_in + 1 >= self._width(height - 1):
-            height, index = height - 1, index * self.fan_in
-        return Node(self.tree, height, index)
-
-    def _width(self, height: int) -> int:
-        return -(-self.shards // self.fan_in**height)
+        return Node(self.tree, 0, self.shards)
 
     @cached_property
     def _children(self) -> dict[Node, tuple[Node, ...]]:
-        found: dict[Node, tuple[Node, ...]] = {}
-        waiting = [self.root]
-        while waiting:
-            node = waiting.pop()
-            first = node.number * self.fan_in
-            last = min(first + self.fan_in, self._width(node.height - 1)) if node.height else first
-            found[node] = tuple(self.node(node.height - 1, index) for index in range(first, last))
-            waiting.extend(found[node])
-        return found
+        order = merge_order(self.shards, self.at_once)
+        return {Node(self.tree, *span): tuple(Node(self.tree, *part) for part in order[span]) for span in order}
 
     @cached_property
     def _parents(self) -> dict[Node, Node]:
@@ -81,26 +70,22 @@ class Shape:
         """Return what ``node`` is merged into; nothing for the root."""
         return self._parents.get(node)
 
-    def span(self, node: Node) -> range:
-        """Return the shards below ``node``."""
-        size = self.fan_in**node.height
-        return range(node.number * size, min((node.number + 1) * size, self.shards))
-
     @cached_property
     def kept(self) -> frozenset[Node]:
-        """The states that become checkpoints."""
-        height = min(self.keep, depth(self.shards, self.fan_in))
-        return frozenset({self.node(height, index) for index in range(self._width(height))} | {self.root})
+        """The states that become checkpoints: those with ``keep`` shards or more that no checkpoint below them has."""
+        kept, loose = {self.root}, dict[Node, int]()
+        for node, children in self._children.items():
+            loose[node] = sum(loose[child] for child in children) if children else 1
+            if loose[node] >= self.keep:
+                kept.add(node)
+                loose[node] = 0
+        return frozenset(kept)
 
     def nodes(self) -> Iterable[Node]:
         """Return every state of the tree."""
         return self._children.keys()
 
 
-def keep_height(shards: int, fan_in: int, state_bytes: int, shard_seconds: float) -> int:
-    """Return the lowest height whose states cost less than 3 % of the run to write."""
-    seconds = state_bytes / _WRITE_RATE
-    height = 0
-    while height < depth(shards, fan_in) and seconds > _SHARE * shard_seconds * fan_in**height:
-        height += 1
-    return height
+def keep_every(shards: int, state_bytes: int, shard_seconds: float) -> int:
+    """Return the least number of shards of which one state costs less than 3 % of the run to write."""
+    return min(shards, 1 + int(state_bytes / _WRITE_RATE / (_SHARE * shard_seconds)))

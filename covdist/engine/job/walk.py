@@ -41,7 +41,7 @@ def _make(steps: Steps, shape: Shape, node: Node) -> Iterator[Ready]:
         yield _task(SAVE, node, save), (make.current,)
     if make.phase != IDLE:
         return
-    if node.height == 0:
+    if node.shards == 1:
         if not _full(steps):
             yield _task(FOLD, node, make), ()
         return
@@ -51,7 +51,7 @@ def _make(steps: Steps, shape: Shape, node: Node) -> Iterator[Ready]:
         yield _task(MERGE, node, make), tuple(steps.makes[child].current for child in children)
         return
     for child in children:
-        if _full(steps) and shape.span(child).start > steps.furthest[shape.tree]:
+        if _full(steps) and child.start > steps.furthest[shape.tree]:
             return
         if not _saved(steps, child):
             yield from _make(steps, shape, child)
@@ -74,7 +74,7 @@ def folded(steps: Steps, shape: Shape) -> int:
     while waiting:
         node = waiting.pop()
         if steps.makes[node].phase == DONE or _saved(steps, node):
-            found += len(shape.span(node))
+            found += node.shards
         else:
             waiting.extend(shape.children(node))
     return found
