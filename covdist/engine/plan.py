@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from covdist.engine.order import depth, levels, merge_order
+from covdist.engine.order import depth, merge_order
 from covdist.errors import PlanError
 
 # Rates that only decide how finely to cut, so they must not depend on the machine: results would.
@@ -15,10 +15,10 @@ _FLOPS, _BYTES = 40e9, 1e9  # per second of one core
 _PIECE_SECONDS = 2e-4  # opening a chunk and starting to fold it
 _LEAST_SECONDS = 0.5  # a dask task costs about a millisecond of the scheduler, and states must be merged
 _MOST_SECONDS = 600.0
-_STATE_RATE = 10e6  # a shard works this long per byte of its state: few states, so that few wait for their like
+_STATE_RATE = 5e6  # a shard works this long per byte of its state: few states, so that few wait for their like
 _MOST_SHARDS = 960  # with as many merges at most, fewer than 2,000 tasks
-_MERGE_BYTES = 1 << 24  # of the states that one merge takes
-_MOST_AT_ONCE = 16
+_MERGE_BYTES = 1 << 26  # of the states that one merge takes
+_MOST_FAN_IN = 16
 _SHARED_BYTES = 1 << 27
 PROCESS_BYTES = 250 << 20  # a worker that has imported dask, zarr and scipy: 190 MB measured, and room for messages
 _BLOCK_BYTES = 5 << 20
@@ -66,8 +66,8 @@ class Plan:
 
     Attributes
     ----------
-    shards, at_once, depth, tasks : int
-        Folds, states merged by one task, merges that follow one another, and tasks in all.
+    shards, fan_in, depth, tasks : int
+        Folds, states merged by one task, levels of merging, and tasks in all.
     strips : int
         Ranges of columns, or bands of the matrix, each with shards and states of its own; what follows is over all
         of them.
@@ -83,7 +83,7 @@ class Plan:
 
     work: Work
     shards: int
-    at_once: int
+    fan_in: int
     strips: int = 1
     way: str = "memory"
     why: str = ""
@@ -91,11 +91,11 @@ class Plan:
 
     @property
     def depth(self) -> int:
-        return depth(self.shards, self.at_once)
+        return depth(self.shards, self.fan_in)
 
     @property
     def tasks(self) -> int:
-        return self.strips * len(merge_order(self.shards, self.at_once))
+        return self.strips * len(merge_order(self.shards, self.fan_in))
 
     @property
     def bytes_read(self) -> int:
@@ -130,8 +130,8 @@ class Plan:
 
     @property
     def peak_bytes(self) -> int:
-        """Process, then a fold beside the states that wait for others on each level of the tree, and a merge."""
-        waiting = levels(self.shards) * (min(self.shards, self.at_once) - 1)
+        """Process, then a fold beside the states that wait on each level of the tree for their like, and a merge."""
+        waiting = self.depth * (min(self.shards, self.fan_in) - 1)
         states = 2 if self.shards == 1 else 2 + waiting
         return PROCESS_BYTES + self.shard_bytes + states * self.work.state_bytes
 
@@ -170,7 +170,7 @@ class Plan:
             ("time", f"about {self.core_seconds:.2g} s on one core, with reading"),
             (
                 "shards of each band" if tiled else "shards",
-                f"{self.shards:,}, merged {self.at_once} at a time",
+                f"{self.shards:,}, merged {self.fan_in} at a time in {self.depth} levels",
             ),
             *([("strips of columns", f"{self.strips:,}")] if self.strips > 1 and not tiled else []),
             ("tasks", f"{self.tasks:,}"),
@@ -197,8 +197,8 @@ def make_plan(work: Work, cut_like: Work | None = None, strips: int = 1) -> Plan
     ``work`` is that of one of ``strips`` equal ranges of columns; ``cut_like`` is other work on the same rows, whose
     shards are to be the same.
     """
-    shards, at_once = _cut(cut_like or work)
-    return Plan(work, shards, at_once, strips)
+    shards, fan_in = _cut(cut_like or work)
+    return Plan(work, shards, fan_in, strips)
 
 
 def core_seconds(work: Work) -> float:
@@ -214,8 +214,8 @@ def _cut(work: Work) -> tuple[int, int]:
         shards = max(shards, work.pieces * work.piece_bytes / _SHARED_BYTES)
     # A multiple of eight keeps two, four and eight workers busy to the end.
     count = int(2 ** np.ceil(np.log2(shards))) if shards <= 8 else int(-(-shards // 8) * 8)
-    at_once = int(np.clip(_MERGE_BYTES // max(work.state_bytes, 1), 2, _MOST_AT_ONCE))
-    return max(1, min(count, work.pieces)), at_once
+    fan_in = int(np.clip(_MERGE_BYTES // max(work.state_bytes, 1), 2, _MOST_FAN_IN))
+    return max(1, min(count, work.pieces)), fan_in
 
 
 def human_bytes(count: float) -> str:

@@ -19,7 +19,7 @@ def tree(
     items: Sequence[tuple[Any, ...]],
     *,
     name: str,
-    at_once: int,
+    fan_in: int,
     dependencies: Sequence[Any] = (),
     contained: tuple[Callable[[Any], Any], str] | None = None,
 ) -> Delayed:
@@ -33,20 +33,34 @@ def tree(
         Arguments of one fold each; keys of ``dependencies`` among them are replaced by what they make.
     name : str
         Makes the keys; equal names must mean equal results.
-    at_once : int
+    fan_in : int
         States merged by one task.
     dependencies : sequence of dask collections
     contained : (function, key), optional
         Where ``key`` is computed in the same call, ``function`` of its value is the result, and nothing is folded.
     """
-    graph: dict[Key, Any] = {}
-    for span, parts in merge_order(len(items), at_once).items():
-        merged = (merge_all, merge, [_key(name, part) for part in parts])
-        graph[_key(name, span)] = merged if parts else (fold, *items[span.start])
-    layer, root = f"{name}-tree", root_key(name, len(items))
+    graph = _graph(fold, merge, items, name, fan_in)
+    layer, root = f"{name}-tree", root_key(name)
     tasks: Any = graph if contained is None else _ContainedLayer(graph, root, contained)
     whole = HighLevelGraph.from_collections(layer, tasks, dependencies=list(dependencies))
     return Delayed(root, whole, layer=layer)
+
+
+def _graph(
+    fold: Callable[..., Any], merge: Callable[[Any, Any], Any], items: Sequence[tuple[Any, ...]], name: str, fan_in: int
+) -> dict[Key, Any]:
+    if len(items) == 1:
+        return {root_key(name): (fold, *items[0])}
+    # Dask starts what depends on nothing in any order, but what waits for the same task in that of the shards: else
+    # states of shards far apart would wait in memory for those between.
+    begin = f"begin-{name}"
+    graph: dict[Key, Any] = {begin: (_begin,)}
+    for span, parts in merge_order(len(items), fan_in).items():
+        merged = (merge_all, merge, [_key(name, part) for part in parts])
+        graph[_key(name, span)] = merged if parts else (_after_it, begin, fold, *items[span.start])
+    # And what depends on two tasks is not fused with either, so a reading does not hold what was merged last.
+    graph[root_key(name)] = (_same, _key(name, Span(0, len(items))), begin)
+    return graph
 
 
 class _ContainedLayer(MaterializedLayer):
@@ -63,14 +77,26 @@ class _ContainedLayer(MaterializedLayer):
         return MaterializedLayer({self._root: (function, other)}), {self._root: {other}}
 
 
-def root_key(name: str, items: int) -> str:
-    """Return the key of what ``tree`` makes of so many items."""
-    return _key(name, Span(0, items))
+def root_key(name: str) -> str:
+    """Return the key of what ``tree`` makes."""
+    return f"state-{name}"
 
 
 def _key(name: str, span: Span) -> str:
-    # Dask's pages group tasks by what stands before the name.
-    return f"{name}-{'fold' if span.stop - span.start == 1 else 'merge'}-{span}"
+    # Dask takes what comes first for the kind: only folds that are a kind of their own wait for a free worker.
+    return f"{'fold' if span.stop - span.start == 1 else 'merge'}-{name}-{span}"
+
+
+def _begin() -> None:
+    pass
+
+
+def _after_it(_: None, function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def _same(state: Any, _: None) -> Any:
+    return state
 
 
 def merge_all(merge: Callable[[Any, Any], Any], states: list[Any]) -> Any:

@@ -215,7 +215,7 @@ class Folding:
         plan = self._plan(streams, widths, strips)
         contained = None
         if self.lazy and self._contained:
-            contained = (variances_of, root_key(self._key(streams, "full"), plan.shards))
+            contained = (variances_of, root_key(self._key(streams, "full")))
         return self.tree(streams, self._accumulator(widths), plan, self.kind, contained=contained)
 
     def tree(
@@ -238,7 +238,7 @@ class Folding:
             [self._item(streams, accumulator, *cut) for cut in plan.cuts(streams.first.bounds)],
             # The token of numpy arrays is a pass over them, which a result computed at once has no use for.
             name=self._key(streams, kind) if self.lazy else f"moments-{uuid4().hex}",
-            at_once=plan.at_once,
+            fan_in=plan.fan_in,
             dependencies=[s.collection for s in streams.shared().values()],
             contained=contained,
         )

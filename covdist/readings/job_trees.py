@@ -93,7 +93,7 @@ class Trees:
         JobError
             If the directory holds another job, or this one about an input that has changed since.
         """
-        found, plan = self.found(), [[shape.shards, shape.at_once, shape.keep] for shape in self.shapes]
+        found, plan = self.found(), [[shape.shards, shape.fan_in, shape.keep] for shape in self.shapes]
         job = job_id({**self.asked, "output": None}, plan, found)
         try:
             directory.begin(job, self.asked, self.shapes, found)
@@ -153,7 +153,7 @@ def _strips(path: str, folding: Folding) -> list[Strip]:
 def _shape(tree: int, strip: Strip) -> Shape:
     shards, plan = len(strip.items), strip.plan
     seconds = core_seconds(plan.work) / shards
-    return Shape(tree, shards, plan.at_once, keep_every(shards, plan.state_bytes, seconds))
+    return Shape(tree, shards, plan.fan_in, keep_every(shards, plan.state_bytes, seconds))
 
 
 def _root(directory: Directory, job: str, shape: Shape, load: Any) -> Any:

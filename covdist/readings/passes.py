@@ -54,7 +54,7 @@ class Pass(NamedTuple):
             _merge,
             [(*item, *keys) for item in self.items(accumulator)],
             name=key,
-            at_once=self.plan.at_once,
+            fan_in=self.plan.fan_in,
             dependencies=[*self.dependencies, *arguments],
         )
 

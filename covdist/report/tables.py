@@ -54,7 +54,7 @@ def _costs(plan: Plan) -> dict[str, Any]:
         "bytes_read": plan.bytes_read,
         "flops": plan.flops,
         "shards": plan.shards,
-        "merged_at_once": plan.at_once,
+        "fan_in": plan.fan_in,
         "tasks": plan.tasks,
         "state_bytes": plan.state_bytes,
         "bytes_moved": plan.bytes_moved,

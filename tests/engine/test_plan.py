@@ -60,7 +60,7 @@ def test_even_pieces_make_even_shards():
 def test_sound_for_any_work(work):
     plan = make_plan(work)
     assert 1 <= plan.shards <= work.pieces
-    assert plan.at_once >= 2
+    assert plan.fan_in >= 2
     assert plan.shards <= plan.tasks <= 2 * plan.shards
     assert plan.peak_bytes > work.state_bytes + work.piece_bytes
     assert plan.shards % 8 == 0 or plan.shards in (1, 2, 4, work.pieces)

@@ -105,7 +105,7 @@ def test_a_tree_of_several_levels(workers):
 def wait_for_a_fold(client: Client) -> None:
     """Wait until one shard is done and others are not."""
     tasks = client.cluster.scheduler.tasks
-    while not any("-fold-" in str(key) and task.state == "memory" for key, task in list(tasks.items())):
+    while not any(str(key).startswith("fold-") and task.state == "memory" for key, task in list(tasks.items())):
         time.sleep(0.002)
 
 

@@ -9,7 +9,6 @@ from functools import reduce
 from covdist.engine.job.directory import Directory
 from covdist.engine.job.driver import Driver, Settings
 from covdist.engine.job.shape import Node, Shape
-from covdist.engine.order import FAN_IN
 from covdist.errors import JobError
 from tests.jobs.memory import Crash, Memory
 from tests.jobs.workers import JOB, Cluster, Faults, merged
@@ -147,5 +146,5 @@ def plain(shape: Shape) -> str:
     """Reduce level by level, as slowly and as obviously as possible."""
     level = [f"{shape.tree}:{shard} " for shard in range(shape.shards)]
     while len(level) > 1:
-        level = [reduce(merged, level[i : i + FAN_IN]) for i in range(0, len(level), FAN_IN)]
+        level = [reduce(merged, level[i : i + shape.fan_in]) for i in range(0, len(level), shape.fan_in)]
     return level[0]

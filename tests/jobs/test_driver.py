@@ -60,7 +60,7 @@ def test_a_job_is_done(directory):
     progress = directory.progress()
     assert (progress["status"], progress["folded"], progress["shards"], progress["folds_started"]) == ("done", 6, 6, 6)
     assert directory.owners.current().released
-    assert [line["event"] for line in directory.events()] == ["started", *["saved"] * 3, "finished", "done"]
+    assert [line["event"] for line in directory.events()] == ["started", *["saved"] * 4, "finished", "done"]
 
 
 def test_the_lease_is_renewed_while_the_driver_steps(directory):

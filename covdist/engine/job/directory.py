@@ -80,7 +80,7 @@ class Directory:
         JobError
             If another job's manifest is there.
         """
-        plan = [[shape.shards, shape.at_once, shape.keep] for shape in shapes]
+        plan = [[shape.shards, shape.fan_in, shape.keep] for shape in shapes]
         content = {
             "format": _FORMAT,
             "job": job,

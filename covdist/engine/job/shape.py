@@ -38,7 +38,7 @@ class Shape:
     ----------
     tree : int
         Number of the tree in its job.
-    shards, at_once : int
+    shards, fan_in : int
         As for ``merge_order``.
     keep : int
         So many shards from one checkpoint to the next; the root is always one.
@@ -46,7 +46,7 @@ class Shape:
 
     tree: int
     shards: int
-    at_once: int
+    fan_in: int
     keep: int
 
     @cached_property
@@ -55,7 +55,7 @@ class Shape:
 
     @cached_property
     def _children(self) -> dict[Node, tuple[Node, ...]]:
-        order = merge_order(self.shards, self.at_once)
+        order = merge_order(self.shards, self.fan_in)
         return {Node(self.tree, *span): tuple(Node(self.tree, *part) for part in order[span]) for span in order}
 
     @cached_property
