@@ -8,7 +8,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "open_log": "covdist.logs",
+    "open_log": "covdist.logs.opening",
     "moments": "covdist.readings.moments",
     "Moments": "covdist.readings.result",
     "load": "covdist.readings.store",

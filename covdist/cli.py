@@ -59,7 +59,7 @@ def main(debug: bool) -> None:
 @json_option
 def plan(selection: Selection, log: str, missing_chunks: str, as_json: bool) -> None:
     """Say what a run over LOG would read, compute and hold; runs nothing."""
-    from covdist.logs import open_log
+    from covdist.logs.opening import open_log
     from covdist.readings.whole_log import plans
     from covdist.report.tables import plan_record, plan_table
 
@@ -95,7 +95,7 @@ def run(
     if job is not None or output is None:
         run_job(log, selection, missing_chunks, cluster_options, as_json, output, str(job))
         return
-    from covdist.logs import open_log
+    from covdist.logs.opening import open_log
     from covdist.readings.whole_log import foldings
 
     chosen = foldings(open_log(log, missing_chunks=missing_chunks), selection)

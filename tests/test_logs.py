@@ -16,8 +16,8 @@ import zarr
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
 from covdist.errors import DataError, LogError, MissingChunkError
-from covdist.logs import open_log
-from covdist.logs.source import from_dask
+from covdist.logs.opening import open_log
+from covdist.logs.wrapping import from_dask
 from covdist.logs.zarr_arrays import ZarrSource
 from covdist.logs.zarr_files import ZarrFileSource
 

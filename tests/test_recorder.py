@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from covdist.errors import DataError, ResultError
-from covdist.logs import open_log
+from covdist.logs.opening import open_log
 from covdist.record.place import Folder
 from covdist.record.recorder import Recorder
 

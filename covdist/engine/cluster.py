@@ -13,7 +13,7 @@ from pathlib import Path
 
 import dask
 from distributed import Client, LocalCluster, Security
-from distributed.comm import connect
+from distributed.comm.core import connect
 
 from covdist.engine.tls import TLS
 from covdist.errors import ClusterError

@@ -20,7 +20,7 @@ from dask.typing import Key
 
 from covdist.engine.readers import ArrayReader, GivenReader, GraphReader, SourceReader, as_rows
 from covdist.engine.shard import Part, Reader
-from covdist.logs.source import from_dask
+from covdist.logs.wrapping import from_dask
 
 _PIECE = 1 << 23  # bytes of a piece of an array that has no chunks of its own
 

@@ -28,6 +28,7 @@ from covdist.readings.tiled import Tiles
 from covdist.readings.ways import MATRICES, choose, result_bytes, way
 from covdist.state.accumulator import Options
 from covdist.state.grouped import Grouped
+from covdist.state.merging import merged
 from covdist.state.missing import POLICIES
 from covdist.state.variances import CONTAINED_COLUMNS
 
@@ -234,7 +235,7 @@ class Folding:
         """
         return tree(
             function,
-            _merge,
+            merged,
             [self._item(streams, accumulator, *cut) for cut in plan.cuts(streams.first.bounds)],
             # The token of numpy arrays is a pass over them, which a result computed at once has no use for.
             name=self._key(streams, kind) if self.lazy else f"moments-{uuid4().hex}",
@@ -271,7 +272,3 @@ class Folding:
             "precision": self.options.precision,
         }
         return Layout(self.kind, tuple(side.axis for side in self.sides), self.groups, provenance)
-
-
-def _merge(a: Any, b: Any) -> Any:
-    return a.merge(b)

@@ -14,6 +14,7 @@ from dask.highlevelgraph import HighLevelGraph
 from covdist.errors import MergeError
 from covdist.state.columns import concatenate
 from covdist.state.grouped import Grouped
+from covdist.state.merging import merged
 from covdist.state.variances import Variances
 
 
@@ -45,7 +46,7 @@ class Held(NamedTuple):
                 f"cannot merge lazily {len(self.widths)} strips of columns with {len(other.widths)}: the arrays are "
                 "chunked differently along their columns; compute() both first"
             )
-        parts = [apply(_merge, a, b) for a, b in zip(self.parts, other.parts, strict=True)]
+        parts = [apply(merged, a, b) for a, b in zip(self.parts, other.parts, strict=True)]
         return Held(tuple(parts), self.widths)
 
     def array(
@@ -104,10 +105,6 @@ def _array_of(state: Any, function: Callable[..., Any], *arguments: Any) -> np.n
 
 def _first(state: Any, *_: Any) -> Any:
     return state
-
-
-def _merge(a: Any, b: Any) -> Any:
-    return a.merge(b)
 
 
 def _beside(states: Sequence[Variances]) -> Variances:

@@ -16,7 +16,7 @@ from covdist.engine.job.shape import Shape, keep_every
 from covdist.engine.plan import core_seconds
 from covdist.engine.shard import fold
 from covdist.errors import DataError, JobError
-from covdist.logs import open_log
+from covdist.logs.opening import open_log
 from covdist.readings.folding import Folding, Strip
 from covdist.readings.held import Held
 from covdist.readings.job_results import deliver, written
@@ -24,6 +24,7 @@ from covdist.readings.job_states import dump_state, load_state
 from covdist.readings.result import Moments
 from covdist.readings.store import JOB_RESULT, save
 from covdist.readings.whole_log import Selection, foldings
+from covdist.state.merging import merged
 
 
 def question(
@@ -110,7 +111,7 @@ class Trees:
         loads = [partial(load_state, strip.items[0][0].accumulator) for strip in strips]
         items = [strip.items for strip in strips]
         return Work(
-            job, directory, items, fold, _merge, dump_state, loads, partial(self._finish, directory, job, loads)
+            job, directory, items, fold, merged, dump_state, loads, partial(self._finish, directory, job, loads)
         )
 
     def _finish(self, directory: Directory, job: str, loads: list[Any]) -> None:
@@ -161,7 +162,3 @@ def _root(directory: Directory, job: str, shape: Shape, load: Any) -> Any:
     if data is None:
         raise MissingState(shape.root)
     return load(data)
-
-
-def _merge(a: Any, b: Any) -> Any:
-    return a.merge(b)

@@ -13,6 +13,7 @@ from covdist.engine.plan import Plan
 from covdist.engine.shard import Shard, fold
 from covdist.engine.streams import SharedStream, Stream
 from covdist.engine.tree import tree
+from covdist.state.merging import merged
 
 
 class Pass(NamedTuple):
@@ -51,7 +52,7 @@ class Pass(NamedTuple):
         keys = [argument.key for argument in arguments]
         return tree(
             function,
-            _merge,
+            merged,
             [(*item, *keys) for item in self.items(accumulator)],
             name=key,
             fan_in=self.plan.fan_in,
@@ -63,7 +64,3 @@ def fold_with(shard: Shard, given: Any, argument: Any) -> Any:
     """Fold into an accumulator that is told something computed before."""
     make: Callable[..., Any] = shard.accumulator
     return fold(Shard(partial(make, argument), shard.start, shard.blocks, shard.vectors), given)
-
-
-def _merge(a: Any, b: Any) -> Any:
-    return a.merge(b)

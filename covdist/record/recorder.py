@@ -44,7 +44,7 @@ class Recorder:
     --------
     >>> import os, tempfile
     >>> import numpy as np
-    >>> from covdist.logs import open_log
+    >>> from covdist.logs.opening import open_log
     >>> from covdist.record.recorder import Recorder
     >>> path = os.path.join(tempfile.mkdtemp(), "run.zarr")
     >>> with Recorder(path) as rec:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import covdist
 from covdist.engine.streams import stream
-from covdist.logs.source import to_dask
+from covdist.logs.wrapping import to_dask
 
 from .fake import FakeSource
 

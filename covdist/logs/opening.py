@@ -1,0 +1,71 @@
+"""Opens a log of whatever format: a path in, lazily chunked xarray out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import xarray as xr
+
+from covdist.errors import DataError, LogError
+from covdist.logs.formats import read
+from covdist.logs.tree import build
+
+
+def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise") -> xr.DataTree:
+    """Open a training log as a lazy tree with one node per layer.
+
+    Only headers are read, plus the coordinates that index a dim of at most a million entries.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A Zarr array or tree of groups (version 2 or 3), a ``.npy`` or ``.npz`` file, or a folder of those;
+        ``file://`` and, for Zarr, every URL that fsspec knows.
+    missing_chunks : {"raise", "fill"}
+        What to do, once it is read, with a chunk that is not in the store: refuse it, or read it as the
+        fill value. Coordinates are always filled: zarr leaves out their chunks of zeros unless told otherwise.
+
+    Returns
+    -------
+    xarray.DataTree
+        Dask-backed variables, one dask block per chunk of the log. Dims are named as the log says, else
+        ``gradient`` is ``(step, param)`` or ``(step, sample, param)`` and all others are ``(sample, unit)``; a
+        dim that two variables have in different sizes is called ``<variable>_<dim>`` in the later one. Vectors
+        along the leading dim of a wider variable are coordinates.
+
+    Raises
+    ------
+    LogError
+        The path is missing, is of no known format, or holds no arrays.
+    DataError
+        ``missing_chunks`` is neither word.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> import covdist
+    >>> folder = tempfile.mkdtemp()
+    >>> os.mkdir(os.path.join(folder, "fc1"))
+    >>> np.save(os.path.join(folder, "fc1", "activation.npy"), np.ones((6, 2), "float32"))
+    >>> tree = covdist.open_log(folder)
+    >>> dict(tree["fc1"].sizes)
+    {'sample': 6, 'unit': 2}
+    >>> float(tree["fc1/activation"].sum())
+    12.0
+    """
+    if missing_chunks not in ("raise", "fill"):
+        raise DataError(f'missing_chunks must be "raise" or "fill", found {missing_chunks!r}.')
+    place = _local(os.fspath(path))
+    nodes = read(place, missing_chunks)
+    if not any(nodes.values()):
+        raise LogError(f"{place} holds no arrays: record something into it first, or name another path.")
+    return build(nodes)
+
+
+def _local(path: str) -> str:
+    if path.startswith("file://"):
+        return unquote(urlsplit(path).path)
+    return path if "://" in path else str(Path(path))
