@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from covdist.engine.calibration import rates
 from covdist.engine.order import depth, merge_order
 from covdist.errors import PlanError
 
@@ -119,6 +120,11 @@ class Plan:
         return self.strips * core_seconds(self.work)
 
     @property
+    def seconds_here(self) -> float:
+        """Time of a core like this machine's, measured when first asked for, with the data in memory."""
+        return self.strips * _seconds(self.work, *rates())
+
+    @property
     def bytes_written(self) -> int:
         return self.work.result_bytes
 
@@ -167,7 +173,7 @@ class Plan:
             *([("way", f"{self.way}: {self.why}")] if self.why else []),
             ("read", f"{human_bytes(self.bytes_read)} in {work.pieces:,} chunks, {how_often}"),
             ("compute", f"{self.flops:.3g} floating-point operations"),
-            ("time", f"about {self.core_seconds:.2g} s on one core, with reading"),
+            ("time", f"about {self.seconds_here:.2g} s on one core like this one, besides waiting for the disk"),
             (
                 "shards of each band" if tiled else "shards",
                 f"{self.shards:,}, merged {self.fan_in} at a time in {self.depth} levels",
@@ -184,7 +190,7 @@ class Plan:
     def in_short(self) -> str:
         """What it takes, in one line."""
         read, peak, written = map(human_bytes, (self.bytes_read, self.peak_bytes, self.bytes_written))
-        return f"read {read}, {self.flops:.3g} operations, {self.core_seconds:.2g} s, peak {peak}, write {written}"
+        return f"read {read}, {self.flops:.3g} operations, {self.seconds_here:.2g} s, peak {peak}, write {written}"
 
     def __str__(self) -> str:
         width = max(len(what) for what, _ in self.rows_of_text())
@@ -203,7 +209,11 @@ def make_plan(work: Work, cut_like: Work | None = None, strips: int = 1) -> Plan
 
 def core_seconds(work: Work) -> float:
     """Return how long one core of a middling machine takes for one strip or band."""
-    return work.rows * (work.row_flops / _FLOPS + work.row_bytes / _BYTES) + work.pieces * _PIECE_SECONDS
+    return _seconds(work, _FLOPS, _BYTES)
+
+
+def _seconds(work: Work, flops: float, bytes_read: float) -> float:
+    return work.rows * (work.row_flops / flops + work.row_bytes / bytes_read) + work.pieces * _PIECE_SECONDS
 
 
 def _cut(work: Work) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.utils import parse_bytes
 
 from covdist.errors import DataError
 from covdist.readings.groups import map_groups
@@ -20,7 +21,7 @@ from covdist.readings.moments import moments as fold_moments
 from covdist.readings.result import Layout, Moments
 from covdist.readings.spectrum_dual import Dual
 from covdist.readings.spectrum_fields import fields
-from covdist.readings.spectrum_sketch import directions_for, sketched
+from covdist.readings.spectrum_sketch import Sketched, directions_for
 from covdist.state import triangle
 from covdist.state.eigen import Spectrum, spectrum_of, unknown
 from covdist.state.missing import POLICIES
@@ -43,6 +44,7 @@ def spectrum(
     missing: str = "raise",
     passes: int = 1,
     seed: int = 0,
+    memory: int | str | None = None,
 ) -> xr.Dataset:
     """Leading eigenpairs of the covariance of x's columns, and what the eigenvalues say about it.
 
@@ -67,6 +69,8 @@ def spectrum(
         Of a sketch: 1, or 2 for eigenvalues that are far closer where the spectrum falls slowly.
     seed : int
         Of a sketch's random directions.
+    memory : int or str, optional
+        What one worker has, in bytes or as "4GiB"; refused where the plan says that it takes more.
 
     Returns
     -------
@@ -86,6 +90,8 @@ def spectrum(
     ------
     DataError
         If dims, dtypes, ``k`` or options do not fit.
+    PlanError
+        If a worker would need more than ``memory``.
 
     Notes
     -----
@@ -109,12 +115,13 @@ def spectrum(
     side = label(x, dim, fallback="x")
     _check_count(k, side.axis.size)
     method, reason = _choose(method, side, missing, k)
+    limit = None if memory is None else parse_bytes(memory)
     ways: dict[str, Callable[..., xr.Dataset]] = {
         "exact": _exact,
         "dual": _dual,
         "sketch": partial(_sketch, passes=passes, seed=seed),
     }
-    found = ways[method](side, k, missing, vectors)
+    found = ways[method](side, k, missing, vectors, limit)
     found.attrs |= {"method": method, "reason": reason}
     return found if isinstance(side.data, da.Array) else found.compute(scheduler="threads")
 
@@ -158,16 +165,17 @@ def _choose(method: str, side: Labelled, missing: str, k: int) -> tuple[str, str
     return "sketch", f"{sizes}the full matrix is too large; sketched with {directions_for(k)} directions"
 
 
-def _exact(side: Labelled, k: int, missing: str, vectors: bool) -> xr.Dataset:
+def _exact(side: Labelled, k: int, missing: str, vectors: bool, limit: int | None) -> xr.Dataset:
     dims = side.sample_dims
     columns = [f"column_{i}" for i in range(side.data.ndim - len(dims))]
     x = xr.DataArray(side.data, dims=(*dims, *columns), name=side.name)
-    full = fold_moments(x, dim=dims, missing=missing)
+    full = fold_moments(x, dim=dims, missing=missing, matrix="memory", memory=limit)
     return read(Moments(full.state, Layout("full", (side.axis,))), k, vectors)
 
 
-def _dual(side: Labelled, k: int, missing: str, vectors: bool) -> xr.Dataset:
+def _dual(side: Labelled, k: int, missing: str, vectors: bool, limit: int | None) -> xr.Dataset:
     dual = Dual(side, k, missing)
+    dual.plan.check(limit)
     found = fields(Moments(dual.spectrum, Layout("spectrum", (side.axis,))), k, False)
     if vectors:
         component = Axis("component", k, {"component": np.arange(k)})
@@ -175,8 +183,12 @@ def _dual(side: Labelled, k: int, missing: str, vectors: bool) -> xr.Dataset:
     return found
 
 
-def _sketch(side: Labelled, k: int, missing: str, vectors: bool, *, passes: int, seed: int) -> xr.Dataset:
-    spectra = Moments(sketched(side, k, missing, passes, seed), Layout("spectrum", (side.axis,)))
+def _sketch(
+    side: Labelled, k: int, missing: str, vectors: bool, limit: int | None, *, passes: int, seed: int
+) -> xr.Dataset:
+    sketched = Sketched(side, k, missing, passes, seed)
+    sketched.plan.check(limit)
+    spectra = Moments(sketched.spectrum, Layout("spectrum", (side.axis,)))
     return fields(spectra, k, vectors)
 
 

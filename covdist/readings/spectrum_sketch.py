@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from functools import partial
-from typing import Any
+from dataclasses import replace
+from functools import cached_property, partial
 
 import numpy as np
 from dask.delayed import Delayed
 
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.shard import fold
-from covdist.engine.streams import SharedStream, stream
+from covdist.engine.streams import SharedStream, Stream, stream
 from covdist.readings.held import apply
 from covdist.readings.labels import Labelled
 from covdist.readings.passes import Pass, fold_with
@@ -22,19 +22,35 @@ from covdist.state.refine import Applied, AppliedAccumulator, Basis
 from covdist.state.sketch import LEAST_ROWS, Directions, Sketch
 
 
-def sketched(side: Labelled, k: int, missing: str, passes: int, seed: int) -> Delayed:
-    """Return the promise of a spectrum."""
-    width, directions = side.axis.size, Directions(directions_for(k), seed)
-    rows = stream(side.data, len(side.sample_dims))
-    one = Pass(side.name, isinstance(side.data, np.ndarray), rows, _plan(side, rows, directions.total(width)))
-    accumulator = partial(Sketch.accumulator, width, options=Options(missing), directions=directions)
-    token = one.token(len(side.sample_dims), missing, tuple(directions))
-    sketch = one.fold(fold, accumulator, f"sketch-{token}")
-    if passes == 1 or directions.complete(width):
-        return apply(partial(spectrum_of_sketch, k=k), sketch)
-    basis = apply(Basis.of, sketch)
-    again = one.fold(fold_with, partial(AppliedAccumulator, missing=missing), f"sketch-again-{token}", basis)
-    return apply(partial(_refined, k=k), again, sketch, basis)
+class Sketched:
+    """One pass over the rows, and another one where two are asked for."""
+
+    def __init__(self, side: Labelled, k: int, missing: str, passes: int, seed: int):
+        self._k, self._missing = k, missing
+        self._directions = Directions(directions_for(k), seed)
+        self._width, self._ndim = side.axis.size, len(side.sample_dims)
+        self._passes = 1 if self._directions.complete(self._width) else passes
+        rows = stream(side.data, self._ndim)
+        plan = sketch_plan(_work(side, rows), self._width, k, self._passes)
+        self._pass = Pass(side.name, isinstance(side.data, np.ndarray), rows, plan)
+
+    @property
+    def plan(self) -> Plan:
+        return self._pass.plan
+
+    @cached_property
+    def spectrum(self) -> Delayed:
+        accumulator = partial(
+            Sketch.accumulator, self._width, options=Options(self._missing), directions=self._directions
+        )
+        token = self._pass.token(self._ndim, self._missing, tuple(self._directions))
+        sketch = self._pass.fold(fold, accumulator, f"sketch-{token}")
+        if self._passes == 1:
+            return apply(partial(spectrum_of_sketch, k=self._k), sketch)
+        basis = apply(Basis.of, sketch)
+        applied = partial(AppliedAccumulator, missing=self._missing)
+        again = self._pass.fold(fold_with, applied, f"sketch-again-{token}", basis)
+        return apply(partial(_refined, k=self._k), again, sketch, basis)
 
 
 def directions_for(k: int) -> int:
@@ -42,21 +58,35 @@ def directions_for(k: int) -> int:
     return 2 * k + 10
 
 
-def _refined(applied: Applied, sketch: Sketch, basis: Basis, k: int) -> Spectrum:
-    return applied.spectrum(sketch, basis, k)
+def sketch_plan(rows: Work, width: int, k: int, passes: int = 1) -> Plan:
+    """Say what a sketch takes, given what reading the same rows does."""
+    directions = Directions(directions_for(k)).total(width)
+    # The second pass holds the basis that the first one found, and is as much work.
+    held = passes * directions
+    work = replace(
+        rows,
+        row_bytes=passes * rows.row_bytes,
+        row_flops=passes * (4.0 * width * directions + 8.0 * width),
+        state_bytes=8 * width * (directions + 12),
+        block_bytes=8 * max(LEAST_ROWS * width, 1 << 18) + 8 * width * held,
+        result_bytes=8 * k * width,
+    )
+    return replace(make_plan(work), way="sketch")
 
 
-def _plan(side: Labelled, rows: Any, directions: int) -> Plan:
-    width, itemsize = side.axis.size, side.data.dtype.itemsize
-    work = Work(
+def _work(side: Labelled, rows: Stream) -> Work:
+    """What reading the rows takes; the rest is told by ``sketch_plan``."""
+    return Work(
         rows=math.prod(side.sample_shape),
         pieces=len(rows.bounds) - 1,
-        columns=f"{width:,}",
-        row_bytes=width * itemsize,
+        columns=f"{side.axis.size:,}",
+        row_bytes=side.axis.size * side.data.dtype.itemsize,
         piece_bytes=rows.piece_bytes,
-        row_flops=4.0 * width * directions + 8.0 * width,
-        state_bytes=8 * width * (directions + 12),
-        block_bytes=8 * max(LEAST_ROWS * width, 1 << 18) + 8 * width * directions,
+        row_flops=0.0,
+        state_bytes=0,
         shared=isinstance(rows, SharedStream),
     )
-    return make_plan(work)
+
+
+def _refined(applied: Applied, sketch: Sketch, basis: Basis, k: int) -> Spectrum:
+    return applied.spectrum(sketch, basis, k)

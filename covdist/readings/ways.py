@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from covdist.engine.plan import Plan, Work, human_bytes, make_plan
+from covdist.engine.plan import Plan, human_bytes
 from covdist.errors import DataError
-from covdist.state import triangle
+from covdist.readings.spectrum_dual import dual_plan
+from covdist.readings.spectrum_sketch import sketch_plan
 from covdist.state.accumulator import COLUMN_BYTES
-from covdist.state.gram import LEAST_COLUMNS
 from covdist.state.scatter import Scatter
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ MATRICES = ("auto", "memory", "tiles")
 _FEW_COLUMNS = 4096
 _MOST_STATE_BYTES = 1_700_000_000  # 20,600 columns; a worker holds two or three of them
 _VECTORS = 20  # eigenvectors that the plans of dual and sketch are for
-_SLAB = 1 << 23
 
 
 def way(folding: Folding) -> tuple[str, str]:
@@ -58,40 +57,12 @@ def choose(folding: Folding, in_memory: Plan) -> Plan:
     chosen, why = way(folding)
     plan = in_memory
     if folding.kind == "full" and folding.groups is None:
-        ways = (in_memory, folding.tiles.plan, _dual(folding), _sketch(folding))
+        side = folding.sides[0]
+        sketch = sketch_plan(in_memory.work, side.axis.size, _VECTORS)
+        ways = (in_memory, folding.tiles.plan, dual_plan(side, _VECTORS), sketch)
         plan = next(replace(plan, why=why, ways=ways) for plan in ways if plan.way == chosen)
     plan.check(folding.memory)
     return plan
-
-
-def _dual(folding: Folding) -> Plan:
-    rows, columns = folding.rows, folding.sides[0].axis.size
-    row_bytes = rows * folding.sides[0].data.dtype.itemsize
-    work = Work(
-        rows=columns,
-        pieces=max(1, columns * row_bytes // _SLAB),
-        columns=f"{rows:,}",
-        row_bytes=row_bytes,
-        piece_bytes=max(_SLAB, row_bytes),
-        row_flops=float(rows) * rows,
-        state_bytes=8 * triangle.size(rows),
-        block_bytes=16 * max(LEAST_COLUMNS * rows, 1 << 18),
-        result_bytes=8 * _VECTORS * columns,
-    )
-    return replace(make_plan(work), way="dual")
-
-
-def _sketch(folding: Folding) -> Plan:
-    columns = folding.sides[0].axis.size
-    directions = 2 * _VECTORS + 20
-    work = replace(
-        folding.in_memory().work,  # the same rows
-        row_flops=4.0 * columns * directions,
-        state_bytes=8 * columns * (directions + 12),
-        block_bytes=8 * columns * (directions + 32),
-        result_bytes=8 * _VECTORS * columns,
-    )
-    return replace(make_plan(work), way="sketch")
 
 
 def result_bytes(kind: str, widths: Sequence[int]) -> int:

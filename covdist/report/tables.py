@@ -60,7 +60,7 @@ def _costs(plan: Plan) -> dict[str, Any]:
         "bytes_moved": plan.bytes_moved,
         "peak_bytes": plan.peak_bytes,
         "bytes_written": plan.bytes_written,
-        "core_seconds": plan.core_seconds,
+        "core_seconds": plan.seconds_here,
     }
 
 

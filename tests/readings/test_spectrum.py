@@ -14,7 +14,11 @@ from distributed import Client
 
 import covdist
 from covdist.engine import slabs
+from covdist.errors import PlanError
 from covdist.readings import spectrum as module
+from covdist.readings.labels import label
+from covdist.readings.spectrum_dual import Dual
+from covdist.readings.spectrum_sketch import Sketched
 
 from .counting import Counted
 
@@ -297,3 +301,19 @@ def test_holes(method):
     if method != "dual":
         dropped = covdist.spectrum(x, K, method=method, missing="drop", passes=2).compute()
         assert_right(dropped, np.delete(VALUES, 6, axis=0))
+
+
+@each_method
+def test_what_does_not_fit_is_refused_with_both_numbers(method):
+    x = da.zeros((4000, 9000), chunks=(100, 9000), dtype="f4")
+    with pytest.raises(PlanError, match=r"needs .*MiB.* but has 250 MiB"):
+        covdist.spectrum(x, K, method=method, memory="250MiB")
+    assert covdist.spectrum(x, K, method=method, memory="8GiB").attrs["method"] == method
+
+
+def test_the_plan_of_a_call_is_near_that_of_its_way():
+    x = label(da.zeros((4000, 9000), chunks=(4000, 250), dtype="f4"), 0, fallback="x")
+    for way, plan in {"dual": Dual(x, 20, "raise").plan, "sketch": Sketched(x, 20, "raise", 1, 0).plan}.items():
+        other = next(each for each in covdist.plan(x.data).ways if each.way == way)
+        assert other.flops == plan.flops
+        assert other.peak_bytes == pytest.approx(plan.peak_bytes, rel=0.1)
