@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from copy import copy
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -20,6 +20,7 @@ from covdist.engine.shard import Shard, fold
 from covdist.engine.streams import SharedStream, Stream, stream
 from covdist.engine.tree import root_key, tree
 from covdist.errors import DataError
+from covdist.readings.divisors import PAIRWISE
 from covdist.readings.held import Held
 from covdist.readings.inputs import aligned, grouping, matching, one_of, side_names, weight_vectors, y_dim
 from covdist.readings.labels import label
@@ -28,7 +29,7 @@ from covdist.readings.tiled import Tiles
 from covdist.readings.ways import MATRICES, choose, result_bytes, way
 from covdist.state.accumulator import Options
 from covdist.state.grouped import Grouped
-from covdist.state.missing import POLICIES
+from covdist.state.missing import INFINITIES, POLICIES
 from covdist.state.variances import CONTAINED_COLUMNS
 
 PRECISIONS = ("high", "fast")
@@ -73,6 +74,7 @@ class Folding:
         by: Any = None,
         weights: Any = None,
         missing: str = "raise",
+        inf: str = "raise",
         precision: str = "high",
         kind: str | None = None,
         matrix: str = "auto",
@@ -80,13 +82,16 @@ class Folding:
     ):
         one_of("matrix", matrix, MATRICES)
         one_of("missing", missing, tuple(POLICIES))
+        one_of("inf", inf, INFINITIES)
         one_of("precision", precision, PRECISIONS)
-        self.options = Options(missing, precision)
+        self.options = Options(missing, precision, inf)
         self.matrix, self.memory = matrix, None if memory is None else parse_bytes(memory)
         self.sides = [label(x, dim, fallback="x")]
         if y is not None:
             self.sides.append(matching(self.sides[0], label(y, y_dim(x, y, dim), fallback="y")))
         self.kind = kind or ("full" if y is None else "cross")
+        if missing == "pairwise":
+            self.kind = PAIRWISE[self.kind]
         self.groups, codes = grouping(by, *self.sides)
         vectors = weight_vectors(weights, self.sides[0])
         self._weighted = bool(vectors)
@@ -259,7 +264,7 @@ class Folding:
 
     def _key(self, streams: Streams, kind: str) -> str:
         tokens = [s.token for s in streams.blocks.values()], {n: s.token for n, s in streams.vectors.items()}
-        return f"moments-{tokenize(tokens, kind, self.options.missing, self.options.precision, self.sample_ndim)}"
+        return f"moments-{tokenize(tokens, kind, astuple(self.options), self.sample_ndim)}"
 
     def layout(self) -> Layout:
         provenance = {
@@ -268,6 +273,7 @@ class Folding:
             "dims": ", ".join(self.sides[0].sample_dims),
             "dtype": ", ".join(str(side.data.dtype) for side in self.sides),
             "missing": self.options.missing,
+            "inf": self.options.inf,
             "precision": self.options.precision,
         }
         return Layout(self.kind, tuple(side.axis for side in self.sides), self.groups, provenance)

@@ -17,16 +17,27 @@ from dask.base import compute, persist, tokenize
 from dask.delayed import Delayed
 
 from covdist.errors import DataError, MergeError
+from covdist.readings.divisors import column_mean
 from covdist.readings.groups import all_groups, by_group, map_groups, one_group, recoded
 from covdist.readings.held import Held
 from covdist.readings.labels import Axis, Groups, labelled
 from covdist.state.cross import Cross
 from covdist.state.grouped import Grouped
 from covdist.state.legs import State
+from covdist.state.observed import Observed
+from covdist.state.pairwise import Pairwise, PairwiseCross
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 
-STATES: dict[str, Any] = {"full": Scatter, "cross": Cross, "variances": Variances, "tiles": Variances}
+STATES: dict[str, Any] = {
+    "full": Scatter,
+    "cross": Cross,
+    "variances": Variances,
+    "tiles": Variances,
+    "pairwise": Pairwise,
+    "pairwise cross": PairwiseCross,
+    "pairwise variances": Observed,
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,8 @@ class Layout:
     ----------
     kind : str
         "full" (scatter matrix of x), "cross" (scatter of x with y), "variances" (no matrix) or "tiles" (a matrix
-        too large for a state, beside it).
+        too large for a state, beside it); or one of the first three as "pairwise", "pairwise cross" and "pairwise
+        variances".
     axes : tuple of Axis
         The columns of x, and of y where there is one.
     groups : Groups or None
@@ -85,12 +97,18 @@ class Moments:
 
     @property
     def count(self) -> xr.DataArray:
-        """Rows folded, int64; per group where there are groups."""
-        return self.read(_count, (), name="count", dtype=np.int64)
+        """Rows folded, int64, per group where there are groups; under ``missing="pairwise"`` those of each pair."""
+        function, axes = _COUNTS.get(self._layout.kind, (_rows, 0))
+        return self.read(function, self._layout.matrix_axes()[:axes], name="count", dtype=np.int64)
+
+    @property
+    def rows(self) -> xr.DataArray:
+        """Rows folded, int64, whatever they hold; per group where there are groups."""
+        return self.read(_rows, (), name="rows", dtype=np.int64)
 
     def mean(self) -> xr.DataArray:
         """Mean of each column of x, float64."""
-        return self.read(_mean, (self._layout.axes[0],), name="mean")
+        return self.read(column_mean, (self._layout.axes[0],), name="mean")
 
     def var(self, ddof: float = 0) -> xr.DataArray:
         """Variance of each column of x, float64; ``ddof=0`` divides by the number of rows."""
@@ -100,13 +118,13 @@ class Moments:
         """Standard deviation of each column of x, right also where the variance underflows."""
         return self._reading("std")(self, ddof=ddof)
 
-    def cov(self, ddof: float = 0) -> xr.DataArray:
-        """Covariance matrix; ``ddof=0`` divides by the number of rows."""
-        return self._reading("cov")(self, ddof=ddof)
+    def cov(self, ddof: float = 0, **options: Any) -> xr.DataArray:
+        """Covariance matrix; ``ddof=0`` divides by the number of rows; options as for :func:`covdist.cov`."""
+        return self._reading("cov")(self, ddof=ddof, **options)
 
-    def corr(self, method: str = "pearson") -> xr.DataArray:
+    def corr(self, method: str = "pearson", **options: Any) -> xr.DataArray:
         """Correlation matrix, within [-1, 1]; NaN in the row and column of a constant column."""
-        return self._reading("corr")(self, method=method)
+        return self._reading("corr")(self, method=method, **options)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         # A further reading is one file in covdist/readings with a function `read`; none is listed here.
@@ -243,7 +261,7 @@ class Moments:
         parts = self._held.map(over).parts
         return Moments(
             parts[0] if len(parts) == 1 else Held(parts, self._held.widths),
-            replace(self._layout, kind="variances", axes=(axis,)),
+            replace(self._layout, kind=_SIDES.get(self._layout.kind, "variances"), axes=(axis,)),
         )
 
     @property
@@ -330,7 +348,7 @@ class Moments:
     def __repr__(self) -> str:
         if self._held.lazy:
             return f"<covdist.Moments, lazy: {self._layout.describe()}>"
-        return f"<covdist.Moments of {int(self.count.sum()):,} rows: {self._layout.describe()}>"
+        return f"<covdist.Moments of {int(self.rows.sum()):,} rows: {self._layout.describe()}>"
 
     def _repr_html_(self) -> str:
         provenance = "".join(
@@ -352,16 +370,30 @@ def _persisted(
     return Moments(Held(parts, widths), layout, matrix)
 
 
-def _count(state: Any) -> int:
+def _rows(state: Any) -> int:
     return state.columns.rows
 
 
-def _mean(state: Any) -> np.ndarray:
-    columns = state.columns
-    return columns.mean + columns.mean_low if columns.weight else np.full(columns.width, np.nan)
+def _seen(state: Any) -> np.ndarray:
+    return state.seen.rows
 
 
-def _variances(state: Any, side: int) -> Variances:
+def _pair_rows(state: Any) -> np.ndarray:
+    return state.pairs.rows
+
+
+# By kind, what counts, and along how many axes.
+_COUNTS: dict[str, tuple[Callable[[Any], Any], int]] = {
+    "pairwise": (_pair_rows, 2),
+    "pairwise cross": (_pair_rows, 2),
+    "pairwise variances": (_seen, 1),
+}
+_SIDES = dict.fromkeys(_COUNTS, "pairwise variances")
+
+
+def _variances(state: Any, side: int) -> Variances | Observed:
+    if hasattr(state, "seen"):
+        return Observed(*(state.columns_y, state.seen_y) if side else (state.columns, state.seen))
     return Variances(state.columns_y if side else state.columns)
 
 

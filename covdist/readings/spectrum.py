@@ -22,10 +22,12 @@ from covdist.readings.spectrum_dual import Dual
 from covdist.readings.spectrum_fields import fields
 from covdist.readings.spectrum_sketch import directions_for, sketched
 from covdist.state import triangle
+from covdist.state.accumulator import Options
 from covdist.state.eigen import Spectrum, spectrum_of, unknown
-from covdist.state.missing import POLICIES
+from covdist.state.missing import INFINITIES, POLICIES
 from covdist.state.scatter import Scatter
 
+_POLICIES = tuple(name for name in POLICIES if name != "pairwise")  # whose matrix is read by its own entries
 _METHODS = ("auto", "exact", "dual", "sketch")
 # The full matrix of so many columns takes 64 MiB packed and its eigenvectors a minute of one core; where there are
 # more rows than columns, 256 MiB and some minutes are worth being exact.
@@ -41,6 +43,7 @@ def spectrum(
     method: str = "auto",
     vectors: bool = True,
     missing: str = "raise",
+    inf: str = "raise",
     passes: int = 1,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -62,7 +65,9 @@ def spectrum(
     vectors : bool
         Whether to give eigenvectors; for dual they take a second pass over the data.
     missing : str
-        Rows with NaN or infinity: "raise", "propagate", or "drop", which dual cannot.
+        "raise", "propagate", or "drop", which dual cannot; as for :func:`covdist.moments`.
+    inf : str
+        As for :func:`covdist.moments`.
     passes : int
         Of a sketch: 1, or 2 for eigenvalues that are far closer where the spectrum falls slowly.
     seed : int
@@ -103,7 +108,8 @@ def spectrum(
     True
     """
     one_of("method", method, _METHODS)
-    one_of("missing", missing, tuple(POLICIES))
+    one_of("missing", missing, _POLICIES)
+    one_of("inf", inf, INFINITIES)
     if passes not in (1, 2):
         raise DataError(f"passes={passes!r} is unknown: pass 1, or 2 for a more accurate sketch")
     side = label(x, dim, fallback="x")
@@ -114,7 +120,7 @@ def spectrum(
         "dual": _dual,
         "sketch": partial(_sketch, passes=passes, seed=seed),
     }
-    found = ways[method](side, k, missing, vectors)
+    found = ways[method](side, k, Options(missing, inf=inf), vectors)
     found.attrs |= {"method": method, "reason": reason}
     return found if isinstance(side.data, da.Array) else found.compute(scheduler="threads")
 
@@ -158,16 +164,16 @@ def _choose(method: str, side: Labelled, missing: str, k: int) -> tuple[str, str
     return "sketch", f"{sizes}the full matrix is too large; sketched with {directions_for(k)} directions"
 
 
-def _exact(side: Labelled, k: int, missing: str, vectors: bool) -> xr.Dataset:
+def _exact(side: Labelled, k: int, options: Options, vectors: bool) -> xr.Dataset:
     dims = side.sample_dims
     columns = [f"column_{i}" for i in range(side.data.ndim - len(dims))]
     x = xr.DataArray(side.data, dims=(*dims, *columns), name=side.name)
-    full = fold_moments(x, dim=dims, missing=missing)
+    full = fold_moments(x, dim=dims, missing=options.missing, inf=options.inf)
     return read(Moments(full.state, Layout("full", (side.axis,))), k, vectors)
 
 
-def _dual(side: Labelled, k: int, missing: str, vectors: bool) -> xr.Dataset:
-    dual = Dual(side, k, missing)
+def _dual(side: Labelled, k: int, options: Options, vectors: bool) -> xr.Dataset:
+    dual = Dual(side, k, options.missing)
     found = fields(Moments(dual.spectrum, Layout("spectrum", (side.axis,))), k, False)
     if vectors:
         component = Axis("component", k, {"component": np.arange(k)})
@@ -175,8 +181,8 @@ def _dual(side: Labelled, k: int, missing: str, vectors: bool) -> xr.Dataset:
     return found
 
 
-def _sketch(side: Labelled, k: int, missing: str, vectors: bool, *, passes: int, seed: int) -> xr.Dataset:
-    spectra = Moments(sketched(side, k, missing, passes, seed), Layout("spectrum", (side.axis,)))
+def _sketch(side: Labelled, k: int, options: Options, vectors: bool, *, passes: int, seed: int) -> xr.Dataset:
+    spectra = Moments(sketched(side, k, options, passes, seed), Layout("spectrum", (side.axis,)))
     return fields(spectra, k, vectors)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import astuple
 from functools import partial
 from typing import Any
 
@@ -22,18 +23,18 @@ from covdist.state.refine import Applied, AppliedAccumulator, Basis
 from covdist.state.sketch import LEAST_ROWS, Directions, Sketch
 
 
-def sketched(side: Labelled, k: int, missing: str, passes: int, seed: int) -> Delayed:
+def sketched(side: Labelled, k: int, options: Options, passes: int, seed: int) -> Delayed:
     """Return the promise of a spectrum."""
     width, directions = side.axis.size, Directions(directions_for(k), seed)
     rows = stream(side.data, len(side.sample_dims))
     one = Pass(side.name, isinstance(side.data, np.ndarray), rows, _plan(side, rows, directions.total(width)))
-    accumulator = partial(Sketch.accumulator, width, options=Options(missing), directions=directions)
-    token = one.token(len(side.sample_dims), missing, tuple(directions))
+    accumulator = partial(Sketch.accumulator, width, options=options, directions=directions)
+    token = one.token(len(side.sample_dims), astuple(options), tuple(directions))
     sketch = one.fold(fold, accumulator, f"sketch-{token}")
     if passes == 1 or directions.complete(width):
         return apply(partial(spectrum_of_sketch, k=k), sketch)
     basis = apply(Basis.of, sketch)
-    again = one.fold(fold_with, partial(AppliedAccumulator, missing=missing), f"sketch-again-{token}", basis)
+    again = one.fold(fold_with, partial(AppliedAccumulator, options=options), f"sketch-again-{token}", basis)
     return apply(partial(_refined, k=k), again, sketch, basis)
 
 

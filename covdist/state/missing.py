@@ -1,7 +1,7 @@
 """What to do with rows that hold NaN or infinity: one function per policy.
 
 A policy looks at the blocks of one stretch of rows (``x`` alone, or ``x`` and ``y``) and returns the rows to
-keep, or None for all of them.
+keep, or None for all of them. NaN is missing; infinity is an error, or missing as well where ``inf="missing"``.
 """
 
 from __future__ import annotations
@@ -12,31 +12,57 @@ import numpy as np
 
 from covdist.errors import NonFiniteError
 
-Policy = Callable[[Sequence[np.ndarray]], np.ndarray | None]
+Policy = Callable[[Sequence[np.ndarray], str], np.ndarray | None]
+Found = Callable[[np.ndarray], np.ndarray]
+
+INFINITIES = ("raise", "missing")
+_ASK = "NaN counts as missing here, infinity only with inf='missing': pass that, or correct the values"
 
 
-def refuse(blocks: Sequence[np.ndarray]) -> np.ndarray | None:
+def holes(block: np.ndarray, inf: str) -> np.ndarray:
+    """Return which values are missing, bool of the block's shape."""
+    return ~np.isfinite(block) if inf == "missing" else np.isnan(block)
+
+
+def refuse(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
     """Raise, naming the first bad row and column."""
-    bad = [~np.isfinite(block) for block in blocks]
-    first = [int(np.argmax(mask.any(axis=1))) if mask.any() else len(mask) for mask in bad]
-    side = int(np.argmin(first))
-    row = first[side]
-    column = int(np.argmax(bad[side][row]))
-    value = blocks[side][row, column]
-    raise NonFiniteError(f"{value}", row=row, column=column, amount=sum(int(m.sum()) for m in bad), side=side)
+    raise _error(blocks, lambda block: ~np.isfinite(block))
 
 
-def propagate(blocks: Sequence[np.ndarray]) -> np.ndarray | None:
+def propagate(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
     """Let NaN and infinity run into every result of their column."""
     return None
 
 
-def drop(blocks: Sequence[np.ndarray]) -> np.ndarray | None:
+def drop(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
     """Leave out each row with a hole in any column of any block."""
+    refuse_infinity(blocks, inf)
     keep = np.ones(len(blocks[0]), bool)
     for block in blocks:
-        keep &= np.isfinite(block).all(axis=1)
+        keep &= ~holes(block, inf).any(axis=1)
     return keep
 
 
-POLICIES: dict[str, Policy] = {"raise": refuse, "propagate": propagate, "drop": drop}
+def pairwise(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
+    """Keep every row: each pair of columns uses those that both hold."""
+    refuse_infinity(blocks, inf)
+    return None
+
+
+def refuse_infinity(blocks: Sequence[np.ndarray], inf: str) -> None:
+    """Raise at an infinity that does not count as missing."""
+    if inf != "missing" and any(np.isinf(block).any() for block in blocks):
+        raise _error(blocks, np.isinf, _ASK)
+
+
+def _error(blocks: Sequence[np.ndarray], found: Found, advice: str | None = None) -> NonFiniteError:
+    bad = [found(block) for block in blocks]
+    first = [int(np.argmax(mask.any(axis=1))) if mask.any() else len(mask) for mask in bad]
+    side = int(np.argmin(first))
+    row = first[side]
+    column = int(np.argmax(bad[side][row]))
+    value, amount = blocks[side][row, column], sum(int(mask.sum()) for mask in bad)
+    return NonFiniteError(f"{value}", row=row, column=column, amount=amount, side=side, advice=advice)
+
+
+POLICIES: dict[str, Policy] = {"raise": refuse, "propagate": propagate, "drop": drop, "pairwise": pairwise}
