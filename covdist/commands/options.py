@@ -51,9 +51,9 @@ _SELECTION = [
     _option("--by", help="Coordinate to group rows by, such as epoch."),
     _option(
         "--missing",
-        type=click.Choice(["raise", "propagate", "drop", "pairwise"]),
+        type=click.Choice(["raise", "propagate", "drop", "pairwise", "interpolate"]),
         default="raise",
-        help="What NaN does; pairwise: each pair of columns uses the rows that hold both.",
+        help="What NaN does: see docs/missing.md.",
     ),
     _option(
         "--inf",

@@ -23,6 +23,7 @@ from covdist.errors import DataError
 from covdist.readings.divisors import PAIRWISE
 from covdist.readings.held import Held
 from covdist.readings.inputs import aligned, grouping, matching, one_of, side_names, weight_vectors, y_dim
+from covdist.readings.interpolated import interpolated
 from covdist.readings.labels import label
 from covdist.readings.result import STATES, Layout, Moments, variances_of
 from covdist.readings.tiled import Tiles
@@ -89,6 +90,8 @@ class Folding:
         self.sides = [label(x, dim, fallback="x")]
         if y is not None:
             self.sides.append(matching(self.sides[0], label(y, y_dim(x, y, dim), fallback="y")))
+        if missing == "interpolate":
+            self.sides = [replace(side, data=interpolated(side, ends="nearest", inf=inf)) for side in self.sides]
         self.kind = kind or ("full" if y is None else "cross")
         if missing == "pairwise":
             self.kind = PAIRWISE[self.kind]

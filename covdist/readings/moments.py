@@ -37,7 +37,8 @@ def moments(
         (reliability); the two have different ddof rules. ``{"frequency": f, "reliability": a}`` gives both.
     missing : str
         Values that are NaN: "raise" at the first; "propagate" into the results of their columns; "drop" rows with any,
-        in x or y; "pairwise": each pair of columns uses the rows that hold both, ``count`` is a matrix.
+        in x or y; "pairwise": each pair of columns uses the rows that hold both, ``count`` is a matrix; "interpolate"
+        linearly along ``dim`` and by its coordinate, with the nearest value at the ends, as :func:`covdist.fill`.
     inf : str
         Infinities: "raise", but under ``missing="propagate"``, or "missing": as NaN.
     precision : str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from covdist.errors import DataError
 from covdist.readings.groups import map_groups
 from covdist.readings.held import apply
 from covdist.readings.inputs import one_of
+from covdist.readings.interpolated import interpolated
 from covdist.readings.labels import Axis, Labelled, label, labelled
 from covdist.readings.moments import moments as fold_moments
 from covdist.readings.result import Layout, Moments
@@ -65,7 +67,7 @@ def spectrum(
     vectors : bool
         Whether to give eigenvectors; for dual they take a second pass over the data.
     missing : str
-        "raise", "propagate", or "drop", which dual cannot; as for :func:`covdist.moments`.
+        "raise", "propagate", "interpolate", or "drop", which dual cannot; as for :func:`covdist.moments`.
     inf : str
         As for :func:`covdist.moments`.
     passes : int
@@ -113,6 +115,8 @@ def spectrum(
     if passes not in (1, 2):
         raise DataError(f"passes={passes!r} is unknown: pass 1, or 2 for a more accurate sketch")
     side = label(x, dim, fallback="x")
+    if missing == "interpolate":
+        side = replace(side, data=interpolated(side, ends="nearest", inf=inf))
     _check_count(k, side.axis.size)
     method, reason = _choose(method, side, missing, k)
     ways: dict[str, Callable[..., xr.Dataset]] = {
@@ -173,7 +177,7 @@ def _exact(side: Labelled, k: int, options: Options, vectors: bool) -> xr.Datase
 
 
 def _dual(side: Labelled, k: int, options: Options, vectors: bool) -> xr.Dataset:
-    dual = Dual(side, k, options.missing)
+    dual = Dual(side, k, "propagate" if options.missing == "propagate" else "raise")
     found = fields(Moments(dual.spectrum, Layout("spectrum", (side.axis,))), k, False)
     if vectors:
         component = Axis("component", k, {"component": np.arange(k)})

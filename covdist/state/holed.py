@@ -14,7 +14,7 @@ import numpy as np
 from covdist.state.accumulator import Options
 from covdist.state.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
 from covdist.state.legs import Blocks, Legs, Vector
-from covdist.state.missing import holes
+from covdist.state.missing import all_finite, holes
 from covdist.state.seen import Seen
 from covdist.state.space import Space
 
@@ -61,7 +61,7 @@ class HoledLegs:
 
     def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], space: Space) -> None:
         """Fold rows of positive weight."""
-        if self._pairwise and any(map(_holed, blocks)):
+        if self._pairwise and not all(map(all_finite, blocks)):
             sides = [
                 observe(block, ~holes(block, self._inf), weights, is_extreme)
                 for block, is_extreme in zip(blocks, extreme, strict=True)
@@ -74,10 +74,6 @@ class HoledLegs:
     def state(self) -> Any:
         """Return what was folded so far."""
         return self._lift(self._clean.state(), self._rows).merge(self._held)
-
-
-def _holed(block: np.ndarray) -> bool:
-    return block.dtype.kind not in "iu" and not (np.isfinite(block.min()) and np.isfinite(block.max()))
 
 
 def observe(block: np.ndarray, held: np.ndarray, weights: Vector, extreme: bool) -> Side:

@@ -16,12 +16,25 @@ Policy = Callable[[Sequence[np.ndarray], str], np.ndarray | None]
 Found = Callable[[np.ndarray], np.ndarray]
 
 INFINITIES = ("raise", "missing")
+_UNFILLED = "a column without any value cannot be filled: leave it out, or pass missing='pairwise'"
 _ASK = "NaN counts as missing here, infinity only with inf='missing': pass that, or correct the values"
 
 
 def holes(block: np.ndarray, inf: str) -> np.ndarray:
     """Return which values are missing, bool of the block's shape."""
     return ~np.isfinite(block) if inf == "missing" else np.isnan(block)
+
+
+def all_finite(block: np.ndarray) -> bool:
+    """Say whether there is neither NaN nor infinity."""
+    if block.dtype.kind in "iub":
+        return True
+    if block.dtype.kind == "f" and block.flags.c_contiguous:
+        flat = block.reshape(-1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(np.dot(flat, flat)):  # at the speed of memory; large values overflow, and are looked at
+                return True
+    return bool(np.isfinite(block).all())
 
 
 def refuse(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
@@ -49,6 +62,11 @@ def pairwise(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
     return None
 
 
+def filled(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
+    """Raise at what filling has left: it comes after the rows are filled."""
+    raise _error(blocks, lambda block: ~np.isfinite(block), _UNFILLED)
+
+
 def refuse_infinity(blocks: Sequence[np.ndarray], inf: str) -> None:
     """Raise at an infinity that does not count as missing."""
     if inf != "missing" and any(np.isinf(block).any() for block in blocks):
@@ -65,4 +83,10 @@ def _error(blocks: Sequence[np.ndarray], found: Found, advice: str | None = None
     return NonFiniteError(f"{value}", row=row, column=column, amount=amount, side=side, advice=advice)
 
 
-POLICIES: dict[str, Policy] = {"raise": refuse, "propagate": propagate, "drop": drop, "pairwise": pairwise}
+POLICIES: dict[str, Policy] = {
+    "raise": refuse,
+    "propagate": propagate,
+    "drop": drop,
+    "pairwise": pairwise,
+    "interpolate": filled,
+}
