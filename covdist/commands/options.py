@@ -51,7 +51,7 @@ _SELECTION = [
     _option("--by", help="Coordinate to group rows by, such as epoch."),
     _option(
         "--missing",
-        type=click.Choice(["raise", "propagate", "drop", "pairwise", "interpolate"]),
+        type=click.Choice(["raise", "propagate", "drop", "pairwise", "interpolate", "maxent"]),
         default="raise",
         help="What NaN does: see docs/missing.md.",
     ),

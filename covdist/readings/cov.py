@@ -11,6 +11,7 @@ from dask.base import is_dask_collection
 from covdist.errors import DataError
 from covdist.readings.cov_pairwise import read_pairwise
 from covdist.readings.labels import labelled
+from covdist.readings.maxent import RECORDED
 from covdist.readings.moments import fold_rows
 from covdist.readings.result import Moments
 from covdist.readings.var import variance
@@ -85,6 +86,7 @@ def cov(
     options: dict[str, Any] = {"missing": missing, "inf": inf, "matrix": matrix, "memory": memory}
     found = fold_rows(x, y, dim=dim, by=by, weights=weights, ddof=ddof, **options)
     result = read(found, ddof, min_periods, nearest_psd)
+    result.attrs |= {name: value for name, value in found.layout.provenance.items() if name in RECORDED}
     as_given = found.matrix is None or is_dask_collection(found)
     return result if as_given else result.compute(scheduler="threads")
 

@@ -6,12 +6,15 @@ from typing import Any
 
 import xarray as xr
 
+from covdist.readings.folding import Folding
 from covdist.readings.inputs import one_of
 from covdist.readings.interpolated import interpolated
 from covdist.readings.labels import label, named_axes
+from covdist.readings.maxent import expected
+from covdist.state.gaussian import Fit
 from covdist.state.missing import INFINITIES
 
-_METHODS = ("interpolate",)
+_METHODS = ("interpolate", "maxent")
 
 
 def fill(
@@ -24,16 +27,20 @@ def fill(
     max_gap: Any = None,
     ends: str = "keep",
     inf: str = "raise",
+    tolerance: float = 1e-10,
+    max_iterations: int = 100,
+    ridge: float = 1e-8,
 ) -> xr.DataArray:
     """Fill the missing values of an array, lazily where it is lazy.
 
     Parameters
     ----------
     x : DataArray, dask array or array_like, real
-        Samples along ``dim``; every column is filled by itself.
+        Samples along ``dim``; all other dims are columns.
     method : str
-        "interpolate": from the values before and after in the same column.
-    dim : str or int
+        "interpolate": from the values before and after in the same column. "maxent": from the other columns of the same
+        row, by the Gaussian that makes the values there are most likely; the fill is its conditional mean.
+    dim : str, int, or for "maxent" a sequence of them
         Sample dim; for arrays without names an axis, 0 by default.
     kind : str
         "linear"; "nearest", of two equally near values the one before; "previous", the value before, which also fills
@@ -46,11 +53,16 @@ def fill(
         Holes before a column's first value and after its last: "keep", or "nearest" to fill in that value.
     inf : str
         Infinities: "raise", or "missing": as NaN.
+    tolerance, max_iterations, ridge
+        Of "maxent": the largest step, in spreads, that ends the iterations; how many at most; and what is added to the
+        diagonal of a correlation matrix that is singular.
 
     Returns
     -------
     DataArray
-        Dims, chunks and dtype of ``x``. Of a lazy array each chunk is made twice, and held with a row for each side.
+        Dims and dtype of ``x``. Of a lazy array each chunk is made at least twice. "interpolate" keeps the chunks and
+        holds one with a row for each side; "maxent" needs all columns of a row at once, and chunks them so. A column
+        without any value stays as it is.
 
     Raises
     ------
@@ -61,7 +73,9 @@ def fill(
 
     Notes
     -----
-    Equal to ``x.interpolate_na(dim, method=kind, use_coordinate=along or True, max_gap=max_gap)`` of xarray, which has
+    "maxent" is EM (Dempster, Laird and Rubin 1977); the filled array's own covariance is too small by the conditional
+    covariance of the holes, which ``covdist.cov(x, missing="maxent")`` adds. "interpolate" is equal to
+    ``x.interpolate_na(dim, method=kind, use_coordinate=along or True, max_gap=max_gap)`` of xarray, which has
     no "previous"; that is its ``ffill``.
 
     Examples
@@ -74,7 +88,12 @@ def fill(
     one_of("inf", inf, INFINITIES)
     array, dims = named_axes(x, dim)
     side = label(array, dims, fallback="x")
-    data = interpolated(side, kind=kind, along=along, max_gap=max_gap, ends=ends, inf=inf)
+    if method == "maxent":
+        one = Folding(array, dim=dims, missing="maxent", inf=inf)
+        one.fit = Fit(tolerance, max_iterations, ridge)
+        data = expected(one)
+    else:
+        data = interpolated(side, kind=kind, along=along, max_gap=max_gap, ends=ends, inf=inf)
     features = [d for d in array.dims if d not in side.sample_dims]
     made = xr.DataArray(data, dims=[*side.sample_dims, *features], name=array.name).transpose(*array.dims)
     return array.copy(data=made.data)

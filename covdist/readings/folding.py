@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import astuple, replace
 from functools import cached_property, partial
@@ -25,10 +25,12 @@ from covdist.readings.held import Held
 from covdist.readings.inputs import aligned, grouping, matching, one_of, side_names, weight_vectors, y_dim
 from covdist.readings.interpolated import interpolated
 from covdist.readings.labels import label
+from covdist.readings.maxent import check, fitted_moments
 from covdist.readings.result import STATES, Layout, Moments, variances_of
 from covdist.readings.tiled import Tiles
 from covdist.readings.ways import MATRICES, choose, result_bytes, way
 from covdist.state.accumulator import Options
+from covdist.state.gaussian import Fit
 from covdist.state.grouped import Grouped
 from covdist.state.missing import INFINITIES, POLICIES
 from covdist.state.variances import CONTAINED_COLUMNS
@@ -85,7 +87,7 @@ class Folding:
         one_of("missing", missing, tuple(POLICIES))
         one_of("inf", inf, INFINITIES)
         one_of("precision", precision, PRECISIONS)
-        self.options = Options(missing, precision, inf)
+        self.options, self.fit = Options(missing, precision, inf), Fit()
         self.matrix, self.memory = matrix, None if memory is None else parse_bytes(memory)
         self.sides = [label(x, dim, fallback="x")]
         if y is not None:
@@ -102,6 +104,8 @@ class Folding:
             vectors["by"] = codes
         self.sample_ndim = len(self.sides[0].sample_dims)
         self.rows = math.prod(self.sides[0].sample_shape)
+        if missing == "maxent":
+            check(self)
         data = aligned([side.data for side in self.sides] + list(vectors.values()), self.sample_ndim)
         self.blocks = dict(zip(side_names(self.sides), data, strict=False))
         self.vectors = dict(zip(vectors, data[len(self.sides) :], strict=True))
@@ -135,6 +139,10 @@ class Folding:
         blocks = {x[0] + " " * i: self._stream(x[1], strip) for i, strip in enumerate(strips)}
         blocks |= {name: self._stream(array) for name, array in others}
         return Streams(blocks, {name: self._stream(array) for name, array in self.vectors.items()})
+
+    def all_streams(self) -> Streams:
+        """Return the arrays' streams, whole."""
+        return self.streams(self._strips()[0])
 
     def _stream(self, array: Any, strip: slice | None = None) -> Stream:
         key = id(array), None if strip is None else (strip.start, strip.stop)
@@ -196,6 +204,9 @@ class Folding:
             self.plan()  # refuses what does not fit
         if way(self)[0] == "tiles":
             return self._tiled()
+        if self.options.missing == "maxent":
+            result = fitted_moments(self, self.layout(), self.fit)
+            return result if self.lazy else result.compute(scheduler="threads")
         strips = self._strips()
         parts = tuple(self._tree(self.streams(strip), self._widths(strip), len(strips)) for strip in strips)
         held = Held(parts, tuple(self._widths(strip)[0] for strip in strips))
@@ -210,7 +221,18 @@ class Folding:
         return Moments(found.state, replace(found.layout, kind="tiles"), self.tiles)
 
     def strips(self) -> list[Strip]:
-        """Return what ``moments`` folds, for those who run it as something else than a graph."""
+        """Return what ``moments`` folds, for those who run it as something else than a graph.
+
+        Raises
+        ------
+        DataError
+            If one pass is not enough.
+        """
+        if self.options.missing == "maxent":
+            raise DataError(
+                "missing='maxent' takes passes that depend on each other, which a job does not make yet: run it "
+                "without a job"
+            )
         strips = self._strips()
         return [self._strip(self.streams(strip), self._widths(strip), len(strips)) for strip in strips]
 
@@ -234,20 +256,22 @@ class Folding:
         kind: str,
         *,
         function: Callable[..., Any] = fold,
+        arguments: Sequence[Delayed] = (),
         contained: Any = None,
     ) -> Delayed:
         """Return the state that ``accumulator`` makes of all rows, or of one shard what ``function`` makes of it.
 
-        ``kind`` is all that keys know of the last two.
+        ``arguments`` are passed to it; ``kind`` is all that keys know of these three.
         """
+        keys = [argument.key for argument in arguments]
         return tree(
             function,
             _merge,
-            [self._item(streams, accumulator, *cut) for cut in plan.cuts(streams.first.bounds)],
+            [(*self._item(streams, accumulator, *cut), *keys) for cut in plan.cuts(streams.first.bounds)],
             # The token of numpy arrays is a pass over them, which a result computed at once has no use for.
             name=self._key(streams, kind) if self.lazy else f"moments-{uuid4().hex}",
             fan_in=plan.fan_in,
-            dependencies=[s.collection for s in streams.shared().values()],
+            dependencies=[*(s.collection for s in streams.shared().values()), *arguments],
             contained=contained,
         )
 

@@ -9,10 +9,10 @@ from typing import Any, cast
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
-from dask.graph_manipulation import clone
 from dask.highlevelgraph import HighLevelGraph
 from dask.typing import Key
 
+from covdist.engine.chunks import Chunk, chunks_apart
 from covdist.engine.masked import unmasked
 from covdist.errors import DataError, NonFiniteError
 from covdist.readings.inputs import one_of
@@ -73,9 +73,9 @@ def _positions(side: Labelled, along: str | None) -> tuple[np.ndarray, Any]:
     return values.astype(np.float64), unit
 
 
-def _edges(name: str, inf: str, start: int, rows: np.ndarray, positions: np.ndarray) -> tuple[Carried, Carried]:
+def _edges(name: str, inf: str, start: int, rows: np.ndarray | Chunk, positions: np.ndarray) -> tuple[Carried, Carried]:
     try:
-        return edges(np.asarray(unmasked(rows)), positions, inf, start)
+        return edges(np.asarray(unmasked(rows.read() if isinstance(rows, Chunk) else rows)), positions, inf, start)
     except NonFiniteError as error:
         message = f"{name} holds {error} at row {error.row}, column {error.column}, but {error.advice}"
         raise NonFiniteError(message, row=error.row, column=error.column, amount=error.amount) from None
@@ -85,26 +85,26 @@ def _lazy(data: da.Array, positions: np.ndarray, how: How, name: str) -> da.Arra
     """Fill chunk by chunk, told the nearest values before and after each.
 
     Those run through the chunks from both sides as one row each. The chunks are made twice, so that none waits in
-    memory until what follows it is known.
+    memory until what follows it is known; but for chunks that share work, such as those of a rechunked array.
     """
     token = tokenize(data.name, positions, how)
-    again = clone(data, seed=token)
+    apart = chunks_apart(data)
     starts = np.concatenate([[0], np.cumsum(data.chunks[0])]).astype(int)
     where = [positions[a:b] for a, b in itertools.pairwise(starts)]
     graph: dict[Key, Any] = {}
     for index in itertools.product(*(range(n) for n in data.numblocks[1:])):
         shape = tuple(sizes[i] for sizes, i in zip(data.chunks[1:], index, strict=True))
-        _add_column(graph, token, data.name, again.name, index, shape, where, starts, how, name)
+        _add_column(graph, token, data.name, apart, index, shape, where, starts, how, name)
     key = f"filled-{token}"
-    layers = HighLevelGraph.from_collections(key, graph, dependencies=cast(Any, [data, again]))
+    layers = HighLevelGraph.from_collections(key, graph, dependencies=cast(Any, [data]))
     return da.Array(layers, key, chunks=data.chunks, dtype=data.dtype)
 
 
 def _add_column(
     graph: dict[Key, Any],
     token: str,
-    first: str,
-    second: str,
+    source: str,
+    apart: dict[tuple[int, ...], Chunk] | None,
     index: tuple[int, ...],
     shape: tuple[int, ...],
     where: list[np.ndarray],
@@ -116,7 +116,8 @@ def _add_column(
     nothing, count = Carried.none(shape), len(where)
     for i in range(count):
         at = (i, *index)
-        graph[f"edges-{token}", *at] = (partial(_edges, name, how.inf, int(starts[i])), (first, *at), where[i])
+        rows: Any = (source, *at) if apart is None else apart[at]
+        graph[f"edges-{token}", *at] = (partial(_edges, name, how.inf, int(starts[i])), rows, where[i])
         graph[f"before-{token}", *at] = nothing if i == 0 else (
             _passed, 1, (f"edges-{token}", i - 1, *index), (f"before-{token}", i - 1, *index)
         )  # fmt: skip
@@ -124,7 +125,7 @@ def _add_column(
             _passed, 0, (f"edges-{token}", i + 1, *index), (f"after-{token}", i + 1, *index)
         )  # fmt: skip
         graph[f"filled-{token}", *at] = (
-            partial(_filled, how), (second, *at), where[i], (f"before-{token}", *at), (f"after-{token}", *at)
+            partial(_filled, how), (source, *at), where[i], (f"before-{token}", *at), (f"after-{token}", *at)
         )  # fmt: skip
 
 

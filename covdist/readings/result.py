@@ -40,6 +40,12 @@ STATES: dict[str, Any] = {
 }
 
 
+class Fitted(Scatter):
+    """A scatter that was estimated, and in ``record`` how; a sum of it with another is a plain one."""
+
+    record: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Layout:
     """Everything about a state that is known before it is computed.
@@ -359,7 +365,10 @@ class Moments:
 
 
 def _computed(states: Sequence[Any], widths: tuple[int, ...], layout: Layout, matrix: Any) -> Moments:
-    return Moments(Held(tuple(states), widths).joined(), layout, matrix)
+    state = Held(tuple(states), widths).joined()
+    if isinstance(state, Fitted):
+        layout = replace(layout, provenance={**layout.provenance, **state.record})
+    return Moments(state, layout, matrix)
 
 
 def _persisted(

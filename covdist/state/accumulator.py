@@ -135,7 +135,7 @@ class Accumulator:
             for name, count in found.counts.items():
                 getattr(census, name)[:] += count
         self._rows += len(blocks[0])
-        weights = _combined(frequency, reliability)
+        weights = combined(frequency, reliability)
         self._weight2 += _weight2(len(blocks[0]), weights, reliability)
         if weights is not None and not weights.all():
             live = weights > 0
@@ -167,7 +167,7 @@ def _checked(weights: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _combined(frequency: Vector, reliability: Vector) -> Vector:
+def combined(frequency: Vector, reliability: Vector) -> Vector:
     given = [np.asarray(w, np.float64) for w in (frequency, reliability) if w is not None]
     return None if not given else given[0] if len(given) == 1 else given[0] * given[1]
 

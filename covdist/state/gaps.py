@@ -84,7 +84,10 @@ def edges(rows: np.ndarray, positions: np.ndarray, inf: str, start: int = 0) -> 
 
 
 def filled(rows: np.ndarray, positions: np.ndarray, before: Carried, after: Carried, how: How) -> np.ndarray:
-    """Return rows (rows, ...) with their gaps filled, themselves where there are none; ``before`` and ``after`` are the nearest values outside."""
+    """Return rows (rows, ...) with their gaps filled, the rows themselves where there are none.
+
+    ``before`` and ``after`` are the nearest values outside.
+    """
     if all_finite(rows):
         return rows
     flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))

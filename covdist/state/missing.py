@@ -89,4 +89,5 @@ POLICIES: dict[str, Policy] = {
     "drop": drop,
     "pairwise": pairwise,
     "interpolate": filled,
+    "maxent": pairwise,
 }

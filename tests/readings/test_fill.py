@@ -168,7 +168,7 @@ def test_infinity_and_bad_options():
     x = np.array([[1.0], [np.inf], [3.0]])
     assert covdist.fill(x, inf="missing").values.ravel().tolist() == [1, 2, 3]
     for array in (x, da.from_array(x, chunks=1)):
-        with pytest.raises(NonFiniteError, match="row 1, column 0, .*inf='missing'"):
+        with pytest.raises(NonFiniteError, match=r"row 1, column 0, .*inf='missing'"):
             covdist.fill(array).compute()
     with pytest.raises(DataError, match="kind='cubic'"):
         covdist.fill(x, kind="cubic")
