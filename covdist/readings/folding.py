@@ -205,8 +205,7 @@ class Folding:
         if way(self)[0] == "tiles":
             return self._tiled()
         if self.options.missing == "maxent":
-            result = fitted_moments(self, self.layout(), self.fit)
-            return result if self.lazy else result.compute(scheduler="threads")
+            return fitted_moments(self, self.layout(), self.fit)
         strips = self._strips()
         parts = tuple(self._tree(self.streams(strip), self._widths(strip), len(strips)) for strip in strips)
         held = Held(parts, tuple(self._widths(strip)[0] for strip in strips))

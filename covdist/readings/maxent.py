@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import dask.array as da
 import numpy as np
-from dask.base import compute, tokenize
+from dask.base import tokenize
 from dask.core import flatten
-from dask.delayed import Delayed
+from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph
 
 from covdist.engine.masked import unmasked
@@ -23,7 +23,7 @@ from covdist.readings.result import Fitted, Layout, Moments
 from covdist.state import triangle
 from covdist.state.blas import single_thread
 from covdist.state.expecting import ExpectedAccumulator
-from covdist.state.gaussian import Expected, Fit, Model, begin, complete, moments_of, record
+from covdist.state.gaussian import Expected, Fit, Model, begin, complete, moments_of, record, without_holes
 from covdist.state.missing import all_finite, holes
 from covdist.state.patterns import Patterns
 from covdist.state.variances import Variances
@@ -51,8 +51,8 @@ def check(folding: Folding) -> None:
         )
 
 
-def model_of(folding: Folding, fit: Fit) -> tuple[Delayed, Delayed]:
-    """Return the promises of the patterns of rows and of the fitted model.
+def model_of(folding: Folding, fit: Fit) -> tuple[Any, Any]:
+    """Return the patterns of rows and the fitted model, or of lazy arrays promises of them.
 
     Each iteration is a pass, of which nothing is left to do once the model has converged; where the patterns are few
     it has before the first.
@@ -62,10 +62,22 @@ def model_of(folding: Folding, fit: Fit) -> tuple[Delayed, Delayed]:
     patterns = folding.tree(streams, partial(Patterns.folded, width, options), plan, "patterns")
     model = apply(partial(begin, fit=fit), patterns)
     expecting = partial(ExpectedAccumulator, inf=options.inf)
+    if not folding.lazy:
+        return _fitted_now(folding, streams, plan, patterns.compute(scheduler="threads"), fit)
     for i in range(fit.max_iterations):
         kind = f"expected {i} {tuple(fit)}"
         expected = folding.tree(streams, expecting, plan, kind, function=_fold_unless_done, arguments=[model])
         model = apply(_stepped, model, expected)
+    return patterns, model
+
+
+def _fitted_now(folding: Folding, streams: Any, plan: Plan, patterns: Patterns, fit: Fit) -> tuple[Patterns, Model]:
+    """Return what the promises would hold, without making more of them than are needed."""
+    model, expecting = begin(patterns, fit), partial(ExpectedAccumulator, inf=folding.options.inf)
+    while not model.done:
+        one = [delayed(model)]
+        expected = folding.tree(streams, expecting, plan, "expected", function=_fold_unless_done, arguments=one)
+        model = model.stepped(expected.compute(scheduler="threads"))
     return patterns, model
 
 
@@ -92,10 +104,18 @@ def fitted_moments(folding: Folding, layout: Layout, fit: Fit) -> Moments:
     """Return the moments of the fitted Gaussian."""
     patterns, model = model_of(folding, fit)
     state = apply(partial(_state, kind=layout.kind), model, patterns)
+    if isinstance(state, Fitted):
+        layout = replace(layout, provenance={**layout.provenance, **state.record})
     return Moments(Held.of(state, layout.axes[0].size), layout)
 
 
 def _state(model: Model, patterns: Patterns, kind: str) -> Any:
+    if without_holes(patterns):
+        if kind == "variances":
+            return Variances(patterns.columns)
+        clean = Fitted(patterns.columns, patterns.clean.triangle)
+        clean.record = record(model)
+        return clean
     columns, scatter = moments_of(model, patterns)
     if kind == "variances":
         return Variances(columns)
@@ -111,7 +131,6 @@ def expected(folding: Folding) -> Any:
     if isinstance(data, np.ndarray):
         if all_finite(data):
             return data
-        patterns, model = compute(patterns, model, scheduler="threads")
         return filled(data, model, patterns, ndim, inf)
     whole = data.rechunk(dict.fromkeys(range(ndim, data.ndim), -1))
     token = tokenize(whole.name, model.key)

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.linalg
 
 from covdist.errors import DataError
+from covdist.state.blas import single_thread
 from covdist.state.columns import Columns
 from covdist.state.patterns import Patterns, Table
 
@@ -97,7 +98,10 @@ class Model(NamedTuple):
 
 
 def begin(patterns: Patterns, fit: Fit) -> Model:
-    """Return a model of independent columns; where the patterns are known, go on until it is fitted."""
+    """Return a model of independent columns; where the patterns are known, go on until it is fitted.
+
+    Of rows without holes nothing but the first is asked.
+    """
     columns, seen = patterns.columns, patterns.seen
     active = (seen.weight > 0) & (columns.squares > 0)
     share = np.divide(1.0, seen.weight, out=np.zeros(columns.width), where=active)
@@ -105,13 +109,19 @@ def begin(patterns: Patterns, fit: Fit) -> Model:
     origin = patterns.origin[active]
     mean = (columns.mean[active] - origin) + columns.mean_low[active]
     model = Model(active, origin, mean, np.diag(variances), fit)
-    if not active.any():
+    if not active.any() or without_holes(patterns):
         return model._replace(converged=True)
     if patterns.complete:
-        table = _of(patterns.table, active)
-        while not model.done:
-            model = model.stepped(expected_of(table, model))
+        with single_thread():  # two threads take twice as long as one for matrices so small
+            table = _of(patterns.all, active)
+            while not model.done:
+                model = model.stepped(expected_of(table, model))
     return model
+
+
+def without_holes(patterns: Patterns) -> bool:
+    """Say whether there is nothing to be fitted."""
+    return bool(patterns.complete and not len(patterns.table.held))
 
 
 def _of(table: Table, active: np.ndarray) -> Table:

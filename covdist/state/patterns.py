@@ -45,6 +45,8 @@ class Table(NamedTuple):
 
     def merge(self, other: Table) -> Table:
         """Merge patterns that are alike (Chan, Golub and LeVeque 1983)."""
+        if not (len(self.held) and len(other.held)):
+            return self if len(self.held) else other
         held, place = _unique(np.concatenate([self.held, other.held]))
         count, width = held.shape
         mine, its = place[: len(self.held)], place[len(self.held) :]
@@ -61,17 +63,21 @@ class Table(NamedTuple):
 
 
 class Patterns(NamedTuple):
-    """Columns' moments, and the table of patterns about ``origin``; ``complete`` is 0 where there are too many."""
+    """Columns' moments, the scatter of rows without holes, and about ``origin`` the table of all other patterns.
+
+    ``complete`` is 0 where those are too many to be kept.
+    """
 
     columns: Columns
     seen: Seen
+    clean: Scatter
     origin: np.ndarray
     table: Table
     complete: int = 1
 
     @classmethod
     def empty(cls, width: int) -> Patterns:
-        return cls(Columns.empty(width), Seen.empty(width), np.zeros(width), Table.empty(width))
+        return cls(Columns.empty(width), Seen.empty(width), Scatter.empty(width), np.zeros(width), Table.empty(width))
 
     @classmethod
     def folded(cls, width: int, options: Options) -> Accumulator:
@@ -83,16 +89,28 @@ class Patterns(NamedTuple):
         return Cost(_MOST_BYTES + COLUMN_BYTES * width, 2.0 * width * width, LEAST_ROWS, width, 5 * 8 * _GATHERED)
 
     def merge(self, other: Patterns) -> Patterns:
+        columns, seen, _ = combine(self, other)
+        clean = self.clean.merge(other.clean)
         if self.columns.weight == 0 or other.columns.weight == 0:
             kept = other if self.columns.weight == 0 else self
-            columns, seen, _ = combine(self, other)
-            return kept._replace(columns=columns, seen=seen)
-        columns, seen, _ = combine(self, other)
+            return kept._replace(columns=columns, seen=seen, clean=clean)
         origin = np.where(self.seen.weight > 0, self.origin, other.origin)
         tables = [state.table.moved(state.origin - origin) for state in (self, other)]
         if not (self.complete and other.complete):
-            return Patterns(columns, seen, origin, Table.empty(len(origin)), 0)
-        return Patterns(columns, seen, origin, *_fitting(tables[0].merge(tables[1])))
+            return Patterns(columns, seen, clean, origin, Table.empty(len(origin)), 0)
+        return Patterns(columns, seen, clean, origin, *_fitting(tables[0].merge(tables[1])))
+
+    @property
+    def all(self) -> Table:
+        """Every pattern, that without holes too."""
+        columns, width = self.clean.columns, self.columns.width
+        if columns.weight == 0:
+            return self.table
+        unit = np.ldexp(1.0, columns.exponent)
+        scatter = triangle.unpack(self.clean.triangle, width) * unit[:, None] * unit
+        mean = (columns.mean - self.origin) + columns.mean_low
+        whole = Table(np.ones((1, width), bool), np.array([columns.weight]), mean[None], scatter[None])
+        return self.table.merge(whole)
 
 
 def _fitting(table: Table) -> tuple[Table, int]:
@@ -136,12 +154,8 @@ class _PatternLegs:
 
 def _lifted(clean: Scatter, rows: int) -> Patterns:
     columns, width = clean.columns, clean.columns.width
-    if columns.weight == 0:
-        return Patterns.empty(width)
-    unit = np.ldexp(1.0, columns.exponent)
-    scatter = triangle.unpack(clean.triangle, width) * unit[:, None] * unit
-    table = Table(np.ones((1, width), bool), np.array([columns.weight]), np.zeros((1, width)), scatter[None])
-    return Patterns(columns, Seen.all(width, rows, columns.weight), columns.mean, *_fitting(table))
+    seen = Seen.all(width, rows, columns.weight)
+    return Patterns(columns, seen, clean, columns.mean, Table.empty(width))
 
 
 def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
@@ -149,7 +163,7 @@ def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
     columns, width = side.columns, side.columns.width
     kinds, place = _unique(held)
     if 8 * len(kinds) * width * width > _MOST_BYTES:
-        return Patterns(columns, side.seen, columns.mean, Table.empty(width), 0)
+        return Patterns(columns, side.seen, Scatter.empty(width), columns.mean, Table.empty(width), 0)
     order = np.argsort(place, kind="stable")
     # About the columns' own means, and in their own units again.
     rows = np.ldexp(side.rows - side.centre * side.roots, side.columns.exponent)[order]
@@ -162,7 +176,7 @@ def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
         np.matmul(mine.T, mine, out=scatter[i])
     mean /= weight[:, None]
     scatter -= weight[:, None, None] * (mean[:, :, None] * mean[:, None, :])
-    return Patterns(columns, side.seen, columns.mean, Table(kinds, weight, mean, scatter))
+    return Patterns(columns, side.seen, Scatter.empty(width), columns.mean, Table(kinds, weight, mean, scatter))
 
 
 def _unique(held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
