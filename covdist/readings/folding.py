@@ -25,7 +25,7 @@ from covdist.readings.held import Held
 from covdist.readings.inputs import aligned, grouping, matching, one_of, side_names, weight_vectors, y_dim
 from covdist.readings.interpolated import interpolated
 from covdist.readings.labels import label
-from covdist.readings.maxent import check, fitted_moments
+from covdist.readings.maxent import check, fitted_moments, pattern_plan
 from covdist.readings.result import STATES, Layout, Moments, variances_of
 from covdist.readings.tiled import Tiles
 from covdist.readings.ways import MATRICES, choose, result_bytes, way
@@ -167,6 +167,8 @@ class Folding:
 
     def _plan(self, streams: Streams, widths: list[int], strips: int) -> Plan:
         work = partial(self._work, streams, widths)
+        if self.options.missing == "maxent":
+            return pattern_plan(work("full"))
         return make_plan(work(self.kind), work("full") if self._contained else None, strips)
 
     @property

@@ -15,7 +15,7 @@ from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph
 
 from covdist.engine.masked import unmasked
-from covdist.engine.plan import Plan, make_plan
+from covdist.engine.plan import Plan, Work, make_plan
 from covdist.errors import DataError
 from covdist.readings.held import Held, apply
 from covdist.readings.passes import fold_with
@@ -58,7 +58,7 @@ def model_of(folding: Folding, fit: Fit) -> tuple[Any, Any]:
     it has before the first.
     """
     width, options = folding.sides[0].axis.size, folding.options
-    streams, plan = folding.all_streams(), _plan(folding)
+    streams, plan = folding.all_streams(), folding.in_memory()
     patterns = folding.tree(streams, partial(Patterns.folded, width, options), plan, "patterns")
     model = apply(partial(begin, fit=fit), patterns)
     expecting = partial(ExpectedAccumulator, inf=options.inf)
@@ -81,15 +81,12 @@ def _fitted_now(folding: Folding, streams: Any, plan: Plan, patterns: Patterns, 
     return patterns, model
 
 
-def _plan(folding: Folding) -> Plan:
-    width, cost = folding.sides[0].axis.size, Patterns.cost(folding.sides[0].axis.size)
-    work = folding.in_memory().work
-    return make_plan(
-        replace(
-            work, state_bytes=cost.state_bytes, row_flops=cost.row_flops, block_bytes=cost.block_bytes + 24 * width**2
-        ),
-        work,  # cut as the state is that the rows would make without holes
-    )
+def pattern_plan(work: Work) -> Plan:
+    """Plan the first pass: cut as that of rows without holes, ``work``, but with tables of patterns as states."""
+    width = int(work.columns.replace(",", ""))
+    cost, matrices = Patterns.cost(width), 3 * 8 * width**2
+    found = replace(work, state_bytes=cost.state_bytes, block_bytes=cost.block_bytes + matrices)
+    return replace(make_plan(found, work), fan_in=make_plan(found).fan_in)
 
 
 def _fold_unless_done(shard: Any, given: Any, model: Model) -> Expected:
