@@ -87,13 +87,20 @@ class Folding:
         one_of("missing", missing, tuple(POLICIES))
         one_of("inf", inf, INFINITIES)
         one_of("precision", precision, PRECISIONS)
+        self._unfilled: dict[str, Any] = {}
         self.options, self.fit = Options(missing, precision, inf), Fit()
         self.matrix, self.memory = matrix, None if memory is None else parse_bytes(memory)
         self.sides = [label(x, dim, fallback="x")]
         if y is not None:
             self.sides.append(matching(self.sides[0], label(y, y_dim(x, y, dim), fallback="y")))
         if missing == "interpolate":
+            given = [side.data for side in self.sides]
             self.sides = [replace(side, data=interpolated(side, ends="nearest", inf=inf)) for side in self.sides]
+            self._unfilled = {
+                name: before
+                for name, before, side in zip(("unfilled", "unfilled_y"), given, self.sides, strict=False)
+                if before is not side.data
+            }
         self.kind = kind or ("full" if y is None else "cross")
         if missing == "pairwise":
             self.kind = PAIRWISE[self.kind]
@@ -102,6 +109,7 @@ class Folding:
         self._weighted = bool(vectors)
         if codes is not None:
             vectors["by"] = codes
+        vectors |= self._unfilled
         self.sample_ndim = len(self.sides[0].sample_dims)
         self.rows = math.prod(self.sides[0].sample_shape)
         if missing == "maxent":
@@ -186,7 +194,9 @@ class Folding:
             pieces=len(streams.first.bounds) - 1,
             columns=" × ".join(f"{side.axis.size:,}" for side in self.sides),
             row_bytes=row_bytes,
-            piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
+            piece_bytes=sum(
+                each.piece_bytes for name, each in streams.all.items() if name in {*streams.blocks, *self._unfilled}
+            ),
             row_flops=cost.row_flops,
             state_bytes=groups * cost.state_bytes,
             block_bytes=cost.block_bytes + 2 * cost.least_rows * row_bytes,

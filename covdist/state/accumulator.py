@@ -102,7 +102,14 @@ class Accumulator:
         self._weight2 = 0.0
         self._censuses = [Census.empty(width) for width in widths]
 
-    def add(self, *blocks: np.ndarray, frequency: Vector = None, reliability: Vector = None) -> None:
+    def add(
+        self,
+        *blocks: np.ndarray,
+        frequency: Vector = None,
+        reliability: Vector = None,
+        unfilled: Vector = None,
+        unfilled_y: Vector = None,
+    ) -> None:
         """Fold rows in place.
 
         Parameters
@@ -110,7 +117,14 @@ class Accumulator:
         *blocks : arrays (rows, columns), one a side, any real dtype
         frequency, reliability : arrays (rows,), optional
             How often each row counts, and how much it is trusted.
+        unfilled, unfilled_y : arrays (rows, ...), optional
+            What the blocks were before their holes were filled, to be counted.
         """
+        for census, before in zip(self._censuses, (unfilled, unfilled_y), strict=False):
+            if before is not None:
+                flat = before.reshape(len(before), -1)
+                census.nans[:] += np.isnan(flat).sum(axis=0)
+                census.infs[:] += np.isinf(flat).sum(axis=0)
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, len(blocks[0]), self._height):
                 cut = slice(start, start + self._height)

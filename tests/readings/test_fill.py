@@ -147,6 +147,7 @@ def test_moments_under_interpolate_are_those_of_the_filled_array(data, x):
             found.cov(), np.cov(full.T, ddof=0).reshape(found.cov().shape), rtol=1e-10, atol=1e-12
         )
         assert found.dataset.attrs["missing"] == "interpolate"
+        np.testing.assert_array_equal(found.dataset["nans"], np.isnan(x).sum("step"))
 
 
 def test_two_arrays_groups_and_a_spectrum_under_interpolate():
@@ -157,6 +158,9 @@ def test_two_arrays_groups_and_a_spectrum_under_interpolate():
     by = np.arange(40) // 20
     found = covdist.cov(da.from_array(x, chunks=(7, 2)), full[:, :1], by=by, missing="interpolate")
     np.testing.assert_allclose(found, covdist.cov(full, full[:, :1], by=by), rtol=1e-12)
+    m = covdist.moments(x, full[:, :1], by=by, missing="interpolate")
+    for half in range(2):
+        assert m.sel(group=half).dataset["nans"].values.tolist() == np.isnan(x[by == half]).sum(axis=0).tolist()
     for method in ("exact", "dual", "sketch"):
         spectrum = covdist.spectrum(da.from_array(x, chunks=(7, 2)), 2, method=method, missing="interpolate")
         np.testing.assert_allclose(spectrum["eigenvalue"], covdist.spectrum(full, 2)["eigenvalue"], rtol=1e-8)
