@@ -20,13 +20,14 @@ from covdist.engine.shard import Shard, fold
 from covdist.engine.streams import SharedStream, Stream, stream
 from covdist.engine.tree import root_key, tree
 from covdist.errors import DataError
+from covdist.readings.counts import variances_of
 from covdist.readings.divisors import PAIRWISE
 from covdist.readings.held import Held
 from covdist.readings.inputs import aligned, grouping, matching, one_of, side_names, weight_vectors, y_dim
 from covdist.readings.interpolated import interpolated
 from covdist.readings.labels import label
 from covdist.readings.maxent import check, fitted_moments, pattern_plan
-from covdist.readings.result import STATES, Layout, Moments, variances_of
+from covdist.readings.result import STATES, Layout, Moments
 from covdist.readings.tiled import Tiles
 from covdist.readings.ways import MATRICES, choose, result_bytes, way
 from covdist.state.accumulator import Options

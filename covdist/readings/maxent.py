@@ -17,9 +17,10 @@ from dask.highlevelgraph import HighLevelGraph
 from covdist.engine.masked import unmasked
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.errors import DataError
+from covdist.readings.fitted import Fitted
 from covdist.readings.held import Held, apply
 from covdist.readings.passes import fold_with
-from covdist.readings.result import Fitted, Layout, Moments
+from covdist.readings.result import Layout, Moments
 from covdist.state import triangle
 from covdist.state.blas import single_thread
 from covdist.state.expecting import ExpectedAccumulator

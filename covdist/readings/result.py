@@ -17,12 +17,13 @@ from dask.base import compute, persist, tokenize
 from dask.delayed import Delayed
 
 from covdist.errors import DataError, MergeError
+from covdist.readings.counts import COUNTS, SIDES, rows_folded, without_matrix
 from covdist.readings.divisors import column_mean
+from covdist.readings.fitted import Fitted
 from covdist.readings.groups import all_groups, by_group, map_groups, one_group, recoded
 from covdist.readings.held import Held
 from covdist.readings.labels import Axis, Groups, labelled
 from covdist.state.cross import Cross
-from covdist.state.grouped import Grouped
 from covdist.state.legs import State
 from covdist.state.observed import Observed
 from covdist.state.pairwise import Pairwise, PairwiseCross
@@ -38,12 +39,6 @@ STATES: dict[str, Any] = {
     "pairwise cross": PairwiseCross,
     "pairwise variances": Observed,
 }
-
-
-class Fitted(Scatter):
-    """A scatter that was estimated, and in ``record`` how; a sum of it with another is a plain one."""
-
-    record: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -104,13 +99,13 @@ class Moments:
     @property
     def count(self) -> xr.DataArray:
         """Rows folded, int64, per group where there are groups; under ``missing="pairwise"`` those of each pair."""
-        function, axes = _COUNTS.get(self._layout.kind, (_rows, 0))
+        function, axes = COUNTS.get(self._layout.kind, (rows_folded, 0))
         return self.read(function, self._layout.matrix_axes()[:axes], name="count", dtype=np.int64)
 
     @property
     def rows(self) -> xr.DataArray:
         """Rows folded, int64, whatever they hold; per group where there are groups."""
-        return self.read(_rows, (), name="rows", dtype=np.int64)
+        return self.read(rows_folded, (), name="rows", dtype=np.int64)
 
     def mean(self) -> xr.DataArray:
         """Mean of each column of x, float64."""
@@ -262,12 +257,12 @@ class Moments:
 
     def _side(self, side: int) -> Moments:
         axis = self._layout.axes[side]
-        take = partial(_variances, side=side)
+        take = partial(without_matrix, side=side)
         over = take if self._layout.groups is None else partial(map_groups, function=take)
         parts = self._held.map(over).parts
         return Moments(
             parts[0] if len(parts) == 1 else Held(parts, self._held.widths),
-            replace(self._layout, kind=_SIDES.get(self._layout.kind, "variances"), axes=(axis,)),
+            replace(self._layout, kind=SIDES.get(self._layout.kind, "variances"), axes=(axis,)),
         )
 
     @property
@@ -377,39 +372,6 @@ def _persisted(
     names = rename or {}
     parts = tuple(Delayed(names.get(key, key), graph) for key in keys)
     return Moments(Held(parts, widths), layout, matrix)
-
-
-def _rows(state: Any) -> int:
-    return state.columns.rows
-
-
-def _seen(state: Any) -> np.ndarray:
-    return state.seen.rows
-
-
-def _pair_rows(state: Any) -> np.ndarray:
-    return state.pairs.rows
-
-
-# By kind, what counts, and along how many axes.
-_COUNTS: dict[str, tuple[Callable[[Any], Any], int]] = {
-    "pairwise": (_pair_rows, 2),
-    "pairwise cross": (_pair_rows, 2),
-    "pairwise variances": (_seen, 1),
-}
-_SIDES = dict.fromkeys(_COUNTS, "pairwise variances")
-
-
-def _variances(state: Any, side: int) -> Variances | Observed:
-    if hasattr(state, "seen"):
-        return Observed(*(state.columns_y, state.seen_y) if side else (state.columns, state.seen))
-    return Variances(state.columns_y if side else state.columns)
-
-
-def variances_of(state: Any) -> Any:
-    """Return the part of a full state, of groups or not, that a state of variances holds."""
-    take = partial(_variances, side=0)
-    return map_groups(state, take) if isinstance(state, Grouped) else take(state)
 
 
 def _joined_groups(a: Moments, b: Moments) -> tuple[Groups, tuple[Held, Held]]:

@@ -67,7 +67,8 @@ def spectrum(
     vectors : bool
         Whether to give eigenvectors; for dual they take a second pass over the data.
     missing : str
-        "raise", "propagate", "interpolate", or "drop", which dual cannot; as for :func:`covdist.moments`.
+        "raise", "propagate", "interpolate", "drop", which dual cannot, or "maxent", which takes exact; as for
+        :func:`covdist.moments`.
     inf : str
         As for :func:`covdist.moments`.
     passes : int
@@ -156,6 +157,10 @@ def _choose(method: str, side: Labelled, missing: str, k: int) -> tuple[str, str
     rows, columns = math.prod(side.sample_shape), side.axis.size
     if method == "dual" and missing == "drop":
         raise DataError("missing='drop' needs whole rows, but method='dual' reads columns: pass another method")
+    if missing == "maxent" and method not in ("auto", "exact"):
+        raise DataError(f"missing='maxent' fits the full matrix, found method={method!r}: pass method='exact'")
+    if missing == "maxent":
+        return "exact", "missing='maxent' fits the full matrix"
     if method != "auto":
         return method, "asked for"
     sizes = f"{rows:,} rows, {columns:,} columns: "

@@ -146,6 +146,13 @@ def test_labels_several_sample_dims_and_infinity():
     assert np.isfinite(covdist.cov(x, missing="maxent", inf="missing")).all()
 
 
+def test_a_spectrum():
+    x = holed()
+    values = np.linalg.eigvalsh(covdist.cov(x, missing="maxent"))[::-1]
+    for array in (x, da.from_array(x, chunks=(30, 4))):
+        np.testing.assert_allclose(covdist.spectrum(array, 4, missing="maxent")["eigenvalue"], values, rtol=1e-8)
+
+
 def test_variances_saved_and_added(tmp_path):
     x = holed()
     m = covdist.moments(x, missing="maxent")
@@ -162,5 +169,7 @@ def test_what_it_cannot_do_says_so():
     for options in ({"y": x}, {"by": np.arange(len(x)) % 2}):
         with pytest.raises(DataError, match="maxent"):
             covdist.moments(x, missing="maxent", **options)
+    with pytest.raises(DataError, match="full matrix"):
+        covdist.spectrum(x, 1, method="sketch", missing="maxent")
     with pytest.raises(DataError, match="matrices of all columns"):
         covdist.cov(x, missing="maxent", matrix="tiles")
