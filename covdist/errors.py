@@ -4,7 +4,7 @@ CovdistError
 ├── LogError              a path that cannot be read as a log
 │   └── MissingChunkError a chunk that the log's metadata promises and its store lacks
 ├── DataError             rows that cannot be folded
-│   └── NonFiniteError    NaN or infinity where missing="raise"
+│   └── NonFiniteError    NaN or infinity where the policy expects none
 ├── MergeError            two states that do not describe the same columns
 ├── PlanError             work that cannot fit, said before any of it runs
 ├── ResultError           a result that exists already, or is not one
@@ -32,7 +32,7 @@ class DataError(CovdistError, ValueError):
 
 
 class NonFiniteError(DataError):
-    """NaN or infinity met under ``missing="raise"``.
+    """NaN or infinity where the policy for missing values expects none.
 
     Parameters
     ----------
@@ -42,18 +42,29 @@ class NonFiniteError(DataError):
         Non-finite values in the block that holds it.
     side : int
         0 for ``x``, 1 for ``y``.
+    advice : str, optional
+        What was expected and what to do; by default what ``missing="raise"`` says.
     """
 
-    def __init__(self, message: str, *, row: int = 0, column: int = 0, amount: int = 0, side: int = 0):
+    def __init__(
+        self,
+        message: str,
+        *,
+        row: int = 0,
+        column: int = 0,
+        amount: int = 0,
+        side: int = 0,
+        advice: str | None = None,
+    ):
         super().__init__(message)
-        self.row, self.column, self.amount, self.side = row, column, amount, side
+        self.row, self.column, self.amount, self.side, self.advice = row, column, amount, side, advice
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _non_finite, (str(self), self.row, self.column, self.amount, self.side)
+        return _non_finite, (str(self), self.row, self.column, self.amount, self.side, self.advice)
 
 
-def _non_finite(message: str, row: int, column: int, amount: int, side: int) -> NonFiniteError:
-    return NonFiniteError(message, row=row, column=column, amount=amount, side=side)
+def _non_finite(message: str, row: int, column: int, amount: int, side: int, advice: str | None) -> NonFiniteError:
+    return NonFiniteError(message, row=row, column=column, amount=amount, side=side, advice=advice)
 
 
 class MergeError(CovdistError, ValueError):

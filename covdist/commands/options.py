@@ -28,11 +28,12 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
         precision: str,
         max_columns: int,
         beyond: str,
+        inf: str,
         **rest: Any,
     ) -> Any:
         from covdist.readings.whole_log import Selection
 
-        chosen = Selection(layer, var, against, dim, by, missing, precision, max_columns, beyond)
+        chosen = Selection(layer, var, against, dim, by, missing, precision, max_columns, beyond, inf)
         return command(selection=chosen, **rest)
 
     for option in reversed(_SELECTION):
@@ -50,9 +51,15 @@ _SELECTION = [
     _option("--by", help="Coordinate to group rows by, such as epoch."),
     _option(
         "--missing",
-        type=click.Choice(["raise", "propagate", "drop"]),
+        type=click.Choice(["raise", "propagate", "drop", "pairwise", "interpolate", "maxent"]),
         default="raise",
-        help="Rows with NaN or infinity.",
+        help="What NaN does: see docs/missing.md.",
+    ),
+    _option(
+        "--inf",
+        type=click.Choice(["raise", "missing"]),
+        default="raise",
+        help="Whether infinity is missing, as NaN is.",
     ),
     _option(
         "--precision",

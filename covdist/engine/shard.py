@@ -101,9 +101,12 @@ def together(streams: list[Iterator[np.ndarray]]) -> Iterator[list[np.ndarray]]:
 
 def _located(error: NonFiniteError, name: str, start: int) -> NonFiniteError:
     row = start + error.row
+    advice = error.advice or (
+        "missing='raise' expects finite values only: leave such rows out with missing='drop', or let NaN into the "
+        "results with missing='propagate'"
+    )
     message = (
         f"{name} holds {error} at row {row}, column {error.column} ({error.amount} NaN or infinite values in "
-        "that block of rows), but missing='raise' expects finite values only: leave such rows out with "
-        "missing='drop', or let NaN into the results with missing='propagate'"
+        f"that block of rows), but {advice}"
     )
-    return NonFiniteError(message, row=row, column=error.column, amount=error.amount, side=error.side)
+    return NonFiniteError(message, row=row, column=error.column, amount=error.amount, side=error.side, advice=advice)

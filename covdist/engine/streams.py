@@ -120,10 +120,10 @@ def _graph_stream(array: da.Array, sample_ndim: int) -> _PieceStream:
     (optimised,) = optimize(array)
     graph = dict(optimised.__dask_graph__())
     keys = list(_piece_keys(optimised.__dask_keys__(), sample_ndim, sample_ndim))
-    culled = [_culled(graph, piece) for piece in keys]
-    if _share_work(culled):
+    graphs = [culled(graph, piece) for piece in keys]
+    if share_work(graphs):
         return SharedStream(optimised, sample_ndim, keys)
-    pieces = list(zip(culled, keys, strict=True))
+    pieces = list(zip(graphs, keys, strict=True))
     return _PieceStream(
         array,
         sample_ndim,
@@ -142,7 +142,7 @@ def _piece_keys(keys: Any, depth: int, levels: int) -> Iterator[Any]:
             yield from _piece_keys(inner, depth - 1, levels)
 
 
-def _culled(graph: dict[Key, Any], keys: Any) -> dict[Key, Any]:
+def culled(graph: dict[Key, Any], keys: Any) -> dict[Key, Any]:
     """Return the tasks that ``keys`` need."""
     needed: dict[Key, Any] = {}
     waiting = list(_flat(keys))
@@ -162,7 +162,7 @@ def _flat(keys: Any) -> Iterator[Key]:
         yield keys
 
 
-def _share_work(pieces: list[dict[Key, Any]]) -> bool:
+def share_work(pieces: list[dict[Key, Any]]) -> bool:
     """Say whether two pieces need the same task; data that stands in the graph is no work."""
     seen: set[Key] = set()
     for graph in pieces:

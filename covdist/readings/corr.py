@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError
+from covdist.readings.corr_pairwise import read_pairwise
 from covdist.readings.cov import scatter_matrix
 from covdist.readings.moments import fold_rows
 from covdist.readings.result import Moments
@@ -25,6 +26,8 @@ def corr(
     by: Any = None,
     weights: Any = None,
     missing: str = "raise",
+    inf: str = "raise",
+    min_periods: int = 1,
 ) -> xr.DataArray:
     """Correlation matrix of x's columns, or of x's columns with y's.
 
@@ -36,8 +39,10 @@ def corr(
         Sample dims; for arrays without names an axis, 0 by default.
     method : str
         "pearson". There is no ddof (default 0): it cancels.
-    by, weights, missing
-        As for :func:`covdist.moments`.
+    by, weights, missing, inf
+        As for :func:`covdist.moments`. Under ``missing="pairwise"`` the spreads, too, are those of a pair's rows.
+    min_periods : int
+        Under ``missing="pairwise"`` entries of fewer rows are NaN.
 
     Returns
     -------
@@ -59,12 +64,19 @@ def corr(
            [-1.,  1.]])
     """
     _check(method)
-    return read(fold_rows(x, y, dim=dim, by=by, weights=weights, missing=missing), method)
+    return read(fold_rows(x, y, dim=dim, by=by, weights=weights, missing=missing, inf=inf), method, min_periods)
 
 
-def read(moments: Moments, method: str = "pearson") -> xr.DataArray:
+def read(moments: Moments, method: str = "pearson", min_periods: int = 1) -> xr.DataArray:
     """Read the correlation matrix off a state."""
     _check(method)
+    if moments.layout.kind in ("pairwise", "pairwise cross"):
+        return read_pairwise(moments, method, min_periods)
+    if min_periods != 1:
+        raise DataError(
+            f"min_periods is for missing='pairwise', found a {moments.layout.describe()}: leave it out, every entry is "
+            "of the same rows"
+        )
     return moments.read(
         correlation,
         moments.layout.matrix_axes(),

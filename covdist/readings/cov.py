@@ -8,7 +8,10 @@ import numpy as np
 import xarray as xr
 from dask.base import is_dask_collection
 
+from covdist.errors import DataError
+from covdist.readings.cov_pairwise import read_pairwise
 from covdist.readings.labels import labelled
+from covdist.readings.maxent import RECORDED
 from covdist.readings.moments import fold_rows
 from covdist.readings.result import Moments
 from covdist.readings.var import variance
@@ -25,6 +28,9 @@ def cov(
     by: Any = None,
     weights: Any = None,
     missing: str = "raise",
+    inf: str = "raise",
+    min_periods: int = 1,
+    nearest_psd: bool = False,
     matrix: str = "auto",
     memory: int | str | None = None,
 ) -> xr.DataArray:
@@ -38,8 +44,15 @@ def cov(
         Sample dims; for arrays without names an axis, 0 by default.
     ddof : float
         The divisor is N - ddof; 0, the default, gives the population covariance (1/N).
-    by, weights, missing
-        As for :func:`covdist.moments`.
+    by, weights, missing, inf
+        As for :func:`covdist.moments`. A result under ``missing="pairwise"`` need not be positive semidefinite:
+        ``covdist.moments(...).smallest_eigenvalue()`` says, and so does ``.attrs["smallest_eigenvalue"]`` of a result
+        that is not lazy.
+    min_periods : int
+        Under ``missing="pairwise"`` entries of fewer rows are NaN.
+    nearest_psd : bool
+        Under ``missing="pairwise"`` give the nearest positive semidefinite matrix in the Frobenius norm instead, whose
+        negative eigenvalues are 0 (Higham 1988). NaN entries leave the matrix as it is.
     matrix : str
         "memory": one state of all columns, packed. "tiles": the matrix as tiles that are folded when they are read,
         such as by ``.isel(...)`` or ``.to_zarr(...)``, for more columns than a worker can hold. "auto": memory up to
@@ -70,16 +83,24 @@ def cov(
     >>> bool(np.allclose(covdist.cov(X, ddof=1), np.cov(X.T)))
     True
     """
-    options: dict[str, Any] = {"missing": missing, "matrix": matrix, "memory": memory}
+    options: dict[str, Any] = {"missing": missing, "inf": inf, "matrix": matrix, "memory": memory}
     found = fold_rows(x, y, dim=dim, by=by, weights=weights, ddof=ddof, **options)
-    result = read(found, ddof)
+    result = read(found, ddof, min_periods, nearest_psd)
+    result.attrs |= {name: value for name, value in found.layout.provenance.items() if name in RECORDED}
     as_given = found.matrix is None or is_dask_collection(found)
     return result if as_given else result.compute(scheduler="threads")
 
 
-def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
+def read(moments: Moments, ddof: float = 0, min_periods: int = 1, nearest_psd: bool = False) -> xr.DataArray:
     """Read the covariance matrix off a state."""
-    axes = moments.layout.matrix_axes()
+    axes, kind = moments.layout.matrix_axes(), moments.layout.kind
+    if kind in ("pairwise", "pairwise cross"):
+        return read_pairwise(moments, ddof, min_periods, nearest_psd)
+    if min_periods != 1 or nearest_psd:
+        raise DataError(
+            f"min_periods and nearest_psd are for missing='pairwise', found a {moments.layout.describe()}: leave them "
+            "out, its matrix is one of whole rows"
+        )
     if moments.matrix is not None:
         return labelled(moments.matrix.cov(moments, ddof), list(axes), None, "cov", {"ddof": ddof})
     return moments.read(covariance, axes, ddof, name="cov", kinds=("full", "cross"), attrs={"ddof": ddof})

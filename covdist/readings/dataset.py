@@ -10,6 +10,8 @@ import numpy as np
 import xarray as xr
 
 from covdist.readings.cov import scatter_matrix
+from covdist.readings.dataset_pairwise import read_pairwise, state_of
+from covdist.readings.divisors import PAIRWISE
 from covdist.readings.result import STATES, Layout, Moments
 from covdist.state import triangle
 from covdist.state.census import Census
@@ -24,7 +26,11 @@ _VECTORS = {"mean": np.float64, "mean_low": np.float64, "squares": np.float64, "
 def read(moments: Moments) -> xr.Dataset:
     """Return the arrays of a state: see ``FIELDS`` in the docs for what each holds."""
     layout = moments.layout
-    arrays = {name: moments.read(partial(_scalar, name=name), (), dtype=dtype) for name, dtype in _SCALARS.items()}
+    rows = _rows_name(layout)
+    arrays = {
+        name if name != "count" else rows: moments.read(partial(_scalar, name=name), (), dtype=dtype)
+        for name, dtype in _SCALARS.items()
+    }
     for side, axis in enumerate(layout.axes):
         suffix = "_y" if side else ""
         axis = layout.matrix_axes()[1] if side else axis
@@ -32,9 +38,16 @@ def read(moments: Moments) -> xr.Dataset:
             arrays[name + suffix] = moments.read(partial(_vector, side=side, name=name), (axis,), dtype=dtype)
         for name in Census._fields:
             arrays[name + suffix] = moments.read(partial(_counts, side=side, name=name), (axis,), dtype=np.int64)
+    if layout.kind in PAIRWISE.values():
+        arrays |= read_pairwise(moments)
     if layout.kind in ("full", "cross"):
         arrays["scatter"] = moments.read(_scatter, layout.matrix_axes())
     return xr.Dataset(arrays, attrs={"kind": layout.kind, "ddof": 0, **layout.provenance})
+
+
+def _rows_name(layout: Layout) -> str:
+    """Pairs have counts of their own."""
+    return "rows" if layout.kind in PAIRWISE.values() else "count"
 
 
 def _columns(state: Any, side: int) -> Columns:
@@ -71,7 +84,10 @@ def from_arrays(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:
 
 def _state(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:
     sizes = [axis.size for axis in layout.axes]
-    sides = [_side(arrays, "_y" if side else "", size) for side, size in enumerate(sizes)]
+    rows = int(arrays(_rows_name(layout)))
+    sides = [_side(arrays, "_y" if side else "", size, rows) for side, size in enumerate(sizes)]
+    if layout.kind in PAIRWISE.values():
+        return state_of(arrays, layout, sides)
     if STATES[layout.kind] is Variances:
         return STATES[layout.kind](*sides)
     scatter = np.asarray(arrays("scatter"), np.float64).reshape(sizes[0], sizes[-1])
@@ -79,9 +95,9 @@ def _state(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:
     return STATES[layout.kind](*sides, matrix)
 
 
-def _side(arrays: Callable[[str], np.ndarray], suffix: str, size: int) -> Columns:
+def _side(arrays: Callable[[str], np.ndarray], suffix: str, size: int, rows: int) -> Columns:
     return Columns(
-        rows=int(arrays("count")),
+        rows=rows,
         skipped=int(arrays("skipped")),
         weight=float(arrays("weight")),
         weight2=float(arrays("weight2")),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -20,16 +20,21 @@ from covdist.engine.shard import Shard, fold
 from covdist.engine.streams import SharedStream, Stream, stream
 from covdist.engine.tree import root_key, tree
 from covdist.errors import DataError
+from covdist.readings.counts import variances_of
+from covdist.readings.divisors import PAIRWISE
 from covdist.readings.held import Held
 from covdist.readings.inputs import aligned, grouping, matching, one_of, side_names, weight_vectors, y_dim
+from covdist.readings.interpolated import interpolated
 from covdist.readings.labels import label
-from covdist.readings.result import STATES, Layout, Moments, variances_of
+from covdist.readings.maxent import check, fitted_moments, pattern_plan
+from covdist.readings.result import STATES, Layout, Moments
 from covdist.readings.tiled import Tiles
 from covdist.readings.ways import MATRICES, choose, result_bytes, way
 from covdist.state.accumulator import Options
+from covdist.state.gaussian import Fit
 from covdist.state.grouped import Grouped
 from covdist.state.merging import merged
-from covdist.state.missing import POLICIES
+from covdist.state.missing import INFINITIES, POLICIES
 from covdist.state.variances import CONTAINED_COLUMNS
 
 PRECISIONS = ("high", "fast")
@@ -74,6 +79,7 @@ class Folding:
         by: Any = None,
         weights: Any = None,
         missing: str = "raise",
+        inf: str = "raise",
         precision: str = "high",
         kind: str | None = None,
         matrix: str = "auto",
@@ -81,20 +87,35 @@ class Folding:
     ):
         one_of("matrix", matrix, MATRICES)
         one_of("missing", missing, tuple(POLICIES))
+        one_of("inf", inf, INFINITIES)
         one_of("precision", precision, PRECISIONS)
-        self.options = Options(missing, precision)
+        self._unfilled: dict[str, Any] = {}
+        self.options, self.fit = Options(missing, precision, inf), Fit()
         self.matrix, self.memory = matrix, None if memory is None else parse_bytes(memory)
         self.sides = [label(x, dim, fallback="x")]
         if y is not None:
             self.sides.append(matching(self.sides[0], label(y, y_dim(x, y, dim), fallback="y")))
+        if missing == "interpolate":
+            given = [side.data for side in self.sides]
+            self.sides = [replace(side, data=interpolated(side, ends="nearest", inf=inf)) for side in self.sides]
+            self._unfilled = {
+                name: before
+                for name, before, side in zip(("unfilled", "unfilled_y"), given, self.sides, strict=False)
+                if before is not side.data
+            }
         self.kind = kind or ("full" if y is None else "cross")
+        if missing == "pairwise":
+            self.kind = PAIRWISE[self.kind]
         self.groups, codes = grouping(by, *self.sides)
         vectors = weight_vectors(weights, self.sides[0])
         self._weighted = bool(vectors)
         if codes is not None:
             vectors["by"] = codes
+        vectors |= self._unfilled
         self.sample_ndim = len(self.sides[0].sample_dims)
         self.rows = math.prod(self.sides[0].sample_shape)
+        if missing == "maxent":
+            check(self)
         data = aligned([side.data for side in self.sides] + list(vectors.values()), self.sample_ndim)
         self.blocks = dict(zip(side_names(self.sides), data, strict=False))
         self.vectors = dict(zip(vectors, data[len(self.sides) :], strict=True))
@@ -129,6 +150,10 @@ class Folding:
         blocks |= {name: self._stream(array) for name, array in others}
         return Streams(blocks, {name: self._stream(array) for name, array in self.vectors.items()})
 
+    def all_streams(self) -> Streams:
+        """Return the arrays' streams, whole."""
+        return self.streams(self._strips()[0])
+
     def _stream(self, array: Any, strip: slice | None = None) -> Stream:
         key = id(array), None if strip is None else (strip.start, strip.stop)
         if key not in self._made:  # looking through a graph takes a while
@@ -152,6 +177,8 @@ class Folding:
 
     def _plan(self, streams: Streams, widths: list[int], strips: int) -> Plan:
         work = partial(self._work, streams, widths)
+        if self.options.missing == "maxent":
+            return pattern_plan(work("full"))
         return make_plan(work(self.kind), work("full") if self._contained else None, strips)
 
     @property
@@ -169,7 +196,9 @@ class Folding:
             pieces=len(streams.first.bounds) - 1,
             columns=" × ".join(f"{side.axis.size:,}" for side in self.sides),
             row_bytes=row_bytes,
-            piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
+            piece_bytes=sum(
+                each.piece_bytes for name, each in streams.all.items() if name in {*streams.blocks, *self._unfilled}
+            ),
             row_flops=cost.row_flops,
             state_bytes=groups * cost.state_bytes,
             block_bytes=cost.block_bytes + 2 * cost.least_rows * row_bytes,
@@ -189,6 +218,8 @@ class Folding:
             self.plan()  # refuses what does not fit
         if way(self)[0] == "tiles":
             return self._tiled()
+        if self.options.missing == "maxent":
+            return fitted_moments(self, self.layout(), self.fit)
         strips = self._strips()
         parts = tuple(self._tree(self.streams(strip), self._widths(strip), len(strips)) for strip in strips)
         held = Held(parts, tuple(self._widths(strip)[0] for strip in strips))
@@ -203,7 +234,18 @@ class Folding:
         return Moments(found.state, replace(found.layout, kind="tiles"), self.tiles)
 
     def strips(self) -> list[Strip]:
-        """Return what ``moments`` folds, for those who run it as something else than a graph."""
+        """Return what ``moments`` folds, for those who run it as something else than a graph.
+
+        Raises
+        ------
+        DataError
+            If one pass is not enough.
+        """
+        if self.options.missing == "maxent":
+            raise DataError(
+                "missing='maxent' takes passes that depend on each other, which a job does not make yet: run it "
+                "without a job"
+            )
         strips = self._strips()
         return [self._strip(self.streams(strip), self._widths(strip), len(strips)) for strip in strips]
 
@@ -227,20 +269,22 @@ class Folding:
         kind: str,
         *,
         function: Callable[..., Any] = fold,
+        arguments: Sequence[Delayed] = (),
         contained: Any = None,
     ) -> Delayed:
         """Return the state that ``accumulator`` makes of all rows, or of one shard what ``function`` makes of it.
 
-        ``kind`` is all that keys know of the last two.
+        ``arguments`` are passed to it; ``kind`` is all that keys know of these three.
         """
+        keys = [argument.key for argument in arguments]
         return tree(
             function,
             merged,
-            [self._item(streams, accumulator, *cut) for cut in plan.cuts(streams.first.bounds)],
+            [(*self._item(streams, accumulator, *cut), *keys) for cut in plan.cuts(streams.first.bounds)],
             # The token of numpy arrays is a pass over them, which a result computed at once has no use for.
             name=self._key(streams, kind) if self.lazy else f"moments-{uuid4().hex}",
             fan_in=plan.fan_in,
-            dependencies=[s.collection for s in streams.shared().values()],
+            dependencies=[*(s.collection for s in streams.shared().values()), *arguments],
             contained=contained,
         )
 
@@ -260,7 +304,7 @@ class Folding:
 
     def _key(self, streams: Streams, kind: str) -> str:
         tokens = [s.token for s in streams.blocks.values()], {n: s.token for n, s in streams.vectors.items()}
-        return f"moments-{tokenize(tokens, kind, self.options.missing, self.options.precision, self.sample_ndim)}"
+        return f"moments-{tokenize(tokens, kind, astuple(self.options), self.sample_ndim)}"
 
     def layout(self) -> Layout:
         provenance = {
@@ -269,6 +313,7 @@ class Folding:
             "dims": ", ".join(self.sides[0].sample_dims),
             "dtype": ", ".join(str(side.data.dtype) for side in self.sides),
             "missing": self.options.missing,
+            "inf": self.options.inf,
             "precision": self.options.precision,
         }
         return Layout(self.kind, tuple(side.axis for side in self.sides), self.groups, provenance)

@@ -12,12 +12,12 @@ import xarray as xr
 from dask.delayed import Delayed, delayed
 
 from covdist.errors import DataError
+from covdist.readings.divisors import column_divisor, column_mean, rows_held
 from covdist.readings.groups import members
 from covdist.readings.held import apply
 from covdist.readings.labels import labelled
 from covdist.readings.result import Moments
 from covdist.readings.std import deviation
-from covdist.state.columns import divisor
 
 
 class Pool(NamedTuple):
@@ -62,12 +62,12 @@ class Pool(NamedTuple):
 
 
 def mean(state: Any) -> np.ndarray:
-    divisor(state.columns, 0)
-    return state.columns.mean + state.columns.mean_low
+    column_divisor(state, 0)
+    return column_mean(state)
 
 
 def zero_fraction(state: Any) -> np.ndarray:
-    return state.columns.census.zeros / max(state.columns.rows, 1)
+    return state.columns.census.zeros / np.maximum(rows_held(state), 1)
 
 
 def ratio(signal: Any, noise: Any) -> Any:

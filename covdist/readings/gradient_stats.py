@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError
+from covdist.readings.divisors import rows_held
 from covdist.readings.gradient_pool import layer_values, mean, pooled, ratio, zero_fraction
 from covdist.readings.moments import fold_rows
 from covdist.readings.result import Moments
@@ -22,6 +23,7 @@ def gradient_stats(
     by: Any = None,
     weights: Any = None,
     missing: str = "raise",
+    inf: str = "raise",
     var: str = "gradient",
 ) -> xr.Dataset | xr.DataTree:
     """Mean, variance, signal-to-noise ratio, norms and zeros of gradients, per parameter and pooled.
@@ -33,7 +35,7 @@ def gradient_stats(
         whose nodes hold them as the variable ``var``.
     dim : str, int or sequence of them
         Sample dims, usually ``"step"``; for arrays without names an axis, 0 by default.
-    by, weights, missing
+    by, weights, missing, inf
         As for :func:`covdist.moments`.
     var : str
         Variable to read from the nodes of a DataTree.
@@ -64,8 +66,8 @@ def gradient_stats(
     (1.0, 0.5)
     """
     if isinstance(g, xr.DataTree):
-        return _tree(g, var, dim=dim, by=by, weights=weights, missing=missing)
-    return read(fold_rows(g, dim=dim, by=by, weights=weights, missing=missing, kind="variances"))
+        return _tree(g, var, dim=dim, by=by, weights=weights, missing=missing, inf=inf)
+    return read(fold_rows(g, dim=dim, by=by, weights=weights, missing=missing, inf=inf, kind="variances"))
 
 
 def read(moments: Moments) -> xr.Dataset:
@@ -94,7 +96,7 @@ def norm(state: Any) -> np.ndarray:
 
 
 def dead(state: Any) -> np.ndarray:
-    return state.columns.census.zeros == state.columns.rows
+    return state.columns.census.zeros == rows_held(state)
 
 
 def _tree(tree: xr.DataTree, var: str, **options: Any) -> xr.DataTree:

@@ -118,9 +118,7 @@ def label(array: Any, dim: Any, *, fallback: str) -> Labelled:
     fallback : str
         What messages call an array without a name.
     """
-    if not isinstance(array, xr.DataArray):
-        array = _named(array, dim)
-        dim = array.attrs.pop("sample_dims")
+    array, dim = named_axes(array, dim)
     dims = _sample_dims(array, dim, fallback)
     features = [d for d in array.dims if d not in dims]
     data = array.data if array.dims[: len(dims)] == dims else array.transpose(*dims, *features).data
@@ -135,6 +133,14 @@ def label(array: Any, dim: Any, *, fallback: str) -> Labelled:
             "and one column are needed"
         )
     return Labelled(data, tuple(map(str, dims)), axis, str(array.name or fallback), along)
+
+
+def named_axes(array: Any, dim: Any) -> tuple[xr.DataArray, Any]:
+    """Return an array with names for its axes, and those of the samples; a DataArray as it is."""
+    if isinstance(array, xr.DataArray):
+        return array, dim
+    named = _named(array, dim)
+    return named, named.attrs.pop("sample_dims")
 
 
 def _named(array: Any, dim: Any) -> xr.DataArray:

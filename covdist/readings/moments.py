@@ -16,6 +16,7 @@ def moments(
     by: Any = None,
     weights: Any = None,
     missing: str = "raise",
+    inf: str = "raise",
     precision: str = "high",
     matrix: str = "auto",
     memory: int | str | None = None,
@@ -35,7 +36,13 @@ def moments(
         One value per sample. Integers say how often a row counts (frequency), floats how far it is trusted
         (reliability); the two have different ddof rules. ``{"frequency": f, "reliability": a}`` gives both.
     missing : str
-        Rows with NaN or infinity: "raise", "propagate" into their columns, or "drop".
+        Values that are NaN: "raise" at the first; "propagate" into the results of their columns; "drop" rows with any,
+        in x or y; "pairwise": each pair of columns uses the rows that hold both, ``count`` is a matrix; "interpolate"
+        linearly along ``dim`` and by its coordinate, with the nearest value at the ends, as :func:`covdist.fill`;
+        "maxent": mean and covariance of the Gaussian that makes the values there are most likely, by EM; a result that
+        is not lazy says in its attributes how that went.
+    inf : str
+        Infinities: "raise", but under ``missing="propagate"``, or "missing": as NaN.
     precision : str
         "high": float64 products. "fast": float32 products summed in float64, about twice as fast; covariances are
         off by some 1e-7 of σ_i σ_j, 1.3e-4 at the worst; means and variances are not.
@@ -67,7 +74,13 @@ def moments(
     array([[1., 2.],
            [2., 4.]])
     """
-    options: dict[str, Any] = {"missing": missing, "precision": precision, "matrix": matrix, "memory": memory}
+    options: dict[str, Any] = {
+        "missing": missing,
+        "inf": inf,
+        "precision": precision,
+        "matrix": matrix,
+        "memory": memory,
+    }
     return fold_rows(x, y, dim=dim, by=by, weights=weights, **options)
 
 
@@ -79,6 +92,7 @@ def fold_rows(
     by: Any,
     weights: Any,
     missing: str,
+    inf: str = "raise",
     precision: str = "high",
     kind: str | None = None,
     ddof: float = 0,
@@ -86,5 +100,11 @@ def fold_rows(
     memory: int | str | None = None,
 ) -> Moments:
     """Do what ``moments`` says, for the kind of state a reading needs; ``ddof`` is only checked."""
-    options: dict[str, Any] = {"missing": missing, "precision": precision, "matrix": matrix, "memory": memory}
+    options: dict[str, Any] = {
+        "missing": missing,
+        "inf": inf,
+        "precision": precision,
+        "matrix": matrix,
+        "memory": memory,
+    }
     return Folding(x, y, dim=dim, by=by, weights=weights, kind=kind, **options).moments(ddof)

@@ -17,16 +17,28 @@ from dask.base import compute, persist, tokenize
 from dask.delayed import Delayed
 
 from covdist.errors import DataError, MergeError
+from covdist.readings.counts import COUNTS, SIDES, rows_folded, without_matrix
+from covdist.readings.divisors import column_mean
+from covdist.readings.fitted import Fitted
 from covdist.readings.groups import all_groups, by_group, map_groups, one_group, recoded
 from covdist.readings.held import Held
 from covdist.readings.labels import Axis, Groups, labelled
 from covdist.state.cross import Cross
-from covdist.state.grouped import Grouped
 from covdist.state.legs import State
+from covdist.state.observed import Observed
+from covdist.state.pairwise import Pairwise, PairwiseCross
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 
-STATES: dict[str, Any] = {"full": Scatter, "cross": Cross, "variances": Variances, "tiles": Variances}
+STATES: dict[str, Any] = {
+    "full": Scatter,
+    "cross": Cross,
+    "variances": Variances,
+    "tiles": Variances,
+    "pairwise": Pairwise,
+    "pairwise cross": PairwiseCross,
+    "pairwise variances": Observed,
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,8 @@ class Layout:
     ----------
     kind : str
         "full" (scatter matrix of x), "cross" (scatter of x with y), "variances" (no matrix) or "tiles" (a matrix
-        too large for a state, beside it).
+        too large for a state, beside it); or one of the first three as "pairwise", "pairwise cross" and "pairwise
+        variances".
     axes : tuple of Axis
         The columns of x, and of y where there is one.
     groups : Groups or None
@@ -85,12 +98,18 @@ class Moments:
 
     @property
     def count(self) -> xr.DataArray:
-        """Rows folded, int64; per group where there are groups."""
-        return self.read(_count, (), name="count", dtype=np.int64)
+        """Rows folded, int64, per group where there are groups; under ``missing="pairwise"`` those of each pair."""
+        function, axes = COUNTS.get(self._layout.kind, (rows_folded, 0))
+        return self.read(function, self._layout.matrix_axes()[:axes], name="count", dtype=np.int64)
+
+    @property
+    def rows(self) -> xr.DataArray:
+        """Rows folded, int64, whatever they hold; per group where there are groups."""
+        return self.read(rows_folded, (), name="rows", dtype=np.int64)
 
     def mean(self) -> xr.DataArray:
         """Mean of each column of x, float64."""
-        return self.read(_mean, (self._layout.axes[0],), name="mean")
+        return self.read(column_mean, (self._layout.axes[0],), name="mean")
 
     def var(self, ddof: float = 0) -> xr.DataArray:
         """Variance of each column of x, float64; ``ddof=0`` divides by the number of rows."""
@@ -100,13 +119,13 @@ class Moments:
         """Standard deviation of each column of x, right also where the variance underflows."""
         return self._reading("std")(self, ddof=ddof)
 
-    def cov(self, ddof: float = 0) -> xr.DataArray:
-        """Covariance matrix; ``ddof=0`` divides by the number of rows."""
-        return self._reading("cov")(self, ddof=ddof)
+    def cov(self, ddof: float = 0, **options: Any) -> xr.DataArray:
+        """Covariance matrix; ``ddof=0`` divides by the number of rows; options as for :func:`covdist.cov`."""
+        return self._reading("cov")(self, ddof=ddof, **options)
 
-    def corr(self, method: str = "pearson") -> xr.DataArray:
+    def corr(self, method: str = "pearson", **options: Any) -> xr.DataArray:
         """Correlation matrix, within [-1, 1]; NaN in the row and column of a constant column."""
-        return self._reading("corr")(self, method=method)
+        return self._reading("corr")(self, method=method, **options)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         # A further reading is one file in covdist/readings with a function `read`; none is listed here.
@@ -238,12 +257,12 @@ class Moments:
 
     def _side(self, side: int) -> Moments:
         axis = self._layout.axes[side]
-        take = partial(_variances, side=side)
+        take = partial(without_matrix, side=side)
         over = take if self._layout.groups is None else partial(map_groups, function=take)
         parts = self._held.map(over).parts
         return Moments(
             parts[0] if len(parts) == 1 else Held(parts, self._held.widths),
-            replace(self._layout, kind="variances", axes=(axis,)),
+            replace(self._layout, kind=SIDES.get(self._layout.kind, "variances"), axes=(axis,)),
         )
 
     @property
@@ -330,7 +349,7 @@ class Moments:
     def __repr__(self) -> str:
         if self._held.lazy:
             return f"<covdist.Moments, lazy: {self._layout.describe()}>"
-        return f"<covdist.Moments of {int(self.count.sum()):,} rows: {self._layout.describe()}>"
+        return f"<covdist.Moments of {int(self.rows.sum()):,} rows: {self._layout.describe()}>"
 
     def _repr_html_(self) -> str:
         provenance = "".join(
@@ -341,7 +360,10 @@ class Moments:
 
 
 def _computed(states: Sequence[Any], widths: tuple[int, ...], layout: Layout, matrix: Any) -> Moments:
-    return Moments(Held(tuple(states), widths).joined(), layout, matrix)
+    state = Held(tuple(states), widths).joined()
+    if isinstance(state, Fitted):
+        layout = replace(layout, provenance={**layout.provenance, **state.record})
+    return Moments(state, layout, matrix)
 
 
 def _persisted(
@@ -350,25 +372,6 @@ def _persisted(
     names = rename or {}
     parts = tuple(Delayed(names.get(key, key), graph) for key in keys)
     return Moments(Held(parts, widths), layout, matrix)
-
-
-def _count(state: Any) -> int:
-    return state.columns.rows
-
-
-def _mean(state: Any) -> np.ndarray:
-    columns = state.columns
-    return columns.mean + columns.mean_low if columns.weight else np.full(columns.width, np.nan)
-
-
-def _variances(state: Any, side: int) -> Variances:
-    return Variances(state.columns_y if side else state.columns)
-
-
-def variances_of(state: Any) -> Any:
-    """Return the part of a full state, of groups or not, that a state of variances holds."""
-    take = partial(_variances, side=0)
-    return map_groups(state, take) if isinstance(state, Grouped) else take(state)
 
 
 def _joined_groups(a: Moments, b: Moments) -> tuple[Groups, tuple[Held, Held]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from covdist.errors import DataError
 from covdist.readings.groups import map_groups
 from covdist.readings.held import apply
 from covdist.readings.inputs import one_of
+from covdist.readings.interpolated import interpolated
 from covdist.readings.labels import Axis, Labelled, label, labelled
 from covdist.readings.moments import moments as fold_moments
 from covdist.readings.result import Layout, Moments
@@ -23,10 +25,12 @@ from covdist.readings.spectrum_dual import Dual
 from covdist.readings.spectrum_fields import fields
 from covdist.readings.spectrum_sketch import Sketched, directions_for
 from covdist.state import triangle
+from covdist.state.accumulator import Options
 from covdist.state.eigen import Spectrum, spectrum_of, unknown
-from covdist.state.missing import POLICIES
+from covdist.state.missing import INFINITIES, POLICIES
 from covdist.state.scatter import Scatter
 
+_POLICIES = tuple(name for name in POLICIES if name != "pairwise")  # whose matrix is read by its own entries
 _METHODS = ("auto", "exact", "dual", "sketch")
 # The full matrix of so many columns takes 64 MiB packed and its eigenvectors a minute of one core; where there are
 # more rows than columns, 256 MiB and some minutes are worth being exact.
@@ -42,6 +46,7 @@ def spectrum(
     method: str = "auto",
     vectors: bool = True,
     missing: str = "raise",
+    inf: str = "raise",
     passes: int = 1,
     seed: int = 0,
     memory: int | str | None = None,
@@ -64,7 +69,10 @@ def spectrum(
     vectors : bool
         Whether to give eigenvectors; for dual they take a second pass over the data.
     missing : str
-        Rows with NaN or infinity: "raise", "propagate", or "drop", which dual cannot.
+        "raise", "propagate", "interpolate", "drop", which dual cannot, or "maxent", which takes exact; as for
+        :func:`covdist.moments`.
+    inf : str
+        As for :func:`covdist.moments`.
     passes : int
         Of a sketch: 1, or 2 for eigenvalues that are far closer where the spectrum falls slowly.
     seed : int
@@ -109,10 +117,13 @@ def spectrum(
     True
     """
     one_of("method", method, _METHODS)
-    one_of("missing", missing, tuple(POLICIES))
+    one_of("missing", missing, _POLICIES)
+    one_of("inf", inf, INFINITIES)
     if passes not in (1, 2):
         raise DataError(f"passes={passes!r} is unknown: pass 1, or 2 for a more accurate sketch")
     side = label(x, dim, fallback="x")
+    if missing == "interpolate":
+        side = replace(side, data=interpolated(side, ends="nearest", inf=inf))
     _check_count(k, side.axis.size)
     method, reason = _choose(method, side, missing, k)
     limit = None if memory is None else parse_bytes(memory)
@@ -121,7 +132,7 @@ def spectrum(
         "dual": _dual,
         "sketch": partial(_sketch, passes=passes, seed=seed),
     }
-    found = ways[method](side, k, missing, vectors, limit)
+    found = ways[method](side, k, Options(missing, inf=inf), vectors, limit)
     found.attrs |= {"method": method, "reason": reason}
     return found if isinstance(side.data, da.Array) else found.compute(scheduler="threads")
 
@@ -153,6 +164,10 @@ def _choose(method: str, side: Labelled, missing: str, k: int) -> tuple[str, str
     rows, columns = math.prod(side.sample_shape), side.axis.size
     if method == "dual" and missing == "drop":
         raise DataError("missing='drop' needs whole rows, but method='dual' reads columns: pass another method")
+    if missing == "maxent" and method not in ("auto", "exact"):
+        raise DataError(f"missing='maxent' fits the full matrix, found method={method!r}: pass method='exact'")
+    if missing == "maxent":
+        return "exact", "missing='maxent' fits the full matrix"
     if method != "auto":
         return method, "asked for"
     sizes = f"{rows:,} rows, {columns:,} columns: "
@@ -165,16 +180,16 @@ def _choose(method: str, side: Labelled, missing: str, k: int) -> tuple[str, str
     return "sketch", f"{sizes}the full matrix is too large; sketched with {directions_for(k)} directions"
 
 
-def _exact(side: Labelled, k: int, missing: str, vectors: bool, limit: int | None) -> xr.Dataset:
+def _exact(side: Labelled, k: int, options: Options, vectors: bool, limit: int | None) -> xr.Dataset:
     dims = side.sample_dims
     columns = [f"column_{i}" for i in range(side.data.ndim - len(dims))]
     x = xr.DataArray(side.data, dims=(*dims, *columns), name=side.name)
-    full = fold_moments(x, dim=dims, missing=missing, matrix="memory", memory=limit)
+    full = fold_moments(x, dim=dims, missing=options.missing, inf=options.inf, matrix="memory", memory=limit)
     return read(Moments(full.state, Layout("full", (side.axis,))), k, vectors)
 
 
-def _dual(side: Labelled, k: int, missing: str, vectors: bool, limit: int | None) -> xr.Dataset:
-    dual = Dual(side, k, missing)
+def _dual(side: Labelled, k: int, options: Options, vectors: bool, limit: int | None) -> xr.Dataset:
+    dual = Dual(side, k, "propagate" if options.missing == "propagate" else "raise")
     dual.plan.check(limit)
     found = fields(Moments(dual.spectrum, Layout("spectrum", (side.axis,))), k, False)
     if vectors:
@@ -184,9 +199,9 @@ def _dual(side: Labelled, k: int, missing: str, vectors: bool, limit: int | None
 
 
 def _sketch(
-    side: Labelled, k: int, missing: str, vectors: bool, limit: int | None, *, passes: int, seed: int
+    side: Labelled, k: int, options: Options, vectors: bool, limit: int | None, *, passes: int, seed: int
 ) -> xr.Dataset:
-    sketched = Sketched(side, k, missing, passes, seed)
+    sketched = Sketched(side, k, options, passes, seed)
     sketched.plan.check(limit)
     spectra = Moments(sketched.spectrum, Layout("spectrum", (side.axis,)))
     return fields(spectra, k, vectors)

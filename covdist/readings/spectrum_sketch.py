@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -25,8 +25,8 @@ from covdist.state.sketch import LEAST_ROWS, Directions, Sketch
 class Sketched:
     """One pass over the rows, and another one where two are asked for."""
 
-    def __init__(self, side: Labelled, k: int, missing: str, passes: int, seed: int):
-        self._k, self._missing = k, missing
+    def __init__(self, side: Labelled, k: int, options: Options, passes: int, seed: int):
+        self._k, self._options = k, options
         self._directions = Directions(directions_for(k), seed)
         self._width, self._ndim = side.axis.size, len(side.sample_dims)
         self._passes = 1 if self._directions.complete(self._width) else passes
@@ -40,15 +40,13 @@ class Sketched:
 
     @cached_property
     def spectrum(self) -> Delayed:
-        accumulator = partial(
-            Sketch.accumulator, self._width, options=Options(self._missing), directions=self._directions
-        )
-        token = self._pass.token(self._ndim, self._missing, tuple(self._directions))
+        accumulator = partial(Sketch.accumulator, self._width, options=self._options, directions=self._directions)
+        token = self._pass.token(self._ndim, astuple(self._options), tuple(self._directions))
         sketch = self._pass.fold(fold, accumulator, f"sketch-{token}")
         if self._passes == 1:
             return apply(partial(spectrum_of_sketch, k=self._k), sketch)
         basis = apply(Basis.of, sketch)
-        applied = partial(AppliedAccumulator, missing=self._missing)
+        applied = partial(AppliedAccumulator, options=self._options)
         again = self._pass.fold(fold_with, applied, f"sketch-again-{token}", basis)
         return apply(partial(_refined, k=self._k), again, sketch, basis)
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from covdist.readings.divisors import column_divisor
 from covdist.readings.result import Moments
-from covdist.state.columns import divisor
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
@@ -18,4 +18,4 @@ def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
 
 def deviation(state: Any, ddof: float) -> np.ndarray:
     columns = state.columns
-    return np.ldexp(np.sqrt(columns.squares / divisor(columns, ddof)), columns.exponent)
+    return np.ldexp(np.sqrt(columns.squares / column_divisor(state, ddof)), columns.exponent)

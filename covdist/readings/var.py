@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from covdist.readings.divisors import column_divisor
 from covdist.readings.moments import fold_rows
 from covdist.readings.result import Moments
-from covdist.state.columns import divisor
 
 
 def var(
@@ -20,6 +20,7 @@ def var(
     by: Any = None,
     weights: Any = None,
     missing: str = "raise",
+    inf: str = "raise",
 ) -> xr.DataArray:
     """Variance of each column over the samples, in one pass and with nothing columns × columns.
 
@@ -31,7 +32,7 @@ def var(
         Sample dims; for arrays without names an axis, 0 by default.
     ddof : float
         The divisor is N - ddof; 0, the default, gives the population variance.
-    by, weights, missing
+    by, weights, missing, inf
         As for :func:`covdist.moments`.
 
     Returns
@@ -50,7 +51,8 @@ def var(
     >>> covdist.var(np.array([[1.0, 5.0], [3.0, 5.0]])).values
     array([1., 0.])
     """
-    return read(fold_rows(x, dim=dim, by=by, weights=weights, missing=missing, kind="variances", ddof=ddof), ddof)
+    options: dict[str, Any] = {"missing": missing, "inf": inf, "kind": "variances"}
+    return read(fold_rows(x, dim=dim, by=by, weights=weights, ddof=ddof, **options), ddof)
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
@@ -60,4 +62,4 @@ def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
 
 def variance(state: Any, ddof: float) -> np.ndarray:
     columns = state.columns
-    return np.ldexp(columns.squares / divisor(columns, ddof), 2 * columns.exponent)
+    return np.ldexp(columns.squares / column_divisor(state, ddof), 2 * columns.exponent)

@@ -66,6 +66,6 @@ def choose(folding: Folding, in_memory: Plan) -> Plan:
 
 
 def result_bytes(kind: str, widths: Sequence[int]) -> int:
-    """What a saved state takes: the matrix as a square, and some numbers a column."""
-    cells = 0 if kind == "variances" else math.prod((widths[0], widths[-1]))
-    return 8 * cells + COLUMN_BYTES * sum(widths)
+    """What a saved state takes: its matrices as squares, and some numbers a column."""
+    matrices = {"variances": 0, "pairwise variances": 0, "pairwise": 5, "pairwise cross": 7}.get(kind, 1)
+    return 8 * matrices * math.prod((widths[0], widths[-1])) + COLUMN_BYTES * sum(widths)

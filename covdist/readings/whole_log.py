@@ -26,7 +26,7 @@ class Selection:
         Variable to fold, all if None; and the variable it is set against, for a cross-covariance.
     dim, by : str or None
         Sample dim, the array's first if None; coordinate to group by.
-    missing, precision : str
+    missing, precision, inf : str
     max_columns : int
         Up to this many columns the full covariance matrix, beyond it what ``beyond`` says.
     beyond : str
@@ -42,6 +42,7 @@ class Selection:
     precision: str = "high"
     max_columns: int = 4096
     beyond: str = "variances"
+    inf: str = "raise"
 
 
 def foldings(log: xr.DataTree, selection: Selection) -> dict[str, Folding]:
@@ -77,7 +78,8 @@ def _folding(node: xr.DataTree, path: str, name: str, selection: Selection) -> F
     x = node[name].rename(f"{path}/{name}".strip("/"))
     dim = selection.dim if selection.dim is not None else x.dims[0]
     options: dict[str, Any] = {
-        "dim": dim, "by": selection.by, "missing": selection.missing, "precision": selection.precision
+        "dim": dim, "by": selection.by, "missing": selection.missing, "inf": selection.inf,
+        "precision": selection.precision,
     }  # fmt: skip
     if selection.against is not None:
         if selection.against not in node.data_vars:

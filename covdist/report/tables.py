@@ -11,6 +11,7 @@ from covdist.engine.plan import Plan, human_bytes
 from covdist.readings.corr import read as correlation
 from covdist.readings.gradient_stats import read as statistics
 from covdist.readings.result import Moments
+from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
 
 
 def plan_table(plans: dict[str, Plan]) -> Table:
@@ -72,7 +73,7 @@ def result_record(moments: Moments) -> dict[str, Any]:
     record = {
         **layout.provenance,
         "kind": layout.kind,
-        "rows": int(whole.count),
+        "rows": int(whole.rows),
         "columns": [axis.size for axis in layout.axes],
         "groups": None if layout.groups is None else {layout.groups.dim: len(layout.groups.values)},
         "mean": float(stats["layer_mean"]),
@@ -81,15 +82,17 @@ def result_record(moments: Moments) -> dict[str, Any]:
         "zero_fraction": float(stats["layer_zero_fraction"]),
         "constant_columns": int((stats["std"] == 0).sum()),
     }
-    if layout.kind in ("full", "cross"):
+    if layout.kind in ("full", "cross", "pairwise", "pairwise cross"):
         record["largest_correlation"] = _strongest(whole)
+    if layout.kind == "pairwise":
+        record["smallest_eigenvalue"] = float(smallest_eigenvalue(whole))
     return record
 
 
 def _strongest(moments: Moments) -> float | None:
     """Largest magnitude of correlation between two different columns."""
     matrix = np.abs(correlation(moments).to_numpy())
-    if moments.layout.kind == "full":
+    if moments.layout.kind in ("full", "pairwise"):
         np.fill_diagonal(matrix, np.nan)
     return None if np.isnan(matrix).all() else float(np.nanmax(matrix))
 

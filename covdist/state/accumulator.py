@@ -11,7 +11,7 @@ import numpy as np
 from covdist.errors import DataError, NonFiniteError
 from covdist.state.blas import single_thread
 from covdist.state.census import TILE, Census, Screen, screen, widen
-from covdist.state.legs import Blocks, Legs, Vector
+from covdist.state.legs import Blocks, Fold, Vector
 from covdist.state.missing import POLICIES
 from covdist.state.space import Space
 
@@ -22,10 +22,12 @@ class Options:
 
     missing : name in ``covdist.state.missing.POLICIES``
     precision : "high" (float64 products) or "fast" (see covdist.state.fast)
+    inf : "raise" or "missing": whether infinity counts as missing
     """
 
     missing: str = "raise"
     precision: str = "high"
+    inf: str = "raise"
 
 
 class Cost(NamedTuple):
@@ -35,11 +37,12 @@ class Cost(NamedTuple):
     row_flops: float
     least_rows: int
     tile_columns: int  # that are folded together
+    merged_bytes: int = 0  # states that folding one block merges
 
     @property
     def block_bytes(self) -> int:
         """Memory of one block beside the rows as they come: its deviations, and what looking it through makes."""
-        return 2 * 8 * max(self.least_rows * self.tile_columns, TILE)
+        return 2 * 8 * max(self.least_rows * self.tile_columns, TILE) + self.merged_bytes
 
 
 # Per column: mean and its low part, squares and exponent, four counts.
@@ -75,7 +78,7 @@ class Accumulator:
         Columns of each side.
     least_rows : int
         Rows that are worth folding at once.
-    tiles : sequence of (slice, Legs)
+    tiles : sequence of (slice, Fold)
         What folds which columns of the sides.
     finish : callable
         Makes the state of what was counted and the tiles' states.
@@ -86,7 +89,7 @@ class Accumulator:
         self,
         widths: Sequence[int],
         least_rows: int,
-        tiles: Sequence[tuple[slice, Legs]],
+        tiles: Sequence[tuple[slice, Fold]],
         finish: Callable[[Counted, list[Any]], Any],
         options: Options,
     ):
@@ -94,12 +97,19 @@ class Accumulator:
         self.space = Space()  # the accumulators of groups share one
         self._height = max(least_rows, TILE // max(sum(widths), 1))
         self._tiles, self._finish = tiles, finish
-        self._policy = POLICIES[options.missing]
+        self._policy, self._inf = POLICIES[options.missing], options.inf
         self._seen = self._rows = self._skipped = 0
         self._weight2 = 0.0
         self._censuses = [Census.empty(width) for width in widths]
 
-    def add(self, *blocks: np.ndarray, frequency: Vector = None, reliability: Vector = None) -> None:
+    def add(
+        self,
+        *blocks: np.ndarray,
+        frequency: Vector = None,
+        reliability: Vector = None,
+        unfilled: Vector = None,
+        unfilled_y: Vector = None,
+    ) -> None:
         """Fold rows in place.
 
         Parameters
@@ -107,7 +117,14 @@ class Accumulator:
         *blocks : arrays (rows, columns), one a side, any real dtype
         frequency, reliability : arrays (rows,), optional
             How often each row counts, and how much it is trusted.
+        unfilled, unfilled_y : arrays (rows, ...), optional
+            What the blocks were before their holes were filled, to be counted.
         """
+        for census, before in zip(self._censuses, (unfilled, unfilled_y), strict=False):
+            if before is not None:
+                flat = before.reshape(len(before), -1)
+                census.nans[:] += np.isnan(flat).sum(axis=0)
+                census.infs[:] += np.isinf(flat).sum(axis=0)
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, len(blocks[0]), self._height):
                 cut = slice(start, start + self._height)
@@ -132,7 +149,7 @@ class Accumulator:
             for name, count in found.counts.items():
                 getattr(census, name)[:] += count
         self._rows += len(blocks[0])
-        weights = _combined(frequency, reliability)
+        weights = combined(frequency, reliability)
         self._weight2 += _weight2(len(blocks[0]), weights, reliability)
         if weights is not None and not weights.all():
             live = weights > 0
@@ -144,7 +161,7 @@ class Accumulator:
 
     def _kept(self, blocks: Blocks) -> Vector:
         try:
-            return self._policy(blocks)
+            return self._policy(blocks, self._inf)
         except NonFiniteError as error:
             error.row += self._seen
             raise
@@ -164,7 +181,7 @@ def _checked(weights: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _combined(frequency: Vector, reliability: Vector) -> Vector:
+def combined(frequency: Vector, reliability: Vector) -> Vector:
     given = [np.asarray(w, np.float64) for w in (frequency, reliability) if w is not None]
     return None if not given else given[0] if len(given) == 1 else given[0] * given[1]
 

@@ -25,15 +25,17 @@ class BandAccumulator:
     """
 
     def __init__(self, left: slice, right: slice, origins: tuple[int, int], options: Options):
-        self._cuts, self._drops = (left, right), options.missing == "drop"
+        self._cuts, self._options = (left, right), options
         self._before = [origin + cut.start for origin, cut in zip(origins, self._cuts, strict=True)]
+        self._seen = 0
         self._inner = Cross.accumulator(left.stop - left.start, right.stop - right.start, options)
         self.least_rows = self._inner.least_rows
 
     def add(self, *blocks: np.ndarray, **vectors: np.ndarray) -> None:
         """Fold rows of one block that holds all the columns, or of two."""
-        if self._drops:  # a hole in any column leaves its row out of all
-            keep = drop(blocks)
+        vectors.pop("unfilled", None)  # holes are counted with the columns' moments
+        if self._options.missing == "drop":  # a hole in any column leaves its row out of all
+            keep = self._kept(blocks)
             if keep is not None and not keep.all():
                 blocks = tuple(block[keep] for block in blocks)
                 vectors = {name: vector[keep] for name, vector in vectors.items()}
@@ -44,6 +46,15 @@ class BandAccumulator:
             error.column += self._before[error.side]
             error.side = 0
             raise
+
+    def _kept(self, blocks: tuple[np.ndarray, ...]) -> np.ndarray | None:
+        try:
+            keep = drop(blocks, self._options.inf)
+        except NonFiniteError as error:
+            error.row += self._seen
+            raise
+        self._seen += len(blocks[0])
+        return keep
 
     def state(self) -> Any:
         """Return what was folded so far."""

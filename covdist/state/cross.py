@@ -31,8 +31,12 @@ class Cross(NamedTuple):
     @classmethod
     def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> Accumulator:
         widths = [width, width_y]
-        legs = Legs(widths, _PRODUCTS[options.precision](*widths), cls.empty(*widths))
-        return Accumulator(widths, _LEAST_ROWS, [(slice(None), legs)], _finish, options)
+        return Accumulator(widths, _LEAST_ROWS, [(slice(None), cls.legs(width, width_y, options))], _finish, options)
+
+    @classmethod
+    def legs(cls, width: int, width_y: int, options: Options) -> Legs:
+        widths = [width, width_y]
+        return Legs(widths, _PRODUCTS[options.precision](*widths), cls.empty(*widths))
 
     @classmethod
     def cost(cls, width: int, width_y: int) -> Cost:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -28,6 +28,14 @@ class Product(Protocol):
 
     def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> State:
         """Turn the leg into a state; the product is empty afterwards."""
+
+
+class Fold(Protocol):
+    """What an accumulator hands its rows to."""
+
+    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], space: Space) -> None: ...
+
+    def state(self) -> Any: ...
 
 
 class Legs:

@@ -1,7 +1,7 @@
 """What to do with rows that hold NaN or infinity: one function per policy.
 
 A policy looks at the blocks of one stretch of rows (``x`` alone, or ``x`` and ``y``) and returns the rows to
-keep, or None for all of them.
+keep, or None for all of them. NaN is missing; infinity is an error, or missing as well where ``inf="missing"``.
 """
 
 from __future__ import annotations
@@ -12,31 +12,82 @@ import numpy as np
 
 from covdist.errors import NonFiniteError
 
-Policy = Callable[[Sequence[np.ndarray]], np.ndarray | None]
+Policy = Callable[[Sequence[np.ndarray], str], np.ndarray | None]
+Found = Callable[[np.ndarray], np.ndarray]
+
+INFINITIES = ("raise", "missing")
+_UNFILLED = "a column without any value cannot be filled: leave it out, or pass missing='pairwise'"
+_ASK = "NaN counts as missing here, infinity only with inf='missing': pass that, or correct the values"
 
 
-def refuse(blocks: Sequence[np.ndarray]) -> np.ndarray | None:
+def holes(block: np.ndarray, inf: str) -> np.ndarray:
+    """Return which values are missing, bool of the block's shape."""
+    return ~np.isfinite(block) if inf == "missing" else np.isnan(block)
+
+
+def all_finite(block: np.ndarray) -> bool:
+    """Say whether there is neither NaN nor infinity."""
+    if block.dtype.kind in "iub":
+        return True
+    if block.dtype.kind == "f" and block.flags.c_contiguous:
+        flat = block.reshape(-1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(np.dot(flat, flat)):  # at the speed of memory; large values overflow, and are looked at
+                return True
+    return bool(np.isfinite(block).all())
+
+
+def refuse(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
     """Raise, naming the first bad row and column."""
-    bad = [~np.isfinite(block) for block in blocks]
-    first = [int(np.argmax(mask.any(axis=1))) if mask.any() else len(mask) for mask in bad]
-    side = int(np.argmin(first))
-    row = first[side]
-    column = int(np.argmax(bad[side][row]))
-    value = blocks[side][row, column]
-    raise NonFiniteError(f"{value}", row=row, column=column, amount=sum(int(m.sum()) for m in bad), side=side)
+    raise _error(blocks, lambda block: ~np.isfinite(block))
 
 
-def propagate(blocks: Sequence[np.ndarray]) -> np.ndarray | None:
+def propagate(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
     """Let NaN and infinity run into every result of their column."""
     return None
 
 
-def drop(blocks: Sequence[np.ndarray]) -> np.ndarray | None:
+def drop(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
     """Leave out each row with a hole in any column of any block."""
+    refuse_infinity(blocks, inf)
     keep = np.ones(len(blocks[0]), bool)
     for block in blocks:
-        keep &= np.isfinite(block).all(axis=1)
+        keep &= ~holes(block, inf).any(axis=1)
     return keep
 
 
-POLICIES: dict[str, Policy] = {"raise": refuse, "propagate": propagate, "drop": drop}
+def pairwise(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
+    """Keep every row: each pair of columns uses those that both hold."""
+    refuse_infinity(blocks, inf)
+    return None
+
+
+def filled(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
+    """Raise at what filling has left: it comes after the rows are filled."""
+    raise _error(blocks, lambda block: ~np.isfinite(block), _UNFILLED)
+
+
+def refuse_infinity(blocks: Sequence[np.ndarray], inf: str) -> None:
+    """Raise at an infinity that does not count as missing."""
+    if inf != "missing" and any(np.isinf(block).any() for block in blocks):
+        raise _error(blocks, np.isinf, _ASK)
+
+
+def _error(blocks: Sequence[np.ndarray], found: Found, advice: str | None = None) -> NonFiniteError:
+    bad = [found(block) for block in blocks]
+    first = [int(np.argmax(mask.any(axis=1))) if mask.any() else len(mask) for mask in bad]
+    side = int(np.argmin(first))
+    row = first[side]
+    column = int(np.argmax(bad[side][row]))
+    value, amount = blocks[side][row, column], sum(int(mask.sum()) for mask in bad)
+    return NonFiniteError(f"{value}", row=row, column=column, amount=amount, side=side, advice=advice)
+
+
+POLICIES: dict[str, Policy] = {
+    "raise": refuse,
+    "propagate": propagate,
+    "drop": drop,
+    "pairwise": pairwise,
+    "interpolate": filled,
+    "maxent": pairwise,
+}

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.errors import MergeError
+from covdist.state.accumulator import Options
 from covdist.state.blas import add_product, single_thread
 from covdist.state.eigen import Spectrum
 from covdist.state.missing import POLICIES
@@ -62,8 +63,8 @@ class AppliedAccumulator:
 
     least_rows = _LEAST_ROWS
 
-    def __init__(self, basis: Basis, missing: str = "raise"):
-        self._basis, self._policy = basis, POLICIES[missing]
+    def __init__(self, basis: Basis, options: Options = Options()):
+        self._basis, self._policy, self._inf = basis, POLICIES[options.missing], options.inf
         self._image = np.zeros(basis.directions.shape)
 
     def add(self, block: np.ndarray) -> None:
@@ -75,7 +76,7 @@ class AppliedAccumulator:
     def _fold(self, rows: np.ndarray) -> None:
         directions, mean, mean_low, exponent = self._basis
         deviations = rows.astype(np.float64)
-        keep = None if np.isfinite(deviations.sum()) else self._policy([deviations])
+        keep = None if np.isfinite(deviations.sum()) else self._policy([deviations], self._inf)
         if keep is not None:
             deviations = deviations[keep]
         deviations -= mean

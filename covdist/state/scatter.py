@@ -30,8 +30,11 @@ class Scatter(NamedTuple):
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
-        legs = Legs([width], _PRODUCTS[options.precision](width), cls.empty(width))
-        return Accumulator([width], LEAST_ROWS, [(slice(None), legs)], _finish, options)
+        return Accumulator([width], LEAST_ROWS, [(slice(None), cls.legs(width, options))], _finish, options)
+
+    @classmethod
+    def legs(cls, width: int, options: Options) -> Legs:
+        return Legs([width], _PRODUCTS[options.precision](width), cls.empty(width))
 
     @classmethod
     def cost(cls, width: int) -> Cost:

@@ -29,12 +29,7 @@ class Variances(NamedTuple):
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
-        tiles = []
-        for start in range(0, max(width, 1), TILE_COLUMNS):
-            tile = slice(start, min(start + TILE_COLUMNS, width))
-            size = tile.stop - start
-            tiles.append((tile, Legs([size], _Nothing(), cls.empty(size))))
-        return Accumulator([width], cls.cost(width).least_rows, tiles, _finish, options)
+        return Accumulator([width], cls.cost(width).least_rows, tiles(width), _finish, options)
 
     @classmethod
     def cost(cls, width: int) -> Cost:
@@ -43,6 +38,16 @@ class Variances(NamedTuple):
 
     def merge(self, other: Variances) -> Variances:
         return Variances(self.columns.merge(other.columns))
+
+
+def tiles(width: int) -> list[tuple[slice, Legs]]:
+    """Return what folds which columns, no more of them at once than a block's rows can share a cache with."""
+    made = []
+    for start in range(0, max(width, 1), TILE_COLUMNS):
+        tile = slice(start, min(start + TILE_COLUMNS, width))
+        size = tile.stop - start
+        made.append((tile, Legs([size], _Nothing(), Variances.empty(size))))
+    return made
 
 
 def _finish(counted: Counted, tiles: list[Variances]) -> Variances:

@@ -168,3 +168,29 @@ def test_merge_refuses_other_arrays(result, tmp_path):
     assert NAMES[0] in said
     assert "one state" in said
     assert not (tmp_path / "sum").exists()
+
+
+@pytest.mark.parametrize("policy", ["pairwise", "interpolate", "maxent"])
+def test_missing_values_are_used(tmp_path, scheduler, policy):
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    x[np.random.default_rng(1).random(x.shape) < 0.2] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    words = ["--missing", policy, "--inf", "missing", "--scheduler", scheduler, "--json"]
+    (record,) = json.loads(output("run", tmp_path / "x.npy", "-o", tmp_path / "result", *words)).values()
+    assert (record["rows"], record["missing"], record["inf"]) == (200, policy, "missing")
+    expected = covdist.moments(x, missing=policy)
+    found = covdist.load(tmp_path / "result")
+    np.testing.assert_allclose(found.cov(), expected.cov(), rtol=1e-9, atol=1e-12)
+    if policy == "pairwise":
+        assert record["smallest_eigenvalue"] == pytest.approx(float(expected.smallest_eigenvalue()))
+        np.testing.assert_array_equal(found.count, expected.count)
+    if policy == "maxent":
+        assert record["converged"]
+
+
+def test_missing_pairwise_in_a_job(tmp_path):
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    x[np.random.default_rng(1).random(x.shape) < 0.2] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    output("run", tmp_path / "x.npy", "--missing", "pairwise", "--job", tmp_path / "job", "--workers", "1")
+    np.testing.assert_allclose(covdist.load(tmp_path / "job").cov(), covdist.cov(x, missing="pairwise"), rtol=1e-12)

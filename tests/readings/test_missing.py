@@ -83,7 +83,7 @@ def test_drop_with_y_weights_and_groups(hole):
     x, y = with_holes((3, 0), hole=hole), with_holes((20, 1), hole=hole)
     weights, by = np.linspace(1, 2, 40), np.arange(40) % 2
     kept = np.delete(np.arange(40), [3, 20])
-    found = covdist.cov(da.from_array(x, chunks=(7, 3)), y, missing="drop", weights=weights, by=by)
+    found = covdist.cov(da.from_array(x, chunks=(7, 3)), y, missing="drop", inf="missing", weights=weights, by=by)
     for group in range(2):
         rows = kept[by[kept] == group]
         expected = np.cov(x[rows].T, y[rows].T, aweights=weights[rows], ddof=0)[:4, 4:]

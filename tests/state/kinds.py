@@ -126,5 +126,9 @@ def _entries(state) -> Iterator[tuple[int, int, int, int, float]]:
     if hasattr(state, "triangle"):
         full = triangle.unpack(state.triangle, sides[0].width)
         yield from ((0, i, 0, j, full[i, j]) for i, j in np.ndindex(full.shape))
+    if hasattr(state, "pairs"):
+        for i, j in np.ndindex(state.pairs.scatter.shape):
+            yield 0, i, len(sides) - 1, j, state.pairs.scatter[i, j]
+            yield 0, i, 0, i, state.half.squares[i, j]
     if hasattr(state, "rectangle"):
         yield from ((0, i, 1, j, state.rectangle[i, j]) for i, j in np.ndindex(state.rectangle.shape))

@@ -28,9 +28,9 @@ def _block(dtype: np.dtype, height: int = 700) -> np.ndarray:
     return block
 
 
-def _census(kind, *pieces: np.ndarray, missing: str) -> dict[str, list[int]]:
+def _census(kind, *pieces: np.ndarray, **options: str) -> dict[str, list[int]]:
     rows = [Rows((piece, piece), np.zeros(len(piece), int)) for piece in pieces]
-    census = kind.fold(*rows, options=Options(missing=missing)).columns.census
+    census = kind.fold(*rows, options=Options(**options)).columns.census
     return {name: getattr(census, name).tolist() for name in Census._fields}
 
 
@@ -47,7 +47,7 @@ def test_counts_of_each_dtype(kind, dtype):
 def test_dropped_rows_leave_their_holes_in_the_census(kind):
     block = np.array([[0.0, np.nan], [np.inf, 0.0], [0.0, 1.0], [1.0, 1.0]])
     expected = {"zeros": [1, 0], "subnormals": [0, 0], "nans": [0, 1], "infs": [1, 0]}
-    assert _census(kind, block, missing="drop") == expected
+    assert _census(kind, block, missing="drop", inf="missing") == expected
 
 
 @each_kind

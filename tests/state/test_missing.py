@@ -15,6 +15,7 @@ from .kinds import KINDS, PLAIN, assert_accurate, bits
 from .strategies import Rows
 
 each_kind = pytest.mark.parametrize("kind", PLAIN, ids=str)
+DROP = Options(missing="drop", inf="missing")
 each_hole = pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
 
 
@@ -103,7 +104,7 @@ def test_drop_equals_folding_the_rows_kept(kind):
     bad = [2, 3, 250] + [100] * (kind.sides == 2)
     kept = np.delete(np.arange(300), bad)
     rows = _rows(x, y, by)
-    state = kind.fold(*rows.cut([0, 90]), options=Options(missing="drop"))
+    state = kind.fold(*rows.cut([0, 90]), options=DROP)
     assert_accurate(state, rows.take(kept))
     groups = [state] if not kind.grouped else state.values()
     dropped = len(bad) if not kind.grouped else sum(by[row] >= 0 for row in bad)
@@ -112,7 +113,7 @@ def test_drop_equals_folding_the_rows_kept(kind):
 
 @each_kind
 def test_drop_may_leave_nothing(kind):
-    state = kind.fold(_rows(np.full((5, 2), np.nan)), options=Options(missing="drop"))
+    state = kind.fold(_rows(np.full((5, 2), np.nan)), options=DROP)
     assert (state.columns.rows, state.columns.skipped, state.columns.weight) == (0, 5, 0)
     clean = kind.fold(_rows(_normal(9, 2)))
     assert bits(state.merge(clean).columns.squares) == bits(clean.columns.squares)
@@ -124,4 +125,4 @@ def test_drop_takes_the_weights_along(kind):
     x[[4, 20], 0] = np.nan
     rows = Rows((x, x), np.zeros(30, int), reliability=weights)
     kept = np.delete(np.arange(30), [4, 20])
-    assert_accurate(kind.fold(rows, options=Options(missing="drop")), rows.take(kept))
+    assert_accurate(kind.fold(rows, options=DROP), rows.take(kept))

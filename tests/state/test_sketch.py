@@ -58,7 +58,7 @@ def read(sketch: Sketch) -> Spectrum:
 def _second(sketch: Sketch, basis: Basis, *pieces: np.ndarray, missing: str = "raise") -> Spectrum:
     state = Applied.empty(*basis.directions.shape)
     for piece in pieces:
-        accumulator = AppliedAccumulator(basis, missing)
+        accumulator = AppliedAccumulator(basis, Options(missing))
         accumulator.add(piece)
         state = state.merge(frozen(accumulator.state()))
     return state.spectrum(sketch, basis, K)

@@ -1,0 +1,99 @@
+"""``fill``: an array whose holes hold what the rest of it says about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from covdist.readings.folding import Folding
+from covdist.readings.inputs import one_of
+from covdist.readings.interpolated import interpolated
+from covdist.readings.labels import label, named_axes
+from covdist.readings.maxent import expected
+from covdist.state.gaussian import Fit
+from covdist.state.missing import INFINITIES
+
+_METHODS = ("interpolate", "maxent")
+
+
+def fill(
+    x: Any,
+    *,
+    method: str = "interpolate",
+    dim: Any = None,
+    kind: str = "linear",
+    along: str | None = None,
+    max_gap: Any = None,
+    ends: str = "keep",
+    inf: str = "raise",
+    tolerance: float = 1e-10,
+    max_iterations: int = 100,
+    ridge: float = 1e-8,
+) -> xr.DataArray:
+    """Fill the missing values of an array, lazily where it is lazy.
+
+    Parameters
+    ----------
+    x : DataArray, dask array or array_like, real
+        Samples along ``dim``; all other dims are columns.
+    method : str
+        "interpolate": from the values before and after in the same column. "maxent": from the other columns of the same
+        row, by the Gaussian that makes the values there are most likely; the fill is its conditional mean.
+    dim : str, int, or for "maxent" a sequence of them
+        Sample dim; for arrays without names an axis, 0 by default.
+    kind : str
+        "linear"; "nearest", of two equally near values the one before; "previous", the value before, which also fills
+        the holes after a column's last value.
+    along : str, optional
+        Coordinate along ``dim`` that says where rows lie; by default that of the same name, else the row's number.
+    max_gap : float or timedelta64, optional
+        Longer gaps, from value to value in units of the coordinate, stay.
+    ends : str
+        Holes before a column's first value and after its last: "keep", or "nearest" to fill in that value.
+    inf : str
+        Infinities: "raise", or "missing": as NaN.
+    tolerance, max_iterations, ridge
+        Of "maxent": the largest step, in spreads, that ends the iterations; how many at most; and what is added to the
+        diagonal of a correlation matrix that is singular.
+
+    Returns
+    -------
+    DataArray
+        Dims and dtype of ``x``. Of a lazy array each chunk is made at least twice. "interpolate" keeps the chunks and
+        holds one with a row for each side; "maxent" needs all columns of a row at once, and chunks them so. A column
+        without any value stays as it is.
+
+    Raises
+    ------
+    DataError
+        If options do not fit, or a coordinate does not rise.
+    NonFiniteError
+        If there is an infinity and ``inf="raise"``.
+
+    Notes
+    -----
+    "maxent" is EM (Dempster, Laird and Rubin 1977); the filled array's own covariance is too small by the conditional
+    covariance of the holes, which ``covdist.cov(x, missing="maxent")`` adds. "interpolate" is equal to
+    ``x.interpolate_na(dim, method=kind, use_coordinate=along or True, max_gap=max_gap)`` of xarray, which has
+    no "previous"; that is its ``ffill``.
+
+    Examples
+    --------
+    >>> import numpy as np, covdist
+    >>> covdist.fill(np.array([[1.0], [np.nan], [4.0], [np.nan]])).values.ravel()
+    array([1. , 2.5, 4. , nan])
+    """
+    one_of("method", method, _METHODS)
+    one_of("inf", inf, INFINITIES)
+    array, dims = named_axes(x, dim)
+    side = label(array, dims, fallback="x")
+    if method == "maxent":
+        one = Folding(array, dim=dims, missing="maxent", inf=inf)
+        one.fit = Fit(tolerance, max_iterations, ridge)
+        data = expected(one)
+    else:
+        data = interpolated(side, kind=kind, along=along, max_gap=max_gap, ends=ends, inf=inf)
+    features = [d for d in array.dims if d not in side.sample_dims]
+    made = xr.DataArray(data, dims=[*side.sample_dims, *features], name=array.name).transpose(*array.dims)
+    return array.copy(data=made.data)

@@ -1,0 +1,13 @@
+"""``Fitted``: a state that was estimated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from covdist.state.scatter import Scatter
+
+
+class Fitted(Scatter):
+    """A scatter that was estimated, and in ``record`` how; a sum of it with another is a plain one."""
+
+    record: dict[str, Any]

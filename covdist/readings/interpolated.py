@@ -1,0 +1,137 @@
+"""An array with its gaps filled along the sample dim, lazily where it is lazy."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+from typing import Any, cast
+
+import dask.array as da
+import numpy as np
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+from dask.typing import Key
+
+from covdist.engine.chunks import Chunk, chunks_apart
+from covdist.engine.masked import unmasked
+from covdist.errors import DataError, NonFiniteError
+from covdist.readings.inputs import one_of
+from covdist.readings.labels import Labelled
+from covdist.state.gaps import ENDS, KINDS, Carried, How, edges, filled
+from covdist.state.missing import all_finite
+
+
+def interpolated(
+    side: Labelled,
+    *,
+    kind: str = "linear",
+    along: str | None = None,
+    max_gap: Any = None,
+    ends: str = "keep",
+    inf: str = "raise",
+) -> Any:
+    """Return the array of ``side``, its sample axis in front, with gaps filled as :func:`covdist.fill` says."""
+    one_of("kind", kind, KINDS)
+    one_of("ends", ends, ENDS)
+    if len(side.sample_dims) != 1:
+        raise DataError(
+            f"method='interpolate' runs along one dim, found {len(side.sample_dims)}, {', '.join(side.sample_dims)}: "
+            "pass one of them, or stack them first"
+        )
+    positions, unit = _positions(side, along)
+    longest = float("inf") if max_gap is None else float(max_gap / unit)
+    how = How(kind, ends, inf, longest, float(positions[0]), float(positions[-1]))
+    if isinstance(side.data, np.ndarray) and all_finite(side.data):
+        return side.data
+    if isinstance(side.data, da.Array):
+        return _lazy(side.data, positions, how, side.name)
+    nothing = Carried.none(side.data.shape[1:])
+    _edges(side.name, inf, 0, side.data, positions)
+    return filled(side.data, positions, nothing, nothing, how)
+
+
+def _positions(side: Labelled, along: str | None) -> tuple[np.ndarray, Any]:
+    """Return where the rows lie, float64, and what 1 is there."""
+    dim, n = side.sample_dims[0], side.sample_shape[0]
+    name = dim if along is None else along
+    if name not in side.coords:
+        if along is None:
+            return np.arange(n, dtype=np.float64), 1
+        raise DataError(
+            f"{side.name} has no coordinate {along!r} along {dim} to interpolate by, there are: "
+            f"{', '.join(map(repr, side.coords)) or 'none'}"
+        )
+    values, unit = np.asarray(side.coords[name]), cast(Any, 1)
+    if values.dtype.kind in "mM":
+        unit = np.timedelta64(1, "ns")
+        values = (values - values[0]) / unit
+    if values.dtype.kind not in "iuf" or not (np.diff(values.astype(np.float64)) > 0).all():
+        raise DataError(
+            f"the coordinate {name!r} of {side.name} does not rise from row to row: sort by it, or leave it out to "
+            "interpolate by the rows' numbers"
+        )
+    return values.astype(np.float64), unit
+
+
+def _edges(name: str, inf: str, start: int, rows: np.ndarray | Chunk, positions: np.ndarray) -> tuple[Carried, Carried]:
+    try:
+        return edges(np.asarray(unmasked(rows.read() if isinstance(rows, Chunk) else rows)), positions, inf, start)
+    except NonFiniteError as error:
+        message = f"{name} holds {error} at row {error.row}, column {error.column}, but {error.advice}"
+        raise NonFiniteError(message, row=error.row, column=error.column, amount=error.amount) from None
+
+
+def _lazy(data: da.Array, positions: np.ndarray, how: How, name: str) -> da.Array:
+    """Fill chunk by chunk, told the nearest values before and after each.
+
+    Those run through the chunks from both sides as one row each. The chunks are made twice, so that none waits in
+    memory until what follows it is known; but for chunks that share work, such as those of a rechunked array.
+    """
+    token = tokenize(data.name, positions, how)
+    apart = chunks_apart(data)
+    starts = np.concatenate([[0], np.cumsum(data.chunks[0])]).astype(int)
+    where = [positions[a:b] for a, b in itertools.pairwise(starts)]
+    graph: dict[Key, Any] = {}
+    for index in itertools.product(*(range(n) for n in data.numblocks[1:])):
+        shape = tuple(sizes[i] for sizes, i in zip(data.chunks[1:], index, strict=True))
+        _add_column(graph, token, data.name, apart, index, shape, where, starts, how, name)
+    key = f"filled-{token}"
+    layers = HighLevelGraph.from_collections(key, graph, dependencies=cast(Any, [data]))
+    return da.Array(layers, key, chunks=data.chunks, dtype=data.dtype)
+
+
+def _add_column(
+    graph: dict[Key, Any],
+    token: str,
+    source: str,
+    apart: dict[tuple[int, ...], Chunk] | None,
+    index: tuple[int, ...],
+    shape: tuple[int, ...],
+    where: list[np.ndarray],
+    starts: np.ndarray,
+    how: How,
+    name: str,
+) -> None:
+    """Add the tasks of the chunks that lie behind each other."""
+    nothing, count = Carried.none(shape), len(where)
+    for i in range(count):
+        at = (i, *index)
+        rows: Any = (source, *at) if apart is None else apart[at]
+        graph[f"edges-{token}", *at] = (partial(_edges, name, how.inf, int(starts[i])), rows, where[i])
+        graph[f"before-{token}", *at] = nothing if i == 0 else (
+            _passed, 1, (f"edges-{token}", i - 1, *index), (f"before-{token}", i - 1, *index)
+        )  # fmt: skip
+        graph[f"after-{token}", *at] = nothing if i == count - 1 else (
+            _passed, 0, (f"edges-{token}", i + 1, *index), (f"after-{token}", i + 1, *index)
+        )  # fmt: skip
+        graph[f"filled-{token}", *at] = (
+            partial(_filled, how), (source, *at), where[i], (f"before-{token}", *at), (f"after-{token}", *at)
+        )  # fmt: skip
+
+
+def _passed(which: int, nearer: tuple[Carried, Carried], farther: Carried) -> Carried:
+    return nearer[which].or_else(farther)
+
+
+def _filled(how: How, rows: np.ndarray, positions: np.ndarray, before: Carried, after: Carried) -> np.ndarray:
+    return filled(np.asarray(unmasked(rows)), positions, before, after, how)

@@ -1,0 +1,159 @@
+"""A Gaussian fitted to rows with holes: the tree of every iteration, and the moments that come of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import dask.array as da
+import numpy as np
+from dask.base import tokenize
+from dask.core import flatten
+from dask.delayed import delayed
+from dask.highlevelgraph import HighLevelGraph
+
+from covdist.engine.masked import unmasked
+from covdist.engine.plan import Plan, Work, make_plan
+from covdist.errors import DataError
+from covdist.readings.fitted import Fitted
+from covdist.readings.held import Held, apply
+from covdist.readings.passes import fold_with
+from covdist.readings.result import Layout, Moments
+from covdist.state import triangle
+from covdist.state.blas import single_thread
+from covdist.state.expecting import ExpectedAccumulator
+from covdist.state.gaussian import Expected, Fit, Model, begin, complete, moments_of, record, without_holes
+from covdist.state.missing import all_finite, holes
+from covdist.state.patterns import Patterns
+from covdist.state.variances import Variances
+
+if TYPE_CHECKING:
+    from covdist.readings.folding import Folding
+
+RECORDED = ("iterations", "converged", "tolerance", "ridge", "log_likelihood")  # by results that are not lazy
+MOST_COLUMNS = 4096  # whose matrices are inverted in each iteration
+
+
+def check(folding: Folding) -> None:
+    """Raise DataError at what cannot be fitted."""
+    columns = folding.sides[0].axis.size
+    if len(folding.sides) > 1 or folding.groups is not None:
+        found = "y" if len(folding.sides) > 1 else f"by={folding.groups.dim!r}"  # type: ignore[union-attr]
+        raise DataError(
+            f"missing='maxent' fits one Gaussian to all columns of one array, found {found}: join the columns, or pass "
+            "the rows of one group at a time"
+        )
+    if columns > MOST_COLUMNS or folding.matrix == "tiles":
+        raise DataError(
+            f"missing='maxent' inverts matrices of all columns, at most {MOST_COLUMNS:,} and in memory, found "
+            f"{columns:,}: choose fewer columns, or missing='interpolate'"
+        )
+
+
+def model_of(folding: Folding, fit: Fit) -> tuple[Any, Any]:
+    """Return the patterns of rows and the fitted model, or of lazy arrays promises of them.
+
+    Each iteration is a pass, of which nothing is left to do once the model has converged; where the patterns are few
+    it has before the first.
+    """
+    width, options = folding.sides[0].axis.size, folding.options
+    streams, plan = folding.all_streams(), folding.in_memory()
+    patterns = folding.tree(streams, partial(Patterns.folded, width, options), plan, "patterns")
+    model = apply(partial(begin, fit=fit), patterns)
+    expecting = partial(ExpectedAccumulator, inf=options.inf)
+    if not folding.lazy:
+        return _fitted_now(folding, streams, plan, patterns.compute(scheduler="threads"), fit)
+    for i in range(fit.max_iterations):
+        kind = f"expected {i} {tuple(fit)}"
+        expected = folding.tree(streams, expecting, plan, kind, function=_fold_unless_done, arguments=[model])
+        model = apply(_stepped, model, expected)
+    return patterns, model
+
+
+def _fitted_now(folding: Folding, streams: Any, plan: Plan, patterns: Patterns, fit: Fit) -> tuple[Patterns, Model]:
+    """Return what the promises would hold, without making more of them than are needed."""
+    model, expecting = begin(patterns, fit), partial(ExpectedAccumulator, inf=folding.options.inf)
+    while not model.done:
+        one = [delayed(model)]
+        expected = folding.tree(streams, expecting, plan, "expected", function=_fold_unless_done, arguments=one)
+        model = model.stepped(expected.compute(scheduler="threads"))
+    return patterns, model
+
+
+def pattern_plan(work: Work) -> Plan:
+    """Plan the first pass: cut as that of rows without holes, ``work``, but with tables of patterns as states."""
+    width = int(work.columns.replace(",", ""))
+    cost, matrices = Patterns.cost(width), 3 * 8 * width**2
+    found = replace(work, state_bytes=cost.state_bytes, block_bytes=cost.block_bytes + matrices)
+    return replace(make_plan(found, work), fan_in=make_plan(found).fan_in)
+
+
+def _fold_unless_done(shard: Any, given: Any, model: Model) -> Expected:
+    # Nobody looks at the sums of a model that is done: no matrices of zeros for them.
+    return Expected.nothing(0) if model.done else fold_with(shard, given, model)
+
+
+def _stepped(model: Model, expected: Expected) -> Model:
+    return model if model.done else model.stepped(expected)
+
+
+def fitted_moments(folding: Folding, layout: Layout, fit: Fit) -> Moments:
+    """Return the moments of the fitted Gaussian."""
+    patterns, model = model_of(folding, fit)
+    state = apply(partial(_state, kind=layout.kind), model, patterns)
+    if isinstance(state, Fitted):
+        layout = replace(layout, provenance={**layout.provenance, **state.record})
+    return Moments(Held.of(state, layout.axes[0].size), layout)
+
+
+def _state(model: Model, patterns: Patterns, kind: str) -> Any:
+    if without_holes(patterns):
+        if kind == "variances":
+            return Variances(patterns.columns)
+        clean = Fitted(patterns.columns, patterns.clean.triangle)
+        clean.record = record(model)
+        return clean
+    columns, scatter = moments_of(model, patterns)
+    if kind == "variances":
+        return Variances(columns)
+    found = Fitted(columns, triangle.pack(scatter))
+    found.record = record(model)
+    return found
+
+
+def expected(folding: Folding) -> Any:
+    """Return the folding's array, its sample axes in front, whose holes hold their conditional means."""
+    data, ndim, inf = folding.sides[0].data, folding.sample_ndim, folding.options.inf
+    patterns, model = model_of(folding, folding.fit)
+    if isinstance(data, np.ndarray):
+        if all_finite(data):
+            return data
+        return filled(data, model, patterns, ndim, inf)
+    whole = data.rechunk(dict.fromkeys(range(ndim, data.ndim), -1))
+    token = tokenize(whole.name, model.key)
+    tasks: dict[Any, Any] = {
+        (f"filled-{token}", *key[1:]): (filled, key, model.key, patterns.key, ndim, inf)
+        for key in flatten(whole.__dask_keys__())
+    }
+    name, needed = f"filled-{token}", cast(Any, [whole, model, patterns])
+    layers = HighLevelGraph.from_collections(name, tasks, dependencies=needed)
+    return da.Array(layers, name, chunks=whole.chunks, dtype=data.dtype)
+
+
+def filled(rows: np.ndarray, model: Model, patterns: Patterns, sample_ndim: int, inf: str) -> np.ndarray:
+    """Return rows whose holes hold their conditional means; of a constant column, its value."""
+    plain = np.asarray(unmasked(rows))
+    flat = plain.reshape(math.prod(plain.shape[:sample_ndim]), patterns.columns.width)
+    hole = holes(flat, inf)
+    if not hole.any():
+        return plain
+    columns, known = patterns.columns, patterns.seen.weight > 0
+    means = np.where(known, columns.mean + columns.mean_low, np.nan)
+    out = np.where(hole, means, flat.astype(np.float64))
+    values, held = flat[:, model.active].astype(np.float64), ~hole[:, model.active]
+    with single_thread():
+        made = complete(values, held, np.ones(len(flat)), model).rows + model.mean + model.origin
+    out[:, model.active] = np.where(held, values, made)
+    return out.astype(plain.dtype).reshape(plain.shape)

@@ -1,0 +1,153 @@
+"""``Pairwise`` and ``PairwiseCross``: scatters of which every entry has the rows that hold both of its columns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from covdist.state import triangle
+from covdist.state.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
+from covdist.state.columns import Columns
+from covdist.state.cross import Cross
+from covdist.state.holed import HoledLegs, Side
+from covdist.state.observed import combine
+from covdist.state.pairs import Half, Pairs, half, half_of, merge, pairs_of
+from covdist.state.scatter import Scatter
+from covdist.state.seen import Seen
+
+_LEAST_ROWS = 1024  # fewer would merge matrices more often than the products of their rows are worth
+
+
+class _Given(NamedTuple):
+    columns: Columns
+    seen: Seen
+
+
+class Pairwise(NamedTuple):
+    """Of x's columns with each other; ``columns.weight`` is that of all rows, holes or not."""
+
+    columns: Columns
+    seen: Seen
+    pairs: Pairs
+    half: Half
+
+    @classmethod
+    def empty(cls, width: int) -> Pairwise:
+        return cls(Columns.empty(width), Seen.empty(width), Pairs.empty(width, width), half(np.zeros(width), width))
+
+    @classmethod
+    def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
+        legs = HoledLegs(Scatter.legs(width, options), _lifted, _folded, cls.empty(width), options)
+        return Accumulator([width], _LEAST_ROWS, [(slice(None), legs)], _finish, options)
+
+    @classmethod
+    def cost(cls, width: int) -> Cost:
+        return _cost(5 * width * width, width, 6.0 * width * width)
+
+    def merge(self, other: Pairwise) -> Pairwise:
+        columns, seen, steps = combine(self, other)
+        if steps is None:
+            kept, rest = (other, self) if self.columns.weight == 0 else (self, other)
+            return kept._replace(columns=columns, seen=seen, pairs=_counted(kept.pairs, rest.pairs))
+        pairs, joined, _ = merge(self.pairs, other.pairs, (self.half, other.half, steps), None)
+        return Pairwise(columns, seen, pairs, joined)
+
+
+class PairwiseCross(NamedTuple):
+    """Of x's columns with y's."""
+
+    columns: Columns
+    columns_y: Columns
+    seen: Seen
+    seen_y: Seen
+    pairs: Pairs
+    half: Half
+    half_y: Half
+
+    @classmethod
+    def empty(cls, width: int, width_y: int) -> PairwiseCross:
+        nothing = half(np.zeros(width), width_y)
+        return cls(
+            Columns.empty(width), Columns.empty(width_y), Seen.empty(width), Seen.empty(width_y),
+            Pairs.empty(width, width_y), nothing, nothing,
+        )  # fmt: skip
+
+    @classmethod
+    def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> Accumulator:
+        widths = [width, width_y]
+        clean = Cross.legs(width, width_y, options)
+        legs = HoledLegs(clean, _lifted_cross, _folded_cross, cls.empty(*widths), options)
+        return Accumulator(widths, _LEAST_ROWS, [(slice(None), legs)], _finish_cross, options)
+
+    @classmethod
+    def cost(cls, width: int, width_y: int) -> Cost:
+        return _cost(7 * width * width_y, width + width_y, 12.0 * width * width_y)
+
+    def merge(self, other: PairwiseCross) -> PairwiseCross:
+        x, seen, steps = combine(self, other)
+        y, seen_y, steps_y = combine(self.second, other.second)
+        if steps is None or steps_y is None:
+            kept, rest = (other, self) if self.columns.weight == 0 else (self, other)
+            pairs = _counted(kept.pairs, rest.pairs)
+            return kept._replace(columns=x, columns_y=y, seen=seen, seen_y=seen_y, pairs=pairs)
+        halves, halves_y = (self.half, other.half, steps), (self.half_y, other.half_y, steps_y)
+        pairs, joined, joined_y = merge(self.pairs, other.pairs, halves, halves_y)
+        assert joined_y is not None
+        return PairwiseCross(x, y, seen, seen_y, pairs, joined, joined_y)
+
+    @property
+    def second(self) -> _Given:
+        """Columns and counts of y."""
+        return _Given(self.columns_y, self.seen_y)
+
+
+def _cost(entries: int, columns: int, flops: float) -> Cost:
+    """A block with holes is a state of its own, and merging it makes another."""
+    held = 8 * entries
+    return Cost(
+        held + (COLUMN_BYTES + 16) * columns, flops + COLUMN_FLOPS * columns, _LEAST_ROWS, 3 * columns, 2 * held
+    )
+
+
+def _counted(kept: Pairs, rest: Pairs) -> Pairs:
+    return kept._replace(rows=kept.rows + rest.rows)
+
+
+def _lifted(clean: Scatter, rows: int) -> Pairwise:
+    columns, width = clean.columns, clean.columns.width
+    pairs = Pairs.all(rows, columns.weight, triangle.unpack(clean.triangle, width))
+    return Pairwise(columns, Seen.all(width, rows, columns.weight), pairs, half(columns.squares, width))
+
+
+def _lifted_cross(clean: Cross, rows: int) -> PairwiseCross:
+    x, y = clean.columns, clean.columns_y
+    return PairwiseCross(
+        x, y, Seen.all(x.width, rows, x.weight), Seen.all(y.width, rows, y.weight),
+        Pairs.all(rows, x.weight, clean.rectangle), half(x.squares, y.width), half(y.squares, x.width).turned,
+    )  # fmt: skip
+
+
+def _folded(sides: list[Side]) -> Pairwise:
+    (x,) = sides
+    return Pairwise(x.columns, x.seen, *pairs_of(x, x))
+
+
+def _folded_cross(sides: list[Side]) -> PairwiseCross:
+    x, y = sides
+    pairs, left = pairs_of(x, y)
+    right = half_of(y, x, Pairs(*(each.T for each in pairs))).turned
+    return PairwiseCross(x.columns, y.columns, x.seen, y.seen, pairs, left, right)
+
+
+def _finish(counted: Counted, states: list[Pairwise]) -> Pairwise:
+    (state,) = states
+    return state._replace(columns=state.columns._replace(**counted.fields(0)))
+
+
+def _finish_cross(counted: Counted, states: list[PairwiseCross]) -> PairwiseCross:
+    (state,) = states
+    return state._replace(
+        columns=state.columns._replace(**counted.fields(0)),
+        columns_y=state.columns_y._replace(**counted.fields(1)),
+    )

@@ -1,0 +1,184 @@
+"""``fill(method="interpolate")`` is what xarray makes of the whole array, for any chunks."""
+
+from __future__ import annotations
+
+import dask
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import covdist
+from covdist.errors import DataError, NonFiniteError
+
+from .containers import chunkings, quick
+
+KINDS = ["linear", "previous", "nearest"]
+
+
+@st.composite
+def gappy(draw: st.DrawFn, dtype: str = "f8") -> xr.DataArray:
+    """Draw an array with gaps of any length, whole columns and rows among them, and uneven coordinates."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n, width = draw(st.integers(1, 30)), draw(st.integers(1, 4))
+    x = rng.normal(size=(n, width, 2)).astype(dtype)
+    x[rng.random(x.shape) < draw(st.sampled_from([0.0, 0.2, 0.6, 0.95]))] = np.nan
+    if draw(st.booleans()):
+        x[:, rng.integers(width)] = np.nan
+    if draw(st.booleans()):
+        x[rng.integers(n)] = np.nan
+    steps = np.cumsum(rng.integers(1, 4, n)) / 4
+    coords = {"step": steps, "wall": ("step", steps**2)} if draw(st.booleans()) else {}
+    return xr.DataArray(x, dims=("step", "unit", "half"), coords=coords, name="loss")
+
+
+def lazy(draw, x: xr.DataArray) -> xr.DataArray:
+    return x.copy(data=da.from_array(x.data, chunks=tuple(draw(chunkings(n)) for n in x.shape)))
+
+
+def frame(x: xr.DataArray) -> pd.DataFrame:
+    return pd.DataFrame(x.values.reshape(len(x), -1))
+
+
+def gaps(x: xr.DataArray, along: str | None) -> np.ndarray:
+    """Return how far it is, around each entry, from value to value, or to the end."""
+    name = along or ("step" if "step" in x.coords else None)
+    at = np.arange(len(x)) if name is None else x.coords[name].values
+    places = frame(x).notna().mul(1.0).where(frame(x).notna()).mul(at, axis=0)
+    return (places.bfill().fillna(at[-1]) - places.ffill().fillna(at[0])).to_numpy().reshape(x.shape)
+
+
+@quick
+@given(st.data(), gappy(), st.sampled_from(KINDS), st.sampled_from([None, 0.75, 2.0, 6.0]))
+def test_equals_xarray(data, x, kind, max_gap):
+    along = data.draw(st.sampled_from([None, "wall"] if "wall" in x.coords else [None]))
+    held = np.isfinite(x).sum("step")
+    if kind == "previous":
+        expected = x.copy(data=frame(x).ffill().to_numpy().reshape(x.shape))
+    else:
+        expected = x.interpolate_na("step", method=kind, use_coordinate=along or True)
+    if max_gap is not None:
+        expected = expected.where(gaps(x, along) <= max_gap)
+    for given_array in (x, lazy(data.draw, x)):
+        order = data.draw(st.sampled_from([x.dims, x.dims[::-1]]))
+        found = covdist.fill(given_array.transpose(*order), dim="step", kind=kind, along=along, max_gap=max_gap)
+        assert found.dims == order
+        assert found.chunks == given_array.transpose(*order).chunks
+        found = found.compute().transpose(*x.dims)
+        np.testing.assert_allclose(found.where(held > 1), expected.where(held > 1), rtol=1e-12, atol=1e-14)
+        assert found.attrs == x.attrs
+        assert found.coords.keys() == x.coords.keys()
+
+
+@quick
+@given(st.data(), gappy(dtype="f4"), st.sampled_from(KINDS))
+def test_the_same_bits_for_any_chunks(data, x, kind):
+    whole = covdist.fill(x, dim="step", kind=kind, ends="nearest")
+    found = covdist.fill(lazy(data.draw, x), dim="step", kind=kind, ends="nearest").compute()
+    assert found.dtype == np.float32
+    assert found.values.tobytes() == whole.values.tobytes()
+
+
+@quick
+@given(gappy())
+def test_ends_take_the_nearest_value(x):
+    found = covdist.fill(x, dim="step", ends="nearest")
+    expected = frame(covdist.fill(x, dim="step")).ffill().bfill()
+    np.testing.assert_array_equal(found.values.reshape(len(x), -1), expected)
+
+
+def test_dates_and_long_gaps():
+    day = np.datetime64("2026-01-01") + np.array([0, 1, 4, 5, 9]).astype("m8[D]")
+    x = xr.DataArray([0.0, np.nan, 4.0, np.nan, 9.0], dims="day", coords={"day": day.astype("M8[ns]")})
+    assert covdist.fill(x, dim="day").values.tolist() == [0, 1, 4, 5, 9]
+    short = covdist.fill(x, dim="day", max_gap=np.timedelta64(4, "D"))
+    np.testing.assert_array_equal(short, [0, 1, 4, np.nan, 9])
+
+
+def test_plain_arrays_integers_and_masks():
+    x = np.array([[1.0, np.nan, 3.0]]).T
+    assert covdist.fill(x).dims == ("sample", "unit")
+    assert covdist.fill(da.from_array(x, chunks=1)).compute().values.ravel().tolist() == [1, 2, 3]
+    assert covdist.fill(x.T, dim=1).values.tolist() == [[1, 2, 3]]
+    masked = np.ma.masked_array([[1], [7], [3]], [[0], [1], [0]])
+    assert covdist.fill(masked).values.ravel().tolist() == [1, 2, 3]
+    assert covdist.fill(np.array([[1], [2]])).dtype == np.int64
+
+
+def test_holds_no_more_than_a_few_chunks():
+    """Chunks are made again when what follows them is known, not kept until then."""
+    alive, most = set(), [0]
+
+    def chunk(block_id):
+        alive.add(block_id)
+        most[0] = max(most[0], len(alive))
+        made = np.full((10, 2), np.nan).view(_Watched)
+        made.gone = lambda: alive.discard(block_id)
+        return made
+
+    x = da.map_blocks(
+        lambda block_id=None: chunk(block_id), chunks=((10,) * 50, (2,)), dtype=float, meta=np.empty((0, 0))
+    )
+    with dask.config.set(scheduler="sync"):
+        covdist.fill(x).sum().compute()
+    assert most[0] <= 5
+
+
+class _Watched(np.ndarray):
+    gone = None
+
+    def __del__(self):
+        if self.gone is not None:
+            self.gone()
+
+
+@quick
+@given(st.data(), gappy())
+def test_moments_under_interpolate_are_those_of_the_filled_array(data, x):
+    x = x.isel(half=0, drop=True)
+    x[0] = 1.0
+    full = covdist.fill(x, dim="step", ends="nearest")
+    for array in (x, lazy(data.draw, x)):
+        found = covdist.moments(array, dim="step", missing="interpolate").compute()
+        np.testing.assert_allclose(
+            found.cov(), np.cov(full.T, ddof=0).reshape(found.cov().shape), rtol=1e-10, atol=1e-12
+        )
+        assert found.dataset.attrs["missing"] == "interpolate"
+        np.testing.assert_array_equal(found.dataset["nans"], np.isnan(x).sum("step"))
+
+
+def test_two_arrays_groups_and_a_spectrum_under_interpolate():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 3))
+    x[5:9, 1], x[0, 0], x[30:, 2] = np.nan, np.nan, np.nan
+    full = covdist.fill(x, ends="nearest").values
+    by = np.arange(40) // 20
+    found = covdist.cov(da.from_array(x, chunks=(7, 2)), full[:, :1], by=by, missing="interpolate")
+    np.testing.assert_allclose(found, covdist.cov(full, full[:, :1], by=by), rtol=1e-12)
+    m = covdist.moments(x, full[:, :1], by=by, missing="interpolate")
+    for half in range(2):
+        assert m.sel(group=half).dataset["nans"].values.tolist() == np.isnan(x[by == half]).sum(axis=0).tolist()
+    for method in ("exact", "dual", "sketch"):
+        spectrum = covdist.spectrum(da.from_array(x, chunks=(7, 2)), 2, method=method, missing="interpolate")
+        np.testing.assert_allclose(spectrum["eigenvalue"], covdist.spectrum(full, 2)["eigenvalue"], rtol=1e-8)
+    with pytest.raises(NonFiniteError, match="without any value"):
+        covdist.cov(np.full((3, 1), np.nan), missing="interpolate")
+
+
+def test_infinity_and_bad_options():
+    x = np.array([[1.0], [np.inf], [3.0]])
+    assert covdist.fill(x, inf="missing").values.ravel().tolist() == [1, 2, 3]
+    for array in (x, da.from_array(x, chunks=1)):
+        with pytest.raises(NonFiniteError, match=r"row 1, column 0, .*inf='missing'"):
+            covdist.fill(array).compute()
+    with pytest.raises(DataError, match="kind='cubic'"):
+        covdist.fill(x, kind="cubic")
+    with pytest.raises(DataError, match="does not rise"):
+        covdist.fill(xr.DataArray([1.0, 2.0], dims="t", coords={"t": [2, 1]}), dim="t")
+    with pytest.raises(DataError, match="no coordinate 'epoch'"):
+        covdist.fill(x, along="epoch")
+    with pytest.raises(DataError, match="along one dim"):
+        covdist.fill(np.ones((2, 3, 4)), dim=(0, 1))

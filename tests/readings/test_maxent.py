@@ -1,0 +1,175 @@
+"""``missing="maxent"`` against a naive EM, row by row, on the whole array."""
+
+from __future__ import annotations
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import covdist
+from covdist.errors import DataError, NonFiniteError
+from covdist.state import patterns
+
+from .containers import chunkings, quick
+
+
+def naive(x: np.ndarray, weights: np.ndarray | None = None, iterations: int = 2000) -> tuple[np.ndarray, ...]:
+    """Return mean, covariance and filled rows."""
+    w = np.ones(len(x)) if weights is None else weights
+    d = x.shape[1]
+    mean, cov = np.nanmean(x, axis=0), np.diag(np.nanvar(x, axis=0))
+    for _ in range(iterations):
+        filled, spare = np.array(x), np.zeros((d, d))
+        for row, weight in zip(filled, w, strict=True):
+            o, m = np.isfinite(row), np.isnan(row)
+            slope = cov[np.ix_(m, o)] @ np.linalg.inv(cov[np.ix_(o, o)])
+            row[m] = mean[m] + slope @ (row[o] - mean[o])
+            spare[np.ix_(m, m)] += weight * (cov[np.ix_(m, m)] - slope @ cov[np.ix_(o, m)])
+        before, mean = cov, w @ filled / w.sum()
+        cov = ((filled - mean).T * w @ (filled - mean) + spare) / w.sum()
+        if np.abs(cov - before).max() < 1e-13:
+            break
+    return mean, cov, filled
+
+
+def holed(n: int = 120, d: int = 4, share: float = 0.2, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + rng.normal(size=d) * 5
+    x[rng.random(x.shape) < share] = np.nan
+    x[~np.isfinite(x).any(axis=1), 0] = 0.0
+    return x
+
+
+def few(monkeypatch) -> None:
+    """Make tables of patterns not worth it, so that each iteration is a pass."""
+    monkeypatch.setattr(patterns, "_MOST_BYTES", 0)
+
+
+@pytest.mark.parametrize("passes", [False, True], ids=["patterns", "passes"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("chunks", [None, (17, 3), (60, 4)], ids=str)
+def test_equals_a_naive_loop(monkeypatch, passes, weighted, chunks):
+    if passes:
+        few(monkeypatch)
+    x = holed()
+    weights = np.random.default_rng(1).random(len(x)) if weighted else None
+    mean, cov, filled = naive(x, weights)
+    given_array = x if chunks is None else da.from_array(x, chunks=chunks)
+    m = covdist.moments(given_array, missing="maxent", weights=weights).compute()
+    np.testing.assert_allclose(m.cov(), cov, rtol=0, atol=1e-8 * np.diag(cov).max())
+    np.testing.assert_allclose(m.mean(), mean, rtol=0, atol=1e-8 * np.sqrt(np.diag(cov).max()))
+    found = m.dataset.attrs
+    assert found["converged"]
+    assert found["ridge"] == 0
+    assert found["iterations"] == len(found["log_likelihood"])
+    assert np.diff(found["log_likelihood"]).min() >= -1e-12 * abs(found["log_likelihood"][-1])
+    if not weighted:
+        full = covdist.fill(given_array, method="maxent")
+        np.testing.assert_allclose(full, filled, rtol=0, atol=1e-8 * np.sqrt(np.diag(cov).max()))
+
+
+@quick
+@given(st.data(), st.integers(0, 2**32), st.sampled_from([0.0, 0.1, 0.5]), st.booleans())
+def test_any_holes_and_chunks(data, seed, share, passes):
+    x = holed(60, 3, share, seed)
+    x = np.concatenate([x, np.full((60, 1), np.nan), np.full((60, 1), 7.0)], axis=1)
+    x[data.draw(st.integers(0, 59))] = np.nan
+    chunks = tuple(data.draw(chunkings(n)) for n in x.shape)
+    with pytest.MonkeyPatch.context() as patch:
+        if passes:
+            few(patch)
+        m = covdist.moments(da.from_array(x, chunks=chunks), missing="maxent").compute()
+        full = covdist.fill(da.from_array(x, chunks=chunks), method="maxent").compute().values
+    whole = covdist.cov(x, missing="maxent")
+    np.testing.assert_allclose(m.cov(), whole, rtol=1e-7, atol=1e-7)
+    likelihood = np.array(m.dataset.attrs["log_likelihood"])
+    assert np.diff(likelihood).min(initial=0) >= -1e-9 * np.abs(likelihood).max()
+    known = [0, 1, 2, 4]
+    assert np.isnan(m.cov().values[3]).all()
+    assert (np.linalg.eigvalsh(m.cov().values[np.ix_(known, known)]) > -1e-9).all()
+    held = np.isfinite(x)
+    np.testing.assert_array_equal(full[held], x[held])
+    assert np.isfinite(full[:, known]).all()
+    assert (full[:, 4] == 7).all()
+
+
+def test_no_holes_give_what_raise_gives():
+    x = holed(share=0)
+    found = covdist.cov(x, missing="maxent")
+    np.testing.assert_array_equal(found, covdist.cov(x))
+    assert found.attrs["iterations"] == 0
+    xr.testing.assert_identical(covdist.fill(x, method="maxent"), xr.DataArray(x, dims=("sample", "unit")))
+
+
+def test_closer_than_the_other_policies_at_random_holes():
+    rng = np.random.default_rng(5)
+    d, n, runs = 6, 2_000, 8
+    errors = dict.fromkeys(["complete", "maxent", "pairwise", "drop", "interpolate"], 0.0)
+    for _ in range(runs):
+        root = rng.normal(size=(d, d)) + 2 * rng.normal(size=(1, d))
+        full = rng.normal(size=(n, d)) @ root
+        x = np.where(rng.random(full.shape) < 0.2, np.nan, full)
+        scale = np.sqrt(np.diag(root.T @ root))
+        for name in errors:
+            found = covdist.cov(full) if name == "complete" else covdist.cov(x, missing=name)
+            errors[name] += float((((found.values - root.T @ root) / np.outer(scale, scale)) ** 2).sum())
+    assert errors["maxent"] <= 1.15**2 * errors["complete"]
+    assert errors["maxent"] < min(errors[name] for name in ("pairwise", "drop", "interpolate"))
+
+
+def test_a_singular_covariance_gets_a_ridge():
+    x = holed(share=0)[:, [0, 1, 2, 2]]
+    x[::3, 0] = np.nan
+    found = covdist.cov(x, missing="maxent")
+    assert found.attrs["ridge"] > 0
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[2, 2], np.var(x[:, 2]), rtol=1e-6)
+
+
+def test_labels_several_sample_dims_and_infinity():
+    x = holed(40, 4)
+    array = xr.DataArray(x.reshape(10, 4, 2, 2), dims=("step", "sample", "a", "b"), name="loss")
+    expected = covdist.cov(x, missing="maxent").values
+    lazy = array.chunk(step=3, a=1)
+    found = covdist.cov(lazy, dim=("step", "sample"), missing="maxent")
+    assert found.dims == ("a_b", "a_b_2")
+    np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-8)
+    full = covdist.fill(lazy.transpose("a", ...), dim=("step", "sample"), method="maxent")
+    assert full.dims == ("a", "step", "sample", "b")
+    np.testing.assert_allclose(full.transpose(*array.dims).values.reshape(40, 4), covdist.fill(x, method="maxent"))
+    x[3, 1] = np.inf
+    with pytest.raises(NonFiniteError, match=r"row 3, column 1 .*inf='missing'"):
+        covdist.cov(x, missing="maxent")
+    assert np.isfinite(covdist.cov(x, missing="maxent", inf="missing")).all()
+
+
+def test_a_spectrum():
+    x = holed()
+    values = np.linalg.eigvalsh(covdist.cov(x, missing="maxent"))[::-1]
+    for array in (x, da.from_array(x, chunks=(30, 4))):
+        np.testing.assert_allclose(covdist.spectrum(array, 4, missing="maxent")["eigenvalue"], values, rtol=1e-8)
+
+
+def test_variances_saved_and_added(tmp_path):
+    x = holed()
+    m = covdist.moments(x, missing="maxent")
+    np.testing.assert_allclose(covdist.var(x, missing="maxent"), m.var(), rtol=1e-12)
+    m.save(tmp_path / "m")
+    again = covdist.load(tmp_path / "m")
+    xr.testing.assert_identical(again.cov(), m.cov())
+    assert again.dataset.attrs["iterations"] == m.dataset.attrs["iterations"]
+    assert int((m + again).count) == 2 * len(x)
+
+
+def test_what_it_cannot_do_says_so():
+    x = holed()
+    for options in ({"y": x}, {"by": np.arange(len(x)) % 2}):
+        with pytest.raises(DataError, match="maxent"):
+            covdist.moments(x, missing="maxent", **options)
+    with pytest.raises(DataError, match="full matrix"):
+        covdist.spectrum(x, 1, method="sketch", missing="maxent")
+    with pytest.raises(DataError, match="matrices of all columns"):
+        covdist.cov(x, missing="maxent", matrix="tiles")

@@ -1,0 +1,83 @@
+"""States of pairs against sums over the rows that each pair holds, however the rows are cut and merged."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from covdist.state.accumulator import Options
+
+from .kinds import PLAIN, bits
+from .strategies import Rows, cuttings, thorough
+
+OPTIONS = Options(missing="pairwise")
+KINDS = [kind for kind in PLAIN if hasattr(kind.empty([1, 1]), "seen")]
+each_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
+
+
+@st.composite
+def holed_rows(draw: st.DrawFn) -> Rows:
+    """Draw rows of two sides with holes, drifting, some of weight zero."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n = draw(st.integers(0, 40))
+    sides = []
+    for width in (draw(st.integers(1, 3)), draw(st.integers(1, 3))):
+        block = rng.normal(size=(n, width)) + np.linspace(0, draw(st.sampled_from([0, 1e4])), n)[:, None]
+        block[rng.random(block.shape) < draw(st.sampled_from([0, 0.2, 0.7, 1]))] = np.nan
+        sides.append(block * draw(st.sampled_from([1, 1e-200, 1e150])))
+    weights = draw(st.sampled_from([None, rng.integers(0, 3, n)]))
+    return Rows(tuple(sides), np.zeros(n, int), frequency=weights)
+
+
+def check(state, rows: Rows) -> None:
+    weights = np.ones(len(rows)) if rows.weights is None else rows.weights
+    x, y = rows.blocks[0], rows.blocks[1 if hasattr(state, "columns_y") else 0]
+    for i in range(x.shape[1]):
+        held = np.isfinite(x[:, i]) & (weights > 0)
+        assert (state.seen.rows[i], state.seen.weight[i]) == (held.sum(), weights[held].sum())
+    if not hasattr(state, "pairs"):
+        return
+    columns_y = getattr(state, "columns_y", state.columns)
+    for i, j in np.ndindex(x.shape[1], y.shape[1]):
+        held = np.isfinite(x[:, i]) & np.isfinite(y[:, j]) & (weights > 0)
+        assert (state.pairs.rows[i, j], state.pairs.weight[i, j]) == (held.sum(), weights[held].sum())
+        if held.any():
+            w = weights[held].astype(np.longdouble)
+            a, b = x[held, i].astype(np.longdouble), y[held, j].astype(np.longdouble)
+            a, b = a - (w * a).sum() / w.sum(), b - (w * b).sum() / w.sum()
+            power = np.ldexp(np.longdouble(1), -(state.columns.exponent[i] + columns_y.exponent[j]))
+            spread = [np.sqrt(state.columns.squares[i]), np.sqrt(columns_y.squares[j])]
+            error = abs(float((w * a * b).sum() * power) - state.pairs.scatter[i, j])
+            assert error <= 1e-12 * spread[0] * spread[1]
+
+
+@each_kind
+@thorough
+@given(data=st.data(), rows=holed_rows(), seed=st.integers(0, 2**32))
+def test_any_merge_tree_of_any_cut(kind, data, rows, seed):
+    states = [kind.fold(piece, options=OPTIONS) for piece in rows.cut(data.draw(cuttings(len(rows))))]
+    order = random.Random(seed)
+    while len(states) > 1:
+        order.shuffle(states)
+        states.append(states.pop().merge(states.pop()))
+    check(states[0], rows)
+
+
+@each_kind
+@thorough
+@given(rows=holed_rows())
+def test_empty_is_the_identity(kind, rows):
+    state, empty = kind.fold(rows, options=OPTIONS), kind.empty(rows.widths)
+    assert bits(empty.merge(state)) == bits(state) == bits(state.merge(empty))
+
+
+@each_kind
+def test_rows_without_holes_are_folded_as_by_the_others(kind):
+    x = np.random.default_rng(0).normal(size=(3000, 4)) + 5
+    rows = Rows((x, x), np.zeros(3000, int))
+    plain = next(k for k in PLAIN if k.sides == kind.sides and hasattr(k.empty([1, 1]), "seen") is False)
+    assert bits(kind.fold(rows, options=OPTIONS).columns.mean) == bits(plain.fold(rows).columns.mean)
