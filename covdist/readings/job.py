@@ -82,7 +82,7 @@ class Job:
             status["status"] = "stopped"
         elif lease.released:
             status["status"] = progress["status"] if mine and progress.get("status") in ENDED[1:] else "stopped"
-        elif lease.over(time.time()):
+        elif self._directory.owners.lost(lease, time.time()):
             status["status"] = "lost"
         elif mine:
             status["status"] = "running"
