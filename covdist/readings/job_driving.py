@@ -87,7 +87,7 @@ def drive(
         trees = opened(directory)
         check_plans(trees, client)
         work, asked = trees.work(directory, job), lambda: stop() or directory.owners.cancelled(lease)
-        with closing(DaskRunner(client, work, lease.term, asked)) as runner:
+        with closing(DaskRunner(client, work, lease.nonce, asked)) as runner:
             driver = Driver(directory, lease, trees.shapes, runner, time.time)
             return _stepped(driver, watch)
     except BaseException as error:
@@ -126,7 +126,7 @@ def _give_up(directory: Directory, lease: Lease, error: BaseException) -> None:
 
 def send(directory: Directory, client: Client, job: str, lease: Lease) -> None:
     """Have a job driven by a task on the cluster, and leave it there."""
-    key = f"drive-{job}-{lease.term}"
+    key = f"drive-{job}-{lease.nonce}"
     fire_and_forget(client.submit(_drive_there, directory, lease, key=key, pure=False, priority=100))
 
 
