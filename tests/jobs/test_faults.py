@@ -32,6 +32,10 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(log: Path) -> bytes:
+    return whole(log)
+
+
+def whole(log: Path) -> bytes:
     tree = covdist.open_log(log, missing_chunks="fill")
     return dump_state(covdist.moments(tree["fc1/activation"], dim="sample").compute(scheduler="threads").state)
 
@@ -94,12 +98,14 @@ def test_workers_that_are_killed_change_nothing(log, expected, tmp_path):
             assert bits(job) == expected
 
 
-def test_drivers_that_are_killed_cost_little(log, expected, tmp_path, folds):
+def test_drivers_that_are_killed_cost_little(tmp_path, folds):
+    log = patchy_log(tmp_path / "log.zarr", 100_000)  # five in a hundred can be asked of many shards only
+    expected = whole(log)
     again = total = 0
-    for run in range(10):
+    for run in range(5):
         job, out, place = tmp_path / f"job{run}", tmp_path / f"out{run}.zarr", folds(run)
         with driver("run", log, *FILL, "-o", out, "--job", job, "--workers", "2") as process:
-            until(lambda job=job, run=run: saved(job) >= 1 + 3 * run % 14)
+            until(lambda job=job, run=run: saved(job) >= 1 + 9 * run)
             kill(process)
         output("resume", job, "--workers", "2")
         assert bits(job) == bits(out) == expected
@@ -160,5 +166,4 @@ def test_small_jobs_leave_nothing_behind(tmp_path):
                 job.wait(PATIENCE)
             held.append(psutil.Process(found.scheduler.pid).memory_info().rss)
         until(lambda: not client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
-    print([round(one/2**20,1) for one in held])
-    assert held[-1] - held[9] < 20 << 20
+    assert held[-1] - held[9] < 20 << 20  # 4 MiB were measured

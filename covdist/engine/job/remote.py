@@ -17,7 +17,8 @@ class Remote:
     """A prefix of an object store, which shows an object whole or not at all."""
 
     def __init__(self, url: str, options: dict[str, Any]):
-        self.url, self._options = url.rstrip("/"), options
+        # A listing that a file system remembers hides what other processes have written since.
+        self.url, self._options = url.rstrip("/"), {"use_listings_cache": False, **options}
 
     def __repr__(self) -> str:
         return self.url  # never the options: they may hold credentials
@@ -50,9 +51,8 @@ class Remote:
             return None
 
     def names(self, folder: str) -> list[str]:
-        """List a folder afresh."""
+        """List a folder."""
         system, path = self._at(folder)
-        system.invalidate_cache(path)
         try:
             found = patiently(partial(system.ls, path, detail=False))
         except FileNotFoundError:
