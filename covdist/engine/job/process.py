@@ -1,4 +1,4 @@
-"""This process by a name under which others on its machine can ask whether it lives."""
+"""A name for this process, by which others on its machine can ask whether it lives."""
 
 from __future__ import annotations
 
