@@ -23,9 +23,7 @@ from tests.jobs.folded import counted, settings
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 FILL = ("--missing-chunks", "fill")
 HANG = 60.0  # seconds; beside others on two cores a run took ten
-SILENT = (
-    15.0  # seconds without a driver after which somebody resumes a job; dask gives a task up with its fourth worker
-)
+SILENT = 15.0  # seconds without a driver, then somebody resumes: dask gives a task up with its fourth worker
 
 
 @pytest.fixture(scope="module")
