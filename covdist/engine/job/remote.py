@@ -17,8 +17,7 @@ class Remote:
     """A prefix of an object store, which shows an object whole or not at all."""
 
     def __init__(self, url: str, options: dict[str, Any]):
-        # A listing that a file system remembers hides what other processes have written since.
-        self.url, self._options = url.rstrip("/"), {"use_listings_cache": False, **options}
+        self.url, self._options = url.rstrip("/"), options
 
     def __repr__(self) -> str:
         return self.url  # never the options: they may hold credentials
@@ -68,5 +67,7 @@ class Remote:
             patiently(partial(system.pipe_file, path, data, **options))
 
     def _at(self, name: str) -> tuple[Any, str]:
-        system, path = fsspec.core.url_to_fs(f"{self.url}/{name}", **self._options)
+        # A listing that a file system remembers hides what other processes have written since.
+        options = {"use_listings_cache": False, **self._options}
+        system, path = fsspec.core.url_to_fs(f"{self.url}/{name}", **options)
         return system, path
