@@ -82,7 +82,7 @@ class Job:
             status["status"] = "stopped"
         elif lease.released:
             status["status"] = progress["status"] if mine and progress.get("status") in ENDED[1:] else "stopped"
-        elif lease.over(time.time()):
+        elif self._directory.owners.lost(lease, time.time()):
             status["status"] = "lost"
         elif mine:
             status["status"] = "running"
@@ -160,6 +160,7 @@ class Job:
 def jobs_in(folder: str | os.PathLike[str]) -> list[Job]:
     """Return the jobs whose folders are in a folder, local or remote, by name."""
     system, root = fsspec.core.url_to_fs(os.fspath(folder))
+    system.invalidate_cache()
     if not system.isdir(root):
         raise JobError(f"{os.fspath(folder)} is no folder: pass the one that holds the jobs' own folders")
     names = sorted(name.rstrip("/") for name in system.ls(root, detail=False))

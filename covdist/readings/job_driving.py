@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -17,6 +15,8 @@ from covdist.engine.job.dask_runner import DaskRunner
 from covdist.engine.job.directory import Directory, versions
 from covdist.engine.job.driver import Driver
 from covdist.engine.job.lease import Lease
+from covdist.engine.job.owners import this_owner
+from covdist.engine.job.process import here
 from covdist.errors import CovdistError, JobError
 from covdist.readings.job_trees import Trees, check_same
 
@@ -87,7 +87,7 @@ def drive(
         trees = opened(directory)
         check_plans(trees, client)
         work, asked = trees.work(directory, job), lambda: stop() or directory.owners.cancelled(lease)
-        with closing(DaskRunner(client, work, lease.term, asked)) as runner:
+        with closing(DaskRunner(client, work, lease.nonce, asked)) as runner:
             driver = Driver(directory, lease, trees.shapes, runner, time.time)
             return _stepped(driver, watch)
     except BaseException as error:
@@ -109,11 +109,11 @@ def _taken(directory: Directory, given: Lease | None) -> Lease:
     owners, now = directory.owners, time.time()
     current = owners.current()
     if given is None or current is None or current.nonce != given.nonce:
-        return owners.acquire(now, LEASE)
+        return owners.acquire(now, LEASE, process=here())
     if current != given:
-        return owners.acquire(now, LEASE, steal=True)
-    mine = replace(given, owner=f"{socket.gethostname()} (process {os.getpid()})")
-    return owners.renew(mine, now, LEASE) or owners.acquire(now, LEASE)
+        return owners.acquire(now, LEASE, process=here(), steal=True)
+    mine = replace(given, owner=this_owner(), process=here())
+    return owners.renew(mine, now, LEASE) or owners.acquire(now, LEASE, process=here())
 
 
 def _give_up(directory: Directory, lease: Lease, error: BaseException) -> None:
@@ -126,7 +126,7 @@ def _give_up(directory: Directory, lease: Lease, error: BaseException) -> None:
 
 def send(directory: Directory, client: Client, job: str, lease: Lease) -> None:
     """Have a job driven by a task on the cluster, and leave it there."""
-    key = f"drive-{job}-{lease.term}"
+    key = f"drive-{job}-{lease.nonce}"
     fire_and_forget(client.submit(_drive_there, directory, lease, key=key, pure=False, priority=100))
 
 

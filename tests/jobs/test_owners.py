@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
+import subprocess
 import threading
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from covdist.engine.job.directory import Directory
 from covdist.engine.job.lease import Lease, next_lease
+from covdist.engine.job.process import dead, here
 from covdist.errors import JobError
 
 RACES = 20
@@ -72,6 +74,37 @@ def test_a_damaged_lease_is_over(tmp_path):
     directory.owners.acquire(100.0, 30.0)
     (tmp_path / "lease" / "000001.json").write_text("{")
     assert directory.owners.acquire(101.0, 30.0).term == 2
+
+
+def test_an_owner_that_has_died_on_this_machine_is_replaced_at_once(directory):
+    directory.owners.acquire(100.0, 30.0, process=gone())
+    assert directory.owners.acquire(101.0, 30.0, process=here()).term == 2
+    with pytest.raises(JobError, match="driven by"):  # this process lives
+        directory.owners.acquire(102.0, 30.0)
+
+
+def test_of_a_lease_that_nobody_has_taken_over_yet_nothing_is_known(directory):
+    directory.owners.acquire(100.0, 30.0)
+    with pytest.raises(JobError, match="driven by"):
+        directory.owners.acquire(101.0, 30.0)
+
+
+def gone() -> str:
+    """The name of a process that ended."""
+    child = subprocess.Popen(["sleep", "0"])
+    child.wait()
+    boot, space, _, started = here().split()
+    return f"{boot} {space} {child.pid} {started}"
+
+
+def test_who_is_dead():
+    boot, space, process, started = here().split()
+    assert not dead(here())
+    assert dead(gone())
+    assert dead(f"{boot} {space} {process} {int(started) + 1}")  # the number was given anew
+    _, _, absent, _ = gone().split()
+    for other in (f"another {space} {absent} 1", f"{boot} 1 {absent} 1", ""):  # a machine, a container, a system
+        assert not dead(other)
 
 
 def test_the_rules():

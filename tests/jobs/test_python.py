@@ -72,6 +72,16 @@ def test_the_same_question_is_the_same_job(log, client, tmp_path):
         covdist.submit(log, job=tmp_path / "job", client=client, by="epoch")
 
 
+def test_one_question_in_two_directories_is_two_jobs(log, client, tmp_path):
+    both = [covdist.submit(log, job=tmp_path / name, client=client) for name in "ab"]
+    first, second = (job.wait(60) for job in both)
+    assert first.id == second.id
+    assert states(first.result()) == states(second.result())
+    for job in (first, second):
+        assert job.directory.progress()["folds_started"] == job.status()["shards"]
+        assert not job.status()["failures"]
+
+
 def test_a_job_on_a_store_that_is_no_disk(log, client, tmp_path):
     job = covdist.submit(log, job="memory://jobs/1", client=client, output=tmp_path / "out.zarr").wait(60)
     assert states(job.result()) == states(covdist.load(tmp_path / "out.zarr"))

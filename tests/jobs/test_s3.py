@@ -6,10 +6,15 @@ import threading
 
 import pytest
 
+import covdist
 from covdist.engine.job.directory import Directory
 from covdist.engine.job.fingerprint import difference, fingerprint
 from covdist.engine.job.shape import Node, Shape
 from covdist.errors import JobError
+from covdist.readings.job import Job
+from covdist.readings.job_states import dump_state
+from tests.cli.running import PATIENCE, output
+from tests.jobs.clusters import cluster, driver, kill, patchy_log, until
 
 s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
 server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
@@ -28,7 +33,7 @@ def options():
     running.stop()
 
 
-def test_a_whole_job(options):
+def test_what_is_written_is_read(options):
     directory = Directory("s3://bucket/jobs/1", options)
     for _ in range(2):
         directory.begin("j1", {"log": "x"}, [Shape(0, 3, 2, 1)], {})
@@ -65,3 +70,59 @@ def test_one_owner(options):
     for thread in threads:
         thread.join(60)
     assert sorted(won) == list(range(20))
+
+
+# ---- whole jobs, of processes that find the store by their environment
+
+SECRET = "testing2"
+
+
+@pytest.fixture
+def environment(options, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", options["key"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", options["client_kwargs"]["endpoint_url"])
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    return patchy_log(tmp_path_factory.mktemp("log") / "log.zarr", 20_000)
+
+
+@pytest.fixture(scope="module")
+def expected(log):
+    tree = covdist.open_log(log, missing_chunks="fill")
+    return dump_state(covdist.moments(tree["fc1/activation"], dim="sample").compute(scheduler="threads").state)
+
+
+def begun(url: str) -> bool:
+    return len(Directory(url).saved()) >= 3
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_killed_driver_is_resumed(log, expected, tmp_path):
+    url, out = "s3://bucket/jobs/run", tmp_path / "out.zarr"
+    words = ("--missing-chunks", "fill", "-o", out, "--job", url)
+    with driver("run", log, *words, "--workers", "2") as process:
+        until(lambda: begun(url))
+        kill(process)
+    job = Job(url)
+    assert job.status()["status"] == "lost"
+    left = job.status()["shards"] - len(job.directory.saved())
+    output("resume", url, "--workers", "2")
+    assert dump_state(job.result().state) == dump_state(covdist.load(out).state) == expected
+    assert job.directory.progress()["folds_started"] <= left
+    store = s3fs.S3FileSystem(use_listings_cache=False)
+    assert all(SECRET.encode() not in store.cat_file(name) for name in store.find("bucket/jobs/run"))
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_job_is_submitted_and_listed(log, expected, tmp_path):
+    url = "s3://bucket/listed/1"
+    with cluster(tmp_path / "cluster") as found:
+        name = output("submit", log, "--missing-chunks", "fill", "--job", url, "--scheduler-file", found.file).strip()
+        Job(url).wait(PATIENCE)
+    assert dump_state(Job(url).result().state) == expected
+    assert name in output("jobs", "s3://bucket/listed")
+    assert "done" in output("status", url)

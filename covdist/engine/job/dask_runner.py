@@ -70,14 +70,14 @@ class DaskRunner:
     ----------
     client : Client
     work : Work
-    term : int
-        Of the lease: tells the keys of one driver from those of the next.
+    driver : str
+        Tells the keys of one driver from those of all others: the same question may be asked in two directories.
     stop : callable
         Asked about once a second whether the job is to end.
     """
 
-    def __init__(self, client: Client, work: Work, term: int, stop: Callable[[], bool]):
-        self._client, self._work, self._term, self._stop = client, work, term, stop
+    def __init__(self, client: Client, work: Work, driver: str, stop: Callable[[], bool]):
+        self._client, self._work, self._driver, self._stop = client, work, driver, stop
         self._futures: dict[Task, Future[Any] | LocalFuture[None]] = {}
         self._here = ThreadPoolExecutor(1, "covdist-finish")
         self._threads, self._looked = 0, -_LOOK
@@ -104,7 +104,7 @@ class DaskRunner:
 
     def _key(self, task: Task) -> str:
         # The kind comes first: dask's pages group keys by it.
-        return f"{task.kind}-{self._work.job}-{task.node.name}-{self._term}-{task.attempt}"
+        return f"{task.kind}-{self._work.job}-{task.node.name}-{self._driver}-{task.attempt}"
 
     def stop(self, task: Task) -> None:
         """Take a task back."""

@@ -27,6 +27,8 @@ class Lease:
     until : float
         Seconds since 1970; over unless renewed before.
     released : bool
+    process : str
+        By ``process.here``, for those on the owner's machine; empty before a driver has taken the lease over.
     """
 
     term: int
@@ -34,6 +36,7 @@ class Lease:
     nonce: str
     until: float
     released: bool = False
+    process: str = ""
 
     def over(self, now: float) -> bool:
         """Say whether somebody else may begin the next term."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from dataclasses import replace
 
 from covdist.engine.job.frame import from_json, to_json
 from covdist.engine.job.lease import Lease, next_lease
 from covdist.engine.job.places import Place
+from covdist.engine.job.process import dead
 from covdist.errors import JobError
 
 
@@ -33,13 +35,19 @@ class Owners:
         record = from_json(self._place.get(f"lease/{names[-1]}"))
         return Lease(int(names[-1].removesuffix(".json")), "?", "", 0.0) if record is None else Lease.of(record)
 
-    def acquire(self, now: float, seconds: float, *, steal: bool = False) -> Lease:
-        """Become the owner.
+    def lost(self, lease: Lease, now: float) -> bool:
+        """Say whether a lease has run out, or belongs to a process of this machine that has ended."""
+        return lease.over(now) or dead(lease.process)
+
+    def acquire(self, now: float, seconds: float, *, process: str = "", steal: bool = False) -> Lease:
+        """Become the owner, at once where the last one is known to be dead.
 
         Parameters
         ----------
         now, seconds : float
             Seconds since 1970; how long the lease lasts unless renewed.
+        process : str
+            Of the driver, where it is known already.
         steal : bool
             Take it from an owner who still has time left.
 
@@ -48,11 +56,13 @@ class Owners:
         JobError
             If somebody else owns the job; the message names them.
         """
-        owner = f"{socket.gethostname()} (process {os.getpid()})"
         current = self.current()
-        lease = next_lease(current, owner, uuid.uuid4().hex, now, seconds, steal=steal)
-        if lease is not None and self._place.create(_lease(lease), to_json(lease.record())):
-            return lease
+        steal = steal or (current is not None and self.lost(current, now))
+        lease = next_lease(current, this_owner(), uuid.uuid4().hex, now, seconds, steal=steal)
+        if lease is not None:
+            lease = replace(lease, process=process)
+            if self._place.create(_lease(lease), to_json(lease.record())):
+                return lease
         current = self.current()
         whose = "somebody else" if current is None else current.owner
         left = 0 if current is None else max(1, round(current.until - now))
@@ -86,6 +96,11 @@ class Owners:
     def cancelled(self, lease: Lease) -> bool:
         """Say whether somebody asked this owner to stop."""
         return self._place.get(_cancel(lease)) is not None
+
+
+def this_owner() -> str:
+    """Return what people call this process."""
+    return f"{socket.gethostname()} (process {os.getpid()})"
 
 
 def _lease(lease: Lease) -> str:

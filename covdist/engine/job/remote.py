@@ -50,9 +50,8 @@ class Remote:
             return None
 
     def names(self, folder: str) -> list[str]:
-        """List a folder afresh."""
+        """List a folder."""
         system, path = self._at(folder)
-        system.invalidate_cache(path)
         try:
             found = patiently(partial(system.ls, path, detail=False))
         except FileNotFoundError:
@@ -68,5 +67,7 @@ class Remote:
             patiently(partial(system.pipe_file, path, data, **options))
 
     def _at(self, name: str) -> tuple[Any, str]:
-        system, path = fsspec.core.url_to_fs(f"{self.url}/{name}", **self._options)
+        # A listing that a file system remembers hides what other processes have written since.
+        options = {"use_listings_cache": False, **self._options}
+        system, path = fsspec.core.url_to_fs(f"{self.url}/{name}", **options)
         return system, path
