@@ -16,4 +16,6 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 def test_it_runs(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
-    assert not any(cell.get("outputs") for cell in nbformat.read(path, as_version=4).cells), "clear it before committing"
+    assert not any(cell.get("outputs") for cell in nbformat.read(path, as_version=4).cells), (
+        "clear it before committing"
+    )

@@ -15,6 +15,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import covdist
 from covdist.errors import DataError, ResultError
 from covdist.logs.opening import open_log
 from covdist.record.place import Folder
@@ -294,3 +295,14 @@ def test_any_sequence_of_calls_gives_back_the_concatenation(batches, chunk_bytes
             dim = found.dims[0]
             mark = node[dim] if dim.endswith("step") else node[f"{dim}_step"]
             np.testing.assert_array_equal(mark, steps[name])
+
+
+def test_samples_and_steps_are_grouped_by_the_same_word(tmp_path):
+    with covdist.Recorder(tmp_path / "run.zarr") as recorder:
+        for step in range(6):
+            arrays = {"fc1/activation": np.ones((4, 2)), "fc1/gradient": np.ones(3)}
+            recorder.log(step, arrays, epoch=step // 2)
+    fc1 = covdist.open_log(tmp_path / "run.zarr")["fc1"]
+    for name, dim, rows in (("activation", "sample", 8), ("gradient", "step", 2)):
+        moments = covdist.moments(fc1[name], dim=dim, by="epoch").compute()
+        assert [int(moments.sel(epoch=epoch).count) for epoch in range(3)] == [rows] * 3

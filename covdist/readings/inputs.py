@@ -50,12 +50,15 @@ def _extent(side: Labelled) -> str:
 def _along(values: Any, x: Labelled, what: str) -> Any:
     """Return one value per sample as an array over the sample dims."""
     if isinstance(values, str):
-        if values not in x.coords:
+        # A log names what belongs to samples, not steps, after their dim: "sample_epoch" is their epoch.
+        names = [values, *(f"{dim}_{values}" for dim in x.sample_dims)]
+        name = next((name for name in names if name in x.coords), None)
+        if name is None:
             known = ", ".join(map(repr, x.coords)) or "none"
             raise DataError(
                 f"{x.name} has no coordinate {values!r} along {', '.join(x.sample_dims)} for {what}, there are: {known}"
             )
-        values = x.coords[values]
+        values = x.coords[name]
     if isinstance(values, xr.DataArray):
         unknown = [d for d in values.dims if d not in x.sample_dims]
         if unknown:

@@ -31,7 +31,8 @@ def moments(
     dim : str, int or sequence of them
         Sample dims; for arrays without names an axis, 0 by default.
     by : str or array_like, optional
-        Name of a coordinate along the sample dim, or one value per sample: a state for each distinct value.
+        Name of a coordinate along the sample dim, or one value per sample: a state for each distinct value. Of
+        samples "epoch" is also found as "sample_epoch", which is what :class:`covdist.Recorder` calls it.
     weights : array_like or mapping, optional
         One value per sample. Integers say how often a row counts (frequency), floats how far it is trusted
         (reliability); the two have different ddof rules. ``{"frequency": f, "reliability": a}`` gives both.
