@@ -88,7 +88,7 @@ def run(
     """Fold LOG on a cluster and write the moments to a result that `show` and covdist.load read."""
     if output is None and job is None:
         raise click.UsageError("Missing option '-o' / '--output': say where the result goes, or --job to make a job")
-    from covdist.readings.store import free_path, save
+    from covdist.readings.store import check_room, free_path, save
 
     if output is not None:
         free_path(output)
@@ -99,6 +99,7 @@ def run(
     from covdist.readings.whole_log import foldings
 
     chosen = foldings(open_log(log, missing_chunks=missing_chunks), selection)
+    check_room(output, sum(folding.plan().bytes_written for folding in chosen.values()))
     from covdist.engine.cluster import cluster, least_memory  # takes a while to import: wrong words are answered before
 
     with cluster(**cluster_options) as client:

@@ -22,7 +22,7 @@ from covdist.readings.held import Held
 from covdist.readings.job_results import deliver, written
 from covdist.readings.job_states import dump_state, load_state
 from covdist.readings.result import Moments
-from covdist.readings.store import JOB_RESULT, save
+from covdist.readings.store import JOB_RESULT, check_room, save
 from covdist.readings.whole_log import Selection, foldings
 from covdist.state.merging import merged
 
@@ -86,18 +86,31 @@ class Trees:
         }
         return fingerprint(facts, [self.asked["log"]])
 
+    @property
+    def bytes_written(self) -> int:
+        """Of all checkpoints and the result."""
+        states = sum(
+            len(shape.kept) * strip.plan.state_bytes for shape, strip in zip(self.shapes, self.strips, strict=True)
+        )
+        return states + sum(folding.plan().bytes_written for folding in self.foldings.values())
+
     def begin(self, directory: Directory) -> str:
         """Write the manifest, or find it there, and return the job's id.
 
         Raises
         ------
         JobError
-            If the directory holds another job, or this one about an input that has changed since.
+            If the directory holds another job, or this one about an input that has changed since, or cannot be written.
+        ResultError
+            If the disk has too little room for checkpoints and result.
         """
+        check_room(directory.path, self.bytes_written)
         found, plan = self.found(), [[shape.shards, shape.fan_in, shape.keep] for shape in self.shapes]
         job = job_id({**self.asked, "output": None}, plan, found)
         try:
             directory.begin(job, self.asked, self.shapes, found)
+        except OSError as error:
+            raise JobError(f"{directory.path} cannot be written ({error}): choose another directory") from error
         except JobError:
             before = directory.manifest()
             if {**before["asked"], "output": self.asked["output"]} == self.asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -19,6 +20,7 @@ import zarr
 from dask.base import compute
 from zarr.codecs import Crc32cCodec
 
+from covdist.engine.plan import human_bytes
 from covdist.errors import ResultError
 from covdist.readings import dataset as arrays
 from covdist.readings.labels import Axis, Groups
@@ -27,6 +29,7 @@ from covdist.readings.tile_store import StoredTiles
 
 JOB_RESULT = "result.zarr"  # within a job's folder
 _FORMAT = 1
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _CHUNK = 1 << 24  # bytes
 _BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError)  # what zarr raises for bad bytes and metadata
 _NOT_PROVENANCE = ("covdist", "nodes", "versions", "created", "kind", "ddof", "axes", "groups", "coordinates", "tiles")
@@ -100,12 +103,31 @@ def free_path(path: str | Path) -> Path:
     return target
 
 
+def check_room(path: str | Path, size: int) -> None:
+    """Raise ResultError where the disk that a path lies on has less than ``size`` bytes free; a URL has no disk."""
+    if "://" in str(path):
+        return
+    place = Path(path).absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if size > free:
+        raise ResultError(
+            f"{path} would take {human_bytes(size)}, but its disk has {human_bytes(free)} free: choose another place, "
+            "or fewer columns"
+        )
+
+
 @contextmanager
 def _renamed_when_done(target: Path) -> Iterator[Path]:
     place = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield place
         os.rename(place, target)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise ResultError(f"{target} cannot be written ({error}): choose another place") from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -164,3 +165,15 @@ def test_somebody_has_to_run_it(log, tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "get_client", no_client)
     with pytest.raises(ClusterError, match="no dask client"):
         covdist.submit(log, job=tmp_path / "job")
+
+
+def test_a_job_that_has_no_room_is_refused_before_anything_is_written(log, client, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=100))
+    with pytest.raises(ResultError, match="its disk has 100 B free"):
+        covdist.submit(log, job=tmp_path / "job", client=client)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_said(log, client):
+    with pytest.raises((JobError, ResultError), match="choose another"):
+        covdist.submit(log, job="/proc/nowhere/job", client=client)

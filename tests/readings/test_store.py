@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import dask.array as da
 import numpy as np
@@ -13,7 +16,7 @@ import zarr
 
 import covdist
 from covdist.errors import ResultError
-from covdist.readings.store import save
+from covdist.readings.store import check_room, save
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.normal(size=(24, 3)) * [1e-200, 1, 1e8] + [0, 1e8, 0]
@@ -220,3 +223,21 @@ def test_a_result_of_a_later_format_is_refused(tmp_path):
     zarr.open_group(tmp_path / "m.zarr").attrs["covdist"] = 999
     with pytest.raises(ResultError, match="format"):
         covdist.load(tmp_path / "m.zarr")
+
+
+def test_a_disk_with_too_little_room_is_refused_with_both_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=1 << 20))
+    check_room(tmp_path / "not yet" / "there", 1 << 20)
+    check_room("s3://bucket/result", 1 << 40)
+    with pytest.raises(ResultError, match=r"would take 2 MiB, but its disk has 1 MiB free: choose"):
+        check_room(tmp_path / "not yet" / "there", 1 << 21)
+
+
+def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("covdist.readings.store._write", full)
+    with pytest.raises(ResultError, match=r"cannot be written .*space.*: choose another place"):
+        covdist.moments(np.eye(3)).save(tmp_path / "result.zarr")
+    assert not list(tmp_path.iterdir())
