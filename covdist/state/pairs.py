@@ -98,12 +98,12 @@ def merge(
         cut = slice(start, start + height)
         wa, wb = a.weight[cut], b.weight[cut]
         total = weight[cut] = wa + wb
-        share = np.divide(wb, total, out=np.zeros(total.shape), where=total > 0)
-        factor, both = wa * share, (wa > 0) & (wb > 0)
+        shares = [np.divide(each, total, out=np.zeros(total.shape), where=total > 0) for each in (wa, wb)]
+        factor, both = wa * shares[1], (wa > 0) & (wb > 0)
         down, across = [each[cut, None] for each in x[2]], [each[None, :] for each in other[2]]
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity under missing="propagate"
-            delta = _half_merged(x, down, cut, share, both, factor, left)
-            delta_y = _half_merged(other, across, cut, share, both, factor, right)
+            delta = _half_merged(x, down, cut, shares, both, factor, left)
+            delta_y = _half_merged(other, across, cut, shares, both, factor, right)
             made = np.ldexp(np.ldexp(a.scatter[cut], down[0]), across[0])
             made += np.ldexp(np.ldexp(b.scatter[cut], down[1]), across[1])
             made += factor * (delta * delta_y)
@@ -115,7 +115,7 @@ def _half_merged(
     halves: tuple[Half, Half, Steps],
     steps: list[np.ndarray],
     cut: slice,
-    share: np.ndarray,
+    shares: list[np.ndarray],
     both: np.ndarray,
     factor: np.ndarray,
     out: Half | None,
@@ -126,7 +126,9 @@ def _half_merged(
     mine, its = np.ldexp(a.offset[cut], shift_a) - step_a, np.ldexp(b.offset[cut], shift_b) - step_b
     delta = np.where(both, its - mine, 0.0)
     if out is not None:
-        out.offset[cut] = np.where(share == 1, its, mine + delta * share)
+        # From the heavier mean: the other's share of it may lie far below its last digit.
+        share_a, share_b = shares
+        out.offset[cut] = np.where(share_b > 0.5, its - delta * share_a, mine + delta * share_b)
         squares = np.ldexp(a.squares[cut], 2 * shift_a) + np.ldexp(b.squares[cut], 2 * shift_b)
         out.squares[cut] = squares + factor * delta**2
     return delta

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covdist.state.accumulator import Options
+from covdist.state.pairwise import PairwiseCross
 
 from .kinds import PLAIN, bits
+from .oracle import Exact, power
 from .strategies import Rows, cuttings, thorough
 
 OPTIONS = Options(missing="pairwise")
@@ -81,3 +83,18 @@ def test_rows_without_holes_are_folded_as_by_the_others(kind):
     rows = Rows((x, x), np.zeros(3000, int))
     plain = next(k for k in PLAIN if k.sides == kind.sides and hasattr(k.empty([1, 1]), "seen") is False)
     assert bits(kind.fold(rows, options=OPTIONS).columns.mean) == bits(plain.fold(rows).columns.mean)
+
+
+def test_pairs_whose_weights_differ_by_more_than_the_digits_there_are():
+    """A light row's share of a pair's mean is far below the mean's last digit, but not below that of the covariance."""
+    rows = [(1.0, 0.0, 1e-21), (0.0, 3000.0, 0.5), (0.0, 6000.0, 0.7)]
+    states = []
+    for x, y, weight in rows:
+        accumulator = PairwiseCross.accumulator(1, 1)
+        accumulator.add(np.array([[x]]), np.array([[y]]), reliability=np.array([weight]))
+        states.append(accumulator.state())
+    merged = states[0].merge(states[1]).merge(states[2])
+    exact = Exact(*np.array(rows)[:, :2].T[:, :, None], weights=np.array(rows)[:, 2])
+    scale = float(power(merged.columns.exponent[0] + merged.columns_y.exponent[0]))
+    found = merged.pairs.scatter[0, 0] * scale / merged.columns.weight
+    assert found == pytest.approx(float(exact.cov(0, 0, 1, 0)), rel=1e-9, abs=0)
