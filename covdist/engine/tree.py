@@ -51,15 +51,13 @@ def _graph(
 ) -> dict[Key, Any]:
     if len(items) == 1:
         return {root_key(name): (fold, *items[0])}
-    # Dask starts what depends on nothing in any order, but what waits for the same task in that of the shards: else
-    # states of shards far apart would wait in memory for those between.
-    begin = f"begin-{name}"
-    graph: dict[Key, Any] = {begin: (_begin,)}
+    graph: dict[Key, Any] = {}
     for span, parts in merge_order(len(items), fan_in).items():
         merged = (merge_all, merge, [_key(name, part) for part in parts])
-        graph[_key(name, span)] = merged if parts else (_after_it, begin, fold, *items[span.start])
-    # And what depends on two tasks is not fused with either, so a reading does not hold what was merged last.
-    graph[root_key(name)] = (_same, _key(name, Span(0, len(items))), begin)
+        graph[_key(name, span)] = merged if parts else (fold, *items[span.start])
+    # What depends on two tasks is not fused with either, so a reading does not hold what was merged last.
+    graph[f"alone-{name}"] = (_nothing,)
+    graph[root_key(name)] = (_same, _key(name, Span(0, len(items))), f"alone-{name}")
     return graph
 
 
@@ -87,12 +85,8 @@ def _key(name: str, span: Span) -> str:
     return f"{'fold' if span.stop - span.start == 1 else 'merge'}-{name}-{span}"
 
 
-def _begin() -> None:
+def _nothing() -> None:
     pass
-
-
-def _after_it(_: None, function: Callable[..., Any], *arguments: Any) -> Any:
-    return function(*arguments)
 
 
 def _same(state: Any, _: None) -> Any:
