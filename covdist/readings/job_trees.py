@@ -104,7 +104,8 @@ class Trees:
         ResultError
             If the disk has too little room for checkpoints and result.
         """
-        check_room(directory.path, self.bytes_written)
+        if not directory.begun:  # else much of it is written already
+            check_room(directory.path, self.bytes_written)
         found, plan = self.found(), [[shape.shards, shape.fan_in, shape.keep] for shape in self.shapes]
         job = job_id({**self.asked, "output": None}, plan, found)
         try:

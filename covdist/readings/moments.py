@@ -75,37 +75,12 @@ def moments(
     array([[1., 2.],
            [2., 4.]])
     """
-    options: dict[str, Any] = {
-        "missing": missing,
-        "inf": inf,
-        "precision": precision,
-        "matrix": matrix,
-        "memory": memory,
-    }
-    return fold_rows(x, y, dim=dim, by=by, weights=weights, **options)
+    return Folding(
+        x, y, dim=dim, by=by, weights=weights, missing=missing, inf=inf, precision=precision, matrix=matrix,
+        memory=memory,
+    ).moments()  # fmt: skip
 
 
-def fold_rows(
-    x: Any,
-    y: Any = None,
-    *,
-    dim: Any,
-    by: Any,
-    weights: Any,
-    missing: str,
-    inf: str = "raise",
-    precision: str = "high",
-    kind: str | None = None,
-    ddof: float = 0,
-    matrix: str = "memory",
-    memory: int | str | None = None,
-) -> Moments:
+def fold_rows(x: Any, y: Any = None, *, ddof: float = 0, **options: Any) -> Moments:
     """Do what ``moments`` says, for the kind of state a reading needs; ``ddof`` is only checked."""
-    options: dict[str, Any] = {
-        "missing": missing,
-        "inf": inf,
-        "precision": precision,
-        "matrix": matrix,
-        "memory": memory,
-    }
-    return Folding(x, y, dim=dim, by=by, weights=weights, kind=kind, **options).moments(ddof)
+    return Folding(x, y, **{"matrix": "memory", **options}).moments(ddof)

@@ -56,14 +56,7 @@ class Link(NamedTuple):
 
 def combine(a: Columns, b: Columns) -> tuple[Columns, Link | None]:
     """Merge (Chan, Golub and LeVeque 1983); the link is None where one side carries no weight."""
-    if a.width != b.width:
-        raise MergeError(f"cannot merge a state of {a.width} columns with one of {b.width} columns")
-    counted: dict[str, Any] = {
-        "rows": a.rows + b.rows,
-        "skipped": a.skipped + b.skipped,
-        "weight2": a.weight2 + b.weight2,
-        "census": a.census.merge(b.census),
-    }
+    counted = counted_together(a, b)
     if a.weight == 0 or b.weight == 0:
         kept = b if a.weight == 0 else a
         return kept._replace(**counted), None
@@ -82,6 +75,18 @@ def combine(a: Columns, b: Columns) -> tuple[Columns, Link | None]:
     )
     merged = Columns(weight=weight, mean=mean, mean_low=mean_low, squares=squares, exponent=exponent, **counted)
     return merged, link
+
+
+def counted_together(a: Columns, b: Columns) -> dict[str, Any]:
+    """Return the fields of a merge that are plain sums; raise MergeError where the columns are not as many."""
+    if a.width != b.width:
+        raise MergeError(f"cannot merge a state of {a.width} columns with one of {b.width} columns")
+    return {
+        "rows": a.rows + b.rows,
+        "skipped": a.skipped + b.skipped,
+        "weight2": a.weight2 + b.weight2,
+        "census": a.census.merge(b.census),
+    }
 
 
 def _live_exponent(columns: Columns) -> np.ndarray:

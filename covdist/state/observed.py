@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from covdist.errors import MergeError
 from covdist.state.accumulator import Accumulator, Cost, Counted, Options
-from covdist.state.columns import NO_EXPONENT, Columns, concatenate, quantised_exponent, two_sum
+from covdist.state.columns import NO_EXPONENT, Columns, concatenate, counted_together, quantised_exponent, two_sum
 from covdist.state.holed import HoledLegs, Side
 from covdist.state.seen import Seen
 from covdist.state.variances import Variances, tiles
@@ -57,14 +56,7 @@ def combine(a: Any, b: Any) -> tuple[Columns, Seen, Steps | None]:
     No steps where one side carries no weight.
     """
     (x, seen_x), (y, seen_y) = (a.columns, a.seen), (b.columns, b.seen)
-    if x.width != y.width:
-        raise MergeError(f"cannot merge a state of {x.width} columns with one of {y.width} columns")
-    counted: dict[str, Any] = {
-        "rows": x.rows + y.rows,
-        "skipped": x.skipped + y.skipped,
-        "weight2": x.weight2 + y.weight2,
-        "census": x.census.merge(y.census),
-    }
+    counted = counted_together(x, y)
     if x.weight == 0 or y.weight == 0:
         return (y if x.weight == 0 else x)._replace(**counted), seen_x.merge(seen_y), None
     with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity under missing="propagate"

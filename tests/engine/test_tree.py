@@ -6,12 +6,13 @@ from functools import reduce
 from operator import add
 
 import pytest
+from dask._task_spec import convert_legacy_graph
 from dask.delayed import delayed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from covdist.engine.order import Span, depth, merge_order
-from covdist.engine.tree import tree
+from covdist.engine.tree import root_key, tree
 
 quick = settings(deadline=None, max_examples=100)
 words = st.lists(st.text(max_size=3), min_size=1, max_size=80)
@@ -99,3 +100,13 @@ def test_what_dependencies_make_is_passed_on():
 def test_an_error_in_a_fold_reaches_the_caller():
     with pytest.raises(ValueError, match="invalid literal"):
         tree(int, add, [("1",), ("one",)], name="t", fan_in=2).compute(scheduler="synchronous")
+
+
+def test_folds_wait_for_nothing_and_the_result_for_two():
+    """Dask puts what waits for one small task where that ran, and fuses what waits for one task alone with it."""
+    built = tree(str, bracketed, [(i,) for i in range(5)], name="t", fan_in=2)
+    graph = convert_legacy_graph(dict(built.__dask_graph__()))
+    folds = [task for key, task in graph.items() if key.startswith("fold-")]
+    assert len(folds) == 5
+    assert not any(task.dependencies for task in folds)
+    assert len(graph[root_key("t")].dependencies) == 2

@@ -174,6 +174,12 @@ def test_a_job_that_has_no_room_is_refused_before_anything_is_written(log, clien
     assert not list(tmp_path.iterdir())
 
 
+def test_a_job_that_has_begun_needs_no_room_again(log, client, tmp_path, monkeypatch):
+    covdist.submit(log, job=tmp_path / "job", client=client).wait(60)
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=100))
+    assert covdist.submit(log, job=tmp_path / "job", client=client).wait(60).status()["status"] == "done"
+
+
 def test_a_place_that_cannot_be_written_is_said(log, client):
     with pytest.raises((JobError, ResultError), match="choose another"):
         covdist.submit(log, job="/proc/nowhere/job", client=client)

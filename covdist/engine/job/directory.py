@@ -97,6 +97,11 @@ class Directory:
                 f"{self.path} holds job {before['job']}, not {job}: choose another directory, or resume that job"
             )
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a manifest, of whatever job."""
+        return self._place.get(_MANIFEST) is not None
+
     def manifest(self) -> dict[str, Any]:
         """Return what ``begin`` wrote.
 
