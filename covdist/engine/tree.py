@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
+from dask._task_spec import Task, convert_legacy_task
+from dask.core import flatten
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 from dask.typing import Key
@@ -39,7 +41,8 @@ def tree(
     contained : (function, key), optional
         Where ``key`` is computed in the same call, ``function`` of its value is the result, and nothing is folded.
     """
-    graph = _graph(fold, merge, items, name, fan_in)
+    given = set(flatten([collection.__dask_keys__() for collection in dependencies]))
+    graph = _graph(fold, merge, items, name, fan_in, given)
     layer, root = f"{name}-tree", root_key(name)
     tasks: Any = graph if contained is None else _ContainedLayer(graph, root, contained)
     whole = HighLevelGraph.from_collections(layer, tasks, dependencies=list(dependencies))
@@ -47,17 +50,25 @@ def tree(
 
 
 def _graph(
-    fold: Callable[..., Any], merge: Callable[[Any, Any], Any], items: Sequence[tuple[Any, ...]], name: str, fan_in: int
+    fold: Callable[..., Any],
+    merge: Callable[[Any, Any], Any],
+    items: Sequence[tuple[Any, ...]],
+    name: str,
+    fan_in: int,
+    given: set[Key],
 ) -> dict[Key, Any]:
     if len(items) == 1:
         return {root_key(name): (fold, *items[0])}
-    graph: dict[Key, Any] = {}
+    # Dask starts what waits for nothing in any order, but what waits for one task in that of the shards: else states of
+    # shards far apart would wait in memory for those between.
+    begin = f"begin-{name}"
+    graph: dict[Key, Any] = {begin: (_begin,)}
     for span, parts in merge_order(len(items), fan_in).items():
+        key = _key(name, span)
         merged = (merge_all, merge, [_key(name, part) for part in parts])
-        graph[_key(name, span)] = merged if parts else (fold, *items[span.start])
+        graph[key] = merged if parts else _producer(key, (_after_it, begin, fold, *items[span.start]), {begin, *given})
     # What depends on two tasks is not fused with either, so a reading does not hold what was merged last.
-    graph[f"alone-{name}"] = (_nothing,)
-    graph[root_key(name)] = (_same, _key(name, Span(0, len(items))), f"alone-{name}")
+    graph[root_key(name)] = (_same, _key(name, Span(0, len(items))), begin)
     return graph
 
 
@@ -85,8 +96,18 @@ def _key(name: str, span: Span) -> str:
     return f"{'fold' if span.stop - span.start == 1 else 'merge'}-{name}-{span}"
 
 
-def _nothing() -> None:
+def _producer(key: str, call: tuple[Any, ...], given: set[Key]) -> Task:
+    """Return a task that dask keeps back for a worker that is free, and does not send to where its inputs are."""
+    task: Any = convert_legacy_task(key, call, given)
+    return Task(key, task.func, *task.args, _data_producer=True)
+
+
+def _begin() -> None:
     pass
+
+
+def _after_it(_: None, function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 def _same(state: Any, _: None) -> Any:

@@ -10,6 +10,7 @@ import xarray as xr
 from covdist.errors import DataError
 from covdist.readings.corr_pairwise import read_pairwise
 from covdist.readings.cov import scatter_matrix
+from covdist.readings.matrix import read_matrix
 from covdist.readings.moments import fold_rows
 from covdist.readings.result import Moments
 
@@ -77,13 +78,7 @@ def read(moments: Moments, method: str = "pearson", min_periods: int = 1) -> xr.
             f"min_periods is for missing='pairwise', found a {moments.layout.describe()}: leave it out, every entry is "
             "of the same rows"
         )
-    return moments.read(
-        correlation,
-        moments.layout.matrix_axes(),
-        name="corr",
-        kinds=("full", "cross"),
-        attrs={"method": method},
-    )
+    return read_matrix(moments, correlation, name="corr", attrs={"method": method})
 
 
 def _check(method: str) -> None:
@@ -91,17 +86,19 @@ def _check(method: str) -> None:
         raise DataError(f"method={method!r} is unknown: pass one of {', '.join(map(repr, _METHODS))}")
 
 
-def correlation(state: Any) -> np.ndarray:
-    matrix, _, _ = scatter_matrix(state)
-    roots = np.sqrt(state.columns.squares)
-    roots_y = np.sqrt(state.columns_y.squares) if hasattr(state, "columns_y") else roots
+def correlation(state: Any, rows: slice) -> np.ndarray:
+    """Return rows of the correlation matrix."""
+    matrix, _, _ = scatter_matrix(state, rows)
+    all_roots = np.sqrt(state.columns.squares)
+    roots = all_roots[rows]
+    roots_y = np.sqrt(state.columns_y.squares) if hasattr(state, "columns_y") else all_roots
     with np.errstate(invalid="ignore", divide="ignore"):
         _divide(matrix, roots, roots_y)
     np.clip(matrix, -1.0, 1.0, out=matrix)
     matrix[roots == 0], matrix[:, roots_y == 0] = np.nan, np.nan
-    if roots_y is roots:
+    if roots_y is all_roots:
         # A column's correlation with itself is 1 by definition, not by rounding; NaN stays NaN.
-        np.fill_diagonal(matrix, np.where(np.isfinite(roots) & (roots > 0), 1.0, np.nan))
+        np.fill_diagonal(matrix[:, rows], np.where(np.isfinite(roots) & (roots > 0), 1.0, np.nan))
     return matrix
 
 

@@ -11,6 +11,7 @@ from dask.base import is_dask_collection
 from covdist.errors import DataError
 from covdist.readings.cov_pairwise import read_pairwise
 from covdist.readings.labels import labelled
+from covdist.readings.matrix import read_matrix
 from covdist.readings.maxent import RECORDED
 from covdist.readings.moments import fold_rows
 from covdist.readings.result import Moments
@@ -103,22 +104,24 @@ def read(moments: Moments, ddof: float = 0, min_periods: int = 1, nearest_psd: b
         )
     if moments.matrix is not None:
         return labelled(moments.matrix.cov(moments, ddof), list(axes), None, "cov", {"ddof": ddof})
-    return moments.read(covariance, axes, ddof, name="cov", kinds=("full", "cross"), attrs={"ddof": ddof})
+    return read_matrix(moments, covariance, ddof, name="cov", attrs={"ddof": ddof})
 
 
-def covariance(state: Any, ddof: float) -> np.ndarray:
-    matrix, exponent, exponent_y = scatter_matrix(state)
+def covariance(state: Any, rows: slice, ddof: float) -> np.ndarray:
+    """Return rows of the covariance matrix."""
+    matrix, exponent, exponent_y = scatter_matrix(state, rows)
     matrix /= divisor(state.columns, ddof)
     if exponent.any() or exponent_y.any():
         matrix = np.ldexp(np.ldexp(matrix, exponent[:, None]), exponent_y)
-    if matrix is not None and not hasattr(state, "columns_y"):
-        np.fill_diagonal(matrix, variance(state, ddof))
+    if not hasattr(state, "columns_y"):
+        np.fill_diagonal(matrix[:, rows], variance(state, ddof)[rows])
     return matrix
 
 
-def scatter_matrix(state: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a new, full scatter matrix and the exponents of its rows and columns."""
+def scatter_matrix(state: Any, rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows of the full scatter matrix, new, their exponents and those of the columns."""
     columns = state.columns
+    exponent = columns.exponent[rows]
     if hasattr(state, "columns_y"):
-        return state.rectangle.copy(), columns.exponent, state.columns_y.exponent
-    return triangle.unpack(state.triangle, columns.width), columns.exponent, columns.exponent
+        return state.rectangle[rows].copy(), exponent, state.columns_y.exponent
+    return triangle.rows(state.triangle, columns.width, rows.start, rows.stop), exponent, columns.exponent

@@ -12,6 +12,7 @@ import xarray as xr
 from covdist.readings.cov import scatter_matrix
 from covdist.readings.dataset_pairwise import read_pairwise, state_of
 from covdist.readings.divisors import PAIRWISE
+from covdist.readings.matrix import read_matrix
 from covdist.readings.result import STATES, Layout, Moments
 from covdist.state import triangle
 from covdist.state.census import Census
@@ -41,7 +42,7 @@ def read(moments: Moments) -> xr.Dataset:
     if layout.kind in PAIRWISE.values():
         arrays |= read_pairwise(moments)
     if layout.kind in ("full", "cross"):
-        arrays["scatter"] = moments.read(_scatter, layout.matrix_axes())
+        arrays["scatter"] = read_matrix(moments, _scatter, name="scatter", attrs={})
     return xr.Dataset(arrays, attrs={"kind": layout.kind, "ddof": 0, **layout.provenance})
 
 
@@ -66,8 +67,8 @@ def _counts(state: Any, side: int, name: str) -> np.ndarray:
     return getattr(_columns(state, side).census, name)
 
 
-def _scatter(state: Any) -> np.ndarray:
-    return scatter_matrix(state)[0]
+def _scatter(state: Any, rows: slice) -> np.ndarray:
+    return scatter_matrix(state, rows)[0]
 
 
 def from_arrays(arrays: Callable[[str], np.ndarray], layout: Layout) -> Any:

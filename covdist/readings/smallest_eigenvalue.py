@@ -20,4 +20,4 @@ def read(moments: Moments, ddof: float = 0, min_periods: int = 1) -> xr.DataArra
 def smallest(state: Any, ddof: float, min_periods: int) -> float:
     if hasattr(state, "pairs"):
         return smallest_of(pairwise_covariance(state, ddof, min_periods))
-    return smallest_of(covariance(state, ddof))
+    return smallest_of(covariance(state, slice(0, state.columns.width), ddof))

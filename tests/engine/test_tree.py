@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from itertools import chain
 from operator import add
 
 import pytest
@@ -102,11 +103,12 @@ def test_an_error_in_a_fold_reaches_the_caller():
         tree(int, add, [("1",), ("one",)], name="t", fan_in=2).compute(scheduler="synchronous")
 
 
-def test_folds_wait_for_nothing_and_the_result_for_two():
-    """Dask puts what waits for one small task where that ran, and fuses what waits for one task alone with it."""
+def test_folds_wait_for_one_small_task_and_are_queued_for_whoever_is_free():
+    """Dask starts such tasks in their order, on any worker, and fuses what waits for one task alone with it."""
     built = tree(str, bracketed, [(i,) for i in range(5)], name="t", fan_in=2)
     graph = convert_legacy_graph(dict(built.__dask_graph__()))
     folds = [task for key, task in graph.items() if key.startswith("fold-")]
     assert len(folds) == 5
-    assert not any(task.dependencies for task in folds)
+    assert {*chain.from_iterable(task.dependencies for task in folds)} == {"begin-t"}
+    assert all(task.data_producer for task in folds)
     assert len(graph[root_key("t")].dependencies) == 2
