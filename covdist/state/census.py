@@ -68,14 +68,14 @@ def _screen(block: np.ndarray, dtype: np.dtype, space: Space) -> Screen:
     magnitude = np.abs(block, out=space.array("magnitude", block.shape, block.dtype))
     tiny = smallest_normal(dtype)
     threshold = max(tiny, _SMALL) if double else tiny
-    low = np.less(magnitude, threshold, out=space.array("low", block.shape, np.bool_))
     top = magnitude.max(initial=0)
     nonfinite = not np.isfinite(top)
-    if not nonfinite and not low.any():
+    if not nonfinite and magnitude.min(initial=np.inf) >= threshold:
         return Screen({}, False, bool(double and top > _LARGE))
     counts = _some(zeros=np.equal(block, 0, out=space.array("zero", block.shape, np.bool_)))
     # Without a value between zero and the threshold there is neither a subnormal nor an extreme one.
-    between = int(low.sum()) > sum(int(count.sum()) for count in counts.values())
+    low = np.less(magnitude, threshold, out=space.array("low", block.shape, np.bool_))
+    between = int(np.count_nonzero(low)) > sum(int(count.sum()) for count in counts.values())
     if between:
         counts |= _some(subnormals=(magnitude < tiny) & (block != 0))
     if nonfinite:

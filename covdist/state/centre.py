@@ -36,6 +36,7 @@ class Centre:
 
     def __init__(self, width: int):
         self.width = width
+        self._group = max(1, _WIDE // width)  # rows taken as one, since numpy's inner loops run along a row
         self.weight = 0.0
         self.started = False
 
@@ -58,7 +59,9 @@ class Centre:
         if extreme:
             self.exponent = self._wanted_exponent(block)
             self.exponent[self.exponent == NO_EXPONENT] = 0
-        self._scale = np.ldexp(1.0, -self.exponent) if self.exponent.any() else None
+        # As wide as the rows that ``_wide`` makes.
+        self._shift = np.tile(self.pilot, self._group)
+        self._scale = np.tile(np.ldexp(1.0, -self.exponent), self._group) if self.exponent.any() else None
         self.weight = 0.0
         self.sums, self.squares = np.zeros(self.width), np.zeros(self.width)
 
@@ -72,9 +75,9 @@ class Centre:
         wide, rest = self._wide(out)
         with np.errstate(invalid="ignore", over="ignore"):
             for rows in (wide, rest):
-                rows -= np.resize(self.pilot, rows.shape[1])
+                rows -= self._shift[: rows.shape[1]]
                 if self._scale is not None:
-                    rows *= np.resize(self._scale, rows.shape[1])
+                    rows *= self._scale[: rows.shape[1]]
             if weights is None:
                 roots, weight = np.ones(len(block)), float(len(block))
                 sums = self._folded(weighted_sums(roots[: len(wide)], wide)) + rest.sum(axis=0)
@@ -89,10 +92,9 @@ class Centre:
         return Deviations(out, roots, sums, squares, weight, self.exponent)
 
     def _wide(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Views of several short rows taken as one, since numpy's inner loops run along a row, and of the rest."""
-        group = max(1, _WIDE // self.width)
-        whole = len(rows) // group * group
-        return rows[:whole].reshape(-1, group * self.width), rows[whole:]
+        """Views of several short rows taken as one, and of the rest."""
+        whole = len(rows) // self._group * self._group
+        return rows[:whole].reshape(-1, self._group * self.width), rows[whole:]
 
     def _folded(self, wide: np.ndarray) -> np.ndarray:
         return wide.reshape(-1, self.width).sum(axis=0)

@@ -15,6 +15,7 @@ from covdist.state.columns import Columns, combine
 from covdist.state.fast import Rounding
 from covdist.state.legs import Legs, Product
 
+_LEAST_PACKED = 256  # columns
 LEAST_ROWS = 256  # fewer make the inner dimension of sfrk too short: 128 rows cost 5 % at 1024 columns
 
 
@@ -55,19 +56,28 @@ def _finish(counted: Counted, states: list[Scatter]) -> Scatter:
     return state._replace(columns=state.columns._replace(**counted.fields(0)))
 
 
+def _sums(width: int, dtype: type) -> np.ndarray:
+    """Zeros to which ``add_gram`` adds: a square where that is faster."""
+    return np.zeros((width, width) if width < _LEAST_PACKED else triangle.size(width), dtype)
+
+
+def _packed(sums: np.ndarray) -> np.ndarray:
+    return triangle.pack(sums) if sums.ndim == 2 else sums
+
+
 class _Gram:
     def __init__(self, width: int):
         self._width = width
         self._clear()
 
     def _clear(self) -> None:
-        self._triangle = np.zeros(triangle.size(self._width))
+        self._sums = _sums(self._width, np.float64)
 
     def add(self, sides: Sequence[Deviations]) -> None:
-        add_gram(sides[0].rows, self._triangle)
+        add_gram(sides[0].rows, self._sums)
 
     def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Scatter:
-        centre, scatter = centres[0], self._triangle
+        centre, scatter = centres[0], _packed(self._sums)
         add_gram(centre.sums[None], scatter, -1 / centre.weight)
         self._clear()
         return Scatter(columns[0], scatter)
@@ -76,21 +86,21 @@ class _Gram:
 class _FastGram:
     def __init__(self, width: int):
         self._width = width
-        self._single = np.zeros(triangle.size(width), np.float32)
+        self._single = _sums(width, np.float32)
         self._rounding = Rounding(self._high, self._fast, self._drain)
         self._clear()
 
     def _clear(self) -> None:
-        self._triangle = np.zeros(triangle.size(self._width))
+        self._sums = _sums(self._width, np.float64)
 
     def _high(self, rows: np.ndarray) -> None:
-        add_gram(rows, self._triangle)
+        add_gram(rows, self._sums)
 
     def _fast(self, rows: np.ndarray) -> None:
         add_gram(rows, self._single)
 
     def _drain(self) -> None:
-        self._triangle += self._single
+        self._sums += self._single
         self._single[:] = 0
 
     def add(self, sides: Sequence[Deviations]) -> None:
@@ -98,7 +108,7 @@ class _FastGram:
 
     def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Scatter:
         (undo,) = self._rounding.close()
-        scatter = triangle.rescale(self._triangle, undo)
+        scatter = triangle.rescale(_packed(self._sums), undo)
         add_gram(centres[0].sums[None], scatter, -1 / centres[0].weight)
         self._clear()
         return Scatter(columns[0], scatter)
