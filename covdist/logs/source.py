@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 
+@runtime_checkable
 class Source(Protocol):
     """Small, picklable and immutable; workers open what they need from it."""
 

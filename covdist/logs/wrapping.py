@@ -18,4 +18,7 @@ def to_dask(source: Source) -> da.Array:
 
 def from_dask(array: da.Array) -> Source | None:
     """Return the source behind an array that nobody has sliced or changed since ``to_dask``."""
-    return dict.get(dict(array.dask.layers.get(f"original-{array.name}", {})), f"original-{array.name}")
+    key = f"original-{array.name}"
+    found = dict(array.dask.layers.get(key, {})).get(key)
+    # Any array that dask made of an open file has such a layer.
+    return found if isinstance(found, Source) else None

@@ -12,6 +12,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,7 @@ ARRAYS: dict[str, da.Array] = {
     "broadcast": da.broadcast_to(FLAT[:, :, None], (24, 6, 4)),
     "zeros": da.zeros((9, 4, 4), chunks=2),
     "empty chunks": da.concatenate([CUBE[:0], CUBE, CUBE[:0]]),
+    "of an open file": da.from_array(zarr.array(VALUES, chunks=(7, 4, 3)), chunks=(7, 4, 3)),
     "a log": to_dask(STORED),
     "a sliced log": to_dask(STORED)[2:20, :, 1:],
     "a log's float64": to_dask(STORED).astype("f8"),
