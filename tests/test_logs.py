@@ -17,7 +17,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, Transpos
 
 from covdist.errors import DataError, LogError, MissingChunkError
 from covdist.logs.opening import open_log
-from covdist.logs.wrapping import from_dask
+from covdist.logs.unwrapping import from_dask
 from covdist.logs.zarr_arrays import ZarrSource
 from covdist.logs.zarr_files import ZarrFileSource
 

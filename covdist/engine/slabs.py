@@ -17,7 +17,7 @@ import numpy as np
 from covdist.engine.shard import Part, Shard, gathered
 from covdist.engine.streams import Stream, stream
 from covdist.errors import NonFiniteError
-from covdist.logs.wrapping import from_dask
+from covdist.logs.unwrapping import from_dask
 
 _SLAB = 1 << 23  # bytes that small chunks are put together to
 _MOST_SLAB = 1 << 28  # larger chunks are cut; slabs may have to read them anew, so few and wide ones are better

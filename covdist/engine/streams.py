@@ -20,7 +20,8 @@ from dask.typing import Key
 
 from covdist.engine.readers import ArrayReader, GivenReader, GraphReader, SourceReader, as_rows
 from covdist.engine.shard import Part, Reader
-from covdist.logs.wrapping import from_dask
+from covdist.logs.unwrapping import from_dask
+from covdist.logs.zarr_opened import Reopened, opened_elsewhere
 
 _PIECE = 1 << 23  # bytes of a piece of an array that has no chunks of its own
 
@@ -118,7 +119,7 @@ class SharedStream(_PieceStream):
 
 def _graph_stream(array: da.Array, sample_ndim: int) -> _PieceStream:
     (optimised,) = optimize(array)
-    graph = dict(optimised.__dask_graph__())
+    graph = {key: _read_by_ourselves(task) for key, task in dict(optimised.__dask_graph__()).items()}
     keys = list(_piece_keys(optimised.__dask_keys__(), sample_ndim, sample_ndim))
     graphs = [culled(graph, piece) for piece in keys]
     if share_work(graphs):
@@ -129,6 +130,11 @@ def _graph_stream(array: da.Array, sample_ndim: int) -> _PieceStream:
         sample_ndim,
         lambda first, last: GraphReader({i: pieces[i] for i in range(first, last)}, sample_ndim),
     )
+
+
+def _read_by_ourselves(task: Any) -> Any:
+    source = opened_elsewhere(task.value) if isinstance(task, DataNode) else None
+    return task if source is None else DataNode(task.key, Reopened(task.value, source))
 
 
 def _piece_keys(keys: Any, depth: int, levels: int) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""A ``Source`` as a dask array, and back."""
+"""A ``Source`` as a dask array."""
 
 from __future__ import annotations
 
@@ -14,11 +14,3 @@ def to_dask(source: Source) -> da.Array:
         source, chunks=source.chunks, name=f"log-{source.token}", lock=False, asarray=True, fancy=False,
         inline_array=False, meta=np.empty((0,) * len(source.shape), source.dtype),
     )  # fmt: skip
-
-
-def from_dask(array: da.Array) -> Source | None:
-    """Return the source behind an array that nobody has sliced or changed since ``to_dask``."""
-    key = f"original-{array.name}"
-    found = dict(array.dask.layers.get(key, {})).get(key)
-    # Any array that dask made of an open file has such a layer.
-    return found if isinstance(found, Source) else None

@@ -41,11 +41,11 @@ def _nodes(path: str, missing_chunks: str) -> Nodes:
     for inner, array in _arrays(path):
         node, _, variable = (inner or _stem(path)).rpartition("/")
         name = f"{node}/{variable}".lstrip("/")
-        source = _source(path, inner, name, array, missing_chunks)
+        source = source_of(path, inner, name, array, missing_chunks)
         attrs: dict[str, Any] = dict(array.attrs)
         named = attrs.pop(DIMENSIONS, None) or getattr(array.metadata, "dimension_names", None)
         # Epochs and steps begin with zeros, which zarr's writers leave out by default.
-        filled = _source(path, inner, name, array, "fill") if array.ndim == 1 else None
+        filled = source_of(path, inner, name, array, "fill") if array.ndim == 1 else None
         nodes.setdefault(node, {})[variable] = Entry(source, named and tuple(named), attrs, filled)
     return nodes
 
@@ -97,7 +97,8 @@ def _opened(path: str) -> Any:
         raise LogError(f"{path} has Zarr metadata that zarr cannot read ({error}).") from error
 
 
-def _source(path: str, inner: str, name: str, array: zarr.Array[Any], missing: str) -> Source:
+def source_of(path: str, inner: str, name: str, array: zarr.Array[Any], missing: str) -> Source:
+    """Return what reads the array ``inner`` of the store ``path``, called ``name`` in messages."""
     metadata: dict[str, Any] = array.metadata.to_dict()
     chunks = tuple(max(1, size) for size in array.chunks)
     folder = os.path.join(path, inner) if os.path.isdir(path) else None

@@ -1,0 +1,67 @@
+"""A Zarr array that zarr or xarray opened, as a ``Source`` of our own, which reads it in half the time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import zarr
+from zarr.abc.store import Store
+from zarr.storage import FsspecStore, LocalStore
+
+from covdist.logs.source import Source
+from covdist.logs.zarr import source_of
+from covdist.logs.zarr_files import ZarrFileSource
+
+# xarray's, around an array that is neither indexed nor decoded; others, such as those that scale, change values.
+_WRAPPERS = ("ImplicitToExplicitIndexingAdapter", "CopyOnWriteArray", "LazilyIndexedArray", "ZarrArrayWrapper")
+
+
+def opened_elsewhere(value: Any) -> Source | None:
+    """Return the source of what stands in the graph of ``da.from_zarr`` or ``xarray.open_zarr``.
+
+    None where it is something else, or not in a local folder in a form that can be read without zarr. A chunk that is
+    not there reads as the fill value, as it does there.
+    """
+    array = _unwrapped(value)
+    root = None if array is None else _folder(array.store)
+    if array is None or root is None:
+        return None
+    folder = os.path.join(root, array.path)
+    source = source_of(folder, "", array.path or folder, array, "fill")
+    return source if isinstance(source, ZarrFileSource) and source.dtype == value.dtype else None
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """An array in the graph of another, read by its source wherever a plain rectangle is asked for."""
+
+    array: Any
+    source: Source
+
+    def __getitem__(self, index: Any) -> Any:
+        plain = isinstance(index, tuple) and len(index) == len(self.source.shape) and all(map(_contiguous, index))
+        return self.source[index] if plain else self.array[index]
+
+
+def _contiguous(part: Any) -> bool:
+    return isinstance(part, slice) and part.step in (None, 1)
+
+
+def _folder(store: Store) -> str | None:
+    if isinstance(store, LocalStore):
+        return str(store.root)
+    return store.path if isinstance(store, FsspecStore) and "file" in store.fs.protocol else None
+
+
+def _unwrapped(value: Any) -> zarr.Array[Any] | None:
+    while not isinstance(value, zarr.Array):
+        if type(value).__name__ not in _WRAPPERS or _indexed(value):
+            return None
+        value = value.array if hasattr(value, "array") else value.get_array()
+    return value
+
+
+def _indexed(value: Any) -> bool:
+    return hasattr(value, "key") and any(part != slice(None) for part in value.key.tuple)
