@@ -12,7 +12,7 @@ from covdist.engine.job.dask_runner import MissingState, Work
 from covdist.engine.job.directory import Directory
 from covdist.engine.job.fingerprint import array_facts, difference, fingerprint, job_id
 from covdist.engine.job.secrets import clean
-from covdist.engine.job.shape import Shape, keep_every
+from covdist.engine.job.shape import Node, Shape, keep_every
 from covdist.engine.plan import core_seconds
 from covdist.engine.shard import fold
 from covdist.errors import DataError, JobError
@@ -124,8 +124,9 @@ class Trees:
         strips = self.strips
         loads = [partial(load_state, strip.items[0][0].accumulator) for strip in strips]
         items = [strip.items for strip in strips]
+        kept = frozenset[Node]().union(*(shape.kept for shape in self.shapes))
         return Work(
-            job, directory, items, fold, merged, dump_state, loads, partial(self._finish, directory, job, loads)
+            job, directory, items, fold, merged, kept, dump_state, loads, partial(self._finish, directory, job, loads)
         )
 
     def _finish(self, directory: Directory, job: str, loads: list[Any]) -> None:

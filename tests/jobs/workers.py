@@ -7,7 +7,7 @@ from collections import Counter
 
 from covdist.engine.job.directory import Directory
 from covdist.engine.job.shape import Node, Shape
-from covdist.engine.job.words import FINISH, FOLD, LOAD, MERGE, SAVE, Done, Event, Failed, Lost, Missing, Task
+from covdist.engine.job.words import FINISH, FOLD, LOAD, MERGE, Done, Event, Failed, Lost, Missing, Task
 from tests.jobs.memory import Crash
 
 JOB = "job"
@@ -110,19 +110,18 @@ class Cluster:
             self.messages += map(Lost, gone)
             return Failed(task, "its input was lost")
         states = [self.memory[one][1] for one in inputs]
-        if task.kind == SAVE:
-            try:
-                self.directory.save(JOB, task.node, states[0].encode())
-            except Crash:
-                self._kill_worker(worker)
-                return Lost(task)
-            return Done(task)
         if task.kind == FINISH:
             return self._finished(task)
         state = self._made(task, states)
         if state is None:
             self._excuse(task.node)
             return Missing(task, task.node)
+        if task.kind != LOAD and task.node in self.shapes[task.node.tree].kept:
+            try:
+                self.directory.save(JOB, task.node, state.encode())
+            except Crash:
+                self._kill_worker(worker)
+                return Lost(task)
         self.memory[task] = worker, state
         return Done(task)
 

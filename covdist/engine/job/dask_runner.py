@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future as LocalFuture
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from distributed import Client, Future
 
 from covdist.engine.job.directory import Directory
 from covdist.engine.job.shape import Node
-from covdist.engine.job.words import FINISH, FOLD, LOAD, MERGE, SAVE, Cancel, Done, Event, Failed, Lost, Missing, Task
+from covdist.engine.job.words import FINISH, FOLD, LOAD, MERGE, Cancel, Done, Event, Failed, Lost, Missing, Task
 from covdist.engine.tree import merge_all
 from covdist.errors import ClusterError, CovdistError
 
 _PAUSE = 0.03  # seconds between two looks; a shard takes half a second
 _LOOK = 1.0  # seconds between two looks for workers, and for who wants the job to end
-_PRIORITY = {FOLD: 0, LOAD: 10, MERGE: 20, SAVE: 30}
+_PRIORITY = {FOLD: 0, LOAD: 10, MERGE: 20}
 
 
 class MissingState(Exception):
@@ -32,7 +32,7 @@ class MissingState(Exception):
 
 @dataclass(frozen=True)
 class Work:
-    """What the tasks of a job do; workers get all of it but ``items`` and ``finish``.
+    """What the tasks of a job do.
 
     Parameters
     ----------
@@ -42,6 +42,8 @@ class Work:
         For each tree the arguments of ``fold``, for each shard.
     fold, merge : callables
         As for ``engine.tree.tree``.
+    kept : collection of Node
+        States to save.
     dumps : callable
         ``dumps(state) -> bytes``.
     loads : sequence of callables
@@ -55,6 +57,7 @@ class Work:
     items: Sequence[Sequence[tuple[Any, ...]]]
     fold: Callable[..., Any]
     merge: Callable[[Any, Any], Any]
+    kept: Collection[Node]
     dumps: Callable[[Any], bytes]
     loads: Sequence[Callable[[memoryview], Any]]
     finish: Callable[[], None]
@@ -94,13 +97,10 @@ class DaskRunner:
 
     def _call(self, task: Task, states: list[Any]) -> tuple[Any, ...]:
         work, node = self._work, task.node
-        if task.kind == FOLD:
-            return work.fold, *work.items[node.tree][node.start]
-        if task.kind == MERGE:
-            return merge_all, work.merge, states
         if task.kind == LOAD:
             return _load, work.directory, work.job, node, work.loads[node.tree]
-        return _save, work.directory, work.job, node, work.dumps, states[0]
+        make = (work.fold, *work.items[node.tree][node.start]) if task.kind == FOLD else (merge_all, work.merge, states)
+        return (_saved, work.directory, work.job, node, work.dumps, *make) if node in work.kept else make
 
     def _key(self, task: Task) -> str:
         # The kind comes first: dask's pages group keys by it.
@@ -143,8 +143,6 @@ class DaskRunner:
         if status == "pending":
             return None
         if status == "finished":
-            if task.kind in (SAVE, FINISH):
-                self.drop(task)
             return Done(task)
         if status != "error":
             return self._lost(task)
@@ -178,8 +176,12 @@ class DaskRunner:
         self._here.shutdown(wait=False)
 
 
-def _save(directory: Directory, job: str, node: Node, dumps: Callable[[Any], bytes], state: Any) -> None:
+def _saved(
+    directory: Directory, job: str, node: Node, dumps: Callable[[Any], bytes], make: Callable[..., Any], *arguments: Any
+) -> Any:
+    state = make(*arguments)
     directory.save(job, node, dumps(state))
+    return state
 
 
 def _load(directory: Directory, job: str, node: Node, loads: Callable[[memoryview], Any]) -> Any:

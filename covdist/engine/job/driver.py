@@ -13,8 +13,8 @@ from covdist.engine.job.shape import Shape
 from covdist.engine.job.words import (
     FINISH,
     FOLD,
+    LOAD,
     MERGE,
-    SAVE,
     Action,
     Cancel,
     Deposed,
@@ -33,7 +33,7 @@ class Runner(Protocol):
     """Runs tasks somewhere. Nothing it is asked for has to succeed, as long as ``events`` tells in the end."""
 
     def start(self, task: Task, inputs: tuple[Task, ...]) -> None:
-        """Fold a shard, merge or save the states that ``inputs`` made, load a checkpoint, or finish."""
+        """Fold a shard, or merge the states that ``inputs`` made, and save what its shape keeps; load; or finish."""
 
     def stop(self, task: Task) -> None:
         """Give up on a task; what it still says is not listened to."""
@@ -167,8 +167,10 @@ class Driver:
             self._note("failed", task=str(event.task), reason=event.reason)
         elif isinstance(event, Missing):
             self._note("damaged", task=str(event.task), checkpoint=event.node.name)
-        elif event.task.kind in (SAVE, FINISH):
-            self._note("saved" if event.task.kind == SAVE else "finished", task=str(event.task))
+        elif event.task.kind == FINISH:
+            self._note("finished", task=str(event.task))
+        elif event.task.kind != LOAD and event.task.node in self.machine.kept:
+            self._note("saved", task=str(event.task))
 
     def _tell(self) -> None:
         if self.machine.status != "running":

@@ -1,7 +1,8 @@
 """``Machine``: the state machine of a job. Events in, actions out: no dask, no files, no clock.
 
-A job is done when the root of every tree is on disk and FINISH has been run. Whatever is missing on the way is
-made again from the nearest states that still exist, in memory or on disk. An event about an attempt that is not
+A job is done when the root of every tree is on disk and FINISH has been run. A state that its shape keeps is saved by
+the task that makes it: a save of its own would wait on its worker behind the next fold. Whatever is missing on the way
+is made again from the nearest states that still exist, in memory or on disk. An event about an attempt that is not
 the current one changes nothing, so events may be repeated, come late or in any order; one that never comes has to
 be replaced by ``Lost``.
 """
@@ -16,9 +17,7 @@ from covdist.engine.job.walk import folded, ready
 from covdist.engine.job.words import (
     FINISH,
     FOLD,
-    JOB,
     LOAD,
-    SAVE,
     Action,
     Cancel,
     Deposed,
@@ -62,13 +61,12 @@ class Machine:
         self.shapes, self.retries, self.slots = tuple(shapes), retries, slots
         self.status, self.reason = "running", ""
         self.makes = {node: Step() for shape in shapes for node in shape.nodes()}
-        self.saves = {node: Step() for shape in shapes for node in shape.kept}
+        self.kept = frozenset(node for shape in shapes for node in shape.kept)
+        self.saved = set(self.kept & set(saved))
         self.finish = Step()
         self.busy: dict[str, set[Node]] = {FOLD: set(), LOAD: set()}  # running
         self.furthest = [-1] * len(self.shapes)  # last shard started
         self.open = [shape for shape in self.shapes if shape.root not in saved]
-        for node in self.saves.keys() & set(saved):
-            self.saves[node].phase = DONE
 
     # ---- events
 
@@ -108,9 +106,9 @@ class Machine:
             self.status = "done"
             return []
         shape = self.shapes[task.node.tree]
-        if task.kind == SAVE:
-            return self._close(shape) if task.node == shape.root else []
-        return self._drop(shape.children(task.node))
+        if task.node in self.kept:
+            self.saved.add(task.node)
+        return self._close(shape) if task.node == shape.root else self._drop(shape.children(task.node))
 
     def _failed(self, task: Task, step: Step, why: str) -> list[Action]:
         self._settle(task.node, step, IDLE)
@@ -121,17 +119,14 @@ class Machine:
         return self._end("failed")
 
     def _gone(self, task: Task, step: Step) -> list[Action]:
-        """Forget a state, and without blame what runs on it; a save that is done stays done."""
-        if task.kind in (SAVE, FINISH):
-            return []
+        """Forget a state, and without blame the merge that runs on it."""
         self._settle(task.node, step, IDLE)
-        users = [self.saves.get(task.node), self.makes.get(self._parent(task.node) or JOB)]
-        actions: list[Action] = []
-        for user in users:
-            if user is not None and user.phase == RUNNING and task in user.inputs:
-                actions.append(Stop(user.current))
-                self._settle(user.current.node, user, IDLE)
-        return actions
+        parent = self.shapes[task.node.tree].parent(task.node)
+        merge = None if parent is None else self.makes[parent]
+        if merge is None or merge.phase != RUNNING or task not in merge.inputs:
+            return []
+        self._settle(merge.current.node, merge, IDLE)
+        return [Stop(merge.current)]
 
     # ---- what follows
 
@@ -156,15 +151,14 @@ class Machine:
         self.open.remove(shape)
         actions: list[Action] = []
         for node in shape.nodes():
-            for step in filter(None, (self.makes[node], self.saves.get(node))):
-                if step.phase == RUNNING:
-                    actions.append(Stop(step.current))
-                    self._settle(node, step, IDLE)
+            if self.makes[node].phase == RUNNING:
+                actions.append(Stop(self.makes[node].current))
+                self._settle(node, self.makes[node], IDLE)
         return [*actions, *self._drop(shape.nodes())]
 
     def _reopen(self, node: Node) -> None:
         """Take a state for lost that was on disk."""
-        self.saves[node].phase = IDLE
+        self.saved.discard(node)
         shape = self.shapes[node.tree]
         if node == shape.root and shape not in self.open:
             self.open = sorted([*self.open, shape], key=lambda one: one.tree)
@@ -182,7 +176,7 @@ class Machine:
 
     def running(self) -> list[Task]:
         """Return the tasks started and not heard of since; the driver asks after them now and then."""
-        steps = (*self.makes.values(), *self.saves.values(), self.finish)
+        steps = (*self.makes.values(), self.finish)
         return [step.current for step in steps if step.phase == RUNNING]
 
     def holding(self) -> list[Task]:
@@ -194,15 +188,9 @@ class Machine:
         return sum(folded(self, shape) for shape in self.shapes)
 
     def _step(self, task: Task) -> Step:
-        if task.kind == FINISH:
-            return self.finish
-        return self.saves[task.node] if task.kind == SAVE else self.makes[task.node]
+        return self.finish if task.kind == FINISH else self.makes[task.node]
 
     def _settle(self, node: Node, step: Step, phase: str) -> None:
         step.phase = phase
-        if step is self.makes.get(node):
-            for nodes in self.busy.values():
-                nodes.discard(node)
-
-    def _parent(self, node: Node) -> Node | None:
-        return self.shapes[node.tree].parent(node)
+        for nodes in self.busy.values():
+            nodes.discard(node)

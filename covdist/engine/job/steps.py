@@ -8,7 +8,7 @@ IDLE, RUNNING, DONE = "idle", "running", "done"
 
 
 class Step:
-    """The attempts at one thing: to make a state, to save it, or to finish the job."""
+    """The attempts at one thing: to make a state, or to finish the job."""
 
     __slots__ = ("attempts", "failures", "inputs", "phase", "task")
 

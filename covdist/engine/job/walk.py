@@ -7,7 +7,7 @@ from typing import Protocol
 
 from covdist.engine.job.shape import Node, Shape
 from covdist.engine.job.steps import DONE, IDLE, Step
-from covdist.engine.job.words import FINISH, FOLD, JOB, LOAD, MERGE, SAVE, Task
+from covdist.engine.job.words import FINISH, FOLD, JOB, LOAD, MERGE, Task
 
 Ready = tuple[Task, tuple[Task, ...]]
 
@@ -17,7 +17,7 @@ class Steps(Protocol):
 
     slots: int
     makes: dict[Node, Step]
-    saves: dict[Node, Step]
+    saved: set[Node]
     finish: Step
     busy: dict[str, set[Node]]
     furthest: list[int]
@@ -35,10 +35,8 @@ def ready(steps: Steps) -> Iterator[Ready]:
 
 
 def _make(steps: Steps, shape: Shape, node: Node) -> Iterator[Ready]:
-    """Yield what brings ``node`` nearer to being in memory, and on disk where it is kept."""
-    make, save = steps.makes[node], steps.saves.get(node)
-    if make.phase == DONE and save is not None and save.phase == IDLE:
-        yield _task(SAVE, node, save), (make.current,)
+    """Yield what brings ``node`` nearer to being made."""
+    make = steps.makes[node]
     if make.phase != IDLE:
         return
     if node.shards == 1:
@@ -46,23 +44,20 @@ def _make(steps: Steps, shape: Shape, node: Node) -> Iterator[Ready]:
             yield _task(FOLD, node, make), ()
         return
     children = shape.children(node)
-    # A kept state waits until it is on disk: what is above would otherwise hide a save that fails.
-    if all(_usable(steps, child) for child in children):
+    if all(steps.makes[child].phase == DONE for child in children):
         yield _task(MERGE, node, make), tuple(steps.makes[child].current for child in children)
         return
     for child in children:
         if _full(steps) and child.start > steps.furthest[shape.tree]:
             return
-        if not _saved(steps, child):
+        if child not in steps.saved:
             yield from _make(steps, shape, child)
     yield from _loads(steps, children)
 
 
 def _loads(steps: Steps, siblings: tuple[Node, ...]) -> Iterator[Ready]:
     """Yield loads once all siblings exist, so that no state waits in memory for one that has yet to be folded."""
-    if len(steps.busy[LOAD]) < max(1, steps.slots) and all(
-        steps.makes[node].phase == DONE or _saved(steps, node) for node in siblings
-    ):
+    if len(steps.busy[LOAD]) < max(1, steps.slots) and all(_exists(steps, node) for node in siblings):
         for node in siblings:
             if steps.makes[node].phase == IDLE:
                 yield _task(LOAD, node, steps.makes[node]), ()
@@ -73,19 +68,15 @@ def folded(steps: Steps, shape: Shape) -> int:
     found, waiting = 0, [shape.root]
     while waiting:
         node = waiting.pop()
-        if steps.makes[node].phase == DONE or _saved(steps, node):
+        if _exists(steps, node):
             found += node.shards
         else:
             waiting.extend(shape.children(node))
     return found
 
 
-def _usable(steps: Steps, node: Node) -> bool:
-    return steps.makes[node].phase == DONE and (node not in steps.saves or _saved(steps, node))
-
-
-def _saved(steps: Steps, node: Node) -> bool:
-    return node in steps.saves and steps.saves[node].phase == DONE
+def _exists(steps: Steps, node: Node) -> bool:
+    return steps.makes[node].phase == DONE or node in steps.saved
 
 
 def _full(steps: Steps) -> bool:

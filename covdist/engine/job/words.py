@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from covdist.engine.job.shape import Node
 
-FOLD, MERGE, LOAD, SAVE, FINISH = "fold", "merge", "load", "save", "finish"
+FOLD, MERGE, LOAD, FINISH = "fold", "merge", "load", "finish"
 JOB = Node(-1, 0, 0)  # what FINISH is about
 
 
@@ -25,7 +25,7 @@ class Task(NamedTuple):
 
 
 class Done(NamedTuple):
-    """The task's state exists now, in memory or, after a save, on disk."""
+    """The task's state exists now, in memory and, where its shape keeps it, on disk."""
 
     task: Task
 
@@ -78,7 +78,7 @@ def reason(event: Failed | Lost | Missing) -> str:
 
 
 class Start(NamedTuple):
-    """Run the task on the states that the tasks in ``inputs`` made, in that order."""
+    """Run the task on the states that the tasks in ``inputs`` made, in that order, and save what its shape keeps."""
 
     task: Task
     inputs: tuple[Task, ...]
