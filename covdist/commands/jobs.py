@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,8 @@ def _drive(path: str, cluster_options: dict[str, Any], as_json: bool, output: st
 
     job = Job(path)
     if job.status()["status"] != "done":
-        opened(job.directory)  # refuses before a cluster is started
+        job.directory.owners.check_free(time.time())
+        opened(job.directory)  # both refuse before a cluster is started
         with Stop() as stop, _bar() as watch, cluster(**cluster_options) as client:
             drive(job.directory, client, stop=stop.asked, watch=watch)
         if stop.number:

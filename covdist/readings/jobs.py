@@ -94,7 +94,7 @@ def resume(path: str | os.PathLike[str], client: Client | None = None) -> Job:
     check_versions(client)
     check_plans(opened(job.directory), client)
     if job.status()["status"] in ("running", "waiting"):
-        job.directory.owners.acquire(time.time(), LEASE)  # says whose it is
+        job.directory.owners.check_free(time.time())
     return _sent(job, client)
 
 

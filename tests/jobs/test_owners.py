@@ -28,6 +28,8 @@ def test_a_second_driver_is_told_who_owns_the_job(directory):
     with pytest.raises(JobError, match=r"driven by .* \(process \d+\).* ends in 20 seconds") as refused:
         directory.owners.acquire(110.0, 30.0)
     assert lease.owner in str(refused.value)
+    with pytest.raises(JobError, match="ends in 20 seconds"):
+        directory.owners.check_free(110.0)
 
 
 def test_a_lease_that_is_renewed_lasts(directory):
@@ -54,7 +56,9 @@ def test_a_lease_can_be_stolen(directory):
 
 
 def test_a_lease_given_back_is_free_at_once(directory):
+    directory.owners.check_free(100.0)
     directory.owners.release(directory.owners.acquire(100.0, 30.0))
+    directory.owners.check_free(101.0)
     assert directory.owners.acquire(101.0, 30.0).term == 2
 
 

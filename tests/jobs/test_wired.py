@@ -7,11 +7,16 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import covdist
-from covdist.readings.job import Job
+import covdist.engine.cluster
+from covdist.engine.job.process import here
+from covdist.readings.job import Job, job_directory
 from covdist.readings.job_states import dump_state
+from covdist.readings.job_trees import Trees, question
+from covdist.readings.whole_log import Selection
 from tests.cli.running import PATIENCE, output, sentence
 from tests.jobs.clusters import called, cluster, driver, folds, kill, patchy_log, saved, until
 
@@ -123,3 +128,13 @@ def test_what_is_no_job_is_named(tmp_path):
     assert "--job" in called("run", tmp_path, code=2)
     assert called("jobs", tmp_path, "--json") == "[]\n"
     assert "no folder" in called("jobs", tmp_path / "gone", code=1)
+
+
+@pytest.mark.parametrize("command", ["run", "resume"])
+def test_who_comes_second_starts_no_cluster(tmp_path, monkeypatch, command):
+    np.save(tmp_path / "x.npy", np.eye(3))
+    job, log = tmp_path / "job", tmp_path / "x.npy"
+    Trees(question(log, Selection(), "raise", None)).begin(job_directory(job))
+    Job(job).directory.owners.acquire(time.time(), 60.0, process=here())
+    monkeypatch.setattr(covdist.engine.cluster, "cluster", lambda **options: pytest.fail("a cluster was started"))
+    assert "is driven by" in called(*(["run", log, "--job"] if command == "run" else ["resume"]), job, code=1)

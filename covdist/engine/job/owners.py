@@ -63,10 +63,18 @@ class Owners:
             lease = replace(lease, process=process)
             if self._place.create(_lease(lease), to_json(lease.record())):
                 return lease
+        raise self._driven(self.current(), now)
+
+    def check_free(self, now: float) -> None:
+        """Raise JobError where somebody drives the job; whoever wants to may still come second with ``acquire``."""
         current = self.current()
+        if current is not None and not self.lost(current, now):
+            raise self._driven(current, now)
+
+    def _driven(self, current: Lease | None, now: float) -> JobError:
         whose = "somebody else" if current is None else current.owner
         left = 0 if current is None else max(1, round(current.until - now))
-        raise JobError(
+        return JobError(
             f"the job in {self._path} is driven by {whose}: watch it with `covdist status`, or cancel it; should "
             f"that driver be dead, its lease ends in {left} seconds"
         )
