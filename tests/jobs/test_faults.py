@@ -103,16 +103,20 @@ def test_workers_that_are_killed_change_nothing(log, expected, tmp_path):
 
 def test_drivers_that_are_killed_cost_little(tmp_path, folds):
     log = patchy_log(tmp_path / "log.zarr", 40_000)
-    expected = whole(log)
+    expected, place = whole(log), folds("")
     again = total = 0
-    for run in range(10):
-        job, out, place = tmp_path / f"job{run}", tmp_path / f"out{run}.zarr", folds(run)
-        with driver("run", log, *FILL, "-o", out, "--job", job, "--workers", "2") as process:
-            until(lambda job=job, run=run: saved(job) >= 1 + 2 * run)
-            kill(process)
-        output("resume", job, "--workers", "2")
-        assert bits(job) == bits(out) == expected
-        again, total = again + twice(place, job), total + shards(job)
+    with cluster(tmp_path / "cluster") as found:
+        for run in range(10):
+            job, out = tmp_path / f"job{run}", tmp_path / f"out{run}.zarr"
+            # A cluster of its own dies with the driver; another goes on with what it was told last.
+            where = ("--scheduler-file", found.file) if run % 2 else ("--workers", "2")
+            place.unlink(missing_ok=True)
+            with driver("run", log, *FILL, "-o", out, "--job", job, *where) as process:
+                until(lambda job=job, run=run: saved(job) >= 1 + 2 * run)
+                kill(process)
+            output("run", log, *FILL, "-o", out, "--job", job, *where)
+            assert bits(job) == bits(out) == expected
+            again, total = again + twice(place, job), total + shards(job)
     assert again <= 0.05 * total
 
 
