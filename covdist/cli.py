@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covdist.commands.jobs import COMMANDS, run_job
-from covdist.commands.options import clustering, console, json_option, print_json, print_results, selecting
+from covdist.commands.options import (
+    clustering,
+    console,
+    force_option,
+    json_option,
+    print_json,
+    print_results,
+    selecting,
+)
 from covdist.errors import CovdistError
 
 if TYPE_CHECKING:
@@ -73,6 +81,7 @@ def plan(selection: Selection, log: str, missing_chunks: str, as_json: bool) -> 
 @main.command()
 @selecting
 @clustering
+@force_option
 @json_option
 @click.option("-o", "--output", help="Result to write; must not exist.")
 @click.option("--job", help="Folder for what is done so far, and the result: the same command goes on from there.")
@@ -81,6 +90,7 @@ def run(
     log: str,
     missing_chunks: str,
     cluster_options: dict[str, Any],
+    force: bool,
     as_json: bool,
     output: str | None,
     job: str | None,
@@ -93,44 +103,40 @@ def run(
     if output is not None:
         free_path(output)
     if job is not None or output is None:
-        run_job(log, selection, missing_chunks, cluster_options, as_json, output, str(job))
+        run_job(log, selection, missing_chunks, cluster_options, force, as_json, output, str(job))
         return
     from covdist.logs.opening import open_log
     from covdist.readings.whole_log import foldings
 
     chosen = foldings(open_log(log, missing_chunks=missing_chunks), selection)
-    check_room(output, sum(folding.plan().bytes_written for folding in chosen.values()))
+    plans = [folding.plan() for folding in chosen.values()]
+    check_room(output, sum(plan.bytes_written for plan in plans))
     from covdist.engine.cluster import cluster, least_memory  # takes a while to import: wrong words are answered before
 
     with cluster(**cluster_options) as client:
-        limit = least_memory(client)
-        for folding in chosen.values():
-            folding.plan().check(limit)
+        if not force:
+            limit = least_memory(client)
+            for plan in plans:
+                plan.check(limit)
+        need = max(plan.peak_bytes for plan in plans)
         lazy = {path: folding.moments() for path, folding in chosen.items()}
         found = lazy if len(lazy) > 1 else next(iter(lazy.values()))
-        saved = save(found, output, functools.partial(_computed, client))
+        saved = save(found, output, functools.partial(_computed, client, need))
     results = dict(zip(lazy, saved.values(), strict=True))
     print_results(results, as_json)
 
 
-def _computed(client: Client, lazy: dict[str, Moments]) -> dict[str, Moments]:
-    from distributed import KilledWorker, as_completed, progress
+def _computed(client: Client, need: int, lazy: dict[str, Moments]) -> dict[str, Moments]:
+    from distributed import progress
 
-    from covdist.errors import ClusterError
+    from covdist.engine.starving import waited_for
 
     futures = client.compute(list(lazy.values()))
     if sys.stderr.isatty():
         with redirect_stdout(sys.stderr):  # standard output may be a file of results
             progress(futures, notebook=False)
         click.echo(err=True)
-    try:
-        results = dict(as_completed(futures, with_results=True))  # ends at the first failure
-    except KilledWorker as error:
-        raise ClusterError(
-            f"{error.allowed_failures + 1} workers died while they ran {error.task}, most often for lack of memory: "
-            "give each more with --memory-limit, or see the workers' own logs"
-        ) from error
-    return {path: results[future] for path, future in zip(lazy, futures, strict=True)}
+    return dict(zip(lazy, waited_for(client, futures, need), strict=True))
 
 
 @main.command()

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from covdist.commands.options import clustering, console, json_option, print_json, print_results, selecting
+from covdist.commands.options import (
+    clustering,
+    console,
+    force_option,
+    json_option,
+    print_json,
+    print_results,
+    selecting,
+)
 from covdist.commands.signals import Stop
 
 if TYPE_CHECKING:
@@ -25,6 +33,7 @@ def run_job(
     selection: Selection,
     missing_chunks: str,
     cluster_options: dict[str, Any],
+    force: bool,
     as_json: bool,
     output: str | None,
     path: str,
@@ -35,10 +44,10 @@ def run_job(
 
     trees = Trees(question(log, selection, missing_chunks, output))
     trees.begin(job_directory(path))
-    _drive(path, cluster_options, as_json, output)
+    _drive(path, cluster_options, force, as_json, output)
 
 
-def _drive(path: str, cluster_options: dict[str, Any], as_json: bool, output: str | None) -> None:
+def _drive(path: str, cluster_options: dict[str, Any], force: bool, as_json: bool, output: str | None) -> None:
     from covdist.engine.cluster import cluster
     from covdist.readings.job import Job
     from covdist.readings.job_driving import drive, opened
@@ -48,7 +57,7 @@ def _drive(path: str, cluster_options: dict[str, Any], as_json: bool, output: st
         job.directory.owners.check_free(time.time())
         opened(job.directory)  # both refuse before a cluster is started
         with Stop() as stop, _bar() as watch, cluster(**cluster_options) as client:
-            drive(job.directory, client, stop=stop.asked, watch=watch)
+            drive(job.directory, client, stop=stop.asked, watch=watch, force=force)
         if stop.number:
             click.echo(f"interrupted: `covdist resume {path}` goes on where it was", err=True)
             click.get_current_context().exit(128 + stop.number)
@@ -85,6 +94,7 @@ def _bar() -> Iterator[Watch]:
 @click.command()
 @selecting
 @clustering
+@force_option
 @json_option
 @click.option("-o", "--output", help="Where a copy of the result goes in the end; must not exist.")
 @click.option("--job", required=True, help="Folder for the job, on a disk that all workers share.")
@@ -93,6 +103,7 @@ def submit(
     log: str,
     missing_chunks: str,
     cluster_options: dict[str, Any],
+    force: bool,
     as_json: bool,
     output: str | None,
     job: str,
@@ -104,7 +115,7 @@ def submit(
 
     with cluster(**cluster_options) as client:
         found = submitted(
-            log, job=job, client=client, selection=selection, missing_chunks=missing_chunks, output=output
+            log, job=job, client=client, selection=selection, missing_chunks=missing_chunks, output=output, force=force
         )
     _print_id(found, as_json)
 
@@ -112,8 +123,9 @@ def submit(
 @click.command()
 @click.argument("job")
 @clustering
+@force_option
 @json_option
-def resume(job: str, cluster_options: dict[str, Any], as_json: bool) -> None:
+def resume(job: str, cluster_options: dict[str, Any], force: bool, as_json: bool) -> None:
     """Let JOB go on: here until it ends, or on the cluster of a scheduler."""
     from covdist.engine.cluster import cluster
     from covdist.readings.job import Job
@@ -121,10 +133,10 @@ def resume(job: str, cluster_options: dict[str, Any], as_json: bool) -> None:
 
     if cluster_options["scheduler"] is None and cluster_options["scheduler_file"] is None:
         output = Job(job).directory.manifest()["asked"]["output"]
-        _drive(job, cluster_options, as_json, output)
+        _drive(job, cluster_options, force, as_json, output)
         return
     with cluster(**cluster_options) as client:
-        found = resumed(job, client)
+        found = resumed(job, client, force=force)
     _print_id(found, as_json)
 
 

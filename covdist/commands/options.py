@@ -149,6 +149,9 @@ _CLUSTER = [
     _option("--memory-limit", callback=_memory, default="auto", help="Memory of each local worker, such as 4GiB."),
 ]
 
+force_option = click.option(
+    "--force", is_flag=True, help="Run also where a worker has less memory than the plan says it needs."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 
 

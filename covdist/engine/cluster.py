@@ -15,6 +15,7 @@ import dask
 from distributed import Client, LocalCluster, Security
 from distributed.comm.core import connect
 
+from covdist.engine.plan import human_bytes
 from covdist.engine.tls import TLS
 from covdist.errors import ClusterError
 
@@ -111,10 +112,14 @@ def _connected(scheduler: str, tls: tuple[str, str, str] | None) -> Client:
     try:
         client.wait_for_workers(1, timeout=_WORKER_PATIENCE)
     except TimeoutError as error:
+        limit = least_memory(client)  # of workers that are paused
         client.close()
+        found = (
+            "has no workers" if limit is None else f"has only workers paused for lack of memory ({human_bytes(limit)})"
+        )
         raise ClusterError(
-            f"the dask scheduler at {scheduler} has no workers after {_WORKER_PATIENCE} seconds: "
-            f"start one with `dask worker {scheduler}`"
+            f"the dask scheduler at {scheduler} {found} after {_WORKER_PATIENCE} seconds: start one with "
+            f"`dask worker {scheduler}{'' if limit is None else ' --memory-limit'}`"
         ) from error
     return client
 

@@ -58,6 +58,7 @@ def drive(
     stop: Callable[[], bool] = lambda: False,
     watch: Watch = lambda progress: None,
     given: Lease | None = None,
+    force: bool = False,
 ) -> str:
     """Bring a job that has begun to its end, as far as it gets, and return its status.
 
@@ -71,13 +72,17 @@ def drive(
         Told the progress now and then.
     given : Lease, optional
         Acquired for this driver by whoever sent it.
+    force : bool
+        Try also where a worker has too little memory by the plan.
 
     Raises
     ------
     JobError
         If somebody else drives it, or its input has changed.
     PlanError
-        If a worker has too little memory.
+        If a worker has too little memory by the plan.
+    ClusterError
+        If the scheduler is gone, or workers have too little memory to get anywhere.
     """
     job = directory.manifest()["job"]
     if directory.result(job) is not None:
@@ -85,7 +90,8 @@ def drive(
     lease = _taken(directory, given)
     try:
         trees = opened(directory)
-        check_plans(trees, client)
+        if not force:
+            check_plans(trees, client)
         work, asked = trees.work(directory, job), lambda: stop() or directory.owners.cancelled(lease)
         with closing(DaskRunner(client, work, lease.nonce, asked)) as runner:
             driver = Driver(directory, lease, trees.shapes, runner, time.time)
@@ -124,13 +130,13 @@ def _give_up(directory: Directory, lease: Lease, error: BaseException) -> None:
     directory.owners.release(lease)
 
 
-def send(directory: Directory, client: Client, job: str, lease: Lease) -> None:
+def send(directory: Directory, client: Client, job: str, lease: Lease, force: bool) -> None:
     """Have a job driven by a task on the cluster, and leave it there."""
     key = f"drive-{job}-{lease.nonce}"
-    fire_and_forget(client.submit(_drive_there, directory, lease, key=key, pure=False, priority=100))
+    fire_and_forget(client.submit(_drive_there, directory, lease, force, key=key, pure=False, priority=100))
 
 
-def _drive_there(directory: Directory, lease: Lease) -> str:
+def _drive_there(directory: Directory, lease: Lease, force: bool) -> str:
     # The thread leaves the worker's pool, so that the worker folds too.
     with worker_client(timeout=LEASE) as client:
-        return drive(directory, client, given=lease)
+        return drive(directory, client, given=lease, force=force)

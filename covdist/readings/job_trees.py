@@ -87,6 +87,11 @@ class Trees:
         return fingerprint(facts, [self.asked["log"]])
 
     @property
+    def need(self) -> int:
+        """Bytes that a worker needs, by the plan."""
+        return max(folding.plan().peak_bytes for folding in self.foldings.values())
+
+    @property
     def bytes_written(self) -> int:
         """Of all checkpoints and the result."""
         states = sum(
@@ -125,9 +130,8 @@ class Trees:
         loads = [partial(load_state, strip.items[0][0].accumulator) for strip in strips]
         items = [strip.items for strip in strips]
         kept = frozenset[Node]().union(*(shape.kept for shape in self.shapes))
-        return Work(
-            job, directory, items, fold, merged, kept, dump_state, loads, partial(self._finish, directory, job, loads)
-        )
+        finish = partial(self._finish, directory, job, loads)
+        return Work(job, directory, items, fold, merged, kept, dump_state, loads, finish, self.need)
 
     def _finish(self, directory: Directory, job: str, loads: list[Any]) -> None:
         states = [_root(directory, job, shape, load) for shape, load in zip(self.shapes, loads, strict=True)]

@@ -25,6 +25,7 @@ def submit(
     selection: Selection | None = None,
     missing_chunks: str = "raise",
     output: str | os.PathLike[str] | None = None,
+    force: bool = False,
     **options: Any,
 ) -> Job:
     """Have a log folded by a cluster that needs this process no longer, and return at once.
@@ -43,6 +44,8 @@ def submit(
     missing_chunks : {"raise", "fill"}
     output : str or Path, optional
         Where a copy of the result goes in the end.
+    force : bool
+        Try also where a worker has less memory than the plan says it needs.
 
     Returns
     -------
@@ -76,13 +79,14 @@ def submit(
     client = client or _current()
     trees = Trees(question(log, selection or Selection(**options), missing_chunks, output))
     check_versions(client)
-    check_plans(trees, client)
+    if not force:
+        check_plans(trees, client)
     directory = job_directory(job)
     trees.begin(directory)
-    return _sent(Job(job), client)
+    return _sent(Job(job), client, force)
 
 
-def resume(path: str | os.PathLike[str], client: Client | None = None) -> Job:
+def resume(path: str | os.PathLike[str], client: Client | None = None, *, force: bool = False) -> Job:
     """Let a job go on, on the same cluster or another; what is on disk is not computed again.
 
     Raises
@@ -92,16 +96,18 @@ def resume(path: str | os.PathLike[str], client: Client | None = None) -> Job:
     """
     job, client = Job(path), client or _current()
     check_versions(client)
-    check_plans(opened(job.directory), client)
+    trees = opened(job.directory)
+    if not force:
+        check_plans(trees, client)
     if job.status()["status"] in ("running", "waiting"):
         job.directory.owners.check_free(time.time())
-    return _sent(job, client)
+    return _sent(job, client, force)
 
 
-def _sent(job: Job, client: Client) -> Job:
+def _sent(job: Job, client: Client, force: bool) -> Job:
     if job.status()["status"] not in ("done", "running", "waiting"):
         lease = job.directory.owners.acquire(time.time(), LEASE)  # the driver takes it over
-        send(job.directory, client, job.id, lease)
+        send(job.directory, client, job.id, lease, force)
     return job
 
 

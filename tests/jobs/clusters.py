@@ -45,8 +45,9 @@ def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
 class Cluster:
     """A scheduler and workers on loopback, one thread each; with TLS where there are certificates."""
 
-    def __init__(self, place: Path, workers: int, certs: Path | None = None):
+    def __init__(self, place: Path, workers: int, certs: Path | None, limit: str, nanny: bool):
         self.place, self.file, self._certs = place, place / "scheduler.json", certs
+        self._limits = ["--memory-limit", limit, *([] if nanny else ["--no-nanny"])]
         self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(self.file))
         until(self.file.exists)
         self.workers = [self.add_worker() for _ in range(workers)]
@@ -65,18 +66,24 @@ class Cluster:
         return str(json.loads(self.file.read_text())["address"])
 
     def add_worker(self) -> subprocess.Popen[bytes]:
-        return self._start("worker", "--nthreads", "1", "--no-nanny", "--scheduler-file", str(self.file))
+        return self._start("worker", "--nthreads", "1", *self._limits, "--scheduler-file", str(self.file))
 
     def end(self) -> None:
         for process in (*self.workers, self.scheduler):
+            family = psutil.Process(process.pid).children(recursive=True)
             process.kill()
             process.wait()
+            for one in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
 
 
 @contextlib.contextmanager
-def cluster(place: Path, workers: int = 2, certs: Path | None = None) -> Iterator[Cluster]:
+def cluster(
+    place: Path, workers: int = 2, certs: Path | None = None, *, limit: str = "auto", nanny: bool = False
+) -> Iterator[Cluster]:
     place.mkdir(exist_ok=True)
-    found = Cluster(place, workers, certs)
+    found = Cluster(place, workers, certs, limit, nanny)
     try:
         yield found
     finally:

@@ -14,6 +14,7 @@ from distributed import Client, Future
 from covdist.engine.job.directory import Directory
 from covdist.engine.job.shape import Node
 from covdist.engine.job.words import FINISH, FOLD, LOAD, MERGE, Cancel, Done, Event, Failed, Lost, Missing, Task
+from covdist.engine.starving import MemoryWatch
 from covdist.engine.tree import merge_all
 from covdist.errors import ClusterError, CovdistError
 
@@ -50,6 +51,8 @@ class Work:
         For each tree ``loads(bytes) -> state``.
     finish : callable
         Makes the result of the roots on disk; raises MissingState for one that is not there.
+    need : int
+        Bytes that a worker needs, by the plan.
     """
 
     job: str
@@ -61,6 +64,7 @@ class Work:
     dumps: Callable[[Any], bytes]
     loads: Sequence[Callable[[memoryview], Any]]
     finish: Callable[[], None]
+    need: int
 
 
 class DaskRunner:
@@ -84,6 +88,7 @@ class DaskRunner:
         self._futures: dict[Task, Future[Any] | LocalFuture[None]] = {}
         self._here = ThreadPoolExecutor(1, "covdist-finish")
         self._threads, self._looked = 0, -_LOOK
+        self._memory = MemoryWatch(client, work.need)
 
     def start(self, task: Task, inputs: tuple[Task, ...]) -> None:
         """Send a task off; where an input is gone ``events`` says both that and that the task is lost."""
@@ -126,6 +131,7 @@ class DaskRunner:
                 "the dask scheduler is gone, and the job with it as far as it is not on disk: "
                 f"`covdist resume {self._work.directory.path}` goes on elsewhere"
             )
+        self._memory.check()
         found: list[Event | None] = [self._heard_of(task) for task in running]
         found += [self._lost(task) for task in holding if self._status(task) != "finished"]
         if self._due() and self._stop():
@@ -148,7 +154,9 @@ class DaskRunner:
             return self._lost(task)
         error = self._futures[task].exception()
         self.drop(task)
-        return Missing(task, error.node) if isinstance(error, MissingState) else Failed(task, _reason(error))
+        if isinstance(error, MissingState):
+            return Missing(task, error.node)
+        return Failed(task, self._memory.why(error) or _reason(error))
 
     def _lost(self, task: Task) -> Event:
         self.stop(task)  # dask may be at making it again
