@@ -68,14 +68,14 @@ def main(debug: bool) -> None:
 def plan(selection: Selection, log: str, missing_chunks: str, as_json: bool) -> None:
     """Say what a run over LOG would read, compute and hold; runs nothing."""
     from covdist.logs.opening import open_log
-    from covdist.readings.whole_log import plans
+    from covdist.readings.whole_log import foldings
     from covdist.report.tables import plan_record, plan_table
 
-    found = plans(open_log(log, missing_chunks=missing_chunks), selection)
+    chosen = foldings(open_log(log, missing_chunks=missing_chunks), selection)
     if as_json:
-        print_json({path: plan_record(one) for path, one in found.items()})
+        print_json({path: plan_record(one.plan()) for path, one in chosen.items()})
     else:
-        console().print(plan_table(found))
+        console().print(plan_table({path or one.source: one.plan() for path, one in chosen.items()}))
 
 
 @main.command()

@@ -306,10 +306,15 @@ class Folding:
         tokens = [s.token for s in streams.blocks.values()], {n: s.token for n, s in streams.vectors.items()}
         return f"moments-{tokenize(tokens, kind, astuple(self.options), self.sample_ndim)}"
 
+    @property
+    def source(self) -> str:
+        """What the arrays are called."""
+        return " with ".join(side.name for side in self.sides)
+
     def layout(self) -> Layout:
         provenance = {
             "rows": self.rows,
-            "source": " with ".join(side.name for side in self.sides),
+            "source": self.source,
             "dims": ", ".join(self.sides[0].sample_dims),
             "dtype": ", ".join(str(side.data.dtype) for side in self.sides),
             "missing": self.options.missing,

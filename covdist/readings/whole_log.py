@@ -8,7 +8,6 @@ from typing import Any
 
 import xarray as xr
 
-from covdist.engine.plan import Plan
 from covdist.errors import DataError
 from covdist.readings.folding import Folding
 from covdist.readings.result import Moments
@@ -107,11 +106,6 @@ def _inventory(log: xr.DataTree) -> str:
     found = [f"{node.path.strip('/')}/{name}".strip("/") for node in log.subtree for name in node.data_vars]
     more = f" and {len(found) - 8} more" if len(found) > 8 else ""
     return (", ".join(found[:8]) or "no variables") + more
-
-
-def plans(log: xr.DataTree, selection: Selection) -> dict[str, Plan]:
-    """Plan every selected array."""
-    return {path: folding.plan() for path, folding in foldings(log, selection).items()}
 
 
 def log_moments(log: xr.DataTree, selection: Selection) -> dict[str, Moments]:

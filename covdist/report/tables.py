@@ -22,7 +22,7 @@ def plan_table(plans: dict[str, Plan]) -> Table:
     )  # fmt: skip
     for path, plan in plans.items():
         work = plan.work
-        table.add_row(path or "(root)", plan.way, f"{work.rows:,}", work.columns, *_cells(plan))
+        table.add_row(path, plan.way, f"{work.rows:,}", work.columns, *_cells(plan))
         if plan.way != "memory":
             for other in plan.ways:
                 if other.way != plan.way:
@@ -105,7 +105,8 @@ def result_table(records: dict[str, dict[str, Any]]) -> Table:
         groups = record["groups"]
         kind = record["kind"] + ("" if groups is None else "".join(f" by {k} ({n})" for k, n in groups.items()))
         table.add_row(
-            path or "(root)", kind, f"{record['rows']:,}", " × ".join(f"{n:,}" for n in record["columns"]),
+            path or record.get("source", "(root)"), kind,
+            f"{record['rows']:,}", " × ".join(f"{n:,}" for n in record["columns"]),
             f"{record['mean']:.3g}", f"{record['std']:.3g}", f"{record['snr']:.3g}",
             f"{record['zero_fraction']:.1%}", f"{record['constant_columns']:,}",
             "" if strongest is None else f"{strongest:.3f}",

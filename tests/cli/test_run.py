@@ -194,3 +194,12 @@ def test_missing_pairwise_in_a_job(tmp_path):
     np.save(tmp_path / "x.npy", x)
     output("run", tmp_path / "x.npy", "--missing", "pairwise", "--job", tmp_path / "job", "--workers", "1")
     np.testing.assert_allclose(covdist.load(tmp_path / "job").cov(), covdist.cov(x, missing="pairwise"), rtol=1e-12)
+
+
+def test_a_log_of_one_array_goes_by_its_name(tmp_path):
+    np.save(tmp_path / "weights.npy", np.eye(3))
+    ran = output("run", tmp_path / "weights.npy", "-o", tmp_path / "out.zarr", "--workers", "1")
+    for said in (ran, output("show", tmp_path / "out.zarr"), output("plan", tmp_path / "weights.npy")):
+        assert "weights" in said
+        assert "(root)" not in said
+    assert list(json.loads(output("show", tmp_path / "out.zarr", "--json"))) == [""]
