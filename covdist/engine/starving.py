@@ -16,6 +16,7 @@ _STUCK = 12.0  # seconds without a task that runs, after which a paused worker i
 _WINDOW, _DEATHS = 30.0, 2  # each worker started anew so often within so many seconds: none lives long enough
 _FEWEST = 3  # deaths in all; with the fourth dask gives up a task, and the driver on a worker may be that task
 _RESTARTS = "worker-restart-memory"  # where nannies tell of them
+_BUSY = ("executing", "ready", "waiting", "fetch", "flight")  # what tasks are on a worker that gets on
 
 
 class MemoryWatch:
@@ -26,10 +27,12 @@ class MemoryWatch:
     client : Client
     need : int
         Bytes that one worker needs, by the plan.
+    since : float, optional
+        Seconds since 1970; what happened before is not this run's, now by default.
     """
 
-    def __init__(self, client: Client, need: int):
-        self._client, self._need = client, need
+    def __init__(self, client: Client, need: int, since: float | None = None):
+        self._client, self._need, self._since = client, need, time.time() if since is None else since
         self._limits: dict[str, int] = {}
         self._looked, self._ran = -_LOOK, time.monotonic()
 
@@ -45,14 +48,18 @@ class MemoryWatch:
         if now - self._looked < _LOOK or self._client.status != "running":
             return
         self._looked = now
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        try:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+            restarts = self._client.get_events(_RESTARTS)
+        except OSError:  # the scheduler is gone, which whoever waits for futures will say
+            return
         self._limits = {at: one["memory_limit"] for at, one in workers.items() if one["memory_limit"]} or self._limits
         self._check_paused(now, workers)
-        self._check_restarts(len(workers))
+        self._check_restarts(restarts, len(workers))
 
     def _check_paused(self, now: float, workers: Mapping[str, Any]) -> None:
         paused = [address for address, worker in workers.items() if worker["status"] == "paused"]
-        if not paused or any(worker["metrics"]["task_counts"].get("executing") for worker in workers.values()):
+        if not paused or any(map(_gets_on, workers.values())):
             self._ran = now
         elif now - self._ran >= _STUCK:
             used = max(workers[address]["metrics"]["memory"] for address in paused)
@@ -61,9 +68,9 @@ class MemoryWatch:
                 f"go of, and nothing else runs: {self._advice}"
             )
 
-    def _check_restarts(self, workers: int) -> None:
-        since = time.time() - _WINDOW  # before this watch too: on a worker, it may have died with the one before
-        found = [event for at, event in self._client.get_events(_RESTARTS) if at > since]
+    def _check_restarts(self, events: Sequence[tuple[float, Any]], workers: int) -> None:
+        since = max(self._since, time.time() - _WINDOW)
+        found = [event for at, event in events if at > since]
         if len(found) >= max(_FEWEST, _DEATHS * workers):
             raise ClusterError(
                 f"dask ended workers for lack of memory {len(found)} times in {_WINDOW:.0f} seconds, the last one "
@@ -103,13 +110,24 @@ def waited_for(client: Client, futures: Sequence[Future[Any]], need: int) -> lis
     try:
         while not completed.is_empty():
             if completed.has_ready():
-                results.update([next(completed)])
-            else:  # a worker that dies with its result has dask begin anew, and that may go on for ever
+                future, result = next(completed)
+                if future.cancelled():
+                    raise ClusterError(
+                        "the dask scheduler is gone, and the run with it: with --job a run can be resumed"
+                    )
+                results[future] = result
+                continue
+            if not all(future.done() for future in futures):  # else results are on their way
                 watch.check()
-                time.sleep(_PAUSE)
+            time.sleep(_PAUSE)
     except (KilledWorker, MemoryError) as error:
         raise ClusterError(watch.why(error)) from error
     return [results[future] for future in futures]
+
+
+def _gets_on(worker: Mapping[str, Any]) -> bool:
+    states = ("executing",) if worker["status"] == "paused" else _BUSY
+    return any(worker["metrics"]["task_counts"].get(state) for state in states)
 
 
 def _named(addresses: list[str]) -> str:

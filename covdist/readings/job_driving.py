@@ -93,7 +93,8 @@ def drive(
         if not force:
             check_plans(trees, client)
         work, asked = trees.work(directory, job), lambda: stop() or directory.owners.cancelled(lease)
-        with closing(DaskRunner(client, work, lease.nonce, asked)) as runner:
+        since = time.time() if given is None else given.until - LEASE
+        with closing(DaskRunner(client, work, lease.nonce, asked, since)) as runner:
             driver = Driver(directory, lease, trees.shapes, runner, time.time)
             return _stepped(driver, watch)
     except BaseException as error:

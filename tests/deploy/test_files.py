@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.deploy.files import BATCH, COMPOSE, DEPLOY, KUBERNETES, UNITS, commands, containers, help_of, loaded
 
@@ -94,10 +97,14 @@ def test_the_image_is_made_of_files_that_exist():
             assert all((DEPLOY.parent / source).exists() for source in line.split()[1:-1])
 
 
-def test_versions_are_pinned():
+def test_versions_are_pinned_and_are_such_as_the_project_asks_for():
     lines = (DEPLOY / "docker" / "constraints.txt").read_text().splitlines()
     pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
-    assert {"dask", "distributed", "numpy", "scipy", "xarray", "zarr", "s3fs", "h5py", "jupyterlab"} <= set(pinned)
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    extras = re.search(r'"\.\[(.+)\]"', (DEPLOY / "docker" / "Dockerfile").read_text()).group(1).split(",")
+    asked = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
+    for requirement in map(Requirement, asked):
+        assert pinned[requirement.name] in requirement.specifier
 
 
 def test_tls_settings_reach_dask():

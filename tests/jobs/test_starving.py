@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from distributed import Client
 
-from tests.cli.running import output, sentence
-from tests.jobs.clusters import cluster, patchy_log
+from tests.cli.running import PATIENCE, output, sentence
+from tests.jobs.clusters import cluster, driver, patchy_log, until
 
 pytestmark = pytest.mark.slow
 COLUMNS = 4096  # a state of 64 MiB
@@ -65,3 +66,17 @@ def test_a_cluster_whose_workers_are_paused_from_the_start_is_said(log, tmp_path
         said = sentence("run", *where(log, tmp_path, False), "--scheduler-file", found.file)
     assert "paused for lack of memory" in said
     assert "30 MiB" in said
+
+
+def test_a_run_says_that_its_scheduler_is_gone(tmp_path):
+    log = patchy_log(tmp_path / "log.zarr")
+    with cluster(tmp_path / "cluster", 1) as found:
+        words = ("run", *where(log, tmp_path, False), "--missing-chunks", "fill", "--scheduler-file", found.file)
+        with driver(*words) as process:
+            with Client(found.address) as client:
+                until(lambda: any(client.processing().values()))
+            found.scheduler.kill()
+            _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "covdist: the dask scheduler is gone" in said  # beside a line of dask itself
+    assert not (tmp_path / "out.zarr").exists()

@@ -81,14 +81,16 @@ class DaskRunner:
         Tells the keys of one driver from those of all others: the same question may be asked in two directories.
     stop : callable
         Asked about once a second whether the job is to end.
+    since : float
+        Seconds since 1970; when this driver, or the one on a worker whose place it takes, was sent off.
     """
 
-    def __init__(self, client: Client, work: Work, driver: str, stop: Callable[[], bool]):
+    def __init__(self, client: Client, work: Work, driver: str, stop: Callable[[], bool], since: float):
         self._client, self._work, self._driver, self._stop = client, work, driver, stop
         self._futures: dict[Task, Future[Any] | LocalFuture[None]] = {}
         self._here = ThreadPoolExecutor(1, "covdist-finish")
         self._threads, self._looked = 0, -_LOOK
-        self._memory = MemoryWatch(client, work.need)
+        self._memory = MemoryWatch(client, work.need, since)
 
     def start(self, task: Task, inputs: tuple[Task, ...]) -> None:
         """Send a task off; where an input is gone ``events`` says both that and that the task is lost."""
@@ -131,7 +133,8 @@ class DaskRunner:
                 "the dask scheduler is gone, and the job with it as far as it is not on disk: "
                 f"`covdist resume {self._work.directory.path}` goes on elsewhere"
             )
-        self._memory.check()
+        if any(task.kind != FINISH for task in running):
+            self._memory.check()
         found: list[Event | None] = [self._heard_of(task) for task in running]
         found += [self._lost(task) for task in holding if self._status(task) != "finished"]
         if self._due() and self._stop():
