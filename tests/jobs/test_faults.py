@@ -102,7 +102,7 @@ def test_workers_that_are_killed_change_nothing(log, expected, tmp_path):
 
 
 def test_drivers_that_are_killed_cost_little(tmp_path, folds):
-    log = patchy_log(tmp_path / "log.zarr", 40_000)
+    log = patchy_log(tmp_path / "log.zarr", 30_000)
     expected, place = whole(log), folds("")
     again = total = 0
     with cluster(tmp_path / "cluster") as found:
@@ -112,7 +112,7 @@ def test_drivers_that_are_killed_cost_little(tmp_path, folds):
             where = ("--scheduler-file", found.file) if run % 2 else ("--workers", "2")
             place.unlink(missing_ok=True)
             with driver("run", log, *FILL, "-o", out, "--job", job, *where) as process:
-                until(lambda job=job, run=run: saved(job) >= 1 + 2 * run)
+                until(lambda job=job, run=run: saved(job) >= 1 + run)
                 kill(process)
             output("run", log, *FILL, "-o", out, "--job", job, *where)
             assert bits(job) == bits(out) == expected
