@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
 from dataclasses import astuple, replace
 from functools import cached_property, partial
@@ -250,15 +250,14 @@ class Folding:
         return [self._strip(self.streams(strip), self._widths(strip), len(strips)) for strip in strips]
 
     def _strip(self, streams: Streams, widths: list[int], strips: int) -> Strip:
-        plan, accumulator = self._plan(streams, widths, strips), self._accumulator(widths)
-        cuts = plan.cuts(streams.first.bounds)
-        return Strip(plan, widths[0], [self._item(streams, accumulator, *cut) for cut in cuts])
+        plan = self._plan(streams, widths, strips)
+        return Strip(plan, widths[0], self.items(streams, self._accumulator(widths), plan))
 
     def _tree(self, streams: Streams, widths: list[int], strips: int) -> Any:
         plan = self._plan(streams, widths, strips)
         contained = None
         if self.lazy and self._contained:
-            contained = (variances_of, root_key(self._key(streams, "full")))
+            contained = (variances_of, root_key(self.key(streams, "full")))
         return self.tree(streams, self._accumulator(widths), plan, self.kind, contained=contained)
 
     def tree(
@@ -269,24 +268,25 @@ class Folding:
         kind: str,
         *,
         function: Callable[..., Any] = fold,
-        arguments: Sequence[Delayed] = (),
         contained: Any = None,
     ) -> Delayed:
         """Return the state that ``accumulator`` makes of all rows, or of one shard what ``function`` makes of it.
 
-        ``arguments`` are passed to it; ``kind`` is all that keys know of these three.
+        ``kind`` is all that keys know of these two.
         """
-        keys = [argument.key for argument in arguments]
         return tree(
             function,
             merged,
-            [(*self._item(streams, accumulator, *cut), *keys) for cut in plan.cuts(streams.first.bounds)],
-            # The token of numpy arrays is a pass over them, which a result computed at once has no use for.
-            name=self._key(streams, kind) if self.lazy else f"moments-{uuid4().hex}",
+            self.items(streams, accumulator, plan),
+            name=self.key(streams, kind),
             fan_in=plan.fan_in,
-            dependencies=[*(s.collection for s in streams.shared().values()), *arguments],
+            dependencies=[s.collection for s in streams.shared().values()],
             contained=contained,
         )
+
+    def items(self, streams: Streams, accumulator: Any, plan: Plan) -> list[tuple[Any, ...]]:
+        """Return the arguments of ``fold`` for each shard."""
+        return [self._item(streams, accumulator, *cut) for cut in plan.cuts(streams.first.bounds)]
 
     def _item(self, streams: Streams, accumulator: Any, start: int, stop: int) -> tuple[Any, ...]:
         shard = Shard(
@@ -302,7 +302,10 @@ class Folding:
         inner = partial(STATES[self.kind].accumulator, *widths, options=self.options)
         return inner if self.groups is None else partial(Grouped.accumulator, inner)
 
-    def _key(self, streams: Streams, kind: str) -> str:
+    def key(self, streams: Streams, kind: str) -> str:
+        """Return what names a tree: the same for the same rows and options."""
+        if not self.lazy:  # the token of numpy arrays is a pass over them, which nobody has a use for
+            return f"moments-{uuid4().hex}"
         tokens = [s.token for s in streams.blocks.values()], {n: s.token for n, s in streams.vectors.items()}
         return f"moments-{tokenize(tokens, kind, astuple(self.options), self.sample_ndim)}"
 

@@ -1,8 +1,9 @@
-"""A Gaussian fitted to rows with holes: the tree of every iteration, and the moments that come of it."""
+"""A Gaussian fitted to rows with holes: the passes it takes, and the moments that come of it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -11,11 +12,13 @@ import dask.array as da
 import numpy as np
 from dask.base import tokenize
 from dask.core import flatten
-from dask.delayed import delayed
+from dask.delayed import Delayed, delayed
 from dask.highlevelgraph import HighLevelGraph
 
 from covdist.engine.masked import unmasked
+from covdist.engine.nested import nested
 from covdist.engine.plan import Plan, Work, make_plan
+from covdist.engine.tree import tree
 from covdist.errors import DataError
 from covdist.readings.fitted import Fitted
 from covdist.readings.held import Held, apply
@@ -24,13 +27,24 @@ from covdist.readings.result import Layout, Moments
 from covdist.state import triangle
 from covdist.state.blas import single_thread
 from covdist.state.expecting import ExpectedAccumulator
-from covdist.state.gaussian import Expected, Fit, Model, begin, complete, moments_of, record, without_holes
+from covdist.state.gaussian import (
+    Expected,
+    Fit,
+    Model,
+    begin,
+    complete,
+    moments_of,
+    precision_of,
+    record,
+    without_holes,
+)
+from covdist.state.merging import merged
 from covdist.state.missing import all_finite, holes
 from covdist.state.patterns import Patterns
 from covdist.state.variances import Variances
 
 if TYPE_CHECKING:
-    from covdist.readings.folding import Folding
+    from covdist.readings.folding import Folding, Streams
 
 RECORDED = ("iterations", "converged", "tolerance", "ridge", "log_likelihood")  # by results that are not lazy
 MOST_COLUMNS = 4096  # whose matrices are inverted in each iteration
@@ -55,31 +69,50 @@ def check(folding: Folding) -> None:
 def model_of(folding: Folding, fit: Fit) -> tuple[Any, Any]:
     """Return the patterns of rows and the fitted model, or of lazy arrays promises of them.
 
-    Each iteration is a pass, of which nothing is left to do once the model has converged; where the patterns are few
-    it has before the first.
+    A graph cannot know how many passes it takes until the model has converged, so all but the first are computed from
+    within the one task that promises the model; where the patterns are few there are none.
     """
     width, options = folding.sides[0].axis.size, folding.options
     streams, plan = folding.all_streams(), folding.in_memory()
     patterns = folding.tree(streams, partial(Patterns.folded, width, options), plan, "patterns")
-    model = apply(partial(begin, fit=fit), patterns)
-    expecting = partial(ExpectedAccumulator, inf=options.inf)
-    if not folding.lazy:
-        return _fitted_now(folding, streams, plan, patterns.compute(scheduler="threads"), fit)
-    for i in range(fit.max_iterations):
-        kind = f"expected {i} {tuple(fit)}"
-        expected = folding.tree(streams, expecting, plan, kind, function=_fold_unless_done, arguments=[model])
-        model = apply(_stepped, model, expected)
-    return patterns, model
+    iterations = Iterations(folding, streams, plan)
+    if folding.lazy:
+        return patterns, apply(partial(_fitted, fit=fit, iterations=iterations), patterns)
+    found = patterns.compute(scheduler="threads")
+    return found, iterations.fitted(begin(found, fit), partial(Delayed.compute, scheduler="threads"))
 
 
-def _fitted_now(folding: Folding, streams: Any, plan: Plan, patterns: Patterns, fit: Fit) -> tuple[Patterns, Model]:
-    """Return what the promises would hold, without making more of them than are needed."""
-    model, expecting = begin(patterns, fit), partial(ExpectedAccumulator, inf=folding.options.inf)
-    while not model.done:
-        one = [delayed(model)]
-        expected = folding.tree(streams, expecting, plan, "expected", function=_fold_unless_done, arguments=one)
-        model = model.stepped(expected.compute(scheduler="threads"))
-    return patterns, model
+class Iterations:
+    """The passes after the first, each for a model that the one before has made; opaque, as ``Shard`` is."""
+
+    def __init__(self, folding: Folding, streams: Streams, plan: Plan):
+        accumulator = partial(ExpectedAccumulator, inf=folding.options.inf)
+        self._items, self._fan_in = folding.items(streams, accumulator, plan), plan.fan_in
+        self._shared = [each.collection for each in streams.shared().values()]
+        self._key = folding.key(streams, "expected")
+
+    def __dask_tokenize__(self) -> str:
+        return self._key
+
+    def fitted(self, model: Model, compute: Callable[[Delayed], Expected]) -> Model:
+        """Step until the model is done."""
+        while not model.done:
+            model = model.stepped(compute(self._pass(model)))
+        return model
+
+    def _pass(self, model: Model) -> Delayed:
+        name = f"{self._key}-{tokenize(tuple(model))}"
+        given = delayed(model, name=f"model-{name}", traverse=False)
+        items, dependencies = [(*item, given.key) for item in self._items], [*self._shared, given]
+        return tree(fold_with, merged, items, name=name, fan_in=self._fan_in, dependencies=dependencies)
+
+
+def _fitted(patterns: Patterns, *, fit: Fit, iterations: Iterations) -> Model:
+    model = begin(patterns, fit)
+    if model.done:
+        return model
+    with nested() as compute:
+        return iterations.fitted(model, compute)
 
 
 def pattern_plan(work: Work) -> Plan:
@@ -88,15 +121,6 @@ def pattern_plan(work: Work) -> Plan:
     cost, matrices = Patterns.cost(width), 3 * 8 * width**2
     found = replace(work, state_bytes=cost.state_bytes, block_bytes=cost.block_bytes + matrices)
     return replace(make_plan(found, work), fan_in=make_plan(found).fan_in)
-
-
-def _fold_unless_done(shard: Any, given: Any, model: Model) -> Expected:
-    # Nobody looks at the sums of a model that is done: no matrices of zeros for them.
-    return Expected.nothing(0) if model.done else fold_with(shard, given, model)
-
-
-def _stepped(model: Model, expected: Expected) -> Model:
-    return model if model.done else model.stepped(expected)
 
 
 def fitted_moments(folding: Folding, layout: Layout, fit: Fit) -> Moments:
@@ -154,6 +178,6 @@ def filled(rows: np.ndarray, model: Model, patterns: Patterns, sample_ndim: int,
     out = np.where(hole, means, flat.astype(np.float64))
     values, held = flat[:, model.active].astype(np.float64), ~hole[:, model.active]
     with single_thread():
-        made = complete(values, held, np.ones(len(flat)), model).rows + model.mean + model.origin
+        made = complete(values, held, np.ones(len(flat)), model, precision_of(model)).rows + model.mean + model.origin
     out[:, model.active] = np.where(held, values, made)
     return out.astype(plain.dtype).reshape(plain.shape)

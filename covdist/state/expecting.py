@@ -6,7 +6,7 @@ import numpy as np
 
 from covdist.state.accumulator import combined
 from covdist.state.blas import single_thread
-from covdist.state.gaussian import Expected, Model, complete
+from covdist.state.gaussian import Expected, Model, complete, precision_of
 from covdist.state.legs import Vector
 from covdist.state.missing import holes
 
@@ -21,11 +21,11 @@ class ExpectedAccumulator:
     def __init__(self, model: Model, inf: str):
         self._model, self._inf = model, inf
         self._held = Expected.nothing(len(model.mean))
+        with single_thread():
+            self._precision = precision_of(model)
 
     def add(self, block: np.ndarray, frequency: Vector = None, reliability: Vector = None) -> None:
         """Fold rows in place."""
-        if self._model.done:
-            return
         weights = combined(frequency, reliability)
         height = max(1, _VALUES // max(block.shape[1], 1))
         with single_thread():
@@ -38,7 +38,7 @@ class ExpectedAccumulator:
         values = block[:, self._model.active].astype(np.float64)
         held = ~holes(values, self._inf)
         some = held.any(axis=1) & (weights > 0)
-        found = complete(values[some], held[some], weights[some], self._model)
+        found = complete(values[some], held[some], weights[some], self._model, self._precision)
         rows = found.rows if given is None else found.rows * np.sqrt(weights[some])[:, None]
         products = rows.T @ rows + found.covariance
         sums = weights[some] @ found.rows

@@ -93,7 +93,7 @@ class Model(NamedTuple):
             cov=cov,
             log_likelihoods=(*self.log_likelihoods, expected.log_likelihood),
             converged=bool(moved <= self.fit.tolerance),
-            ridged=self.ridged or _precision(self.cov, self.fit.ridge)[2],
+            ridged=self.ridged or precision_of(self).ridged,
         )
 
 
@@ -131,8 +131,17 @@ def _of(table: Table, active: np.ndarray) -> Table:
     return Table(table.held[some][:, active], table.weight[some], table.mean[some][:, active], scatter)
 
 
-def _precision(cov: np.ndarray, ridge: float) -> tuple[np.ndarray, float, bool]:
-    """Return the inverse, the logarithm of the determinant, and whether a ridge was needed."""
+class Precision(NamedTuple):
+    """The inverse of a covariance, the logarithm of its determinant, and whether a ridge was needed."""
+
+    matrix: np.ndarray
+    log_determinant: float
+    ridged: bool
+
+
+def precision_of(model: Model) -> Precision:
+    """Invert a model's covariance."""
+    cov, ridge = model.cov, model.fit.ridge
     spread = np.sqrt(np.diagonal(cov))
     correlation = cov / np.outer(spread, spread)
     np.fill_diagonal(correlation, 1.0)
@@ -144,12 +153,12 @@ def _precision(cov: np.ndarray, ridge: float) -> tuple[np.ndarray, float, bool]:
         ridged, root = True, np.linalg.cholesky(correlation + max(ridge, _SINGULAR) * np.eye(len(cov)))
     inverse = scipy.linalg.cho_solve((root, True), np.eye(len(cov)))
     log_determinant = 2 * float(np.log(np.diagonal(root)).sum() + np.log(spread).sum())
-    return (inverse + inverse.T) / 2 / np.outer(spread, spread), log_determinant, ridged
+    return Precision((inverse + inverse.T) / 2 / np.outer(spread, spread), log_determinant, ridged)
 
 
 def expected_of(table: Table, model: Model) -> Expected:
     """Return the sums over all rows of a table of patterns, each pattern at once."""
-    precision, log_determinant, _ = _precision(model.cov, model.fit.ridge)
+    precision, log_determinant, _ = precision_of(model)
     width = len(model.mean)
     away = np.where(table.held, table.mean - model.mean, 0.0)
     weight = table.weight
@@ -185,9 +194,9 @@ class Completed(NamedTuple):
     log_likelihood: float
 
 
-def complete(block: np.ndarray, held: np.ndarray, weights: np.ndarray, model: Model) -> Completed:
-    """Fill a block of the active columns; rows of equally many holes are solved together."""
-    precision, log_determinant, _ = _precision(model.cov, model.fit.ridge)
+def complete(block: np.ndarray, held: np.ndarray, weights: np.ndarray, model: Model, inverse: Precision) -> Completed:
+    """Fill a block of the active columns, given ``precision_of(model)``; rows of equally many holes go together."""
+    precision, log_determinant, _ = inverse
     width = len(model.mean)
     rows = np.where(held, block - model.origin - model.mean, 0.0)
     pulls = rows @ precision

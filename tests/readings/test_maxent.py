@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import dask
 import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from distributed import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
 import covdist
+from covdist.engine import plan
 from covdist.errors import DataError, NonFiniteError
 from covdist.state import patterns
 
@@ -162,6 +167,32 @@ def test_variances_saved_and_added(tmp_path):
     xr.testing.assert_identical(again.cov(), m.cov())
     assert again.dataset.attrs["iterations"] == m.dataset.attrs["iterations"]
     assert int((m + again).count) == 2 * len(x)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_passes_give_the_same_bits_wherever_they_run(monkeypatch, shared):
+    few(monkeypatch)
+    monkeypatch.setattr(plan, "_LEAST_SECONDS", 1e-9)
+    monkeypatch.setattr(plan, "_STATE_RATE", 1e12)
+    x = da.from_array(holed(), chunks=(11, 4))
+    array = x.rechunk((7, 4)) if shared else x
+    assert covdist.plan(array, missing="maxent").shards > 8
+    m = covdist.moments(array, missing="maxent")
+    found = [m.compute(scheduler="synchronous"), m.compute(scheduler="threads", num_workers=1)]
+    with ThreadPoolExecutor(1) as pool, dask.config.set(pool=pool):
+        found.append(m.compute())
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0"):
+        found.append(m.compute())
+    for other in found[1:]:
+        xr.testing.assert_identical(other.dataset, found[0].dataset)
+    assert found[0].dataset.attrs["iterations"] > 5
+
+
+def test_a_graph_does_not_grow_with_the_iterations():
+    x = da.from_array(holed(), chunks=(11, 4))
+    once, often = (covdist.fill(x, method="maxent", max_iterations=n) for n in (1, 1000))
+    assert len(once.__dask_graph__()) == len(often.__dask_graph__())
+    assert once.__dask_keys__() != often.__dask_keys__()
 
 
 def test_what_it_cannot_do_says_so():
