@@ -32,6 +32,9 @@ class Memory:
     def get(self, name: str) -> bytes | None:
         return self.files.get(name)
 
+    def remove(self, name: str) -> None:
+        self.files.pop(name, None)
+
     def names(self, folder: str) -> list[str]:
         return sorted(name.removeprefix(f"{folder}/") for name in self.files if name.startswith(f"{folder}/"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
+from dataclasses import replace
 from functools import reduce
 
 from covdist.engine.job.directory import Directory
@@ -11,7 +12,7 @@ from covdist.engine.job.driver import Driver, Settings
 from covdist.engine.job.shape import Node, Shape
 from covdist.errors import JobError
 from tests.jobs.memory import Crash, Memory
-from tests.jobs.workers import JOB, Cluster, Faults, merged
+from tests.jobs.workers import JOB, Cluster, Faults, Rounds, digest, merged
 
 LEASE, MOST_STEPS, MOST_AWAKE = 8.0, 3000, 2
 
@@ -35,6 +36,8 @@ class Simulation:
             Shape(tree, rng.choice([1, 2, 3, 5, 8, 13, 35]), rng.randint(2, 4), rng.randint(1, 4))
             for tree in range(rng.choice([1, 1, 1, 2, 3]))
         ]
+        last = [rng.choice([0, 0, 0, 1, 3]) for _ in self.shapes]
+        self.rounds = Rounds(self.directory, self.shapes, last)
         self.now = 0.0
         self.processes: list[Process] = []
         self.started = 0
@@ -74,15 +77,17 @@ class Simulation:
         try:
             lease = self.directory.owners.acquire(self.now, LEASE, steal=self.faults.strike(0.05))
             settings = Settings(LEASE, self.rng.choice([0.1, 5.0]), retries=3)
-            cluster = Cluster(self.rng, self.directory, self.shapes, self.faults)
-            driver = Driver(self.directory, lease, self.directory.shapes(), cluster, lambda: self.now, settings)
+            cluster = Cluster(self.rng, self.directory, self.rounds, self.faults, self._gone)
+            following = self.rounds.shapes
+            driver = Driver(
+                self.directory, lease, following(), cluster, lambda: self.now, settings, following=following
+            )
         except (JobError, Crash):
             return
         self.started += 1
         cluster.on_disk = {
-            (shape.tree, shard)
-            for shape in self.shapes
-            for node in shape.kept
+            node._replace(start=shard, stop=shard + 1)
+            for node in self.directory.saved()
             if self._whole(node)
             for shard in range(node.start, node.stop)
         }
@@ -131,20 +136,27 @@ class Simulation:
         data = bytearray(self.memory.files[f"states/{name}"])
         data[self.rng.randrange(len(data))] ^= 1 << self.rng.randrange(8)
         self.memory.files[f"states/{name}"] = bytes(data)
+        self._gone([Node.named(name)])
+
+    def _gone(self, nodes: list[Node]) -> None:
+        """Checkpoints that somebody counts on are there no more."""
         for process in self.processes:
-            process.cluster._excuse(Node(*map(int, name.split("-"))))
+            for node in nodes:
+                process.cluster._excuse(node)
 
     # ---- what must hold
 
     def _check(self) -> None:
         result = self.directory.result(JOB)
         assert result is not None
-        assert result["states"] == [plain(shape) for shape in self.shapes]
+        last = [self.rounds.at(tree, number) for tree, number in enumerate(self.rounds.last)]
+        assert result["states"] == [plain(shape) for shape in last]
 
 
 def plain(shape: Shape) -> str:
-    """Reduce level by level, as slowly and as obviously as possible."""
-    level = [f"{shape.tree}:{shard} " for shard in range(shape.shards)]
+    """Reduce level by level and round by round, as slowly and as obviously as possible."""
+    before = digest(plain(replace(shape, round=shape.round - 1))) if shape.round else ""
+    level = [f"{shape.tree}:{shard}{before} " for shard in range(shape.shards)]
     while len(level) > 1:
         level = [reduce(merged, level[i : i + shape.fan_in]) for i in range(0, len(level), shape.fan_in)]
     return level[0]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from covdist.engine.job.directory import Directory
+from covdist.engine.job.rounds import MissingState, clear, due, there
 from covdist.engine.job.shape import Node, Shape
 from covdist.engine.job.words import FINISH, FOLD, LOAD, MERGE, Done, Event, Failed, Lost, Missing, Task
 from tests.jobs.memory import Crash
@@ -13,9 +18,38 @@ from tests.jobs.memory import Crash
 JOB = "job"
 
 
+def digest(state: str) -> str:
+    """Tell one root from another."""
+    return hashlib.blake2b(state.encode(), digest_size=4).hexdigest()
+
+
 def merged(a: str, b: str) -> str:
     """Merge so that order, brackets and doubles show."""
     return f"({a}{b})"
+
+
+class Rounds:
+    """The trees of a job, and how often each is folded again; as a question's ``Trees``."""
+
+    def __init__(self, directory: Directory, shapes: list[Shape], last: list[int]):
+        self.directory, self.first, self.last = directory, shapes, last
+
+    def at(self, tree: int, number: int) -> Shape:
+        """Return a round's tree."""
+        return replace(self.first[tree], round=number, keep=self.first[tree].keep + number)
+
+    def due(self) -> list[tuple[Shape, bool]]:
+        """Return each tree's round, and whether none comes after it."""
+        return [
+            due(self.directory, JOB, partial(self.at, tree), lambda number, root, last=last: number == last)
+            if last
+            else (self.first[tree], True)
+            for tree, last in enumerate(self.last)
+        ]
+
+    def shapes(self) -> list[Shape]:
+        """Return the trees to be folded."""
+        return [] if self.directory.result(JOB) else [shape for shape, _ in self.due()]
 
 
 class Cluster:
@@ -23,28 +57,35 @@ class Cluster:
 
     Attributes
     ----------
-    started : Counter of (tree, shard)
+    started : Counter of Node
         Folds begun.
-    excused : Counter of (tree, shard)
+    excused : Counter of Node
         Reasons to begin a fold once more.
-    on_disk : set of (tree, shard)
+    on_disk : set of Node
         Shards that a checkpoint held when the driver began.
     blamed : Counter of (kind, node)
         Times something failed, or was lost while it ran.
     """
 
-    def __init__(self, rng: random.Random, directory: Directory, shapes: list[Shape], faults: Faults):
-        self.rng, self.directory, self.shapes, self.faults = rng, directory, shapes, faults
+    def __init__(
+        self,
+        rng: random.Random,
+        directory: Directory,
+        rounds: Rounds,
+        faults: Faults,
+        gone: Callable[[list[Node]], None],
+    ):
+        self.rng, self.directory, self.rounds, self.faults, self.gone = rng, directory, rounds, faults, gone
         self.workers = rng.randint(1, 3)
         self.memory: dict[Task, tuple[int, str]] = {}  # worker, state
         self.queue: dict[Task, tuple[float, int, list[Task]]] = {}  # due, worker, inputs
         self.outcomes: dict[Task, Event] = {}
         self.messages: list[Event] = []
         self.now = 0.0
-        self.started: Counter[tuple[int, int]] = Counter()
-        self.excused: Counter[tuple[int, int]] = Counter()
+        self.started: Counter[Node] = Counter()
+        self.excused: Counter[Node] = Counter()
         self.blamed: Counter[tuple[str, Node]] = Counter()
-        self.on_disk: set[tuple[int, int]] = set()
+        self.on_disk: set[Node] = set()
         self._blamed: set[Task] = set()
 
     # ---- what a driver calls
@@ -56,7 +97,7 @@ class Cluster:
         assert task not in self.queue
         assert task not in self.outcomes, f"{task} started twice"
         if task.kind == FOLD:
-            self.started[task.node.tree, task.node.start] += 1
+            self.started[task.node] += 1
         due = self.now + self.rng.random() * (3 if task.kind == FOLD else 1)
         self.queue[task] = due, self.rng.randrange(self.workers), list(inputs)
 
@@ -93,7 +134,7 @@ class Cluster:
 
     def turn(self) -> None:
         """Run what is due."""
-        for task in [task for task, (due, _, _) in self.queue.items() if due <= self.now]:
+        for task in [task for task, (when, _, _) in self.queue.items() if when <= self.now]:
             if task not in self.queue:
                 continue  # its worker died of another one
             _, worker, inputs = self.queue.pop(task)
@@ -112,11 +153,12 @@ class Cluster:
         states = [self.memory[one][1] for one in inputs]
         if task.kind == FINISH:
             return self._finished(task)
-        state = self._made(task, states)
-        if state is None:
-            self._excuse(task.node)
-            return Missing(task, task.node)
-        if task.kind != LOAD and task.node in self.shapes[task.node.tree].kept:
+        try:
+            state = self._made(task, states)
+        except MissingState as error:
+            self._excuse(error.node)
+            return Missing(task, error.node)
+        if task.kind != LOAD and task.node in self.rounds.at(task.node.tree, task.node.round).kept:
             try:
                 self.directory.save(JOB, task.node, state.encode())
             except Crash:
@@ -125,26 +167,31 @@ class Cluster:
         self.memory[task] = worker, state
         return Done(task)
 
-    def _made(self, task: Task, states: list[str]) -> str | None:
+    def _there(self, node: Node) -> str:
+        return bytes(there(self.directory, JOB, node)).decode()
+
+    def _made(self, task: Task, states: list[str]) -> str:
         if task.kind == LOAD:
-            found = self.directory.load(JOB, task.node)
-            return None if found is None else bytes(found).decode()
+            return self._there(task.node)
         if task.kind == MERGE:
             state, *others = states
             for other in others:
                 state = merged(state, other)
             return state
-        return f"{task.node.tree}:{task.node.start} "
+        tree, number = task.node.tree, task.node.round
+        before = digest(self._there(self.rounds.at(tree, number - 1).root)) if number else ""
+        return f"{tree}:{task.node.start}{before} "
 
     def _finished(self, task: Task) -> Event:
-        states = []
-        for shape in self.shapes:
-            state = self.directory.load(JOB, shape.root)
-            if state is None:
-                self._excuse(shape.root)
-                return Missing(task, shape.root)
-            states.append(bytes(state).decode())
-        self.directory.finish(JOB, {"states": states})
+        found = self.rounds.due()
+        for shape, _ in found:
+            self.gone(clear(self.directory, shape))
+        try:
+            if all(ended for _, ended in found):
+                self.directory.finish(JOB, {"states": [self._there(shape.root) for shape, _ in found]})
+        except MissingState as error:
+            self._excuse(error.node)
+            return Missing(task, error.node)
         return Done(task)
 
     def _kill_worker(self, worker: int) -> None:
@@ -170,7 +217,7 @@ class Cluster:
 
     def _excuse(self, node: Node) -> None:
         for shard in range(node.start, node.stop):
-            self.excused[node.tree, shard] += 1
+            self.excused[node._replace(start=shard, stop=shard + 1)] += 1
 
 
 class Faults:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future as LocalFuture
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from typing import Any
 from distributed import Client, Future
 
 from covdist.engine.job.directory import Directory
+from covdist.engine.job.rounds import MissingState, there
 from covdist.engine.job.shape import Node
 from covdist.engine.job.words import FINISH, FOLD, LOAD, MERGE, Cancel, Done, Event, Failed, Lost, Missing, Task
 from covdist.engine.starving import MemoryWatch
@@ -23,14 +24,6 @@ _LOOK = 1.0  # seconds between two looks for workers, and for who wants the job 
 _PRIORITY = {FOLD: 0, LOAD: 10, MERGE: 20}
 
 
-class MissingState(Exception):
-    """A checkpoint is not there, or damaged."""
-
-    def __init__(self, node: Node):
-        super().__init__(node)
-        self.node = node
-
-
 @dataclass(frozen=True)
 class Work:
     """What the tasks of a job do.
@@ -39,30 +32,27 @@ class Work:
     ----------
     job : str
     directory : Directory
-    items : sequence
-        For each tree the arguments of ``fold``, for each shard.
-    fold, merge : callables
+    fold : callable
+        ``fold(node)`` returns a function that makes the state of a shard, and its arguments.
+    merge : callable
         As for ``engine.tree.tree``.
-    kept : collection of Node
-        States to save.
     dumps : callable
-        ``dumps(state) -> bytes``.
-    loads : sequence of callables
-        For each tree ``loads(bytes) -> state``.
+        ``dumps(node)`` returns what turns a state that is to be saved into bytes, nothing for one that is not.
+    loads : callable
+        ``loads(node)`` returns what turns those bytes into the state again.
     finish : callable
-        Makes the result of the roots on disk; raises MissingState for one that is not there.
+        Makes the result of the roots on disk, unless another round follows; raises MissingState for one that is not
+        there.
     need : int
         Bytes that a worker needs, by the plan.
     """
 
     job: str
     directory: Directory
-    items: Sequence[Sequence[tuple[Any, ...]]]
-    fold: Callable[..., Any]
+    fold: Callable[[Node], tuple[Any, ...]]
     merge: Callable[[Any, Any], Any]
-    kept: Collection[Node]
-    dumps: Callable[[Any], bytes]
-    loads: Sequence[Callable[[memoryview], Any]]
+    dumps: Callable[[Node], Callable[[Any], bytes] | None]
+    loads: Callable[[Node], Callable[[memoryview], Any]]
     finish: Callable[[], None]
     need: int
 
@@ -105,9 +95,10 @@ class DaskRunner:
     def _call(self, task: Task, states: list[Any]) -> tuple[Any, ...]:
         work, node = self._work, task.node
         if task.kind == LOAD:
-            return _load, work.directory, work.job, node, work.loads[node.tree]
-        make = (work.fold, *work.items[node.tree][node.start]) if task.kind == FOLD else (merge_all, work.merge, states)
-        return (_saved, work.directory, work.job, node, work.dumps, *make) if node in work.kept else make
+            return _load, work.directory, work.job, node, work.loads(node)
+        make = work.fold(node) if task.kind == FOLD else (merge_all, work.merge, states)
+        dumps = work.dumps(node)
+        return make if dumps is None else (_saved, work.directory, work.job, node, dumps, *make)
 
     def _key(self, task: Task) -> str:
         # The kind comes first: dask's pages group keys by it.
@@ -196,10 +187,7 @@ def _saved(
 
 
 def _load(directory: Directory, job: str, node: Node, loads: Callable[[memoryview], Any]) -> Any:
-    data = directory.load(job, node)
-    if data is None:
-        raise MissingState(node)
-    return loads(data)
+    return loads(there(directory, job, node))
 
 
 def _reason(error: BaseException | None) -> str:

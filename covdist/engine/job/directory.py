@@ -3,6 +3,7 @@
 manifest.json       what was asked, the plan, the fingerprint of the input, versions
 lease/000001.json   who drives the job, a file per term; the highest term counts
 states/0-4-8        the state of tree 0, shards 4 to 8, exclusive: its description, its bytes, a crc32c
+states/0-4-8-2      the same of round 2, where the shards are folded again and again
 progress.json       how far the current owner has come
 events.jsonl        what happened, a line each
 cancel/000001.json  somebody wants that term to stop
@@ -137,7 +138,12 @@ class Directory:
 
     def saved(self) -> set[Node]:
         """Return the checkpoints there are by their names; only ``load`` tells whether one is whole."""
-        return {Node(*map(int, name.split("-"))) for name in self._place.names("states")}
+        return {Node.named(name) for name in self._place.names("states")}
+
+    def forget(self, nodes: Iterable[Node]) -> None:
+        """Remove checkpoints that are of no more use."""
+        for node in nodes:
+            self._place.remove(f"states/{node.name}")
 
     # ---- for those who watch
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -82,10 +82,13 @@ class Driver:
     clock : callable
         Seconds since 1970.
     settings : Settings
+    following : callable
+        Returns the trees to be folded when those before are done; none ends the job.
 
     Attributes
     ----------
     machine : Machine
+        Of the current round.
     """
 
     def __init__(
@@ -96,15 +99,19 @@ class Driver:
         runner: Runner,
         clock: Callable[[], float],
         settings: Settings | None = None,
+        following: Callable[[], Sequence[Shape]] = tuple,
     ):
         self._directory, self._lease, self._runner, self._clock = directory, lease, runner, clock
-        self._settings = settings or Settings()
-        self.machine = Machine(list(shapes), saved=directory.saved(), retries=self._settings.retries, slots=0)
+        self._settings, self._following = settings or Settings(), following
         self._lines: list[dict[str, Any]] = []
-        self._started = self._told = clock()
-        self._resumed = self.machine.folded()
-        self._folds = 0
+        self._told, self._folds = clock(), 0
+        self._begin(shapes)
         self._note("resumed" if lease.term > 1 else "started", owner=lease.owner, held=self._resumed)
+
+    def _begin(self, shapes: Iterable[Shape], attempts: int = 0) -> None:
+        saved, retries = self._directory.saved(), self._settings.retries
+        self.machine = Machine(list(shapes), saved=saved, retries=retries, slots=0, attempts=attempts)
+        self._started, self._resumed = self._clock(), self.machine.folded()
 
     def run(self) -> str:
         """Step until the job has ended one way or another; return the machine's status."""
@@ -123,6 +130,10 @@ class Driver:
         if machine.status == "running":
             for event in runner.events(machine.running(), machine.holding()):
                 self._feed(event)
+        if machine.status == "done" and (shapes := self._following()):
+            self._begin(shapes, machine.attempts())
+            self._note("round", round=self.machine.round, held=self._resumed)
+            return True
         ended = machine.status != "running"
         if ended or self._clock() - self._told >= self._settings.progress_seconds:
             self._tell()
@@ -183,14 +194,14 @@ class Driver:
         self._directory.set_progress(self.progress())
 
     def progress(self) -> Mapping[str, Any]:
-        """Return how far the job is: shards folded and in all, folds started, and the rate since this driver began."""
+        """Return how far the round is: shards folded and in all, and the rate since this driver began with it."""
         machine, now = self.machine, self._clock()
         total, folded = sum(shape.shards for shape in machine.shapes), machine.folded()
         rate = (folded - self._resumed) / (now - self._started) if now > self._started else 0.0
         running = [task for task in machine.running() if task.kind in (FOLD, MERGE)]
         return {
             "time": now, "term": self._lease.term, "owner": self._lease.owner, "status": machine.status,
-            "reason": machine.reason, "shards": total, "folded": folded, "folds_started": self._folds,
-            "held_at_start": self._resumed, "running": len(running), "per_second": rate,
+            "reason": machine.reason, "round": machine.round, "shards": total, "folded": folded,
+            "folds_started": self._folds, "held_at_start": self._resumed, "running": len(running), "per_second": rate,
             "seconds_left": (total - folded) / rate if rate else None,
         }  # fmt: skip

@@ -34,6 +34,8 @@ from covdist.engine.job.words import (
     reason,
 )
 
+_NOTHING = Step()  # what a task of another round is about
+
 
 class Machine:
     """One driver's view of a job.
@@ -48,6 +50,8 @@ class Machine:
         How often one thing may fail, or be lost while it runs, before the job fails.
     slots : int
         Folds that run at once.
+    attempts : int
+        As many as another machine of the same driver has made at most, so that none of this one's is equal to those.
 
     Attributes
     ----------
@@ -57,13 +61,21 @@ class Machine:
         Why it failed.
     """
 
-    def __init__(self, shapes: Sequence[Shape], *, saved: Collection[Node] = (), retries: int = 3, slots: int = 1):
+    def __init__(
+        self,
+        shapes: Sequence[Shape],
+        *,
+        saved: Collection[Node] = (),
+        retries: int = 3,
+        slots: int = 1,
+        attempts: int = 0,
+    ):
         self.shapes, self.retries, self.slots = tuple(shapes), retries, slots
         self.status, self.reason = "running", ""
-        self.makes = {node: Step() for shape in shapes for node in shape.nodes()}
+        self.makes = {node: Step(attempts) for shape in shapes for node in shape.nodes()}
         self.kept = frozenset(node for shape in shapes for node in shape.kept)
         self.saved = set(self.kept & set(saved))
-        self.finish = Step()
+        self.finish = Step(attempts)
         self.busy: dict[str, set[Node]] = {FOLD: set(), LOAD: set()}  # running
         self.furthest = [-1] * len(self.shapes)  # last shard started
         self.open = [shape for shape in self.shapes if shape.root not in saved]
@@ -169,6 +181,11 @@ class Machine:
 
     # ---- looks
 
+    @property
+    def round(self) -> int:
+        """That of the trees that are not done."""
+        return max((shape.round for shape in self.open), default=0)
+
     def expects(self, task: Task) -> bool:
         """Say whether an event about the task would change anything but for the loss of its state."""
         step = self._step(task)
@@ -187,8 +204,12 @@ class Machine:
         """Count the shards that are part of some state that exists."""
         return sum(folded(self, shape) for shape in self.shapes)
 
+    def attempts(self) -> int:
+        """Return the most that were made at one thing."""
+        return max(step.attempts for step in (*self.makes.values(), self.finish))
+
     def _step(self, task: Task) -> Step:
-        return self.finish if task.kind == FINISH else self.makes[task.node]
+        return self.finish if task.kind == FINISH else self.makes.get(task.node, _NOTHING)
 
     def _settle(self, node: Node, step: Step, phase: str) -> None:
         step.phase = phase

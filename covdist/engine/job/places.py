@@ -27,6 +27,9 @@ class Place(Protocol):
     def get(self, name: str) -> bytes | None:
         """Return a file's bytes, or nothing."""
 
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+
     def names(self, folder: str) -> list[str]:
         """Return the names of the whole files in a folder, sorted, without the folder."""
 
@@ -77,6 +80,9 @@ class Folder:
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def remove(self, name: str) -> None:
+        _remove(os.path.join(self.root, name))
 
     def names(self, folder: str) -> list[str]:
         try:

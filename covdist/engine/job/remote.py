@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -48,6 +49,12 @@ class Remote:
             return bytes(patiently(partial(system.cat_file, path)))
         except FileNotFoundError:
             return None
+
+    def remove(self, name: str) -> None:
+        """Remove one object."""
+        system, path = self._at(name)
+        with suppress(FileNotFoundError):
+            patiently(partial(system.rm_file, path))
 
     def names(self, folder: str) -> list[str]:
         """List a folder."""

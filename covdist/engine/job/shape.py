@@ -14,16 +14,22 @@ _SHARE = 0.03  # of the run that checkpoints may take
 
 
 class Node(NamedTuple):
-    """A state in a tree: that of shards ``start`` to ``stop``, exclusive."""
+    """A state in a tree: that of shards ``start`` to ``stop``, exclusive; in which round, where there are several."""
 
     tree: int
     start: int
     stop: int
+    round: int = 0
 
     @property
     def name(self) -> str:
         """Part of file names and keys."""
-        return f"{self.tree}-{self.start}-{self.stop}"
+        return "-".join(map(str, self[: 4 if self.round else 3]))
+
+    @classmethod
+    def named(cls, name: str) -> Node:
+        """Return the node of that name."""
+        return cls(*map(int, name.split("-")))
 
     @property
     def shards(self) -> int:
@@ -42,21 +48,27 @@ class Shape:
         As for ``merge_order``.
     keep : int
         So many shards from one checkpoint to the next; the root is always one.
+    round : int
+        How often the same shards have been folded before, each time from what the time before had left.
     """
 
     tree: int
     shards: int
     fan_in: int
     keep: int
+    round: int = 0
 
     @cached_property
     def root(self) -> Node:
-        return Node(self.tree, 0, self.shards)
+        return self._node(0, self.shards)
+
+    def _node(self, start: int, stop: int) -> Node:
+        return Node(self.tree, start, stop, self.round)
 
     @cached_property
     def _children(self) -> dict[Node, tuple[Node, ...]]:
         order = merge_order(self.shards, self.fan_in)
-        return {Node(self.tree, *span): tuple(Node(self.tree, *part) for part in order[span]) for span in order}
+        return {self._node(*span): tuple(self._node(*part) for part in order[span]) for span in order}
 
     @cached_property
     def _parents(self) -> dict[Node, Node]:

@@ -12,8 +12,8 @@ class Step:
 
     __slots__ = ("attempts", "failures", "inputs", "phase", "task")
 
-    def __init__(self) -> None:
-        self.phase, self.attempts, self.failures = IDLE, 0, 0
+    def __init__(self, attempts: int = 0) -> None:
+        self.phase, self.attempts, self.failures = IDLE, attempts, 0
         self.task: Task | None = None
         self.inputs: tuple[Task, ...] = ()
 
