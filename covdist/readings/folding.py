@@ -35,6 +35,7 @@ from covdist.state.gaussian import Fit
 from covdist.state.grouped import Grouped
 from covdist.state.merging import merged
 from covdist.state.missing import INFINITIES, POLICIES
+from covdist.state.patterns import Patterns
 from covdist.state.variances import CONTAINED_COLUMNS
 
 PRECISIONS = ("high", "fast")
@@ -233,32 +234,26 @@ class Folding:
         found = columns.moments()
         return Moments(found.state, replace(found.layout, kind="tiles"), self.tiles)
 
-    def strips(self) -> list[Strip]:
-        """Return what ``moments`` folds, for those who run it as something else than a graph.
+    @property
+    def shared(self) -> bool:
+        """Whether chunks are made by dask tasks of their own."""
+        return bool(self.all_streams().shared())
 
-        Raises
-        ------
-        DataError
-            If one pass is not enough.
-        """
-        if self.options.missing == "maxent":
-            raise DataError(
-                "missing='maxent' takes passes that depend on each other, which a job does not make yet: run it "
-                "without a job"
-            )
+    def strips(self) -> list[Strip]:
+        """Return what ``moments`` folds in its first pass, for those who run it as something else than a graph."""
         strips = self._strips()
         return [self._strip(self.streams(strip), self._widths(strip), len(strips)) for strip in strips]
 
     def _strip(self, streams: Streams, widths: list[int], strips: int) -> Strip:
         plan = self._plan(streams, widths, strips)
-        return Strip(plan, widths[0], self.items(streams, self._accumulator(widths), plan))
+        return Strip(plan, widths[0], self.items(streams, self.accumulator(widths), plan))
 
     def _tree(self, streams: Streams, widths: list[int], strips: int) -> Any:
         plan = self._plan(streams, widths, strips)
         contained = None
         if self.lazy and self._contained:
             contained = (variances_of, root_key(self.key(streams, "full")))
-        return self.tree(streams, self._accumulator(widths), plan, self.kind, contained=contained)
+        return self.tree(streams, self.accumulator(widths), plan, self.kind, contained=contained)
 
     def tree(
         self,
@@ -298,8 +293,10 @@ class Folding:
         # Pairs, not a mapping: dask looks for keys in lists alone.
         return shard, [(name, s.keys(start, stop)) for name, s in streams.shared().items()]
 
-    def _accumulator(self, widths: list[int]) -> Any:
-        inner = partial(STATES[self.kind].accumulator, *widths, options=self.options)
+    def accumulator(self, widths: list[int]) -> Any:
+        """Return what makes the accumulator of a shard in the first pass."""
+        make: Any = Patterns.folded if self.options.missing == "maxent" else STATES[self.kind].accumulator
+        inner = partial(make, *widths, options=self.options)
         return inner if self.groups is None else partial(Grouped.accumulator, inner)
 
     def key(self, streams: Streams, kind: str) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from distributed import Client, fire_and_forget, worker_client
@@ -95,8 +96,8 @@ def drive(
         work, asked = trees.work(directory, job), lambda: stop() or directory.owners.cancelled(lease)
         since = time.time() if given is None else given.until - LEASE
         with closing(DaskRunner(client, work, lease.nonce, asked, since)) as runner:
-            driver = Driver(directory, lease, trees.shapes, runner, time.time)
-            return _stepped(driver, watch)
+            following = partial(trees.due, directory, job)
+            return _stepped(Driver(directory, lease, following(), runner, time.time, following=following), watch)
     except BaseException as error:
         _give_up(directory, lease, error)
         raise

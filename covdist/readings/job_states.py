@@ -24,7 +24,12 @@ def load_state(accumulator: Callable[[], Any], data: bytes | memoryview) -> Any:
     ValueError
         If ``data`` holds another kind of state.
     """
-    empty, arrays = accumulator().state(), load_arrays(data)
+    return load_like(accumulator().state(), data)
+
+
+def load_like(empty: Any, data: bytes | memoryview) -> Any:
+    """Return the state, which is built like ``empty``; an axis without entries there may have any number."""
+    arrays = load_arrays(data)
     if not isinstance(empty, Grouped):
         return _like(empty, "", arrays)
     codes = dict.fromkeys(int(name.partition("/")[0]) for name in arrays)
@@ -47,6 +52,10 @@ def _like(empty: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
         fields = empty._asdict().items()  # type: ignore[attr-defined]
         return type(empty)(*(_like(value, f"{place}{name}/", arrays) for name, value in fields))
     found = arrays.get(place)
-    if found is None or found.shape != np.shape(empty):
+    if found is None or not _fits(found.shape, np.shape(empty)):
         raise ValueError(f"{place} is {None if found is None else found.shape}, expected is {np.shape(empty)}")
     return found if isinstance(empty, np.ndarray) else type(empty)(found)
+
+
+def _fits(found: tuple[int, ...], empty: tuple[int, ...]) -> bool:
+    return len(found) == len(empty) and all(b in (a, 0) for a, b in zip(found, empty, strict=True))

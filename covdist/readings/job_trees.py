@@ -8,20 +8,18 @@ from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
 
-from covdist.engine.job.dask_runner import MissingState, Work
+from covdist.engine.job.dask_runner import Work
 from covdist.engine.job.directory import Directory
 from covdist.engine.job.fingerprint import array_facts, difference, fingerprint, job_id
+from covdist.engine.job.rounds import clear, there
 from covdist.engine.job.secrets import clean
-from covdist.engine.job.shape import Node, Shape, keep_every
-from covdist.engine.plan import core_seconds
-from covdist.engine.shard import fold
+from covdist.engine.job.shape import Node, Shape
 from covdist.errors import DataError, JobError
 from covdist.logs.opening import open_log
-from covdist.readings.folding import Folding, Strip
-from covdist.readings.held import Held
+from covdist.readings.folding import Folding
+from covdist.readings.job_folds import Fold, folds
 from covdist.readings.job_results import deliver, written
-from covdist.readings.job_states import dump_state, load_state
-from covdist.readings.result import Moments
+from covdist.readings.result import computed
 from covdist.readings.store import JOB_RESULT, check_room, save
 from covdist.readings.whole_log import Selection, foldings
 from covdist.state.merging import merged
@@ -55,7 +53,7 @@ def _absolute(path: str | os.PathLike[str]) -> str:
 
 
 class Trees:
-    """The foldings of a question, and a tree for each of their strips of columns.
+    """The foldings of a question, and their trees.
 
     Parameters
     ----------
@@ -67,15 +65,23 @@ class Trees:
         self.asked = dict(asked)
         log = open_log(asked["log"], missing_chunks=asked["missing_chunks"])
         self.foldings = foldings(log, Selection(**asked["selection"]))
-        self._strips = {path: _strips(path, folding) for path, folding in self.foldings.items()}
+        self._folds: dict[str, list[Fold]] = {}
+        for path, folding in self.foldings.items():
+            _check(path, folding)
+            self._folds[path] = folds(folding, len(self._all))
 
     @property
-    def strips(self) -> list[Strip]:
-        return [strip for strips in self._strips.values() for strip in strips]
+    def _all(self) -> list[Fold]:
+        return [one for several in self._folds.values() for one in several]
 
     @cached_property
     def shapes(self) -> list[Shape]:
-        return [_shape(tree, strip) for tree, strip in enumerate(self.strips)]
+        """The trees of the first round."""
+        return [one.shape(0) for one in self._all]
+
+    def due(self, directory: Directory, job: str) -> list[Shape]:
+        """Return the trees that are to be folded now; none where the job is done."""
+        return [] if directory.result(job) is not None else [one.due(directory, job)[0] for one in self._all]
 
     def found(self) -> dict[str, Any]:
         """Return the fingerprint of the input as it is now."""
@@ -94,9 +100,7 @@ class Trees:
     @property
     def bytes_written(self) -> int:
         """Of all checkpoints and the result."""
-        states = sum(
-            len(shape.kept) * strip.plan.state_bytes for shape, strip in zip(self.shapes, self.strips, strict=True)
-        )
+        states = sum(one.bytes_kept for one in self._all)
         return states + sum(folding.plan().bytes_written for folding in self.foldings.values())
 
     def begin(self, directory: Directory) -> str:
@@ -126,23 +130,38 @@ class Trees:
 
     def work(self, directory: Directory, job: str) -> Work:
         """Return what the tasks do."""
-        strips = self.strips
-        loads = [partial(load_state, strip.items[0][0].accumulator) for strip in strips]
-        items = [strip.items for strip in strips]
-        kept = frozenset[Node]().union(*(shape.kept for shape in self.shapes))
-        finish = partial(self._finish, directory, job, loads)
-        return Work(job, directory, items, fold, merged, kept, dump_state, loads, finish, self.need)
+        every, read = self._all, partial(there, directory, job)
 
-    def _finish(self, directory: Directory, job: str, loads: list[Any]) -> None:
-        states = [_root(directory, job, shape, load) for shape, load in zip(self.shapes, loads, strict=True)]
-        found = {}
+        def dumps(node: Node) -> Any:
+            one = every[node.tree]
+            return one.dumps(node, read) if node in one.shape(node.round).kept else None
+
+        return Work(
+            job,
+            directory,
+            fold=lambda node: every[node.tree].fold(node, read),
+            merge=merged,
+            dumps=dumps,
+            loads=lambda node: every[node.tree].loads(node),
+            finish=partial(self._finish, directory, job),
+            need=self.need,
+        )
+
+    def _finish(self, directory: Directory, job: str) -> None:
+        found = [one.due(directory, job) for one in self._all]
+        for shape, _ in found:
+            clear(directory, shape)
+        if all(last for _, last in found):
+            self._deliver(directory, job, [shape.root for shape, _ in found])
+
+    def _deliver(self, directory: Directory, job: str, roots: list[Node]) -> None:
+        read, results = partial(there, directory, job), {}
         for path, folding in self.foldings.items():
-            strips = self._strips[path]
-            parts, states = states[: len(strips)], states[len(strips) :]
-            held = Held(tuple(parts), tuple(strip.width for strip in strips))
-            found[path] = Moments(held.joined(), folding.layout())
+            several = self._folds[path]
+            states = [one.state(roots.pop(0), read) for one in several]
+            results[path] = computed(states, tuple(one.width for one in several), folding.layout())
         with written(directory.path) as place:
-            save(found if len(found) > 1 else next(iter(found.values())), place)
+            save(results if len(results) > 1 else next(iter(results.values())), place)
             if self.asked["output"] is not None:
                 deliver(place, self.asked["output"])
         directory.finish(job, {"result": JOB_RESULT})
@@ -158,26 +177,11 @@ def check_same(directory: Directory, manifest: Mapping[str, Any], found: Mapping
         )
 
 
-def _strips(path: str, folding: Folding) -> list[Strip]:
+def _check(path: str, folding: Folding) -> None:
     if folding.matrix == "tiles":
         raise DataError(
             f"{path or 'the log'} would become a matrix in tiles, which a job does not make yet: "
             "run it without --job, or leave out --beyond tiles"
         )
-    strips = folding.strips()
-    if any(strip.plan.work.shared for strip in strips):
+    if folding.shared:
         raise DataError(f"chunks of {path or 'the log'} share work, which a job cannot do piecemeal: write it to a log")
-    return strips
-
-
-def _shape(tree: int, strip: Strip) -> Shape:
-    shards, plan = len(strip.items), strip.plan
-    seconds = core_seconds(plan.work) / shards
-    return Shape(tree, shards, plan.fan_in, keep_every(shards, plan.state_bytes, seconds))
-
-
-def _root(directory: Directory, job: str, shape: Shape, load: Any) -> Any:
-    data = directory.load(job, shape.root)
-    if data is None:
-        raise MissingState(shape.root)
-    return load(data)

@@ -21,9 +21,9 @@ from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.tree import tree
 from covdist.errors import DataError
 from covdist.readings.fitted import Fitted
-from covdist.readings.held import Held, apply
+from covdist.readings.held import apply
 from covdist.readings.passes import fold_with
-from covdist.readings.result import Layout, Moments
+from covdist.readings.result import Layout, Moments, computed
 from covdist.state import triangle
 from covdist.state.blas import single_thread
 from covdist.state.expecting import ExpectedAccumulator
@@ -72,9 +72,8 @@ def model_of(folding: Folding, fit: Fit) -> tuple[Any, Any]:
     A graph cannot know how many passes it takes until the model has converged, so all but the first are computed from
     within the one task that promises the model; where the patterns are few there are none.
     """
-    width, options = folding.sides[0].axis.size, folding.options
     streams, plan = folding.all_streams(), folding.in_memory()
-    patterns = folding.tree(streams, partial(Patterns.folded, width, options), plan, "patterns")
+    patterns = folding.tree(streams, folding.accumulator([folding.sides[0].axis.size]), plan, "patterns")
     iterations = Iterations(folding, streams, plan)
     if folding.lazy:
         return patterns, apply(partial(_fitted, fit=fit, iterations=iterations), patterns)
@@ -87,7 +86,7 @@ class Iterations:
 
     def __init__(self, folding: Folding, streams: Streams, plan: Plan):
         accumulator = partial(ExpectedAccumulator, inf=folding.options.inf)
-        self._items, self._fan_in = folding.items(streams, accumulator, plan), plan.fan_in
+        self.items, self._fan_in = folding.items(streams, accumulator, plan), plan.fan_in
         self._shared = [each.collection for each in streams.shared().values()]
         self._key = folding.key(streams, "expected")
 
@@ -103,7 +102,7 @@ class Iterations:
     def _pass(self, model: Model) -> Delayed:
         name = f"{self._key}-{tokenize(tuple(model))}"
         given = delayed(model, name=f"model-{name}", traverse=False)
-        items, dependencies = [(*item, given.key) for item in self._items], [*self._shared, given]
+        items, dependencies = [(*item, given.key) for item in self.items], [*self._shared, given]
         return tree(fold_with, merged, items, name=name, fan_in=self._fan_in, dependencies=dependencies)
 
 
@@ -126,13 +125,12 @@ def pattern_plan(work: Work) -> Plan:
 def fitted_moments(folding: Folding, layout: Layout, fit: Fit) -> Moments:
     """Return the moments of the fitted Gaussian."""
     patterns, model = model_of(folding, fit)
-    state = apply(partial(_state, kind=layout.kind), model, patterns)
-    if isinstance(state, Fitted):
-        layout = replace(layout, provenance={**layout.provenance, **state.record})
-    return Moments(Held.of(state, layout.axes[0].size), layout)
+    state, width = apply(partial(fitted_state, kind=layout.kind), model, patterns), layout.axes[0].size
+    return Moments(state, layout) if folding.lazy else computed([state], (width,), layout)
 
 
-def _state(model: Model, patterns: Patterns, kind: str) -> Any:
+def fitted_state(model: Model, patterns: Patterns, kind: str) -> Any:
+    """Return the state of rows as the Gaussian would complete them."""
     if without_holes(patterns):
         if kind == "variances":
             return Variances(patterns.columns)

@@ -336,7 +336,7 @@ class Moments:
     __dask_scheduler__ = staticmethod(Delayed.__dask_scheduler__)
 
     def __dask_postcompute__(self) -> tuple[Callable[..., Moments], tuple[Any, ...]]:
-        return _computed, (self._held.widths, self._layout, self._matrix)
+        return computed, (self._held.widths, self._layout, self._matrix)
 
     def __dask_postpersist__(self) -> tuple[Callable[..., Moments], tuple[Any, ...]]:
         return _persisted, (self.__dask_keys__(), self._held.widths, self._layout, self._matrix)
@@ -359,7 +359,8 @@ class Moments:
         return f"<div><b>{escape(repr(self))}</b><table>{provenance}</table>{arrays}</div>"
 
 
-def _computed(states: Sequence[Any], widths: tuple[int, ...], layout: Layout, matrix: Any) -> Moments:
+def computed(states: Sequence[Any], widths: tuple[int, ...], layout: Layout, matrix: Any = None) -> Moments:
+    """Return the moments of neighbouring columns' states; of one that was estimated they say how."""
     state = Held(tuple(states), widths).joined()
     if isinstance(state, Fitted):
         layout = replace(layout, provenance={**layout.provenance, **state.record})

@@ -68,9 +68,13 @@ class Model(NamedTuple):
     mean: np.ndarray  # (active,), less the origin
     cov: np.ndarray  # (active, active)
     fit: Fit
-    log_likelihoods: tuple[float, ...] = ()
+    log_likelihoods: np.ndarray = np.zeros(0)  # (iterations,)
     converged: bool = False
     ridged: bool = False
+
+    @classmethod
+    def empty(cls, width: int) -> Model:
+        return cls(np.zeros(width, bool), np.zeros(0), np.zeros(0), np.zeros((0, 0)), Fit())
 
     @property
     def done(self) -> bool:
@@ -91,17 +95,14 @@ class Model(NamedTuple):
         return self._replace(
             mean=self.mean + step,
             cov=cov,
-            log_likelihoods=(*self.log_likelihoods, expected.log_likelihood),
+            log_likelihoods=np.append(self.log_likelihoods, expected.log_likelihood),
             converged=bool(moved <= self.fit.tolerance),
             ridged=self.ridged or precision_of(self).ridged,
         )
 
 
-def begin(patterns: Patterns, fit: Fit) -> Model:
-    """Return a model of independent columns; where the patterns are known, go on until it is fitted.
-
-    Of rows without holes nothing but the first is asked.
-    """
+def start(patterns: Patterns, fit: Fit) -> Model:
+    """Return a model of independent columns, converged where there is nothing to be fitted."""
     columns, seen = patterns.columns, patterns.seen
     active = (seen.weight > 0) & (columns.squares > 0)
     share = np.divide(1.0, seen.weight, out=np.zeros(columns.width), where=active)
@@ -109,11 +110,15 @@ def begin(patterns: Patterns, fit: Fit) -> Model:
     origin = patterns.origin[active]
     mean = (columns.mean[active] - origin) + columns.mean_low[active]
     model = Model(active, origin, mean, np.diag(variances), fit)
-    if not active.any() or without_holes(patterns):
-        return model._replace(converged=True)
-    if patterns.complete:
+    return model._replace(converged=not active.any() or without_holes(patterns))
+
+
+def begin(patterns: Patterns, fit: Fit) -> Model:
+    """Return a model to begin with; where the patterns are known, the one that is fitted to them."""
+    model = start(patterns, fit)
+    if patterns.complete and not model.done:
         with single_thread():  # two threads take twice as long as one for matrices so small
-            table = _of(patterns.all, active)
+            table = _of(patterns.all, model.active)
             while not model.done:
                 model = model.stepped(expected_of(table, model))
     return model
@@ -247,5 +252,5 @@ def record(model: Model) -> dict[str, Any]:
         "converged": model.converged,
         "tolerance": model.fit.tolerance,
         "ridge": model.fit.ridge if model.ridged else 0.0,
-        "log_likelihood": list(model.log_likelihoods),
+        "log_likelihood": model.log_likelihoods.tolist(),
     }

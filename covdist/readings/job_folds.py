@@ -1,0 +1,172 @@
+"""What the trees of a job fold: strips of columns in one pass each, or a Gaussian in a pass after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any, NamedTuple, Protocol, cast
+
+from covdist.engine.job.directory import Directory
+from covdist.engine.job.rounds import due
+from covdist.engine.job.shape import Node, Shape, keep_every
+from covdist.engine.plan import Plan, core_seconds
+from covdist.engine.shard import Shard, fold
+from covdist.readings.folding import Folding, Strip
+from covdist.readings.job_states import dump_state, load_like, load_state
+from covdist.readings.maxent import Iterations, fitted_state
+from covdist.readings.passes import fold_with
+from covdist.state.blas import single_thread
+from covdist.state.gaussian import Expected, Fit, Model, begin
+from covdist.state.patterns import Patterns
+
+Read = Callable[[Node], memoryview]  # raises MissingState
+
+
+class Fold(Protocol):
+    """A tree that is folded once, or in rounds.
+
+    Attributes
+    ----------
+    width : int
+        Columns.
+    bytes_kept : int
+        Of all checkpoints that there are at a time.
+    """
+
+    width: int
+
+    @property
+    def bytes_kept(self) -> int: ...
+
+    def shape(self, number: int) -> Shape:
+        """Return the tree of a round, from 0 on."""
+
+    def due(self, directory: Directory, job: str) -> tuple[Shape, bool]:
+        """Return the round that is to be folded, and whether it is the last."""
+
+    def fold(self, node: Node, read: Read) -> tuple[Any, ...]:
+        """Return a function that makes a shard's state, and its arguments."""
+
+    def dumps(self, node: Node, read: Read) -> Callable[[Any], bytes]:
+        """Return what turns a state into bytes."""
+
+    def loads(self, node: Node) -> Callable[[memoryview], Any]:
+        """Return what turns the bytes of a state that is no root into it."""
+
+    def state(self, root: Node, read: Read) -> Any:
+        """Return what comes of the last round, given its root."""
+
+
+def folds(folding: Folding, first: int) -> list[Fold]:
+    """Return a folding's trees, numbered from ``first`` on."""
+    strips = folding.strips()
+    if folding.options.missing == "maxent":
+        return [Fitting(first, strips[0], folding)]
+    return [OnePass(first + i, strip) for i, strip in enumerate(strips)]
+
+
+class OnePass:
+    """The state of a strip of columns."""
+
+    def __init__(self, tree: int, strip: Strip):
+        self._items, self.width, self._bytes = strip.items, strip.width, strip.plan.state_bytes
+        self._shape = _shape(tree, strip.plan, len(strip.items), self._bytes)
+
+    def shape(self, number: int) -> Shape:
+        return self._shape
+
+    def due(self, directory: Directory, job: str) -> tuple[Shape, bool]:
+        return self._shape, True
+
+    def fold(self, node: Node, read: Read) -> tuple[Any, ...]:
+        return fold, *self._items[node.start]
+
+    def dumps(self, node: Node, read: Read) -> Callable[[Any], bytes]:
+        return dump_state
+
+    def loads(self, node: Node) -> Callable[[memoryview], Any]:
+        return partial(load_state, self._items[0][0].accumulator)
+
+    def state(self, root: Node, read: Read) -> Any:
+        return self.loads(root)(read(root))
+
+    @property
+    def bytes_kept(self) -> int:
+        return len(self._shape.kept) * self._bytes
+
+
+class Fitting:
+    """A Gaussian: the first round's root is the rows' patterns, that of each later one the model of an iteration."""
+
+    def __init__(self, tree: int, strip: Strip, folding: Folding):
+        later = Iterations(folding, folding.all_streams(), strip.plan)
+        self._items, self.width, self._kind = (strip.items, later.items), strip.width, folding.kind
+        self._bytes = strip.plan.state_bytes, 8 * self.width * (self.width + 1)
+        self._shapes = [_shape(tree, strip.plan, len(strip.items), size) for size in self._bytes]
+        self._roots = _Roots(self.width, folding.fit, self._shapes[0].root)
+        self._round = lru_cache(maxsize=4)(lambda number: replace(self._shapes[number > 0], round=number))
+
+    def shape(self, number: int) -> Shape:
+        return self._round(number)
+
+    def due(self, directory: Directory, job: str) -> tuple[Shape, bool]:
+        return due(directory, job, self.shape, self._ends)
+
+    def fold(self, node: Node, read: Read) -> tuple[Any, ...]:
+        item = self._items[node.round > 0][node.start]
+        return (_fold_next, self._roots, node.round, read, *item) if node.round else (fold, *item)
+
+    def dumps(self, node: Node, read: Read) -> Callable[[Any], bytes]:
+        if node.round and node == self.shape(node.round).root:
+            return partial(_dump_next, self._roots, node.round, read)
+        return dump_state
+
+    def loads(self, node: Node) -> Callable[[memoryview], Any]:
+        return partial(load_like, Expected.nothing(0) if node.round else Patterns.empty(self.width))
+
+    def _ends(self, number: int, root: memoryview) -> bool:
+        read = _given(root)
+        few = number == 0 and bool(self._roots.patterns(read).complete)
+        return few or self._roots.model(number, read).done
+
+    def state(self, root: Node, read: Read) -> Any:
+        return fitted_state(self._roots.model(root.round, read), self._roots.patterns(read), self._kind)
+
+    @property
+    def bytes_kept(self) -> int:
+        first, later = (len(shape.kept) * size for shape, size in zip(self._shapes, self._bytes, strict=True))
+        return first + 3 * later
+
+
+class _Roots(NamedTuple):
+    """Reads what rounds have left."""
+
+    width: int
+    fit: Fit
+    first: Node
+
+    def patterns(self, read: Read) -> Patterns:
+        return cast(Patterns, load_like(Patterns.empty(self.width), read(self.first)))
+
+    def model(self, number: int, read: Read) -> Model:
+        if number == 0:
+            return begin(self.patterns(read), self.fit)
+        return cast(Model, load_like(Model.empty(self.width), read(self.first._replace(round=number))))
+
+
+def _given(root: memoryview) -> Read:
+    return lambda node: root
+
+
+def _fold_next(roots: _Roots, number: int, read: Read, shard: Shard, given: Any) -> Any:
+    return fold_with(shard, given, roots.model(number - 1, read))
+
+
+def _dump_next(roots: _Roots, number: int, read: Read, expected: Expected) -> bytes:
+    with single_thread():
+        return dump_state(roots.model(number - 1, read).stepped(expected))
+
+
+def _shape(tree: int, plan: Plan, shards: int, state_bytes: int) -> Shape:
+    return Shape(tree, shards, plan.fan_in, keep_every(shards, state_bytes, core_seconds(plan.work) / shards))
