@@ -16,6 +16,7 @@ from covdist.errors import JobError
 from covdist.readings.job_results import deliver, fetched
 from covdist.readings.result import Moments
 from covdist.readings.store import load
+from covdist.state.gaussian import Fit
 
 ENDED = ("done", "failed", "cancelled", "stopped")
 _PAUSE = 0.3
@@ -64,7 +65,8 @@ class Job:
             ``status`` is "waiting" (for a driver), "running", "done", "failed", "cancelled", "stopped" (its cluster
             was gone) or "lost" (its driver died); beside it ``job``, ``path``, ``log``, ``shards``, ``folded``,
             ``per_second``, ``seconds_left``, ``owner``, ``reason`` and ``failures``, what went wrong and was tried
-            again.
+            again. Under ``missing="maxent"`` shards, rate and time are those of one ``iteration`` of at most
+            ``iterations``; 0 is the first pass.
         """
         lease, progress = self._directory.owners.current(), self._directory.progress()
         mine = lease is not None and progress.get("term") == lease.term
@@ -74,6 +76,7 @@ class Job:
             "reason": progress.get("reason", "") if mine else "", "shards": shards,
             "folded": progress.get("folded", 0), "per_second": progress.get("per_second"),
             "seconds_left": progress.get("seconds_left"), "owner": None if lease is None else lease.owner,
+            "iteration": progress.get("round", 0), "iterations": self._iterations,
             "failures": [event for event in self._directory.events() if event.get("event") in ("failed", "damaged")],
         }  # fmt: skip
         if self._directory.result(self.id) is not None:
@@ -87,6 +90,10 @@ class Job:
         elif mine:
             status["status"] = "running"
         return status
+
+    @property
+    def _iterations(self) -> int:
+        return Fit().max_iterations if self._manifest["asked"]["selection"]["missing"] == "maxent" else 0
 
     def wait(
         self, timeout: float | None = None, watch: Callable[[Mapping[str, Any]], None] = lambda status: None
@@ -180,7 +187,8 @@ def job_directory(path: str | os.PathLike[str]) -> Directory:
 
 
 def _short(status: Mapping[str, Any]) -> str:
-    return f"{status['status']}, {status['folded']:,} of {status['shards']:,} shards"
+    which = f" of iteration {status['iteration']} of at most {status['iterations']}" if status["iterations"] else ""
+    return f"{status['status']}, {status['folded']:,} of {status['shards']:,} shards{which}"
 
 
 def _why_not(status: Mapping[str, Any]) -> str:

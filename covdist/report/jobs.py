@@ -24,7 +24,7 @@ def job_table(status: Mapping[str, Any]) -> Table:
     table = Table(show_header=False)
     rate = status["per_second"]
     facts = {
-        "job": status["job"], "status": status["status"], "shards": _progress(status),
+        "job": status["job"], "status": status["status"], "iteration": _iteration(status), "shards": _progress(status),
         "rate": f"{rate:.3g} shards a second" if rate else "", "left": _left(status), "driver": status["owner"] or "",
         "reason": status["reason"], "log": status["log"], "folder": status["path"],
     }  # fmt: skip
@@ -39,6 +39,10 @@ def job_table(status: Mapping[str, Any]) -> Table:
 def _progress(status: Mapping[str, Any]) -> str:
     share = status["folded"] / status["shards"] if status["shards"] else 1.0
     return f"{status['folded']:,} of {status['shards']:,} ({share:.0%})"
+
+
+def _iteration(status: Mapping[str, Any]) -> str:
+    return f"{status['iteration']} of at most {status['iterations']}" if status["iterations"] else ""
 
 
 def _left(status: Mapping[str, Any]) -> str:

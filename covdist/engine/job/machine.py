@@ -183,8 +183,8 @@ class Machine:
 
     @property
     def round(self) -> int:
-        """That of the trees that are not done."""
-        return max((shape.round for shape in self.open), default=0)
+        """That of the trees that are not done; in the end the last."""
+        return max((shape.round for shape in self.open or self.shapes), default=0)
 
     def expects(self, task: Task) -> bool:
         """Say whether an event about the task would change anything but for the loss of its state."""

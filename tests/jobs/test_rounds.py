@@ -1,0 +1,179 @@
+"""A Gaussian fitted as a job: a round of shards for each iteration, from the model that the one before has left."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from distributed import Client
+
+import covdist
+from covdist.engine import plan
+from covdist.engine.job.dask_runner import DaskRunner
+from covdist.engine.job.driver import Driver
+from covdist.engine.job.machine import Machine
+from covdist.engine.job.shape import Node
+from covdist.errors import JobError
+from covdist.readings.job import Job, job_directory
+from covdist.readings.job_driving import LEASE, drive, opened
+from covdist.readings.job_states import dump_state
+from covdist.readings.job_trees import Trees, question
+from covdist.readings.whole_log import Selection, log_moments
+from covdist.report.jobs import job_table
+from covdist.state import patterns
+from tests.cli import logs
+
+CHOSEN = Selection(missing="maxent", inf="missing")
+SHARDS = 10
+
+
+@pytest.fixture(scope="module", autouse=True)
+def many_shards_and_passes():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "_LEAST_SECONDS", 1e-9)
+        patch.setattr(plan, "_STATE_RATE", 1e12)
+        patch.setattr(patterns, "_MOST_BYTES", 0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def client():
+    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as found:
+        yield found
+
+
+def holed(path: Path, seed: int = 0, **others: np.ndarray) -> Path:
+    """Two layers, of which the second takes more iterations."""
+    rng, group = np.random.default_rng(seed), zarr.open_group(path, mode="w")
+    for name, share in (("fc1", 0.01), ("fc2", 0.05)):
+        x = rng.normal(size=(SHARDS * logs.CHUNK, 3)) @ rng.normal(size=(3, 3))
+        x[rng.random(x.shape) < share] = np.nan
+        x[3, 1] = np.inf
+        logs.write(group, f"{name}/gradient", x, ("step", "param"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    return holed(tmp_path_factory.mktemp("log") / "log.zarr")
+
+
+@pytest.fixture(scope="module")
+def expected(log):
+    return {name: one.compute() for name, one in log_moments(covdist.open_log(log), CHOSEN).items()}
+
+
+def begun(log: Path, place: Path) -> Job:
+    Trees(question(log, CHOSEN, "raise", None)).begin(job_directory(place))
+    return Job(place)
+
+
+def check(found: Job, expected: dict[str, covdist.Moments]) -> None:
+    result = found.result()
+    assert result.keys() == expected.keys()
+    for name, one in result.items():
+        assert dump_state(one.state) == dump_state(expected[name].state)
+        assert json.loads(json.dumps(one.layout.provenance)) == json.loads(json.dumps(expected[name].layout.provenance))
+
+
+def test_a_job_makes_what_a_call_makes(log, expected, client, tmp_path):
+    job = covdist.submit(log, job=tmp_path / "job", client=client, selection=CHOSEN).wait(60)
+    check(job, expected)
+    iterations = [one.layout.provenance["iterations"] for one in expected.values()]
+    assert 5 < min(iterations) < max(iterations)
+    assert job.status()["iteration"] == max(iterations)
+    assert (job.status()["iterations"], job.status()["shards"]) == (100, 2 * SHARDS)
+    rounds = [event["round"] for event in job.directory.events() if event["event"] == "round"]
+    assert rounds == list(range(1, max(iterations) + 1))
+    assert job.directory.progress()["folds_started"] == SHARDS * (sum(iterations) + 2)
+    assert "of at most 100" in str(job_table(job.status()).columns[1]._cells)
+    # Of rounds that are over only the first root and two to go back to are kept.
+    assert len({(node.tree, node.round) for node in job.directory.saved()}) <= 2 * 4
+
+
+def left_at(job: Job, client: Client, when: Callable[[Machine], bool]) -> int:
+    """Drive a job until something is so, and leave it as a driver that dies does; return the folds it began."""
+    directory, trees = job.directory, opened(job.directory)
+    lease, following = directory.owners.acquire(time.time(), LEASE), partial(trees.due, directory, job.id)
+    with closing(DaskRunner(client, trees.work(directory, job.id), lease.nonce, lambda: False)) as runner:
+        found = Driver(directory, lease, following(), runner, time.time, following=following)
+        while found.step() and not when(found.machine):
+            pass
+    directory.owners.release(lease)
+    return int(found.progress()["folds_started"])
+
+
+def within(number: int, folded: int) -> Callable[[Machine], bool]:
+    return lambda machine: machine.round == number and machine.folded() >= folded
+
+
+@pytest.mark.parametrize("stops", [[(0, 3)], [(1, 1), (1, 15)], [(2, 12), (2, 14), (7, 19)]], ids=str)
+def test_what_is_on_disk_is_not_folded_again(log, expected, client, tmp_path, stops):
+    job = begun(log, tmp_path / "job")
+    folds = sum(left_at(job, client, within(*stop)) for stop in stops)
+    assert job.status()["status"] == "stopped"
+    assert drive(job.directory, client) == "done"
+    check(job, expected)
+    needed = SHARDS * sum(one.layout.provenance["iterations"] + 1 for one in expected.values())
+    assert needed <= folds + job.directory.progress()["folds_started"] <= needed + 4 * len(stops)  # slots
+
+
+def spoil(job: Job, node: Node, how: str) -> None:
+    path = Path(job.path) / "states" / node.name
+    data = bytearray(path.read_bytes())
+    path.unlink()
+    if how == "torn":
+        path.write_bytes(data[: len(data) // 2])
+    elif how == "damaged":
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("how", "rounds"), [("gone", [4]), ("torn", [4, 3]), ("damaged", [4, 3, 0]), ("damaged", [0])], ids=str
+)
+def test_a_model_that_is_lost_is_made_again(log, expected, client, tmp_path, rounds, how):
+    job = begun(log, tmp_path / "job")
+    left_at(job, client, within(5, 3))
+    for number in rounds:
+        spoil(job, Node(1, 0, SHARDS, number), how)
+    assert drive(job.directory, client) == "done"
+    check(job, expected)
+
+
+def test_a_model_that_gets_lost_meanwhile_is_said_and_made_again(log, expected, client, tmp_path):
+    job = begun(log, tmp_path / "job")
+
+    def lose(machine: Machine) -> bool:
+        if machine.round == 5:
+            (Path(job.path) / "states" / Node(1, 0, SHARDS, 4).name).unlink(missing_ok=True)
+        return False
+
+    left_at(job, client, lose)
+    assert job.status()["status"] == "failed"
+    assert "its checkpoint was missing or damaged" in job.status()["reason"]
+    assert drive(job.directory, client) == "done"
+    check(job, expected)
+
+
+def test_rows_that_have_changed_are_refused(client, tmp_path):
+    log = holed(tmp_path / "log.zarr")
+    job = begun(log, tmp_path / "job")
+    left_at(job, client, within(2, 3))
+    holed(log, seed=1)
+    with pytest.raises(JobError, match="has changed since it began"):
+        drive(job.directory, client)
+
+
+def test_few_patterns_need_one_pass(log, client, tmp_path, monkeypatch):
+    monkeypatch.setattr(patterns, "_MOST_BYTES", 1 << 26)
+    job = covdist.submit(log, job=tmp_path / "job", client=client, selection=CHOSEN).wait(60)
+    check(job, {name: one.compute() for name, one in log_moments(covdist.open_log(log), CHOSEN).items()})
+    assert job.directory.progress()["folds_started"] == 2 * SHARDS
