@@ -29,6 +29,8 @@ from covdist.readings.whole_log import Selection, log_moments
 from covdist.report.jobs import job_table
 from covdist.state import patterns
 from tests.cli import logs
+from tests.cli.running import output
+from tests.jobs.clusters import driver, folds, kill, until
 
 CHOSEN = Selection(missing="maxent", inf="missing")
 SHARDS = 10
@@ -117,12 +119,12 @@ def within(number: int, folded: int) -> Callable[[Machine], bool]:
 @pytest.mark.parametrize("stops", [[(0, 3)], [(1, 1), (1, 15)], [(2, 12), (2, 14), (7, 19)]], ids=str)
 def test_what_is_on_disk_is_not_folded_again(log, expected, client, tmp_path, stops):
     job = begun(log, tmp_path / "job")
-    folds = sum(left_at(job, client, within(*stop)) for stop in stops)
+    begun_before = sum(left_at(job, client, within(*stop)) for stop in stops)
     assert job.status()["status"] == "stopped"
     assert drive(job.directory, client) == "done"
     check(job, expected)
     needed = SHARDS * sum(one.layout.provenance["iterations"] + 1 for one in expected.values())
-    assert needed <= folds + job.directory.progress()["folds_started"] <= needed + 4 * len(stops)  # slots
+    assert needed <= begun_before + job.directory.progress()["folds_started"] <= needed + 4 * len(stops)  # slots
 
 
 def spoil(job: Job, node: Node, how: str) -> None:
@@ -177,3 +179,40 @@ def test_few_patterns_need_one_pass(log, client, tmp_path, monkeypatch):
     job = covdist.submit(log, job=tmp_path / "job", client=client, selection=CHOSEN).wait(60)
     check(job, {name: one.compute() for name, one in log_moments(covdist.open_log(log), CHOSEN).items()})
     assert job.directory.progress()["folds_started"] == 2 * SHARDS
+
+
+def many_patterns(path: Path, rows: int = 10_000, width: int = 64) -> Path:
+    """A log of rows as chunks, of which few were ever written: too many patterns for a table."""
+    rng = np.random.default_rng(3)
+    array = zarr.open_group(path, mode="w").create_array(
+        "fc1/activation", shape=(rows, width), chunks=(1, width), dtype="f8", dimension_names=("sample", "unit")
+    )
+    for row in range(0, rows, rows // 2_500):
+        values = rng.normal(size=width)
+        values[rng.choice(width, 3, replace=False)] = np.nan
+        array[row] = values
+    return path
+
+
+@pytest.mark.slow
+def test_a_killed_driver_is_resumed_within_an_iteration(tmp_path):
+    log, job = many_patterns(tmp_path / "log.zarr"), tmp_path / "job"
+    words = (log, "--missing-chunks", "fill", "--missing", "maxent", "--workers", "2")
+    output("run", *words, "-o", tmp_path / "plain.zarr")
+    expected = covdist.load(tmp_path / "plain.zarr")
+
+    def states(number: int) -> int:
+        return len(list((job / "states").glob(f"*-{number}"))) if job.exists() else 0
+
+    with driver("run", *words, "--job", job, "-o", tmp_path / "out.zarr") as process:
+        until(lambda: states(3) >= 2)
+        kill(process)
+    assert Job(job).status()["iteration"] >= 1
+    output("resume", job, "--workers", "2")
+    found = covdist.load(job)
+    assert dump_state(found.state) == dump_state(expected.state)
+    iterations = expected.dataset.attrs["iterations"]
+    assert found.dataset.attrs["iterations"] == iterations > 5
+    # The first pass, two iterations and a part of the third at least were on disk.
+    (shape,) = Job(job).directory.shapes()
+    assert folds(job) <= shape.shards * (iterations - 2) - 2
