@@ -85,8 +85,10 @@ def check(found: Job, expected: dict[str, covdist.Moments]) -> None:
         assert json.loads(json.dumps(one.layout.provenance)) == json.loads(json.dumps(expected[name].layout.provenance))
 
 
-def test_a_job_makes_what_a_call_makes(log, expected, client, tmp_path):
-    job = covdist.submit(log, job=tmp_path / "job", client=client, selection=CHOSEN).wait(60)
+@pytest.mark.parametrize("place", ["folder", "store"])
+def test_a_job_makes_what_a_call_makes(log, expected, client, tmp_path, place):
+    path = tmp_path / "job" if place == "folder" else "memory://rounds/1"
+    job = covdist.submit(log, job=path, client=client, selection=CHOSEN).wait(60)
     check(job, expected)
     iterations = [one.layout.provenance["iterations"] for one in expected.values()]
     assert 5 < min(iterations) < max(iterations)

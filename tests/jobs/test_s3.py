@@ -44,6 +44,10 @@ def test_what_is_written_is_read(options):
     directory.note([{"event": "a"}])
     directory.note([{"event": "b"}])
     assert [line["event"] for line in directory.events()] == ["a", "b"]
+    for _ in range(2):
+        directory.forget([Node(0, 0, 0)])
+        assert not directory.saved()
+    directory.save("j1", Node(0, 0, 0), b"abc")
     assert directory.result("j1") is None
     assert difference(before, fingerprint({}, ["s3://bucket/jobs/1"], options)) == (
         "s3://bucket/jobs/1 had 1 files and has now 3"
