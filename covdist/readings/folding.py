@@ -26,7 +26,7 @@ from covdist.readings.held import Held
 from covdist.readings.inputs import aligned, grouping, matching, one_of, side_names, weight_vectors, y_dim
 from covdist.readings.interpolated import interpolated
 from covdist.readings.labels import label
-from covdist.readings.maxent import check, fitted_moments, pattern_plan
+from covdist.readings.maxent import check, fitted_moments, pattern_plan, patterns_of
 from covdist.readings.result import STATES, Layout, Moments
 from covdist.readings.tiled import Tiles
 from covdist.readings.ways import MATRICES, choose, result_bytes, way
@@ -35,7 +35,6 @@ from covdist.state.gaussian import Fit
 from covdist.state.grouped import Grouped
 from covdist.state.merging import merged
 from covdist.state.missing import INFINITIES, POLICIES
-from covdist.state.patterns import Patterns
 from covdist.state.variances import CONTAINED_COLUMNS
 
 PRECISIONS = ("high", "fast")
@@ -144,6 +143,11 @@ class Folding:
         length = array.shape[self.sample_ndim] if array.ndim > self.sample_ndim else 1
         return [sizes[0] // length * (strip.stop - strip.start), *sizes[1:]]
 
+    @property
+    def widths(self) -> list[int]:
+        """Columns of each side."""
+        return [side.axis.size for side in self.sides]
+
     def streams(self, *strips: slice) -> Streams:
         """Return the arrays' streams; of x a strip of its first column axis, or several."""
         x, *others = self.blocks.items()
@@ -179,7 +183,7 @@ class Folding:
     def _plan(self, streams: Streams, widths: list[int], strips: int) -> Plan:
         work = partial(self._work, streams, widths)
         if self.options.missing == "maxent":
-            return pattern_plan(work("full"))
+            return pattern_plan(work("full"), sum(widths))
         return make_plan(work(self.kind), work("full") if self._contained else None, strips)
 
     @property
@@ -190,7 +194,7 @@ class Folding:
     def _work(self, streams: Streams, widths: list[int], kind: str) -> Work:
         itemsizes = [side.data.dtype.itemsize for side in self.sides]
         row_bytes = sum(width * size for width, size in zip(widths, itemsizes, strict=True))
-        cost = STATES[kind].cost(*widths)
+        cost = STATES[kind].cost(*([sum(widths)] if kind == "full" else widths))
         groups = 1 if self.groups is None else len(self.groups.values)
         return Work(
             rows=self.rows,
@@ -295,7 +299,7 @@ class Folding:
 
     def accumulator(self, widths: list[int]) -> Any:
         """Return what makes the accumulator of a shard in the first pass."""
-        make: Any = Patterns.folded if self.options.missing == "maxent" else STATES[self.kind].accumulator
+        make: Any = patterns_of if self.options.missing == "maxent" else STATES[self.kind].accumulator
         inner = partial(make, *widths, options=self.options)
         return inner if self.groups is None else partial(Grouped.accumulator, inner)
 

@@ -102,9 +102,10 @@ class Fitting:
     def __init__(self, tree: int, strip: Strip, folding: Folding):
         later = Iterations(folding, folding.all_streams(), strip.plan)
         self._items, self.width, self._kind = (strip.items, later.items), strip.width, folding.kind
-        self._bytes = strip.plan.state_bytes, 8 * self.width * (self.width + 1)
+        columns = sum(folding.widths)
+        self._bytes = strip.plan.state_bytes, 8 * columns * (columns + 1)
         self._shapes = [_shape(tree, strip.plan, len(strip.items), size) for size in self._bytes]
-        self._roots = _Roots(self.width, folding.fit, self._shapes[0].root)
+        self._roots = _Roots(columns, folding.fit, self._shapes[0].root)
         self._round = lru_cache(maxsize=4)(lambda number: replace(self._shapes[number > 0], round=number))
 
     def shape(self, number: int) -> Shape:
@@ -123,7 +124,7 @@ class Fitting:
         return dump_state
 
     def loads(self, node: Node) -> Callable[[memoryview], Any]:
-        return partial(load_like, Expected.nothing(0) if node.round else Patterns.empty(self.width))
+        return partial(load_like, Expected.nothing(0) if node.round else Patterns.empty(self._roots.width))
 
     def _ends(self, number: int, root: memoryview) -> bool:
         read = _given(root)
@@ -131,7 +132,7 @@ class Fitting:
         return few or self._roots.model(number, read).done
 
     def state(self, root: Node, read: Read) -> Any:
-        return fitted_state(self._roots.model(root.round, read), self._roots.patterns(read), self._kind)
+        return fitted_state(self._roots.model(root.round, read), self._roots.patterns(read), self._kind, self.width)
 
     @property
     def bytes_kept(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -20,12 +20,14 @@ from covdist.engine.nested import nested
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.tree import tree
 from covdist.errors import DataError
-from covdist.readings.fitted import Fitted
+from covdist.readings.fitted import Fitted, FittedCross
 from covdist.readings.held import apply
 from covdist.readings.passes import fold_with
 from covdist.readings.result import Layout, Moments, computed
 from covdist.state import triangle
+from covdist.state.accumulator import Options
 from covdist.state.blas import single_thread
+from covdist.state.columns import part
 from covdist.state.expecting import ExpectedAccumulator
 from covdist.state.gaussian import (
     Expected,
@@ -38,6 +40,7 @@ from covdist.state.gaussian import (
     record,
     without_holes,
 )
+from covdist.state.joined import Joined
 from covdist.state.merging import merged
 from covdist.state.missing import all_finite, holes
 from covdist.state.patterns import Patterns
@@ -52,12 +55,11 @@ MOST_COLUMNS = 4096  # whose matrices are inverted in each iteration
 
 def check(folding: Folding) -> None:
     """Raise DataError at what cannot be fitted."""
-    columns = folding.sides[0].axis.size
-    if len(folding.sides) > 1 or folding.groups is not None:
-        found = "y" if len(folding.sides) > 1 else f"by={folding.groups.dim!r}"  # type: ignore[union-attr]
+    columns = sum(folding.widths)
+    if folding.groups is not None:
         raise DataError(
-            f"missing='maxent' fits one Gaussian to all columns of one array, found {found}: join the columns, or pass "
-            "the rows of one group at a time"
+            f"missing='maxent' fits one Gaussian to all rows, found by={folding.groups.dim!r}: pass the rows of one "
+            "group at a time"
         )
     if columns > MOST_COLUMNS or folding.matrix == "tiles":
         raise DataError(
@@ -73,7 +75,7 @@ def model_of(folding: Folding, fit: Fit) -> tuple[Any, Any]:
     within the one task that promises the model; where the patterns are few there are none.
     """
     streams, plan = folding.all_streams(), folding.in_memory()
-    patterns = folding.tree(streams, folding.accumulator([folding.sides[0].axis.size]), plan, "patterns")
+    patterns = folding.tree(streams, folding.accumulator(folding.widths), plan, "patterns")
     iterations = Iterations(folding, streams, plan)
     if folding.lazy:
         return patterns, apply(partial(_fitted, fit=fit, iterations=iterations), patterns)
@@ -85,7 +87,7 @@ class Iterations:
     """The passes after the first, each for a model that the one before has made; opaque, as ``Shard`` is."""
 
     def __init__(self, folding: Folding, streams: Streams, plan: Plan):
-        accumulator = partial(ExpectedAccumulator, inf=folding.options.inf)
+        accumulator = partial(_expecting, widths=folding.widths, inf=folding.options.inf)
         self.items, self._fan_in = folding.items(streams, accumulator, plan), plan.fan_in
         self._shared = [each.collection for each in streams.shared().values()]
         self._key = folding.key(streams, "expected")
@@ -106,6 +108,17 @@ class Iterations:
         return tree(fold_with, merged, items, name=name, fan_in=self._fan_in, dependencies=dependencies)
 
 
+def patterns_of(*widths: int, options: Options) -> Any:
+    """Return the accumulator of the first pass."""
+    one = Patterns.folded(sum(widths), options)
+    return one if len(widths) == 1 else Joined(one, *widths)
+
+
+def _expecting(model: Model, widths: Sequence[int], inf: str) -> Any:
+    one = ExpectedAccumulator(model, inf)
+    return one if len(widths) == 1 else Joined(one, *widths)
+
+
 def _fitted(patterns: Patterns, *, fit: Fit, iterations: Iterations) -> Model:
     model = begin(patterns, fit)
     if model.done:
@@ -114,9 +127,8 @@ def _fitted(patterns: Patterns, *, fit: Fit, iterations: Iterations) -> Model:
         return iterations.fitted(model, compute)
 
 
-def pattern_plan(work: Work) -> Plan:
+def pattern_plan(work: Work, width: int) -> Plan:
     """Plan the first pass: cut as that of rows without holes, ``work``, but with tables of patterns as states."""
-    width = int(work.columns.replace(",", ""))
     cost, matrices = Patterns.cost(width), 3 * 8 * width**2
     found = replace(work, state_bytes=cost.state_bytes, block_bytes=cost.block_bytes + matrices)
     return replace(make_plan(found, work), fan_in=make_plan(found).fan_in)
@@ -125,22 +137,25 @@ def pattern_plan(work: Work) -> Plan:
 def fitted_moments(folding: Folding, layout: Layout, fit: Fit) -> Moments:
     """Return the moments of the fitted Gaussian."""
     patterns, model = model_of(folding, fit)
-    state, width = apply(partial(fitted_state, kind=layout.kind), model, patterns), layout.axes[0].size
-    return Moments(state, layout) if folding.lazy else computed([state], (width,), layout)
+    first = folding.widths[0]
+    state = apply(partial(fitted_state, kind=layout.kind, first=first), model, patterns)
+    return Moments(state, layout) if folding.lazy else computed([state], (first,), layout)
 
 
-def fitted_state(model: Model, patterns: Patterns, kind: str) -> Any:
-    """Return the state of rows as the Gaussian would complete them."""
+def fitted_state(model: Model, patterns: Patterns, kind: str, first: int) -> Any:
+    """Return the state of rows as the Gaussian would complete them; ``first`` columns are those of x."""
     if without_holes(patterns):
-        if kind == "variances":
-            return Variances(patterns.columns)
-        clean = Fitted(patterns.columns, patterns.clean.triangle)
-        clean.record = record(model)
-        return clean
-    columns, scatter = moments_of(model, patterns)
+        columns, packed = patterns.columns, patterns.clean.triangle
+    else:
+        columns, scatter = moments_of(model, patterns)
+        packed = triangle.pack(scatter)
     if kind == "variances":
         return Variances(columns)
-    found = Fitted(columns, triangle.pack(scatter))
+    if kind == "full":
+        found: Any = Fitted(columns, packed)
+    else:
+        x, y = slice(first), slice(first, None)
+        found = FittedCross(part(columns, x), part(columns, y), triangle.unpack(packed, columns.width)[x, y].copy())
     found.record = record(model)
     return found
 

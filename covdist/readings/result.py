@@ -19,7 +19,7 @@ from dask.delayed import Delayed
 from covdist.errors import DataError, MergeError
 from covdist.readings.counts import COUNTS, SIDES, rows_folded, without_matrix
 from covdist.readings.divisors import column_mean
-from covdist.readings.fitted import Fitted
+from covdist.readings.fitted import Fitted, FittedCross
 from covdist.readings.groups import all_groups, by_group, map_groups, one_group, recoded
 from covdist.readings.held import Held
 from covdist.readings.labels import Axis, Groups, labelled
@@ -362,7 +362,7 @@ class Moments:
 def computed(states: Sequence[Any], widths: tuple[int, ...], layout: Layout, matrix: Any = None) -> Moments:
     """Return the moments of neighbouring columns' states; of one that was estimated they say how."""
     state = Held(tuple(states), widths).joined()
-    if isinstance(state, Fitted):
+    if isinstance(state, Fitted | FittedCross):
         layout = replace(layout, provenance={**layout.provenance, **state.record})
     return Moments(state, layout, matrix)
 

@@ -11,6 +11,7 @@ from covdist.state.census import Census
 
 # Exponents are multiples of this, so that a column whose size wanders keeps its scale for a long time.
 _STEP, _TOP = 256, 768  # 2.0**-768 scales the smallest and the largest float64 alike
+_PER_COLUMN = ("mean", "mean_low", "squares", "exponent")
 NO_EXPONENT = -(1 << 20)  # of a column in which nothing has varied yet
 
 
@@ -109,13 +110,16 @@ def two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return total, np.where(np.isfinite(total), error, 0.0)
 
 
+def part(columns: Columns, which: slice) -> Columns:
+    """Return some of the columns."""
+    arrays: dict[str, Any] = {name: getattr(columns, name)[which] for name in _PER_COLUMN}
+    return columns._replace(census=Census(*(field[which] for field in columns.census)), **arrays)
+
+
 def concatenate(parts: list[Columns]) -> Columns:
     """Join states of the same rows side by side."""
     first = parts[0]
-    arrays: dict[str, Any] = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("mean", "mean_low", "squares", "exponent")
-    }
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_COLUMN}
     census = Census(*(np.concatenate(fields) for fields in zip(*(p.census for p in parts), strict=True)))
     return first._replace(census=census, **arrays)
 

@@ -32,7 +32,7 @@ from tests.cli import logs
 from tests.cli.running import output
 from tests.jobs.clusters import driver, folds, kill, until
 
-CHOSEN = Selection(missing="maxent", inf="missing")
+CHOSEN = Selection(var="gradient", missing="maxent", inf="missing")
 SHARDS = 10
 
 
@@ -59,6 +59,7 @@ def holed(path: Path, seed: int = 0, **others: np.ndarray) -> Path:
         x[rng.random(x.shape) < share] = np.nan
         x[3, 1] = np.inf
         logs.write(group, f"{name}/gradient", x, ("step", "param"))
+        logs.write(group, f"{name}/input", x[:, :1] + rng.normal(size=(len(x), 2)), ("step", "unit"))
     return path
 
 
@@ -112,6 +113,13 @@ def left_at(job: Job, client: Client, when: Callable[[Machine], bool]) -> int:
             pass
     directory.owners.release(lease)
     return int(found.progress()["folds_started"])
+
+
+def test_x_with_y(log, client, tmp_path):
+    chosen = Selection(layer="fc2", var="gradient", against="input", missing="maxent", inf="missing")
+    job = covdist.submit(log, job=tmp_path / "job", client=client, selection=chosen).wait(60)
+    (expected,) = log_moments(covdist.open_log(log), chosen).values()
+    assert dump_state(job.result().state) == dump_state(expected.compute().state)
 
 
 def within(number: int, folded: int) -> Callable[[Machine], bool]:

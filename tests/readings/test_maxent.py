@@ -195,11 +195,46 @@ def test_a_graph_does_not_grow_with_the_iterations():
     assert once.__dask_keys__() != often.__dask_keys__()
 
 
+@pytest.mark.parametrize("passes", [False, True], ids=["patterns", "passes"])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_x_with_y_is_a_block_of_both_together(monkeypatch, passes, lazy):
+    if passes:
+        few(monkeypatch)
+    both, weights = holed(d=5), np.random.default_rng(1).random(120)
+    mean, cov, _ = naive(both, weights)
+    x, y = both[:, :2], both[:, 2:].reshape(120, 3, 1)
+    if lazy:
+        x, y = da.from_array(x, chunks=(31, 1)), da.from_array(y, chunks=(50, 2, 1))
+    m = covdist.moments(x, y, missing="maxent", weights=weights).compute()
+    unit = np.diag(cov).max()
+    np.testing.assert_allclose(m.cov(), cov[:2, 2:], rtol=0, atol=1e-8 * unit)
+    np.testing.assert_allclose(m.y.mean(), mean[2:], rtol=0, atol=1e-8 * np.sqrt(unit))
+    np.testing.assert_allclose(m.x.var(), np.diag(cov)[:2], rtol=1e-8)
+    spread = np.sqrt(np.diag(cov))
+    np.testing.assert_allclose(m.corr(), (cov / np.outer(spread, spread))[:2, 2:], rtol=0, atol=1e-8)
+    assert m.dataset.attrs["converged"]
+    np.testing.assert_array_equal(m.dataset["nans_y"], np.isnan(both[:, 2:]).sum(axis=0))
+    whole = np.nan_to_num(both)
+    found = covdist.cov(whole[:, :2], whole[:, 2:], missing="maxent")
+    np.testing.assert_allclose(found, covdist.cov(whole[:, :2], whole[:, 2:]), rtol=1e-13)
+
+
+def test_infinity_in_y_is_named():
+    x, y = holed(d=2), holed(d=3)
+    y[7, 1] = np.inf
+    with pytest.raises(NonFiniteError, match=r"^y .*holds inf at row 7, column 1 "):
+        covdist.cov(
+            xr.DataArray(x, dims=("n", "a"), name="x"),
+            xr.DataArray(y, dims=("n", "b"), name="y"),
+            dim="n",
+            missing="maxent",
+        )
+
+
 def test_what_it_cannot_do_says_so():
     x = holed()
-    for options in ({"y": x}, {"by": np.arange(len(x)) % 2}):
-        with pytest.raises(DataError, match="maxent"):
-            covdist.moments(x, missing="maxent", **options)
+    with pytest.raises(DataError, match="by='group'"):
+        covdist.moments(x, missing="maxent", by=np.arange(len(x)) % 2)
     with pytest.raises(DataError, match="full matrix"):
         covdist.spectrum(x, 1, method="sketch", missing="maxent")
     with pytest.raises(DataError, match="matrices of all columns"):
