@@ -40,8 +40,9 @@ def moments(
         Values that are NaN: "raise" at the first; "propagate" into the results of their columns; "drop" rows with any,
         in x or y; "pairwise": each pair of columns uses the rows that hold both, ``count`` is a matrix; "interpolate"
         linearly along ``dim`` and by its coordinate, with the nearest value at the ends, as :func:`covdist.fill`;
-        "maxent": mean and covariance of the Gaussian that makes the values there are most likely, by EM; a result that
-        is not lazy says in its attributes how that went.
+        "maxent": mean and covariance of the Gaussian that makes the values there are most likely, by EM, with y of the
+        columns of both; a result that is not lazy says in its attributes how that went. Of lazy arrays with very many
+        patterns of holes each iteration is a pass, asked for by a task once the model before it is known.
     inf : str
         Infinities: "raise", but under ``missing="propagate"``, or "missing": as NaN.
     precision : str
