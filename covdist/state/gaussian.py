@@ -16,7 +16,7 @@ import scipy.linalg
 from covdist.errors import DataError
 from covdist.state.blas import single_thread
 from covdist.state.columns import Columns
-from covdist.state.patterns import Patterns, Table
+from covdist.state.patterns import Patterns, Table, distinct
 
 _SINGULAR = 1e-12  # smallest squared pivot of a correlation matrix that is taken as it is
 _BATCH = 1 << 18  # numbers inverted at once
@@ -200,34 +200,47 @@ class Completed(NamedTuple):
 
 
 def complete(block: np.ndarray, held: np.ndarray, weights: np.ndarray, model: Model, inverse: Precision) -> Completed:
-    """Fill a block of the active columns, given ``precision_of(model)``; rows of equally many holes go together."""
+    """Fill a block of the active columns, given ``precision_of(model)``; patterns of equally many holes go together."""
     precision, log_determinant, _ = inverse
     width = len(model.mean)
     rows = np.where(held, block - model.origin - model.mean, 0.0)
     pulls = rows @ precision
     quadratic = np.einsum("ij,ij->i", rows, pulls)
-    amount = width - held.sum(axis=1)
-    logdet = np.full(len(rows), log_determinant)
+    kinds, kind = distinct(held)
+    amount, logdet = width - kinds.sum(axis=1), np.full(len(kinds), log_determinant)
+    weight = np.bincount(kind, weights, minlength=len(kinds))
     covariance = np.zeros(width * width)
     for gone in np.unique(amount[amount > 0]):
         alike = np.flatnonzero(amount == gone)
         step = max(1, _BATCH // int(gone) ** 2)
         for start in range(0, len(alike), step):
             mine = alike[start : start + step]
-            at = np.nonzero(~held[mine])[1].reshape(len(mine), gone)
+            at = np.nonzero(~kinds[mine])[1].reshape(len(mine), gone)
             among = precision[at[:, :, None], at[:, None, :]]
             cov = np.linalg.inv(among)
-            pull = pulls[mine[:, None], at]
-            moved = np.matmul(cov, pull[:, :, None])[:, :, 0]
-            rows[mine[:, None], at] = -moved
-            quadratic[mine] -= np.einsum("ij,ij->i", pull, moved)
             logdet[mine] += np.linalg.slogdet(among)[1]
             flat = at[:, :, None] * width + at[:, None, :]
-            summed = cov * weights[mine, None, None]
+            summed = cov * weight[mine, None, None]
             covariance += np.bincount(flat.ravel(), summed.ravel(), minlength=width * width)
-    known = (width - amount) * np.log(2 * np.pi)
-    likelihood = -0.5 * float(weights @ (known + logdet + quadratic))
+            every, which = _members(kind, mine, len(kinds))
+            for first in range(0, len(every), step):
+                row, place = every[first : first + step, None], which[first : first + step]
+                pull = pulls[row, at[place]]
+                moved = np.matmul(cov[place], pull[:, :, None])[:, :, 0]
+                rows[row, at[place]] = -moved
+                quadratic[row[:, 0]] -= np.einsum("ij,ij->i", pull, moved)
+    known = ((width - amount) * np.log(2 * np.pi) + logdet)[kind]
+    likelihood = -0.5 * float(weights @ (known + quadratic))
     return Completed(rows, covariance.reshape(width, width), likelihood)
+
+
+def _members(kind: np.ndarray, some: np.ndarray, kinds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows are of some kinds, and of which of them."""
+    place = np.full(kinds, -1)
+    place[some] = np.arange(len(some))
+    found = place[kind]
+    rows = np.flatnonzero(found >= 0)
+    return rows, found[rows]
 
 
 def moments_of(model: Model, patterns: Patterns) -> tuple[Columns, np.ndarray]:

@@ -47,7 +47,7 @@ class Table(NamedTuple):
         """Merge patterns that are alike (Chan, Golub and LeVeque 1983)."""
         if not (len(self.held) and len(other.held)):
             return self if len(self.held) else other
-        held, place = _unique(np.concatenate([self.held, other.held]))
+        held, place = distinct(np.concatenate([self.held, other.held]))
         count, width = held.shape
         mine, its = place[: len(self.held)], place[len(self.held) :]
         weight, mean, scatter = np.zeros(count), np.zeros((count, width)), np.zeros((count, width, width))
@@ -161,7 +161,7 @@ def _lifted(clean: Scatter, rows: int) -> Patterns:
 def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
     """Return the patterns of a block."""
     columns, width = side.columns, side.columns.width
-    kinds, place = _unique(held)
+    kinds, place = distinct(held)
     if 8 * len(kinds) * width * width > _MOST_BYTES:
         return Patterns(columns, side.seen, Scatter.empty(width), columns.mean, Table.empty(width), 0)
     order = np.argsort(place, kind="stable")
@@ -179,7 +179,7 @@ def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
     return Patterns(columns, side.seen, Scatter.empty(width), columns.mean, Table(kinds, weight, mean, scatter))
 
 
-def _unique(held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def distinct(held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the different rows of a bool array, and for each row which of them it is."""
     bits = np.packbits(held, axis=1)
     padded = np.zeros((len(bits), max(8, bits.shape[1])), np.uint8)
