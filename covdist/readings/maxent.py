@@ -191,6 +191,6 @@ def filled(rows: np.ndarray, model: Model, patterns: Patterns, sample_ndim: int,
     out = np.where(hole, means, flat.astype(np.float64))
     values, held = flat[:, model.active].astype(np.float64), ~hole[:, model.active]
     with single_thread():
-        made = complete(values, held, np.ones(len(flat)), model, precision_of(model)).rows + model.mean + model.origin
+        made = model.rows(complete(values, held, np.ones(len(flat)), model, precision_of(model)).rows)
     out[:, model.active] = np.where(held, values, made)
     return out.astype(plain.dtype).reshape(plain.shape)

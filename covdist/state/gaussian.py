@@ -65,8 +65,9 @@ class Model(NamedTuple):
 
     active: np.ndarray  # bool (columns,)
     origin: np.ndarray  # (active,)
-    mean: np.ndarray  # (active,), less the origin
-    cov: np.ndarray  # (active, active)
+    exponent: np.ndarray  # int64 (active,), 0 unless values are tiny or huge
+    mean: np.ndarray  # (active,), less the origin, times 2**-exponent
+    cov: np.ndarray  # (active, active), times 2**-(exponent + exponent)
     fit: Fit
     log_likelihoods: np.ndarray = np.zeros(0)  # (iterations,)
     converged: bool = False
@@ -74,7 +75,20 @@ class Model(NamedTuple):
 
     @classmethod
     def empty(cls, width: int) -> Model:
-        return cls(np.zeros(width, bool), np.zeros(0), np.zeros(0), np.zeros((0, 0)), Fit())
+        return cls(np.zeros(width, bool), np.zeros(0), np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 0)), Fit())
+
+    def deviations(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows of the active columns less the mean."""
+        return np.ldexp(rows - self.origin, -self.exponent) - self.mean
+
+    def rows(self, deviations: np.ndarray) -> np.ndarray:
+        """Return rows of which the deviations are given."""
+        return np.ldexp(deviations + self.mean, self.exponent) + self.origin
+
+    @property
+    def volume(self) -> np.ndarray:
+        """What each column that is held takes twice from the logarithm of a density, (active,)."""
+        return np.log(2 * np.pi) + 2 * np.log(2) * self.exponent
 
     @property
     def done(self) -> bool:
@@ -106,10 +120,10 @@ def start(patterns: Patterns, fit: Fit) -> Model:
     columns, seen = patterns.columns, patterns.seen
     active = (seen.weight > 0) & (columns.squares > 0)
     share = np.divide(1.0, seen.weight, out=np.zeros(columns.width), where=active)
-    variances = np.ldexp(columns.squares * share, 2 * columns.exponent)[active]
+    variances, exponent = (columns.squares * share)[active], columns.exponent[active]
     origin = patterns.origin[active]
-    mean = (columns.mean[active] - origin) + columns.mean_low[active]
-    model = Model(active, origin, mean, np.diag(variances), fit)
+    mean = np.ldexp((columns.mean[active] - origin) + columns.mean_low[active], -exponent)
+    model = Model(active, origin, exponent, mean, np.diag(variances), fit)
     return model._replace(converged=not active.any() or without_holes(patterns))
 
 
@@ -154,7 +168,7 @@ def precision_of(model: Model) -> Precision:
         root, ridged = np.linalg.cholesky(correlation), False
     except np.linalg.LinAlgError:
         ridged = True
-    if ridged or (np.diagonal(root) ** 2).min() < _SINGULAR:
+    if ridged or (np.diagonal(root) ** 2).min(initial=1.0) < _SINGULAR:
         ridged, root = True, np.linalg.cholesky(correlation + max(ridge, _SINGULAR) * np.eye(len(cov)))
     inverse = scipy.linalg.cho_solve((root, True), np.eye(len(cov)))
     log_determinant = 2 * float(np.log(np.diagonal(root)).sum() + np.log(spread).sum())
@@ -168,7 +182,7 @@ def expected_of(table: Table, model: Model) -> Expected:
     away = np.where(table.held, table.mean - model.mean, 0.0)
     weight = table.weight
     sums, products = weight @ away, table.scatter.sum(axis=0) + (away * weight[:, None]).T @ away
-    likelihood = -0.5 * float(weight @ table.held.sum(axis=1)) * np.log(2 * np.pi)
+    likelihood = -0.5 * float(weight @ (table.held @ model.volume))
     for held, w, z, scatter in zip(table.held, weight, away, table.scatter, strict=True):
         there, gone = np.flatnonzero(held), np.flatnonzero(~held)
         across = precision[there[:, None], there]
@@ -203,7 +217,7 @@ def complete(block: np.ndarray, held: np.ndarray, weights: np.ndarray, model: Mo
     """Fill a block of the active columns, given ``precision_of(model)``; patterns of equally many holes go together."""
     precision, log_determinant, _ = inverse
     width = len(model.mean)
-    rows = np.where(held, block - model.origin - model.mean, 0.0)
+    rows = np.where(held, model.deviations(block), 0.0)
     pulls = rows @ precision
     quadratic = np.einsum("ij,ij->i", rows, pulls)
     kinds, kind = distinct(held)
@@ -229,7 +243,7 @@ def complete(block: np.ndarray, held: np.ndarray, weights: np.ndarray, model: Mo
                 moved = np.matmul(cov[place], pull[:, :, None])[:, :, 0]
                 rows[row, at[place]] = -moved
                 quadratic[row[:, 0]] -= np.einsum("ij,ij->i", pull, moved)
-    known = ((width - amount) * np.log(2 * np.pi) + logdet)[kind]
+    known = (kinds @ model.volume + logdet)[kind]
     likelihood = -0.5 * float(weights @ (known + quadratic))
     return Completed(rows, covariance.reshape(width, width), likelihood)
 
@@ -248,14 +262,15 @@ def moments_of(model: Model, patterns: Patterns) -> tuple[Columns, np.ndarray]:
     columns, width, weight = patterns.columns, patterns.columns.width, patterns.columns.weight
     known = patterns.seen.weight > 0
     mean, low = np.where(known, columns.mean, np.nan), np.where(known, columns.mean_low, 0.0)
-    mean[model.active], low[model.active] = model.origin, model.mean
+    mean[model.active], low[model.active] = model.origin, np.ldexp(model.mean, model.exponent)
     scatter = np.zeros((width, width))
     scatter[np.ix_(model.active, model.active)] = model.cov * weight
     scatter[~known], scatter[:, ~known] = np.nan, np.nan
     total = mean + low
     low = np.where(np.isfinite(total), (mean - total) + low, 0.0)
-    zero = np.zeros(width, np.int64)
-    return columns._replace(mean=total, mean_low=low, squares=np.diagonal(scatter).copy(), exponent=zero), scatter
+    exponent = np.zeros(width, np.int64)
+    exponent[model.active] = model.exponent
+    return columns._replace(mean=total, mean_low=low, squares=np.diagonal(scatter).copy(), exponent=exponent), scatter
 
 
 def record(model: Model) -> dict[str, Any]:

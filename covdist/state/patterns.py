@@ -28,7 +28,7 @@ _GATHERED = 1 << 22  # values of rows with holes that are sorted at once: a patt
 
 
 class Table(NamedTuple):
-    """Patterns, one a row: which columns they hold, and the moments of what they hold."""
+    """Patterns, one a row: which columns they hold, and the moments of what they hold, times 2**-exponent."""
 
     held: np.ndarray  # bool (patterns, columns)
     weight: np.ndarray  # (patterns,)
@@ -39,9 +39,12 @@ class Table(NamedTuple):
     def empty(cls, width: int) -> Table:
         return cls(np.zeros((0, width), bool), np.zeros(0), np.zeros((0, width)), np.zeros((0, width, width)))
 
-    def moved(self, step: np.ndarray) -> Table:
-        """Return the same for an origin that lies ``step`` lower."""
-        return self._replace(mean=np.where(self.held, self.mean + step, 0.0))
+    def moved(self, shift: np.ndarray, step: np.ndarray) -> Table:
+        """Return the same in other powers of two, and for an origin that lies ``step`` lower then."""
+        mean, scatter = self.mean, self.scatter
+        if shift.any():
+            mean, scatter = np.ldexp(mean, shift), np.ldexp(np.ldexp(scatter, shift[:, None]), shift)
+        return self._replace(mean=np.where(self.held, mean + step, 0.0), scatter=scatter)
 
     def merge(self, other: Table) -> Table:
         """Merge patterns that are alike (Chan, Golub and LeVeque 1983)."""
@@ -64,6 +67,8 @@ class Table(NamedTuple):
 
 class Patterns(NamedTuple):
     """Columns' moments, the scatter of rows without holes, and about ``origin`` the table of all other patterns.
+
+    The table has the columns' exponents.
 
     ``complete`` is 0 where those are too many to be kept.
     """
@@ -89,13 +94,16 @@ class Patterns(NamedTuple):
         return Cost(_MOST_BYTES + COLUMN_BYTES * width, 2.0 * width * width, LEAST_ROWS, width, 5 * 8 * _GATHERED)
 
     def merge(self, other: Patterns) -> Patterns:
-        columns, seen, _ = combine(self, other)
+        columns, seen, steps = combine(self, other)
         clean = self.clean.merge(other.clean)
-        if self.columns.weight == 0 or other.columns.weight == 0:
+        if steps is None:
             kept = other if self.columns.weight == 0 else self
             return kept._replace(columns=columns, seen=seen, clean=clean)
         origin = np.where(self.seen.weight > 0, self.origin, other.origin)
-        tables = [state.table.moved(state.origin - origin) for state in (self, other)]
+        tables = [
+            state.table.moved(shift, np.ldexp(state.origin - origin, -columns.exponent))
+            for state, shift in ((self, steps.shift_a), (other, steps.shift_b))
+        ]
         if not (self.complete and other.complete):
             return Patterns(columns, seen, clean, origin, Table.empty(len(origin)), 0)
         return Patterns(columns, seen, clean, origin, *_fitting(tables[0].merge(tables[1])))
@@ -106,9 +114,10 @@ class Patterns(NamedTuple):
         columns, width = self.clean.columns, self.columns.width
         if columns.weight == 0:
             return self.table
-        unit = np.ldexp(1.0, columns.exponent)
-        scatter = triangle.unpack(self.clean.triangle, width) * unit[:, None] * unit
-        mean = (columns.mean - self.origin) + columns.mean_low
+        scatter = triangle.unpack(
+            triangle.rescale(self.clean.triangle, columns.exponent - self.columns.exponent), width
+        )
+        mean = np.ldexp((columns.mean - self.origin) + columns.mean_low, -self.columns.exponent)
         whole = Table(np.ones((1, width), bool), np.array([columns.weight]), mean[None], scatter[None])
         return self.table.merge(whole)
 
@@ -165,8 +174,7 @@ def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
     if 8 * len(kinds) * width * width > _MOST_BYTES:
         return Patterns(columns, side.seen, Scatter.empty(width), columns.mean, Table.empty(width), 0)
     order = np.argsort(place, kind="stable")
-    # About the columns' own means, and in their own units again.
-    rows = np.ldexp(side.rows - side.centre * side.roots, side.columns.exponent)[order]
+    rows = (side.rows - side.centre * side.roots)[order]  # about the columns' own means
     roots = np.ones(len(rows)) if weights is None else np.sqrt(weights)[order]
     starts = np.searchsorted(place[order], np.arange(len(kinds) + 1))
     weight, mean, scatter = np.zeros(len(kinds)), np.zeros(kinds.shape), np.zeros((len(kinds), width, width))

@@ -158,6 +158,34 @@ def test_a_spectrum():
         np.testing.assert_allclose(covdist.spectrum(array, 4, missing="maxent")["eigenvalue"], values, rtol=1e-8)
 
 
+@pytest.mark.parametrize("passes", [False, True], ids=["patterns", "passes"])
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-30, 1e200, 1e290])
+def test_tiny_and_huge_values(monkeypatch, scale, passes):
+    if passes:
+        few(monkeypatch)
+    x, scales = holed(), np.array([scale, 1.0, scale, 1e-100])
+    m, plain = (
+        covdist.moments(da.from_array(x * scales, chunks=(17, 2)), missing="maxent").compute(),
+        covdist.moments(x, missing="maxent"),
+    )
+    np.testing.assert_allclose(m.corr(), plain.corr(), rtol=0, atol=1e-8)
+    np.testing.assert_allclose(m.std() / scales, plain.std(), rtol=1e-8)
+    np.testing.assert_allclose(m.mean() / scales, plain.mean(), rtol=1e-8)
+    found, expected = (np.array(one.dataset.attrs["log_likelihood"]) for one in (m, plain))
+    held = np.isfinite(x).sum(axis=0)
+    np.testing.assert_allclose(found[-1], expected[-1] - held @ np.log(scales), rtol=1e-8)
+    filled = covdist.fill(x * scales, method="maxent") / scales
+    np.testing.assert_allclose(filled, covdist.fill(x, method="maxent"), rtol=1e-7)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_what_no_column_tells_stays(lazy):
+    x = np.full((30, 3), np.nan)
+    x[:20, 1] = 5.0
+    found = covdist.fill(da.from_array(x, chunks=(7, 3)) if lazy else x, method="maxent")
+    np.testing.assert_array_equal(found, np.where([False, True, False], 5.0, np.full((30, 3), np.nan)))
+
+
 def test_variances_saved_and_added(tmp_path):
     x = holed()
     m = covdist.moments(x, missing="maxent")
