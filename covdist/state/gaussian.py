@@ -79,11 +79,11 @@ class Model(NamedTuple):
 
     def deviations(self, rows: np.ndarray) -> np.ndarray:
         """Return rows of the active columns less the mean."""
-        return np.ldexp(rows - self.origin, -self.exponent) - self.mean
+        return (rows - self.origin) * np.ldexp(1.0, -self.exponent) - self.mean
 
     def rows(self, deviations: np.ndarray) -> np.ndarray:
         """Return rows of which the deviations are given."""
-        return np.ldexp(deviations + self.mean, self.exponent) + self.origin
+        return (deviations + self.mean) * np.ldexp(1.0, self.exponent) + self.origin
 
     @property
     def volume(self) -> np.ndarray:
