@@ -107,7 +107,7 @@ def left_at(job: Job, client: Client, when: Callable[[Machine], bool]) -> int:
     """Drive a job until something is so, and leave it as a driver that dies does; return the folds it began."""
     directory, trees = job.directory, opened(job.directory)
     lease, following = directory.owners.acquire(time.time(), LEASE), partial(trees.due, directory, job.id)
-    with closing(DaskRunner(client, trees.work(directory, job.id), lease.nonce, lambda: False)) as runner:
+    with closing(DaskRunner(client, trees.work(directory, job.id), lease.nonce, lambda: False, time.time())) as runner:
         found = Driver(directory, lease, following(), runner, time.time, following=following)
         while found.step() and not when(found.machine):
             pass
