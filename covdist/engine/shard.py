@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from covdist.errors import NonFiniteError
+from covdist.state.patched import Block
 
 
 class Reader(Protocol):
@@ -33,6 +34,10 @@ class Part:
             left -= len(rows)
             yield rows
 
+    def blocks(self, given: list[Any] | None, least_rows: int) -> Iterator[Block]:
+        """Yield the rows, at least ``least_rows`` at a time but for the last."""
+        return gathered(self.pieces(given), least_rows)
+
 
 class Shard:
     """Opaque on purpose: dask neither looks for tasks in it nor takes what it carries for dependencies."""
@@ -52,15 +57,20 @@ def fold(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Any:
     """Fold a shard's rows, holding one piece of each array and one accumulator."""
     accumulator, made = shard.accumulator(), dict(given)
     parts = {**shard.blocks, **shard.vectors}
-    streams = [gathered(part.pieces(made.get(name)), accumulator.least_rows) for name, part in parts.items()]
+    streams = [part.blocks(made.get(name), accumulator.least_rows) for name, part in parts.items()]
     try:
         for pieces in together(streams):
-            blocks = [piece.reshape(len(piece), -1) for piece in pieces[: len(shard.blocks)]]
+            blocks = [columns_of(piece) for piece in pieces[: len(shard.blocks)]]
             vectors = pieces[len(shard.blocks) :]
             accumulator.add(*blocks, **dict(zip(shard.vectors, vectors, strict=True)))
     except NonFiniteError as error:
         raise _located(error, list(shard.blocks)[error.side], shard.start) from None
     return accumulator.state()
+
+
+def columns_of(rows: Any) -> Any:
+    """Return rows of a vector as those of one column."""
+    return rows if rows.ndim == 2 else rows[:, None]
 
 
 def gathered(pieces: Iterator[np.ndarray], least_rows: int) -> Iterator[np.ndarray]:
@@ -84,9 +94,9 @@ def gathered(pieces: Iterator[np.ndarray], least_rows: int) -> Iterator[np.ndarr
         yield held[:filled]
 
 
-def together(streams: list[Iterator[np.ndarray]]) -> Iterator[list[np.ndarray]]:
+def together(streams: list[Iterator[Any]]) -> Iterator[list[Any]]:
     """Cut streams of pieces at each other's borders, so that all pieces of a step cover the same rows."""
-    current: list[np.ndarray] = [np.empty(0)] * len(streams)
+    current: list[Any] = [np.empty(0)] * len(streams)
     while True:
         for i, stream in enumerate(streams):
             while not len(current[i]):

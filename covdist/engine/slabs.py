@@ -49,6 +49,9 @@ def _split(array: da.Array) -> tuple[int, ...]:
 class _SourceSlabs:
     """Of a log that covdist opened: each slab reads its own columns of the chunks that hold them."""
 
+    shared = False
+    collections: Sequence[Any] = ()
+
     def __init__(self, array: da.Array, sample_ndim: int):
         self._array, self._sample_ndim = array, sample_ndim
         self.width = math.prod(array.shape[:sample_ndim])
@@ -75,6 +78,9 @@ class _SourceSlabs:
             i: stream(self._array, self._sample_ndim, self._slices[i]).part(0, self.width) for i in range(first, last)
         }
         return Part(_SlabReader(slabs), first, last, start - int(self.bounds[first]), stop - start)
+
+    def keys(self, start: int, stop: int) -> list[Any]:
+        return []
 
 
 class _SlabReader:

@@ -7,7 +7,7 @@ array travels as the part of its graph that makes the shard's chunks; numpy arra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -32,12 +32,17 @@ class Stream(Protocol):
     bounds: np.ndarray  # int64 (pieces + 1,): first row of each piece, and the number of rows
     width: int
     piece_bytes: int  # largest piece in memory, with what reading it takes
+    shared: bool  # whether pieces share work, so that dask makes them and a shard holds all of its own
+    collections: Sequence[Any]  # what dask makes for shards
 
     @property
     def token(self) -> str:
         """Equal for equal rows."""
 
     def part(self, start: int, stop: int) -> Part: ...
+
+    def keys(self, start: int, stop: int) -> list[Any]:
+        """Return the keys of what dask makes for a shard."""
 
 
 def stream(array: da.Array | np.ndarray, sample_ndim: int, columns: slice | None = None) -> Stream:
@@ -71,6 +76,9 @@ def _bounds(chunks: tuple[tuple[int, ...], ...]) -> np.ndarray:
 
 
 class _PieceStream:
+    shared = False
+    collections: Sequence[Any] = ()
+
     def __init__(
         self, array: da.Array, sample_ndim: int, reader: Callable[[int, int], Reader], piece_bytes: int | None = None
     ):
@@ -87,8 +95,14 @@ class _PieceStream:
         last = int(np.searchsorted(self.bounds, stop, side="left"))
         return Part(self._reader(first, last), first, last, start - int(self.bounds[first]), stop - start)
 
+    def keys(self, start: int, stop: int) -> list[Any]:
+        return []
+
 
 class _ArrayStream:
+    shared = False
+    collections: Sequence[Any] = ()
+
     def __init__(self, array: np.ndarray, sample_ndim: int):
         self._rows = as_rows(array, sample_ndim)
         row_bytes = max(1, self._rows[:1].nbytes)
@@ -106,11 +120,16 @@ class _ArrayStream:
     def part(self, start: int, stop: int) -> Part:
         return Part(ArrayReader(self._rows[start:stop]), 0, 1, 0, stop - start)
 
+    def keys(self, start: int, stop: int) -> list[Any]:
+        return []
+
 
 class SharedStream(_PieceStream):
+    shared = True
+
     def __init__(self, array: da.Array, sample_ndim: int, keys: list[Any]):
         super().__init__(array, sample_ndim, lambda *_: GivenReader(sample_ndim))
-        self._keys, self.collection = keys, array
+        self._keys, self.collections = keys, [array]
 
     def keys(self, start: int, stop: int) -> list[Any]:
         part = self.part(start, stop)

@@ -15,16 +15,17 @@ from dask.base import tokenize
 from dask.delayed import Delayed
 from dask.utils import parse_bytes
 
+from covdist.engine.filling import FilledStream
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.shard import Shard, fold
-from covdist.engine.streams import SharedStream, Stream, stream
+from covdist.engine.streams import Stream, stream
 from covdist.engine.tree import root_key, tree
 from covdist.errors import DataError
 from covdist.readings.counts import variances_of
 from covdist.readings.divisors import PAIRWISE
 from covdist.readings.held import Held
 from covdist.readings.inputs import aligned, grouping, matching, one_of, side_names, weight_vectors, y_dim
-from covdist.readings.interpolated import interpolated
+from covdist.readings.interpolated import filled_stream
 from covdist.readings.labels import label
 from covdist.readings.maxent import check, fitted_moments, pattern_plan
 from covdist.readings.result import STATES, Layout, Moments
@@ -55,8 +56,13 @@ class Streams(NamedTuple):
     def first(self) -> Stream:
         return next(iter(self.blocks.values()))
 
-    def shared(self) -> dict[str, SharedStream]:
-        return {name: s for name, s in self.all.items() if isinstance(s, SharedStream)}
+    @property
+    def shared(self) -> bool:
+        return any(each.shared for each in self.all.values())
+
+    def keys(self, start: int, stop: int) -> list[tuple[str, list[Any]]]:
+        """Return, by name, the keys of what dask makes for a shard: pairs, for dask looks for keys in lists alone."""
+        return [(name, each.keys(start, stop)) for name, each in self.all.items() if each.collections]
 
 
 class Strip(NamedTuple):
@@ -89,20 +95,11 @@ class Folding:
         one_of("missing", missing, tuple(POLICIES))
         one_of("inf", inf, INFINITIES)
         one_of("precision", precision, PRECISIONS)
-        self._unfilled: dict[str, Any] = {}
         self.options, self.fit = Options(missing, precision, inf), Fit()
         self.matrix, self.memory = matrix, None if memory is None else parse_bytes(memory)
         self.sides = [label(x, dim, fallback="x")]
         if y is not None:
             self.sides.append(matching(self.sides[0], label(y, y_dim(x, y, dim), fallback="y")))
-        if missing == "interpolate":
-            given = [side.data for side in self.sides]
-            self.sides = [replace(side, data=interpolated(side, ends="nearest", inf=inf)) for side in self.sides]
-            self._unfilled = {
-                name: before
-                for name, before, side in zip(("unfilled", "unfilled_y"), given, self.sides, strict=False)
-                if before is not side.data
-            }
         self.kind = kind or ("full" if y is None else "cross")
         if missing == "pairwise":
             self.kind = PAIRWISE[self.kind]
@@ -111,7 +108,6 @@ class Folding:
         self._weighted = bool(vectors)
         if codes is not None:
             vectors["by"] = codes
-        vectors |= self._unfilled
         self.sample_ndim = len(self.sides[0].sample_dims)
         self.rows = math.prod(self.sides[0].sample_shape)
         if missing == "maxent":
@@ -146,18 +142,26 @@ class Folding:
     def streams(self, *strips: slice) -> Streams:
         """Return the arrays' streams; of x a strip of its first column axis, or several."""
         x, *others = self.blocks.items()
-        blocks = {x[0] + " " * i: self._stream(x[1], strip) for i, strip in enumerate(strips)}
-        blocks |= {name: self._stream(array) for name, array in others}
+        blocks = {x[0] + " " * i: self._block(0, x[1], strip) for i, strip in enumerate(strips)}
+        blocks |= {name: self._block(1, array) for name, array in others}
         return Streams(blocks, {name: self._stream(array) for name, array in self.vectors.items()})
 
     def all_streams(self) -> Streams:
         """Return the arrays' streams, whole."""
         return self.streams(self._strips()[0])
 
+    def _block(self, side: int, array: Any, strip: slice | None = None) -> Stream:
+        if self.options.missing != "interpolate":
+            return self._stream(array, strip)
+        return self._once((side, strip), filled_stream, self.sides[side], self.options.inf, self.lazy, strip, side)
+
     def _stream(self, array: Any, strip: slice | None = None) -> Stream:
-        key = id(array), None if strip is None else (strip.start, strip.stop)
+        return self._once((id(array), strip), stream, array, self.sample_ndim, strip)
+
+    def _once(self, key: Any, make: Callable[..., Stream], *arguments: Any) -> Stream:
+        key = str(key)  # slices have no hash
         if key not in self._made:  # looking through a graph takes a while
-            self._made[key] = stream(array, self.sample_ndim, strip)
+            self._made[key] = make(*arguments)
         return self._made[key]
 
     # ---- plan
@@ -196,13 +200,11 @@ class Folding:
             pieces=len(streams.first.bounds) - 1,
             columns=" × ".join(f"{side.axis.size:,}" for side in self.sides),
             row_bytes=row_bytes,
-            piece_bytes=sum(
-                each.piece_bytes for name, each in streams.all.items() if name in {*streams.blocks, *self._unfilled}
-            ),
+            piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
             row_flops=cost.row_flops,
             state_bytes=groups * cost.state_bytes,
             block_bytes=cost.block_bytes + 2 * cost.least_rows * row_bytes,
-            shared=bool(streams.shared()),
+            shared=streams.shared,
             result_bytes=groups * result_bytes(kind, [side.axis.size for side in self.sides]),
         )
 
@@ -251,8 +253,9 @@ class Folding:
 
     def _strip(self, streams: Streams, widths: list[int], strips: int) -> Strip:
         plan, accumulator = self._plan(streams, widths, strips), self._accumulator(widths)
+        given = [(name, each.made()) for name, each in streams.all.items() if isinstance(each, FilledStream)]
         cuts = plan.cuts(streams.first.bounds)
-        return Strip(plan, widths[0], [self._item(streams, accumulator, *cut) for cut in cuts])
+        return Strip(plan, widths[0], [(self._shard(streams, accumulator, *cut), given) for cut in cuts])
 
     def _tree(self, streams: Streams, widths: list[int], strips: int) -> Any:
         plan = self._plan(streams, widths, strips)
@@ -280,23 +283,24 @@ class Folding:
         return tree(
             function,
             merged,
-            [(*self._item(streams, accumulator, *cut), *keys) for cut in plan.cuts(streams.first.bounds)],
+            [
+                (self._shard(streams, accumulator, *cut), streams.keys(*cut), *keys)
+                for cut in plan.cuts(streams.first.bounds)
+            ],
             # The token of numpy arrays is a pass over them, which a result computed at once has no use for.
             name=self._key(streams, kind) if self.lazy else f"moments-{uuid4().hex}",
             fan_in=plan.fan_in,
-            dependencies=[*(s.collection for s in streams.shared().values()), *arguments],
+            dependencies=[*(each for s in streams.all.values() for each in s.collections), *arguments],
             contained=contained,
         )
 
-    def _item(self, streams: Streams, accumulator: Any, start: int, stop: int) -> tuple[Any, ...]:
-        shard = Shard(
+    def _shard(self, streams: Streams, accumulator: Any, start: int, stop: int) -> Shard:
+        return Shard(
             accumulator,
             start,
             {name: s.part(start, stop) for name, s in streams.blocks.items()},
             {name: s.part(start, stop) for name, s in streams.vectors.items()},
         )
-        # Pairs, not a mapping: dask looks for keys in lists alone.
-        return shard, [(name, s.keys(start, stop)) for name, s in streams.shared().items()]
 
     def _accumulator(self, widths: list[int]) -> Any:
         inner = partial(STATES[self.kind].accumulator, *widths, options=self.options)

@@ -1,10 +1,12 @@
-"""An array with its gaps filled along the sample dim, lazily where it is lazy."""
+"""Gaps filled along the sample dim: of an array, lazily where it is lazy, or while rows are folded."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from functools import partial
 from typing import Any, cast
+from uuid import uuid4
 
 import dask.array as da
 import numpy as np
@@ -13,12 +15,15 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.typing import Key
 
 from covdist.engine.chunks import Chunk, chunks_apart
+from covdist.engine.filling import FilledStream, PatchedStream
 from covdist.engine.masked import unmasked
+from covdist.engine.streams import Stream, stream
+from covdist.engine.surroundings import Places, between
 from covdist.errors import DataError, NonFiniteError
 from covdist.readings.inputs import one_of
 from covdist.readings.labels import Labelled
 from covdist.state.gaps import ENDS, KINDS, Carried, How, edges, filled
-from covdist.state.missing import all_finite
+from covdist.state.missing import all_finite, refuse_infinity
 
 
 def interpolated(
@@ -33,30 +38,54 @@ def interpolated(
     """Return the array of ``side``, its sample axis in front, with gaps filled as :func:`covdist.fill` says."""
     one_of("kind", kind, KINDS)
     one_of("ends", ends, ENDS)
+    places, unit = _places(side, along)
+    longest = float("inf") if max_gap is None else float(max_gap / unit)
+    how = How(kind, ends, inf, longest, float(places[0]), float(places[-1]))
+    positions = between(places, 0, len(places))
+    if isinstance(side.data, da.Array):
+        return _lazy(side.data, positions, how, side.name)
+    if all_finite(side.data):
+        return side.data
+    _refuse_infinity(side.name, inf, 0, side.data)
+    nothing = Carried.none(side.data.shape[1:])
+    return filled(side.data, positions, nothing, nothing, how)
+
+
+def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = None, number: int = 0) -> Stream:
+    """Return the rows of ``side``, or a range of its first column axis, as statistics have them.
+
+    Parameters
+    ----------
+    side : Labelled
+    inf : "raise" or "missing"
+    lazy : bool
+        Whether the result is to be found again by its token, which of a numpy array costs a pass.
+    columns : slice, optional
+    number : int
+        0 for x, 1 for y.
+    """
+    places, _ = _places(side, None)
+    rows = stream(side.data, 1, columns)
+    if rows.shared:
+        return PatchedStream(stream(interpolated(side, ends="nearest", inf=inf), 1, columns), rows)
+    how = How("linear", "nearest", inf, float("inf"), float(places[0]), float(places[-1]))
+    first = 0 if columns is None else columns.start * (side.axis.size // side.data.shape[1])
+    token = tokenize(rows.token, places, how) if lazy else uuid4().hex
+    return FilledStream(rows, places, how, token, (number, first))
+
+
+def _places(side: Labelled, along: str | None) -> tuple[Places, Any]:
+    """Return where the rows lie, and what 1 is there."""
     if len(side.sample_dims) != 1:
         raise DataError(
             f"method='interpolate' runs along one dim, found {len(side.sample_dims)}, {', '.join(side.sample_dims)}: "
             "pass one of them, or stack them first"
         )
-    positions, unit = _positions(side, along)
-    longest = float("inf") if max_gap is None else float(max_gap / unit)
-    how = How(kind, ends, inf, longest, float(positions[0]), float(positions[-1]))
-    if isinstance(side.data, np.ndarray) and all_finite(side.data):
-        return side.data
-    if isinstance(side.data, da.Array):
-        return _lazy(side.data, positions, how, side.name)
-    nothing = Carried.none(side.data.shape[1:])
-    _edges(side.name, inf, 0, side.data, positions)
-    return filled(side.data, positions, nothing, nothing, how)
-
-
-def _positions(side: Labelled, along: str | None) -> tuple[np.ndarray, Any]:
-    """Return where the rows lie, float64, and what 1 is there."""
     dim, n = side.sample_dims[0], side.sample_shape[0]
     name = dim if along is None else along
     if name not in side.coords:
         if along is None:
-            return np.arange(n, dtype=np.float64), 1
+            return range(n), 1
         raise DataError(
             f"{side.name} has no coordinate {along!r} along {dim} to interpolate by, there are: "
             f"{', '.join(map(repr, side.coords)) or 'none'}"
@@ -73,12 +102,20 @@ def _positions(side: Labelled, along: str | None) -> tuple[np.ndarray, Any]:
     return values.astype(np.float64), unit
 
 
-def _edges(name: str, inf: str, start: int, rows: np.ndarray | Chunk, positions: np.ndarray) -> tuple[Carried, Carried]:
+def _refuse_infinity(name: str, inf: str, start: int, rows: np.ndarray) -> None:
     try:
-        return edges(np.asarray(unmasked(rows.read() if isinstance(rows, Chunk) else rows)), positions, inf, start)
+        refuse_infinity([rows.reshape(len(rows), math.prod(rows.shape[1:]))], inf)
     except NonFiniteError as error:
-        message = f"{name} holds {error} at row {error.row}, column {error.column}, but {error.advice}"
-        raise NonFiniteError(message, row=error.row, column=error.column, amount=error.amount) from None
+        row = start + error.row
+        message = f"{name} holds {error} at row {row}, column {error.column}, but {error.advice}"
+        raise NonFiniteError(message, row=row, column=error.column, amount=error.amount) from None
+
+
+def _edges(name: str, inf: str, start: int, chunk: np.ndarray | Chunk, positions: np.ndarray) -> tuple[Carried, Carried]:
+    rows = np.asarray(unmasked(chunk.read() if isinstance(chunk, Chunk) else chunk))
+    if not all_finite(rows):
+        _refuse_infinity(name, inf, start, rows)
+    return edges(rows, positions, inf)
 
 
 def _lazy(data: da.Array, positions: np.ndarray, how: How, name: str) -> da.Array:

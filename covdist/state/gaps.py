@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.errors import NonFiniteError
-from covdist.state.missing import all_finite, holes, refuse_infinity
+from covdist.state.missing import all_finite, holes
 
 KINDS = ("linear", "previous", "nearest")
 ENDS = ("keep", "nearest")
@@ -26,9 +25,23 @@ class Carried(NamedTuple):
     def none(cls, shape: tuple[int, ...]) -> Carried:
         return cls(np.full(shape, np.nan), np.full(shape, np.nan))
 
+    @classmethod
+    def of(cls, row: np.ndarray, position: float) -> Carried:
+        """Carry a row without holes."""
+        return cls(row.astype(np.float64), np.broadcast_to(np.float64(position), row.shape))
+
+    @property
+    def unknown(self) -> np.ndarray:
+        """Which columns have no value, bool (columns,)."""
+        return np.isnan(self.position)
+
+    def of_columns(self, columns: np.ndarray) -> Carried:
+        """Return this one for some columns, bool (columns,), alone."""
+        return Carried(*(np.where(columns, part, np.nan) for part in self))
+
     def or_else(self, farther: Carried) -> Carried:
         """Return this one, where it has no value the other."""
-        known = ~np.isnan(self.position)
+        known = ~self.unknown
         return Carried(np.where(known, self.value, farther.value), np.where(known, self.position, farther.position))
 
 
@@ -55,21 +68,12 @@ class How:
     last: float
 
 
-def edges(rows: np.ndarray, positions: np.ndarray, inf: str, start: int = 0) -> tuple[Carried, Carried]:
-    """Return each column's first and last value in rows (rows, ...); ``start`` counts the rows before them."""
-    shape = rows.shape[1:]
+def edges(rows: np.ndarray, positions: np.ndarray, inf: str) -> tuple[Carried, Carried]:
+    """Return each column's first and last value in rows (rows, ...)."""
     if not len(rows):
-        return Carried.none(shape), Carried.none(shape)
+        return Carried.none(rows.shape[1:]), Carried.none(rows.shape[1:])
     if all_finite(rows):
-        ends = (rows[at].astype(np.float64) for at in (0, -1))
-        where = (np.full(shape, positions[at]) for at in (0, -1))
-        first, last = map(Carried, ends, where)
-        return first, last
-    try:
-        refuse_infinity([rows.reshape(len(rows), math.prod(rows.shape[1:]))], inf)
-    except NonFiniteError as error:
-        error.row += start
-        raise
+        return Carried.of(rows[0], positions[0]), Carried.of(rows[-1], positions[-1])
     held = ~holes(rows, inf)
     some = held.any(axis=0)
     nearest = held.argmax(axis=0), len(rows) - 1 - held[::-1].argmax(axis=0)
