@@ -14,7 +14,7 @@ import numpy as np
 from dask.delayed import delayed
 
 from covdist.engine.shard import Part, columns_of, gathered, together
-from covdist.engine.streams import Stream
+from covdist.engine.streams import PlainStream
 from covdist.engine.surroundings import Places, Surroundings, between, stretches
 from covdist.errors import NonFiniteError
 from covdist.state.census import TILE
@@ -31,7 +31,7 @@ class FilledStream:
 
     shared = False
 
-    def __init__(self, stream: Stream, places: Places, how: How, token: str, place: tuple[int, int] = (0, 0)):
+    def __init__(self, stream: PlainStream, places: Places, how: How, token: str, place: tuple[int, int] = (0, 0)):
         self._stream, self._places, self._how, self._place = stream, places, how, place
         self.bounds, self.width, self.token = stream.bounds, stream.width, token
         # Beside the piece that is folded, one from beyond the shard.
@@ -116,7 +116,7 @@ class PatchedStream:
 
     shared = True
 
-    def __init__(self, filled: Stream, stream: Stream):
+    def __init__(self, filled: PlainStream, stream: PlainStream):
         self._both = filled, stream
         self.bounds, self.width, self.token = stream.bounds, stream.width, filled.token
         self.piece_bytes = sum(each.piece_bytes for each in self._both)

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from covdist.errors import NonFiniteError
-from covdist.state.patched import Block
 
 
 class Reader(Protocol):
@@ -16,6 +15,13 @@ class Reader(Protocol):
 
     def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
         """Yield rows as (rows, columns), or (rows,) of a vector; each valid until the next one."""
+
+
+class Blocks(Protocol):
+    """One array's share of a shard."""
+
+    def blocks(self, given: Any, least_rows: int) -> Iterator[Any]:
+        """Yield what an accumulator takes; ``given`` is what dask made for it."""
 
 
 class Part:
@@ -34,7 +40,7 @@ class Part:
             left -= len(rows)
             yield rows
 
-    def blocks(self, given: list[Any] | None, least_rows: int) -> Iterator[Block]:
+    def blocks(self, given: list[Any] | None, least_rows: int) -> Iterator[np.ndarray]:
         """Yield the rows, at least ``least_rows`` at a time but for the last."""
         return gathered(self.pieces(given), least_rows)
 
@@ -46,8 +52,8 @@ class Shard:
         self,
         accumulator: Callable[[], Any],
         start: int,
-        blocks: Mapping[str, Part],
-        vectors: Mapping[str, Part],
+        blocks: Mapping[str, Blocks],
+        vectors: Mapping[str, Blocks],
     ):
         self.accumulator, self.start = accumulator, start
         self.blocks, self.vectors = blocks, vectors

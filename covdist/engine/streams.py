@@ -19,7 +19,7 @@ from dask.core import get_dependencies
 from dask.typing import Key
 
 from covdist.engine.readers import ArrayReader, GivenReader, GraphReader, SourceReader, as_rows
-from covdist.engine.shard import Part, Reader
+from covdist.engine.shard import Blocks, Part, Reader
 from covdist.logs.unwrapping import from_dask
 from covdist.logs.zarr_opened import Reopened, opened_elsewhere
 
@@ -33,19 +33,28 @@ class Stream(Protocol):
     width: int
     piece_bytes: int  # largest piece in memory, with what reading it takes
     shared: bool  # whether pieces share work, so that dask makes them and a shard holds all of its own
-    collections: Sequence[Any]  # what dask makes for shards
 
     @property
     def token(self) -> str:
         """Equal for equal rows."""
 
-    def part(self, start: int, stop: int) -> Part: ...
+    @property
+    def collections(self) -> Sequence[Any]:
+        """What dask makes for shards."""
+
+    def part(self, start: int, stop: int) -> Blocks: ...
 
     def keys(self, start: int, stop: int) -> list[Any]:
         """Return the keys of what dask makes for a shard."""
 
 
-def stream(array: da.Array | np.ndarray, sample_ndim: int, columns: slice | None = None) -> Stream:
+class PlainStream(Stream, Protocol):
+    """Rows as they are."""
+
+    def part(self, start: int, stop: int) -> Part: ...
+
+
+def stream(array: da.Array | np.ndarray, sample_ndim: int, columns: slice | None = None) -> PlainStream:
     """Choose the kind of stream for an array whose leading ``sample_ndim`` axes are samples.
 
     ``columns`` picks a range of the first other axis, all of it by default.

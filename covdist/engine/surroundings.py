@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from covdist.engine.shard import columns_of
-from covdist.engine.streams import Stream
+from covdist.engine.shard import columns_of, gathered
+from covdist.engine.streams import PlainStream
 from covdist.state.barren import Barren
 from covdist.state.census import TILE
 from covdist.state.gaps import Carried, edges
 
+_LEAST_ROWS = 64  # fewer cost less to look at than to keep account of
 Places = np.ndarray | range  # where rows lie; a range where that is their number
 
 
@@ -25,7 +26,7 @@ def stretches(pieces: Iterator[np.ndarray], least_rows: int = 1) -> Iterator[np.
     """Cut pieces into rows (rows, columns) that stay in the cache, at least ``least_rows`` where a piece has them."""
     for piece in pieces:
         rows = columns_of(piece)
-        height = max(least_rows, 2 * TILE // max(rows.shape[1], 1))
+        height = max(least_rows, TILE // max(rows.shape[1], 1))
         for start in range(0, len(rows), height):
             yield rows[start : start + height]
 
@@ -35,16 +36,16 @@ class Surroundings:
 
     Parameters
     ----------
-    stream : Stream
+    stream : PlainStream
     places : array (rows,) or range
     inf : str
         "raise" or "missing".
     """
 
-    def __init__(self, stream: Stream, places: Places, inf: str):
+    def __init__(self, stream: PlainStream, places: Places, inf: str):
         self._stream, self._places, self._inf = stream, places, inf
         nowhere = Barren.none(stream.width)
-        self._barren = {1: nowhere, -1: nowhere}  # ahead and behind; replaced, never changed: threads share them
+        self._known = {1: nowhere, -1: nowhere}  # ahead and behind; replaced, never changed: threads share them
 
     def after(self, wanted: np.ndarray, row: int) -> Carried:
         """Return the first values from ``row`` on of the columns ``wanted``, bool (columns,)."""
@@ -55,39 +56,44 @@ class Surroundings:
         return self._nearest(-1, wanted, -row, 0)
 
     def _nearest(self, way: int, wanted: np.ndarray, at: int, end: int) -> Carried:
-        """Look one way, at twice as many pieces each time; rows behind count as negative."""
-        barren, found, pieces = self._barren[way], Carried.none(wanted.shape), 1
-        while wanted.any():
-            known = barren.known(at)
-            found, wanted = found.or_else(barren.after.of_columns(wanted & known)), wanted & ~known
-            at = int(np.where(barren.covers(at), barren.stop, at)[wanted].min(initial=end))
-            if at == end:
-                barren = barren.at_end(end)
-                break
-            stop, nearest = self._ahead(at, pieces, wanted) if way == 1 else self._behind(at, pieces)
-            barren, pieces = barren.seen(at, stop, nearest), 2 * pieces
-            found, wanted, at = found.or_else(nearest.of_columns(wanted)), wanted & nearest.unknown, stop
-        self._barren[way] = barren
+        """Look one way; rows behind count as negative."""
+        known, here, found = self._known[way], Barren.none(len(wanted)), Carried.none(wanted.shape)
+        looks: Iterator[tuple[int, Carried]] | None = None
+        while wanted.any() and at < end:
+            here = here.joined(known, at)
+            told = here.covers(at) & here.ended
+            found, wanted = found.or_else(here.after.of_columns(wanted & told)), wanted & ~told
+            nearest = int(np.where(here.covers(at), here.stop, at)[wanted].min(initial=end))
+            if nearest > at:
+                at, looks = nearest, None
+                continue
+            looks = looks or (self._ahead(at) if way == 1 else self._behind(at))
+            stop, values = next(looks)
+            here = here.seen(at, stop, values)
+            found, wanted, at = found.or_else(values.of_columns(wanted)), wanted & values.unknown, stop
+        here = here.at_end(at) if at == end else here
+        self._known[way] = self._known[way].but(here.start <= here.stop, here)
         return found
 
-    def _ahead(self, at: int, pieces: int, wanted: np.ndarray) -> tuple[int, Carried]:
-        bounds, first = self._stream.bounds, Carried.none(wanted.shape)
-        last = int(np.searchsorted(bounds, at, side="right")) - 1 + pieces
-        for start, stop, rows in self._rows(at, int(bounds[min(last, len(bounds) - 1)])):
-            first = first.or_else(edges(rows, between(self._places, start, stop), self._inf)[0])
-            at = stop
-            if not (wanted & first.unknown).any():
-                break
-        return at, first
+    def _ahead(self, start: int) -> Iterator[tuple[int, Carried]]:
+        """Look on from a row, yielding how far, and the first values there."""
+        for stop, rows in self._rows(start, int(self._stream.bounds[-1])):
+            yield stop, edges(rows, between(self._places, stop - len(rows), stop), self._inf)[0]
 
-    def _behind(self, at: int, pieces: int) -> tuple[int, Carried]:
-        bounds, last = self._stream.bounds, Carried.none((self._stream.width,))
-        begin = int(bounds[max(int(np.searchsorted(bounds, -at)) - pieces, 0)])
-        for start, stop, rows in self._rows(begin, -at):
-            last = edges(rows, between(self._places, start, stop), self._inf)[1].or_else(last)
-        return -begin, last
+    def _behind(self, at: int) -> Iterator[tuple[int, Carried]]:
+        while at < 0:
+            begin, last = self._begin(-at), Carried.none((self._stream.width,))
+            for stop, rows in self._rows(begin, -at):
+                last = edges(rows, between(self._places, stop - len(rows), stop), self._inf)[1].or_else(last)
+            at = -begin
+            yield at, last
 
-    def _rows(self, start: int, stop: int) -> Iterator[tuple[int, int, np.ndarray]]:
-        for rows in stretches(self._stream.part(start, stop).pieces()):
-            yield start, start + len(rows), rows
+    def _begin(self, stop: int) -> int:
+        """Return where a piece begins that is worth reading before row ``stop``."""
+        bounds = self._stream.bounds
+        return int(bounds[np.searchsorted(bounds, max(stop - _LEAST_ROWS, 0), side="right") - 1])
+
+    def _rows(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+        for rows in stretches(gathered(self._stream.part(start, stop).pieces(), _LEAST_ROWS)):
             start += len(rows)
+            yield start, rows

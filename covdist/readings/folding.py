@@ -64,6 +64,10 @@ class Streams(NamedTuple):
         """Return, by name, the keys of what dask makes for a shard: pairs, for dask looks for keys in lists alone."""
         return [(name, each.keys(start, stop)) for name, each in self.all.items() if each.collections]
 
+    def made(self) -> list[tuple[str, list[Any]]]:
+        """Return what dask would make for a shard whose pieces share no work."""
+        return [(name, each.made()) for name, each in self.blocks.items() if isinstance(each, FilledStream)]
+
 
 class Strip(NamedTuple):
     """Columns that one tree of folds and merges is about."""
@@ -253,9 +257,8 @@ class Folding:
 
     def _strip(self, streams: Streams, widths: list[int], strips: int) -> Strip:
         plan, accumulator = self._plan(streams, widths, strips), self._accumulator(widths)
-        given = [(name, each.made()) for name, each in streams.all.items() if isinstance(each, FilledStream)]
-        cuts = plan.cuts(streams.first.bounds)
-        return Strip(plan, widths[0], [(self._shard(streams, accumulator, *cut), given) for cut in cuts])
+        made, cuts = streams.made(), plan.cuts(streams.first.bounds)
+        return Strip(plan, widths[0], [(self._shard(streams, accumulator, *cut), made) for cut in cuts])
 
     def _tree(self, streams: Streams, widths: list[int], strips: int) -> Any:
         plan = self._plan(streams, widths, strips)

@@ -111,7 +111,9 @@ def _refuse_infinity(name: str, inf: str, start: int, rows: np.ndarray) -> None:
         raise NonFiniteError(message, row=row, column=error.column, amount=error.amount) from None
 
 
-def _edges(name: str, inf: str, start: int, chunk: np.ndarray | Chunk, positions: np.ndarray) -> tuple[Carried, Carried]:
+def _edges(
+    name: str, inf: str, start: int, chunk: np.ndarray | Chunk, positions: np.ndarray
+) -> tuple[Carried, Carried]:
     rows = np.asarray(unmasked(chunk.read() if isinstance(chunk, Chunk) else chunk))
     if not all_finite(rows):
         _refuse_infinity(name, inf, start, rows)

@@ -8,46 +8,55 @@ import numpy as np
 
 from covdist.state.gaps import Carried
 
+_NEVER = np.iinfo(np.int64)
+
 
 class Barren(NamedTuple):
-    """Per column one stretch of rows without a value, in the direction of the look; arrays (columns,).
+    """Per column a stretch of rows without a value, in the direction of the look; arrays (columns,).
 
     Rows count along that direction: those of a look backwards are negative.
     """
 
     start: np.ndarray  # int64
     stop: np.ndarray  # int64, exclusive
-    ended: np.ndarray  # bool: whether it is known what follows
-    after: Carried  # what does; NaN where the array ends
+    ended: np.ndarray  # bool: whether it is known what follows,
+    value: np.ndarray  # which is this value, NaN where the rows end,
+    position: np.ndarray  # and where it lies
 
     @classmethod
     def none(cls, width: int) -> Barren:
-        nowhere = np.full(width, np.iinfo(np.int64).max), np.full(width, np.iinfo(np.int64).min)
-        return cls(*nowhere, np.zeros(width, bool), Carried.none((width,)))
+        unknown = Carried.none((width,))
+        return cls(np.full(width, _NEVER.max), np.full(width, _NEVER.min), np.zeros(width, bool), *unknown)
 
-    def covers(self, row: int) -> np.ndarray:
-        """Say in which columns a look from ``row`` on begins in the stretch or at its end."""
+    @property
+    def after(self) -> Carried:
+        return Carried(self.value, self.position)
+
+    def covers(self, row: int | np.ndarray) -> np.ndarray:
+        """Say in which columns a look from ``row`` on begins in the stretch, or where it ends."""
         return (self.start <= row) & (row <= self.stop)
 
-    def known(self, row: int) -> np.ndarray:
-        """Say for which columns the next value from ``row`` on is known."""
-        return self.covers(row) & self.ended
+    def but(self, columns: np.ndarray, other: Barren) -> Barren:
+        """Return this one, in some columns, bool (columns,), the other."""
+        return Barren(*(np.where(columns, its, mine) for its, mine in zip(other, self, strict=True)))
 
     def seen(self, row: int, stop: int, first: Carried) -> Barren:
-        """Learn of a look at rows ``row`` to ``stop``, and the first value there."""
-        covered = self.covers(row)
-        going, empty = covered & ~self.ended, first.unknown
-        new = ~covered & empty
-        found = going & ~empty
-        return Barren(
-            np.where(new, row, self.start),
-            np.where(new | (going & empty), np.maximum(stop, np.where(new, stop, self.stop)), self.stop),
-            np.where(new, False, self.ended | found),
-            Carried(*(np.where(found, a, b) for a, b in zip(first, self.after, strict=True))),
-        )
+        """Learn of a look at rows ``row`` to ``stop``, and the first values there."""
+        covered, empty = self.covers(row), first.unknown
+        going = covered & ~self.ended
+        new = Barren(np.full_like(self.start, row), np.full_like(self.stop, stop), np.zeros_like(empty), *first)
+        longer = self._replace(stop=np.maximum(self.stop, stop))
+        found = self._replace(ended=np.ones_like(empty), value=first.value, position=first.position)
+        return self.but(~covered & empty, new).but(going & empty, longer).but(going & ~empty, found)
+
+    def joined(self, other: Barren, row: int) -> Barren:
+        """Learn what the other one knows of a look from ``row`` on."""
+        mine = self.covers(row)
+        start = np.where(mine, np.minimum(self.start, other.start), other.start)
+        stop = np.where(mine, np.maximum(self.stop, other.stop), other.stop)
+        return self.but(other.covers(row) & ~(mine & self.ended), other._replace(start=start, stop=stop))
 
     def at_end(self, row: int) -> Barren:
-        """Learn that the rows end before ``row``."""
-        going = self.covers(row) & ~self.ended
-        nothing = (np.where(going, np.nan, part) for part in self.after)
-        return self._replace(ended=self.ended | going, after=Carried(*nothing))
+        """Learn that there are no rows from ``row`` on."""
+        nothing = self._replace(ended=np.ones_like(self.ended), **Carried.none(self.start.shape)._asdict())
+        return self.but(self.covers(row) & ~self.ended, nothing)

@@ -14,8 +14,8 @@ from covdist.state.accumulator import Options
 from covdist.state.blas import add_product, single_thread
 from covdist.state.eigen import Spectrum
 from covdist.state.missing import POLICIES
-from covdist.state.patched import Block, rows_of
 from covdist.state.nystrom import approximate, images, spectrum_of_images
+from covdist.state.patched import Block, rows_of
 from covdist.state.sketch import Sketch
 
 _LEAST_ROWS = 64
