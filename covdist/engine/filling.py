@@ -18,7 +18,7 @@ from covdist.engine.streams import PlainStream
 from covdist.engine.surroundings import Places, Surroundings, between, stretches
 from covdist.errors import NonFiniteError
 from covdist.state.census import TILE
-from covdist.state.gaps import Carried, How, edges, filled
+from covdist.state.gaps import Carried, How, filled, first_values, last_values
 from covdist.state.missing import all_finite, holes, refuse_infinity
 from covdist.state.patched import Block, Patched
 
@@ -79,16 +79,16 @@ class FilledPart:
             if not whole:
                 self._refuse_infinity(rows, start)
             if waiting is not None:
-                yield self._filled(waiting, edges(rows, places, self._how.inf)[0], around, stop)
+                yield self._filled(waiting, first_values(rows, places, self._how.inf), around, stop)
                 waiting = None
             if whole:
-                before = Carried.of(rows[-1], places[-1])
+                before = last_values(rows, places, self._how.inf)
                 yield rows
                 continue
             if before is None:
                 before = around.before(holes(rows[0], self._how.inf), self._start)
             held = _Held(rows, places, before)
-            before = edges(rows, places, self._how.inf)[1].or_else(before)
+            before = last_values(rows, places, self._how.inf).or_else(before)
             if holes(rows[-1], self._how.inf).any():
                 waiting = replace(held, rows=rows.copy())
             else:

@@ -10,7 +10,7 @@ from covdist.engine.shard import columns_of, gathered
 from covdist.engine.streams import PlainStream
 from covdist.state.barren import Barren
 from covdist.state.census import TILE
-from covdist.state.gaps import Carried, edges
+from covdist.state.gaps import Carried, first_values, last_values
 
 _LEAST_ROWS = 64  # fewer cost less to look at than to keep account of
 Places = np.ndarray | range  # where rows lie; a range where that is their number
@@ -78,13 +78,13 @@ class Surroundings:
     def _ahead(self, start: int) -> Iterator[tuple[int, Carried]]:
         """Look on from a row, yielding how far, and the first values there."""
         for stop, rows in self._rows(start, int(self._stream.bounds[-1])):
-            yield stop, edges(rows, between(self._places, stop - len(rows), stop), self._inf)[0]
+            yield stop, first_values(rows, between(self._places, stop - len(rows), stop), self._inf)
 
     def _behind(self, at: int) -> Iterator[tuple[int, Carried]]:
         while at < 0:
             begin, last = self._begin(-at), Carried.none((self._stream.width,))
             for stop, rows in self._rows(begin, -at):
-                last = edges(rows, between(self._places, stop - len(rows), stop), self._inf)[1].or_else(last)
+                last = last_values(rows, between(self._places, stop - len(rows), stop), self._inf).or_else(last)
             at = -begin
             yield at, last
 

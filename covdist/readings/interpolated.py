@@ -22,7 +22,7 @@ from covdist.engine.surroundings import Places, between
 from covdist.errors import DataError, NonFiniteError
 from covdist.readings.inputs import one_of
 from covdist.readings.labels import Labelled
-from covdist.state.gaps import ENDS, KINDS, Carried, How, edges, filled
+from covdist.state.gaps import ENDS, KINDS, Carried, How, filled, first_values, last_values
 from covdist.state.missing import all_finite, refuse_infinity
 
 
@@ -117,7 +117,7 @@ def _edges(
     rows = np.asarray(unmasked(chunk.read() if isinstance(chunk, Chunk) else chunk))
     if not all_finite(rows):
         _refuse_infinity(name, inf, start, rows)
-    return edges(rows, positions, inf)
+    return first_values(rows, positions, inf), last_values(rows, positions, inf)
 
 
 def _lazy(data: da.Array, positions: np.ndarray, how: How, name: str) -> da.Array:

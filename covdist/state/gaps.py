@@ -25,11 +25,6 @@ class Carried(NamedTuple):
     def none(cls, shape: tuple[int, ...]) -> Carried:
         return cls(np.full(shape, np.nan), np.full(shape, np.nan))
 
-    @classmethod
-    def of(cls, row: np.ndarray, position: float) -> Carried:
-        """Carry a row without holes."""
-        return cls(row.astype(np.float64), np.broadcast_to(np.float64(position), row.shape))
-
     @property
     def unknown(self) -> np.ndarray:
         """Which columns have no value, bool (columns,)."""
@@ -68,23 +63,23 @@ class How:
     last: float
 
 
-def edges(rows: np.ndarray, positions: np.ndarray, inf: str) -> tuple[Carried, Carried]:
-    """Return each column's first and last value in rows (rows, ...)."""
+def first_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> Carried:
+    """Return each column's first value in rows (rows, ...)."""
     if not len(rows):
-        return Carried.none(rows.shape[1:]), Carried.none(rows.shape[1:])
-    if all_finite(rows):
-        return Carried.of(rows[0], positions[0]), Carried.of(rows[-1], positions[-1])
-    held = ~holes(rows, inf)
-    some = held.any(axis=0)
-    nearest = held.argmax(axis=0), len(rows) - 1 - held[::-1].argmax(axis=0)
-    first, last = (
-        Carried(
-            np.where(some, np.take_along_axis(rows, at[None], 0)[0].astype(np.float64), np.nan),
-            np.where(some, positions[at], np.nan),
-        )
-        for at in nearest
-    )
-    return first, last
+        return Carried.none(rows.shape[1:])
+    first = Carried(rows[0].astype(np.float64), np.full(rows.shape[1:], positions[0]))
+    hole = holes(rows[0], inf)
+    if hole.any():
+        held = ~holes(rows[:, hole], inf)
+        at, some = held.argmax(axis=0), held.any(axis=0)
+        first.value[hole] = np.where(some, np.take_along_axis(rows[:, hole], at[None], 0)[0], np.nan)
+        first.position[hole] = np.where(some, positions[at], np.nan)
+    return first
+
+
+def last_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> Carried:
+    """Return each column's last value in rows (rows, ...)."""
+    return first_values(rows[::-1], positions[::-1], inf)
 
 
 def filled(rows: np.ndarray, positions: np.ndarray, before: Carried, after: Carried, how: How) -> np.ndarray:
@@ -101,23 +96,22 @@ def filled(rows: np.ndarray, positions: np.ndarray, before: Carried, after: Carr
     for start in range(0, flat.shape[1], width):
         strip = slice(start, start + width)
         hole = holes(flat[:, strip], how.inf)
-        columns = np.flatnonzero(hole.any(axis=0))
-        if len(columns):
-            near = [Carried(side.value[strip][columns], side.position[strip][columns]) for side in sides]
-            values = out[:, start + columns]
-            _fill(values, hole[:, columns], positions, near[0], near[1], how)
-            out[:, start + columns] = values
+        if hole.any():
+            near = [Carried(side.value[strip], side.position[strip]) for side in sides]
+            _fill(out[:, strip], hole, positions, near[0], near[1], how)
     return out.reshape(rows.shape)
 
 
 def _fill(
     values: np.ndarray, hole: np.ndarray, positions: np.ndarray, before: Carried, after: Carried, how: How
 ) -> None:
-    row, column = np.nonzero(hole)
-    low, low_at = _neighbour(values, hole, positions, before, row, column)
-    backwards = slice(None, None, -1)
-    last = len(values) - 1
-    high, high_at = _neighbour(values[backwards], hole[backwards], positions[backwards], after, last - row, column)
+    column, row = np.nonzero(np.ascontiguousarray(hole.T))
+    begins = np.append(True, (np.diff(row) != 1) | (np.diff(column) != 0))
+    first = np.flatnonzero(begins)
+    last = np.append(first[1:], len(row)) - 1
+    gap = np.cumsum(begins) - 1  # to which each hole belongs
+    low, low_at = (part[gap] for part in _neighbour(values, positions, before, row[first] - 1, column[first]))
+    high, high_at = (part[gap] for part in _neighbour(values, positions, after, row[last] + 1, column[last]))
     at = positions[row]
     no_low, no_high = np.isnan(low_at), np.isnan(high_at)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -131,16 +125,16 @@ def _fill(
             made = np.where(no_low, high, np.where(no_high, low, made))
         elif how.kind != "previous":
             made = np.where(no_low | no_high, np.nan, made)
-        gap = np.where(no_high, how.last, high_at) - np.where(no_low, how.first, low_at)
-        made = np.where(gap <= how.max_gap, made, np.nan)
+        length = np.where(no_high, how.last, high_at) - np.where(no_low, how.first, low_at)
+        made = np.where(length <= how.max_gap, made, np.nan)
     values[row, column] = made
 
 
 def _neighbour(
-    values: np.ndarray, hole: np.ndarray, positions: np.ndarray, outside: Carried, row: np.ndarray, column: np.ndarray
+    values: np.ndarray, positions: np.ndarray, outside: Carried, row: np.ndarray, column: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the value before each hole and its position."""
-    nearest = np.maximum.accumulate(np.where(hole, -1, np.arange(len(hole))[:, None]), axis=0)[row, column]
-    inside = nearest >= 0
-    value = np.where(inside, values[nearest, column].astype(np.float64), outside.value[column])
-    return value, np.where(inside, positions[nearest], outside.position[column])
+    """Return the values at rows that may lie outside, and their positions."""
+    inside = (row >= 0) & (row < len(values))
+    row = np.where(inside, row, 0)
+    value = np.where(inside, values[row, column].astype(np.float64), outside.value[column])
+    return value, np.where(inside, positions[row], outside.position[column])
