@@ -40,7 +40,7 @@ class FilledStream:
         self.collections = [around(dask_key_name=f"around-{token}")]
 
     def keys(self, start: int, stop: int) -> list[Any]:
-        """Return the key of what dask makes for any shard."""
+        """Return the key of what dask makes for all shards."""
         return [self.collections[0].key]
 
     def made(self) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,7 @@ class Reader(Protocol):
 class Blocks(Protocol):
     """One array's share of a shard."""
 
-    def blocks(self, given: Any, least_rows: int) -> Iterator[Any]:
+    def blocks(self, given: list[Any], least_rows: int) -> Iterator[Any]:
         """Yield what an accumulator takes; ``given`` is what dask made for it."""
 
 
@@ -32,7 +32,7 @@ class Part:
 
     def pieces(self, given: list[Any] | None = None) -> Iterator[np.ndarray]:
         """Yield the rows piece by piece; ``given`` holds the blocks of pieces that dask made."""
-        reader: Reader = self.reader if given is None else self.reader.given(given)
+        reader: Reader = self.reader.given(given) if given else self.reader
         skip, left = self.skip, self.rows
         for piece in reader.pieces(self.first, self.last):
             rows = piece[skip : skip + left]
@@ -40,7 +40,7 @@ class Part:
             left -= len(rows)
             yield rows
 
-    def blocks(self, given: list[Any] | None, least_rows: int) -> Iterator[np.ndarray]:
+    def blocks(self, given: list[Any], least_rows: int) -> Iterator[np.ndarray]:
         """Yield the rows, at least ``least_rows`` at a time but for the last."""
         return gathered(self.pieces(given), least_rows)
 
@@ -59,11 +59,13 @@ class Shard:
         self.blocks, self.vectors = blocks, vectors
 
 
-def fold(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Any:
-    """Fold a shard's rows, holding one piece of each array and one accumulator."""
-    accumulator, made = shard.accumulator(), dict(given)
-    parts = {**shard.blocks, **shard.vectors}
-    streams = [part.blocks(made.get(name), accumulator.least_rows) for name, part in parts.items()]
+def fold(shard: Shard, given: list[list[Any]]) -> Any:
+    """Fold a shard's rows, holding one piece of each array and one accumulator.
+
+    ``given`` is what dask made for each block, then for each vector: a list, since dask looks for keys in lists alone.
+    """
+    accumulator, parts = shard.accumulator(), [*shard.blocks.values(), *shard.vectors.values()]
+    streams = [part.blocks(made, accumulator.least_rows) for part, made in zip(parts, given, strict=True)]
     try:
         for pieces in together(streams):
             blocks = [columns_of(piece) for piece in pieces[: len(shard.blocks)]]

@@ -102,7 +102,7 @@ class _SlabReader:
                 yield slab.T
 
 
-def fold_slabs(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Any:
+def fold_slabs(shard: Shard, given: list[list[Any]]) -> Any:
     """Fold a shard's columns into its accumulator."""
     accumulator = shard.accumulator()
     try:
@@ -114,15 +114,15 @@ def fold_slabs(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Any:
 
 
 def map_slabs(
-    function: Callable[[np.ndarray, Any], np.ndarray], argument: Any, shard: Shard, given: Sequence[Any]
+    function: Callable[[np.ndarray, Any], np.ndarray], argument: Any, shard: Shard, given: list[list[Any]]
 ) -> np.ndarray:
     """Join what ``function(slab, argument)`` makes of a shard's slabs."""
     return np.concatenate([function(slab, argument) for slab in _slabs(shard, given, 1)])
 
 
-def _slabs(shard: Shard, given: Sequence[tuple[str, list[Any]]], least_columns: int) -> Iterator[np.ndarray]:
-    ((name, part),) = shard.blocks.items()
-    return part.blocks(dict(given).get(name), least_columns)
+def _slabs(shard: Shard, given: list[list[Any]], least_columns: int) -> Iterator[np.ndarray]:
+    (part,), (made,) = shard.blocks.values(), given
+    return part.blocks(made, least_columns)
 
 
 def _located(error: NonFiniteError, name: str, start: int) -> NonFiniteError:

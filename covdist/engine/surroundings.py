@@ -77,22 +77,24 @@ class Surroundings:
 
     def _ahead(self, start: int) -> Iterator[tuple[int, Carried]]:
         """Look on from a row, yielding how far, and the first values there."""
-        for stop, rows in self._rows(start, int(self._stream.bounds[-1])):
-            yield stop, first_values(rows, between(self._places, stop - len(rows), stop), self._inf)
+        bounds = self._stream.bounds
+        while start < bounds[-1]:
+            end = int(bounds[np.searchsorted(bounds, min(start + _LEAST_ROWS, bounds[-1]))])
+            for stop, rows in self._rows(start, end):
+                yield stop, first_values(rows, between(self._places, stop - len(rows), stop), self._inf)
+            start = end
 
     def _behind(self, at: int) -> Iterator[tuple[int, Carried]]:
+        bounds = self._stream.bounds
         while at < 0:
-            begin, last = self._begin(-at), Carried.none((self._stream.width,))
+            begin = int(bounds[np.searchsorted(bounds, max(-at - _LEAST_ROWS, 0), side="right") - 1])
+            last = Carried.none((self._stream.width,))
             for stop, rows in self._rows(begin, -at):
                 last = last_values(rows, between(self._places, stop - len(rows), stop), self._inf).or_else(last)
             at = -begin
             yield at, last
 
-    def _begin(self, stop: int) -> int:
-        """Return where a piece begins that is worth reading before row ``stop``."""
-        bounds = self._stream.bounds
-        return int(bounds[np.searchsorted(bounds, max(stop - _LEAST_ROWS, 0), side="right") - 1])
-
+    # A few rows are asked for at a time: readers fetch ahead what they are asked for.
     def _rows(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
         for rows in stretches(gathered(self._stream.part(start, stop).pieces(), _LEAST_ROWS)):
             start += len(rows)

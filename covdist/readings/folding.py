@@ -60,13 +60,13 @@ class Streams(NamedTuple):
     def shared(self) -> bool:
         return any(each.shared for each in self.all.values())
 
-    def keys(self, start: int, stop: int) -> list[tuple[str, list[Any]]]:
-        """Return, by name, the keys of what dask makes for a shard: pairs, for dask looks for keys in lists alone."""
-        return [(name, each.keys(start, stop)) for name, each in self.all.items() if each.collections]
+    def keys(self, start: int, stop: int) -> list[list[Any]]:
+        """Return the keys of what dask makes for a shard, stream by stream."""
+        return [each.keys(start, stop) for each in self.all.values()]
 
-    def made(self) -> list[tuple[str, list[Any]]]:
-        """Return what dask would make for a shard whose pieces share no work."""
-        return [(name, each.made()) for name, each in self.blocks.items() if isinstance(each, FilledStream)]
+    def made(self) -> list[list[Any]]:
+        """Return what dask would make for any shard, where pieces share no work."""
+        return [each.made() if isinstance(each, FilledStream) else [] for each in self.all.values()]
 
 
 class Strip(NamedTuple):

@@ -42,8 +42,7 @@ class Pass(NamedTuple):
 
     def _item(self, accumulator: Callable[..., Any], start: int, stop: int) -> tuple[Any, ...]:
         stream = self.stream
-        given = [(self.name, stream.keys(start, stop))] if stream.collections else []
-        return Shard(accumulator, start, {self.name: stream.part(start, stop)}, {}), given
+        return Shard(accumulator, start, {self.name: stream.part(start, stop)}, {}), [stream.keys(start, stop)]
 
     def fold(
         self, function: Callable[..., Any], accumulator: Callable[..., Any], key: str, *arguments: Delayed
