@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 from uuid import uuid4
@@ -44,11 +45,9 @@ def interpolated(
     positions = between(places, 0, len(places))
     if isinstance(side.data, da.Array):
         return _lazy(side.data, positions, how, side.name)
-    if all_finite(side.data):
-        return side.data
-    _refuse_infinity(side.name, inf, 0, side.data)
     nothing = Carried.none(side.data.shape[1:])
-    return filled(side.data, positions, nothing, nothing, how)
+    rows = _checked(side.name, inf, (0,) * side.data.ndim, side.data.shape, side.data)
+    return filled(rows, positions, nothing, nothing, how)
 
 
 def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = None, number: int = 0) -> Stream:
@@ -102,21 +101,25 @@ def _places(side: Labelled, along: str | None) -> tuple[Places, Any]:
     return values.astype(np.float64), unit
 
 
-def _refuse_infinity(name: str, inf: str, start: int, rows: np.ndarray) -> None:
+def _checked(name: str, inf: str, corner: Sequence[int], shape: tuple[int, ...], rows: Any) -> np.ndarray:
+    """Return rows, which begin at ``corner`` of an array of ``shape``, or raise at an infinity."""
+    plain = np.asarray(unmasked(rows))
+    if all_finite(plain):
+        return plain
     try:
-        refuse_infinity([rows.reshape(len(rows), math.prod(rows.shape[1:]))], inf)
+        refuse_infinity([plain.reshape(len(plain), math.prod(plain.shape[1:]))], inf)
     except NonFiniteError as error:
-        row = start + error.row
-        message = f"{name} holds {error} at row {row}, column {error.column}, but {error.advice}"
-        raise NonFiniteError(message, row=row, column=error.column, amount=error.amount) from None
+        place = np.add(np.unravel_index(error.column, plain.shape[1:]), corner[1:]).tolist()
+        row, column = corner[0] + error.row, sum(i * math.prod(shape[n:]) for n, i in enumerate(place, 2))
+        message = f"{name} holds {error} at row {row}, column {column}, but {error.advice}"
+        raise NonFiniteError(message, row=row, column=column, amount=error.amount) from None
+    return plain
 
 
 def _edges(
-    name: str, inf: str, start: int, chunk: np.ndarray | Chunk, positions: np.ndarray
+    checked: Callable[[Any], np.ndarray], inf: str, chunk: np.ndarray | Chunk, positions: np.ndarray
 ) -> tuple[Carried, Carried]:
-    rows = np.asarray(unmasked(chunk.read() if isinstance(chunk, Chunk) else chunk))
-    if not all_finite(rows):
-        _refuse_infinity(name, inf, start, rows)
+    rows = checked(chunk.read() if isinstance(chunk, Chunk) else chunk)
     return first_values(rows, positions, inf), last_values(rows, positions, inf)
 
 
@@ -128,12 +131,14 @@ def _lazy(data: da.Array, positions: np.ndarray, how: How, name: str) -> da.Arra
     """
     token = tokenize(data.name, positions, how)
     apart = chunks_apart(data)
-    starts = np.concatenate([[0], np.cumsum(data.chunks[0])]).astype(int)
-    where = [positions[a:b] for a, b in itertools.pairwise(starts)]
+    starts = [np.concatenate([[0], np.cumsum(sizes)]).astype(int).tolist() for sizes in data.chunks]
+    where = [positions[a:b] for a, b in itertools.pairwise(starts[0])]
     graph: dict[Key, Any] = {}
     for index in itertools.product(*(range(n) for n in data.numblocks[1:])):
         shape = tuple(sizes[i] for sizes, i in zip(data.chunks[1:], index, strict=True))
-        _add_column(graph, token, data.name, apart, index, shape, where, starts, how, name)
+        corners = [(start, *(starts[k][i] for k, i in enumerate(index, 1))) for start in starts[0]]
+        checked = [partial(_checked, name, how.inf, corner, data.shape) for corner in corners]
+        _add_column(graph, token, data.name, apart, index, shape, where, checked, how)
     key = f"filled-{token}"
     layers = HighLevelGraph.from_collections(key, graph, dependencies=cast(Any, [data]))
     return da.Array(layers, key, chunks=data.chunks, dtype=data.dtype)
@@ -147,16 +152,15 @@ def _add_column(
     index: tuple[int, ...],
     shape: tuple[int, ...],
     where: list[np.ndarray],
-    starts: np.ndarray,
+    checked: Sequence[Callable[[Any], np.ndarray]],
     how: How,
-    name: str,
 ) -> None:
     """Add the tasks of the chunks that lie behind each other."""
     nothing, count = Carried.none(shape), len(where)
     for i in range(count):
         at = (i, *index)
         rows: Any = (source, *at) if apart is None else apart[at]
-        graph[f"edges-{token}", *at] = (partial(_edges, name, how.inf, int(starts[i])), rows, where[i])
+        graph[f"edges-{token}", *at] = (partial(_edges, checked[i], how.inf), rows, where[i])
         graph[f"before-{token}", *at] = nothing if i == 0 else (
             _passed, 1, (f"edges-{token}", i - 1, *index), (f"before-{token}", i - 1, *index)
         )  # fmt: skip
@@ -164,7 +168,8 @@ def _add_column(
             _passed, 0, (f"edges-{token}", i + 1, *index), (f"after-{token}", i + 1, *index)
         )  # fmt: skip
         graph[f"filled-{token}", *at] = (
-            partial(_filled, how), (source, *at), where[i], (f"before-{token}", *at), (f"after-{token}", *at)
+            partial(_filled, checked[i], how), (source, *at), where[i],
+            (f"before-{token}", *at), (f"after-{token}", *at),
         )  # fmt: skip
 
 
@@ -172,5 +177,7 @@ def _passed(which: int, nearer: tuple[Carried, Carried], farther: Carried) -> Ca
     return nearer[which].or_else(farther)
 
 
-def _filled(how: How, rows: np.ndarray, positions: np.ndarray, before: Carried, after: Carried) -> np.ndarray:
-    return filled(np.asarray(unmasked(rows)), positions, before, after, how)
+def _filled(
+    checked: Callable[[Any], np.ndarray], how: How, rows: Any, positions: np.ndarray, before: Carried, after: Carried
+) -> np.ndarray:
+    return filled(checked(rows), positions, before, after, how)
