@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from itertools import pairwise
 
 import cloudpickle
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from covdist.engine.filling import FilledStream
 from covdist.engine.streams import stream
-from covdist.engine.surroundings import Surroundings, between
+from covdist.engine.surroundings import between
 from covdist.errors import NonFiniteError
 from covdist.state.gaps import Carried, How, filled
 from covdist.state.patched import Patched, rows_of
@@ -130,9 +129,3 @@ def test_infinity_is_named_by_its_row_side_and_column():
     with pytest.raises(NonFiniteError) as caught:
         list(rows.part(10, 30).blocks(rows.made(), 1))
     assert (caught.value.row, caught.value.side, caught.value.column) == (4, 1, 101)
-
-
-def test_what_is_known_travels():
-    around = Surroundings(stream(np.full((9, 1), np.nan), 1), range(9), "raise")
-    around.after(np.array([True]), 3)
-    assert pickle.loads(pickle.dumps(around)).after(np.array([True]), 3).unknown.all()
