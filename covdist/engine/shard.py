@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,13 @@ class Reader(Protocol):
         """Yield rows as (rows, columns), or (rows,) of a vector; each valid until the next one."""
 
 
+class Blocks(Protocol):
+    """One array's share of a shard."""
+
+    def blocks(self, given: list[Any], least_rows: int) -> Iterator[Any]:
+        """Yield what an accumulator takes; ``given`` is what dask made for it."""
+
+
 class Part:
     """One array's share of a shard: pieces ``first`` to ``last``, from which ``skip`` rows on ``rows`` count."""
 
@@ -25,13 +32,17 @@ class Part:
 
     def pieces(self, given: list[Any] | None = None) -> Iterator[np.ndarray]:
         """Yield the rows piece by piece; ``given`` holds the blocks of pieces that dask made."""
-        reader: Reader = self.reader if given is None else self.reader.given(given)
+        reader: Reader = self.reader.given(given) if given else self.reader
         skip, left = self.skip, self.rows
         for piece in reader.pieces(self.first, self.last):
             rows = piece[skip : skip + left]
             skip = 0
             left -= len(rows)
             yield rows
+
+    def blocks(self, given: list[Any], least_rows: int) -> Iterator[np.ndarray]:
+        """Yield the rows, at least ``least_rows`` at a time but for the last."""
+        return gathered(self.pieces(given), least_rows)
 
 
 class Shard:
@@ -41,26 +52,33 @@ class Shard:
         self,
         accumulator: Callable[[], Any],
         start: int,
-        blocks: Mapping[str, Part],
-        vectors: Mapping[str, Part],
+        blocks: Mapping[str, Blocks],
+        vectors: Mapping[str, Blocks],
     ):
         self.accumulator, self.start = accumulator, start
         self.blocks, self.vectors = blocks, vectors
 
 
-def fold(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Any:
-    """Fold a shard's rows, holding one piece of each array and one accumulator."""
-    accumulator, made = shard.accumulator(), dict(given)
-    parts = {**shard.blocks, **shard.vectors}
-    streams = [gathered(part.pieces(made.get(name)), accumulator.least_rows) for name, part in parts.items()]
+def fold(shard: Shard, given: list[list[Any]]) -> Any:
+    """Fold a shard's rows, holding one piece of each array and one accumulator.
+
+    ``given`` is what dask made for each block, then for each vector: a list, since dask looks for keys in lists alone.
+    """
+    accumulator, parts = shard.accumulator(), [*shard.blocks.values(), *shard.vectors.values()]
+    streams = [part.blocks(made, accumulator.least_rows) for part, made in zip(parts, given, strict=True)]
     try:
         for pieces in together(streams):
-            blocks = [piece.reshape(len(piece), -1) for piece in pieces[: len(shard.blocks)]]
+            blocks = [columns_of(piece) for piece in pieces[: len(shard.blocks)]]
             vectors = pieces[len(shard.blocks) :]
             accumulator.add(*blocks, **dict(zip(shard.vectors, vectors, strict=True)))
     except NonFiniteError as error:
         raise _located(error, list(shard.blocks)[error.side], shard.start) from None
     return accumulator.state()
+
+
+def columns_of(rows: Any) -> Any:
+    """Return rows of a vector as those of one column."""
+    return rows if rows.ndim == 2 else rows[:, None]
 
 
 def gathered(pieces: Iterator[np.ndarray], least_rows: int) -> Iterator[np.ndarray]:
@@ -84,9 +102,9 @@ def gathered(pieces: Iterator[np.ndarray], least_rows: int) -> Iterator[np.ndarr
         yield held[:filled]
 
 
-def together(streams: list[Iterator[np.ndarray]]) -> Iterator[list[np.ndarray]]:
+def together(streams: list[Iterator[Any]]) -> Iterator[list[Any]]:
     """Cut streams of pieces at each other's borders, so that all pieces of a step cover the same rows."""
-    current: list[np.ndarray] = [np.empty(0)] * len(streams)
+    current: list[Any] = [np.empty(0)] * len(streams)
     while True:
         for i, stream in enumerate(streams):
             while not len(current[i]):

@@ -14,8 +14,8 @@ import dask
 import dask.array as da
 import numpy as np
 
-from covdist.engine.shard import Part, Shard, gathered
-from covdist.engine.streams import Stream, stream
+from covdist.engine.shard import Part, Shard
+from covdist.engine.streams import PlainStream, stream
 from covdist.errors import NonFiniteError
 from covdist.logs.unwrapping import from_dask
 
@@ -23,7 +23,7 @@ _SLAB = 1 << 23  # bytes that small chunks are put together to
 _MOST_SLAB = 1 << 28  # larger chunks are cut; slabs may have to read them anew, so few and wide ones are better
 
 
-def slab_stream(array: da.Array | np.ndarray, sample_ndim: int) -> Stream:
+def slab_stream(array: da.Array | np.ndarray, sample_ndim: int) -> PlainStream:
     """Return the stream of an array's columns; its leading ``sample_ndim`` axes are rows."""
     if not isinstance(array, np.ndarray) and array.ndim > sample_ndim and from_dask(array) is not None:
         return _SourceSlabs(array, sample_ndim)
@@ -48,6 +48,9 @@ def _split(array: da.Array) -> tuple[int, ...]:
 
 class _SourceSlabs:
     """Of a log that covdist opened: each slab reads its own columns of the chunks that hold them."""
+
+    shared = False
+    collections: Sequence[Any] = ()
 
     def __init__(self, array: da.Array, sample_ndim: int):
         self._array, self._sample_ndim = array, sample_ndim
@@ -76,6 +79,9 @@ class _SourceSlabs:
         }
         return Part(_SlabReader(slabs), first, last, start - int(self.bounds[first]), stop - start)
 
+    def keys(self, start: int, stop: int) -> list[Any]:
+        return []
+
 
 class _SlabReader:
     def __init__(self, slabs: dict[int, Part]):
@@ -96,11 +102,11 @@ class _SlabReader:
                 yield slab.T
 
 
-def fold_slabs(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Any:
+def fold_slabs(shard: Shard, given: list[list[Any]]) -> Any:
     """Fold a shard's columns into its accumulator."""
     accumulator = shard.accumulator()
     try:
-        for slab in gathered(_slabs(shard, given), accumulator.least_rows):
+        for slab in _slabs(shard, given, accumulator.least_rows):
             accumulator.add(slab)
     except NonFiniteError as error:
         raise _located(error, next(iter(shard.blocks)), shard.start) from None
@@ -108,15 +114,15 @@ def fold_slabs(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Any:
 
 
 def map_slabs(
-    function: Callable[[np.ndarray, Any], np.ndarray], argument: Any, shard: Shard, given: Sequence[Any]
+    function: Callable[[np.ndarray, Any], np.ndarray], argument: Any, shard: Shard, given: list[list[Any]]
 ) -> np.ndarray:
     """Join what ``function(slab, argument)`` makes of a shard's slabs."""
-    return np.concatenate([function(slab, argument) for slab in _slabs(shard, given)])
+    return np.concatenate([function(slab, argument) for slab in _slabs(shard, given, 1)])
 
 
-def _slabs(shard: Shard, given: Sequence[tuple[str, list[Any]]]) -> Iterator[np.ndarray]:
-    ((name, part),) = shard.blocks.items()
-    return part.pieces(dict(given).get(name))
+def _slabs(shard: Shard, given: list[list[Any]], least_columns: int) -> Iterator[np.ndarray]:
+    (part,), (made,) = shard.blocks.values(), given
+    return part.blocks(made, least_columns)
 
 
 def _located(error: NonFiniteError, name: str, start: int) -> NonFiniteError:

@@ -7,7 +7,7 @@ array travels as the part of its graph that makes the shard's chunks; numpy arra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from dask.core import get_dependencies
 from dask.typing import Key
 
 from covdist.engine.readers import ArrayReader, GivenReader, GraphReader, SourceReader, as_rows
-from covdist.engine.shard import Part, Reader
+from covdist.engine.shard import Blocks, Part, Reader
 from covdist.logs.unwrapping import from_dask
 from covdist.logs.zarr_opened import Reopened, opened_elsewhere
 
@@ -32,15 +32,29 @@ class Stream(Protocol):
     bounds: np.ndarray  # int64 (pieces + 1,): first row of each piece, and the number of rows
     width: int
     piece_bytes: int  # largest piece in memory, with what reading it takes
+    shared: bool  # whether pieces share work, so that dask makes them and a shard holds all of its own
 
     @property
     def token(self) -> str:
         """Equal for equal rows."""
 
+    @property
+    def collections(self) -> Sequence[Any]:
+        """What dask makes for shards."""
+
+    def part(self, start: int, stop: int) -> Blocks: ...
+
+    def keys(self, start: int, stop: int) -> list[Any]:
+        """Return the keys of what dask makes for a shard."""
+
+
+class PlainStream(Stream, Protocol):
+    """Rows as they are."""
+
     def part(self, start: int, stop: int) -> Part: ...
 
 
-def stream(array: da.Array | np.ndarray, sample_ndim: int, columns: slice | None = None) -> Stream:
+def stream(array: da.Array | np.ndarray, sample_ndim: int, columns: slice | None = None) -> PlainStream:
     """Choose the kind of stream for an array whose leading ``sample_ndim`` axes are samples.
 
     ``columns`` picks a range of the first other axis, all of it by default.
@@ -71,6 +85,9 @@ def _bounds(chunks: tuple[tuple[int, ...], ...]) -> np.ndarray:
 
 
 class _PieceStream:
+    shared = False
+    collections: Sequence[Any] = ()
+
     def __init__(
         self, array: da.Array, sample_ndim: int, reader: Callable[[int, int], Reader], piece_bytes: int | None = None
     ):
@@ -87,8 +104,14 @@ class _PieceStream:
         last = int(np.searchsorted(self.bounds, stop, side="left"))
         return Part(self._reader(first, last), first, last, start - int(self.bounds[first]), stop - start)
 
+    def keys(self, start: int, stop: int) -> list[Any]:
+        return []
+
 
 class _ArrayStream:
+    shared = False
+    collections: Sequence[Any] = ()
+
     def __init__(self, array: np.ndarray, sample_ndim: int):
         self._rows = as_rows(array, sample_ndim)
         row_bytes = max(1, self._rows[:1].nbytes)
@@ -106,11 +129,16 @@ class _ArrayStream:
     def part(self, start: int, stop: int) -> Part:
         return Part(ArrayReader(self._rows[start:stop]), 0, 1, 0, stop - start)
 
+    def keys(self, start: int, stop: int) -> list[Any]:
+        return []
+
 
 class SharedStream(_PieceStream):
+    shared = True
+
     def __init__(self, array: da.Array, sample_ndim: int, keys: list[Any]):
         super().__init__(array, sample_ndim, lambda *_: GivenReader(sample_ndim))
-        self._keys, self.collection = keys, array
+        self._keys, self.collections = keys, [array]
 
     def keys(self, start: int, stop: int) -> list[Any]:
         part = self.part(start, stop)

@@ -15,16 +15,17 @@ from dask.base import tokenize
 from dask.delayed import Delayed
 from dask.utils import parse_bytes
 
+from covdist.engine.filling import FilledStream
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.shard import Shard, fold
-from covdist.engine.streams import SharedStream, Stream, stream
+from covdist.engine.streams import Stream, stream
 from covdist.engine.tree import root_key, tree
 from covdist.errors import DataError
 from covdist.readings.counts import variances_of
 from covdist.readings.divisors import PAIRWISE
 from covdist.readings.held import Held
 from covdist.readings.inputs import aligned, grouping, matching, one_of, side_names, weight_vectors, y_dim
-from covdist.readings.interpolated import interpolated
+from covdist.readings.interpolated import filled_stream
 from covdist.readings.labels import label
 from covdist.readings.maxent import check, fitted_moments, pattern_plan, patterns_of
 from covdist.readings.result import STATES, Layout, Moments
@@ -55,8 +56,22 @@ class Streams(NamedTuple):
     def first(self) -> Stream:
         return next(iter(self.blocks.values()))
 
-    def shared(self) -> dict[str, SharedStream]:
-        return {name: s for name, s in self.all.items() if isinstance(s, SharedStream)}
+    @property
+    def shared(self) -> bool:
+        return any(each.shared for each in self.all.values())
+
+    @property
+    def collections(self) -> list[Any]:
+        """What makes those keys."""
+        return [each for stream in self.all.values() for each in stream.collections]
+
+    def keys(self, start: int, stop: int) -> list[list[Any]]:
+        """Return the keys of what dask makes for a shard, stream by stream."""
+        return [each.keys(start, stop) for each in self.all.values()]
+
+    def made(self) -> list[list[Any]]:
+        """Return what dask would make for any shard, where pieces share no work."""
+        return [each.made() if isinstance(each, FilledStream) else [] for each in self.all.values()]
 
 
 class Strip(NamedTuple):
@@ -89,20 +104,11 @@ class Folding:
         one_of("missing", missing, tuple(POLICIES))
         one_of("inf", inf, INFINITIES)
         one_of("precision", precision, PRECISIONS)
-        self._unfilled: dict[str, Any] = {}
         self.options, self.fit = Options(missing, precision, inf), Fit()
         self.matrix, self.memory = matrix, None if memory is None else parse_bytes(memory)
         self.sides = [label(x, dim, fallback="x")]
         if y is not None:
             self.sides.append(matching(self.sides[0], label(y, y_dim(x, y, dim), fallback="y")))
-        if missing == "interpolate":
-            given = [side.data for side in self.sides]
-            self.sides = [replace(side, data=interpolated(side, ends="nearest", inf=inf)) for side in self.sides]
-            self._unfilled = {
-                name: before
-                for name, before, side in zip(("unfilled", "unfilled_y"), given, self.sides, strict=False)
-                if before is not side.data
-            }
         self.kind = kind or ("full" if y is None else "cross")
         if missing == "pairwise":
             self.kind = PAIRWISE[self.kind]
@@ -111,7 +117,6 @@ class Folding:
         self._weighted = bool(vectors)
         if codes is not None:
             vectors["by"] = codes
-        vectors |= self._unfilled
         self.sample_ndim = len(self.sides[0].sample_dims)
         self.rows = math.prod(self.sides[0].sample_shape)
         if missing == "maxent":
@@ -151,18 +156,26 @@ class Folding:
     def streams(self, *strips: slice) -> Streams:
         """Return the arrays' streams; of x a strip of its first column axis, or several."""
         x, *others = self.blocks.items()
-        blocks = {x[0] + " " * i: self._stream(x[1], strip) for i, strip in enumerate(strips)}
-        blocks |= {name: self._stream(array) for name, array in others}
+        blocks = {x[0] + " " * i: self._block(0, x[1], strip) for i, strip in enumerate(strips)}
+        blocks |= {name: self._block(1, array) for name, array in others}
         return Streams(blocks, {name: self._stream(array) for name, array in self.vectors.items()})
 
     def all_streams(self) -> Streams:
         """Return the arrays' streams, whole."""
         return self.streams(self._strips()[0])
 
+    def _block(self, side: int, array: Any, strip: slice | None = None) -> Stream:
+        if self.options.missing != "interpolate":
+            return self._stream(array, strip)
+        return self._once((side, strip), filled_stream, self.sides[side], self.options.inf, self.lazy, strip, side)
+
     def _stream(self, array: Any, strip: slice | None = None) -> Stream:
-        key = id(array), None if strip is None else (strip.start, strip.stop)
+        return self._once((id(array), strip), stream, array, self.sample_ndim, strip)
+
+    def _once(self, key: Any, make: Callable[..., Stream], *arguments: Any) -> Stream:
+        key = str(key)  # slices have no hash
         if key not in self._made:  # looking through a graph takes a while
-            self._made[key] = stream(array, self.sample_ndim, strip)
+            self._made[key] = make(*arguments)
         return self._made[key]
 
     # ---- plan
@@ -201,13 +214,11 @@ class Folding:
             pieces=len(streams.first.bounds) - 1,
             columns=" × ".join(f"{side.axis.size:,}" for side in self.sides),
             row_bytes=row_bytes,
-            piece_bytes=sum(
-                each.piece_bytes for name, each in streams.all.items() if name in {*streams.blocks, *self._unfilled}
-            ),
+            piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
             row_flops=cost.row_flops,
             state_bytes=groups * cost.state_bytes,
             block_bytes=cost.block_bytes + 2 * cost.least_rows * row_bytes,
-            shared=bool(streams.shared()),
+            shared=streams.shared,
             result_bytes=groups * result_bytes(kind, [side.axis.size for side in self.sides]),
         )
 
@@ -241,7 +252,7 @@ class Folding:
     @property
     def shared(self) -> bool:
         """Whether chunks are made by dask tasks of their own."""
-        return bool(self.all_streams().shared())
+        return self.all_streams().shared
 
     def strips(self) -> list[Strip]:
         """Return what ``moments`` folds in its first pass, for those who run it as something else than a graph."""
@@ -249,8 +260,9 @@ class Folding:
         return [self._strip(self.streams(strip), self._widths(strip), len(strips)) for strip in strips]
 
     def _strip(self, streams: Streams, widths: list[int], strips: int) -> Strip:
-        plan = self._plan(streams, widths, strips)
-        return Strip(plan, widths[0], self.items(streams, self.accumulator(widths), plan))
+        plan, made = self._plan(streams, widths, strips), streams.made()
+        items = self.items(streams, self.accumulator(widths), plan)
+        return Strip(plan, widths[0], [(shard, made) for shard, _ in items])
 
     def _tree(self, streams: Streams, widths: list[int], strips: int) -> Any:
         plan = self._plan(streams, widths, strips)
@@ -279,23 +291,22 @@ class Folding:
             self.items(streams, accumulator, plan),
             name=self.key(streams, kind),
             fan_in=plan.fan_in,
-            dependencies=[s.collection for s in streams.shared().values()],
+            dependencies=streams.collections,
             contained=contained,
         )
 
     def items(self, streams: Streams, accumulator: Any, plan: Plan) -> list[tuple[Any, ...]]:
         """Return the arguments of ``fold`` for each shard."""
-        return [self._item(streams, accumulator, *cut) for cut in plan.cuts(streams.first.bounds)]
+        cuts = plan.cuts(streams.first.bounds)
+        return [(self._shard(streams, accumulator, *cut), streams.keys(*cut)) for cut in cuts]
 
-    def _item(self, streams: Streams, accumulator: Any, start: int, stop: int) -> tuple[Any, ...]:
-        shard = Shard(
+    def _shard(self, streams: Streams, accumulator: Any, start: int, stop: int) -> Shard:
+        return Shard(
             accumulator,
             start,
             {name: s.part(start, stop) for name, s in streams.blocks.items()},
             {name: s.part(start, stop) for name, s in streams.vectors.items()},
         )
-        # Pairs, not a mapping: dask looks for keys in lists alone.
-        return shard, [(name, s.keys(start, stop)) for name, s in streams.shared().items()]
 
     def accumulator(self, widths: list[int]) -> Any:
         """Return what makes the accumulator of a shard in the first pass."""

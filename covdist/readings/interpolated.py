@@ -1,10 +1,13 @@
-"""An array with its gaps filled along the sample dim, lazily where it is lazy."""
+"""Gaps filled along the sample dim: of an array, lazily where it is lazy, or while rows are folded."""
 
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
+from uuid import uuid4
 
 import dask.array as da
 import numpy as np
@@ -13,12 +16,15 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.typing import Key
 
 from covdist.engine.chunks import Chunk, chunks_apart
+from covdist.engine.filling import FilledStream, PatchedStream
 from covdist.engine.masked import unmasked
+from covdist.engine.streams import Stream, stream
+from covdist.engine.surroundings import Places, between
 from covdist.errors import DataError, NonFiniteError
 from covdist.readings.inputs import one_of
 from covdist.readings.labels import Labelled
-from covdist.state.gaps import ENDS, KINDS, Carried, How, edges, filled
-from covdist.state.missing import all_finite
+from covdist.state.gaps import ENDS, KINDS, Carried, How, filled, first_values, last_values
+from covdist.state.missing import all_finite, refuse_infinity
 
 
 def interpolated(
@@ -33,30 +39,52 @@ def interpolated(
     """Return the array of ``side``, its sample axis in front, with gaps filled as :func:`covdist.fill` says."""
     one_of("kind", kind, KINDS)
     one_of("ends", ends, ENDS)
+    places, unit = _places(side, along)
+    longest = float("inf") if max_gap is None else float(max_gap / unit)
+    how = How(kind, ends, inf, longest, float(places[0]), float(places[-1]))
+    positions = between(places, 0, len(places))
+    if isinstance(side.data, da.Array):
+        return _lazy(side.data, positions, how, side.name)
+    nothing = Carried.none(side.data.shape[1:])
+    rows = _checked(side.name, inf, (0,) * side.data.ndim, side.data.shape, side.data)
+    return filled(rows, positions, nothing, nothing, how)
+
+
+def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = None, number: int = 0) -> Stream:
+    """Return the rows of ``side``, or a range of its first column axis, as statistics have them.
+
+    Parameters
+    ----------
+    side : Labelled
+    inf : "raise" or "missing"
+    lazy : bool
+        Whether the result is to be found again by its token, which of a numpy array costs a pass.
+    columns : slice, optional
+    number : int
+        0 for x, 1 for y.
+    """
+    places, _ = _places(side, None)
+    rows = stream(side.data, 1, columns)
+    if rows.shared:
+        return PatchedStream(stream(interpolated(side, ends="nearest", inf=inf), 1, columns), rows)
+    how = How("linear", "nearest", inf, float("inf"), float(places[0]), float(places[-1]))
+    first = 0 if columns is None else columns.start * (side.axis.size // side.data.shape[1])
+    token = tokenize(rows.token, places, how) if lazy else uuid4().hex
+    return FilledStream(rows, places, how, token, (number, first))
+
+
+def _places(side: Labelled, along: str | None) -> tuple[Places, Any]:
+    """Return where the rows lie, and what 1 is there."""
     if len(side.sample_dims) != 1:
         raise DataError(
             f"method='interpolate' runs along one dim, found {len(side.sample_dims)}, {', '.join(side.sample_dims)}: "
             "pass one of them, or stack them first"
         )
-    positions, unit = _positions(side, along)
-    longest = float("inf") if max_gap is None else float(max_gap / unit)
-    how = How(kind, ends, inf, longest, float(positions[0]), float(positions[-1]))
-    if isinstance(side.data, np.ndarray) and all_finite(side.data):
-        return side.data
-    if isinstance(side.data, da.Array):
-        return _lazy(side.data, positions, how, side.name)
-    nothing = Carried.none(side.data.shape[1:])
-    _edges(side.name, inf, 0, side.data, positions)
-    return filled(side.data, positions, nothing, nothing, how)
-
-
-def _positions(side: Labelled, along: str | None) -> tuple[np.ndarray, Any]:
-    """Return where the rows lie, float64, and what 1 is there."""
     dim, n = side.sample_dims[0], side.sample_shape[0]
     name = dim if along is None else along
     if name not in side.coords:
         if along is None:
-            return np.arange(n, dtype=np.float64), 1
+            return range(n), 1
         raise DataError(
             f"{side.name} has no coordinate {along!r} along {dim} to interpolate by, there are: "
             f"{', '.join(map(repr, side.coords)) or 'none'}"
@@ -73,12 +101,26 @@ def _positions(side: Labelled, along: str | None) -> tuple[np.ndarray, Any]:
     return values.astype(np.float64), unit
 
 
-def _edges(name: str, inf: str, start: int, rows: np.ndarray | Chunk, positions: np.ndarray) -> tuple[Carried, Carried]:
+def _checked(name: str, inf: str, corner: Sequence[int], shape: tuple[int, ...], rows: Any) -> np.ndarray:
+    """Return rows, which begin at ``corner`` of an array of ``shape``, or raise at an infinity."""
+    plain = np.asarray(unmasked(rows))
+    if all_finite(plain):
+        return plain
     try:
-        return edges(np.asarray(unmasked(rows.read() if isinstance(rows, Chunk) else rows)), positions, inf, start)
+        refuse_infinity([plain.reshape(len(plain), math.prod(plain.shape[1:]))], inf)
     except NonFiniteError as error:
-        message = f"{name} holds {error} at row {error.row}, column {error.column}, but {error.advice}"
-        raise NonFiniteError(message, row=error.row, column=error.column, amount=error.amount) from None
+        place = np.add(np.unravel_index(error.column, plain.shape[1:]), corner[1:]).tolist()
+        row, column = corner[0] + error.row, sum(i * math.prod(shape[n:]) for n, i in enumerate(place, 2))
+        message = f"{name} holds {error} at row {row}, column {column}, but {error.advice}"
+        raise NonFiniteError(message, row=row, column=column, amount=error.amount) from None
+    return plain
+
+
+def _edges(
+    checked: Callable[[Any], np.ndarray], inf: str, chunk: np.ndarray | Chunk, positions: np.ndarray
+) -> tuple[Carried, Carried]:
+    rows = checked(chunk.read() if isinstance(chunk, Chunk) else chunk)
+    return first_values(rows, positions, inf), last_values(rows, positions, inf)
 
 
 def _lazy(data: da.Array, positions: np.ndarray, how: How, name: str) -> da.Array:
@@ -89,12 +131,14 @@ def _lazy(data: da.Array, positions: np.ndarray, how: How, name: str) -> da.Arra
     """
     token = tokenize(data.name, positions, how)
     apart = chunks_apart(data)
-    starts = np.concatenate([[0], np.cumsum(data.chunks[0])]).astype(int)
-    where = [positions[a:b] for a, b in itertools.pairwise(starts)]
+    starts = [np.concatenate([[0], np.cumsum(sizes)]).astype(int).tolist() for sizes in data.chunks]
+    where = [positions[a:b] for a, b in itertools.pairwise(starts[0])]
     graph: dict[Key, Any] = {}
     for index in itertools.product(*(range(n) for n in data.numblocks[1:])):
         shape = tuple(sizes[i] for sizes, i in zip(data.chunks[1:], index, strict=True))
-        _add_column(graph, token, data.name, apart, index, shape, where, starts, how, name)
+        corners = [(start, *(starts[k][i] for k, i in enumerate(index, 1))) for start in starts[0]]
+        checked = [partial(_checked, name, how.inf, corner, data.shape) for corner in corners]
+        _add_column(graph, token, data.name, apart, index, shape, where, checked, how)
     key = f"filled-{token}"
     layers = HighLevelGraph.from_collections(key, graph, dependencies=cast(Any, [data]))
     return da.Array(layers, key, chunks=data.chunks, dtype=data.dtype)
@@ -108,16 +152,15 @@ def _add_column(
     index: tuple[int, ...],
     shape: tuple[int, ...],
     where: list[np.ndarray],
-    starts: np.ndarray,
+    checked: Sequence[Callable[[Any], np.ndarray]],
     how: How,
-    name: str,
 ) -> None:
     """Add the tasks of the chunks that lie behind each other."""
     nothing, count = Carried.none(shape), len(where)
     for i in range(count):
         at = (i, *index)
         rows: Any = (source, *at) if apart is None else apart[at]
-        graph[f"edges-{token}", *at] = (partial(_edges, name, how.inf, int(starts[i])), rows, where[i])
+        graph[f"edges-{token}", *at] = (partial(_edges, checked[i], how.inf), rows, where[i])
         graph[f"before-{token}", *at] = nothing if i == 0 else (
             _passed, 1, (f"edges-{token}", i - 1, *index), (f"before-{token}", i - 1, *index)
         )  # fmt: skip
@@ -125,7 +168,8 @@ def _add_column(
             _passed, 0, (f"edges-{token}", i + 1, *index), (f"after-{token}", i + 1, *index)
         )  # fmt: skip
         graph[f"filled-{token}", *at] = (
-            partial(_filled, how), (source, *at), where[i], (f"before-{token}", *at), (f"after-{token}", *at)
+            partial(_filled, checked[i], how), (source, *at), where[i],
+            (f"before-{token}", *at), (f"after-{token}", *at),
         )  # fmt: skip
 
 
@@ -133,5 +177,7 @@ def _passed(which: int, nearer: tuple[Carried, Carried], farther: Carried) -> Ca
     return nearer[which].or_else(farther)
 
 
-def _filled(how: How, rows: np.ndarray, positions: np.ndarray, before: Carried, after: Carried) -> np.ndarray:
-    return filled(np.asarray(unmasked(rows)), positions, before, after, how)
+def _filled(
+    checked: Callable[[Any], np.ndarray], how: How, rows: Any, positions: np.ndarray, before: Carried, after: Carried
+) -> np.ndarray:
+    return filled(checked(rows), positions, before, after, how)

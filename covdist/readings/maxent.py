@@ -89,7 +89,7 @@ class Iterations:
     def __init__(self, folding: Folding, streams: Streams, plan: Plan):
         accumulator = partial(_expecting, widths=folding.widths, inf=folding.options.inf)
         self.items, self._fan_in = folding.items(streams, accumulator, plan), plan.fan_in
-        self._shared = [each.collection for each in streams.shared().values()]
+        self._shared = streams.collections
         self._key = folding.key(streams, "expected")
 
     def __dask_tokenize__(self) -> str:

@@ -11,7 +11,7 @@ from dask.delayed import Delayed
 
 from covdist.engine.plan import Plan
 from covdist.engine.shard import Shard, fold
-from covdist.engine.streams import SharedStream, Stream
+from covdist.engine.streams import Stream
 from covdist.engine.tree import tree
 from covdist.state.merging import merged
 
@@ -34,7 +34,7 @@ class Pass(NamedTuple):
 
     @property
     def dependencies(self) -> list[Any]:
-        return [self.stream.collection] if isinstance(self.stream, SharedStream) else []
+        return list(self.stream.collections)
 
     def items(self, accumulator: Callable[..., Any]) -> list[tuple[Any, ...]]:
         """Return, per cut, the shard and what dask makes for it."""
@@ -42,8 +42,7 @@ class Pass(NamedTuple):
 
     def _item(self, accumulator: Callable[..., Any], start: int, stop: int) -> tuple[Any, ...]:
         stream = self.stream
-        given = [(self.name, stream.keys(start, stop))] if isinstance(stream, SharedStream) else []
-        return Shard(accumulator, start, {self.name: stream.part(start, stop)}, {}), given
+        return Shard(accumulator, start, {self.name: stream.part(start, stop)}, {}), [stream.keys(start, stop)]
 
     def fold(
         self, function: Callable[..., Any], accumulator: Callable[..., Any], key: str, *arguments: Delayed

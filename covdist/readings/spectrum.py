@@ -122,8 +122,6 @@ def spectrum(
     if passes not in (1, 2):
         raise DataError(f"passes={passes!r} is unknown: pass 1, or 2 for a more accurate sketch")
     side = label(x, dim, fallback="x")
-    if missing == "interpolate":
-        side = replace(side, data=interpolated(side, ends="nearest", inf=inf))
     _check_count(k, side.axis.size)
     method, reason = _choose(method, side, missing, k)
     limit = None if memory is None else parse_bytes(memory)
@@ -189,6 +187,8 @@ def _exact(side: Labelled, k: int, options: Options, vectors: bool, limit: int |
 
 
 def _dual(side: Labelled, k: int, options: Options, vectors: bool, limit: int | None) -> xr.Dataset:
+    if options.missing == "interpolate":
+        side = replace(side, data=interpolated(side, ends="nearest", inf=options.inf))
     dual = Dual(side, k, "propagate" if options.missing == "propagate" else "raise")
     dual.plan.check(limit)
     found = fields(Moments(dual.spectrum, Layout("spectrum", (side.axis,))), k, False)

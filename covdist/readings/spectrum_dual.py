@@ -16,7 +16,7 @@ from dask.typing import Key
 
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.slabs import fold_slabs, map_slabs, slab_stream
-from covdist.engine.streams import SharedStream, Stream
+from covdist.engine.streams import Stream
 from covdist.readings.held import apply
 from covdist.readings.labels import Labelled
 from covdist.readings.passes import Pass
@@ -64,7 +64,7 @@ def dual_plan(side: Labelled, k: int) -> Plan:
 
 
 def _work(side: Labelled, stream: Stream, k: int) -> Work:
-    return _work_of(side, k, len(stream.bounds) - 1, stream.piece_bytes, isinstance(stream, SharedStream))
+    return _work_of(side, k, len(stream.bounds) - 1, stream.piece_bytes, stream.shared)
 
 
 def _work_of(side: Labelled, k: int, pieces: int, piece_bytes: int, shared: bool) -> Work:

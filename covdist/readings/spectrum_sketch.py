@@ -11,8 +11,9 @@ from dask.delayed import Delayed
 
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.shard import fold
-from covdist.engine.streams import SharedStream, Stream, stream
+from covdist.engine.streams import Stream, stream
 from covdist.readings.held import apply
+from covdist.readings.interpolated import filled_stream
 from covdist.readings.labels import Labelled
 from covdist.readings.passes import Pass, fold_with
 from covdist.state.accumulator import Options
@@ -30,9 +31,11 @@ class Sketched:
         self._directions = Directions(directions_for(k), seed)
         self._width, self._ndim = side.axis.size, len(side.sample_dims)
         self._passes = 1 if self._directions.complete(self._width) else passes
-        rows = stream(side.data, self._ndim)
+        here = isinstance(side.data, np.ndarray)
+        interpolate = options.missing == "interpolate"
+        rows = filled_stream(side, options.inf, not here) if interpolate else stream(side.data, self._ndim)
         plan = sketch_plan(_work(side, rows), self._width, k, self._passes)
-        self._pass = Pass(side.name, isinstance(side.data, np.ndarray), rows, plan)
+        self._pass = Pass(side.name, here, rows, plan)
 
     @property
     def plan(self) -> Plan:
@@ -82,7 +85,7 @@ def _work(side: Labelled, rows: Stream) -> Work:
         piece_bytes=rows.piece_bytes,
         row_flops=0.0,
         state_bytes=0,
-        shared=isinstance(rows, SharedStream),
+        shared=rows.shared,
     )
 
 

@@ -79,7 +79,7 @@ class Tiles:
             )
             + state_bytes
             + 4 * tile_bytes,
-            shared=any(each.shared() for each in streams.values()),
+            shared=any(each.shared for each in streams.values()),
             result_bytes=tile_bytes * sum(1 for band in self._bands for _ in tiles_of(band, self._side)),
         )
         return band_plan(work, count)

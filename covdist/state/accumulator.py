@@ -13,6 +13,7 @@ from covdist.state.blas import single_thread
 from covdist.state.census import TILE, Census, Screen, screen, widen
 from covdist.state.legs import Blocks, Fold, Vector
 from covdist.state.missing import POLICIES
+from covdist.state.patched import Block, Patched, rows_of
 from covdist.state.space import Space
 
 
@@ -104,33 +105,30 @@ class Accumulator:
 
     def add(
         self,
-        *blocks: np.ndarray,
+        *blocks: Block,
         frequency: Vector = None,
         reliability: Vector = None,
-        unfilled: Vector = None,
-        unfilled_y: Vector = None,
     ) -> None:
         """Fold rows in place.
 
         Parameters
         ----------
         *blocks : arrays (rows, columns), one a side, any real dtype
+            Of those that were filled, what they were before is counted.
         frequency, reliability : arrays (rows,), optional
             How often each row counts, and how much it is trusted.
-        unfilled, unfilled_y : arrays (rows, ...), optional
-            What the blocks were before their holes were filled, to be counted.
         """
-        for census, before in zip(self._censuses, (unfilled, unfilled_y), strict=False):
-            if before is not None:
-                flat = before.reshape(len(before), -1)
-                census.nans[:] += np.isnan(flat).sum(axis=0)
-                census.infs[:] += np.isinf(flat).sum(axis=0)
+        for census, block in zip(self._censuses, blocks, strict=True):
+            if isinstance(block, Patched):
+                census.nans[:] += np.isnan(block.before).sum(axis=0)
+                census.infs[:] += np.isinf(block.before).sum(axis=0)
+        plain = [rows_of(block) for block in blocks]
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, len(blocks[0]), self._height):
+            for start in range(0, len(plain[0]), self._height):
                 cut = slice(start, start + self._height)
                 how_often, how_sure = (w if w is None else _checked(w[cut]) for w in (frequency, reliability))
-                self._fold([block[cut] for block in blocks], how_often, how_sure)
-                self._seen += len(blocks[0][cut])
+                self._fold([block[cut] for block in plain], how_often, how_sure)
+                self._seen += len(plain[0][cut])
 
     def _fold(self, blocks: Blocks, frequency: Vector, reliability: Vector) -> None:
         dtypes = [block.dtype for block in blocks]

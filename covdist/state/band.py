@@ -33,7 +33,6 @@ class BandAccumulator:
 
     def add(self, *blocks: np.ndarray, **vectors: np.ndarray) -> None:
         """Fold rows of one block that holds all the columns, or of two."""
-        vectors.pop("unfilled", None)  # holes are counted with the columns' moments
         if self._options.missing == "drop":  # a hole in any column leaves its row out of all
             keep = self._kept(blocks)
             if keep is not None and not keep.all():

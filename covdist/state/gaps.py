@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.errors import NonFiniteError
-from covdist.state.missing import all_finite, holes, refuse_infinity
+from covdist.state.missing import all_finite, holes
 
 KINDS = ("linear", "previous", "nearest")
 ENDS = ("keep", "nearest")
@@ -26,9 +25,18 @@ class Carried(NamedTuple):
     def none(cls, shape: tuple[int, ...]) -> Carried:
         return cls(np.full(shape, np.nan), np.full(shape, np.nan))
 
+    @property
+    def unknown(self) -> np.ndarray:
+        """Which columns have no value, bool (columns,)."""
+        return np.isnan(self.position)
+
+    def of_columns(self, columns: np.ndarray) -> Carried:
+        """Return this one for some columns, bool (columns,), alone."""
+        return Carried(*(np.where(columns, part, np.nan) for part in self))
+
     def or_else(self, farther: Carried) -> Carried:
         """Return this one, where it has no value the other."""
-        known = ~np.isnan(self.position)
+        known = ~self.unknown
         return Carried(np.where(known, self.value, farther.value), np.where(known, self.position, farther.position))
 
 
@@ -55,32 +63,23 @@ class How:
     last: float
 
 
-def edges(rows: np.ndarray, positions: np.ndarray, inf: str, start: int = 0) -> tuple[Carried, Carried]:
-    """Return each column's first and last value in rows (rows, ...); ``start`` counts the rows before them."""
-    shape = rows.shape[1:]
+def first_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> Carried:
+    """Return each column's first value in rows (rows, ...)."""
     if not len(rows):
-        return Carried.none(shape), Carried.none(shape)
-    if all_finite(rows):
-        ends = (rows[at].astype(np.float64) for at in (0, -1))
-        where = (np.full(shape, positions[at]) for at in (0, -1))
-        first, last = map(Carried, ends, where)
-        return first, last
-    try:
-        refuse_infinity([rows.reshape(len(rows), math.prod(rows.shape[1:]))], inf)
-    except NonFiniteError as error:
-        error.row += start
-        raise
-    held = ~holes(rows, inf)
-    some = held.any(axis=0)
-    nearest = held.argmax(axis=0), len(rows) - 1 - held[::-1].argmax(axis=0)
-    first, last = (
-        Carried(
-            np.where(some, np.take_along_axis(rows, at[None], 0)[0].astype(np.float64), np.nan),
-            np.where(some, positions[at], np.nan),
-        )
-        for at in nearest
-    )
-    return first, last
+        return Carried.none(rows.shape[1:])
+    first = Carried(rows[0].astype(np.float64), np.full(rows.shape[1:], positions[0]))
+    hole = holes(rows[0], inf)
+    if hole.any():
+        held = ~holes(rows[:, hole], inf)
+        at, some = held.argmax(axis=0), held.any(axis=0)
+        first.value[hole] = np.where(some, np.take_along_axis(rows[:, hole], at[None], 0)[0], np.nan)
+        first.position[hole] = np.where(some, positions[at], np.nan)
+    return first
+
+
+def last_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> Carried:
+    """Return each column's last value in rows (rows, ...)."""
+    return first_values(rows[::-1], positions[::-1], inf)
 
 
 def filled(rows: np.ndarray, positions: np.ndarray, before: Carried, after: Carried, how: How) -> np.ndarray:
@@ -97,23 +96,22 @@ def filled(rows: np.ndarray, positions: np.ndarray, before: Carried, after: Carr
     for start in range(0, flat.shape[1], width):
         strip = slice(start, start + width)
         hole = holes(flat[:, strip], how.inf)
-        columns = np.flatnonzero(hole.any(axis=0))
-        if len(columns):
-            near = [Carried(side.value[strip][columns], side.position[strip][columns]) for side in sides]
-            values = out[:, start + columns]
-            _fill(values, hole[:, columns], positions, near[0], near[1], how)
-            out[:, start + columns] = values
+        if hole.any():
+            near = [Carried(side.value[strip], side.position[strip]) for side in sides]
+            _fill(out[:, strip], hole, positions, near[0], near[1], how)
     return out.reshape(rows.shape)
 
 
 def _fill(
     values: np.ndarray, hole: np.ndarray, positions: np.ndarray, before: Carried, after: Carried, how: How
 ) -> None:
-    row, column = np.nonzero(hole)
-    low, low_at = _neighbour(values, hole, positions, before, row, column)
-    backwards = slice(None, None, -1)
-    last = len(values) - 1
-    high, high_at = _neighbour(values[backwards], hole[backwards], positions[backwards], after, last - row, column)
+    column, row = np.nonzero(np.ascontiguousarray(hole.T))
+    begins = np.append(True, (np.diff(row) != 1) | (np.diff(column) != 0))
+    first = np.flatnonzero(begins)
+    last = np.append(first[1:], len(row)) - 1
+    gap = np.cumsum(begins) - 1  # to which each hole belongs
+    low, low_at = (part[gap] for part in _neighbour(values, positions, before, row[first] - 1, column[first]))
+    high, high_at = (part[gap] for part in _neighbour(values, positions, after, row[last] + 1, column[last]))
     at = positions[row]
     no_low, no_high = np.isnan(low_at), np.isnan(high_at)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -127,16 +125,16 @@ def _fill(
             made = np.where(no_low, high, np.where(no_high, low, made))
         elif how.kind != "previous":
             made = np.where(no_low | no_high, np.nan, made)
-        gap = np.where(no_high, how.last, high_at) - np.where(no_low, how.first, low_at)
-        made = np.where(gap <= how.max_gap, made, np.nan)
+        length = np.where(no_high, how.last, high_at) - np.where(no_low, how.first, low_at)
+        made = np.where(length <= how.max_gap, made, np.nan)
     values[row, column] = made
 
 
 def _neighbour(
-    values: np.ndarray, hole: np.ndarray, positions: np.ndarray, outside: Carried, row: np.ndarray, column: np.ndarray
+    values: np.ndarray, positions: np.ndarray, outside: Carried, row: np.ndarray, column: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the value before each hole and its position."""
-    nearest = np.maximum.accumulate(np.where(hole, -1, np.arange(len(hole))[:, None]), axis=0)[row, column]
-    inside = nearest >= 0
-    value = np.where(inside, values[nearest, column].astype(np.float64), outside.value[column])
-    return value, np.where(inside, positions[nearest], outside.position[column])
+    """Return the values at rows that may lie outside, and their positions."""
+    inside = (row >= 0) & (row < len(values))
+    row = np.where(inside, row, 0)
+    value = np.where(inside, values[row, column].astype(np.float64), outside.value[column])
+    return value, np.where(inside, positions[row], outside.position[column])

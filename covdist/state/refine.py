@@ -15,6 +15,7 @@ from covdist.state.blas import add_product, single_thread
 from covdist.state.eigen import Spectrum
 from covdist.state.missing import POLICIES
 from covdist.state.nystrom import approximate, images, spectrum_of_images
+from covdist.state.patched import Block, rows_of
 from covdist.state.sketch import Sketch
 
 _LEAST_ROWS = 64
@@ -67,11 +68,12 @@ class AppliedAccumulator:
         self._basis, self._policy, self._inf = basis, POLICIES[options.missing], options.inf
         self._image = np.zeros(basis.directions.shape)
 
-    def add(self, block: np.ndarray) -> None:
+    def add(self, block: Block) -> None:
         """Fold rows in place."""
+        rows = rows_of(block)
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, len(block), _LEAST_ROWS):
-                self._fold(block[start : start + _LEAST_ROWS])
+            for start in range(0, len(rows), _LEAST_ROWS):
+                self._fold(rows[start : start + _LEAST_ROWS])
 
     def _fold(self, rows: np.ndarray) -> None:
         directions, mean, mean_low, exponent = self._basis

@@ -24,8 +24,26 @@ SOURCE = FakeSource((ROWS, COLUMNS), (CHUNK, COLUMNS))
 WEIGHTS = np.linspace(0.5, 1.5, ROWS)
 
 
+class HoledSource(FakeSource):
+    """Single holes, a column that begins late, and a gap over several shards."""
+
+    def __init__(self) -> None:
+        super().__init__((ROWS, COLUMNS), (CHUNK, COLUMNS))
+        self.token += "-holed"
+
+    def read_chunk(self, index: tuple[int, ...], buffer: np.ndarray | None = None) -> np.ndarray:
+        rows = super().read_chunk(index, buffer)
+        number = index[0] * CHUNK + np.arange(len(rows))
+        rows[number % 7 == 3, 1] = rows[number < ROWS // 2, 2] = rows[abs(number - 12_000) < 6_000, 3] = np.nan
+        return rows
+
+
 def x() -> da.Array:
     return to_dask(SOURCE)
+
+
+def holed() -> da.Array:
+    return to_dask(HoledSource())
 
 
 def results(array: da.Array) -> tuple[covdist.Moments, ...]:
@@ -80,6 +98,15 @@ def test_a_persisted_state(expected):
 def test_processes(workers, expected):
     with processes(workers):
         assert_same_bits(covdist.moments(x()).compute(), expected)
+
+
+@pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_gaps_filled_in_processes(workers):
+    expected = covdist.moments(holed(), missing="interpolate").compute(scheduler="synchronous")
+    assert expected.dataset["nans"].values.tolist() == [0, (ROWS + 3) // 7, ROWS // 2, 11_999, 0]
+    assert_same_bits(covdist.moments(holed(), missing="interpolate").compute(scheduler="threads"), expected)
+    with processes(workers):
+        assert_same_bits(covdist.moments(holed(), missing="interpolate").compute(), expected)
 
 
 @pytest.mark.slow

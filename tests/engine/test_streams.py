@@ -62,9 +62,9 @@ each_array = pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)
 def pieces_of(array: Any, ndim: int, start: int, stop: int) -> list[np.ndarray]:
     """Pieces of a stretch of rows, copied: each is valid until the next one only."""
     found = stream(array, ndim)
-    if not hasattr(found, "keys"):
+    if not found.collections:
         return [piece.copy() for piece in found.part(start, stop).pieces()]
-    blocks = dask.get(dict(found.collection.__dask_graph__()), found.keys(start, stop))
+    blocks = dask.get(dict(found.collections[0].__dask_graph__()), found.keys(start, stop))
     return [piece.copy() for piece in found.part(start, stop).pieces(list(blocks))]
 
 

@@ -63,6 +63,21 @@ def test_a_job_makes_what_a_call_makes(log, client, tmp_path, options):
     assert job.status()["shards"] > 2 * len(expected)
 
 
+@pytest.mark.parametrize("options", [{}, {"by": "epoch"}, {"max_columns": 0}], ids=str)
+def test_a_job_fills_gaps_as_a_call_does(client, tmp_path, options):
+    path = logs.healthy(tmp_path / "log.zarr").path
+    activation = zarr.open_group(path)["fc1/activation"]
+    rows = activation[:]
+    rows[::7, 0] = rows[30:130, 2] = rows[:50, 3] = np.nan
+    activation[:] = rows
+    asked = {"layer": "fc1", "var": "activation", "missing": "interpolate", **options}
+    job = covdist.submit(path, job=tmp_path / "job", client=client, **asked).wait(60)
+    (expected,) = log_moments(covdist.open_log(path), Selection(**asked)).values()
+    assert dump_state(job.result().state) == dump_state(expected.compute().state)
+    assert int(job.result().dataset["nans"].sum()) == 29 + 100 + 50
+    assert job.status()["shards"] > 4
+
+
 def test_the_same_question_is_the_same_job(log, client, tmp_path):
     job = covdist.submit(log, job=tmp_path / "job", client=client)
     again = covdist.submit(log, job=tmp_path / "job", client=client)

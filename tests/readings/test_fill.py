@@ -174,6 +174,12 @@ def test_infinity_and_bad_options():
     for array in (x, da.from_array(x, chunks=1)):
         with pytest.raises(NonFiniteError, match=r"row 1, column 0, .*inf='missing'"):
             covdist.fill(array).compute()
+    cube = np.ones((6, 4, 3))
+    cube[5, 2, 1] = np.inf
+    for chunks in (-1, (2, 2, 2)):
+        with pytest.raises(NonFiniteError, match="row 5, column 7,") as caught:
+            covdist.fill(da.from_array(cube, chunks=chunks)).compute()
+        assert (caught.value.row, caught.value.column) == (5, 7)
     with pytest.raises(DataError, match="kind='cubic'"):
         covdist.fill(x, kind="cubic")
     with pytest.raises(DataError, match="does not rise"):

@@ -1,0 +1,30 @@
+"""``Patched``: rows whose holes have been filled, with what they were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Patched:
+    """Two arrays (rows, columns) that are cut together: what is folded, and what is counted."""
+
+    ndim = 2
+
+    def __init__(self, rows: np.ndarray, before: np.ndarray):
+        self.rows, self.before = rows, before
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Patched:
+        return Patched(self.rows[index], self.before[index])
+
+
+Block = np.ndarray | Patched
+
+
+def rows_of(block: Block) -> np.ndarray:
+    """Return the rows as they are folded."""
+    return block.rows if isinstance(block, Patched) else block
