@@ -13,8 +13,8 @@ _HOMES = {
     "Moments": "covdist.readings.result",
     "load": "covdist.readings.store",
     "plan": "covdist.readings.planning",
-    "submit": "covdist.readings.jobs",
-    "Job": "covdist.readings.job",
+    "submit": "covdist.jobs.submitting",
+    "Job": "covdist.jobs.job",
     "Recorder": "covdist.record.recorder",
     "CovdistError": "covdist.errors",
 }

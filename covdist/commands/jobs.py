@@ -22,7 +22,7 @@ from covdist.commands.options import (
 from covdist.commands.signals import Stop
 
 if TYPE_CHECKING:
-    from covdist.readings.job import Job
+    from covdist.jobs.job import Job
     from covdist.readings.whole_log import Selection
 
 Watch = Callable[[Mapping[str, Any]], None]
@@ -39,8 +39,8 @@ def run_job(
     path: str,
 ) -> None:
     """Fold a log with this process as the driver, so that another can go on where it ends."""
-    from covdist.readings.job import job_directory
-    from covdist.readings.job_trees import Trees, question
+    from covdist.jobs.job import job_directory
+    from covdist.jobs.trees import Trees, question
 
     trees = Trees(question(log, selection, missing_chunks, output))
     trees.begin(job_directory(path))
@@ -49,8 +49,8 @@ def run_job(
 
 def _drive(path: str, cluster_options: dict[str, Any], force: bool, as_json: bool, output: str | None) -> None:
     from covdist.engine.cluster import cluster
-    from covdist.readings.job import Job
-    from covdist.readings.job_driving import drive, opened
+    from covdist.jobs.driving import drive, opened
+    from covdist.jobs.job import Job
 
     job = Job(path)
     if job.status()["status"] != "done":
@@ -111,7 +111,7 @@ def submit(
     """Have a cluster fold LOG, and return at once with the job's id."""
     _named(cluster_options, "`covdist run --job` runs a job on this machine")
     from covdist.engine.cluster import cluster
-    from covdist.readings.jobs import submit as submitted
+    from covdist.jobs.submitting import submit as submitted
 
     with cluster(**cluster_options) as client:
         found = submitted(
@@ -128,8 +128,8 @@ def submit(
 def resume(job: str, cluster_options: dict[str, Any], force: bool, as_json: bool) -> None:
     """Let JOB go on: here until it ends, or on the cluster of a scheduler."""
     from covdist.engine.cluster import cluster
-    from covdist.readings.job import Job
-    from covdist.readings.jobs import resume as resumed
+    from covdist.jobs.job import Job
+    from covdist.jobs.submitting import resume as resumed
 
     if cluster_options["scheduler"] is None and cluster_options["scheduler_file"] is None:
         output = Job(job).directory.manifest()["asked"]["output"]
@@ -145,7 +145,7 @@ def resume(job: str, cluster_options: dict[str, Any], force: bool, as_json: bool
 @json_option
 def jobs(folder: str, as_json: bool) -> None:
     """List the jobs in FOLDER."""
-    from covdist.readings.job import jobs_in
+    from covdist.jobs.job import jobs_in
     from covdist.report.jobs import jobs_table
 
     found = [job.status() for job in jobs_in(folder)]
@@ -160,7 +160,7 @@ def jobs(folder: str, as_json: bool) -> None:
 @json_option
 def status(job: str, as_json: bool) -> None:
     """Say how far JOB is, how fast, and what failed."""
-    from covdist.readings.job import Job
+    from covdist.jobs.job import Job
     from covdist.report.jobs import job_table
 
     found = Job(job).status()
@@ -175,7 +175,7 @@ def status(job: str, as_json: bool) -> None:
 @json_option
 def wait(job: str, as_json: bool) -> None:
     """Watch JOB until it is done, and print its result."""
-    from covdist.readings.job import Job
+    from covdist.jobs.job import Job
 
     with _bar() as watch:
         found = Job(job).wait(watch=watch)
@@ -187,7 +187,7 @@ def wait(job: str, as_json: bool) -> None:
 @json_option
 def cancel(job: str, as_json: bool) -> None:
     """Ask whoever drives JOB to stop; what is done stays, and `resume` goes on from there."""
-    from covdist.readings.job import Job
+    from covdist.jobs.job import Job
 
     asked = Job(job).cancel()
     if as_json:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import covdist
-from covdist.readings.job import Job
-from covdist.readings.job_states import dump_state
+from covdist.jobs.job import Job
+from covdist.jobs.states import dump_state
 from tests.deploy.files import BATCH
 from tests.deploy.slurm import ask, missing, slurm
 from tests.jobs.clusters import saved, until

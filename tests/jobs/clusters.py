@@ -17,7 +17,7 @@ import zarr
 from click.testing import CliRunner
 
 from covdist.cli import main
-from covdist.readings.job import Job
+from covdist.jobs.job import Job
 from tests.cli.running import COVDIST, DASK, PATIENCE
 
 CHUNK, WIDTH, WRITTEN = 25, 4, 100

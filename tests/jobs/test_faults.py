@@ -12,9 +12,9 @@ import pytest
 from distributed import Client
 
 import covdist
-from covdist.readings.job import Job
-from covdist.readings.job_states import dump_state
-from covdist.readings.jobs import resume
+from covdist.jobs.job import Job
+from covdist.jobs.states import dump_state
+from covdist.jobs.submitting import resume
 from tests.cli.running import PATIENCE, output
 from tests.jobs.clusters import Cluster, cluster, driver, kill, patchy_log, saved, until
 from tests.jobs.folded import counted, settings

@@ -13,8 +13,8 @@ from distributed import Client
 import covdist
 from covdist.engine import plan
 from covdist.errors import ClusterError, CovdistError, DataError, JobError, PlanError, ResultError
+from covdist.jobs.states import dump_state
 from covdist.readings import job_driving, jobs
-from covdist.readings.job_states import dump_state
 from covdist.readings.whole_log import Selection, log_moments
 from tests.cli import logs
 

@@ -21,10 +21,10 @@ from covdist.engine.job.driver import Driver
 from covdist.engine.job.machine import Machine
 from covdist.engine.job.shape import Node
 from covdist.errors import JobError
-from covdist.readings.job import Job, job_directory
-from covdist.readings.job_driving import LEASE, drive, opened
-from covdist.readings.job_states import dump_state
-from covdist.readings.job_trees import Trees, question
+from covdist.jobs.driving import LEASE, drive, opened
+from covdist.jobs.job import Job, job_directory
+from covdist.jobs.states import dump_state
+from covdist.jobs.trees import Trees, question
 from covdist.readings.whole_log import Selection, log_moments
 from covdist.report.jobs import job_table
 from covdist.state import patterns

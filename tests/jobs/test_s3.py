@@ -11,8 +11,8 @@ from covdist.engine.job.directory import Directory
 from covdist.engine.job.fingerprint import difference, fingerprint
 from covdist.engine.job.shape import Node, Shape
 from covdist.errors import JobError
-from covdist.readings.job import Job
-from covdist.readings.job_states import dump_state
+from covdist.jobs.job import Job
+from covdist.jobs.states import dump_state
 from tests.cli.running import PATIENCE, output
 from tests.jobs.clusters import cluster, driver, kill, patchy_log, until
 

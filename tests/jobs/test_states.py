@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from covdist.readings.job_states import dump_state, load_state
+from covdist.jobs.states import dump_state, load_state
 from covdist.state.accumulator import Options
 from covdist.state.cross import Cross
 from covdist.state.grouped import Grouped

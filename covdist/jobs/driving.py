@@ -19,7 +19,7 @@ from covdist.engine.job.lease import Lease
 from covdist.engine.job.owners import this_owner
 from covdist.engine.job.process import here
 from covdist.errors import CovdistError, JobError
-from covdist.readings.job_trees import Trees, check_same
+from covdist.jobs.trees import Trees, check_same
 
 LEASE = 30.0  # seconds that a driver may be silent before another may take over
 _TELL = 0.3

@@ -15,10 +15,10 @@ from covdist.engine.job.rounds import clear, there
 from covdist.engine.job.secrets import clean
 from covdist.engine.job.shape import Node, Shape
 from covdist.errors import DataError, JobError
+from covdist.jobs.folds import Fold, folds
+from covdist.jobs.results import deliver, written
 from covdist.logs.opening import open_log
 from covdist.readings.folding import Folding
-from covdist.readings.job_folds import Fold, folds
-from covdist.readings.job_results import deliver, written
 from covdist.readings.result import computed
 from covdist.readings.store import JOB_RESULT, check_room, save
 from covdist.readings.whole_log import Selection, foldings

@@ -12,8 +12,8 @@ from covdist.engine.job.rounds import due
 from covdist.engine.job.shape import Node, Shape, keep_every
 from covdist.engine.plan import Plan, core_seconds
 from covdist.engine.shard import Shard, fold
+from covdist.jobs.states import dump_state, load_like, load_state
 from covdist.readings.folding import Folding, Strip
-from covdist.readings.job_states import dump_state, load_like, load_state
 from covdist.readings.maxent import Iterations, fitted_state
 from covdist.readings.passes import fold_with
 from covdist.state.blas import single_thread

@@ -13,7 +13,7 @@ import fsspec  # type: ignore[import-untyped]
 from covdist.engine.job.directory import Directory
 from covdist.engine.job.secrets import clean
 from covdist.errors import JobError
-from covdist.readings.job_results import deliver, fetched
+from covdist.jobs.results import deliver, fetched
 from covdist.readings.result import Moments
 from covdist.readings.store import load
 from covdist.state.gaussian import Fit
