@@ -13,8 +13,8 @@ from distributed import Client
 import covdist
 from covdist.engine import plan
 from covdist.errors import ClusterError, CovdistError, DataError, JobError, PlanError, ResultError
+from covdist.jobs import driving, submitting
 from covdist.jobs.states import dump_state
-from covdist.readings import job_driving, jobs
 from covdist.readings.whole_log import Selection, log_moments
 from tests.cli import logs
 
@@ -108,7 +108,7 @@ def test_done_is_what_has_a_result(log, client, tmp_path):
     expected = states(job.result())
     (tmp_path / "job" / "result.json").unlink()
     assert job.status()["status"] == "stopped"
-    assert states(jobs.resume(tmp_path / "job", client).wait(60).result()) == expected
+    assert states(submitting.resume(tmp_path / "job", client).wait(60).result()) == expected
     assert job.directory.progress()["folds_started"] == 0
 
 
@@ -143,13 +143,14 @@ def test_an_input_that_has_changed_is_named(client, tmp_path):
     log = logs.healthy(tmp_path / "log.zarr").path
     covdist.submit(log, job=tmp_path / "job", client=client).wait(60)
     zarr.open_array(log / "fc1" / "gradient")[:2] = np.ones((2, logs.PARAMS))
-    for call in (lambda: jobs.resume(tmp_path / "job", client), lambda: covdist.submit(log, job=tmp_path / "job")):
+    job = tmp_path / "job"
+    for call in (lambda: submitting.resume(job, client), lambda: covdist.submit(log, job=job)):
         with client.as_current(), pytest.raises(JobError, match=r"has changed .*fc1/gradient"):
             call()
 
 
 def test_too_little_memory_is_refused_before(log, client, tmp_path, monkeypatch):
-    monkeypatch.setattr(job_driving, "least_memory", lambda client: 1 << 20)
+    monkeypatch.setattr(driving, "least_memory", lambda client: 1 << 20)
     with pytest.raises(PlanError, match="1 MiB"):
         covdist.submit(log, job=tmp_path / "job", client=client)
     assert not (tmp_path / "job").exists()
@@ -177,7 +178,7 @@ def test_wrong_calls_are_refused(log, client, tmp_path):
 
 
 def test_somebody_has_to_run_it(log, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "get_client", no_client)
+    monkeypatch.setattr(submitting, "get_client", no_client)
     with pytest.raises(ClusterError, match="no dask client"):
         covdist.submit(log, job=tmp_path / "job")
 
