@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 
-from covdist.errors import DataError
+from covdist.errors import DataError, MergeError
+from covdist.readings.labels import Groups
 from covdist.state.grouped import Grouped
 from covdist.state.legs import State
 from covdist.state.variances import Variances
+
+Recoding = Callable[[Grouped], Grouped]
 
 
 def by_group(state: Grouped, function: Callable[..., Any], shape: tuple[int, ...], *arguments: Any) -> np.ndarray:
@@ -49,3 +52,12 @@ def recoded(state: Grouped, codes: np.ndarray) -> Grouped:
 def members(state: Any, size: int) -> list[Any]:
     """Return the states of the groups in the order of their codes; of a state without groups, itself."""
     return [state.get(code, state.inner) for code in range(size)] if isinstance(state, Grouped) else [state]
+
+
+def joined(a: Groups, b: Groups) -> tuple[Groups, tuple[Recoding, Recoding]]:
+    """Return the groups of two states' sum, and what gives each state their codes."""
+    if a.dim != b.dim:
+        raise MergeError(f"cannot merge groups by {a.dim!r} with groups by {b.dim!r}: both must be the same")
+    values = np.unique(np.concatenate([a.values, b.values]))
+    first, second = (partial(recoded, codes=np.searchsorted(values, each.values)) for each in (a, b))
+    return Groups(a.dim, values), (first, second)

@@ -20,7 +20,7 @@ from covdist.errors import DataError, MergeError
 from covdist.readings.counts import COUNTS, SIDES, rows_folded, without_matrix
 from covdist.readings.divisors import column_mean
 from covdist.readings.fitted import Fitted, FittedCross
-from covdist.readings.groups import all_groups, by_group, map_groups, one_group, recoded
+from covdist.readings.groups import all_groups, by_group, joined, map_groups, one_group
 from covdist.readings.held import Held
 from covdist.readings.labels import Axis, Groups, labelled
 from covdist.state.cross import Cross
@@ -216,7 +216,8 @@ class Moments:
             )
         groups, states = mine.groups, (self._held, other._held)
         if mine.groups is not None and its.groups is not None and not mine.groups.same(its.groups):
-            groups, states = _joined_groups(self, other)
+            groups, recodings = joined(mine.groups, its.groups)
+            states = states[0].map(recodings[0]), states[1].map(recodings[1])
         layout = replace(mine, groups=groups, provenance=_joint(mine.provenance, its.provenance))
         return Moments(states[0].merge(states[1]), layout)
 
@@ -373,20 +374,6 @@ def _persisted(
     names = rename or {}
     parts = tuple(Delayed(names.get(key, key), graph) for key in keys)
     return Moments(Held(parts, widths), layout, matrix)
-
-
-def _joined_groups(a: Moments, b: Moments) -> tuple[Groups, tuple[Held, Held]]:
-    mine, its = a.layout.groups, b.layout.groups
-    assert mine is not None
-    assert its is not None
-    if mine.dim != its.dim:
-        raise MergeError(f"cannot merge groups by {mine.dim!r} with groups by {its.dim!r}: both must be the same")
-    values = np.unique(np.concatenate([mine.values, its.values]))
-
-    def recode(m: Moments, groups: Groups) -> Held:
-        return Held.of(m.state, 0).map(partial(recoded, codes=np.searchsorted(values, groups.values)))
-
-    return Groups(mine.dim, values), (recode(a, mine), recode(b, its))
 
 
 def _joint(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
