@@ -71,20 +71,24 @@ class FilledPart:
         (around,) = given
         waiting: _Held | None = None  # for the values after it
         before: Carried | None = None
+        last: tuple[np.ndarray, int] | None = None  # a row without holes since, and its number
         stop = 0
         for rows in stretches(gathered(self._part.pieces(), least_rows), least_rows):
             start, stop = stop, stop + len(rows)
+            if all_finite(rows):
+                if waiting is not None:
+                    yield self._filled(waiting, self._values(rows[:1], start), around, stop)
+                    waiting = None
+                last = rows[-1:].copy(), stop - 1
+                yield rows
+                continue
+            self._refuse_infinity(rows, start)
             places = between(self._places, start, stop)
-            whole = all_finite(rows)
-            if not whole:
-                self._refuse_infinity(rows, start)
             if waiting is not None:
                 yield self._filled(waiting, first_values(rows, places, self._how.inf), around, stop)
                 waiting = None
-            if whole:
-                before = last_values(rows, places, self._how.inf)
-                yield rows
-                continue
+            if last is not None:
+                before, last = self._values(*last), None
             if before is None:
                 before = around.before(holes(rows[0], self._how.inf), self._start)
             held = _Held(rows, places, before)
@@ -95,6 +99,9 @@ class FilledPart:
                 yield self._filled(held, Carried.none(rows.shape[1:]), around, stop)
         if waiting is not None:
             yield self._filled(waiting, Carried.none(waiting.rows.shape[1:]), around, stop)
+
+    def _values(self, row: np.ndarray, number: int) -> Carried:
+        return first_values(row, between(self._places, number, number + 1), self._how.inf)
 
     def _filled(self, held: _Held, after: Carried, around: Surroundings, read: int) -> Patched:
         """Fill what is held, given the next values among the rows up to ``read``."""

@@ -126,6 +126,7 @@ def within(number: int, folded: int) -> Callable[[Machine], bool]:
     return lambda machine: machine.round == number and machine.folded() >= folded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [[(0, 3)], [(1, 1), (1, 15)], [(2, 12), (2, 14), (7, 19)]], ids=str)
 def test_what_is_on_disk_is_not_folded_again(log, expected, client, tmp_path, stops):
     job = begun(log, tmp_path / "job")
