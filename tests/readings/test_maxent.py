@@ -19,6 +19,7 @@ from covdist.errors import DataError, NonFiniteError
 from covdist.state import patterns
 
 from .containers import chunkings, quick
+from .counting import Counted
 
 
 def naive(x: np.ndarray, weights: np.ndarray | None = None, iterations: int = 2000) -> tuple[np.ndarray, ...]:
@@ -267,3 +268,30 @@ def test_what_it_cannot_do_says_so():
         covdist.spectrum(x, 1, method="sketch", missing="maxent")
     with pytest.raises(DataError, match="matrices of all columns"):
         covdist.cov(x, missing="maxent", matrix="tiles")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_variances_without_holes_are_those_of_raise(lazy):
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    given = da.from_array(x, chunks=(7, 4)) if lazy else x
+    xr.testing.assert_identical(covdist.var(given, missing="maxent").compute(), covdist.var(given).compute())
+
+
+def test_variances_fold_a_matrix_only_where_values_are_missing():
+    whole, gaps = Counted(np.random.default_rng(0).normal(size=(60, 4)), 7, 4), Counted(holed(), 7, 4)
+    with dask.config.set(scheduler="synchronous"):
+        covdist.var(whole.array, missing="maxent").compute()
+        covdist.var(gaps.array, missing="maxent").compute()
+    assert whole.made == whole.every
+    assert gaps.made == gaps.every + gaps.every
+
+
+@pytest.mark.parametrize("passes", [False, True], ids=["patterns", "passes"])
+def test_variances_of_arrays_that_are_computed_are_those_of_promises(monkeypatch, passes):
+    if passes:
+        few(monkeypatch)
+    x = holed()
+    made = da.from_array(x, chunks=(11, 4)).rechunk((7, 4))
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0"):
+        lazily = covdist.var(made, missing="maxent").compute()
+    np.testing.assert_allclose(lazily, covdist.var(x, missing="maxent"), rtol=1e-9)
