@@ -6,7 +6,7 @@ A piece is a *slab*: some columns, (columns, rows). Chunks that hold few rows ar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +15,7 @@ import dask.array as da
 import numpy as np
 
 from covdist.engine.shard import Part, Shard
-from covdist.engine.streams import PlainStream, stream
+from covdist.engine.streams import PlainStream, Unshared, stream
 from covdist.errors import NonFiniteError
 from covdist.logs.unwrapping import from_dask
 
@@ -46,11 +46,8 @@ def _split(array: da.Array) -> tuple[int, ...]:
     return tuple(cut)
 
 
-class _SourceSlabs:
+class _SourceSlabs(Unshared):
     """Of a log that covdist opened: each slab reads its own columns of the chunks that hold them."""
-
-    shared = False
-    collections: Sequence[Any] = ()
 
     def __init__(self, array: da.Array, sample_ndim: int):
         self._array, self._sample_ndim = array, sample_ndim
@@ -78,9 +75,6 @@ class _SourceSlabs:
             i: stream(self._array, self._sample_ndim, self._slices[i]).part(0, self.width) for i in range(first, last)
         }
         return Part(_SlabReader(slabs), first, last, start - int(self.bounds[first]), stop - start)
-
-    def keys(self, start: int, stop: int) -> list[Any]:
-        return []
 
 
 class _SlabReader:

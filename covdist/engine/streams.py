@@ -84,10 +84,18 @@ def _bounds(chunks: tuple[tuple[int, ...], ...]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(heights)])
 
 
-class _PieceStream:
+class Unshared:
+    """Of streams whose pieces share no work: dask makes nothing for a shard."""
+
     shared = False
     collections: Sequence[Any] = ()
 
+    def keys(self, start: int, stop: int) -> list[Any]:
+        """Return no keys."""
+        return []
+
+
+class _PieceStream(Unshared):
     def __init__(
         self, array: da.Array, sample_ndim: int, reader: Callable[[int, int], Reader], piece_bytes: int | None = None
     ):
@@ -104,14 +112,8 @@ class _PieceStream:
         last = int(np.searchsorted(self.bounds, stop, side="left"))
         return Part(self._reader(first, last), first, last, start - int(self.bounds[first]), stop - start)
 
-    def keys(self, start: int, stop: int) -> list[Any]:
-        return []
 
-
-class _ArrayStream:
-    shared = False
-    collections: Sequence[Any] = ()
-
+class _ArrayStream(Unshared):
     def __init__(self, array: np.ndarray, sample_ndim: int):
         self._rows = as_rows(array, sample_ndim)
         row_bytes = max(1, self._rows[:1].nbytes)
@@ -128,9 +130,6 @@ class _ArrayStream:
 
     def part(self, start: int, stop: int) -> Part:
         return Part(ArrayReader(self._rows[start:stop]), 0, 1, 0, stop - start)
-
-    def keys(self, start: int, stop: int) -> list[Any]:
-        return []
 
 
 class SharedStream(_PieceStream):

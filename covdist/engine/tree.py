@@ -63,10 +63,11 @@ def _graph(
     # shards far apart would wait in memory for those between.
     begin = f"begin-{name}"
     graph: dict[Key, Any] = {begin: (_begin,)}
+    known = {begin, *given}
     for span, parts in merge_order(len(items), fan_in).items():
         key = _key(name, span)
         merged = (merge_all, merge, [_key(name, part) for part in parts])
-        graph[key] = merged if parts else _producer(key, (_after_it, begin, fold, *items[span.start]), {begin, *given})
+        graph[key] = merged if parts else _producer(key, (_after_it, begin, fold, *items[span.start]), known)
     # What depends on two tasks is not fused with either, so a reading does not hold what was merged last.
     graph[root_key(name)] = (_same, _key(name, Span(0, len(items))), begin)
     return graph
@@ -96,9 +97,9 @@ def _key(name: str, span: Span) -> str:
     return f"{'fold' if span.stop - span.start == 1 else 'merge'}-{name}-{span}"
 
 
-def _producer(key: str, call: tuple[Any, ...], given: set[Key]) -> Task:
+def _producer(key: str, call: tuple[Any, ...], known: set[Key]) -> Task:
     """Return a task that dask keeps back for a worker that is free, and does not send to where its inputs are."""
-    task: Any = convert_legacy_task(key, call, given)
+    task: Any = convert_legacy_task(key, call, known)
     return Task(key, task.func, *task.args, _data_producer=True)
 
 
