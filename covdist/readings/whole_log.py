@@ -10,7 +10,6 @@ import xarray as xr
 
 from covdist.errors import DataError
 from covdist.readings.folding import Folding
-from covdist.readings.result import Moments
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,3 @@ def _inventory(log: xr.DataTree) -> str:
     found = [f"{node.path.strip('/')}/{name}".strip("/") for node in log.subtree for name in node.data_vars]
     more = f" and {len(found) - 8} more" if len(found) > 8 else ""
     return (", ".join(found[:8]) or "no variables") + more
-
-
-def log_moments(log: xr.DataTree, selection: Selection) -> dict[str, Moments]:
-    """Fold every selected array, lazily."""
-    return {path: folding.moments() for path, folding in foldings(log, selection).items()}

@@ -25,12 +25,14 @@ from covdist.jobs.driving import LEASE, drive, opened
 from covdist.jobs.job import Job, job_directory
 from covdist.jobs.states import dump_state
 from covdist.jobs.trees import Trees, question
-from covdist.readings.whole_log import Selection, log_moments
+from covdist.readings.whole_log import Selection
 from covdist.report.jobs import job_table
 from covdist.state import patterns
 from tests.cli import logs
 from tests.cli.running import output
 from tests.jobs.clusters import driver, folds, kill, until
+
+from .calls import log_moments
 
 CHOSEN = Selection(var="gradient", missing="maxent", inf="missing")
 SHARDS = 10
