@@ -10,9 +10,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "open_log": "covdist.logs.opening",
     "moments": "covdist.readings.moments",
-    "Moments": "covdist.readings.result",
-    "load": "covdist.readings.store",
-    "plan": "covdist.readings.planning",
+    "Moments": "covdist.results.moments",
+    "load": "covdist.results.store",
+    "plan": "covdist.readings.plan",
     "submit": "covdist.jobs.submitting",
     "Job": "covdist.jobs.job",
     "Recorder": "covdist.record.recorder",

@@ -24,8 +24,8 @@ from covdist.errors import CovdistError
 if TYPE_CHECKING:
     from distributed import Client
 
-    from covdist.readings.result import Moments
-    from covdist.readings.whole_log import Selection
+    from covdist.folding.selection import Selection
+    from covdist.results.moments import Moments
 
 
 class _Commands(click.Group):
@@ -67,8 +67,8 @@ def main(debug: bool) -> None:
 @json_option
 def plan(selection: Selection, log: str, missing_chunks: str, as_json: bool) -> None:
     """Say what a run over LOG would read, compute and hold; runs nothing."""
+    from covdist.folding.selection import foldings
     from covdist.logs.opening import open_log
-    from covdist.readings.whole_log import foldings
     from covdist.report.tables import plan_record, plan_table
 
     chosen = foldings(open_log(log, missing_chunks=missing_chunks), selection)
@@ -98,15 +98,15 @@ def run(
     """Fold LOG on a cluster and write the moments to a result that `show` and covdist.load read."""
     if output is None and job is None:
         raise click.UsageError("Missing option '-o' / '--output': say where the result goes, or --job to make a job")
-    from covdist.readings.store import check_room, free_path, save
+    from covdist.results.store import check_room, free_path, save
 
     if output is not None:
         free_path(output)
     if job is not None or output is None:
         run_job(log, selection, missing_chunks, cluster_options, force, as_json, output, str(job))
         return
+    from covdist.folding.selection import foldings
     from covdist.logs.opening import open_log
-    from covdist.readings.whole_log import foldings
 
     chosen = foldings(open_log(log, missing_chunks=missing_chunks), selection)
     plans = [folding.plan() for folding in chosen.values()]
@@ -129,7 +129,7 @@ def run(
 def _computed(client: Client, need: int, lazy: dict[str, Moments]) -> dict[str, Moments]:
     from distributed import progress
 
-    from covdist.engine.starving import waited_for
+    from covdist.engine.memory_watch import waited_for
 
     futures = client.compute(list(lazy.values()))
     if sys.stderr.isatty():
@@ -144,8 +144,8 @@ def _computed(client: Client, need: int, lazy: dict[str, Moments]) -> dict[str, 
 @json_option
 def show(result: str, as_json: bool) -> None:
     """Print what RESULT holds."""
-    from covdist.readings.result import Moments
-    from covdist.readings.store import load
+    from covdist.results.moments import Moments
+    from covdist.results.store import load
 
     found = load(result)
     print_results({"": found} if isinstance(found, Moments) else found, as_json)
@@ -158,8 +158,8 @@ def show(result: str, as_json: bool) -> None:
 def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
     """Add up RESULTS of different rows of the same columns."""
     from covdist.errors import MergeError
-    from covdist.readings.result import Moments
-    from covdist.readings.store import free_path, load, save
+    from covdist.results.moments import Moments
+    from covdist.results.store import free_path, load, save
 
     free_path(output)
     total: dict[str, Moments] = {}
@@ -188,7 +188,7 @@ def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
 )
 def demo(cluster_options: dict[str, Any], as_json: bool, output: str) -> None:
     """Record two real small training runs, analyse them and say what the statistics show."""
-    from covdist.readings.store import free_path
+    from covdist.results.store import free_path
 
     directory = free_path(output)
     from covdist.demo import run as run_demo

@@ -22,8 +22,8 @@ from covdist.commands.options import (
 from covdist.commands.signals import Stop
 
 if TYPE_CHECKING:
+    from covdist.folding.selection import Selection
     from covdist.jobs.job import Job
-    from covdist.readings.whole_log import Selection
 
 Watch = Callable[[Mapping[str, Any]], None]
 
@@ -65,7 +65,7 @@ def _drive(path: str, cluster_options: dict[str, Any], force: bool, as_json: boo
 
 
 def _print_ended(job: Job, as_json: bool, output: str | None = None) -> None:
-    from covdist.readings.result import Moments
+    from covdist.results.moments import Moments
 
     found = job.result()
     if output is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from covdist.readings.result import Moments
+    from covdist.results.moments import Moments
 
 
 def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,7 +31,7 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
         inf: str,
         **rest: Any,
     ) -> Any:
-        from covdist.readings.whole_log import Selection
+        from covdist.folding.selection import Selection
 
         chosen = Selection(layer, var, against, dim, by, missing, precision, max_columns, beyond, inf)
         return command(selection=chosen, **rest)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.state.blas import add_gram, single_thread
-from covdist.state.triangle import size
+from covdist.numerics.blas import add_gram, single_thread
+from covdist.numerics.packed import size
 
 _COLUMNS, _ROWS = 512, 1024  # 0.27e9 operations, 4 MiB: some ten milliseconds
 _COPIED = 1 << 25

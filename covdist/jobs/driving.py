@@ -12,13 +12,13 @@ from typing import Any
 from distributed import Client, fire_and_forget, worker_client
 
 from covdist.engine.cluster import least_memory
-from covdist.engine.job.dask_runner import DaskRunner
-from covdist.engine.job.directory import Directory, versions
-from covdist.engine.job.driver import Driver
-from covdist.engine.job.lease import Lease
-from covdist.engine.job.owners import this_owner
-from covdist.engine.job.process import here
 from covdist.errors import CovdistError, JobError
+from covdist.jobs.dask_runner import DaskRunner
+from covdist.jobs.directory.directory import Directory, versions
+from covdist.jobs.directory.owners import this_owner
+from covdist.jobs.directory.process import here
+from covdist.jobs.driver import Driver
+from covdist.jobs.machine.lease import Lease
 from covdist.jobs.trees import Trees, check_same
 
 LEASE = 30.0  # seconds that a driver may be silent before another may take over

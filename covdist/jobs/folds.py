@@ -7,17 +7,17 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, Protocol, cast
 
-from covdist.engine.job.directory import Directory
-from covdist.engine.job.rounds import due
-from covdist.engine.job.shape import Node, Shape, keep_every
 from covdist.engine.plan import Plan, core_seconds
-from covdist.engine.shard import Shard, fold
+from covdist.folding.fitted import Iterations, fitted_state
+from covdist.folding.folding import Folding, Strip
+from covdist.folding.passes import fold_with
+from covdist.jobs.directory.directory import Directory
+from covdist.jobs.machine.tree import Node, Shape, keep_every
+from covdist.jobs.rounds import due
 from covdist.jobs.states import dump_state, load_like, load_state
-from covdist.readings.folding import Folding, Strip
-from covdist.readings.maxent import Iterations, fitted_state
-from covdist.readings.passes import fold_with
-from covdist.state.blas import single_thread
-from covdist.state.gaussian import Expected, Fit, Model, begin
+from covdist.numerics.blas import single_thread
+from covdist.numerics.em import Expected, Fit, Model, begin
+from covdist.rows.fold import Shard, fold
 from covdist.state.patterns import Patterns
 
 Read = Callable[[Node], memoryview]  # raises MissingState

@@ -10,13 +10,13 @@ from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
 
-from covdist.engine.job.directory import Directory
-from covdist.engine.job.secrets import clean
 from covdist.errors import JobError
+from covdist.jobs.directory.directory import Directory
+from covdist.jobs.directory.secrets import clean
 from covdist.jobs.results import deliver, fetched
-from covdist.readings.result import Moments
-from covdist.readings.store import load
-from covdist.state.gaussian import Fit
+from covdist.numerics.em import Fit
+from covdist.results.moments import Moments
+from covdist.results.store import load
 
 ENDED = ("done", "failed", "cancelled", "stopped")
 _PAUSE = 0.3

@@ -14,8 +14,8 @@ from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
 
-from covdist.engine.job.retry import patiently
-from covdist.readings.store import JOB_RESULT
+from covdist.results.store import JOB_RESULT
+from covdist.storage.retry import patiently
 
 
 @contextmanager

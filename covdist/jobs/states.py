@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from covdist.engine.job.arrays import dump_arrays, load_arrays
+from covdist.jobs.directory.arrays import dump_arrays, load_arrays
 from covdist.state.grouped import Grouped
 
 

@@ -10,11 +10,11 @@ from distributed import Client, get_client
 
 from covdist.engine.versions import check_versions
 from covdist.errors import ClusterError, DataError
+from covdist.folding.selection import Selection
 from covdist.jobs.driving import LEASE, check_plans, opened, send
 from covdist.jobs.job import Job, job_directory
 from covdist.jobs.trees import Trees, question
-from covdist.readings.store import free_path
-from covdist.readings.whole_log import Selection
+from covdist.results.store import free_path
 
 
 def submit(

@@ -8,21 +8,21 @@ from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
 
-from covdist.engine.job.dask_runner import Work
-from covdist.engine.job.directory import Directory
-from covdist.engine.job.fingerprint import array_facts, difference, fingerprint, job_id
-from covdist.engine.job.rounds import clear, there
-from covdist.engine.job.secrets import clean
-from covdist.engine.job.shape import Node, Shape
 from covdist.errors import DataError, JobError
+from covdist.folding.folding import Folding
+from covdist.folding.selection import Selection, foldings
+from covdist.jobs.dask_runner import Work
+from covdist.jobs.directory.directory import Directory
+from covdist.jobs.directory.fingerprint import array_facts, difference, fingerprint, job_id
+from covdist.jobs.directory.secrets import clean
 from covdist.jobs.folds import Fold, folds
+from covdist.jobs.machine.tree import Node, Shape
 from covdist.jobs.results import deliver, written
+from covdist.jobs.rounds import clear, there
 from covdist.logs.opening import open_log
-from covdist.readings.folding import Folding
-from covdist.readings.result import computed
-from covdist.readings.store import JOB_RESULT, check_room, save
-from covdist.readings.whole_log import Selection, foldings
-from covdist.state.merging import merged
+from covdist.results.moments import computed
+from covdist.results.store import JOB_RESULT, check_room, save
+from covdist.state.base import merged
 
 
 def question(

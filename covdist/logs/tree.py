@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import LogError
+from covdist.logs.dask_arrays import to_dask
 from covdist.logs.dims import choose
 from covdist.logs.source import Source
-from covdist.logs.wrapping import to_dask
 
 INDEX_ENTRIES = 1_000_000  # longer coordinates stay on disk
 INDEX_CHUNKS = 1_000  # so do coordinates cut finer: each chunk is a file to open

@@ -10,9 +10,9 @@ import xarray as xr
 from covdist.errors import DataError
 from covdist.readings.corr_pairwise import read_pairwise
 from covdist.readings.cov import scatter_matrix
-from covdist.readings.matrix import read_matrix
 from covdist.readings.moments import fold_rows
-from covdist.readings.result import Moments
+from covdist.results.matrix import read_matrix
+from covdist.results.moments import Moments
 
 _METHODS = ("pearson",)
 _STRIP = 64  # rows divided together: their divisors are the only temporary

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from covdist.readings.result import Moments
+from covdist.results.moments import Moments
 
 
 def read_pairwise(moments: Moments, method: str, min_periods: int) -> xr.DataArray:

@@ -9,15 +9,15 @@ import xarray as xr
 from dask.base import is_dask_collection
 
 from covdist.errors import DataError
+from covdist.folding.fitted import RECORDED
+from covdist.numerics import packed as triangle
+from covdist.numerics.columns import divisor
 from covdist.readings.cov_pairwise import read_pairwise
-from covdist.readings.labels import labelled
-from covdist.readings.matrix import read_matrix
-from covdist.readings.maxent import RECORDED
 from covdist.readings.moments import fold_rows
-from covdist.readings.result import Moments
 from covdist.readings.var import variance
-from covdist.state import triangle
-from covdist.state.columns import divisor
+from covdist.results.labels import labelled
+from covdist.results.matrix import read_matrix
+from covdist.results.moments import Moments
 
 
 def cov(

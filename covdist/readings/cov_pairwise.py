@@ -9,9 +9,9 @@ import xarray as xr
 from dask.base import is_dask_collection
 
 from covdist.errors import DataError
-from covdist.readings.definite import nearest, smallest_of
-from covdist.readings.divisors import pair_divisor
-from covdist.readings.result import Moments
+from covdist.numerics.divisors import pair_divisor
+from covdist.numerics.psd import nearest, smallest_of
+from covdist.results.moments import Moments
 
 
 def read_pairwise(moments: Moments, ddof: float, min_periods: int, nearest_psd: bool) -> xr.DataArray:

@@ -6,13 +6,13 @@ from typing import Any
 
 import xarray as xr
 
-from covdist.readings.folding import Folding
-from covdist.readings.inputs import one_of
-from covdist.readings.interpolated import interpolated
-from covdist.readings.labels import label, named_axes
-from covdist.readings.maxent import expected
-from covdist.state.gaussian import Fit
-from covdist.state.missing import INFINITIES
+from covdist.folding.fitted import expected
+from covdist.folding.folding import Folding
+from covdist.folding.inputs import one_of
+from covdist.folding.interpolated import interpolated
+from covdist.numerics.em import Fit
+from covdist.numerics.nonfinite import INFINITIES
+from covdist.results.labels import label, named_axes
 
 _METHODS = ("interpolate", "maxent")
 

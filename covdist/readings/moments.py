@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from covdist.readings.folding import Folding
-from covdist.readings.result import Moments
+from covdist.folding.folding import Folding
+from covdist.results.moments import Moments
 
 
 def moments(

@@ -6,10 +6,10 @@ from typing import Any
 
 import xarray as xr
 
+from covdist.numerics.psd import smallest_of
 from covdist.readings.cov import covariance
 from covdist.readings.cov_pairwise import covariance as pairwise_covariance
-from covdist.readings.definite import smallest_of
-from covdist.readings.result import Moments
+from covdist.results.moments import Moments
 
 
 def read(moments: Moments, ddof: float = 0, min_periods: int = 1) -> xr.DataArray:

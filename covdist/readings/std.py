@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from covdist.readings.divisors import column_divisor
-from covdist.readings.result import Moments
+from covdist.numerics.divisors import column_divisor
+from covdist.results.moments import Moments
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:

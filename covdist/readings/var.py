@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from covdist.readings.divisors import column_divisor
+from covdist.numerics.divisors import column_divisor
 from covdist.readings.moments import fold_rows
-from covdist.readings.result import Moments
+from covdist.results.moments import Moments
 
 
 def var(

@@ -9,9 +9,9 @@ from rich.table import Table
 
 from covdist.engine.plan import Plan, human_bytes
 from covdist.readings.corr import read as correlation
-from covdist.readings.gradient_stats import read as statistics
-from covdist.readings.result import Moments
+from covdist.readings.gradient_stats.gradient_stats import read as statistics
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
+from covdist.results.moments import Moments
 
 
 def plan_table(plans: dict[str, Plan]) -> Table:

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.state.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
-from covdist.state.blas import add_product
-from covdist.state.centre import Centre, Deviations
-from covdist.state.columns import Columns, combine
-from covdist.state.fast import Rounding
-from covdist.state.legs import Legs, Product
+from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
+from covdist.numerics.blas import add_product
+from covdist.numerics.columns import Columns, combine
+from covdist.numerics.mixed_precision import Rounding
+from covdist.numerics.segments import Legs, Product
+from covdist.numerics.shifted_columns import Centre, Deviations
 
 _LEAST_ROWS = 256  # fewer make the inner dimension of gemm too short
 

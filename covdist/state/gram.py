@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.errors import MergeError, NonFiniteError
-from covdist.state import triangle
-from covdist.state.blas import add_outer, single_thread, weighted_sums
-from covdist.state.census import TILE
-from covdist.state.columns import NO_EXPONENT, quantised_exponent
-from covdist.state.eigen import Spectrum, spectrum_of
+from covdist.numerics import packed as triangle
+from covdist.numerics.blas import add_outer, single_thread, weighted_sums
+from covdist.numerics.columns import NO_EXPONENT, quantised_exponent
+from covdist.numerics.eigen import Spectrum, spectrum_of
+from covdist.numerics.screening import TILE
 
 LEAST_COLUMNS = 512  # fewer would move the triangle through memory more often than the cores can use it
 _SAMPLE_STEP = 16

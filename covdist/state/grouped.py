@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from covdist.errors import DataError, NonFiniteError
-from covdist.state.accumulator import Accumulator
-from covdist.state.legs import State
+from covdist.numerics.accumulator import Accumulator
+from covdist.numerics.segments import State
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.state import triangle
-from covdist.state.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
-from covdist.state.columns import Columns
+from covdist.numerics import packed as triangle
+from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
+from covdist.numerics.columns import Columns
+from covdist.numerics.masked import HoledLegs, Side
+from covdist.numerics.pairs import Half, Pairs, half, half_of, merge, pairs_of
+from covdist.numerics.present import Seen
 from covdist.state.cross import Cross
-from covdist.state.holed import HoledLegs, Side
-from covdist.state.observed import combine
-from covdist.state.pairs import Half, Pairs, half, half_of, merge, pairs_of
+from covdist.state.pairwise_variances import combine
 from covdist.state.scatter import Scatter
-from covdist.state.seen import Seen
 
 _LEAST_ROWS = 1024  # fewer would merge matrices more often than the products of their rows are worth
 

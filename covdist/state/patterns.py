@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from covdist.state import triangle
-from covdist.state.accumulator import COLUMN_BYTES, Accumulator, Cost, Counted, Options
-from covdist.state.columns import Columns
-from covdist.state.holed import Side, observe
-from covdist.state.legs import Blocks, Legs, Vector
-from covdist.state.missing import all_finite, holes
-from covdist.state.observed import combine
+from covdist.numerics import packed as triangle
+from covdist.numerics.accumulator import COLUMN_BYTES, Accumulator, Cost, Counted, Options
+from covdist.numerics.columns import Columns
+from covdist.numerics.masked import Side, observe
+from covdist.numerics.nonfinite import all_finite, holes
+from covdist.numerics.present import Seen
+from covdist.numerics.segments import Blocks, Legs, Vector
+from covdist.numerics.workspace import Space
+from covdist.state.pairwise_variances import combine
 from covdist.state.scatter import LEAST_ROWS, Scatter
-from covdist.state.seen import Seen
-from covdist.state.space import Space
 
 _MOST_BYTES = 1 << 26  # of one table of patterns
 _GATHERED = 1 << 22  # values of rows with holes that are sorted at once: a pattern then has many of them

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.state import triangle
-from covdist.state.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
-from covdist.state.blas import add_gram
-from covdist.state.centre import Centre, Deviations
-from covdist.state.columns import Columns, combine
-from covdist.state.fast import Rounding
-from covdist.state.legs import Legs, Product
+from covdist.numerics import packed as triangle
+from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
+from covdist.numerics.blas import add_gram
+from covdist.numerics.columns import Columns, combine
+from covdist.numerics.mixed_precision import Rounding
+from covdist.numerics.segments import Legs, Product
+from covdist.numerics.shifted_columns import Centre, Deviations
 
 _LEAST_PACKED = 256  # columns
 LEAST_ROWS = 256  # fewer make the inner dimension of sfrk too short: 128 rows cost 5 % at 1024 columns

@@ -1,7 +1,7 @@
 """``Sketch``: a covariance matrix applied to a few random directions, in one pass and without the matrix.
 
 The image C Ω of a tall random Ω is linear in C, so images of parts of the rows add up (Tropp, Yurtsever, Udell and
-Cevher 2017); ``covdist.state.nystrom`` reads the leading eigenpairs off it.
+Cevher 2017); ``covdist.numerics.nystrom`` reads the leading eigenpairs off it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.errors import MergeError
-from covdist.state.accumulator import Accumulator, Counted, Options
-from covdist.state.blas import add_product
-from covdist.state.centre import Centre, Deviations
-from covdist.state.columns import Columns, combine
-from covdist.state.legs import Legs
+from covdist.numerics.accumulator import Accumulator, Counted, Options
+from covdist.numerics.blas import add_product
+from covdist.numerics.columns import Columns, combine
+from covdist.numerics.segments import Legs
+from covdist.numerics.shifted_columns import Centre, Deviations
 
 LEAST_ROWS = 64  # as many as there are directions, or reading and writing the image costs more than the rows
 _BLOCK = 4096  # columns whose random numbers are drawn together

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from covdist.state.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
-from covdist.state.census import TILE, TILE_COLUMNS
-from covdist.state.centre import Centre, Deviations
-from covdist.state.columns import Columns, concatenate
-from covdist.state.legs import Legs
+from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
+from covdist.numerics.columns import Columns, concatenate
+from covdist.numerics.screening import TILE, TILE_COLUMNS
+from covdist.numerics.segments import Legs
+from covdist.numerics.shifted_columns import Centre, Deviations
 from covdist.state.scatter import LEAST_ROWS
 
 # Up to this many columns a full state of the same rows may hold these results too: blocks are cut alike, so that

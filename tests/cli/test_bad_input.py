@@ -11,8 +11,8 @@ import pytest
 import zarr
 
 import covdist
-from covdist.readings.folding import PRECISIONS
-from covdist.state.missing import POLICIES
+from covdist.folding.folding import PRECISIONS
+from covdist.numerics.nonfinite import POLICIES
 
 from . import logs
 from .running import covdist as process

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covdist.engine.filling import FilledStream
-from covdist.engine.streams import stream
-from covdist.engine.surroundings import between
 from covdist.errors import NonFiniteError
-from covdist.state.gaps import Carried, How, filled
-from covdist.state.patched import Patched, rows_of
+from covdist.numerics.filled_block import Patched, rows_of
+from covdist.numerics.interpolation import Carried, How, filled
+from covdist.rows.filled import FilledStream
+from covdist.rows.neighbours import between
+from covdist.rows.stream import stream
 from tests.readings.containers import chunkings, thorough
 
 HOWS = st.builds(

@@ -13,7 +13,24 @@ import pytest
 import covdist
 
 ROOT = Path(covdist.__file__).parent
-LAYERS = ["errors", "state", "logs", "engine", "readings", "jobs", "report", "record", "demo", "commands", "cli"]
+LAYERS = [
+    "errors",
+    "storage",
+    "numerics",
+    "state",
+    "logs",
+    "rows",
+    "engine",
+    "results",
+    "folding",
+    "readings",
+    "jobs",
+    "report",
+    "record",
+    "demo",
+    "commands",
+    "cli",
+]
 STATE_MAY_IMPORT = {"numpy", "scipy", "threadpoolctl", "covdist"} | sys.stdlib_module_names
 
 

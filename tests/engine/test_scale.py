@@ -11,9 +11,9 @@ import pytest
 
 from covdist.engine.bands import band_bytes, band_plan, cut_bands, tile_side
 from covdist.engine.plan import Plan, Work, make_plan
-from covdist.engine.shard import Shard
-from covdist.engine.streams import stream
-from covdist.logs.wrapping import to_dask
+from covdist.logs.dask_arrays import to_dask
+from covdist.rows.fold import Shard
+from covdist.rows.stream import stream
 from covdist.state.cross import Cross
 from covdist.state.scatter import Scatter
 

@@ -14,7 +14,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 import covdist
-from covdist.logs.wrapping import to_dask
+from covdist.logs.dask_arrays import to_dask
 
 from .fake import FakeSource
 

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covdist.engine.readers import ahead
-from covdist.engine.shard import gathered, together
+from covdist.rows.fold import gathered, together
+from covdist.rows.readers import ahead
 
 heights = st.lists(st.integers(0, 7), max_size=12)
 

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import covdist
-from covdist.engine.streams import stream
-from covdist.logs.wrapping import to_dask
+from covdist.logs.dask_arrays import to_dask
+from covdist.rows.stream import stream
 
 from .fake import FakeSource
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import xarray as xr
 
-from covdist.readings.result import Moments
-from covdist.readings.whole_log import Selection, foldings
+from covdist.folding.selection import Selection, foldings
+from covdist.results.moments import Moments
 
 
 def log_moments(log: xr.DataTree, selection: Selection) -> dict[str, Moments]:

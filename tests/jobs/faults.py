@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from covdist.engine.job import places
+from covdist.storage import place as places
 from tests.jobs.memory import Crash
 
 CALLS = ("makedirs", "fsync", "replace", "link", "unlink")

@@ -10,7 +10,7 @@ from typing import Any
 
 from distributed import get_worker
 
-from covdist.engine import shard
+from covdist.rows import fold as shard
 
 _PLACE = "COVDIST_TESTS_FOLDED"
 

@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import reduce
 
-from covdist.engine.job.directory import Directory
-from covdist.engine.job.driver import Driver, Settings
-from covdist.engine.job.shape import Node, Shape
 from covdist.errors import JobError
+from covdist.jobs.directory.directory import Directory
+from covdist.jobs.driver import Driver, Settings
+from covdist.jobs.machine.tree import Node, Shape
 from tests.jobs.memory import Crash, Memory
 from tests.jobs.workers import JOB, Cluster, Faults, Rounds, digest, merged
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from covdist.engine.job.directory import Directory
-from covdist.engine.job.places import Place, place_at
-from covdist.engine.job.shape import Node, Shape
+from covdist.jobs.directory.directory import Directory
+from covdist.jobs.machine.tree import Node, Shape
+from covdist.storage.place import Place, place_at
 from tests.jobs.faults import points
 from tests.jobs.memory import Crash
 

@@ -6,10 +6,10 @@ import pickle
 
 import pytest
 
-from covdist.engine.job.directory import Directory
-from covdist.engine.job.frame import from_json, pack, to_json, unpack
-from covdist.engine.job.shape import Node, Shape
 from covdist.errors import JobError
+from covdist.jobs.directory.directory import Directory
+from covdist.jobs.machine.tree import Node, Shape
+from covdist.storage.checksum import from_json, pack, to_json, unpack
 
 NODE = Node(0, 1, 2)
 SHAPES = [Shape(0, 5, 2, 2), Shape(1, 1, 2, 1)]

@@ -6,10 +6,10 @@ from itertools import count
 
 import pytest
 
-from covdist.engine.job.directory import Directory
-from covdist.engine.job.driver import Driver, Settings
-from covdist.engine.job.shape import Shape
-from covdist.engine.job.words import FINISH, Done, Event, Failed, Task
+from covdist.jobs.directory.directory import Directory
+from covdist.jobs.driver import Driver, Settings
+from covdist.jobs.machine.events import FINISH, Done, Event, Failed, Task
+from covdist.jobs.machine.tree import Shape
 
 SHAPES = [Shape(0, 6, 2, 2)]
 

@@ -8,8 +8,8 @@ import os
 import fsspec
 import pytest
 
-from covdist.engine.job import fingerprint as module
-from covdist.engine.job.fingerprint import array_facts, difference, fingerprint, job_id
+from covdist.jobs.directory import fingerprint as module
+from covdist.jobs.directory.fingerprint import array_facts, difference, fingerprint, job_id
 
 FACTS = array_facts((100, 4), "float32", ((50, 50), (4,)))
 

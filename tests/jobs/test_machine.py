@@ -8,10 +8,10 @@ from functools import reduce
 import dask
 import pytest
 
-from covdist.engine.job.machine import Machine
-from covdist.engine.job.shape import Node, Shape, keep_every
-from covdist.engine.job.words import Cancel, Deposed, Done, Drop, Failed, Lost, Missing, Slots, Start, Stop, Task
 from covdist.engine.tree import root_key, tree
+from covdist.jobs.machine.events import Cancel, Deposed, Done, Drop, Failed, Lost, Missing, Slots, Start, Stop, Task
+from covdist.jobs.machine.machine import Machine
+from covdist.jobs.machine.tree import Node, Shape, keep_every
 
 
 def names(actions: Iterable[object]) -> list[str]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from covdist.engine.job.directory import Directory
-from covdist.engine.job.lease import Lease, next_lease
-from covdist.engine.job.process import dead, here
 from covdist.errors import JobError
+from covdist.jobs.directory.directory import Directory
+from covdist.jobs.directory.process import dead, here
+from covdist.jobs.machine.lease import Lease, next_lease
 
 RACES = 20
 

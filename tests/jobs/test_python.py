@@ -13,9 +13,9 @@ from distributed import Client
 import covdist
 from covdist.engine import plan
 from covdist.errors import ClusterError, CovdistError, DataError, JobError, PlanError, ResultError
+from covdist.folding.selection import Selection
 from covdist.jobs import driving, submitting
 from covdist.jobs.states import dump_state
-from covdist.readings.whole_log import Selection
 from tests.cli import logs
 
 from .calls import log_moments

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from covdist.engine.job.retry import may_pass, patiently, statuses
+from covdist.storage.retry import may_pass, patiently, statuses
 
 
 def http(status: int) -> OSError:

@@ -16,16 +16,16 @@ from distributed import Client
 
 import covdist
 from covdist.engine import plan
-from covdist.engine.job.dask_runner import DaskRunner
-from covdist.engine.job.driver import Driver
-from covdist.engine.job.machine import Machine
-from covdist.engine.job.shape import Node
 from covdist.errors import JobError
+from covdist.folding.selection import Selection
+from covdist.jobs.dask_runner import DaskRunner
+from covdist.jobs.driver import Driver
 from covdist.jobs.driving import LEASE, drive, opened
 from covdist.jobs.job import Job, job_directory
+from covdist.jobs.machine.machine import Machine
+from covdist.jobs.machine.tree import Node
 from covdist.jobs.states import dump_state
 from covdist.jobs.trees import Trees, question
-from covdist.readings.whole_log import Selection
 from covdist.report.jobs import job_table
 from covdist.state import patterns
 from tests.cli import logs

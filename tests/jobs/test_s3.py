@@ -7,11 +7,11 @@ import threading
 import pytest
 
 import covdist
-from covdist.engine.job.directory import Directory
-from covdist.engine.job.fingerprint import difference, fingerprint
-from covdist.engine.job.shape import Node, Shape
 from covdist.errors import JobError
+from covdist.jobs.directory.directory import Directory
+from covdist.jobs.directory.fingerprint import difference, fingerprint
 from covdist.jobs.job import Job
+from covdist.jobs.machine.tree import Node, Shape
 from covdist.jobs.states import dump_state
 from tests.cli.running import PATIENCE, output
 from tests.jobs.clusters import cluster, driver, kill, patchy_log, until

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from covdist.engine.job.directory import Directory
-from covdist.engine.job.driver import Driver
-from covdist.engine.job.fingerprint import fingerprint, job_id
-from covdist.engine.job.places import place_at
-from covdist.engine.job.secrets import clean, known_secrets
-from covdist.engine.job.shape import Shape
-from covdist.engine.job.words import Done, Failed
+from covdist.jobs.directory.directory import Directory
+from covdist.jobs.directory.fingerprint import fingerprint, job_id
+from covdist.jobs.directory.secrets import clean, known_secrets
+from covdist.jobs.driver import Driver
+from covdist.jobs.machine.events import Done, Failed
+from covdist.jobs.machine.tree import Shape
+from covdist.storage.place import place_at
 
 OPTIONS = {
     "key": "AKIAEXAMPLE", "secret": "wJalrXUtnFEMI", "token": "FwoGZXIvYXdz",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from covdist.jobs.states import dump_state, load_state
-from covdist.state.accumulator import Options
+from covdist.numerics.accumulator import Options
 from covdist.state.cross import Cross
 from covdist.state.grouped import Grouped
 from covdist.state.scatter import Scatter

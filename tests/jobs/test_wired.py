@@ -12,11 +12,11 @@ import pytest
 
 import covdist
 import covdist.engine.cluster
-from covdist.engine.job.process import here
+from covdist.folding.selection import Selection
+from covdist.jobs.directory.process import here
 from covdist.jobs.job import Job, job_directory
 from covdist.jobs.states import dump_state
 from covdist.jobs.trees import Trees, question
-from covdist.readings.whole_log import Selection
 from tests.cli.running import PATIENCE, output, sentence
 from tests.jobs.clusters import called, cluster, driver, folds, kill, patchy_log, saved, until
 

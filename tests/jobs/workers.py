@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from covdist.engine.job.directory import Directory
-from covdist.engine.job.rounds import MissingState, clear, due, there
-from covdist.engine.job.shape import Node, Shape
-from covdist.engine.job.words import FINISH, FOLD, LOAD, MERGE, Done, Event, Failed, Lost, Missing, Task
+from covdist.jobs.directory.directory import Directory
+from covdist.jobs.machine.events import FINISH, FOLD, LOAD, MERGE, Done, Event, Failed, Lost, Missing, Task
+from covdist.jobs.machine.tree import Node, Shape
+from covdist.jobs.rounds import MissingState, clear, due, there
 from tests.jobs.memory import Crash
 
 JOB = "job"

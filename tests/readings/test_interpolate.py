@@ -14,7 +14,7 @@ import zarr
 import covdist
 from covdist.engine import plan
 from covdist.errors import NonFiniteError
-from covdist.readings import folding
+from covdist.folding import folding
 
 from .counting import Counted
 

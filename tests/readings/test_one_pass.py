@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import covdist
-from covdist.readings import folding
+from covdist.folding import folding
 
 from .counting import Counted
 

@@ -13,13 +13,13 @@ import xarray as xr
 from distributed import Client
 
 import covdist
-from covdist.engine import slabs
 from covdist.errors import PlanError
-from covdist.readings import spectrum as module
-from covdist.readings.labels import label
-from covdist.readings.spectrum_dual import Dual
-from covdist.readings.spectrum_sketch import Sketched
-from covdist.state.accumulator import Options
+from covdist.numerics.accumulator import Options
+from covdist.readings.spectrum.dual import Dual
+from covdist.readings.spectrum.sketch import Sketched
+from covdist.readings.spectrum.spectrum import spectrum as module
+from covdist.results.labels import label
+from covdist.rows import transposed as slabs
 
 from .counting import Counted
 

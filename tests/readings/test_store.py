@@ -16,7 +16,7 @@ import zarr
 
 import covdist
 from covdist.errors import ResultError
-from covdist.readings.store import check_room, save
+from covdist.results.store import check_room, save
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.normal(size=(24, 3)) * [1e-200, 1, 1e8] + [0, 1e8, 0]
@@ -164,7 +164,7 @@ def test_coordinates_stay_coordinates_for_xarray(tmp_path):
 
 
 def test_large_matrices_are_cut_into_chunks_of_bounded_size(monkeypatch, tmp_path):
-    monkeypatch.setattr("covdist.readings.store._CHUNK", 8 * 8)
+    monkeypatch.setattr("covdist.results.store._CHUNK", 8 * 8)
     m = covdist.moments(units(), dim="step", by="epoch")
     m.save(tmp_path / "m.zarr")
     assert zarr.open_group(tmp_path / "m.zarr", mode="r")["scatter"].chunks == (1, 2, 3)
@@ -237,7 +237,7 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("covdist.readings.store._write", full)
+    monkeypatch.setattr("covdist.results.store._write", full)
     with pytest.raises(ResultError, match=r"cannot be written .*space.*: choose another place"):
         covdist.moments(np.eye(3)).save(tmp_path / "result.zarr")
     assert not list(tmp_path.iterdir())

@@ -13,9 +13,9 @@ from functools import partial
 import numpy as np
 
 import covdist.state
-from covdist.state import triangle
-from covdist.state.accumulator import Options
-from covdist.state.columns import Columns
+from covdist.numerics import packed as triangle
+from covdist.numerics.accumulator import Options
+from covdist.numerics.columns import Columns
 from covdist.state.grouped import Grouped
 
 from .oracle import BOUND, Exact, power

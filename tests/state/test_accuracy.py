@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from covdist.state import triangle
+from covdist.numerics import packed as triangle
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from covdist.state import triangle
-from covdist.state.blas import add_gram, add_product, single_thread, weighted_sums
+from covdist.numerics import packed as triangle
+from covdist.numerics.blas import add_gram, add_product, single_thread, weighted_sums
 
 from .kinds import PLAIN, bits
 from .strategies import Rows

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from covdist.state.accumulator import Options
-from covdist.state.census import Census
+from covdist.numerics.accumulator import Options
+from covdist.numerics.screening import Census
 
 from .kinds import PLAIN
 from .strategies import FLOATS, Rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from covdist.state.eigen import decompose, effective_rank, participation, spectrum_of
+from covdist.numerics.eigen import decompose, effective_rank, participation, spectrum_of
 
 rng = np.random.default_rng(3)
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covdist.state.accumulator import Options
+from covdist.numerics.accumulator import Options
+from covdist.numerics.packed import unpack
 from covdist.state.cross import Cross
 from covdist.state.scatter import Scatter
-from covdist.state.triangle import unpack
 
 FAST = Options(precision="fast")
 BOUND = 1.3e-4  # of σ_i σ_j, however the roundings fall

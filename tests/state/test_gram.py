@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covdist.errors import MergeError, NonFiniteError
-from covdist.state import triangle
-from covdist.state.blas import add_outer
+from covdist.numerics import packed as triangle
+from covdist.numerics.blas import add_outer
 from covdist.state.gram import Gram, GramAccumulator, eigenvectors
 
 from .kinds import bits, frozen

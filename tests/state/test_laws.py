@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covdist.errors import MergeError
-from covdist.state.accumulator import Options
+from covdist.numerics.accumulator import Options
 
 from .kinds import KINDS, PLAIN, assert_accurate, bits, frozen
 from .strategies import Rows, cuttings, some_rows, thorough

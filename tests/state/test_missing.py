@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from covdist.errors import NonFiniteError
-from covdist.state import triangle
-from covdist.state.accumulator import Options
+from covdist.numerics import packed as triangle
+from covdist.numerics.accumulator import Options
 
 from .kinds import KINDS, PLAIN, assert_accurate, bits
 from .strategies import Rows

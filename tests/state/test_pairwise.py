@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covdist.state.accumulator import Options
+from covdist.numerics.accumulator import Options
 from covdist.state.pairwise import PairwiseCross
 
 from .kinds import PLAIN, bits

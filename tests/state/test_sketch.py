@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from covdist.errors import MergeError
-from covdist.state.accumulator import Options
-from covdist.state.eigen import Spectrum
-from covdist.state.nystrom import spectrum_of_sketch
-from covdist.state.refine import Applied, AppliedAccumulator, Basis
+from covdist.numerics.accumulator import Options
+from covdist.numerics.eigen import Spectrum
+from covdist.numerics.nystrom import spectrum_of_sketch
 from covdist.state.sketch import PROBES, Directions, Sketch
+from covdist.state.sketch_refined import Applied, AppliedAccumulator, Basis
 
 from .kinds import bits, frozen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from covdist.state import triangle
+from covdist.numerics import packed as triangle
 
 each_size = pytest.mark.parametrize("n", [*range(1, 10), 32, 33])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from covdist.errors import DataError
-from covdist.state import triangle
+from covdist.numerics import packed as triangle
 from covdist.state.scatter import Scatter
 
 from .kinds import KINDS, PLAIN, assert_accurate, bits

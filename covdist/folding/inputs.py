@@ -1,0 +1,121 @@
+"""Brings a second array, groups and weights into line with the first array's samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from covdist.errors import DataError
+from covdist.results.labels import Groups, Labelled
+from covdist.rows.masked_arrays import unmasked
+
+
+def one_of(option: str, value: Any, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise DataError(f"{option}={value!r} is unknown: pass one of {', '.join(map(repr, known))}")
+
+
+def side_names(sides: list[Labelled]) -> list[str]:
+    names = [side.name for side in sides]
+    return names if len(set(names)) == len(names) else [f"{name} ({s})" for name, s in zip(names, "xy", strict=False)]
+
+
+def y_dim(x: Any, y: Any, dim: Any) -> Any:
+    """An axis number means nothing to a DataArray, nor a name to a plain array: take y's first axes."""
+    if isinstance(x, xr.DataArray) == isinstance(y, xr.DataArray):
+        return dim
+    raise DataError(
+        "x and y must both be xarray.DataArray, or neither: found "
+        f"{type(x).__name__} and {type(y).__name__}, so that dim={dim!r} has two meanings; wrap the other one"
+    )
+
+
+def matching(x: Labelled, y: Labelled) -> Labelled:
+    if x.sample_shape != y.sample_shape:
+        raise DataError(
+            f"{x.name} has {_extent(x)} but {y.name} has {_extent(y)}: both must hold "
+            "the same samples; cut or align them first"
+        )
+    return y
+
+
+def _extent(side: Labelled) -> str:
+    return " × ".join(f"{n} along {d}" for d, n in zip(side.sample_dims, side.sample_shape, strict=True))
+
+
+def _along(values: Any, x: Labelled, what: str) -> Any:
+    """Return one value per sample as an array over the sample dims."""
+    if isinstance(values, str):
+        # A log names what belongs to samples, not steps, after their dim: "sample_epoch" is their epoch.
+        names = [values, *(f"{dim}_{values}" for dim in x.sample_dims)]
+        name = next((name for name in names if name in x.coords), None)
+        if name is None:
+            known = ", ".join(map(repr, x.coords)) or "none"
+            raise DataError(
+                f"{x.name} has no coordinate {values!r} along {', '.join(x.sample_dims)} for {what}, there are: {known}"
+            )
+        values = x.coords[name]
+    if isinstance(values, xr.DataArray):
+        unknown = [d for d in values.dims if d not in x.sample_dims]
+        if unknown:
+            raise DataError(f"{what} has the dims {values.dims}, expected are only sample dims {x.sample_dims}")
+        sizes = dict(zip(x.sample_dims, x.sample_shape, strict=True))
+        missing = {d: sizes[d] for d in x.sample_dims if d not in values.dims}
+        values = values.expand_dims(missing).transpose(*x.sample_dims).data
+    elif not hasattr(values, "dask"):
+        values = unmasked(values)
+    if values.shape != x.sample_shape:
+        raise DataError(f"{what} has shape {values.shape}, expected is one value per sample, {x.sample_shape}")
+    return values
+
+
+def aligned(arrays: list[Any], sample_ndim: int) -> list[Any]:
+    """Chunk arrays alike over several sample dims, since their rows run in the order of the chunks."""
+    lazy = [array for array in arrays if isinstance(array, da.Array)]
+    if sample_ndim == 1 or not lazy:
+        return arrays
+    chunks = dict(enumerate(lazy[0].chunks[:sample_ndim]))
+    return [da.asarray(array).rechunk(chunks) for array in arrays]
+
+
+def grouping(by: Any, x: Labelled, *others: Labelled) -> tuple[Groups | None, Any]:
+    if by is None:
+        return None, None
+    name = by if isinstance(by, str) else str(getattr(by, "name", None) or "group")
+    for side in (x, *others):
+        if name == side.axis.dim or name in side.axis.coords:
+            raise DataError(f"by is called {name!r}, as are columns of {side.name}: rename one of them")
+    values = np.asarray(_along(by, x, "by"))
+    distinct, codes = np.unique(values, return_inverse=True)
+    return Groups(name, distinct), codes.reshape(values.shape).astype(np.int32)
+
+
+def weight_vectors(weights: Any, x: Labelled) -> dict[str, Any]:
+    if weights is None:
+        return {}
+    if not isinstance(weights, Mapping):
+        values = _along(weights, x, "weights")
+        _check_weights(values, "weights", "biuf")
+        return {"reliability" if values.dtype.kind == "f" else "frequency": values}
+    vectors = {}
+    for name, given in weights.items():
+        one_of("weights", name, ("frequency", "reliability"))
+        vectors[name] = _along(given, x, f"weights[{name!r}]")
+        whole = name == "reliability" or _whole(vectors[name])
+        _check_weights(vectors[name], f"weights[{name!r}]", "biuf" if whole else "biu")
+    return vectors
+
+
+def _whole(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.dtype.kind == "f" and bool((values == np.rint(values)).all())
+
+
+def _check_weights(values: Any, what: str, kinds: str) -> None:
+    if values.dtype.kind not in kinds:
+        expected = "integers (frequency) or floats (reliability)" if "f" in kinds else "integers"
+        way_out = "convert them" if "f" in kinds else "round them, or pass them as reliability"
+        raise DataError(f"{what} have dtype {values.dtype}, expected are {expected}: {way_out}")

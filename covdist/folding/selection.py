@@ -1,0 +1,107 @@
+"""Every wanted array of a log at once: what ``covdist run`` and ``covdist plan`` fold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import xarray as xr
+
+from covdist.errors import DataError
+from covdist.folding.folding import Folding
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which arrays of a log to fold, and how.
+
+    Attributes
+    ----------
+    layer : str
+        Glob of node paths.
+    var, against : str or None
+        Variable to fold, all if None; and the variable it is set against, for a cross-covariance.
+    dim, by : str or None
+        Sample dim, the array's first if None; coordinate to group by.
+    missing, precision, inf : str
+    max_columns : int
+        Up to this many columns the full covariance matrix, beyond it what ``beyond`` says.
+    beyond : str
+        "variances" only, or the full matrix in "tiles".
+    """
+
+    layer: str = "*"
+    var: str | None = None
+    against: str | None = None
+    dim: str | None = None
+    by: str | None = None
+    missing: str = "raise"
+    precision: str = "high"
+    max_columns: int = 4096
+    beyond: str = "variances"
+    inf: str = "raise"
+
+
+def foldings(log: xr.DataTree, selection: Selection) -> dict[str, Folding]:
+    """Return what to fold, by the path a result stores it under.
+
+    Raises
+    ------
+    DataError
+        If nothing in the log is selected.
+    """
+    chosen = {}
+    for node in log.subtree:
+        path = node.path.strip("/")
+        if not fnmatchcase(path, selection.layer):
+            continue
+        for name in _names(node, selection):
+            chosen[path, name] = _folding(node, path, name, selection)
+    if not chosen:
+        raise DataError(f"nothing selected: {_wanted(selection)}, but the log holds {_inventory(log)}")
+    paths = [path for path, _ in chosen]
+    if len(set(paths)) == len(paths):  # one variable a node: the node's path says it all
+        return {path: folding for (path, _), folding in chosen.items()}
+    return {f"{path}/{name}".strip("/"): folding for (path, name), folding in chosen.items()}
+
+
+def _names(node: xr.DataTree, selection: Selection) -> list[str]:
+    if selection.var is not None:
+        return [selection.var] if selection.var in node.data_vars or selection.var in node.coords else []
+    return [str(name) for name, array in node.data_vars.items() if array.ndim > 1 or len(node.data_vars) == 1]
+
+
+def _folding(node: xr.DataTree, path: str, name: str, selection: Selection) -> Folding:
+    x = node[name].rename(f"{path}/{name}".strip("/"))
+    dim = selection.dim if selection.dim is not None else x.dims[0]
+    options: dict[str, Any] = {
+        "dim": dim, "by": selection.by, "missing": selection.missing, "inf": selection.inf,
+        "precision": selection.precision,
+    }  # fmt: skip
+    if selection.against is not None:
+        if selection.against not in node.data_vars:
+            raise DataError(
+                f"{path or 'the log'} has no variable {selection.against!r} to set "
+                f"against {name!r}, there are {', '.join(map(str, node.data_vars))}"
+            )
+        y = node[selection.against].rename(f"{path}/{selection.against}".strip("/"))
+        if dim == x.dims[0] and dim not in y.dims:  # renamed where the log was opened, because the lengths differ
+            y = y.rename({y.dims[0]: dim})
+        return Folding(x, y, **options)
+    columns = x.size // max(x.sizes.get(dim, 1), 1)
+    if columns <= selection.max_columns:
+        return Folding(x, matrix="memory", **options)
+    if selection.beyond == "tiles":
+        return Folding(x, matrix="tiles", **options)
+    return Folding(x, kind="variances", **options)
+
+
+def _wanted(selection: Selection) -> str:
+    return f"layer {selection.layer!r}" + ("" if selection.var is None else f" and variable {selection.var!r}")
+
+
+def _inventory(log: xr.DataTree) -> str:
+    found = [f"{node.path.strip('/')}/{name}".strip("/") for node in log.subtree for name in node.data_vars]
+    more = f" and {len(found) - 8} more" if len(found) > 8 else ""
+    return (", ".join(found[:8]) or "no variables") + more

@@ -1,0 +1,1 @@
+"""Remembers what a job has done: files, owners and fingerprints."""

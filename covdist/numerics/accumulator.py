@@ -1,0 +1,196 @@
+"""``Accumulator``: takes blocks of rows as they come, counts and cleans them, and folds them in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from covdist.errors import DataError, NonFiniteError
+from covdist.numerics.blas import single_thread
+from covdist.numerics.filled_block import Block, Patched, rows_of
+from covdist.numerics.nonfinite import POLICIES
+from covdist.numerics.screening import TILE, Census, Screen, screen, widen
+from covdist.numerics.segments import Blocks, Fold, Vector
+from covdist.numerics.workspace import Space
+
+
+@dataclass(frozen=True)
+class Options:
+    """How rows are folded.
+
+    missing : name in ``covdist.numerics.nonfinite.POLICIES``
+    precision : "high" (float64 products) or "fast" (see covdist.numerics.mixed_precision)
+    inf : "raise" or "missing": whether infinity counts as missing
+    """
+
+    missing: str = "raise"
+    precision: str = "high"
+    inf: str = "raise"
+
+
+class Cost(NamedTuple):
+    """What folding takes, for the plan."""
+
+    state_bytes: int
+    row_flops: float
+    least_rows: int
+    tile_columns: int  # that are folded together
+    merged_bytes: int = 0  # states that folding one block merges
+
+    @property
+    def block_bytes(self) -> int:
+        """Memory of one block beside the rows as they come: its deviations, and what looking it through makes."""
+        return 2 * 8 * max(self.least_rows * self.tile_columns, TILE) + self.merged_bytes
+
+
+# Per column: mean and its low part, squares and exponent, four counts.
+COLUMN_BYTES = 8 * 8
+COLUMN_FLOPS = 8.0
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What is known of the rows whatever they are folded into; one census a side."""
+
+    rows: int
+    skipped: int
+    weight2: float
+    censuses: Sequence[Census]
+
+    def fields(self, side: int) -> dict[str, Any]:
+        """Return the fields of a side's ``Columns``."""
+        return {
+            "rows": self.rows,
+            "skipped": self.skipped,
+            "weight2": self.weight2,
+            "census": self.censuses[side],
+        }
+
+
+class Accumulator:
+    """Mutable, lives inside one task.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Columns of each side.
+    least_rows : int
+        Rows that are worth folding at once.
+    tiles : sequence of (slice, Fold)
+        What folds which columns of the sides.
+    finish : callable
+        Makes the state of what was counted and the tiles' states.
+    options : Options
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        least_rows: int,
+        tiles: Sequence[tuple[slice, Fold]],
+        finish: Callable[[Counted, list[Any]], Any],
+        options: Options,
+    ):
+        self.least_rows = least_rows
+        self.space = Space()  # the accumulators of groups share one
+        self._height = max(least_rows, TILE // max(sum(widths), 1))
+        self._tiles, self._finish = tiles, finish
+        self._policy, self._inf = POLICIES[options.missing], options.inf
+        self._seen = self._rows = self._skipped = 0
+        self._weight2 = 0.0
+        self._censuses = [Census.empty(width) for width in widths]
+
+    def add(
+        self,
+        *blocks: Block,
+        frequency: Vector = None,
+        reliability: Vector = None,
+    ) -> None:
+        """Fold rows in place.
+
+        Parameters
+        ----------
+        *blocks : arrays (rows, columns), one a side, any real dtype
+            Of those that were filled, what they were before is counted.
+        frequency, reliability : arrays (rows,), optional
+            How often each row counts, and how much it is trusted.
+        """
+        for census, block in zip(self._censuses, blocks, strict=True):
+            if isinstance(block, Patched):
+                census.nans[:] += np.isnan(block.before).sum(axis=0)
+                census.infs[:] += np.isinf(block.before).sum(axis=0)
+        plain = [rows_of(block) for block in blocks]
+        with single_thread(), np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, len(plain[0]), self._height):
+                cut = slice(start, start + self._height)
+                how_often, how_sure = (w if w is None else _checked(w[cut]) for w in (frequency, reliability))
+                self._fold([block[cut] for block in plain], how_often, how_sure)
+                self._seen += len(plain[0][cut])
+
+    def _fold(self, blocks: Blocks, frequency: Vector, reliability: Vector) -> None:
+        dtypes = [block.dtype for block in blocks]
+        blocks = [widen(block) for block in blocks]
+        screens = [screen(*pair, self.space) for pair in zip(blocks, dtypes, strict=True)]
+        if any(s.nonfinite for s in screens):
+            keep = self._kept(blocks)
+            if keep is not None:
+                self._skipped += len(keep) - int(keep.sum())
+                holes = screens
+                blocks = [block[keep] for block in blocks]
+                frequency, reliability = (w if w is None else w[keep] for w in (frequency, reliability))
+                screens = [screen(*pair, self.space) for pair in zip(blocks, dtypes, strict=True)]
+                screens = [_with_holes(*pair) for pair in zip(screens, holes, strict=True)]
+        for census, found in zip(self._censuses, screens, strict=True):
+            for name, count in found.counts.items():
+                getattr(census, name)[:] += count
+        self._rows += len(blocks[0])
+        weights = combined(frequency, reliability)
+        self._weight2 += _weight2(len(blocks[0]), weights, reliability)
+        if weights is not None and not weights.all():
+            live = weights > 0
+            blocks, weights = [block[live] for block in blocks], weights[live]
+        if len(blocks[0]):
+            extreme = [s.extreme for s in screens]
+            for columns, legs in self._tiles:
+                legs.add([block[:, columns] for block in blocks], weights, extreme, self.space)
+
+    def _kept(self, blocks: Blocks) -> Vector:
+        try:
+            return self._policy(blocks, self._inf)
+        except NonFiniteError as error:
+            error.row += self._seen
+            raise
+
+    def state(self) -> Any:
+        """Return what was folded so far."""
+        censuses = [Census(*map(np.copy, census)) for census in self._censuses]  # rows may still be added
+        counted = Counted(self._rows, self._skipped, self._weight2, censuses)
+        with single_thread(), np.errstate(over="ignore", invalid="ignore"):
+            return self._finish(counted, [legs.state() for _, legs in self._tiles])
+
+
+def _checked(weights: np.ndarray) -> np.ndarray:
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        bad = weights[~(np.isfinite(weights) & (weights >= 0))][0]
+        raise DataError(f"weights must be finite and not negative, found {bad}: correct or leave out such rows")
+    return weights
+
+
+def combined(frequency: Vector, reliability: Vector) -> Vector:
+    given = [np.asarray(w, np.float64) for w in (frequency, reliability) if w is not None]
+    return None if not given else given[0] if len(given) == 1 else given[0] * given[1]
+
+
+def _weight2(rows: int, weights: Vector, reliability: Vector) -> float:
+    if weights is None:
+        return float(rows)
+    return float(weights.sum() if reliability is None else (weights * reliability).sum())
+
+
+def _with_holes(kept: Screen, all_rows: Screen) -> Screen:
+    """Zeros and subnormals of the kept rows, NaN and infinities of all rows seen."""
+    holes = {name: count for name, count in all_rows.counts.items() if name in ("nans", "infs")}
+    return kept._replace(counts={**kept.counts, **holes})

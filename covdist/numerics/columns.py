@@ -1,0 +1,135 @@
+"""``Columns``: count, mean, centred squares and census of each column; a part of every state."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from covdist.errors import DataError, MergeError
+from covdist.numerics.screening import Census
+
+# Exponents are multiples of this, so that a column whose size wanders keeps its scale for a long time.
+_STEP, _TOP = 256, 768  # 2.0**-768 scales the smallest and the largest float64 alike
+_PER_COLUMN = ("mean", "mean_low", "squares", "exponent")
+NO_EXPONENT = -(1 << 20)  # of a column in which nothing has varied yet
+
+
+class Columns(NamedTuple):
+    """Per-column moments; float64 arrays of shape (columns,) unless said otherwise.
+
+    ``mean + mean_low`` is the mean to about 32 digits: at a mean 1e10 spreads away, float64 alone would lose
+    six digits of the differences between means that merging squares. ``squares`` is the centred sum of squares
+    times ``4 ** -exponent``.
+    """
+
+    rows: int  # folded
+    skipped: int  # rows left out by the missing policy
+    weight: float  # sum of weights; rows where there are none
+    weight2: float  # sum of frequency × reliability², numpy's aweights term
+    mean: np.ndarray
+    mean_low: np.ndarray
+    squares: np.ndarray
+    exponent: np.ndarray  # int64
+    census: Census
+
+    @classmethod
+    def empty(cls, width: int) -> Columns:
+        zeros = np.zeros(width)
+        return cls(0, 0, 0.0, 0.0, zeros, zeros, zeros, np.zeros(width, np.int64), Census.empty(width))
+
+    @property
+    def width(self) -> int:
+        return len(self.mean)
+
+    def merge(self, other: Columns) -> Columns:
+        return combine(self, other)[0]
+
+
+class Link(NamedTuple):
+    """What the merge of two ``Columns`` does to a matrix that goes with them."""
+
+    shift_a: np.ndarray  # powers of two that bring each side to the common scale
+    shift_b: np.ndarray
+    delta: np.ndarray  # difference of the means, in the common scale
+    factor: float  # weight of delta's outer product
+
+
+def combine(a: Columns, b: Columns) -> tuple[Columns, Link | None]:
+    """Merge (Chan, Golub and LeVeque 1983); the link is None where one side carries no weight."""
+    counted = counted_together(a, b)
+    if a.weight == 0 or b.weight == 0:
+        kept = b if a.weight == 0 else a
+        return kept._replace(**counted), None
+    weight = a.weight + b.weight
+    difference, rest = two_sum(b.mean, -a.mean)
+    delta = difference + (rest + (b.mean_low - a.mean_low))
+    # From the heavier side the step is short, and so is its rounding.
+    base, share = (a, b.weight / weight) if a.weight >= b.weight else (b, -a.weight / weight)
+    mean, mean_low = two_sum(base.mean, base.mean_low + delta * share)
+    exponent = np.maximum(np.maximum(_live_exponent(a), _live_exponent(b)), quantised_exponent(np.abs(delta)))
+    exponent[exponent == NO_EXPONENT] = 0
+    factor = a.weight * (b.weight / weight)
+    link = Link(a.exponent - exponent, b.exponent - exponent, np.ldexp(delta, -exponent), factor)
+    squares = (
+        np.ldexp(a.squares, 2 * link.shift_a) + np.ldexp(b.squares, 2 * link.shift_b) + link.factor * link.delta**2
+    )
+    merged = Columns(weight=weight, mean=mean, mean_low=mean_low, squares=squares, exponent=exponent, **counted)
+    return merged, link
+
+
+def counted_together(a: Columns, b: Columns) -> dict[str, Any]:
+    """Return the fields of a merge that are plain sums; raise MergeError where the columns are not as many."""
+    if a.width != b.width:
+        raise MergeError(f"cannot merge a state of {a.width} columns with one of {b.width} columns")
+    return {
+        "rows": a.rows + b.rows,
+        "skipped": a.skipped + b.skipped,
+        "weight2": a.weight2 + b.weight2,
+        "census": a.census.merge(b.census),
+    }
+
+
+def _live_exponent(columns: Columns) -> np.ndarray:
+    return np.where(columns.squares > 0, columns.exponent, NO_EXPONENT)
+
+
+def quantised_exponent(magnitude: np.ndarray) -> np.ndarray:
+    """Multiple of 256 nearest to each magnitude's binary exponent; zeros and non-finite ones say nothing."""
+    exponents = np.frexp(magnitude)[1].astype(np.int64)
+    quantised = np.clip(_STEP * ((exponents + _STEP // 2) // _STEP), -_TOP, _TOP)
+    return np.where((magnitude > 0) & np.isfinite(magnitude), quantised, NO_EXPONENT)
+
+
+def two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``a + b`` rounded, and the rounding error, exactly (Knuth); no error where the sum is not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = a + b
+        back = total - a
+        error = (a - (total - back)) + (b - back)
+    return total, np.where(np.isfinite(total), error, 0.0)
+
+
+def part(columns: Columns, which: slice) -> Columns:
+    """Return some of the columns."""
+    arrays: dict[str, Any] = {name: getattr(columns, name)[which] for name in _PER_COLUMN}
+    return columns._replace(census=Census(*(field[which] for field in columns.census)), **arrays)
+
+
+def concatenate(parts: list[Columns]) -> Columns:
+    """Join states of the same rows side by side."""
+    first = parts[0]
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_COLUMN}
+    census = Census(*(np.concatenate(fields) for fields in zip(*(p.census for p in parts), strict=True)))
+    return first._replace(census=census, **arrays)
+
+
+def divisor(columns: Columns, ddof: float) -> float:
+    """Return N - ddof, with numpy's rule for reliability weights: sum w - ddof * sum(w a) / sum w."""
+    left = columns.weight - ddof * columns.weight2 / columns.weight if columns.weight else 0.0
+    if left <= 0:
+        raise DataError(
+            f"ddof={ddof} leaves nothing to divide by: {columns.rows} rows with a total weight of "
+            f"{columns.weight:g} were folded, {columns.skipped} left out; use a smaller ddof or more rows"
+        )
+    return left

@@ -1,0 +1,108 @@
+"""Leading eigenpairs of a covariance matrix, with what all of its eigenvalues say."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import eigh_tridiagonal
+
+from covdist.numerics.blas import rotate_back, single_thread, tridiagonal
+
+_EPS = float(np.finfo(np.float64).eps)
+
+
+class Spectrum(NamedTuple):
+    """Eigenvalues and all else that is a variance are in units of ``4 ** exponent``."""
+
+    values: np.ndarray  # (k,), descending, never negative
+    vectors: np.ndarray  # (columns, k); of a Gram matrix (rows, k)
+    error: np.ndarray  # (k,), what each value may be off by
+    total: float  # sum of all eigenvalues
+    exponent: int
+    rows: int
+    effective_rank: float
+    participation: float
+    condition: float
+
+    def root(self) -> np.ndarray:
+        """Return the eigenvalues' roots in units of the data, also where the eigenvalues underflow."""
+        return np.ldexp(np.sqrt(self.values), self.exponent)
+
+    def variance(self, value: np.ndarray | float) -> np.ndarray:
+        """Take something out of the units of this spectrum."""
+        return np.ldexp(value, 2 * self.exponent)
+
+
+def spectrum_of(matrix: np.ndarray, k: int, *, rows: int, exponent: int = 0, size: int | None = None) -> Spectrum:
+    """Return the spectrum of a symmetric float64 matrix, which is overwritten; k may exceed its rank and size.
+
+    ``size`` is the number of columns where the matrix is a Gram matrix of rows instead.
+    """
+    size = len(matrix) if size is None else size
+    if not np.isfinite(matrix).all():
+        return unknown(len(matrix), k, rows)
+    values, vectors = decompose(matrix, min(k, len(matrix)))
+    values = np.maximum(values, 0.0)
+    rounding = len(matrix) * _EPS * values[0]
+    leading = np.zeros(k)
+    leading[: len(values)] = values[:k]
+    return Spectrum(
+        values=leading,
+        vectors=np.pad(vectors, ((0, 0), (0, k - vectors.shape[1])), constant_values=np.nan),
+        error=np.full(k, rounding),
+        total=float(values.sum()),
+        exponent=exponent,
+        rows=rows,
+        effective_rank=effective_rank(values),
+        participation=participation(values),
+        condition=_condition(values, size, rounding),
+    )
+
+
+def unknown(size: int, k: int, rows: int) -> Spectrum:
+    """Return what NaN, or no rows at all, leave of a spectrum."""
+    nothing = np.full(k, np.nan)
+    return Spectrum(nothing, np.full((size, k), np.nan), nothing, np.nan, 0, rows, np.nan, np.nan, np.nan)
+
+
+def decompose(matrix: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return all eigenvalues, descending, and the eigenvectors (n, k) of the k largest; overwrites the matrix.
+
+    One reduction to tridiagonal form serves both, and lets go of the GIL, unlike ``scipy.linalg.eigh``.
+    """
+    n = len(matrix)
+    if n == 1:
+        return matrix[0].copy(), np.ones((1, k))
+    # Powers of two: the reduction squares entries, and these may be of any size.
+    shift = int(np.frexp(np.abs(matrix).max())[1])
+    np.ldexp(matrix, -shift, out=matrix)
+    with single_thread():
+        diagonal, beside, factors = tridiagonal(matrix)
+        values = eigh_tridiagonal(diagonal, beside, eigvals_only=True, lapack_driver="sterf")
+        _, rotated = eigh_tridiagonal(diagonal, beside, select="i", select_range=(n - k, n - 1))
+        vectors = np.ascontiguousarray(rotated.T[::-1])
+        rotate_back(matrix, factors, vectors)
+    return np.ldexp(values[::-1], shift), np.ascontiguousarray(vectors.T)
+
+
+def effective_rank(values: np.ndarray) -> float:
+    """Return exp of the entropy of the eigenvalues' shares (Roy and Vetterli 2007)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = values / values.sum()
+    positive = shares[~(shares <= 0)]
+    return float(np.exp(-np.sum(positive * np.log(positive))))
+
+
+def participation(values: np.ndarray) -> float:
+    """Return the squared sum of the eigenvalues over the sum of their squares."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = values / values.sum()
+    return float(1 / np.sum(shares**2))
+
+
+def _condition(values: np.ndarray, size: int, rounding: float) -> float:
+    if values[0] == 0:
+        return np.nan
+    smallest = values[-1] if len(values) == size else 0.0
+    return float(values[0] / smallest) if smallest > rounding else np.inf

@@ -1,0 +1,121 @@
+"""Blocks of rows with holes: deviations that are zero in them, and ``HoledLegs``, which sends each block its way.
+
+A block without holes goes the way of every other state, at its speed. A block with holes becomes a state of its own,
+about the means of the values it holds, and is merged; so there is no pilot that could drift away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from covdist.numerics.accumulator import Options
+from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
+from covdist.numerics.nonfinite import all_finite, holes
+from covdist.numerics.present import Seen
+from covdist.numerics.segments import Blocks, Legs, Vector
+from covdist.numerics.workspace import Space
+
+
+class Side(NamedTuple):
+    """One side's rows of a block with holes, and the moments of its columns."""
+
+    rows: np.ndarray  # deviations, times 2**-exponent and the root of the row's weight; 0 in holes
+    mask: np.ndarray  # 1.0 where there is a value
+    weighted: np.ndarray  # the row's weight where there is a value
+    roots: np.ndarray  # the root of the row's weight where there is a value
+    centre: np.ndarray  # mean of the deviations, scaled
+    columns: Columns
+    seen: Seen
+
+
+class HoledLegs:
+    """Stands in for ``Legs`` where every value is left out by itself.
+
+    Parameters
+    ----------
+    clean : Legs
+        Folds blocks without holes.
+    lift : callable
+        ``lift(state of clean, rows)`` as a state of the kind wanted.
+    fold : callable
+        ``fold(sides)``, the state of a block with holes.
+    empty : State
+    options : Options
+        No hole is looked for unless ``missing`` is "pairwise": they have their policies.
+    """
+
+    def __init__(
+        self,
+        clean: Legs,
+        lift: Callable[[Any, int], Any],
+        fold: Callable[[list[Side]], Any],
+        empty: Any,
+        options: Options,
+    ):
+        self._clean, self._lift, self._block, self._held = clean, lift, fold, empty
+        self._pairwise, self._inf = options.missing == "pairwise", options.inf
+        self._rows = 0
+
+    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], space: Space) -> None:
+        """Fold rows of positive weight."""
+        if self._pairwise and not all(map(all_finite, blocks)):
+            sides = [
+                observe(block, ~holes(block, self._inf), weights, is_extreme)
+                for block, is_extreme in zip(blocks, extreme, strict=True)
+            ]
+            self._held = self._held.merge(self._block(sides))
+        else:
+            self._clean.add(blocks, weights, extreme, space)
+            self._rows += len(blocks[0])
+
+    def state(self) -> Any:
+        """Return what was folded so far."""
+        return self._lift(self._clean.state(), self._rows).merge(self._held)
+
+
+def observe(block: np.ndarray, held: np.ndarray, weights: Vector, extreme: bool) -> Side:
+    """Centre what each column of a block holds.
+
+    Parameters
+    ----------
+    block : array (rows, columns)
+    held : bool array (rows, columns)
+        Where there is a value.
+    weights : array (rows,), optional
+    extreme : bool
+        Whether squares might leave float64's range.
+    """
+    width = block.shape[1]
+    mask = held.astype(np.float64)
+    rows = np.where(held, block, 0).astype(np.float64)
+    first = rows[held.argmax(axis=0), np.arange(width)]
+    constant = ((rows == first) | ~held).all(axis=0)
+    # Tiny weights of tiny values underflow.
+    shares = np.ones(len(block)) if weights is None else weights / weights.max()
+    amount = np.maximum(shares @ mask, np.finfo(float).tiny)
+    mean = (shares @ rows) / amount
+    mean += (shares @ np.where(held, rows - mean, 0)) / amount
+    pilot = np.where(constant, first, mean)
+    rows = np.where(held, rows - pilot, 0)
+    exponent = np.zeros(width, np.int64)
+    if extreme:
+        exponent = quantised_exponent(np.abs(rows).max(axis=0))
+        exponent[exponent == NO_EXPONENT] = 0
+        np.ldexp(rows, -exponent, out=rows)
+    roots, weighted, total, seen = mask, mask, float(len(block)), mask.sum(axis=0)
+    weight = seen
+    if weights is not None:
+        root = np.sqrt(weights)[:, None]
+        rows, roots, weighted = rows * root, mask * root, mask * weights[:, None]
+        total, weight = float(weights.sum()), weights @ mask
+    sums = np.einsum("ij,ij->j", roots, rows)
+    offset = np.divide(sums, weight, out=np.zeros(width), where=weight > 0)
+    squares = np.einsum("ij,ij->j", rows, rows) - sums * offset
+    high, low = two_sum(pilot, np.ldexp(offset, exponent))
+    columns = Columns.empty(width)._replace(
+        mean=high, mean_low=low, squares=np.where(squares < 0, 0.0, squares), exponent=exponent, weight=total
+    )
+    return Side(rows, mask, weighted, roots, offset, columns, Seen(seen.astype(np.int64), weight))

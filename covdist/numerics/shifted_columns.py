@@ -1,0 +1,141 @@
+"""``Centre``: takes one array's rows to float64 deviations from a pilot, and keeps what turns them into moments.
+
+Within a *leg* the pilot and the scale stay fixed, so sums of products of deviations simply add up. When the
+mean leaves the pilot so far that subtracting it later would cost digits, or magnitudes leave the scale, the leg
+is closed into a state and the next one starts with a pilot of its own; Chan's merge joins them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from covdist.numerics.blas import weighted_sums
+from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
+
+# n·(mean − pilot)² may exceed the centred sum of squares by this factor: costs log10(64) digits of 16.
+_MOST_CANCELLED = 64.0
+_WIDE = 512
+_SAMPLE_STEP = 16  # every sixteenth row gives a pilot within 4 spreads of any block's mean, outliers or not
+
+
+class Deviations(NamedTuple):
+    """One block's rows, ready for a product."""
+
+    rows: np.ndarray  # float64 (rows, columns)
+    roots: np.ndarray  # root of each row's weight
+    sums: np.ndarray  # weighted column sums
+    squares: np.ndarray  # weighted column sums of squares
+    weight: float
+    exponent: np.ndarray
+
+
+class Centre:
+    """The legs of one array of ``width`` columns."""
+
+    def __init__(self, width: int):
+        self.width = width
+        self._group = max(1, _WIDE // width)  # rows taken as one, since numpy's inner loops run along a row
+        self.weight = 0.0
+        self.started = False
+
+    def begin(self, block: np.ndarray, weights: np.ndarray | None, extreme: bool) -> None:
+        """Start a leg whose pilot is near the mean of ``block``, or the value itself where that is constant."""
+        # Weights may lie on rows that a sample leaves out.
+        sample = (block[::_SAMPLE_STEP] if weights is None else block).astype(np.float64)
+        # A constant column must leave deviations of exactly 0, which its rounded mean would not.
+        constant = (sample == sample[0]).all(axis=0)
+        shares = None if weights is None else weights / weights.max()  # tiny weights of tiny values underflow
+        with np.errstate(invalid="ignore", over="ignore"):
+            mean = np.average(sample, axis=0, weights=shares)
+            # The float64 number next to the mean is within a spread of it, however close together the rows are.
+            mean += np.average(sample - mean, axis=0, weights=shares)
+        pilot = np.where(constant, sample[0], mean)
+        self.pilot = np.where(np.isfinite(pilot), pilot, 0.0)
+        self.started = True
+        self._extreme = extreme
+        self.exponent = np.zeros(self.width, np.int64)
+        if extreme:
+            self.exponent = self._wanted_exponent(block)
+            self.exponent[self.exponent == NO_EXPONENT] = 0
+        # As wide as the rows that ``_wide`` makes.
+        self._shift = np.tile(self.pilot, self._group)
+        self._scale = np.tile(np.ldexp(1.0, -self.exponent), self._group) if self.exponent.any() else None
+        self.weight = 0.0
+        self.sums, self.squares = np.zeros(self.width), np.zeros(self.width)
+
+    def _wanted_exponent(self, block: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", over="ignore"):
+            return quantised_exponent(np.abs(block - self.pilot).max(axis=0))
+
+    def deviations(self, block: np.ndarray, weights: np.ndarray | None, out: np.ndarray) -> Deviations:
+        """Return ``(block - pilot) * 2**-exponent``, times the root of each row's weight, in ``out``."""
+        np.copyto(out, block)
+        wide, rest = self._wide(out)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for rows in (wide, rest):
+                rows -= self._shift[: rows.shape[1]]
+                if self._scale is not None:
+                    rows *= self._scale[: rows.shape[1]]
+            if weights is None:
+                roots, weight = np.ones(len(block)), float(len(block))
+                sums = self._folded(weighted_sums(roots[: len(wide)], wide)) + rest.sum(axis=0)
+            else:
+                roots, weight = np.sqrt(weights), float(weights.sum())
+                out *= roots[:, None]
+                sums = weighted_sums(roots, out)
+            holed = ~np.isfinite(sums)
+            if holed.any():  # infinity would leave infinity or NaN in the products, depending on how rows are cut
+                out[:, holed] = np.nan
+            squares = self._folded(np.einsum("ij,ij->j", wide, wide)) + np.einsum("ij,ij->j", rest, rest)
+        return Deviations(out, roots, sums, squares, weight, self.exponent)
+
+    def _wide(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Views of several short rows taken as one, and of the rest."""
+        whole = len(rows) // self._group * self._group
+        return rows[:whole].reshape(-1, self._group * self.width), rows[whole:]
+
+    def _folded(self, wide: np.ndarray) -> np.ndarray:
+        return wide.reshape(-1, self.width).sum(axis=0)
+
+    def drifted(self, block: Deviations) -> bool:
+        """Say whether folding this block into the leg would cost digits."""
+        if self.weight == 0:
+            return False
+        total = self.weight + block.weight
+        cancelled = (self.sums + block.sums) ** 2 / total
+        mean = block.sums / block.weight
+        between = self.weight * block.weight / total * (mean - self.sums / self.weight) ** 2
+        spread = self.squares - self.sums**2 / self.weight + between
+        if not (cancelled > _MOST_CANCELLED * spread).any():
+            return False
+        sample = block.rows[::_SAMPLE_STEP] - mean * block.roots[::_SAMPLE_STEP, None]
+        return bool((cancelled > _MOST_CANCELLED * (spread + (sample**2).sum(axis=0))).any())
+
+    def outgrown(self, block: np.ndarray, extreme: bool) -> bool:
+        """Say whether a block needs another scale than the leg's, which only extreme magnitudes can ask for."""
+        if not (extreme or self._extreme):
+            return False
+        wanted = self._wanted_exponent(block)
+        finer = (wanted < self.exponent) & (self.squares == 0)
+        return bool(((wanted != NO_EXPONENT) & ((wanted > self.exponent) | finer)).any())
+
+    def commit(self, block: Deviations) -> None:
+        """Count a block's sums into the leg."""
+        self.sums += block.sums
+        self.squares += block.squares
+        self.weight += block.weight
+
+    def columns(self) -> Columns:
+        """Return the leg's moments; rows and census are counted elsewhere."""
+        offset = self.sums / self.weight
+        mean, mean_low = two_sum(self.pilot, np.ldexp(offset, self.exponent))
+        centred = self.squares - self.sums * offset
+        return Columns.empty(self.width)._replace(
+            mean=mean,
+            mean_low=mean_low,
+            squares=np.where(centred < 0, 0.0, centred),
+            exponent=self.exponent,
+            weight=self.weight,
+        )

@@ -1,0 +1,120 @@
+"""Gradient statistics per parameter, pooled over each layer and over the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from covdist.errors import DataError
+from covdist.numerics.divisors import rows_held
+from covdist.readings.gradient_stats.pool import layer_values, mean, pooled, ratio, zero_fraction
+from covdist.readings.moments import fold_rows
+from covdist.readings.std import deviation
+from covdist.readings.var import variance
+from covdist.results.moments import Moments
+
+
+def gradient_stats(
+    g: Any,
+    *,
+    dim: Any = None,
+    by: Any = None,
+    weights: Any = None,
+    missing: str = "raise",
+    inf: str = "raise",
+    var: str = "gradient",
+) -> xr.Dataset | xr.DataTree:
+    """Mean, variance, signal-to-noise ratio, norms and zeros of gradients, per parameter and pooled.
+
+    Parameters
+    ----------
+    g : DataArray, dask array or array_like, real; or DataTree
+        Gradients of one layer, samples along ``dim`` and parameters along the rest; or a log of many layers,
+        whose nodes hold them as the variable ``var``.
+    dim : str, int or sequence of them
+        Sample dims, usually ``"step"``; for arrays without names an axis, 0 by default.
+    by, weights, missing, inf
+        As for :func:`covdist.moments`.
+    var : str
+        Variable to read from the nodes of a DataTree.
+
+    Returns
+    -------
+    Dataset or DataTree
+        Per parameter ``mean``, ``variance`` (1/N, ``ddof=0``), ``std``, ``snr`` = |mean|/std, ``norm`` = root mean
+        square over the samples, ``zero_fraction``, ``dead`` (always zero). Pooled over the layer's values
+        ``layer_mean``, ``layer_variance``, ``layer_std``, ``layer_zero_fraction``; of the gradient vector
+        ``layer_norm`` (root mean square over the samples of its L2 norm), ``layer_mean_norm`` (L2 norm of the
+        mean gradient) and ``layer_snr`` = ``layer_mean_norm`` / root of the summed variances. For a DataTree the
+        same per node, and in the root the pooled ones along ``layer`` and over the whole ``network_``; a variable of
+        the log's root is the layer ``root`` (``root_`` where there is one of that name).
+
+    Raises
+    ------
+    DataError
+        If dims or dtypes do not fit, or a DataTree holds no such variable.
+
+    Examples
+    --------
+    >>> import numpy as np, covdist
+    >>> s = covdist.gradient_stats(np.array([[1.0, 0.0], [3.0, 0.0]]))
+    >>> s["mean"].values, s["variance"].values, s["snr"].values[0]
+    (array([2., 0.]), array([1., 0.]), np.float64(2.0))
+    >>> float(s["layer_mean"]), float(s["layer_zero_fraction"])
+    (1.0, 0.5)
+    """
+    if isinstance(g, xr.DataTree):
+        return _tree(g, var, dim=dim, by=by, weights=weights, missing=missing, inf=inf)
+    return read(fold_rows(g, dim=dim, by=by, weights=weights, missing=missing, inf=inf, kind="variances"))
+
+
+def read(moments: Moments) -> xr.Dataset:
+    """Read gradient statistics off a state."""
+    per_parameter = moments.layout.axes[:1]
+    arrays = {
+        "mean": moments.mean(),
+        "variance": moments.read(variance, per_parameter, 0),
+        "std": moments.read(deviation, per_parameter, 0),
+        "snr": moments.read(signal_to_noise, per_parameter),
+        "norm": moments.read(norm, per_parameter),
+        "zero_fraction": moments.read(zero_fraction, per_parameter),
+        "dead": moments.read(dead, per_parameter, dtype=bool),
+        "count": moments.count,
+    }
+    arrays |= layer_values(moments)
+    return xr.Dataset(arrays, attrs={"ddof": 0, "parameters": moments.layout.axes[0].size})
+
+
+def signal_to_noise(state: Any) -> np.ndarray:
+    return ratio(np.abs(mean(state)), deviation(state, 0))
+
+
+def norm(state: Any) -> np.ndarray:
+    return np.hypot(mean(state), deviation(state, 0))
+
+
+def dead(state: Any) -> np.ndarray:
+    return state.columns.census.zeros == rows_held(state)
+
+
+def _tree(tree: xr.DataTree, var: str, **options: Any) -> xr.DataTree:
+    layers: dict[str, Moments] = {}
+    for node in tree.subtree:
+        if var in node.data_vars:
+            path = node.path.strip("/") or _root_name(tree)
+            name = f"{node.path.strip('/')}/{var}".strip("/")
+            layers[path] = fold_rows(node[var].rename(name), kind="variances", **options)
+    if not layers:
+        names = sorted({str(name) for node in tree.subtree for name in node.data_vars})
+        raise DataError(f"no node of the log holds a variable {var!r}, found are {', '.join(names)}: pass var=...")
+    nodes = {f"/{path}": read(moments) for path, moments in layers.items()}
+    return xr.DataTree.from_dict({"/": pooled(layers), **nodes})
+
+
+def _root_name(tree: xr.DataTree) -> str:
+    name = "root"
+    while name in tree.children:
+        name += "_"
+    return name

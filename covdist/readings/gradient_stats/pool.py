@@ -1,0 +1,150 @@
+"""Gradient statistics of a whole layer, and of all layers together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.delayed import Delayed, delayed
+
+from covdist.errors import DataError
+from covdist.numerics.divisors import column_divisor, column_mean, rows_held
+from covdist.readings.std import deviation
+from covdist.results.deferred import apply
+from covdist.results.groups import members
+from covdist.results.labels import labelled
+from covdist.results.moments import Moments
+
+
+class Pool(NamedTuple):
+    """A layer in a few numbers, from which the network's follow; roots, because squares could underflow."""
+
+    size: float  # parameters
+    mean: float
+    std: float
+    norm: float
+    mean_norm: float
+    noise: float  # root of the summed variances
+    zero_fraction: float
+
+    @classmethod
+    def of(cls, state: Any) -> Pool:
+        means, deviations = mean(state), deviation(state, 0)
+        noise, between = root_sum_squares(deviations), root_sum_squares(means - means.mean())
+        return cls(
+            size=len(means),
+            mean=float(means.mean()),
+            std=float(np.hypot(noise, between) / np.sqrt(len(means))),
+            norm=root_sum_squares(np.hypot(means, deviations)),
+            mean_norm=root_sum_squares(means),
+            noise=noise,
+            zero_fraction=float(zero_fraction(state).mean()),
+        )
+
+    @classmethod
+    def joined(cls, layers: list[Pool]) -> Pool:
+        sizes, means, stds, norms, mean_norms, noises, zeros = map(np.array, zip(*layers, strict=True))
+        share = sizes / sizes.sum()
+        centre = float(share @ means)
+        return cls(
+            size=float(sizes.sum()),
+            mean=centre,
+            std=root_sum_squares(np.hypot(stds, means - centre) * np.sqrt(share)),
+            norm=root_sum_squares(norms),
+            mean_norm=root_sum_squares(mean_norms),
+            noise=root_sum_squares(noises),
+            zero_fraction=float(share @ zeros),
+        )
+
+
+def mean(state: Any) -> np.ndarray:
+    column_divisor(state, 0)
+    return column_mean(state)
+
+
+def zero_fraction(state: Any) -> np.ndarray:
+    return state.columns.census.zeros / np.maximum(rows_held(state), 1)
+
+
+def ratio(signal: Any, noise: Any) -> Any:
+    """Infinite without noise, NaN where there is no signal either."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.divide(signal, noise)
+
+
+def root_sum_squares(values: np.ndarray) -> float:
+    """L2 norm that neither underflows nor overflows on the way."""
+    top = float(np.abs(values).max(initial=0.0))
+    if top == 0 or not np.isfinite(top):
+        return top
+    return top * float(np.sqrt(((values / top) ** 2).sum()))
+
+
+POOLED: dict[str, Callable[[Pool], float]] = {
+    "mean": lambda pool: pool.mean,
+    "variance": lambda pool: pool.std * pool.std,  # not **: a float raises where this is infinite
+    "std": lambda pool: pool.std,
+    "snr": lambda pool: ratio(pool.mean_norm, pool.noise),
+    "norm": lambda pool: pool.norm,
+    "mean_norm": lambda pool: pool.mean_norm,
+    "zero_fraction": lambda pool: pool.zero_fraction,
+}
+
+
+def layer_values(moments: Moments) -> dict[str, xr.DataArray]:
+    """Return the numbers of one layer."""
+    groups = moments.layout.groups
+    shape = () if groups is None else (len(groups.values),)
+    pools = _pools_of(moments)
+    arrays = {name: _array(partial(_network, name=name, shape=shape), pools, shape) for name in POOLED}
+    return {f"layer_{name}": labelled(array, [], groups) for name, array in arrays.items()}
+
+
+def pooled(layers: dict[str, Moments]) -> xr.Dataset:
+    """Return the layers' numbers along ``layer``, and the network's."""
+    groups = [moments.layout.groups for moments in layers.values()]
+    if any((a is None) != (groups[0] is None) or (a and not a.same(groups[0])) for a in groups):  # type: ignore[arg-type]
+        raise DataError("the layers have different groups: fold them one by one, or over a coordinate they share")
+    names = np.array(list(layers))
+    coords = {"layer": names} if groups[0] is None else {"layer": names, groups[0].dim: groups[0].values}
+    dims, shape = list(coords), tuple(map(len, coords.values()))
+    pools = [apply(_joined_pools, *_pools_of(moments)) for moments in layers.values()]
+    arrays: dict[str, Any] = {}
+    for name in POOLED:
+        table = _array(partial(_table, name=name, shape=shape), pools, shape)
+        network = _array(partial(_network, name=name, shape=shape[1:]), pools, shape[1:])
+        arrays |= {f"layer_{name}": (dims, table), f"network_{name}": (dims[1:], network)}
+    return xr.Dataset(arrays, coords)
+
+
+def _pools(state: Any, size: int) -> list[Pool]:
+    return [Pool.of(member) for member in members(state, size)]
+
+
+def _table(*pools: list[Pool], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    return np.array([[POOLED[name](pool) for pool in layer] for layer in pools]).reshape(shape)
+
+
+def _network(*pools: list[Pool], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    return np.array([POOLED[name](pool) for pool in _joined_pools(*pools)]).reshape(shape)
+
+
+def _pools_of(moments: Moments) -> list[Any]:
+    """Return the groups' pools for each part of the columns."""
+    groups = moments.layout.groups
+    size = 1 if groups is None else len(groups.values)
+    return [apply(partial(_pools, size=size), part) for part in moments.parts]
+
+
+def _joined_pools(*parts: list[Pool]) -> list[Pool]:
+    return [Pool.joined(list(beside)) for beside in zip(*parts, strict=True)]
+
+
+def _array(function: Callable[..., np.ndarray], pools: list[Any], shape: tuple[int, ...]) -> Any:
+    if not any(isinstance(pool, Delayed) for pool in pools):
+        return function(*pools)
+    return da.from_delayed(delayed(function, pure=True)(*pools), shape, np.float64)

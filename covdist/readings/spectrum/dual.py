@@ -1,0 +1,88 @@
+"""The spectrum of few rows of very many columns, from the products of the rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask.base import tokenize
+from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph
+from dask.typing import Key
+
+from covdist.engine.plan import Plan, Work, make_plan
+from covdist.folding.passes import Pass
+from covdist.numerics import packed as triangle
+from covdist.numerics.eigen import Spectrum
+from covdist.results.deferred import apply
+from covdist.results.labels import Labelled
+from covdist.rows.stream import Stream
+from covdist.rows.transposed import fold_slabs, map_slabs, slab_stream
+from covdist.state.gram import LEAST_COLUMNS, Gram, GramAccumulator, eigenvectors
+
+_SLAB = 1 << 23  # bytes that a look at one slab of columns takes
+
+
+class Dual:
+    """Two passes over the columns: the first for the eigenvalues, the second, where asked for, for the vectors."""
+
+    def __init__(self, side: Labelled, k: int, missing: str):
+        self._rows = math.prod(side.sample_shape)
+        stream = slab_stream(side.data, len(side.sample_dims))
+        self._pass = Pass(side.name, isinstance(side.data, np.ndarray), stream, make_plan(_work(side, stream, k)))
+        self._accumulator = partial(GramAccumulator, self._rows, missing)
+        self._k = k
+        token = self._pass.token(self._rows, missing)
+        state = self._pass.fold(fold_slabs, self._accumulator, f"gram-{token}")
+        self.spectrum: Delayed = apply(partial(_spectrum, k=k), state)
+
+    @property
+    def plan(self) -> Plan:
+        return replace(self._pass.plan, way="dual")
+
+    def vectors(self) -> da.Array:
+        """Return the covariance's eigenvectors (columns, k), chunked along the columns."""
+        key = self.spectrum.key
+        items = self._pass.items(self._accumulator)
+        name = f"eigenvectors-{tokenize(key)}"
+        tasks: dict[Key, Any] = {(name, i, 0): (map_slabs, eigenvectors, key, *item) for i, item in enumerate(items)}
+        dependencies = [self.spectrum, *self._pass.dependencies]
+        graph = HighLevelGraph.from_collections(name, tasks, dependencies=dependencies)
+        heights = tuple(stop - start for start, stop in self._pass.cuts)
+        return da.Array(graph, name, chunks=(heights, (self._k,)), dtype=float)
+
+
+def dual_plan(side: Labelled, k: int) -> Plan:
+    """Say what it would take, without a look at the chunks."""
+    height = max(1, _SLAB // max(1, math.prod(side.sample_shape) * side.data.dtype.itemsize))
+    pieces = -(-side.axis.size // height)
+    return replace(make_plan(_work_of(side, k, pieces, _SLAB, shared=False)), way="dual")
+
+
+def _work(side: Labelled, stream: Stream, k: int) -> Work:
+    return _work_of(side, k, len(stream.bounds) - 1, stream.piece_bytes, stream.shared)
+
+
+def _work_of(side: Labelled, k: int, pieces: int, piece_bytes: int, shared: bool) -> Work:
+    rows = math.prod(side.sample_shape)
+    row_bytes = rows * side.data.dtype.itemsize
+    return Work(
+        rows=side.axis.size,
+        pieces=pieces,
+        columns=f"{rows:,} (the data's rows; its columns are counted as rows here)",
+        row_bytes=row_bytes,
+        piece_bytes=max(piece_bytes, row_bytes),
+        row_flops=float(rows) * rows + 8.0 * rows,
+        state_bytes=8 * triangle.size(rows),
+        block_bytes=2 * 8 * max(LEAST_COLUMNS * rows, 1 << 18),
+        shared=shared,
+        result_bytes=8 * k * side.axis.size,
+    )
+
+
+def _spectrum(state: Gram, k: int) -> Spectrum:
+    return state.spectrum(k)

@@ -1,0 +1,80 @@
+"""A computed spectrum, or the promise of one, as labelled arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+from covdist.numerics.eigen import Spectrum
+from covdist.results.labels import Axis
+from covdist.results.moments import Moments
+
+_KINDS = ("spectrum",)
+
+
+def fields(spectra: Moments, k: int, vectors: bool) -> xr.Dataset:
+    """Return everything a spectrum says; ``spectra`` is a state of kind "spectrum"."""
+    component = Axis("component", k, {"component": np.arange(k)})
+    columns = spectra.layout.axes[0]
+    found = {name: spectra.read(field, (component,), kinds=_KINDS) for name, field in _PER_COMPONENT.items()}
+    found |= {name: spectra.read(field, (), kinds=_KINDS) for name, field in _WHOLE.items()}
+    found["marchenko_pastur_edge"] = spectra.read(edge, (), columns.size, kinds=_KINDS)
+    if vectors:
+        found["eigenvector"] = spectra.read(_vectors, (component, columns), kinds=_KINDS)
+    return xr.Dataset(found, attrs={"ddof": 0})
+
+
+def eigenvalue(spectrum: Spectrum) -> np.ndarray:
+    return spectrum.variance(spectrum.values)
+
+
+def error(spectrum: Spectrum) -> np.ndarray:
+    return spectrum.variance(spectrum.error)
+
+
+def explained(spectrum: Spectrum) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return spectrum.values / spectrum.total
+
+
+def total_variance(spectrum: Spectrum) -> np.ndarray:
+    return spectrum.variance(spectrum.total)
+
+
+def edge(spectrum: Spectrum, columns: int) -> np.ndarray:
+    """Upper edge of the spectrum of noise (Marchenko and Pastur 1967)."""
+    if spectrum.rows == 0:
+        return np.asarray(np.nan)
+    return spectrum.variance(spectrum.total / columns * (1 + np.sqrt(columns / spectrum.rows)) ** 2)
+
+
+def _effective_rank(spectrum: Spectrum) -> float:
+    return spectrum.effective_rank
+
+
+def _participation(spectrum: Spectrum) -> float:
+    return spectrum.participation
+
+
+def _condition(spectrum: Spectrum) -> float:
+    return spectrum.condition
+
+
+def _vectors(spectrum: Spectrum) -> np.ndarray:
+    return spectrum.vectors.T
+
+
+_PER_COMPONENT: dict[str, Callable[[Spectrum], np.ndarray]] = {
+    "eigenvalue": eigenvalue,
+    "std": Spectrum.root,
+    "error": error,
+    "explained": explained,
+}
+_WHOLE: dict[str, Callable[[Spectrum], np.ndarray | float]] = {
+    "total_variance": total_variance,
+    "effective_rank": _effective_rank,
+    "participation_ratio": _participation,
+    "condition": _condition,
+}

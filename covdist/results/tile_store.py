@@ -1,0 +1,152 @@
+"""Tiles on disk: those on and above the diagonal; the others are mirrored when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import zarr
+from dask.base import tokenize
+from dask.typing import Key
+from zarr.codecs import Crc32cCodec
+
+from covdist.engine.bands import Band
+from covdist.errors import ResultError
+from covdist.numerics.columns import divisor
+from covdist.state.cross import Cross
+
+_ABOUT = "scatter holds the tiles on and above the diagonal; the tiles below are their transposes and not stored"
+
+
+def edges(columns: int, side: int) -> list[tuple[int, int]]:
+    """Return where each row of tiles starts and stops."""
+    return [(start, min(start + side, columns)) for start in range(0, columns, side)]
+
+
+def tiles_of(band: Band, side: int) -> Iterator[tuple[int, int]]:
+    """Yield the tiles of a band that lie on or above the diagonal, by row and column of tiles."""
+    for i in range(band.start // side, -(-band.stop // side)):
+        for j in range(max(i, band.first // side), -(-band.last // side)):
+            yield i, j
+
+
+def mirrored(name: str, columns: int, side: int, upper: Callable[[int, int], tuple[Any, ...]]) -> dict[Key, Any]:
+    """Return the tasks of a symmetric matrix in tiles, of which ``upper(i, j)`` makes those with i <= j."""
+    count = len(edges(columns, side))
+    tasks: dict[Key, Any] = {(name, i, j): upper(i, j) for i in range(count) for j in range(i, count)}
+    tasks |= {(name, j, i): (_transposed, (name, i, j)) for i in range(count) for j in range(i + 1, count)}
+    return tasks
+
+
+def _transposed(tile: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(tile.T)
+
+
+def scatter_tile(state: Cross, band: Band, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
+    """Return a copy of a tile of a band's matrix; exactly symmetric, with the columns' squares, on the diagonal."""
+    down, across = inside(rows, band.start), inside(columns, band.first)
+    tile = state.rectangle[down, across].copy()
+    shift = (state.columns_y.exponent - column_exponents(state, band))[across]
+    if shift.any():
+        tile = np.ldexp(tile, shift)
+    if rows == columns:
+        upper = np.triu(tile, 1)
+        tile = upper + upper.T
+        np.fill_diagonal(tile, state.columns.squares[down])
+    return tile
+
+
+def inside(ends: tuple[int, int], start: int) -> slice:
+    return slice(ends[0] - start, ends[1] - start)
+
+
+def column_exponents(state: Cross, band: Band) -> np.ndarray:
+    """Return one exponent a column: columns that are rows too have those of the rows."""
+    found = state.columns_y.exponent.copy()
+    own = max(band.first, band.start), min(band.last, band.stop)
+    if own[0] < own[1]:
+        found[inside(own, band.first)] = state.columns.exponent[inside(own, band.start)]
+    return found
+
+
+def cov_tile(scatter: np.ndarray, down: np.ndarray, across: np.ndarray, divided_by: float) -> np.ndarray:
+    """Return a tile of the covariance; ``down`` and ``across`` are the exponents of its rows and columns."""
+    scatter /= divided_by
+    if down.any() or across.any():
+        return np.ldexp(np.ldexp(scatter, down[:, None]), across)
+    return scatter
+
+
+def create(group: zarr.Group, bands: Sequence[Band], side: int, dims: Sequence[str]) -> None:
+    """Make the arrays that ``write_band`` fills."""
+    columns = bands[-1].last
+    made: dict[str, Any] = {"compressors": [Crc32cCodec()], "config": {"write_empty_chunks": True}}
+    group.create_array(
+        "scatter", shape=(columns, columns), chunks=(side, side), dtype="f8", fill_value=np.nan,
+        dimension_names=dims, **made,
+    )  # fmt: skip
+    group.create_array(
+        "exponents", shape=(len(bands), columns), chunks=(1, columns), dtype="i2",
+        dimension_names=["band", dims[1]], **made,
+    )  # fmt: skip
+    group.attrs["tiles"] = {"side": side, "bands": [list(band) for band in bands], "about": _ABOUT}
+
+
+def write_band(place: str, number: int, band: Band, side: int, state: Cross) -> None:
+    """Write a band's tiles one by one, and the powers of two its columns are scaled by."""
+    group = zarr.open_group(place, mode="r+")
+    scatter: Any = group["scatter"]
+    exponents: Any = group["exponents"]
+    cuts = edges(scatter.shape[0], side)
+    for i, j in tiles_of(band, side):
+        scatter[slice(*cuts[i]), slice(*cuts[j])] = scatter_tile(state, band, cuts[i], cuts[j])
+    scales = np.zeros((1, scatter.shape[0]), np.int16)
+    scales[0, band.first : band.last] = column_exponents(state, band)
+    scales[0, band.start : band.stop] = state.columns.exponent
+    exponents[number : number + 1] = scales
+
+
+class StoredTiles:
+    """The matrix of a stored result."""
+
+    def __init__(self, group: zarr.Group):
+        said: Any = group.attrs["tiles"]
+        array: Any = group["scatter"]
+        self._place = str(Path(str(group.store_path).removeprefix("file://")))
+        self._side, self._columns = int(said["side"]), int(array.shape[0])
+        self._bands = [Band(*band) for band in said["bands"]]
+        count = len(edges(self._columns, self._side))
+        lost = count * (count + 1) // 2 - array.nchunks_initialized
+        if lost:
+            raise ValueError(f"scatter lacks {lost} of its {count * (count + 1) // 2} tiles")
+
+    def cov(self, moments: Any, ddof: float) -> da.Array:
+        """Return the covariance as a lazy array of tiles."""
+        cuts = edges(self._columns, self._side)
+        numbers = {tile: n for n, band in enumerate(self._bands) for tile in tiles_of(band, self._side)}
+        read = partial(_read_tile, self._place, divisor(moments.parts[0].columns, ddof))
+        name = f"cov-{tokenize(self._place, Path(self._place).stat().st_mtime_ns, ddof)}"
+
+        def upper(i: int, j: int) -> tuple[Any, ...]:
+            return (partial(read, numbers[i, j], cuts[i], cuts[j]),)
+
+        tasks = mirrored(name, self._columns, self._side, upper)
+        sizes = tuple(stop - start for start, stop in cuts)
+        return da.Array(tasks, name, chunks=(sizes, sizes), dtype=float)
+
+    def written(self, moments: Any, group: zarr.Group) -> Any:
+        raise ResultError(f"{self._place} holds its matrix in tiles on disk: copy that folder instead of saving anew")
+
+
+def _read_tile(
+    place: str, divided_by: float, number: int, rows: tuple[int, int], columns: tuple[int, int]
+) -> np.ndarray:
+    group = zarr.open_group(place, mode="r")
+    scatter: Any = group["scatter"]
+    exponents: Any = group["exponents"]
+    scales = exponents[number].astype(np.int64)
+    return cov_tile(scatter[slice(*rows), slice(*columns)], scales[slice(*rows)], scales[slice(*columns)], divided_by)

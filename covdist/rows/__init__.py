@@ -1,0 +1,1 @@
+"""Any array as pieces of rows that one task reads, and the fold of a shard."""

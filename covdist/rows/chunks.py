@@ -1,0 +1,37 @@
+"""``Chunk``: one chunk of a dask array with what makes it, to be made inside a task and let go of there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask.base import optimize
+from dask.core import flatten
+from dask.local import get_sync
+from dask.typing import Key
+
+from covdist.rows.stream import culled, share_work
+
+
+class Chunk:
+    """Opaque on purpose: dask takes nothing that it carries for a dependency."""
+
+    def __init__(self, graph: dict[Key, Any], key: Key):
+        self._graph, self._key = graph, key
+
+    def read(self) -> np.ndarray:
+        """Make it."""
+        made: np.ndarray = get_sync(self._graph, self._key)
+        return made
+
+
+def chunks_apart(array: da.Array) -> dict[tuple[int, ...], Chunk] | None:
+    """Return an array's chunks by their place, or None where they share work, which is best left to dask."""
+    (optimised,) = optimize(array)
+    graph = dict(optimised.__dask_graph__())
+    keys = list(flatten(optimised.__dask_keys__()))
+    graphs = [culled(graph, key) for key in keys]
+    if share_work(graphs):
+        return None
+    return {key[1:]: Chunk(made, key) for made, key in zip(graphs, keys, strict=True)}

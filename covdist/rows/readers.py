@@ -1,0 +1,169 @@
+"""Readers: what a shard carries of an array, and how its pieces become rows on a worker."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from dask.local import get_sync
+from dask.typing import Key
+
+from covdist.logs.source import SlabSource, Source
+from covdist.rows.masked_arrays import unmasked
+
+
+class SourceReader:
+    """Reads chunks of a log into one buffer, used again for each piece, some rows at a time where that is possible.
+
+    ``columns`` are those along the first axis that is no sample axis.
+    """
+
+    def __init__(self, source: Source, sample_ndim: int, columns: slice):
+        self._source, self._sample_ndim, self._columns = source, sample_ndim, columns
+
+    @property
+    def piece_bytes(self) -> int:
+        """Most memory for one piece: what is read, and a copy where several chunks lie side by side."""
+        source, across = self._source, self._across()
+        if len(across) == 1:
+            return _slab_size(source) if isinstance(source, SlabSource) else 2 * _chunk_bytes(source)
+        return (len(across) + 1) * _chunk_bytes(source)
+
+    def _grid(self) -> list[int]:
+        return [-(-n // size) for n, size in zip(self._source.shape, self._source.chunks, strict=True)]
+
+    def _across(self) -> list[tuple[int, ...]]:
+        """Indices, beyond the sample axes, of the chunks that hold the columns."""
+        grid, n = self._grid(), self._sample_ndim
+        ranges = [range(count) for count in grid[n:]]
+        if ranges:
+            size = self._source.chunks[n]
+            ranges[0] = range(self._columns.start // size, -(-self._columns.stop // size))
+        return list(itertools.product(*ranges))
+
+    def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
+        pieces = self._pieces_of(first, last)
+        # Without a buffer each piece has its own memory: a store far away is then worth a thread.
+        return ahead(pieces) if self._source.buffer_size == 0 else pieces
+
+    def _pieces_of(self, first: int, last: int) -> Iterator[np.ndarray]:
+        source, across = self._source, self._across()
+        slabs = source if isinstance(source, SlabSource) else None
+        in_slabs = slabs is not None and len(across) == 1 and self._sample_ndim == 1
+        buffer = np.empty(_slab_size(source) if in_slabs else source.buffer_size, np.uint8)
+        for number in range(first, last):
+            cell = self._cell(number)
+            if slabs is not None and number + 1 < last:
+                for index in across:
+                    slabs.announce((*self._cell(number + 1), *index))
+            if slabs is not None and in_slabs:
+                for slab in slabs.read_slabs((*cell, *across[0]), buffer):
+                    yield self._cut(slab, across)
+            elif len(across) == 1:
+                yield self._cut(source.read_chunk((*cell, *across[0]), buffer), across)
+            else:
+                yield self._cut(self._side_by_side(cell, across, buffer), across)
+
+    def _cell(self, number: int) -> tuple[int, ...]:
+        return tuple(map(int, np.unravel_index(number, self._grid()[: self._sample_ndim])))
+
+    def _cut(self, chunk: np.ndarray, across: list[tuple[int, ...]]) -> np.ndarray:
+        """Keep the columns asked for, and lay the rows flat."""
+        n = self._sample_ndim
+        if chunk.ndim > n:
+            start = across[0][0] * self._source.chunks[n]
+            wanted = slice(self._columns.start - start, self._columns.stop - start)
+            chunk = chunk[(slice(None),) * n + (wanted,)]
+        return as_rows(chunk, n)
+
+    def _side_by_side(self, cell: tuple[int, ...], across: list[tuple[int, ...]], buffer: np.ndarray) -> np.ndarray:
+        source, n = self._source, len(cell)
+        first, lengths = across[0], [min(size, len_ - i * size) for i, size, len_ in _axes(cell, source)]
+        lasts = [max(index[axis] for index in across) + 1 for axis in range(len(first))]
+        ends = [min(last * size, length) for last, size, length in _axes(tuple(lasts), source, n)]
+        starts = [i * size for i, size, _ in _axes(first, source, n)]
+        widths = [end - start for start, end in zip(starts, ends, strict=True)]
+        out = np.empty((*lengths, *widths), source.dtype)
+        for index in across:
+            chunk = source.read_chunk((*cell, *index), buffer)
+            corner = [i * size - start for (i, size, _), start in zip(_axes(index, source, n), starts, strict=True)]
+            place: Any = [slice(a, a + extent) for a, extent in zip(corner, chunk.shape[n:], strict=True)]
+            out[(..., *place)] = chunk
+        return out
+
+
+def _axes(index: tuple[int, ...], source: Source, first: int = 0) -> Iterator[tuple[int, int, int]]:
+    """Pair indices with the chunk size and the length of the axes from ``first`` on."""
+    return zip(index, source.chunks[first:], source.shape[first:], strict=False)
+
+
+def _chunk_bytes(source: Source) -> int:
+    return math.prod(source.chunks) * source.dtype.itemsize
+
+
+def _slab_size(source: Source) -> int:
+    return source.slab_size if isinstance(source, SlabSource) else source.buffer_size
+
+
+def as_rows(array: np.ndarray, sample_ndim: int) -> np.ndarray:
+    rows = math.prod(array.shape[:sample_ndim])
+    columns = [math.prod(array.shape[sample_ndim:])] if array.ndim > sample_ndim else []
+    return array.reshape(rows, *columns)  # not -1: numpy cannot tell the width of an empty chunk
+
+
+def ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Make the next piece while the last one is folded; each must have memory of its own."""
+    with ThreadPoolExecutor(1, "covdist-ahead") as pool:
+        waiting = pool.submit(next, pieces, None)
+        while (piece := waiting.result()) is not None:
+            waiting = pool.submit(next, pieces, None)
+            yield piece
+
+
+class ArrayReader:
+    def __init__(self, rows: np.ndarray):
+        self._rows = rows
+
+    def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
+        yield self._rows
+
+
+class GraphReader:
+    """Evaluates the pieces' own graphs, one after the other, inside the task."""
+
+    def __init__(self, pieces: dict[int, tuple[dict[Key, Any], Any]], sample_ndim: int):
+        self._pieces, self._sample_ndim = pieces, sample_ndim
+
+    def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
+        return ahead(self._pieces_of(range(first, last)))
+
+    def _pieces_of(self, numbers: range) -> Iterator[np.ndarray]:
+        for number in numbers:
+            graph, keys = self._pieces[number]
+            yield as_rows(_joined(get_sync(graph, keys)), self._sample_ndim)
+
+
+class GivenReader:
+    """Takes pieces that dask made, because they share work; a shard then holds all of its pieces."""
+
+    def __init__(self, sample_ndim: int, blocks: list[Any] | None = None):
+        self._sample_ndim, self._blocks = sample_ndim, blocks or []
+
+    def given(self, blocks: list[Any]) -> GivenReader:
+        return GivenReader(self._sample_ndim, blocks)
+
+    def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
+        for blocks in self._blocks:
+            yield as_rows(_joined(blocks), self._sample_ndim)
+
+
+def _joined(blocks: Any, axis: int = 0) -> np.ndarray:
+    """Join nested sequences of blocks, one level an axis."""
+    if isinstance(blocks, np.ndarray) or not isinstance(blocks, list | tuple):
+        return unmasked(blocks)
+    inner = [_joined(block, axis + 1) for block in blocks]
+    return inner[0] if len(inner) == 1 else np.concatenate(inner, axis)
