@@ -90,7 +90,7 @@ def test_small_weights_leave_units_dead(runs):
 
 
 def test_recorded_gradient_is_the_slope_of_the_loss():
-    settings = training.Settings(hidden=(7, 6), samples=40, batch=40, epochs=1)
+    settings = training.TrainingSettings(hidden=(7, 6), samples=40, batch=40, epochs=1)
     data = training.spirals(settings.samples, np.random.default_rng(settings.seed))
     layers = []
 
@@ -119,16 +119,16 @@ def test_recorded_gradient_is_the_slope_of_the_loss():
 
 
 def test_the_seed_fixes_the_run():
-    settings = training.Settings(epochs=1)
+    settings = training.TrainingSettings(epochs=1)
     first, again = (training.train(training.he, settings=settings) for _ in range(2))
-    other = training.train(training.he, settings=training.Settings(epochs=1, seed=8))
+    other = training.train(training.he, settings=training.TrainingSettings(epochs=1, seed=8))
     np.testing.assert_array_equal(first.layers[0].weight, again.layers[0].weight)
     assert not np.array_equal(first.layers[0].weight, other.layers[0].weight)
 
 
 def test_records_gradients_always_and_activations_sometimes():
     kept = Kept()
-    trained = training.train(training.he, kept, training.Settings(epochs=2, samples=600, activations_every=4))
+    trained = training.train(training.he, kept, training.TrainingSettings(epochs=2, samples=600, activations_every=4))
     assert trained.steps == 12
     assert kept.epochs == [0] * 6 + [1] * 6
     assert kept.gradients("layer1").shape == (12, 21 * 48)

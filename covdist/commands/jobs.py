@@ -19,7 +19,7 @@ from covdist.commands.options import (
     print_results,
     selecting,
 )
-from covdist.commands.signals import Stop
+from covdist.commands.signals import StopRequest
 
 if TYPE_CHECKING:
     from covdist.folding.selection import Selection
@@ -40,9 +40,9 @@ def run_job(
 ) -> None:
     """Fold a log with this process as the driver, so that another can go on where it ends."""
     from covdist.jobs.job import job_directory
-    from covdist.jobs.trees import Trees, question
+    from covdist.jobs.trees import JobPlan, question
 
-    trees = Trees(question(log, selection, missing_chunks, output))
+    trees = JobPlan(question(log, selection, missing_chunks, output))
     trees.begin(job_directory(path))
     _drive(path, cluster_options, force, as_json, output)
 
@@ -56,7 +56,7 @@ def _drive(path: str, cluster_options: dict[str, Any], force: bool, as_json: boo
     if job.status()["status"] != "done":
         job.directory.owners.check_free(time.time())
         opened(job.directory)  # both refuse before a cluster is started
-        with Stop() as stop, _bar() as watch, cluster(**cluster_options) as client:
+        with StopRequest() as stop, _bar() as watch, cluster(**cluster_options) as client:
             drive(job.directory, client, stop=stop.asked, watch=watch, force=force)
         if stop.number:
             click.echo(f"interrupted: `covdist resume {path}` goes on where it was", err=True)

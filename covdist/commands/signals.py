@@ -1,4 +1,4 @@
-"""``Stop``: Ctrl-C and SIGTERM as a wish to stop, so that what is done can be kept."""
+"""``StopRequest``: Ctrl-C and SIGTERM as a wish to stop, so that what is done can be kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stop:
+class StopRequest:
     """Listens within a ``with`` block; the second signal of a kind does what it always did.
 
     Attributes

@@ -37,7 +37,7 @@ class Data(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """How long and how fast to train; the same for every initialisation."""
 
     hidden: tuple[int, ...] = (48,) * 8
@@ -101,7 +101,7 @@ def he(rng: np.random.Generator, inputs: int, units: int) -> Layer:
     return Layer(weight.astype(np.float32), np.zeros(units, np.float32))
 
 
-def train(initialise: Initialise, log: Log | None = None, settings: Settings = Settings()) -> Trained:
+def train(initialise: Initialise, log: Log | None = None, settings: TrainingSettings = TrainingSettings()) -> Trained:
     """Train on the spirals by stochastic gradient descent with momentum, recording as it goes.
 
     Parameters
@@ -187,7 +187,7 @@ def _record(gradients: list[Layer], signals: list[Array]) -> dict[str, Array]:
     return arrays
 
 
-def _descend(layers: list[Layer], speeds: list[Layer], gradients: list[Layer], settings: Settings) -> None:
+def _descend(layers: list[Layer], speeds: list[Layer], gradients: list[Layer], settings: TrainingSettings) -> None:
     for layer, speed, gradient in zip(layers, speeds, gradients, strict=True):
         for value, velocity, slope in zip(layer, speed, gradient, strict=True):
             velocity *= settings.momentum

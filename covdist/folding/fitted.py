@@ -37,7 +37,7 @@ from covdist.numerics.em import (
     without_holes,
 )
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.side_by_side import Joined
+from covdist.numerics.side_by_side import SideBySide
 from covdist.results.deferred import apply
 from covdist.results.moments import Layout, Moments, computed
 from covdist.rows.masked_arrays import unmasked
@@ -112,12 +112,12 @@ class Iterations:
 def patterns_of(*widths: int, options: Options) -> Any:
     """Return the accumulator of the first pass."""
     one = Patterns.folded(sum(widths), options)
-    return one if len(widths) == 1 else Joined(one, *widths)
+    return one if len(widths) == 1 else SideBySide(one, *widths)
 
 
 def _expecting(model: Model, widths: Sequence[int], inf: str) -> Any:
     one = ExpectedAccumulator(model, inf)
-    return one if len(widths) == 1 else Joined(one, *widths)
+    return one if len(widths) == 1 else SideBySide(one, *widths)
 
 
 def _fitted(patterns: Patterns, *, fit: Fit, iterations: Iterations) -> Model:

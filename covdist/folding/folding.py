@@ -28,7 +28,7 @@ from covdist.numerics.divisors import PAIRWISE
 from covdist.numerics.em import Fit
 from covdist.numerics.nonfinite import INFINITIES, POLICIES
 from covdist.results.counts import variances_of
-from covdist.results.deferred import Held
+from covdist.results.deferred import Deferred
 from covdist.results.labels import label
 from covdist.results.moments import STATES, Layout, Moments
 from covdist.rows.filled import FilledStream
@@ -238,7 +238,7 @@ class Folding:
             return fitted_moments(self, self.layout(), self.fit)
         strips = self._strips()
         parts = tuple(self._tree(self.streams(strip), self._widths(strip), len(strips)) for strip in strips)
-        held = Held(parts, tuple(self._widths(strip)[0] for strip in strips))
+        held = Deferred(parts, tuple(self._widths(strip)[0] for strip in strips))
         result = Moments(held, self.layout())
         return result if self.lazy else result.compute(scheduler="threads")
 

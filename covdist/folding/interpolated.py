@@ -17,11 +17,19 @@ from dask.typing import Key
 
 from covdist.errors import DataError, NonFiniteError
 from covdist.folding.inputs import one_of
-from covdist.numerics.interpolation import ENDS, KINDS, Carried, How, filled, first_values, last_values
+from covdist.numerics.interpolation import (
+    ENDS,
+    KINDS,
+    InterpolationOptions,
+    NearestValue,
+    filled,
+    first_values,
+    last_values,
+)
 from covdist.numerics.nonfinite import all_finite, refuse_infinity
 from covdist.results.labels import Labelled
 from covdist.rows.chunks import Chunk, chunks_apart
-from covdist.rows.filled import FilledStream, PatchedStream
+from covdist.rows.filled import FilledStream, PrefilledStream
 from covdist.rows.masked_arrays import unmasked
 from covdist.rows.neighbours import Places, between
 from covdist.rows.stream import Stream, stream
@@ -41,11 +49,11 @@ def interpolated(
     one_of("ends", ends, ENDS)
     places, unit = _places(side, along)
     longest = float("inf") if max_gap is None else float(max_gap / unit)
-    how = How(kind, ends, inf, longest, float(places[0]), float(places[-1]))
+    how = InterpolationOptions(kind, ends, inf, longest, float(places[0]), float(places[-1]))
     positions = between(places, 0, len(places))
     if isinstance(side.data, da.Array):
         return _lazy(side.data, positions, how, side.name)
-    nothing = Carried.none(side.data.shape[1:])
+    nothing = NearestValue.none(side.data.shape[1:])
     rows = _checked(side.name, inf, (0,) * side.data.ndim, side.data.shape, side.data)
     return filled(rows, positions, nothing, nothing, how)
 
@@ -66,8 +74,8 @@ def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = 
     places, _ = _places(side, None)
     rows = stream(side.data, 1, columns)
     if rows.shared:
-        return PatchedStream(stream(interpolated(side, ends="nearest", inf=inf), 1, columns), rows)
-    how = How("linear", "nearest", inf, float("inf"), float(places[0]), float(places[-1]))
+        return PrefilledStream(stream(interpolated(side, ends="nearest", inf=inf), 1, columns), rows)
+    how = InterpolationOptions("linear", "nearest", inf, float("inf"), float(places[0]), float(places[-1]))
     first = 0 if columns is None else columns.start * (side.axis.size // side.data.shape[1])
     token = tokenize(rows.token, places, how) if lazy else uuid4().hex
     return FilledStream(rows, places, how, token, (number, first))
@@ -118,12 +126,12 @@ def _checked(name: str, inf: str, corner: Sequence[int], shape: tuple[int, ...],
 
 def _edges(
     checked: Callable[[Any], np.ndarray], inf: str, chunk: np.ndarray | Chunk, positions: np.ndarray
-) -> tuple[Carried, Carried]:
+) -> tuple[NearestValue, NearestValue]:
     rows = checked(chunk.read() if isinstance(chunk, Chunk) else chunk)
     return first_values(rows, positions, inf), last_values(rows, positions, inf)
 
 
-def _lazy(data: da.Array, positions: np.ndarray, how: How, name: str) -> da.Array:
+def _lazy(data: da.Array, positions: np.ndarray, how: InterpolationOptions, name: str) -> da.Array:
     """Fill chunk by chunk, told the nearest values before and after each.
 
     Those run through the chunks from both sides as one row each. The chunks are made twice, so that none waits in
@@ -153,10 +161,10 @@ def _add_column(
     shape: tuple[int, ...],
     where: list[np.ndarray],
     checked: Sequence[Callable[[Any], np.ndarray]],
-    how: How,
+    how: InterpolationOptions,
 ) -> None:
     """Add the tasks of the chunks that lie behind each other."""
-    nothing, count = Carried.none(shape), len(where)
+    nothing, count = NearestValue.none(shape), len(where)
     for i in range(count):
         at = (i, *index)
         rows: Any = (source, *at) if apart is None else apart[at]
@@ -173,11 +181,16 @@ def _add_column(
         )  # fmt: skip
 
 
-def _passed(which: int, nearer: tuple[Carried, Carried], farther: Carried) -> Carried:
+def _passed(which: int, nearer: tuple[NearestValue, NearestValue], farther: NearestValue) -> NearestValue:
     return nearer[which].or_else(farther)
 
 
 def _filled(
-    checked: Callable[[Any], np.ndarray], how: How, rows: Any, positions: np.ndarray, before: Carried, after: Carried
+    checked: Callable[[Any], np.ndarray],
+    how: InterpolationOptions,
+    rows: Any,
+    positions: np.ndarray,
+    before: NearestValue,
+    after: NearestValue,
 ) -> np.ndarray:
     return filled(checked(rows), positions, before, after, how)

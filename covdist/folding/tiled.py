@@ -17,7 +17,7 @@ from covdist.engine.bands import Band, band_bytes, band_plan, cut_bands, tile_si
 from covdist.engine.plan import Plan, Work
 from covdist.folding.band import BandAccumulator
 from covdist.numerics.columns import divisor
-from covdist.results.deferred import Held, apply
+from covdist.results.deferred import Deferred, apply
 from covdist.results.moments import Moments
 from covdist.results.tile_store import (
     column_exponents,
@@ -168,7 +168,7 @@ class Tiles:
         writes = [
             self._band(band, partial(write_band, place, n, band, self._side)) for n, band in enumerate(self._bands)
         ]
-        return Moments(Held.of(moments.state, self._columns).after(writes), moments.layout)
+        return Moments(Deferred.of(moments.state, self._columns).after(writes), moments.layout)
 
 
 def _slice(ends: tuple[int, int]) -> slice:

@@ -25,7 +25,7 @@ _PRIORITY = {FOLD: 0, LOAD: 10, MERGE: 20}
 
 
 @dataclass(frozen=True)
-class Work:
+class TaskWork:
     """What the tasks of a job do.
 
     Parameters
@@ -75,7 +75,7 @@ class DaskRunner:
         Seconds since 1970; when this driver, or the one on a worker whose place it takes, was sent off.
     """
 
-    def __init__(self, client: Client, work: Work, driver: str, stop: Callable[[], bool], since: float):
+    def __init__(self, client: Client, work: TaskWork, driver: str, stop: Callable[[], bool], since: float):
         self._client, self._work, self._driver, self._stop = client, work, driver, stop
         self._futures: dict[Task, Future[Any] | LocalFuture[None]] = {}
         self._here = ThreadPoolExecutor(1, "covdist-finish")

@@ -26,7 +26,7 @@ from covdist.jobs.machine.events import (
 )
 from covdist.jobs.machine.lease import Lease
 from covdist.jobs.machine.machine import Machine
-from covdist.jobs.machine.tree import Shape
+from covdist.jobs.machine.tree import MergeTree
 
 
 class Runner(Protocol):
@@ -52,7 +52,7 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True)
-class Settings:
+class DriverSettings:
     """How a driver goes about it.
 
     Parameters
@@ -95,20 +95,20 @@ class Driver:
         self,
         directory: Directory,
         lease: Lease,
-        shapes: Iterable[Shape],
+        shapes: Iterable[MergeTree],
         runner: Runner,
         clock: Callable[[], float],
-        settings: Settings | None = None,
-        following: Callable[[], Sequence[Shape]] = tuple,
+        settings: DriverSettings | None = None,
+        following: Callable[[], Sequence[MergeTree]] = tuple,
     ):
         self._directory, self._lease, self._runner, self._clock = directory, lease, runner, clock
-        self._settings, self._following = settings or Settings(), following
+        self._settings, self._following = settings or DriverSettings(), following
         self._lines: list[dict[str, Any]] = []
         self._told, self._folds = clock(), 0
         self._begin(shapes)
         self._note("resumed" if lease.term > 1 else "started", owner=lease.owner, held=self._resumed)
 
-    def _begin(self, shapes: Iterable[Shape], attempts: int = 0) -> None:
+    def _begin(self, shapes: Iterable[MergeTree], attempts: int = 0) -> None:
         saved, retries = self._directory.saved(), self._settings.retries
         self.machine = Machine(list(shapes), saved=saved, retries=retries, slots=0, attempts=attempts)
         self._started, self._resumed = self._clock(), self.machine.folded()

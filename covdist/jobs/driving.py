@@ -19,14 +19,14 @@ from covdist.jobs.directory.owners import this_owner
 from covdist.jobs.directory.process import here
 from covdist.jobs.driver import Driver
 from covdist.jobs.machine.lease import Lease
-from covdist.jobs.trees import Trees, check_same
+from covdist.jobs.trees import JobPlan, check_same
 
 LEASE = 30.0  # seconds that a driver may be silent before another may take over
 _TELL = 0.3
 Watch = Callable[[Mapping[str, Any]], None]
 
 
-def opened(directory: Directory) -> Trees:
+def opened(directory: Directory) -> JobPlan:
     """Return the trees of a job that has begun.
 
     Raises
@@ -35,7 +35,7 @@ def opened(directory: Directory) -> Trees:
         If its input, or how covdist cuts it, has changed since.
     """
     manifest = directory.manifest()
-    trees = Trees(manifest["asked"])
+    trees = JobPlan(manifest["asked"])
     check_same(directory, manifest, trees.found())
     if trees.shapes != directory.shapes():
         raise JobError(
@@ -45,7 +45,7 @@ def opened(directory: Directory) -> Trees:
     return trees
 
 
-def check_plans(trees: Trees, client: Client) -> None:
+def check_plans(trees: JobPlan, client: Client) -> None:
     """Raise PlanError where the cluster's workers have too little memory."""
     limit = least_memory(client)
     for folding in trees.foldings.values():

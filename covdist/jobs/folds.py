@@ -12,7 +12,7 @@ from covdist.folding.fitted import Iterations, fitted_state
 from covdist.folding.folding import Folding, Strip
 from covdist.folding.passes import fold_with
 from covdist.jobs.directory.directory import Directory
-from covdist.jobs.machine.tree import Node, Shape, keep_every
+from covdist.jobs.machine.tree import MergeTree, Node, keep_every
 from covdist.jobs.rounds import due
 from covdist.jobs.states import dump_state, load_like, load_state
 from covdist.numerics.blas import single_thread
@@ -23,7 +23,7 @@ from covdist.state.patterns import Patterns
 Read = Callable[[Node], memoryview]  # raises MissingState
 
 
-class Fold(Protocol):
+class TreeFold(Protocol):
     """A tree that is folded once, or in rounds.
 
     Attributes
@@ -39,10 +39,10 @@ class Fold(Protocol):
     @property
     def bytes_kept(self) -> int: ...
 
-    def shape(self, number: int) -> Shape:
+    def shape(self, number: int) -> MergeTree:
         """Return the tree of a round, from 0 on."""
 
-    def due(self, directory: Directory, job: str) -> tuple[Shape, bool]:
+    def due(self, directory: Directory, job: str) -> tuple[MergeTree, bool]:
         """Return the round that is to be folded, and whether it is the last."""
 
     def fold(self, node: Node, read: Read) -> tuple[Any, ...]:
@@ -58,7 +58,7 @@ class Fold(Protocol):
         """Return what comes of the last round, given its root."""
 
 
-def folds(folding: Folding, first: int) -> list[Fold]:
+def folds(folding: Folding, first: int) -> list[TreeFold]:
     """Return a folding's trees, numbered from ``first`` on."""
     strips = folding.strips()
     if folding.options.missing == "maxent":
@@ -73,10 +73,10 @@ class OnePass:
         self._items, self.width, self._bytes = strip.items, strip.width, strip.plan.state_bytes
         self._shape = _shape(tree, strip.plan, len(strip.items), self._bytes)
 
-    def shape(self, number: int) -> Shape:
+    def shape(self, number: int) -> MergeTree:
         return self._shape
 
-    def due(self, directory: Directory, job: str) -> tuple[Shape, bool]:
+    def due(self, directory: Directory, job: str) -> tuple[MergeTree, bool]:
         return self._shape, True
 
     def fold(self, node: Node, read: Read) -> tuple[Any, ...]:
@@ -108,10 +108,10 @@ class Fitting:
         self._roots = _Roots(columns, folding.fit, self._shapes[0].root)
         self._round = lru_cache(maxsize=4)(lambda number: replace(self._shapes[number > 0], round=number))
 
-    def shape(self, number: int) -> Shape:
+    def shape(self, number: int) -> MergeTree:
         return self._round(number)
 
-    def due(self, directory: Directory, job: str) -> tuple[Shape, bool]:
+    def due(self, directory: Directory, job: str) -> tuple[MergeTree, bool]:
         return due(directory, job, self.shape, self._ends)
 
     def fold(self, node: Node, read: Read) -> tuple[Any, ...]:
@@ -169,5 +169,5 @@ def _dump_next(roots: _Roots, number: int, read: Read, expected: Expected) -> by
         return dump_state(roots.model(number - 1, read).stepped(expected))
 
 
-def _shape(tree: int, plan: Plan, shards: int, state_bytes: int) -> Shape:
-    return Shape(tree, shards, plan.fan_in, keep_every(shards, state_bytes, core_seconds(plan.work) / shards))
+def _shape(tree: int, plan: Plan, shards: int, state_bytes: int) -> MergeTree:
+    return MergeTree(tree, shards, plan.fan_in, keep_every(shards, state_bytes, core_seconds(plan.work) / shards))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from covdist.jobs.directory.directory import Directory
-from covdist.jobs.machine.tree import Node, Shape
+from covdist.jobs.machine.tree import MergeTree, Node
 
 
 class MissingState(Exception):
@@ -25,8 +25,8 @@ def there(directory: Directory, job: str, node: Node) -> memoryview:
 
 
 def due(
-    directory: Directory, job: str, shape: Callable[[int], Shape], ends: Callable[[int, memoryview], bool]
-) -> tuple[Shape, bool]:
+    directory: Directory, job: str, shape: Callable[[int], MergeTree], ends: Callable[[int, memoryview], bool]
+) -> tuple[MergeTree, bool]:
     """Return a tree's round that is to be folded, and False; or the last one, whose root is there, and True.
 
     A round before is done again where the roots after it are damaged.
@@ -52,20 +52,20 @@ def due(
     return (last if ended else shape(last.round + 1)), ended
 
 
-def _begun(directory: Directory, first: Shape) -> list[int]:
+def _begun(directory: Directory, first: MergeTree) -> list[int]:
     """Return the first round, then those whose roots seem to be there, the last one first."""
     nodes = directory.saved()
     return [0, *sorted({n.round for n in nodes if n.round and n == first.root._replace(round=n.round)}, reverse=True)]
 
 
-def _whole(directory: Directory, job: str, shape: Shape) -> memoryview | None:
+def _whole(directory: Directory, job: str, shape: MergeTree) -> memoryview | None:
     data = directory.load(job, shape.root)
     if data is None:
         directory.forget([shape.root])  # else its name would count for it
     return data
 
 
-def clear(directory: Directory, now: Shape) -> list[Node]:
+def clear(directory: Directory, now: MergeTree) -> list[Node]:
     """Remove what a tree needs no more in round ``now``, and return which states these were.
 
     The round before stays, and of those before it the first and the last root, to go back to.

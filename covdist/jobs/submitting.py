@@ -13,7 +13,7 @@ from covdist.errors import ClusterError, DataError
 from covdist.folding.selection import Selection
 from covdist.jobs.driving import LEASE, check_plans, opened, send
 from covdist.jobs.job import Job, job_directory
-from covdist.jobs.trees import Trees, question
+from covdist.jobs.trees import JobPlan, question
 from covdist.results.store import free_path
 
 
@@ -77,7 +77,7 @@ def submit(
     if output is not None:
         free_path(os.fspath(output))
     client = client or _current()
-    trees = Trees(question(log, selection or Selection(**options), missing_chunks, output))
+    trees = JobPlan(question(log, selection or Selection(**options), missing_chunks, output))
     check_versions(client)
     if not force:
         check_plans(trees, client)

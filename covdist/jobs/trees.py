@@ -11,12 +11,12 @@ from typing import Any
 from covdist.errors import DataError, JobError
 from covdist.folding.folding import Folding
 from covdist.folding.selection import Selection, foldings
-from covdist.jobs.dask_runner import Work
+from covdist.jobs.dask_runner import TaskWork
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.directory.fingerprint import array_facts, difference, fingerprint, job_id
 from covdist.jobs.directory.secrets import clean
-from covdist.jobs.folds import Fold, folds
-from covdist.jobs.machine.tree import Node, Shape
+from covdist.jobs.folds import TreeFold, folds
+from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.jobs.results import deliver, written
 from covdist.jobs.rounds import clear, there
 from covdist.logs.opening import open_log
@@ -52,7 +52,7 @@ def _absolute(path: str | os.PathLike[str]) -> str:
     return text if "://" in text else os.path.abspath(text)
 
 
-class Trees:
+class JobPlan:
     """The foldings of a question, and their trees.
 
     Parameters
@@ -65,21 +65,21 @@ class Trees:
         self.asked = dict(asked)
         log = open_log(asked["log"], missing_chunks=asked["missing_chunks"])
         self.foldings = foldings(log, Selection(**asked["selection"]))
-        self._folds: dict[str, list[Fold]] = {}
+        self._folds: dict[str, list[TreeFold]] = {}
         for path, folding in self.foldings.items():
             _check(path, folding)
             self._folds[path] = folds(folding, len(self._all))
 
     @property
-    def _all(self) -> list[Fold]:
+    def _all(self) -> list[TreeFold]:
         return [one for several in self._folds.values() for one in several]
 
     @cached_property
-    def shapes(self) -> list[Shape]:
+    def shapes(self) -> list[MergeTree]:
         """The trees of the first round."""
         return [one.shape(0) for one in self._all]
 
-    def due(self, directory: Directory, job: str) -> list[Shape]:
+    def due(self, directory: Directory, job: str) -> list[MergeTree]:
         """Return the trees that are to be folded now; none where the job is done."""
         return [] if directory.result(job) is not None else [one.due(directory, job)[0] for one in self._all]
 
@@ -128,7 +128,7 @@ class Trees:
             raise
         return job
 
-    def work(self, directory: Directory, job: str) -> Work:
+    def work(self, directory: Directory, job: str) -> TaskWork:
         """Return what the tasks do."""
         every, read = self._all, partial(there, directory, job)
 
@@ -136,7 +136,7 @@ class Trees:
             one = every[node.tree]
             return one.dumps(node, read) if node in one.shape(node.round).kept else None
 
-        return Work(
+        return TaskWork(
             job,
             directory,
             fold=lambda node: every[node.tree].fold(node, read),

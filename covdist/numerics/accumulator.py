@@ -10,11 +10,11 @@ import numpy as np
 
 from covdist.errors import DataError, NonFiniteError
 from covdist.numerics.blas import single_thread
-from covdist.numerics.filled_block import Block, Patched, rows_of
+from covdist.numerics.filled_block import Block, FilledBlock, rows_of
 from covdist.numerics.nonfinite import POLICIES
-from covdist.numerics.screening import TILE, Census, Screen, screen, widen
-from covdist.numerics.segments import Blocks, Fold, Vector
-from covdist.numerics.workspace import Space
+from covdist.numerics.screening import TILE, Screening, SpecialCounts, screen, widen
+from covdist.numerics.segments import BlockFold, Blocks, Vector
+from covdist.numerics.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Counted:
     rows: int
     skipped: int
     weight2: float
-    censuses: Sequence[Census]
+    censuses: Sequence[SpecialCounts]
 
     def fields(self, side: int) -> dict[str, Any]:
         """Return the fields of a side's ``Columns``."""
@@ -90,18 +90,18 @@ class Accumulator:
         self,
         widths: Sequence[int],
         least_rows: int,
-        tiles: Sequence[tuple[slice, Fold]],
+        tiles: Sequence[tuple[slice, BlockFold]],
         finish: Callable[[Counted, list[Any]], Any],
         options: Options,
     ):
         self.least_rows = least_rows
-        self.space = Space()  # the accumulators of groups share one
+        self.workspace = Workspace()  # the accumulators of groups share one
         self._height = max(least_rows, TILE // max(sum(widths), 1))
         self._tiles, self._finish = tiles, finish
         self._policy, self._inf = POLICIES[options.missing], options.inf
         self._seen = self._rows = self._skipped = 0
         self._weight2 = 0.0
-        self._censuses = [Census.empty(width) for width in widths]
+        self._censuses = [SpecialCounts.empty(width) for width in widths]
 
     def add(
         self,
@@ -119,7 +119,7 @@ class Accumulator:
             How often each row counts, and how much it is trusted.
         """
         for census, block in zip(self._censuses, blocks, strict=True):
-            if isinstance(block, Patched):
+            if isinstance(block, FilledBlock):
                 census.nans[:] += np.isnan(block.before).sum(axis=0)
                 census.infs[:] += np.isinf(block.before).sum(axis=0)
         plain = [rows_of(block) for block in blocks]
@@ -133,7 +133,7 @@ class Accumulator:
     def _fold(self, blocks: Blocks, frequency: Vector, reliability: Vector) -> None:
         dtypes = [block.dtype for block in blocks]
         blocks = [widen(block) for block in blocks]
-        screens = [screen(*pair, self.space) for pair in zip(blocks, dtypes, strict=True)]
+        screens = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
         if any(s.nonfinite for s in screens):
             keep = self._kept(blocks)
             if keep is not None:
@@ -141,7 +141,7 @@ class Accumulator:
                 holes = screens
                 blocks = [block[keep] for block in blocks]
                 frequency, reliability = (w if w is None else w[keep] for w in (frequency, reliability))
-                screens = [screen(*pair, self.space) for pair in zip(blocks, dtypes, strict=True)]
+                screens = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
                 screens = [_with_holes(*pair) for pair in zip(screens, holes, strict=True)]
         for census, found in zip(self._censuses, screens, strict=True):
             for name, count in found.counts.items():
@@ -154,8 +154,8 @@ class Accumulator:
             blocks, weights = [block[live] for block in blocks], weights[live]
         if len(blocks[0]):
             extreme = [s.extreme for s in screens]
-            for columns, legs in self._tiles:
-                legs.add([block[:, columns] for block in blocks], weights, extreme, self.space)
+            for columns, segments in self._tiles:
+                segments.add([block[:, columns] for block in blocks], weights, extreme, self.workspace)
 
     def _kept(self, blocks: Blocks) -> Vector:
         try:
@@ -166,10 +166,10 @@ class Accumulator:
 
     def state(self) -> Any:
         """Return what was folded so far."""
-        censuses = [Census(*map(np.copy, census)) for census in self._censuses]  # rows may still be added
+        censuses = [SpecialCounts(*map(np.copy, census)) for census in self._censuses]  # rows may still be added
         counted = Counted(self._rows, self._skipped, self._weight2, censuses)
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
-            return self._finish(counted, [legs.state() for _, legs in self._tiles])
+            return self._finish(counted, [segments.state() for _, segments in self._tiles])
 
 
 def _checked(weights: np.ndarray) -> np.ndarray:
@@ -190,7 +190,7 @@ def _weight2(rows: int, weights: Vector, reliability: Vector) -> float:
     return float(weights.sum() if reliability is None else (weights * reliability).sum())
 
 
-def _with_holes(kept: Screen, all_rows: Screen) -> Screen:
+def _with_holes(kept: Screening, all_rows: Screening) -> Screening:
     """Zeros and subnormals of the kept rows, NaN and infinities of all rows seen."""
     holes = {name: count for name, count in all_rows.counts.items() if name in ("nans", "infs")}
     return kept._replace(counts={**kept.counts, **holes})

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covdist.errors import DataError, MergeError
-from covdist.numerics.screening import Census
+from covdist.numerics.screening import SpecialCounts
 
 # Exponents are multiples of this, so that a column whose size wanders keeps its scale for a long time.
 _STEP, _TOP = 256, 768  # 2.0**-768 scales the smallest and the largest float64 alike
@@ -31,12 +31,12 @@ class Columns(NamedTuple):
     mean_low: np.ndarray
     squares: np.ndarray
     exponent: np.ndarray  # int64
-    census: Census
+    census: SpecialCounts
 
     @classmethod
     def empty(cls, width: int) -> Columns:
         zeros = np.zeros(width)
-        return cls(0, 0, 0.0, 0.0, zeros, zeros, zeros, np.zeros(width, np.int64), Census.empty(width))
+        return cls(0, 0, 0.0, 0.0, zeros, zeros, zeros, np.zeros(width, np.int64), SpecialCounts.empty(width))
 
     @property
     def width(self) -> int:
@@ -113,14 +113,14 @@ def two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def part(columns: Columns, which: slice) -> Columns:
     """Return some of the columns."""
     arrays: dict[str, Any] = {name: getattr(columns, name)[which] for name in _PER_COLUMN}
-    return columns._replace(census=Census(*(field[which] for field in columns.census)), **arrays)
+    return columns._replace(census=SpecialCounts(*(field[which] for field in columns.census)), **arrays)
 
 
 def concatenate(parts: list[Columns]) -> Columns:
     """Join states of the same rows side by side."""
     first = parts[0]
     arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_COLUMN}
-    census = Census(*(np.concatenate(fields) for fields in zip(*(p.census for p in parts), strict=True)))
+    census = SpecialCounts(*(np.concatenate(fields) for fields in zip(*(p.census for p in parts), strict=True)))
     return first._replace(census=census, **arrays)
 
 

@@ -1,4 +1,4 @@
-"""``Patched``: rows whose holes have been filled, with what they were."""
+"""``FilledBlock``: rows whose holes have been filled, with what they were."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 
-class Patched:
+class FilledBlock:
     """Two arrays (rows, columns) that are cut together: what is folded, and what is counted."""
 
     ndim = 2
@@ -18,13 +18,13 @@ class Patched:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: Any) -> Patched:
-        return Patched(self.rows[index], self.before[index])
+    def __getitem__(self, index: Any) -> FilledBlock:
+        return FilledBlock(self.rows[index], self.before[index])
 
 
-Block = np.ndarray | Patched
+Block = np.ndarray | FilledBlock
 
 
 def rows_of(block: Block) -> np.ndarray:
     """Return the rows as they are folded."""
-    return block.rows if isinstance(block, Patched) else block
+    return block.rows if isinstance(block, FilledBlock) else block

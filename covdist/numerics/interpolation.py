@@ -15,14 +15,14 @@ ENDS = ("keep", "nearest")
 _STRIP = 1 << 18  # values looked at together
 
 
-class Carried(NamedTuple):
+class NearestValue(NamedTuple):
     """Per column a value and its position, NaN where there is none; arrays (columns,)."""
 
     value: np.ndarray
     position: np.ndarray
 
     @classmethod
-    def none(cls, shape: tuple[int, ...]) -> Carried:
+    def none(cls, shape: tuple[int, ...]) -> NearestValue:
         return cls(np.full(shape, np.nan), np.full(shape, np.nan))
 
     @property
@@ -30,18 +30,20 @@ class Carried(NamedTuple):
         """Which columns have no value, bool (columns,)."""
         return np.isnan(self.position)
 
-    def of_columns(self, columns: np.ndarray) -> Carried:
+    def of_columns(self, columns: np.ndarray) -> NearestValue:
         """Return this one for some columns, bool (columns,), alone."""
-        return Carried(*(np.where(columns, part, np.nan) for part in self))
+        return NearestValue(*(np.where(columns, part, np.nan) for part in self))
 
-    def or_else(self, farther: Carried) -> Carried:
+    def or_else(self, farther: NearestValue) -> NearestValue:
         """Return this one, where it has no value the other."""
         known = ~self.unknown
-        return Carried(np.where(known, self.value, farther.value), np.where(known, self.position, farther.position))
+        return NearestValue(
+            np.where(known, self.value, farther.value), np.where(known, self.position, farther.position)
+        )
 
 
 @dataclass(frozen=True)
-class How:
+class InterpolationOptions:
     """How gaps are filled.
 
     Attributes
@@ -63,11 +65,11 @@ class How:
     last: float
 
 
-def first_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> Carried:
+def first_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> NearestValue:
     """Return each column's first value in rows (rows, ...)."""
     if not len(rows):
-        return Carried.none(rows.shape[1:])
-    first = Carried(rows[0].astype(np.float64), np.full(rows.shape[1:], positions[0]))
+        return NearestValue.none(rows.shape[1:])
+    first = NearestValue(rows[0].astype(np.float64), np.full(rows.shape[1:], positions[0]))
     hole = holes(rows[0], inf)
     if hole.any():
         held = ~holes(rows[:, hole], inf)
@@ -77,12 +79,14 @@ def first_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> Carried:
     return first
 
 
-def last_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> Carried:
+def last_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> NearestValue:
     """Return each column's last value in rows (rows, ...)."""
     return first_values(rows[::-1], positions[::-1], inf)
 
 
-def filled(rows: np.ndarray, positions: np.ndarray, before: Carried, after: Carried, how: How) -> np.ndarray:
+def filled(
+    rows: np.ndarray, positions: np.ndarray, before: NearestValue, after: NearestValue, how: InterpolationOptions
+) -> np.ndarray:
     """Return rows (rows, ...) with their gaps filled, the rows themselves where there are none.
 
     ``before`` and ``after`` are the nearest values outside.
@@ -91,19 +95,24 @@ def filled(rows: np.ndarray, positions: np.ndarray, before: Carried, after: Carr
         return rows
     flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
     out = flat.copy()
-    sides = [Carried(*(part.reshape(-1) for part in side)) for side in (before, after)]
+    sides = [NearestValue(*(part.reshape(-1) for part in side)) for side in (before, after)]
     width = max(1, _STRIP // max(len(rows), 1))
     for start in range(0, flat.shape[1], width):
         strip = slice(start, start + width)
         hole = holes(flat[:, strip], how.inf)
         if hole.any():
-            near = [Carried(side.value[strip], side.position[strip]) for side in sides]
+            near = [NearestValue(side.value[strip], side.position[strip]) for side in sides]
             _fill(out[:, strip], hole, positions, near[0], near[1], how)
     return out.reshape(rows.shape)
 
 
 def _fill(
-    values: np.ndarray, hole: np.ndarray, positions: np.ndarray, before: Carried, after: Carried, how: How
+    values: np.ndarray,
+    hole: np.ndarray,
+    positions: np.ndarray,
+    before: NearestValue,
+    after: NearestValue,
+    how: InterpolationOptions,
 ) -> None:
     column, row = np.nonzero(np.ascontiguousarray(hole.T))
     begins = np.append(True, (np.diff(row) != 1) | (np.diff(column) != 0))
@@ -131,7 +140,7 @@ def _fill(
 
 
 def _neighbour(
-    values: np.ndarray, positions: np.ndarray, outside: Carried, row: np.ndarray, column: np.ndarray
+    values: np.ndarray, positions: np.ndarray, outside: NearestValue, row: np.ndarray, column: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the values at rows that may lie outside, and their positions."""
     inside = (row >= 0) & (row < len(values))

@@ -1,4 +1,4 @@
-"""Blocks of rows with holes: deviations that are zero in them, and ``HoledLegs``, which sends each block its way.
+"""Blocks of rows with holes: deviations that are zero in them, and ``MaskedSegments``, which sends each block its way.
 
 A block without holes goes the way of every other state, at its speed. A block with holes becomes a state of its own,
 about the means of the values it holds, and is merged; so there is no pilot that could drift away.
@@ -14,9 +14,9 @@ import numpy as np
 from covdist.numerics.accumulator import Options
 from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.present import Seen
-from covdist.numerics.segments import Blocks, Legs, Vector
-from covdist.numerics.workspace import Space
+from covdist.numerics.present import ObservedCounts
+from covdist.numerics.segments import Blocks, Segments, Vector
+from covdist.numerics.workspace import Workspace
 
 
 class Side(NamedTuple):
@@ -28,11 +28,11 @@ class Side(NamedTuple):
     roots: np.ndarray  # the root of the row's weight where there is a value
     centre: np.ndarray  # mean of the deviations, scaled
     columns: Columns
-    seen: Seen
+    seen: ObservedCounts
 
 
-class HoledLegs:
-    """Stands in for ``Legs`` where every value is left out by itself.
+class MaskedSegments:
+    """Stands in for ``Segments`` where every value is left out by itself.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class HoledLegs:
 
     def __init__(
         self,
-        clean: Legs,
+        clean: Segments,
         lift: Callable[[Any, int], Any],
         fold: Callable[[list[Side]], Any],
         empty: Any,
@@ -59,7 +59,7 @@ class HoledLegs:
         self._pairwise, self._inf = options.missing == "pairwise", options.inf
         self._rows = 0
 
-    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], space: Space) -> None:
+    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
         """Fold rows of positive weight."""
         if self._pairwise and not all(map(all_finite, blocks)):
             sides = [
@@ -68,7 +68,7 @@ class HoledLegs:
             ]
             self._held = self._held.merge(self._block(sides))
         else:
-            self._clean.add(blocks, weights, extreme, space)
+            self._clean.add(blocks, weights, extreme, workspace)
             self._rows += len(blocks[0])
 
     def state(self) -> Any:
@@ -118,4 +118,4 @@ def observe(block: np.ndarray, held: np.ndarray, weights: Vector, extreme: bool)
     columns = Columns.empty(width)._replace(
         mean=high, mean_low=low, squares=np.where(squares < 0, 0.0, squares), exponent=exponent, weight=total
     )
-    return Side(rows, mask, weighted, roots, offset, columns, Seen(seen.astype(np.int64), weight))
+    return Side(rows, mask, weighted, roots, offset, columns, ObservedCounts(seen.astype(np.int64), weight))

@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from covdist.numerics.shifted_columns import Deviations
-from covdist.numerics.workspace import Space
+from covdist.numerics.workspace import Workspace
 
 _MOST_ROWS = 2048
 _LARGEST = 1e30  # scaled sums of squares beyond come near float32's end
 
 
-class Rounding:
+class MixedPrecision:
     """Scales and rounds the sides of a leg, and passes the products' sums on now and then.
 
     Parameters
@@ -38,7 +38,7 @@ class Rounding:
         drain: Callable[[], None],
     ):
         self._high, self._fast, self._drain = high, fast, drain
-        self._space = Space()
+        self._workspace = Workspace()
         self.shifts: list[np.ndarray] = []
         self._rows = 0
 
@@ -49,7 +49,7 @@ class Rounding:
         if any((side.squares * scale**2 > _LARGEST).any() for side, scale in zip(sides, scales, strict=True)):
             self._high(*(side.rows * scale for side, scale in zip(sides, scales, strict=True)))
             return
-        rounded = [self._space.array(f"rounded {i}", side.rows.shape, np.float32) for i, side in enumerate(sides)]
+        rounded = [self._workspace.array(f"rounded {i}", side.rows.shape, np.float32) for i, side in enumerate(sides)]
         for side, scale, out in zip(sides, scales, rounded, strict=True):
             np.multiply(side.rows, scale, out=out, casting="same_kind")
         self._fast(*rounded)

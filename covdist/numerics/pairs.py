@@ -7,21 +7,21 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.numerics.masked import Side
-from covdist.state.pairwise_variances import Steps
+from covdist.state.pairwise_variances import Shifts
 
 _STRIP = 1 << 16  # entries merged together: their temporaries stay within the cache
 
 
-class Half(NamedTuple):
+class PairMarginals(NamedTuple):
     """Of one side's columns, over the rows that a pair holds; float64 (columns of x, columns of y)."""
 
     offset: np.ndarray  # mean, less the column's own, times 2**-exponent
     squares: np.ndarray  # centred sum of squares, times 4**-exponent
 
     @property
-    def turned(self) -> Half:
+    def turned(self) -> PairMarginals:
         """The same seen from the other side."""
-        return Half(self.offset.T, self.squares.T)
+        return PairMarginals(self.offset.T, self.squares.T)
 
 
 class Pairs(NamedTuple):
@@ -42,13 +42,13 @@ class Pairs(NamedTuple):
         return cls(np.full(scatter.shape, rows, np.int64), np.full(scatter.shape, weight), scatter)
 
 
-def half(squares: np.ndarray, width_y: int) -> Half:
+def half(squares: np.ndarray, width_y: int) -> PairMarginals:
     """Return a column's half where all rows hold all pairs."""
     every = np.repeat(squares[:, None], width_y, axis=1)
-    return Half(np.zeros(every.shape), every)
+    return PairMarginals(np.zeros(every.shape), every)
 
 
-def pairs_of(x: Side, y: Side) -> tuple[Pairs, Half]:
+def pairs_of(x: Side, y: Side) -> tuple[Pairs, PairMarginals]:
     """Return the pairs of a block with holes and the half of x, by the products of deviations and masks.
 
     With W the masks and X the deviations, zero in holes: N = WᵀW, P = XᵀW, Q = (X∘X)ᵀW, G = XᵀX; the pairs' means are
@@ -66,32 +66,35 @@ def pairs_of(x: Side, y: Side) -> tuple[Pairs, Half]:
     return Pairs(rows, weight, scatter), _half(x, y, sums, share)
 
 
-def half_of(x: Side, y: Side, pairs: Pairs) -> Half:
+def half_of(x: Side, y: Side, pairs: Pairs) -> PairMarginals:
     """Return the half of x alone."""
     share = np.divide(1.0, pairs.weight, out=np.zeros(pairs.weight.shape), where=pairs.weight > 0)
     return _half(x, y, x.rows.T @ y.roots, share)
 
 
-def _half(x: Side, y: Side, sums: np.ndarray, share: np.ndarray) -> Half:
+def _half(x: Side, y: Side, sums: np.ndarray, share: np.ndarray) -> PairMarginals:
     squares = (x.rows * x.rows).T @ y.mask
     squares -= sums * sums * share
     offset = sums * share
     offset -= x.centre[:, None]
     offset[share == 0] = 0.0
-    return Half(offset, np.maximum(squares, 0.0))
+    return PairMarginals(offset, np.maximum(squares, 0.0))
 
 
 def merge(
-    a: Pairs, b: Pairs, x: tuple[Half, Half, Steps], y: tuple[Half, Half, Steps] | None
-) -> tuple[Pairs, Half, Half | None]:
+    a: Pairs,
+    b: Pairs,
+    x: tuple[PairMarginals, PairMarginals, Shifts],
+    y: tuple[PairMarginals, PairMarginals, Shifts] | None,
+) -> tuple[Pairs, PairMarginals, PairMarginals | None]:
     """Merge pairs and halves pair by pair (Chan, Golub and LeVeque 1983), some rows of the matrices at a time.
 
     ``x`` and ``y`` are each side's halves of ``a`` and ``b``; without ``y`` the matrices are of x with itself.
     """
     shape = a.rows.shape
     weight, scatter = np.empty(shape), np.empty(shape)
-    left = Half(np.empty(shape), np.empty(shape))
-    right = None if y is None else Half(np.empty(shape), np.empty(shape))
+    left = PairMarginals(np.empty(shape), np.empty(shape))
+    right = None if y is None else PairMarginals(np.empty(shape), np.empty(shape))
     other = (x[0].turned, x[1].turned, x[2]) if y is None else y
     height = max(1, _STRIP // max(shape[1], 1))
     for start in range(0, shape[0], height):
@@ -112,17 +115,17 @@ def merge(
 
 
 def _half_merged(
-    halves: tuple[Half, Half, Steps],
-    steps: list[np.ndarray],
+    halves: tuple[PairMarginals, PairMarginals, Shifts],
+    shifts: list[np.ndarray],
     cut: slice,
     shares: list[np.ndarray],
     both: np.ndarray,
     factor: np.ndarray,
-    out: Half | None,
+    out: PairMarginals | None,
 ) -> np.ndarray:
     """Merge rows of one side's half into ``out``, if there is one, and return the differences of the pairs' means."""
     a, b, _ = halves
-    shift_a, shift_b, step_a, step_b = steps
+    shift_a, shift_b, step_a, step_b = shifts
     mine, its = np.ldexp(a.offset[cut], shift_a) - step_a, np.ldexp(b.offset[cut], shift_b) - step_b
     delta = np.where(both, its - mine, 0.0)
     if out is not None:

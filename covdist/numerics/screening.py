@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.numerics.workspace import Space
+from covdist.numerics.workspace import Workspace
 
 # float64 magnitudes whose squares stay clear of underflow and overflow, also summed over 1e18 rows.
 _SMALL, _LARGE = 2.0**-400, 2.0**400
@@ -14,7 +14,7 @@ TILE = 1 << 18  # values looked at together: the passes over them stay within th
 TILE_COLUMNS = TILE // 16
 
 
-class Census(NamedTuple):
+class SpecialCounts(NamedTuple):
     """Counts per column, int64 (columns,)."""
 
     zeros: np.ndarray
@@ -23,15 +23,15 @@ class Census(NamedTuple):
     infs: np.ndarray
 
     @classmethod
-    def empty(cls, width: int) -> Census:
+    def empty(cls, width: int) -> SpecialCounts:
         return cls(*(np.zeros(width, np.int64) for _ in range(4)))
 
-    def merge(self, other: Census) -> Census:
-        return Census(*(a + b for a, b in zip(self, other, strict=True)))
+    def merge(self, other: SpecialCounts) -> SpecialCounts:
+        return SpecialCounts(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-class Screen(NamedTuple):
-    """What one block holds: counts per column by field of ``Census``, where there are any, and what needs care."""
+class Screening(NamedTuple):
+    """Special values of one block: counts per column by field of ``SpecialCounts``, and what needs care."""
 
     counts: dict[str, np.ndarray]
     nonfinite: bool
@@ -47,41 +47,41 @@ def widen(block: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(block)
 
 
-def screen(block: np.ndarray, dtype: np.dtype, space: Space) -> Screen:
+def screen(block: np.ndarray, dtype: np.dtype, workspace: Workspace) -> Screening:
     """Look through ``block``, widened from ``dtype``: 0.2 ns a value when nothing is special."""
     width = block.shape[1]
     if block.size <= TILE or width <= TILE_COLUMNS:
-        return _screen(block, dtype, space)
+        return _screen(block, dtype, workspace)
     starts = range(0, width, TILE_COLUMNS)
-    parts = [_screen(block[:, start : start + TILE_COLUMNS], dtype, space) for start in starts]
+    parts = [_screen(block[:, start : start + TILE_COLUMNS], dtype, workspace) for start in starts]
     counts: dict[str, np.ndarray] = {}
     for start, part in zip(starts, parts, strict=True):
         for name, count in part.counts.items():
             counts.setdefault(name, np.zeros(width, np.int64))[start : start + TILE_COLUMNS] = count
-    return Screen(counts, any(part.nonfinite for part in parts), any(part.extreme for part in parts))
+    return Screening(counts, any(part.nonfinite for part in parts), any(part.extreme for part in parts))
 
 
-def _screen(block: np.ndarray, dtype: np.dtype, space: Space) -> Screen:
+def _screen(block: np.ndarray, dtype: np.dtype, workspace: Workspace) -> Screening:
     if block.dtype.kind in "iu":
-        return Screen(_some(zeros=block == 0), False, False)
+        return Screening(_some(zeros=block == 0), False, False)
     double = block.dtype.itemsize == 8
-    magnitude = np.abs(block, out=space.array("magnitude", block.shape, block.dtype))
+    magnitude = np.abs(block, out=workspace.array("magnitude", block.shape, block.dtype))
     tiny = smallest_normal(dtype)
     threshold = max(tiny, _SMALL) if double else tiny
     top = magnitude.max(initial=0)
     nonfinite = not np.isfinite(top)
     if not nonfinite and magnitude.min(initial=np.inf) >= threshold:
-        return Screen({}, False, bool(double and top > _LARGE))
-    counts = _some(zeros=np.equal(block, 0, out=space.array("zero", block.shape, np.bool_)))
+        return Screening({}, False, bool(double and top > _LARGE))
+    counts = _some(zeros=np.equal(block, 0, out=workspace.array("zero", block.shape, np.bool_)))
     # Without a value between zero and the threshold there is neither a subnormal nor an extreme one.
-    low = np.less(magnitude, threshold, out=space.array("low", block.shape, np.bool_))
+    low = np.less(magnitude, threshold, out=workspace.array("low", block.shape, np.bool_))
     between = int(np.count_nonzero(low)) > sum(int(count.sum()) for count in counts.values())
     if between:
         counts |= _some(subnormals=(magnitude < tiny) & (block != 0))
     if nonfinite:
         counts |= _some(nans=np.isnan(block), infs=np.isinf(block))
         top = magnitude.max(initial=0, where=np.isfinite(magnitude))
-    return Screen(counts, nonfinite, bool(double and (between or top > _LARGE)))
+    return Screening(counts, nonfinite, bool(double and (between or top > _LARGE)))
 
 
 def _some(**masks: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""``Legs``: folds clean blocks into a state, starting a new leg where the pilot or the scale no longer serves."""
+"""``Segments``: folds clean blocks into a state, starting a new leg where the pilot or the scale no longer serves."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from covdist.numerics.columns import Columns
-from covdist.numerics.shifted_columns import Centre, Deviations
-from covdist.numerics.workspace import Space
+from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
+from covdist.numerics.workspace import Workspace
 
 Blocks = Sequence[np.ndarray]  # one a side, (rows, columns)
 Vector = np.ndarray | None  # (rows,)
@@ -26,37 +26,37 @@ class Product(Protocol):
 
     def add(self, sides: Sequence[Deviations]) -> None: ...
 
-    def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> State:
+    def close(self, centres: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> State:
         """Turn the leg into a state; the product is empty afterwards."""
 
 
-class Fold(Protocol):
+class BlockFold(Protocol):
     """What an accumulator hands its rows to."""
 
-    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], space: Space) -> None: ...
+    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None: ...
 
     def state(self) -> Any: ...
 
 
-class Legs:
+class Segments:
     """The closed legs of some columns, and the open one: a product and a centre for each side."""
 
     def __init__(self, widths: Sequence[int], product: Product, empty: State):
         self._product, self._held = product, empty
-        self._centres = [Centre(width) for width in widths]
+        self._centres = [ShiftedColumns(width) for width in widths]
 
-    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], space: Space) -> None:
+    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
         """Fold rows of positive weight."""
         if not self._centres[0].started:
             self._begin(blocks, weights, extreme)
-        sides = self._deviations(blocks, weights, space)
+        sides = self._deviations(blocks, weights, workspace)
         if any(
             centre.drifted(side) or centre.outgrown(block, is_extreme)
             for centre, side, block, is_extreme in zip(self._centres, sides, blocks, extreme, strict=True)
         ):
             self._close()
             self._begin(blocks, weights, extreme)
-            sides = self._deviations(blocks, weights, space)
+            sides = self._deviations(blocks, weights, workspace)
         self._product.add(sides)
         for centre, side in zip(self._centres, sides, strict=True):
             centre.commit(side)
@@ -65,8 +65,8 @@ class Legs:
         for centre, block, is_extreme in zip(self._centres, blocks, extreme, strict=True):
             centre.begin(block, weights, is_extreme)
 
-    def _deviations(self, blocks: Blocks, weights: Vector, space: Space) -> list[Deviations]:
-        outs = [space.array(f"deviations {side}", block.shape, np.float64) for side, block in enumerate(blocks)]
+    def _deviations(self, blocks: Blocks, weights: Vector, workspace: Workspace) -> list[Deviations]:
+        outs = [workspace.array(f"deviations {side}", block.shape, np.float64) for side, block in enumerate(blocks)]
         together = zip(self._centres, blocks, outs, strict=True)
         return [centre.deviations(block, weights, out) for centre, block, out in together]
 

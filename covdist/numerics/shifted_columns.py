@@ -1,4 +1,4 @@
-"""``Centre``: takes one array's rows to float64 deviations from a pilot, and keeps what turns them into moments.
+"""Takes rows of one array to float64 deviations from a pilot, and keeps what turns them into moments.
 
 Within a *leg* the pilot and the scale stay fixed, so sums of products of deviations simply add up. When the
 mean leaves the pilot so far that subtracting it later would cost digits, or magnitudes leave the scale, the leg
@@ -31,7 +31,7 @@ class Deviations(NamedTuple):
     exponent: np.ndarray
 
 
-class Centre:
+class ShiftedColumns:
     """The legs of one array of ``width`` columns."""
 
     def __init__(self, width: int):

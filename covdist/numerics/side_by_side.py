@@ -1,4 +1,4 @@
-"""``Joined``: folds x and y as the columns of one block."""
+"""``SideBySide``: folds x and y as the columns of one block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from covdist.errors import NonFiniteError
 
 
-class Joined:
+class SideBySide:
     """An accumulator of one block, fed with one block a side."""
 
     def __init__(self, accumulator: Any, *widths: int):

@@ -1,4 +1,4 @@
-"""``Space``: memory that every block uses again."""
+"""``Workspace``: memory that every block uses again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 
-class Space:
+class Workspace:
     """Named scratch arrays of one fold, each as large as the largest block has needed.
 
     dask has its workers hand freed memory back to the system at once, and to have it faulted in again for each block

@@ -12,7 +12,7 @@ import xarray as xr
 from covdist.numerics import packed as triangle
 from covdist.numerics.columns import Columns
 from covdist.numerics.divisors import PAIRWISE
-from covdist.numerics.screening import Census
+from covdist.numerics.screening import SpecialCounts
 from covdist.readings.cov import scatter_matrix
 from covdist.results.arrays_pairwise import read_pairwise, state_of
 from covdist.results.matrix import read_matrix
@@ -37,7 +37,7 @@ def read(moments: Moments) -> xr.Dataset:
         axis = layout.matrix_axes()[1] if side else axis
         for name, dtype in _VECTORS.items():
             arrays[name + suffix] = moments.read(partial(_vector, side=side, name=name), (axis,), dtype=dtype)
-        for name in Census._fields:
+        for name in SpecialCounts._fields:
             arrays[name + suffix] = moments.read(partial(_counts, side=side, name=name), (axis,), dtype=np.int64)
     if layout.kind in PAIRWISE.values():
         arrays |= read_pairwise(moments)
@@ -102,6 +102,6 @@ def _side(arrays: Callable[[str], np.ndarray], suffix: str, size: int, rows: int
         skipped=int(arrays("skipped")),
         weight=float(arrays("weight")),
         weight2=float(arrays("weight2")),
-        census=Census(*(np.asarray(arrays(name + suffix)).reshape(size) for name in Census._fields)),
+        census=SpecialCounts(*(np.asarray(arrays(name + suffix)).reshape(size) for name in SpecialCounts._fields)),
         **{name: np.asarray(arrays(name + suffix), dtype).reshape(size) for name, dtype in _VECTORS.items()},
     )

@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 
 from covdist.numerics.columns import Columns
-from covdist.numerics.pairs import Half, Pairs
-from covdist.numerics.present import Seen
+from covdist.numerics.pairs import PairMarginals, Pairs
+from covdist.numerics.present import ObservedCounts
 from covdist.results.moments import STATES, Layout, Moments
 
 _SEEN = {"rows": "column_count", "weight": "column_weight"}
@@ -60,11 +60,11 @@ def state_of(arrays: Callable[[str], np.ndarray], layout: Layout, sides: list[Co
     sizes = [axis.size for axis in layout.axes]
     shape = sizes[0], sizes[-1]
     suffixes = ["", "_y"][: len(sizes)]
-    seen = [Seen(**_given(arrays, _SEEN, end, (size,))) for end, size in zip(suffixes, sizes, strict=True)]
+    seen = [ObservedCounts(**_given(arrays, _SEEN, end, (size,))) for end, size in zip(suffixes, sizes, strict=True)]
     kind = STATES[layout.kind]
     if layout.kind == "pairwise variances":
         return kind(*sides, *seen)
-    halves = [Half(**_given(arrays, _HALF, end, shape)) for end in suffixes]
+    halves = [PairMarginals(**_given(arrays, _HALF, end, shape)) for end in suffixes]
     return kind(*sides, *seen, Pairs(**_given(arrays, _PAIRS, "", shape)), *halves)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from covdist.results.groups import map_groups
 from covdist.state.grouped import Grouped
-from covdist.state.pairwise_variances import Observed
+from covdist.state.pairwise_variances import PairwiseVariances
 from covdist.state.variances import Variances
 
 
@@ -35,9 +35,9 @@ COUNTS: dict[str, tuple[Callable[[Any], Any], int]] = {
 SIDES = dict.fromkeys(COUNTS, "pairwise variances")
 
 
-def without_matrix(state: Any, side: int) -> Variances | Observed:
+def without_matrix(state: Any, side: int) -> Variances | PairwiseVariances:
     if hasattr(state, "seen"):
-        return Observed(*(state.columns_y, state.seen_y) if side else (state.columns, state.seen))
+        return PairwiseVariances(*(state.columns_y, state.seen_y) if side else (state.columns, state.seen))
     return Variances(state.columns_y if side else state.columns)
 
 

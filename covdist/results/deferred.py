@@ -1,4 +1,4 @@
-"""``Held``: the state behind a ``Moments``, or the promise of one; of very many columns, in strips of them."""
+"""``Deferred``: the state behind a ``Moments``, or the promise of one; of very many columns, in strips of them."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from covdist.state.grouped import Grouped
 from covdist.state.variances import Variances
 
 
-class Held(NamedTuple):
+class Deferred(NamedTuple):
     """Parts side by side, each a state or a ``Delayed`` of one, with the columns of each."""
 
     parts: tuple[Any, ...]
     widths: tuple[int, ...]
 
     @classmethod
-    def of(cls, state: Any, width: int) -> Held:
+    def of(cls, state: Any, width: int) -> Deferred:
         return state if isinstance(state, cls) else cls((state,), (width,))
 
     @property
     def lazy(self) -> bool:
         return any(isinstance(part, Delayed) for part in self.parts)
 
-    def map(self, function: Callable[[Any], Any]) -> Held:
+    def map(self, function: Callable[[Any], Any]) -> Deferred:
         """Apply to each part."""
-        return Held(tuple(apply(function, part) for part in self.parts), self.widths)
+        return Deferred(tuple(apply(function, part) for part in self.parts), self.widths)
 
-    def after(self, others: Sequence[Delayed]) -> Held:
+    def after(self, others: Sequence[Delayed]) -> Deferred:
         """Let the first part come after ``others`` are computed."""
-        return Held((apply(_first, self.parts[0], *others), *self.parts[1:]), self.widths)
+        return Deferred((apply(_first, self.parts[0], *others), *self.parts[1:]), self.widths)
 
-    def merge(self, other: Held) -> Held:
+    def merge(self, other: Deferred) -> Deferred:
         if self.widths != other.widths:
             raise MergeError(
                 f"cannot merge lazily {len(self.widths)} strips of columns with {len(other.widths)}: the arrays are "
                 "chunked differently along their columns; compute() both first"
             )
         parts = [apply(merged, a, b) for a, b in zip(self.parts, other.parts, strict=True)]
-        return Held(tuple(parts), self.widths)
+        return Deferred(tuple(parts), self.widths)
 
     def array(
         self,

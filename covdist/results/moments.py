@@ -20,13 +20,13 @@ from covdist.errors import DataError, MergeError
 from covdist.numerics.divisors import column_mean
 from covdist.numerics.segments import State
 from covdist.results.counts import COUNTS, SIDES, rows_folded, without_matrix
-from covdist.results.deferred import Held
+from covdist.results.deferred import Deferred
 from covdist.results.groups import all_groups, by_group, joined, map_groups, one_group
 from covdist.results.labels import Axis, Groups, labelled
 from covdist.state.cross import Cross
 from covdist.state.fitted import Fitted, FittedCross
 from covdist.state.pairwise import Pairwise, PairwiseCross
-from covdist.state.pairwise_variances import Observed
+from covdist.state.pairwise_variances import PairwiseVariances
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 
@@ -37,7 +37,7 @@ STATES: dict[str, Any] = {
     "tiles": Variances,
     "pairwise": Pairwise,
     "pairwise cross": PairwiseCross,
-    "pairwise variances": Observed,
+    "pairwise variances": PairwiseVariances,
 }
 
 
@@ -92,7 +92,7 @@ class Moments:
     """
 
     def __init__(self, state: Any, layout: Layout, matrix: Any = None):
-        self._held, self._layout, self._matrix = Held.of(state, layout.axes[0].size), layout, matrix
+        self._held, self._layout, self._matrix = Deferred.of(state, layout.axes[0].size), layout, matrix
 
     # ---- readings
 
@@ -262,7 +262,7 @@ class Moments:
         over = take if self._layout.groups is None else partial(map_groups, function=take)
         parts = self._held.map(over).parts
         return Moments(
-            parts[0] if len(parts) == 1 else Held(parts, self._held.widths),
+            parts[0] if len(parts) == 1 else Deferred(parts, self._held.widths),
             replace(self._layout, kind=SIDES.get(self._layout.kind, "variances"), axes=(axis,)),
         )
 
@@ -362,7 +362,7 @@ class Moments:
 
 def computed(states: Sequence[Any], widths: tuple[int, ...], layout: Layout, matrix: Any = None) -> Moments:
     """Return the moments of neighbouring columns' states; of one that was estimated they say how."""
-    state = Held(tuple(states), widths).joined()
+    state = Deferred(tuple(states), widths).joined()
     if isinstance(state, Fitted | FittedCross):
         layout = replace(layout, provenance={**layout.provenance, **state.record})
     return Moments(state, layout, matrix)
@@ -373,7 +373,7 @@ def _persisted(
 ) -> Moments:
     names = rename or {}
     parts = tuple(Delayed(names.get(key, key), graph) for key in keys)
-    return Moments(Held(parts, widths), layout, matrix)
+    return Moments(Deferred(parts, widths), layout, matrix)
 
 
 def _joint(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:

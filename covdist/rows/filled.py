@@ -14,12 +14,12 @@ import numpy as np
 from dask.delayed import delayed
 
 from covdist.errors import NonFiniteError
-from covdist.numerics.filled_block import Block, Patched
-from covdist.numerics.interpolation import Carried, How, filled, first_values, last_values
+from covdist.numerics.filled_block import Block, FilledBlock
+from covdist.numerics.interpolation import InterpolationOptions, NearestValue, filled, first_values, last_values
 from covdist.numerics.nonfinite import all_finite, holes, refuse_infinity
 from covdist.numerics.screening import TILE
 from covdist.rows.fold import Part, columns_of, gathered, together
-from covdist.rows.neighbours import Places, Surroundings, between, stretches
+from covdist.rows.neighbours import Neighbours, Places, between, stretches
 from covdist.rows.stream import PlainStream
 
 _COLUMN_BYTES = 32 * 8  # what is carried along and remembered of a column
@@ -31,12 +31,19 @@ class FilledStream:
 
     shared = False
 
-    def __init__(self, stream: PlainStream, places: Places, how: How, token: str, place: tuple[int, int] = (0, 0)):
+    def __init__(
+        self,
+        stream: PlainStream,
+        places: Places,
+        how: InterpolationOptions,
+        token: str,
+        place: tuple[int, int] = (0, 0),
+    ):
         self._stream, self._places, self._how, self._place = stream, places, how, place
         self.bounds, self.width, self.token = stream.bounds, stream.width, token
         # Beside the piece that is folded, one from beyond the shard.
         self.piece_bytes = 2 * stream.piece_bytes + _STRETCH_BYTES + _COLUMN_BYTES * stream.width
-        around = delayed(partial(Surroundings, stream, places, how.inf), pure=False, traverse=False)
+        around = delayed(partial(Neighbours, stream, places, how.inf), pure=False, traverse=False)
         self.collections = [around(dask_key_name=f"around-{token}")]
 
     def keys(self, start: int, stop: int) -> list[Any]:
@@ -45,7 +52,7 @@ class FilledStream:
 
     def made(self) -> list[Any]:
         """Return what dask would make."""
-        return [Surroundings(self._stream, self._places, self._how.inf)]
+        return [Neighbours(self._stream, self._places, self._how.inf)]
 
     def part(self, start: int, stop: int) -> FilledPart:
         return FilledPart(self._stream.part(start, stop), start, self._places[start:stop], self._how, self._place)
@@ -57,20 +64,20 @@ class _Held:
 
     rows: np.ndarray
     places: np.ndarray
-    before: Carried
+    before: NearestValue
 
 
 class FilledPart:
     """The rows of one shard, from row ``start`` on."""
 
-    def __init__(self, part: Part, start: int, places: Places, how: How, place: tuple[int, int]):
+    def __init__(self, part: Part, start: int, places: Places, how: InterpolationOptions, place: tuple[int, int]):
         self._part, self._start, self._places, self._how, self._place = part, start, places, how, place
 
     def blocks(self, given: list[Any], least_rows: int) -> Iterator[Block]:
         """Yield rows without holes as they are, others together with what they were."""
         (around,) = given
         waiting: _Held | None = None  # for the values after it
-        before: Carried | None = None
+        before: NearestValue | None = None
         last: tuple[np.ndarray, int] | None = None  # a row without holes since, and its number
         stop = 0
         for rows in stretches(gathered(self._part.pieces(), least_rows), least_rows):
@@ -96,18 +103,18 @@ class FilledPart:
             if holes(rows[-1], self._how.inf).any():
                 waiting = replace(held, rows=rows.copy())
             else:
-                yield self._filled(held, Carried.none(rows.shape[1:]), around, stop)
+                yield self._filled(held, NearestValue.none(rows.shape[1:]), around, stop)
         if waiting is not None:
-            yield self._filled(waiting, Carried.none(waiting.rows.shape[1:]), around, stop)
+            yield self._filled(waiting, NearestValue.none(waiting.rows.shape[1:]), around, stop)
 
-    def _values(self, row: np.ndarray, number: int) -> Carried:
+    def _values(self, row: np.ndarray, number: int) -> NearestValue:
         return first_values(row, between(self._places, number, number + 1), self._how.inf)
 
-    def _filled(self, held: _Held, after: Carried, around: Surroundings, read: int) -> Patched:
+    def _filled(self, held: _Held, after: NearestValue, around: Neighbours, read: int) -> FilledBlock:
         """Fill what is held, given the next values among the rows up to ``read``."""
         wanted = holes(held.rows[-1], self._how.inf) & after.unknown
         after = after.or_else(around.after(wanted, self._start + read))
-        return Patched(filled(held.rows, held.places, held.before, after, self._how), held.rows)
+        return FilledBlock(filled(held.rows, held.places, held.before, after, self._how), held.rows)
 
     def _refuse_infinity(self, rows: np.ndarray, start: int) -> None:
         try:
@@ -118,7 +125,7 @@ class FilledPart:
             raise
 
 
-class PatchedStream:
+class PrefilledStream:
     """Chunks that share work, and the same filled by dask, side by side."""
 
     shared = True
@@ -133,11 +140,11 @@ class PatchedStream:
         """Return the keys of the chunks, filled and as they were."""
         return [each.keys(start, stop) for each in self._both]
 
-    def part(self, start: int, stop: int) -> PatchedPart:
-        return PatchedPart([each.part(start, stop) for each in self._both])
+    def part(self, start: int, stop: int) -> PrefilledPart:
+        return PrefilledPart([each.part(start, stop) for each in self._both])
 
 
-class PatchedPart:
+class PrefilledPart:
     """One shard's share of both."""
 
     def __init__(self, parts: list[Any]):
@@ -147,4 +154,4 @@ class PatchedPart:
         """Yield rows without holes as they are, others together with what they were."""
         both = [part.blocks(blocks, least_rows) for part, blocks in zip(self._parts, given, strict=True)]
         for rows, before in together(both):
-            yield rows if all_finite(before) else Patched(columns_of(rows), columns_of(before))
+            yield rows if all_finite(before) else FilledBlock(columns_of(rows), columns_of(before))

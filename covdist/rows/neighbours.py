@@ -1,4 +1,4 @@
-"""``Surroundings``: the values nearest to some rows of a stream, before and after them, found by reading on."""
+"""``Neighbours``: the values nearest to some rows of a stream, before and after them, found by reading on."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from covdist.numerics.interpolation import Carried, first_values, last_values
+from covdist.numerics.interpolation import NearestValue, first_values, last_values
 from covdist.numerics.screening import TILE
 from covdist.rows.fold import columns_of, gathered
-from covdist.rows.missing_run import Barren
+from covdist.rows.missing_run import MissingRun
 from covdist.rows.stream import PlainStream
 
 _LEAST_ROWS = 64  # fewer cost less to look at than to keep account of
@@ -31,7 +31,7 @@ def stretches(pieces: Iterator[np.ndarray], least_rows: int = 1) -> Iterator[np.
             yield rows[start : start + height]
 
 
-class Surroundings:
+class Neighbours:
     """One a computation and worker, so that what was looked for in one shard is known in the next.
 
     Parameters
@@ -44,21 +44,21 @@ class Surroundings:
 
     def __init__(self, stream: PlainStream, places: Places, inf: str):
         self._stream, self._places, self._inf = stream, places, inf
-        nowhere = Barren.none(stream.width)
+        nowhere = MissingRun.none(stream.width)
         self._known = {1: nowhere, -1: nowhere}  # ahead and behind; replaced, never changed: threads share them
 
-    def after(self, wanted: np.ndarray, row: int) -> Carried:
+    def after(self, wanted: np.ndarray, row: int) -> NearestValue:
         """Return the first values from ``row`` on of the columns ``wanted``, bool (columns,)."""
         return self._nearest(1, wanted, row, int(self._stream.bounds[-1]))
 
-    def before(self, wanted: np.ndarray, row: int) -> Carried:
+    def before(self, wanted: np.ndarray, row: int) -> NearestValue:
         """Return the last values before ``row`` of the columns ``wanted``, bool (columns,)."""
         return self._nearest(-1, wanted, -row, 0)
 
-    def _nearest(self, way: int, wanted: np.ndarray, at: int, end: int) -> Carried:
+    def _nearest(self, way: int, wanted: np.ndarray, at: int, end: int) -> NearestValue:
         """Look one way; rows behind count as negative."""
-        known, here, found = self._known[way], Barren.none(len(wanted)), Carried.none(wanted.shape)
-        looks: Iterator[tuple[int, Carried]] | None = None
+        known, here, found = self._known[way], MissingRun.none(len(wanted)), NearestValue.none(wanted.shape)
+        looks: Iterator[tuple[int, NearestValue]] | None = None
         while wanted.any() and at < end:
             here = here.joined(known, at)
             told = here.covers(at) & here.ended
@@ -75,7 +75,7 @@ class Surroundings:
         self._known[way] = self._known[way].but(here.start <= here.stop, here)
         return found
 
-    def _ahead(self, start: int) -> Iterator[tuple[int, Carried]]:
+    def _ahead(self, start: int) -> Iterator[tuple[int, NearestValue]]:
         """Look on from a row, yielding how far, and the first values there."""
         bounds = self._stream.bounds
         while start < bounds[-1]:
@@ -84,11 +84,11 @@ class Surroundings:
                 yield stop, first_values(rows, between(self._places, stop - len(rows), stop), self._inf)
             start = end
 
-    def _behind(self, at: int) -> Iterator[tuple[int, Carried]]:
+    def _behind(self, at: int) -> Iterator[tuple[int, NearestValue]]:
         bounds = self._stream.bounds
         while at < 0:
             begin = int(bounds[np.searchsorted(bounds, max(-at - _LEAST_ROWS, 0), side="right") - 1])
-            last = Carried.none((self._stream.width,))
+            last = NearestValue.none((self._stream.width,))
             for stop, rows in self._rows(begin, -at):
                 last = last_values(rows, between(self._places, stop - len(rows), stop), self._inf).or_else(last)
             at = -begin

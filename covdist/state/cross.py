@@ -10,9 +10,9 @@ import numpy as np
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
 from covdist.numerics.blas import add_product
 from covdist.numerics.columns import Columns, combine
-from covdist.numerics.mixed_precision import Rounding
-from covdist.numerics.segments import Legs, Product
-from covdist.numerics.shifted_columns import Centre, Deviations
+from covdist.numerics.mixed_precision import MixedPrecision
+from covdist.numerics.segments import Product, Segments
+from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 
 _LEAST_ROWS = 256  # fewer make the inner dimension of gemm too short
 
@@ -31,12 +31,14 @@ class Cross(NamedTuple):
     @classmethod
     def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> Accumulator:
         widths = [width, width_y]
-        return Accumulator(widths, _LEAST_ROWS, [(slice(None), cls.legs(width, width_y, options))], _finish, options)
+        return Accumulator(
+            widths, _LEAST_ROWS, [(slice(None), cls.segments(width, width_y, options))], _finish, options
+        )
 
     @classmethod
-    def legs(cls, width: int, width_y: int, options: Options) -> Legs:
+    def segments(cls, width: int, width_y: int, options: Options) -> Segments:
         widths = [width, width_y]
-        return Legs(widths, _PRODUCTS[options.precision](*widths), cls.empty(*widths))
+        return Segments(widths, _PRODUCTS[options.precision](*widths), cls.empty(*widths))
 
     @classmethod
     def cost(cls, width: int, width_y: int) -> Cost:
@@ -80,7 +82,7 @@ class _Rectangle:
     def add(self, sides: Sequence[Deviations]) -> None:
         add_product(sides[0].rows, sides[1].rows, self._rectangle)
 
-    def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Cross:
+    def close(self, centres: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Cross:
         x, y = centres
         rectangle = self._rectangle
         add_product(x.sums[None], y.sums[None], rectangle, -1 / x.weight)
@@ -92,7 +94,7 @@ class _FastRectangle:
     def __init__(self, *widths: int):
         self._widths = widths
         self._single = np.zeros(widths, np.float32)
-        self._rounding = Rounding(self._high, self._fast, self._drain)
+        self._rounding = MixedPrecision(self._high, self._fast, self._drain)
         self._clear()
 
     def _clear(self) -> None:
@@ -111,7 +113,7 @@ class _FastRectangle:
     def add(self, sides: Sequence[Deviations]) -> None:
         self._rounding.add(sides)
 
-    def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Cross:
+    def close(self, centres: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Cross:
         x, y = centres
         rectangle = _rescaled(self._rectangle, *self._rounding.close())
         add_product(x.sums[None], y.sums[None], rectangle, -1 / x.weight)

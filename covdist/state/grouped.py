@@ -53,7 +53,7 @@ class GroupedAccumulator:
 
         def inner() -> Accumulator:
             accumulator = make_inner()
-            accumulator.space = first.space  # two MiB that a thousand groups need once
+            accumulator.workspace = first.workspace  # two MiB that a thousand groups need once
             return accumulator
 
         self._inner: defaultdict[int, Accumulator] = defaultdict(inner)

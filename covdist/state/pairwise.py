@@ -9,9 +9,9 @@ import numpy as np
 from covdist.numerics import packed as triangle
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
 from covdist.numerics.columns import Columns
-from covdist.numerics.masked import HoledLegs, Side
-from covdist.numerics.pairs import Half, Pairs, half, half_of, merge, pairs_of
-from covdist.numerics.present import Seen
+from covdist.numerics.masked import MaskedSegments, Side
+from covdist.numerics.pairs import PairMarginals, Pairs, half, half_of, merge, pairs_of
+from covdist.numerics.present import ObservedCounts
 from covdist.state.cross import Cross
 from covdist.state.pairwise_variances import combine
 from covdist.state.scatter import Scatter
@@ -21,36 +21,38 @@ _LEAST_ROWS = 1024  # fewer would merge matrices more often than the products of
 
 class _Given(NamedTuple):
     columns: Columns
-    seen: Seen
+    seen: ObservedCounts
 
 
 class Pairwise(NamedTuple):
     """Of x's columns with each other; ``columns.weight`` is that of all rows, holes or not."""
 
     columns: Columns
-    seen: Seen
+    seen: ObservedCounts
     pairs: Pairs
-    half: Half
+    half: PairMarginals
 
     @classmethod
     def empty(cls, width: int) -> Pairwise:
-        return cls(Columns.empty(width), Seen.empty(width), Pairs.empty(width, width), half(np.zeros(width), width))
+        return cls(
+            Columns.empty(width), ObservedCounts.empty(width), Pairs.empty(width, width), half(np.zeros(width), width)
+        )
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
-        legs = HoledLegs(Scatter.legs(width, options), _lifted, _folded, cls.empty(width), options)
-        return Accumulator([width], _LEAST_ROWS, [(slice(None), legs)], _finish, options)
+        segments = MaskedSegments(Scatter.segments(width, options), _lifted, _folded, cls.empty(width), options)
+        return Accumulator([width], _LEAST_ROWS, [(slice(None), segments)], _finish, options)
 
     @classmethod
     def cost(cls, width: int) -> Cost:
         return _cost(5 * width * width, width, 6.0 * width * width)
 
     def merge(self, other: Pairwise) -> Pairwise:
-        columns, seen, steps = combine(self, other)
-        if steps is None:
+        columns, seen, shifts = combine(self, other)
+        if shifts is None:
             kept, rest = (other, self) if self.columns.weight == 0 else (self, other)
             return kept._replace(columns=columns, seen=seen, pairs=_counted(kept.pairs, rest.pairs))
-        pairs, joined, _ = merge(self.pairs, other.pairs, (self.half, other.half, steps), None)
+        pairs, joined, _ = merge(self.pairs, other.pairs, (self.half, other.half, shifts), None)
         return Pairwise(columns, seen, pairs, joined)
 
 
@@ -59,39 +61,39 @@ class PairwiseCross(NamedTuple):
 
     columns: Columns
     columns_y: Columns
-    seen: Seen
-    seen_y: Seen
+    seen: ObservedCounts
+    seen_y: ObservedCounts
     pairs: Pairs
-    half: Half
-    half_y: Half
+    half: PairMarginals
+    half_y: PairMarginals
 
     @classmethod
     def empty(cls, width: int, width_y: int) -> PairwiseCross:
         nothing = half(np.zeros(width), width_y)
         return cls(
-            Columns.empty(width), Columns.empty(width_y), Seen.empty(width), Seen.empty(width_y),
+            Columns.empty(width), Columns.empty(width_y), ObservedCounts.empty(width), ObservedCounts.empty(width_y),
             Pairs.empty(width, width_y), nothing, nothing,
         )  # fmt: skip
 
     @classmethod
     def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> Accumulator:
         widths = [width, width_y]
-        clean = Cross.legs(width, width_y, options)
-        legs = HoledLegs(clean, _lifted_cross, _folded_cross, cls.empty(*widths), options)
-        return Accumulator(widths, _LEAST_ROWS, [(slice(None), legs)], _finish_cross, options)
+        clean = Cross.segments(width, width_y, options)
+        segments = MaskedSegments(clean, _lifted_cross, _folded_cross, cls.empty(*widths), options)
+        return Accumulator(widths, _LEAST_ROWS, [(slice(None), segments)], _finish_cross, options)
 
     @classmethod
     def cost(cls, width: int, width_y: int) -> Cost:
         return _cost(7 * width * width_y, width + width_y, 12.0 * width * width_y)
 
     def merge(self, other: PairwiseCross) -> PairwiseCross:
-        x, seen, steps = combine(self, other)
+        x, seen, shifts = combine(self, other)
         y, seen_y, steps_y = combine(self.second, other.second)
-        if steps is None or steps_y is None:
+        if shifts is None or steps_y is None:
             kept, rest = (other, self) if self.columns.weight == 0 else (self, other)
             pairs = _counted(kept.pairs, rest.pairs)
             return kept._replace(columns=x, columns_y=y, seen=seen, seen_y=seen_y, pairs=pairs)
-        halves, halves_y = (self.half, other.half, steps), (self.half_y, other.half_y, steps_y)
+        halves, halves_y = (self.half, other.half, shifts), (self.half_y, other.half_y, steps_y)
         pairs, joined, joined_y = merge(self.pairs, other.pairs, halves, halves_y)
         assert joined_y is not None
         return PairwiseCross(x, y, seen, seen_y, pairs, joined, joined_y)
@@ -117,13 +119,13 @@ def _counted(kept: Pairs, rest: Pairs) -> Pairs:
 def _lifted(clean: Scatter, rows: int) -> Pairwise:
     columns, width = clean.columns, clean.columns.width
     pairs = Pairs.all(rows, columns.weight, triangle.unpack(clean.triangle, width))
-    return Pairwise(columns, Seen.all(width, rows, columns.weight), pairs, half(columns.squares, width))
+    return Pairwise(columns, ObservedCounts.all(width, rows, columns.weight), pairs, half(columns.squares, width))
 
 
 def _lifted_cross(clean: Cross, rows: int) -> PairwiseCross:
     x, y = clean.columns, clean.columns_y
     return PairwiseCross(
-        x, y, Seen.all(x.width, rows, x.weight), Seen.all(y.width, rows, y.weight),
+        x, y, ObservedCounts.all(x.width, rows, x.weight), ObservedCounts.all(y.width, rows, y.weight),
         Pairs.all(rows, x.weight, clean.rectangle), half(x.squares, y.width), half(y.squares, x.width).turned,
     )  # fmt: skip
 

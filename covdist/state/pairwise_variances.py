@@ -1,4 +1,4 @@
-"""``Observed``: moments of columns of which each has rows of its own, because holes are left out one by one."""
+"""Moments of columns of which each has rows of its own, because missing values are left out one by one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from covdist.numerics.accumulator import Accumulator, Cost, Counted, Options
 from covdist.numerics.columns import NO_EXPONENT, Columns, concatenate, counted_together, quantised_exponent, two_sum
-from covdist.numerics.masked import HoledLegs, Side
-from covdist.numerics.present import Seen
+from covdist.numerics.masked import MaskedSegments, Side
+from covdist.numerics.present import ObservedCounts
 from covdist.state.variances import Variances, tiles
 
 
-class Steps(NamedTuple):
+class Shifts(NamedTuple):
     """What the merge of two sides does to matrices that go with them, per column and in the common scale."""
 
     shift_a: np.ndarray  # powers of two that bring each side to the common scale
@@ -22,21 +22,21 @@ class Steps(NamedTuple):
     step_b: np.ndarray
 
 
-class Observed(NamedTuple):
+class PairwiseVariances(NamedTuple):
     """The state behind ``var`` under ``missing="pairwise"``; ``columns.weight`` is that of all rows, holes or not."""
 
     columns: Columns
-    seen: Seen
+    seen: ObservedCounts
 
     @classmethod
-    def empty(cls, width: int) -> Observed:
-        return cls(Columns.empty(width), Seen.empty(width))
+    def empty(cls, width: int) -> PairwiseVariances:
+        return cls(Columns.empty(width), ObservedCounts.empty(width))
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
         holed = [
-            (tile, HoledLegs(legs, _lifted, _observed, cls.empty(tile.stop - tile.start), options))
-            for tile, legs in tiles(width)
+            (tile, MaskedSegments(segments, _lifted, _observed, cls.empty(tile.stop - tile.start), options))
+            for tile, segments in tiles(width)
         ]
         return Accumulator([width], cls.cost(width).least_rows, holed, _finish, options)
 
@@ -45,12 +45,12 @@ class Observed(NamedTuple):
         cost = Variances.cost(width)
         return cost._replace(state_bytes=cost.state_bytes + 16 * width)
 
-    def merge(self, other: Observed) -> Observed:
+    def merge(self, other: PairwiseVariances) -> PairwiseVariances:
         columns, seen, _ = combine(self, other)
-        return Observed(columns, seen)
+        return PairwiseVariances(columns, seen)
 
 
-def combine(a: Any, b: Any) -> tuple[Columns, Seen, Steps | None]:
+def combine(a: Any, b: Any) -> tuple[Columns, ObservedCounts, Shifts | None]:
     """Merge two sides, each of ``columns`` and ``seen``, column by column (Chan, Golub and LeVeque 1983).
 
     No steps where one side carries no weight.
@@ -64,8 +64,8 @@ def combine(a: Any, b: Any) -> tuple[Columns, Seen, Steps | None]:
 
 
 def _combined(
-    x: Columns, seen_x: Seen, y: Columns, seen_y: Seen, counted: dict[str, Any]
-) -> tuple[Columns, Seen, Steps]:
+    x: Columns, seen_x: ObservedCounts, y: Columns, seen_y: ObservedCounts, counted: dict[str, Any]
+) -> tuple[Columns, ObservedCounts, Shifts]:
     weight, both = seen_x.weight + seen_y.weight, (seen_x.weight > 0) & (seen_y.weight > 0)
     difference, rest = two_sum(y.mean, -x.mean)
     delta = np.where(both, difference + (rest + (y.mean_low - x.mean_low)), 0.0)
@@ -84,23 +84,23 @@ def _combined(
     columns = Columns(
         weight=x.weight + y.weight, mean=mean, mean_low=mean_low, squares=squares, exponent=exponent, **counted
     )
-    return columns, seen_x.merge(seen_y), Steps(shift_x, shift_y, scaled * share_y, -scaled * share_x)
+    return columns, seen_x.merge(seen_y), Shifts(shift_x, shift_y, scaled * share_y, -scaled * share_x)
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
 
 
-def _lifted(clean: Variances, rows: int) -> Observed:
+def _lifted(clean: Variances, rows: int) -> PairwiseVariances:
     columns = clean.columns
-    return Observed(columns, Seen.all(columns.width, rows, columns.weight))
+    return PairwiseVariances(columns, ObservedCounts.all(columns.width, rows, columns.weight))
 
 
-def _observed(sides: list[Side]) -> Observed:
-    return Observed(sides[0].columns, sides[0].seen)
+def _observed(sides: list[Side]) -> PairwiseVariances:
+    return PairwiseVariances(sides[0].columns, sides[0].seen)
 
 
-def _finish(counted: Counted, parts: list[Observed]) -> Observed:
+def _finish(counted: Counted, parts: list[PairwiseVariances]) -> PairwiseVariances:
     columns = concatenate([part.columns for part in parts])._replace(**counted.fields(0))
     rows, weights = zip(*(part.seen for part in parts), strict=True)
-    return Observed(columns, Seen(np.concatenate(rows), np.concatenate(weights)))
+    return PairwiseVariances(columns, ObservedCounts(np.concatenate(rows), np.concatenate(weights)))

@@ -17,9 +17,9 @@ from covdist.numerics.accumulator import COLUMN_BYTES, Accumulator, Cost, Counte
 from covdist.numerics.columns import Columns
 from covdist.numerics.masked import Side, observe
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.present import Seen
-from covdist.numerics.segments import Blocks, Legs, Vector
-from covdist.numerics.workspace import Space
+from covdist.numerics.present import ObservedCounts
+from covdist.numerics.segments import Blocks, Segments, Vector
+from covdist.numerics.workspace import Workspace
 from covdist.state.pairwise_variances import combine
 from covdist.state.scatter import LEAST_ROWS, Scatter
 
@@ -74,7 +74,7 @@ class Patterns(NamedTuple):
     """
 
     columns: Columns
-    seen: Seen
+    seen: ObservedCounts
     clean: Scatter
     origin: np.ndarray
     table: Table
@@ -82,27 +82,29 @@ class Patterns(NamedTuple):
 
     @classmethod
     def empty(cls, width: int) -> Patterns:
-        return cls(Columns.empty(width), Seen.empty(width), Scatter.empty(width), np.zeros(width), Table.empty(width))
+        return cls(
+            Columns.empty(width), ObservedCounts.empty(width), Scatter.empty(width), np.zeros(width), Table.empty(width)
+        )
 
     @classmethod
     def folded(cls, width: int, options: Options) -> Accumulator:
         """Return what folds blocks of rows; not ``accumulator``: merging depends on how many patterns there are."""
-        return Accumulator([width], LEAST_ROWS, [(slice(None), _PatternLegs(width, options))], _finish, options)
+        return Accumulator([width], LEAST_ROWS, [(slice(None), _PatternSegments(width, options))], _finish, options)
 
     @classmethod
     def cost(cls, width: int) -> Cost:
         return Cost(_MOST_BYTES + COLUMN_BYTES * width, 2.0 * width * width, LEAST_ROWS, width, 5 * 8 * _GATHERED)
 
     def merge(self, other: Patterns) -> Patterns:
-        columns, seen, steps = combine(self, other)
+        columns, seen, shifts = combine(self, other)
         clean = self.clean.merge(other.clean)
-        if steps is None:
+        if shifts is None:
             kept = other if self.columns.weight == 0 else self
             return kept._replace(columns=columns, seen=seen, clean=clean)
         origin = np.where(self.seen.weight > 0, self.origin, other.origin)
         tables = [
             state.table.moved(shift, np.ldexp(state.origin - origin, -columns.exponent))
-            for state, shift in ((self, steps.shift_a), (other, steps.shift_b))
+            for state, shift in ((self, shifts.shift_a), (other, shifts.shift_b))
         ]
         if not (self.complete and other.complete):
             return Patterns(columns, seen, clean, origin, Table.empty(len(origin)), 0)
@@ -128,18 +130,18 @@ def _fitting(table: Table) -> tuple[Table, int]:
     return Table.empty(table.held.shape[1]), 0
 
 
-class _PatternLegs:
+class _PatternSegments:
     """Rows without holes go the way of every scatter; those with holes are gathered, then sorted by pattern."""
 
     def __init__(self, width: int, options: Options):
-        self._clean: Legs = Scatter.legs(width, options)
+        self._clean: Segments = Scatter.segments(width, options)
         self._inf, self._held, self._rows = options.inf, Patterns.empty(width), 0
         self._waiting: list[tuple[np.ndarray, Vector, bool]] = []
 
-    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], space: Space) -> None:
+    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
         (block,) = blocks
         if all_finite(block):
-            self._clean.add(blocks, weights, extreme, space)
+            self._clean.add(blocks, weights, extreme, workspace)
             self._rows += len(block)
             return
         self._waiting.append((block.copy(), weights, extreme[0]))
@@ -163,7 +165,7 @@ class _PatternLegs:
 
 def _lifted(clean: Scatter, rows: int) -> Patterns:
     columns, width = clean.columns, clean.columns.width
-    seen = Seen.all(width, rows, columns.weight)
+    seen = ObservedCounts.all(width, rows, columns.weight)
     return Patterns(columns, seen, clean, columns.mean, Table.empty(width))
 
 

@@ -11,9 +11,9 @@ from covdist.numerics import packed as triangle
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
 from covdist.numerics.blas import add_gram
 from covdist.numerics.columns import Columns, combine
-from covdist.numerics.mixed_precision import Rounding
-from covdist.numerics.segments import Legs, Product
-from covdist.numerics.shifted_columns import Centre, Deviations
+from covdist.numerics.mixed_precision import MixedPrecision
+from covdist.numerics.segments import Product, Segments
+from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 
 _LEAST_PACKED = 256  # columns
 LEAST_ROWS = 256  # fewer make the inner dimension of sfrk too short: 128 rows cost 5 % at 1024 columns
@@ -31,11 +31,11 @@ class Scatter(NamedTuple):
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
-        return Accumulator([width], LEAST_ROWS, [(slice(None), cls.legs(width, options))], _finish, options)
+        return Accumulator([width], LEAST_ROWS, [(slice(None), cls.segments(width, options))], _finish, options)
 
     @classmethod
-    def legs(cls, width: int, options: Options) -> Legs:
-        return Legs([width], _PRODUCTS[options.precision](width), cls.empty(width))
+    def segments(cls, width: int, options: Options) -> Segments:
+        return Segments([width], _PRODUCTS[options.precision](width), cls.empty(width))
 
     @classmethod
     def cost(cls, width: int) -> Cost:
@@ -76,7 +76,7 @@ class _Gram:
     def add(self, sides: Sequence[Deviations]) -> None:
         add_gram(sides[0].rows, self._sums)
 
-    def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Scatter:
+    def close(self, centres: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Scatter:
         centre, scatter = centres[0], _packed(self._sums)
         add_gram(centre.sums[None], scatter, -1 / centre.weight)
         self._clear()
@@ -87,7 +87,7 @@ class _FastGram:
     def __init__(self, width: int):
         self._width = width
         self._single = _sums(width, np.float32)
-        self._rounding = Rounding(self._high, self._fast, self._drain)
+        self._rounding = MixedPrecision(self._high, self._fast, self._drain)
         self._clear()
 
     def _clear(self) -> None:
@@ -106,7 +106,7 @@ class _FastGram:
     def add(self, sides: Sequence[Deviations]) -> None:
         self._rounding.add(sides)
 
-    def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Scatter:
+    def close(self, centres: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Scatter:
         (undo,) = self._rounding.close()
         scatter = triangle.rescale(_packed(self._sums), undo)
         add_gram(centres[0].sums[None], scatter, -1 / centres[0].weight)

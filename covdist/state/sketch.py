@@ -15,8 +15,8 @@ from covdist.errors import MergeError
 from covdist.numerics.accumulator import Accumulator, Counted, Options
 from covdist.numerics.blas import add_product
 from covdist.numerics.columns import Columns, combine
-from covdist.numerics.segments import Legs
-from covdist.numerics.shifted_columns import Centre, Deviations
+from covdist.numerics.segments import Segments
+from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 
 LEAST_ROWS = 64  # as many as there are directions, or reading and writing the image costs more than the rows
 _BLOCK = 4096  # columns whose random numbers are drawn together
@@ -63,8 +63,8 @@ class Sketch(NamedTuple):
     def accumulator(
         cls, width: int, options: Options = Options(), directions: Directions = Directions()
     ) -> Accumulator:
-        legs = Legs([width], _Image(width, directions), cls.empty(width, directions))
-        return Accumulator([width], LEAST_ROWS, [(slice(None), legs)], _finish, options)
+        segments = Segments([width], _Image(width, directions), cls.empty(width, directions))
+        return Accumulator([width], LEAST_ROWS, [(slice(None), segments)], _finish, options)
 
     def merge(self, other: Sketch) -> Sketch:
         columns, link = combine(self.columns, other.columns)
@@ -121,7 +121,7 @@ class _Image:
         rows = sides[0].rows
         add_product(rows, rows @ self._matrix(sides[0].exponent), self._image)
 
-    def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Sketch:
+    def close(self, centres: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Sketch:
         centre, image = centres[0], self._image
         add_product(centre.sums[None], (centre.sums @ self._matrix(centre.exponent))[None], image, -1 / centre.weight)
         self._clear()

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
 from covdist.numerics.columns import Columns, concatenate
 from covdist.numerics.screening import TILE, TILE_COLUMNS
-from covdist.numerics.segments import Legs
-from covdist.numerics.shifted_columns import Centre, Deviations
+from covdist.numerics.segments import Segments
+from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 from covdist.state.scatter import LEAST_ROWS
 
 # Up to this many columns a full state of the same rows may hold these results too: blocks are cut alike, so that
@@ -40,13 +40,13 @@ class Variances(NamedTuple):
         return Variances(self.columns.merge(other.columns))
 
 
-def tiles(width: int) -> list[tuple[slice, Legs]]:
+def tiles(width: int) -> list[tuple[slice, Segments]]:
     """Return what folds which columns, no more of them at once than a block's rows can share a cache with."""
     made = []
     for start in range(0, max(width, 1), TILE_COLUMNS):
         tile = slice(start, min(start + TILE_COLUMNS, width))
         size = tile.stop - start
-        made.append((tile, Legs([size], _Nothing(), Variances.empty(size))))
+        made.append((tile, Segments([size], _Nothing(), Variances.empty(size))))
     return made
 
 
@@ -61,5 +61,5 @@ class _Nothing:
     def add(self, sides: Sequence[Deviations]) -> None:
         pass
 
-    def close(self, centres: Sequence[Centre], columns: Sequence[Columns]) -> Variances:
+    def close(self, centres: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Variances:
         return Variances(columns[0])

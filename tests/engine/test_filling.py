@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covdist.errors import NonFiniteError
-from covdist.numerics.filled_block import Patched, rows_of
-from covdist.numerics.interpolation import Carried, How, filled
+from covdist.numerics.filled_block import FilledBlock, rows_of
+from covdist.numerics.interpolation import InterpolationOptions, NearestValue, filled
 from covdist.rows.filled import FilledStream
 from covdist.rows.neighbours import between
 from covdist.rows.stream import stream
 from tests.readings.containers import chunkings, thorough
 
 HOWS = st.builds(
-    How,
+    InterpolationOptions,
     st.sampled_from(["linear", "previous", "nearest"]),
     st.sampled_from(["keep", "nearest"]),
     st.sampled_from(["raise", "missing"]),
@@ -41,8 +41,8 @@ def gappy(draw: st.DrawFn) -> np.ndarray:
     return x
 
 
-def expected(x: np.ndarray, places: np.ndarray, how: How) -> np.ndarray:
-    nothing = Carried.none(x.shape[1:])
+def expected(x: np.ndarray, places: np.ndarray, how: InterpolationOptions) -> np.ndarray:
+    nothing = NearestValue.none(x.shape[1:])
     return filled(x, places, nothing, nothing, how)
 
 
@@ -52,7 +52,7 @@ def test_any_cut_in_any_order_fills_as_the_whole(data, x, how):
     n = len(x)
     places = data.draw(st.sampled_from([range(n), np.cumsum(1 + np.arange(n) % 3) / 4]))
     at = between(places, 0, n)
-    how = How(how.kind, how.ends, how.inf, how.max_gap, at[0], at[-1])
+    how = InterpolationOptions(how.kind, how.ends, how.inf, how.max_gap, at[0], at[-1])
     array = data.draw(st.sampled_from([x, da.from_array(x, chunks=(data.draw(chunkings(n)), 2))]))
     rows = FilledStream(stream(array, 1), places, how, "token")
     inner = data.draw(st.sets(st.sampled_from([int(b) for b in rows.bounds])))
@@ -64,7 +64,7 @@ def test_any_cut_in_any_order_fills_as_the_whole(data, x, how):
             one = cloudpickle.loads(cloudpickle.dumps(one))
         blocks = []
         for block in rows.part(start, stop).blocks([one], data.draw(st.integers(1, 8))):
-            before = block.before if isinstance(block, Patched) else block
+            before = block.before if isinstance(block, FilledBlock) else block
             blocks.append((rows_of(block).copy(), before.copy()))
         found[start] = blocks
     parts = [block for start, _ in cuts for block in found[start]]
@@ -89,7 +89,9 @@ def read_in_shards(x: np.ndarray, *, chunk: int = 100, shard: int = 2_000) -> fl
     counted = Counted(x, chunk)
     counted.read = 0
     n = len(x)
-    rows = FilledStream(counted.stream, range(n), How("linear", "nearest", "raise", np.inf, 0.0, n - 1.0), "token")
+    rows = FilledStream(
+        counted.stream, range(n), InterpolationOptions("linear", "nearest", "raise", np.inf, 0.0, n - 1.0), "token"
+    )
     (around,) = rows.made()
     for start in range(0, n, shard):
         for _ in rows.part(start, start + shard).blocks([around], 1):
@@ -124,7 +126,7 @@ def test_gaps_that_overlap_like_stairs_are_looked_through_together():
 def test_infinity_is_named_by_its_row_side_and_column():
     x = np.ones((30, 2))
     x[13, 0], x[14, 1] = np.nan, np.inf
-    how = How("linear", "nearest", "raise", np.inf, 0.0, 29.0)
+    how = InterpolationOptions("linear", "nearest", "raise", np.inf, 0.0, 29.0)
     rows = FilledStream(stream(da.from_array(x, chunks=(5, 2)), 1), range(30), how, "token", (1, 100))
     with pytest.raises(NonFiniteError) as caught:
         list(rows.part(10, 30).blocks(rows.made(), 1))

@@ -9,8 +9,8 @@ from functools import reduce
 
 from covdist.errors import JobError
 from covdist.jobs.directory.directory import Directory
-from covdist.jobs.driver import Driver, Settings
-from covdist.jobs.machine.tree import Node, Shape
+from covdist.jobs.driver import Driver, DriverSettings
+from covdist.jobs.machine.tree import MergeTree, Node
 from tests.jobs.memory import Crash, Memory
 from tests.jobs.workers import JOB, Cluster, Faults, Rounds, digest, merged
 
@@ -33,7 +33,7 @@ class Simulation:
         self.memory = Memory(self._write_fault)
         self.directory = Directory("memory", place=self.memory)
         self.shapes = [
-            Shape(tree, rng.choice([1, 2, 3, 5, 8, 13, 35]), rng.randint(2, 4), rng.randint(1, 4))
+            MergeTree(tree, rng.choice([1, 2, 3, 5, 8, 13, 35]), rng.randint(2, 4), rng.randint(1, 4))
             for tree in range(rng.choice([1, 1, 1, 2, 3]))
         ]
         last = [rng.choice([0, 0, 0, 1, 3]) for _ in self.shapes]
@@ -76,7 +76,7 @@ class Simulation:
             return
         try:
             lease = self.directory.owners.acquire(self.now, LEASE, steal=self.faults.strike(0.05))
-            settings = Settings(LEASE, self.rng.choice([0.1, 5.0]), retries=3)
+            settings = DriverSettings(LEASE, self.rng.choice([0.1, 5.0]), retries=3)
             cluster = Cluster(self.rng, self.directory, self.rounds, self.faults, self._gone)
             following = self.rounds.shapes
             driver = Driver(
@@ -153,7 +153,7 @@ class Simulation:
         assert result["states"] == [plain(shape) for shape in last]
 
 
-def plain(shape: Shape) -> str:
+def plain(shape: MergeTree) -> str:
     """Reduce level by level and round by round, as slowly and as obviously as possible."""
     before = digest(plain(replace(shape, round=shape.round - 1))) if shape.round else ""
     level = [f"{shape.tree}:{shard}{before} " for shard in range(shape.shards)]

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from covdist.jobs.directory.directory import Directory
-from covdist.jobs.machine.tree import Node, Shape
+from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.storage.place import Place, place_at
 from tests.jobs.faults import points
 from tests.jobs.memory import Crash
 
 NODE = Node(0, 1, 2)
-SHAPES = [Shape(0, 5, 2, 2), Shape(1, 1, 2, 1)]
+SHAPES = [MergeTree(0, 5, 2, 2), MergeTree(1, 1, 2, 1)]
 Write = Callable[[Place], object]
 
 

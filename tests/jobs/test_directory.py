@@ -8,11 +8,11 @@ import pytest
 
 from covdist.errors import JobError
 from covdist.jobs.directory.directory import Directory
-from covdist.jobs.machine.tree import Node, Shape
+from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.storage.checksum import from_json, pack, to_json, unpack
 
 NODE = Node(0, 1, 2)
-SHAPES = [Shape(0, 5, 2, 2), Shape(1, 1, 2, 1)]
+SHAPES = [MergeTree(0, 5, 2, 2), MergeTree(1, 1, 2, 1)]
 
 
 @pytest.fixture(params=["folder", "memory://"])

@@ -7,11 +7,11 @@ from itertools import count
 import pytest
 
 from covdist.jobs.directory.directory import Directory
-from covdist.jobs.driver import Driver, Settings
+from covdist.jobs.driver import Driver, DriverSettings
 from covdist.jobs.machine.events import FINISH, Done, Event, Failed, Task
-from covdist.jobs.machine.tree import Shape
+from covdist.jobs.machine.tree import MergeTree
 
-SHAPES = [Shape(0, 6, 2, 2)]
+SHAPES = [MergeTree(0, 6, 2, 2)]
 
 
 class Slow:
@@ -49,7 +49,7 @@ def driver(directory: Directory, start: float = 0.0, seconds: float = 9.0, slots
     """A driver under a clock that goes on by one whenever somebody looks."""
     runner, clock = Slow(directory, slots), count(start)
     lease = directory.owners.acquire(next(clock), seconds)
-    settings = Settings(lease_seconds=seconds, progress_seconds=1.0)
+    settings = DriverSettings(lease_seconds=seconds, progress_seconds=1.0)
     return Driver(directory, lease, SHAPES, runner, lambda: next(clock), settings), runner
 
 

@@ -11,7 +11,7 @@ import pytest
 from covdist.engine.tree import root_key, tree
 from covdist.jobs.machine.events import Cancel, Deposed, Done, Drop, Failed, Lost, Missing, Slots, Start, Stop, Task
 from covdist.jobs.machine.machine import Machine
-from covdist.jobs.machine.tree import Node, Shape, keep_every
+from covdist.jobs.machine.tree import MergeTree, Node, keep_every
 
 
 def names(actions: Iterable[object]) -> list[str]:
@@ -31,7 +31,7 @@ def finished(machine: Machine, seen: list[str] | None = None) -> list[str]:
 
 
 def test_the_whole_life_of_a_job():
-    machine = Machine([Shape(0, 4, 2, keep=2)])
+    machine = Machine([MergeTree(0, 4, 2, keep=2)])
     assert finished(machine) == [
         "fold 0-0-1", "fold 0-1-2", "merge 0-0-2", "fold 0-2-3", "fold 0-3-4", "merge 0-2-4", "merge 0-0-4", "finish",
     ]  # fmt: skip
@@ -39,18 +39,18 @@ def test_the_whole_life_of_a_job():
 
 
 def test_slots_bound_the_folds_that_run():
-    machine = Machine([Shape(0, 9, 3, 1)])
+    machine = Machine([MergeTree(0, 9, 3, 1)])
     assert len(machine.on(Slots(4))) == 4
     assert machine.on(Slots(4)) == []
     assert len(machine.on(Slots(6))) == 2
 
 
 def test_no_workers_no_folds():
-    assert Machine([Shape(0, 9, 3, 1)]).on(Slots(0)) == []
+    assert Machine([MergeTree(0, 9, 3, 1)]).on(Slots(0)) == []
 
 
 def test_a_resumed_job_folds_only_what_no_checkpoint_holds():
-    machine = Machine([Shape(0, 6, 2, keep=2)], saved={Node(0, 0, 2), Node(0, 4, 6)})
+    machine = Machine([MergeTree(0, 6, 2, keep=2)], saved={Node(0, 0, 2), Node(0, 4, 6)})
     assert machine.folded() == 4
     started = finished(machine)
     assert [task for task in started if task.startswith("fold")] == ["fold 0-2-3", "fold 0-3-4"]
@@ -58,11 +58,11 @@ def test_a_resumed_job_folds_only_what_no_checkpoint_holds():
 
 
 def test_nothing_is_left_to_do_for_a_job_whose_roots_are_on_disk():
-    assert finished(Machine([Shape(0, 6, 2, 2)], saved={Shape(0, 6, 2, 2).root})) == ["finish"]
+    assert finished(Machine([MergeTree(0, 6, 2, 2)], saved={MergeTree(0, 6, 2, 2).root})) == ["finish"]
 
 
 def test_an_event_twice_is_an_event_once():
-    machine = Machine([Shape(0, 2, 2, 2)], slots=2)
+    machine = Machine([MergeTree(0, 2, 2, 2)], slots=2)
     first, second = machine.on(Slots(2))
     assert machine.on(Done(first.task)) == []
     assert machine.on(Done(first.task)) == []
@@ -71,7 +71,7 @@ def test_an_event_twice_is_an_event_once():
 
 
 def test_what_an_earlier_attempt_says_is_not_listened_to():
-    machine = Machine([Shape(0, 1, 2, 1)])
+    machine = Machine([MergeTree(0, 1, 2, 1)])
     (first,) = machine.on(Slots(1))
     (second,) = machine.on(Failed(first.task, "x"))
     assert machine.on(Done(first.task)) == []
@@ -80,7 +80,7 @@ def test_what_an_earlier_attempt_says_is_not_listened_to():
 
 
 def test_a_job_fails_when_one_thing_failed_too_often_and_says_which():
-    machine = Machine([Shape(0, 2, 2, 2)], retries=2, slots=2)
+    machine = Machine([MergeTree(0, 2, 2, 2)], retries=2, slots=2)
     actions, other = machine.on(Slots(2))
     for _ in range(2):
         (actions,) = machine.on(Failed(actions.task, "disk on fire"))
@@ -91,7 +91,7 @@ def test_a_job_fails_when_one_thing_failed_too_often_and_says_which():
 
 
 def test_a_lost_state_is_made_again_and_nobody_is_blamed():
-    machine = Machine([Shape(0, 2, 2, 2)], retries=0, slots=2)
+    machine = Machine([MergeTree(0, 2, 2, 2)], retries=0, slots=2)
     first, second = machine.on(Slots(2))
     machine.on(Done(first.task))
     (merge,) = machine.on(Done(second.task))
@@ -103,7 +103,7 @@ def test_a_lost_state_is_made_again_and_nobody_is_blamed():
 
 
 def test_states_are_dropped_when_their_merge_is_there():
-    machine = Machine([Shape(0, 4, 2, keep=4)], slots=2)
+    machine = Machine([MergeTree(0, 4, 2, keep=4)], slots=2)
     first, second = machine.on(Slots(2))
     machine.on(Done(first.task))
     merge, _ = machine.on(Done(second.task))
@@ -113,7 +113,7 @@ def test_states_are_dropped_when_their_merge_is_there():
 
 
 def test_a_state_that_is_kept_is_on_disk_as_soon_as_it_is_made():
-    machine = Machine([Shape(0, 4, 2, keep=1)], slots=2)
+    machine = Machine([MergeTree(0, 4, 2, keep=1)], slots=2)
     first, second = machine.on(Slots(2))
     machine.on(Done(first.task))
     assert machine.saved == {first.task.node}
@@ -122,7 +122,7 @@ def test_a_state_that_is_kept_is_on_disk_as_soon_as_it_is_made():
 
 
 def test_a_merge_of_checkpoints_that_gets_lost_is_made_from_disk():
-    shape = Shape(0, 3, 2, keep=1)
+    shape = MergeTree(0, 3, 2, keep=1)
     machine = Machine([shape], saved={Node(0, 0, 1), Node(0, 1, 2)}, slots=1)
     loads = machine.on(Slots(1))
     assert names(loads) == ["start load 0-0-1", "start load 0-1-2", "start fold 0-2-3"]
@@ -133,7 +133,7 @@ def test_a_merge_of_checkpoints_that_gets_lost_is_made_from_disk():
 
 
 def test_a_damaged_checkpoint_is_made_again():
-    machine = Machine([Shape(0, 2, 2, keep=1)], saved={Node(0, 0, 1), Node(0, 1, 2)})
+    machine = Machine([MergeTree(0, 2, 2, keep=1)], saved={Node(0, 0, 1), Node(0, 1, 2)})
     loads = machine.on(Slots(1))
     assert names(loads) == ["start load 0-0-1", "start load 0-1-2"]
     again = machine.on(Missing(loads[0].task, Node(0, 0, 1)))
@@ -141,7 +141,7 @@ def test_a_damaged_checkpoint_is_made_again():
 
 
 def test_a_damaged_result_is_made_again():
-    shape = Shape(0, 2, 2, keep=1)
+    shape = MergeTree(0, 2, 2, keep=1)
     machine = Machine([shape], saved=shape.kept)
     (finish,) = machine.on(Slots(1))
     assert names(machine.on(Missing(finish.task, shape.root))) == ["start load 0-0-1", "start load 0-1-2"]
@@ -149,7 +149,7 @@ def test_a_damaged_result_is_made_again():
 
 @pytest.mark.parametrize(("event", "status"), [(Cancel(), "cancelled"), (Deposed(), "deposed")])
 def test_the_end_stops_and_drops_everything(event, status):
-    machine = Machine([Shape(0, 4, 2, 2)], slots=2)
+    machine = Machine([MergeTree(0, 4, 2, 2)], slots=2)
     first, second = machine.on(Slots(2))
     (third,) = machine.on(Done(first.task))
     actions = machine.on(event)
@@ -161,7 +161,7 @@ def test_the_end_stops_and_drops_everything(event, status):
 @pytest.mark.parametrize("fan_in", [2, 3, 16])
 @pytest.mark.parametrize("shards", [1, 2, 3, 7, 16, 17, 100])
 def test_the_shape_is_that_of_the_dask_tree(shards, fan_in):
-    shape = Shape(3, shards, fan_in, 1)
+    shape = MergeTree(3, shards, fan_in, 1)
     graph = dict(tree(str, bracketed, [(i,) for i in range(shards)], name="t", fan_in=fan_in).__dask_graph__())
     assert dask.get(graph, root_key("t")) == made(shape, shape.root)
     assert {shape.parent(child) for node in shape.nodes() for child in shape.children(node)} <= set(shape.nodes())
@@ -171,7 +171,7 @@ def test_the_shape_is_that_of_the_dask_tree(shards, fan_in):
 @pytest.mark.parametrize("fan_in", [2, 3, 16])
 @pytest.mark.parametrize("shards", [1, 2, 17, 100])
 def test_every_checkpoint_holds_enough_shards_that_none_below_it_has(shards, fan_in, keep):
-    shape = Shape(0, shards, fan_in, keep)
+    shape = MergeTree(0, shards, fan_in, keep)
     held: set[int] = set()
     for node in sorted(shape.kept, key=lambda node: node.shards):
         fresh = set(range(node.start, node.stop)) - held
@@ -184,7 +184,7 @@ def bracketed(a: str, b: str) -> str:
     return f"({a}{b})"
 
 
-def made(shape: Shape, node: Node) -> str:
+def made(shape: MergeTree, node: Node) -> str:
     children = shape.children(node)
     assert len(children) != 1
     return reduce(bracketed, (made(shape, child) for child in children)) if children else str(node.start)

@@ -25,7 +25,7 @@ from covdist.jobs.job import Job, job_directory
 from covdist.jobs.machine.machine import Machine
 from covdist.jobs.machine.tree import Node
 from covdist.jobs.states import dump_state
-from covdist.jobs.trees import Trees, question
+from covdist.jobs.trees import JobPlan, question
 from covdist.report.jobs import job_table
 from covdist.state import patterns
 from tests.cli import logs
@@ -76,7 +76,7 @@ def expected(log):
 
 
 def begun(log: Path, place: Path) -> Job:
-    Trees(question(log, CHOSEN, "raise", None)).begin(job_directory(place))
+    JobPlan(question(log, CHOSEN, "raise", None)).begin(job_directory(place))
     return Job(place)
 
 

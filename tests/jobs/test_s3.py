@@ -11,7 +11,7 @@ from covdist.errors import JobError
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.directory.fingerprint import difference, fingerprint
 from covdist.jobs.job import Job
-from covdist.jobs.machine.tree import Node, Shape
+from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.jobs.states import dump_state
 from tests.cli.running import PATIENCE, output
 from tests.jobs.clusters import cluster, driver, kill, patchy_log, until
@@ -36,7 +36,7 @@ def options():
 def test_what_is_written_is_read(options):
     directory = Directory("s3://bucket/jobs/1", options)
     for _ in range(2):
-        directory.begin("j1", {"log": "x"}, [Shape(0, 3, 2, 1)], {})
+        directory.begin("j1", {"log": "x"}, [MergeTree(0, 3, 2, 1)], {})
     before = fingerprint({}, ["s3://bucket/jobs/1"], options)
     directory.save("j1", Node(0, 0, 0), b"abc" * 100_000)
     assert directory.saved() == {Node(0, 0, 0)}

@@ -13,7 +13,7 @@ from covdist.jobs.directory.fingerprint import fingerprint, job_id
 from covdist.jobs.directory.secrets import clean, known_secrets
 from covdist.jobs.driver import Driver
 from covdist.jobs.machine.events import Done, Failed
-from covdist.jobs.machine.tree import Shape
+from covdist.jobs.machine.tree import MergeTree
 from covdist.storage.place import place_at
 
 OPTIONS = {
@@ -58,7 +58,7 @@ def test_no_file_of_a_job_holds_a_secret(tmp_path):
         "output": {"path": "out", "secret_key": OPTIONS["secret"]},
     }
     directory = Directory(tmp_path / "job", OPTIONS)
-    shapes = [Shape(0, 3, 2, 1)]
+    shapes = [MergeTree(0, 3, 2, 1)]
     directory.begin(job_id(asked, [], {}), asked, shapes, fingerprint({}, [str(log)], OPTIONS))
     clock = iter(range(1000))
     driver = Driver(directory, directory.owners.acquire(0.0, 1e9), shapes, Failing(), lambda: next(clock))
@@ -110,6 +110,6 @@ def test_a_task_that_is_done_is_noted_by_its_name(tmp_path):
             return [Done(task) for task in running]
 
     directory = Directory(tmp_path)
-    driver = Driver(directory, directory.owners.acquire(0.0, 1e9), [Shape(0, 1, 2, 1)], Working(), lambda: 1.0)
+    driver = Driver(directory, directory.owners.acquire(0.0, 1e9), [MergeTree(0, 1, 2, 1)], Working(), lambda: 1.0)
     assert driver.run() == "done"
     assert [line["event"] for line in directory.events()] == ["started", "saved", "finished", "done"]

@@ -16,7 +16,7 @@ from covdist.folding.selection import Selection
 from covdist.jobs.directory.process import here
 from covdist.jobs.job import Job, job_directory
 from covdist.jobs.states import dump_state
-from covdist.jobs.trees import Trees, question
+from covdist.jobs.trees import JobPlan, question
 from tests.cli.running import PATIENCE, output, sentence
 from tests.jobs.clusters import called, cluster, driver, folds, kill, patchy_log, saved, until
 
@@ -134,7 +134,7 @@ def test_what_is_no_job_is_named(tmp_path):
 def test_who_comes_second_starts_no_cluster(tmp_path, monkeypatch, command):
     np.save(tmp_path / "x.npy", np.eye(3))
     job, log = tmp_path / "job", tmp_path / "x.npy"
-    Trees(question(log, Selection(), "raise", None)).begin(job_directory(job))
+    JobPlan(question(log, Selection(), "raise", None)).begin(job_directory(job))
     Job(job).directory.owners.acquire(time.time(), 60.0, process=here())
     monkeypatch.setattr(covdist.engine.cluster, "cluster", lambda **options: pytest.fail("a cluster was started"))
     assert "is driven by" in called(*(["run", log, "--job"] if command == "run" else ["resume"]), job, code=1)

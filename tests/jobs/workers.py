@@ -11,7 +11,7 @@ from functools import partial
 
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.machine.events import FINISH, FOLD, LOAD, MERGE, Done, Event, Failed, Lost, Missing, Task
-from covdist.jobs.machine.tree import Node, Shape
+from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.jobs.rounds import MissingState, clear, due, there
 from tests.jobs.memory import Crash
 
@@ -29,16 +29,16 @@ def merged(a: str, b: str) -> str:
 
 
 class Rounds:
-    """The trees of a job, and how often each is folded again; as a question's ``Trees``."""
+    """The trees of a job, and how often each is folded again; as a question's ``JobPlan``."""
 
-    def __init__(self, directory: Directory, shapes: list[Shape], last: list[int]):
+    def __init__(self, directory: Directory, shapes: list[MergeTree], last: list[int]):
         self.directory, self.first, self.last = directory, shapes, last
 
-    def at(self, tree: int, number: int) -> Shape:
+    def at(self, tree: int, number: int) -> MergeTree:
         """Return a round's tree."""
         return replace(self.first[tree], round=number, keep=self.first[tree].keep + number)
 
-    def due(self) -> list[tuple[Shape, bool]]:
+    def due(self) -> list[tuple[MergeTree, bool]]:
         """Return each tree's round, and whether none comes after it."""
         return [
             due(self.directory, JOB, partial(self.at, tree), lambda number, root, last=last: number == last)
@@ -47,7 +47,7 @@ class Rounds:
             for tree, last in enumerate(self.last)
         ]
 
-    def shapes(self) -> list[Shape]:
+    def shapes(self) -> list[MergeTree]:
         """Return the trees to be folded."""
         return [] if self.directory.result(JOB) else [shape for shape, _ in self.due()]
 

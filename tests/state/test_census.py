@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from covdist.numerics.accumulator import Options
-from covdist.numerics.screening import Census
+from covdist.numerics.screening import SpecialCounts
 
 from .kinds import PLAIN
 from .strategies import FLOATS, Rows
@@ -31,7 +31,7 @@ def _block(dtype: np.dtype, height: int = 700) -> np.ndarray:
 def _census(kind, *pieces: np.ndarray, **options: str) -> dict[str, list[int]]:
     rows = [Rows((piece, piece), np.zeros(len(piece), int)) for piece in pieces]
     census = kind.fold(*rows, options=Options(**options)).columns.census
-    return {name: getattr(census, name).tolist() for name in Census._fields}
+    return {name: getattr(census, name).tolist() for name in SpecialCounts._fields}
 
 
 @each_kind

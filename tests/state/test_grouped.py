@@ -35,7 +35,7 @@ def test_equals_a_fold_of_each_group(kind, by):
 class _Recorder:
     """An inner accumulator that keeps what it is given."""
 
-    least_rows, space = 1, None
+    least_rows, workspace = 1, None
 
     def __init__(self):
         self.blocks: list[np.ndarray] = []

@@ -23,7 +23,7 @@ from typing import Any
 from covdist.errors import JobError
 from covdist.jobs.directory.owners import Owners
 from covdist.jobs.directory.secrets import clean, known_secrets
-from covdist.jobs.machine.tree import Node, Shape
+from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.storage.checksum import from_json, pack, to_json, unpack
 from covdist.storage.place import Place, place_at
 
@@ -63,7 +63,7 @@ class Directory:
 
     # ---- what was asked
 
-    def begin(self, job: str, asked: Mapping[str, Any], shapes: Iterable[Shape], found: Mapping[str, Any]) -> None:
+    def begin(self, job: str, asked: Mapping[str, Any], shapes: Iterable[MergeTree], found: Mapping[str, Any]) -> None:
         """Write the manifest, unless the same job's is there already.
 
         Parameters
@@ -121,9 +121,9 @@ class Directory:
             )
         return content
 
-    def shapes(self) -> list[Shape]:
+    def shapes(self) -> list[MergeTree]:
         """Return the trees of the plan."""
-        return [Shape(tree, *numbers) for tree, numbers in enumerate(self.manifest()["plan"])]
+        return [MergeTree(tree, *numbers) for tree, numbers in enumerate(self.manifest()["plan"])]
 
     # ---- states
 

@@ -31,10 +31,10 @@ from covdist.jobs.machine.events import (
     reason,
 )
 from covdist.jobs.machine.ready import folded, ready
-from covdist.jobs.machine.step import DONE, IDLE, RUNNING, Step
-from covdist.jobs.machine.tree import Node, Shape
+from covdist.jobs.machine.step import DONE, IDLE, RUNNING, TaskState
+from covdist.jobs.machine.tree import MergeTree, Node
 
-_NOTHING = Step()  # what a task of another round is about
+_NOTHING = TaskState()  # what a task of another round is about
 
 
 class Machine:
@@ -63,7 +63,7 @@ class Machine:
 
     def __init__(
         self,
-        shapes: Sequence[Shape],
+        shapes: Sequence[MergeTree],
         *,
         saved: Collection[Node] = (),
         retries: int = 3,
@@ -72,10 +72,10 @@ class Machine:
     ):
         self.shapes, self.retries, self.slots = tuple(shapes), retries, slots
         self.status, self.reason = "running", ""
-        self.makes = {node: Step(attempts) for shape in shapes for node in shape.nodes()}
+        self.makes = {node: TaskState(attempts) for shape in shapes for node in shape.nodes()}
         self.kept = frozenset(node for shape in shapes for node in shape.kept)
         self.saved = set(self.kept & set(saved))
-        self.finish = Step(attempts)
+        self.finish = TaskState(attempts)
         self.busy: dict[str, set[Node]] = {FOLD: set(), LOAD: set()}  # running
         self.furthest = [-1] * len(self.shapes)  # last shard started
         self.open = [shape for shape in self.shapes if shape.root not in saved]
@@ -110,7 +110,7 @@ class Machine:
             actions = self._failed(event.task, step, reason(event))
         return [*actions, *self._start_ready()] if self.status == "running" else actions
 
-    def _done(self, task: Task, step: Step) -> list[Action]:
+    def _done(self, task: Task, step: TaskState) -> list[Action]:
         if step.phase == DONE:
             return []
         self._settle(task.node, step, DONE)
@@ -122,7 +122,7 @@ class Machine:
             self.saved.add(task.node)
         return self._close(shape) if task.node == shape.root else self._drop(shape.children(task.node))
 
-    def _failed(self, task: Task, step: Step, why: str) -> list[Action]:
+    def _failed(self, task: Task, step: TaskState, why: str) -> list[Action]:
         self._settle(task.node, step, IDLE)
         step.failures += 1
         if step.failures <= self.retries:
@@ -130,7 +130,7 @@ class Machine:
         self.reason = f"{task} failed {step.failures} times, the last time because {why}"
         return self._end("failed")
 
-    def _gone(self, task: Task, step: Step) -> list[Action]:
+    def _gone(self, task: Task, step: TaskState) -> list[Action]:
         """Forget a state, and without blame the merge that runs on it."""
         self._settle(task.node, step, IDLE)
         parent = self.shapes[task.node.tree].parent(task.node)
@@ -158,7 +158,7 @@ class Machine:
             step.phase = IDLE
         return [Drop(step.current) for step in held]
 
-    def _close(self, shape: Shape) -> list[Action]:
+    def _close(self, shape: MergeTree) -> list[Action]:
         """Let go of a tree whose root is on disk."""
         self.open.remove(shape)
         actions: list[Action] = []
@@ -208,10 +208,10 @@ class Machine:
         """Return the most that were made at one thing."""
         return max(step.attempts for step in (*self.makes.values(), self.finish))
 
-    def _step(self, task: Task) -> Step:
+    def _step(self, task: Task) -> TaskState:
         return self.finish if task.kind == FINISH else self.makes.get(task.node, _NOTHING)
 
-    def _settle(self, node: Node, step: Step, phase: str) -> None:
+    def _settle(self, node: Node, step: TaskState, phase: str) -> None:
         step.phase = phase
         for nodes in self.busy.values():
             nodes.discard(node)

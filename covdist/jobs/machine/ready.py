@@ -6,25 +6,25 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from covdist.jobs.machine.events import FINISH, FOLD, JOB, LOAD, MERGE, Task
-from covdist.jobs.machine.step import DONE, IDLE, Step
-from covdist.jobs.machine.tree import Node, Shape
+from covdist.jobs.machine.step import DONE, IDLE, TaskState
+from covdist.jobs.machine.tree import MergeTree, Node
 
 Ready = tuple[Task, tuple[Task, ...]]
 
 
-class Steps(Protocol):
+class TaskStates(Protocol):
     """What a walk needs to know; it goes on only after the caller has started what it yielded."""
 
     slots: int
-    makes: dict[Node, Step]
+    makes: dict[Node, TaskState]
     saved: set[Node]
-    finish: Step
+    finish: TaskState
     busy: dict[str, set[Node]]
     furthest: list[int]
-    open: list[Shape]
+    open: list[MergeTree]
 
 
-def ready(steps: Steps) -> Iterator[Ready]:
+def ready(steps: TaskStates) -> Iterator[Ready]:
     """Yield the tasks that can start now, each with the tasks whose states it takes."""
     for shape in steps.open:
         yield from _make(steps, shape, shape.root)
@@ -34,7 +34,7 @@ def ready(steps: Steps) -> Iterator[Ready]:
         yield _task(FINISH, JOB, steps.finish), ()
 
 
-def _make(steps: Steps, shape: Shape, node: Node) -> Iterator[Ready]:
+def _make(steps: TaskStates, shape: MergeTree, node: Node) -> Iterator[Ready]:
     """Yield what brings ``node`` nearer to being made."""
     make = steps.makes[node]
     if make.phase != IDLE:
@@ -55,7 +55,7 @@ def _make(steps: Steps, shape: Shape, node: Node) -> Iterator[Ready]:
     yield from _loads(steps, children)
 
 
-def _loads(steps: Steps, siblings: tuple[Node, ...]) -> Iterator[Ready]:
+def _loads(steps: TaskStates, siblings: tuple[Node, ...]) -> Iterator[Ready]:
     """Yield loads once all siblings exist, so that no state waits in memory for one that has yet to be folded."""
     if len(steps.busy[LOAD]) < max(1, steps.slots) and all(_exists(steps, node) for node in siblings):
         for node in siblings:
@@ -63,7 +63,7 @@ def _loads(steps: Steps, siblings: tuple[Node, ...]) -> Iterator[Ready]:
                 yield _task(LOAD, node, steps.makes[node]), ()
 
 
-def folded(steps: Steps, shape: Shape) -> int:
+def folded(steps: TaskStates, shape: MergeTree) -> int:
     """Count the shards of a tree that are part of some state that exists."""
     found, waiting = 0, [shape.root]
     while waiting:
@@ -75,13 +75,13 @@ def folded(steps: Steps, shape: Shape) -> int:
     return found
 
 
-def _exists(steps: Steps, node: Node) -> bool:
+def _exists(steps: TaskStates, node: Node) -> bool:
     return steps.makes[node].phase == DONE or node in steps.saved
 
 
-def _full(steps: Steps) -> bool:
+def _full(steps: TaskStates) -> bool:
     return len(steps.busy[FOLD]) >= steps.slots
 
 
-def _task(kind: str, node: Node, step: Step) -> Task:
+def _task(kind: str, node: Node, step: TaskState) -> Task:
     return Task(kind, node, step.attempts + 1)

@@ -1,4 +1,4 @@
-"""``Step``: how far one thing has come."""
+"""``TaskState``: how far one thing has come."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from covdist.jobs.machine.events import Task
 IDLE, RUNNING, DONE = "idle", "running", "done"
 
 
-class Step:
+class TaskState:
     """The attempts at one thing: to make a state, or to finish the job."""
 
     __slots__ = ("attempts", "failures", "inputs", "phase", "task")

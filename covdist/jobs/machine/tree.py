@@ -1,4 +1,4 @@
-"""``Shape``: the fixed tree of a fold, which of its states are kept on disk, and how often that is worth it."""
+"""``MergeTree``: the fixed tree of a fold, which of its states are kept on disk, and how often that is worth it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Node(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shape:
+class MergeTree:
     """The tree that ``engine.tree.tree`` builds.
 
     Parameters

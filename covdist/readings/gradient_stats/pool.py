@@ -20,7 +20,7 @@ from covdist.results.labels import labelled
 from covdist.results.moments import Moments
 
 
-class Pool(NamedTuple):
+class LayerSummary(NamedTuple):
     """A layer in a few numbers, from which the network's follow; roots, because squares could underflow."""
 
     size: float  # parameters
@@ -32,7 +32,7 @@ class Pool(NamedTuple):
     zero_fraction: float
 
     @classmethod
-    def of(cls, state: Any) -> Pool:
+    def of(cls, state: Any) -> LayerSummary:
         means, deviations = mean(state), deviation(state, 0)
         noise, between = root_sum_squares(deviations), root_sum_squares(means - means.mean())
         return cls(
@@ -46,7 +46,7 @@ class Pool(NamedTuple):
         )
 
     @classmethod
-    def joined(cls, layers: list[Pool]) -> Pool:
+    def joined(cls, layers: list[LayerSummary]) -> LayerSummary:
         sizes, means, stds, norms, mean_norms, noises, zeros = map(np.array, zip(*layers, strict=True))
         share = sizes / sizes.sum()
         centre = float(share @ means)
@@ -84,7 +84,7 @@ def root_sum_squares(values: np.ndarray) -> float:
     return top * float(np.sqrt(((values / top) ** 2).sum()))
 
 
-POOLED: dict[str, Callable[[Pool], float]] = {
+POOLED: dict[str, Callable[[LayerSummary], float]] = {
     "mean": lambda pool: pool.mean,
     "variance": lambda pool: pool.std * pool.std,  # not **: a float raises where this is infinite
     "std": lambda pool: pool.std,
@@ -121,15 +121,15 @@ def pooled(layers: dict[str, Moments]) -> xr.Dataset:
     return xr.Dataset(arrays, coords)
 
 
-def _pools(state: Any, size: int) -> list[Pool]:
-    return [Pool.of(member) for member in members(state, size)]
+def _pools(state: Any, size: int) -> list[LayerSummary]:
+    return [LayerSummary.of(member) for member in members(state, size)]
 
 
-def _table(*pools: list[Pool], name: str, shape: tuple[int, ...]) -> np.ndarray:
+def _table(*pools: list[LayerSummary], name: str, shape: tuple[int, ...]) -> np.ndarray:
     return np.array([[POOLED[name](pool) for pool in layer] for layer in pools]).reshape(shape)
 
 
-def _network(*pools: list[Pool], name: str, shape: tuple[int, ...]) -> np.ndarray:
+def _network(*pools: list[LayerSummary], name: str, shape: tuple[int, ...]) -> np.ndarray:
     return np.array([POOLED[name](pool) for pool in _joined_pools(*pools)]).reshape(shape)
 
 
@@ -140,8 +140,8 @@ def _pools_of(moments: Moments) -> list[Any]:
     return [apply(partial(_pools, size=size), part) for part in moments.parts]
 
 
-def _joined_pools(*parts: list[Pool]) -> list[Pool]:
-    return [Pool.joined(list(beside)) for beside in zip(*parts, strict=True)]
+def _joined_pools(*parts: list[LayerSummary]) -> list[LayerSummary]:
+    return [LayerSummary.joined(list(beside)) for beside in zip(*parts, strict=True)]
 
 
 def _array(function: Callable[..., np.ndarray], pools: list[Any], shape: tuple[int, ...]) -> Any:
