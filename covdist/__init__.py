@@ -9,10 +9,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "open_log": "covdist.logs.opening",
-    "moments": "covdist.readings.moments",
     "Moments": "covdist.results.moments",
-    "load": "covdist.results.store",
-    "plan": "covdist.readings.plan",
+    "load": "covdist.results.load",
     "submit": "covdist.jobs.submitting",
     "Job": "covdist.jobs.job",
     "Recorder": "covdist.record.recorder",

@@ -67,15 +67,16 @@ def main(debug: bool) -> None:
 @json_option
 def plan(selection: Selection, log: str, missing_chunks: str, as_json: bool) -> None:
     """Say what a run over LOG would read, compute and hold; runs nothing."""
-    from covdist.folding.selection import foldings
+    from covdist.folding.selection import requests
     from covdist.logs.opening import open_log
+    from covdist.readings.plan import request_plan
     from covdist.report.tables import plan_record, plan_table
 
-    chosen = foldings(open_log(log, missing_chunks=missing_chunks), selection)
+    chosen = requests(open_log(log, missing_chunks=missing_chunks), selection)
     if as_json:
-        print_json({path: plan_record(one.plan()) for path, one in chosen.items()})
+        print_json({path: plan_record(request_plan(one)) for path, one in chosen.items()})
     else:
-        console().print(plan_table({path or one.source: one.plan() for path, one in chosen.items()}))
+        console().print(plan_table({path or one.source: request_plan(one) for path, one in chosen.items()}))
 
 
 @main.command()
@@ -98,18 +99,21 @@ def run(
     """Fold LOG on a cluster and write the moments to a result that `show` and covdist.load read."""
     if output is None and job is None:
         raise click.UsageError("Missing option '-o' / '--output': say where the result goes, or --job to make a job")
-    from covdist.results.store import check_room, free_path, save
+    from covdist.results.saving import save
+    from covdist.results.store import check_room, free_path
 
     if output is not None:
         free_path(output)
     if job is not None or output is None:
         run_job(log, selection, missing_chunks, cluster_options, force, as_json, output, str(job))
         return
-    from covdist.folding.selection import foldings
+    from covdist.folding.fold import fold_request
+    from covdist.folding.selection import requests
+    from covdist.folding.strategy import plan_of
     from covdist.logs.opening import open_log
 
-    chosen = foldings(open_log(log, missing_chunks=missing_chunks), selection)
-    plans = [folding.plan() for folding in chosen.values()]
+    chosen = requests(open_log(log, missing_chunks=missing_chunks), selection)
+    plans = [plan_of(request) for request in chosen.values()]
     check_room(output, sum(plan.bytes_written for plan in plans))
     from covdist.engine.cluster import cluster, least_memory  # takes a while to import: wrong words are answered before
 
@@ -119,9 +123,9 @@ def run(
             for plan in plans:
                 plan.check(limit)
         need = max(plan.peak_bytes for plan in plans)
-        lazy = {path: folding.moments() for path, folding in chosen.items()}
-        found = lazy if len(lazy) > 1 else next(iter(lazy.values()))
-        saved = save(found, output, functools.partial(_computed, client, need))
+        lazy = {path: fold_request(request) for path, request in chosen.items()}
+        nodes = lazy if len(lazy) > 1 else {"": next(iter(lazy.values()))}
+        saved = save(nodes, output, functools.partial(_computed, client, need))
     results = dict(zip(lazy, saved.values(), strict=True))
     print_results(results, as_json)
 
@@ -144,8 +148,8 @@ def _computed(client: Client, need: int, lazy: dict[str, Moments]) -> dict[str, 
 @json_option
 def show(result: str, as_json: bool) -> None:
     """Print what RESULT holds."""
+    from covdist.results.load import load
     from covdist.results.moments import Moments
-    from covdist.results.store import load
 
     found = load(result)
     print_results({"": found} if isinstance(found, Moments) else found, as_json)
@@ -158,8 +162,10 @@ def show(result: str, as_json: bool) -> None:
 def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
     """Add up RESULTS of different rows of the same columns."""
     from covdist.errors import MergeError
+    from covdist.results.load import load
     from covdist.results.moments import Moments
-    from covdist.results.store import free_path, load, save
+    from covdist.results.saving import save
+    from covdist.results.store import free_path
 
     free_path(output)
     total: dict[str, Moments] = {}
@@ -172,7 +178,7 @@ def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
                 f"{', '.join(total) or 'one state'}: results of the same arrays are needed"
             )
         total = {key: total[key].merge(one) if total else one for key, one in named.items()}
-    save(total.get("", total), output)
+    save(total, output)
     print_results(total, as_json)
 
 

@@ -43,7 +43,7 @@ class NonFiniteError(DataError):
     side : int
         0 for ``x``, 1 for ``y``.
     advice : str, optional
-        What was expected and what to do; by default what ``missing="raise"`` says.
+        What was expected and what to do.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class NonFiniteError(DataError):
         column: int = 0,
         amount: int = 0,
         side: int = 0,
-        advice: str | None = None,
+        advice: str = "",
     ):
         super().__init__(message)
         self.row, self.column, self.amount, self.side, self.advice = row, column, amount, side, advice
@@ -63,7 +63,7 @@ class NonFiniteError(DataError):
         return _non_finite, (str(self), self.row, self.column, self.amount, self.side, self.advice)
 
 
-def _non_finite(message: str, row: int, column: int, amount: int, side: int, advice: str | None) -> NonFiniteError:
+def _non_finite(message: str, row: int, column: int, amount: int, side: int, advice: str) -> NonFiniteError:
     return NonFiniteError(message, row=row, column=column, amount=amount, side=side, advice=advice)
 
 

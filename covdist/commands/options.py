@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from covdist import plugins
+
 if TYPE_CHECKING:
     from covdist.results.moments import Moments
 
@@ -29,11 +31,12 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
         max_columns: int,
         beyond: str,
         inf: str,
+        state: tuple[str, ...],
         **rest: Any,
     ) -> Any:
         from covdist.folding.selection import Selection
 
-        chosen = Selection(layer, var, against, dim, by, missing, precision, max_columns, beyond, inf)
+        chosen = Selection(layer, var, against, dim, by, missing, precision, max_columns, beyond, inf, state or None)
         return command(selection=chosen, **rest)
 
     for option in reversed(_SELECTION):
@@ -51,7 +54,7 @@ _SELECTION = [
     _option("--by", help="Coordinate to group rows by, such as epoch."),
     _option(
         "--missing",
-        type=click.Choice(["raise", "propagate", "drop", "pairwise", "interpolate", "maxent"]),
+        type=click.Choice(plugins.names("missing")),
         default="raise",
         help="What NaN does: see docs/missing.md.",
     ),
@@ -79,6 +82,7 @@ _SELECTION = [
         default="variances",
         help="With more columns: variances only, or the full matrix in tiles that workers write to OUT.",
     ),
+    _option("--state", multiple=True, help="What to keep of the rows, by name; several are folded together."),
     _option(
         "--missing-chunks",
         type=click.Choice(["raise", "fill"]),

@@ -8,7 +8,6 @@ import numpy as np
 
 from covdist.errors import NonFiniteError
 from covdist.numerics.accumulator import Options
-from covdist.numerics.nonfinite import drop
 from covdist.state.cross import Cross
 
 
@@ -22,10 +21,12 @@ class BandAccumulator:
     origins : pair of int
         Columns of the whole array that lie before those blocks, for messages.
     options : Options
+    whole_rows : bool
+        Whether a value that is missing in any column leaves its row out.
     """
 
-    def __init__(self, left: slice, right: slice, origins: tuple[int, int], options: Options):
-        self._cuts, self._options = (left, right), options
+    def __init__(self, left: slice, right: slice, origins: tuple[int, int], options: Options, whole_rows: bool):
+        self._cuts, self._options, self._whole_rows = (left, right), options, whole_rows
         self._before = [origin + cut.start for origin, cut in zip(origins, self._cuts, strict=True)]
         self._seen = 0
         self._inner = Cross.accumulator(left.stop - left.start, right.stop - right.start, options)
@@ -33,7 +34,7 @@ class BandAccumulator:
 
     def add(self, *blocks: np.ndarray, **vectors: np.ndarray) -> None:
         """Fold rows of one block that holds all the columns, or of two."""
-        if self._options.missing == "drop":  # a hole in any column leaves its row out of all
+        if self._whole_rows:
             keep = self._kept(blocks)
             if keep is not None and not keep.all():
                 blocks = tuple(block[keep] for block in blocks)
@@ -48,7 +49,7 @@ class BandAccumulator:
 
     def _kept(self, blocks: tuple[np.ndarray, ...]) -> np.ndarray | None:
         try:
-            keep = drop(blocks, self._options.inf)
+            keep = self._options.missing(blocks, self._options.inf)
         except NonFiniteError as error:
             error.row += self._seen
             raise
@@ -56,5 +57,5 @@ class BandAccumulator:
         return keep
 
     def state(self) -> Any:
-        """Return what was folded so far."""
+        """Return the state of all rows so far."""
         return self._inner.state()

@@ -1,97 +1,83 @@
-"""A Gaussian fitted to rows with holes: the passes it takes, and the moments that come of it."""
+"""A Gaussian fitted to rows with missing values: the passes it takes, and the moments that come of it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from copy import copy
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-import dask.array as da
-import numpy as np
 from dask.base import tokenize
-from dask.core import flatten
 from dask.delayed import Delayed, delayed
-from dask.highlevelgraph import HighLevelGraph
 
 from covdist.engine.nested import nested
-from covdist.engine.plan import Plan, Work, make_plan
+from covdist.engine.plan import Plan, make_plan
 from covdist.engine.tree import tree
-from covdist.errors import DataError
-from covdist.folding.passes import fold_with
-from covdist.numerics import packed as triangle
+from covdist.folding.in_memory import Strip, first_strips, in_memory, work_of
+from covdist.folding.passes import Pass, fold_with
+from covdist.folding.request import Policy, Request
+from covdist.folding.side_by_side import SideBySide
+from covdist.folding.streams import whole_streams
+from covdist.numerics import packed
 from covdist.numerics.accumulator import Options
-from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import part
-from covdist.numerics.em import (
-    Expected,
-    Fit,
-    Model,
-    begin,
-    complete,
-    moments_of,
-    precision_of,
-    record,
-    without_holes,
-)
-from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.side_by_side import SideBySide
+from covdist.numerics.em import Expected, Fit, Model, begin, moments_of, record, without_holes
+from covdist.numerics.nonfinite import propagate
 from covdist.results.deferred import apply
-from covdist.results.moments import Layout, Moments, computed
-from covdist.rows.masked_arrays import unmasked
-from covdist.state.base import merged
+from covdist.results.labelled_state import computed
+from covdist.results.moments import Moments
+from covdist.state.base import StateType, merged
 from covdist.state.expected import ExpectedAccumulator
 from covdist.state.fitted import Fitted, FittedCross
 from covdist.state.patterns import Patterns
+from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 
-if TYPE_CHECKING:
-    from covdist.folding.folding import Folding, Streams
-
-RECORDED = ("iterations", "converged", "tolerance", "ridge", "log_likelihood")  # by results that are not lazy
-MOST_COLUMNS = 4096  # whose matrices are inverted in each iteration
+# By results that are not lazy.
+RECORDED = ("iterations", "converged", "tolerance", "ridge", "log_likelihood")
 
 
-def check(folding: Folding) -> None:
-    """Raise DataError at what cannot be fitted."""
-    columns = sum(folding.widths)
-    if folding.groups is not None:
-        raise DataError(
-            f"missing='maxent' fits one Gaussian to all rows, found by={folding.groups.dim!r}: pass the rows of one "
-            "group at a time"
-        )
-    if columns > MOST_COLUMNS or folding.matrix == "tiles":
-        raise DataError(
-            f"missing='maxent' inverts matrices of all columns, at most {MOST_COLUMNS:,} and in memory, found "
-            f"{columns:,}: choose fewer columns, or missing='interpolate'"
-        )
-
-
-def model_of(folding: Folding, fit: Fit) -> tuple[Any, Any]:
-    """Return the patterns of rows and the fitted model, or of lazy arrays promises of them.
+def fitted_moments(request: Request) -> Moments:
+    """Return the moments of the fitted Gaussian; variances alone of rows without missing values are those of the rows.
 
     A graph cannot know how many passes it takes until the model has converged, so all but the first are computed from
     within the one task that promises the model; where the patterns are few there are none.
     """
-    streams, plan = folding.all_streams(), folding.in_memory()
-    patterns = folding.tree(streams, folding.accumulator(folding.widths), plan, "patterns")
-    iterations = Iterations(folding, streams, plan)
-    if folding.lazy:
-        return patterns, apply(partial(_fitted, fit=fit, iterations=iterations), patterns)
+    layout, first = request.layout(), request.widths[0]
+
+    def fitted() -> Any:
+        patterns, model = fitted_model(request)
+        return apply(partial(fitted_state, kind=layout.state, first=first), model, patterns)
+
+    if layout.state is not Variances:
+        state = fitted()
+    elif isinstance(own := _own_variances(request), Delayed):
+        state = apply(partial(_fitted_where_needed, later=_OnDemand(fitted())), own)
+    else:
+        state = own if _complete(own) else fitted()
+    return Moments(state, layout) if request.lazy else computed([state], Moments, (first,), layout)
+
+
+def fitted_model(request: Request) -> tuple[Any, Any]:
+    """Return the patterns of rows and the fitted model, or of lazy arrays promises of them."""
+    one = Pass(whole_streams(request), pattern_plan(request), request.lazy)
+    patterns = one.tree(one.key("patterns", request.options, request.sample_ndim), pattern_accumulator(request))
+    iterations = Iterations(request, one)
+    if request.lazy:
+        return patterns, apply(partial(_fitted, fit=request.fit, iterations=iterations), patterns)
     found = patterns.compute(scheduler="threads")
-    return found, iterations.fitted(begin(found, fit), partial(Delayed.compute, scheduler="threads"))
+    compute = partial(Delayed.compute, scheduler="threads")
+    return found, iterations.fitted(begin(found, request.fit), compute)
 
 
 class Iterations:
-    """The passes after the first, each for a model that the one before has made; opaque, as ``Shard`` is."""
+    """The passes after the first, each for the model that the one before made; opaque, as ``Shard`` is."""
 
-    def __init__(self, folding: Folding, streams: Streams, plan: Plan):
-        accumulator = partial(_expecting, widths=folding.widths, inf=folding.options.inf)
-        self.items, self._fan_in = folding.items(streams, accumulator, plan), plan.fan_in
-        self._shared = streams.collections
-        self._key = folding.key(streams, "expected")
+    def __init__(self, request: Request, one: Pass):
+        accumulator = partial(_expecting, widths=request.widths, inf=request.options.inf)
+        self.items, self._fan_in = one.items(accumulator), one.plan.fan_in
+        self._shared = one.streams.collections
+        self._key = one.key("expected", request.options, request.sample_ndim)
 
     def __dask_tokenize__(self) -> str:
         return self._key
@@ -109,13 +95,23 @@ class Iterations:
         return tree(fold_with, merged, items, name=name, fan_in=self._fan_in, dependencies=dependencies)
 
 
-def patterns_of(*widths: int, options: Options) -> Any:
-    """Return the accumulator of the first pass."""
+def pattern_accumulator(request: Request) -> Callable[[], Any]:
+    """Return what makes the accumulator of the first pass."""
+    return partial(_patterns, *request.widths, options=request.options)
+
+
+def pattern_strip(request: Request) -> Strip:
+    """Return the first pass for those who run it as something else than a graph."""
+    (strip,) = first_strips(request, pattern_plan(request), pattern_accumulator(request))
+    return strip
+
+
+def _patterns(*widths: int, options: Options) -> Any:
     one = Patterns.folded(sum(widths), options)
     return one if len(widths) == 1 else SideBySide(one, *widths)
 
 
-def _expecting(model: Model, widths: Sequence[int], inf: str) -> Any:
+def _expecting(model: Model, widths: tuple[int, ...], inf: str) -> Any:
     one = ExpectedAccumulator(model, inf)
     return one if len(widths) == 1 else SideBySide(one, *widths)
 
@@ -128,39 +124,28 @@ def _fitted(patterns: Patterns, *, fit: Fit, iterations: Iterations) -> Model:
         return iterations.fitted(model, compute)
 
 
-def pattern_plan(work: Work, width: int) -> Plan:
-    """Plan the first pass: cut as that of rows without holes, ``work``, but with tables of patterns as states."""
+def pattern_plan(request: Request) -> Plan:
+    """Plan the first pass: cut as that of rows without missing values, but with tables of patterns as states."""
+    width = sum(request.widths)
+    work = replace(work_of(request, whole_streams(request), request.widths, request.state), **_costs_of_full(width))
     cost, matrices = Patterns.cost(width), 3 * 8 * width**2
     found = replace(work, state_bytes=cost.state_bytes, block_bytes=cost.block_bytes + matrices)
     return replace(make_plan(found, work), fan_in=make_plan(found).fan_in)
 
 
-def fitted_moments(folding: Folding, layout: Layout, fit: Fit) -> Moments:
-    """Return the moments of the fitted Gaussian; variances alone of rows without holes are those of the rows."""
-    first = folding.widths[0]
-
-    def fitted() -> Any:
-        patterns, model = model_of(folding, fit)
-        return apply(partial(fitted_state, kind=layout.kind, first=first), model, patterns)
-
-    if layout.kind != "variances":
-        state = fitted()
-    elif isinstance(seen := _seen(folding), Delayed):
-        state = apply(partial(_fitted_where_needed, later=_Later(fitted())), seen)
-    else:
-        state = seen if _whole(seen) else fitted()
-    return Moments(state, layout) if folding.lazy else computed([state], (first,), layout)
+def _costs_of_full(width: int) -> dict[str, Any]:
+    cost = Scatter.cost(width)
+    return {"row_flops": cost.row_flops, "state_bytes": cost.state_bytes}
 
 
-def _seen(folding: Folding) -> Any:
+def _own_variances(request: Request) -> Any:
     """Return the rows' own variances: at 64 columns a pass without a matrix takes 0.4 of the time of one with it."""
-    looked = copy(folding)
-    looked.options = replace(folding.options, missing="propagate")
-    return looked.moments().state
+    options = replace(request.options, missing=propagate)
+    return in_memory(replace(request, options=options, policy=Policy(propagate))).state
 
 
-class _Later:
-    """A promise that is kept only if it is asked for; opaque, as ``Shard`` is."""
+class _OnDemand:
+    """Hides a Delayed from dask's search for dependencies, so that it is computed only on demand."""
 
     def __init__(self, promised: Delayed):
         self.promised = promised
@@ -169,66 +154,31 @@ class _Later:
         return str(self.promised.key)
 
 
-def _fitted_where_needed(seen: Variances, *, later: _Later) -> Any:
-    if _whole(seen):
-        return seen
+def _fitted_where_needed(own: Variances, *, later: _OnDemand) -> Any:
+    if _complete(own):
+        return own
     with nested() as compute:
         return compute(later.promised)
 
 
-def _whole(seen: Variances) -> bool:
-    return not (seen.columns.census.nans.any() or seen.columns.census.infs.any())
+def _complete(own: Variances) -> bool:
+    return not (own.columns.census.nans.any() or own.columns.census.infs.any())
 
 
-def fitted_state(model: Model, patterns: Patterns, kind: str, first: int) -> Any:
-    """Return the state of rows as the Gaussian would complete them; ``first`` columns are those of x."""
+def fitted_state(model: Model, patterns: Patterns, kind: StateType, first: int) -> Any:
+    """Return the state of rows as the Gaussian would complete them; the ``first`` columns are those of x."""
     if without_holes(patterns):
-        columns, packed = patterns.columns, patterns.clean.triangle
+        columns, triangle = patterns.columns, patterns.clean.triangle
     else:
         columns, scatter = moments_of(model, patterns)
-        packed = triangle.pack(scatter)
-    if kind == "variances":
+        triangle = packed.pack(scatter)
+    if kind is Variances:
         return Variances(columns)
-    if kind == "full":
-        found: Any = Fitted(columns, packed)
+    if kind is Scatter:
+        found: Any = Fitted(columns, triangle)
     else:
         x, y = slice(first), slice(first, None)
-        found = FittedCross(part(columns, x), part(columns, y), triangle.unpack(packed, columns.width)[x, y].copy())
+        rectangle = packed.unpack(triangle, columns.width)[x, y].copy()
+        found = FittedCross(part(columns, x), part(columns, y), rectangle)
     found.record = record(model)
     return found
-
-
-def expected(folding: Folding) -> Any:
-    """Return the folding's array, its sample axes in front, whose holes hold their conditional means."""
-    data, ndim, inf = folding.sides[0].data, folding.sample_ndim, folding.options.inf
-    patterns, model = model_of(folding, folding.fit)
-    if isinstance(data, np.ndarray):
-        if all_finite(data):
-            return data
-        return filled(data, model, patterns, ndim, inf)
-    whole = data.rechunk(dict.fromkeys(range(ndim, data.ndim), -1))
-    token = tokenize(whole.name, model.key)
-    tasks: dict[Any, Any] = {
-        (f"filled-{token}", *key[1:]): (filled, key, model.key, patterns.key, ndim, inf)
-        for key in flatten(whole.__dask_keys__())
-    }
-    name, needed = f"filled-{token}", cast(Any, [whole, model, patterns])
-    layers = HighLevelGraph.from_collections(name, tasks, dependencies=needed)
-    return da.Array(layers, name, chunks=whole.chunks, dtype=data.dtype)
-
-
-def filled(rows: np.ndarray, model: Model, patterns: Patterns, sample_ndim: int, inf: str) -> np.ndarray:
-    """Return rows whose holes hold their conditional means; of a constant column, its value."""
-    plain = np.asarray(unmasked(rows))
-    flat = plain.reshape(math.prod(plain.shape[:sample_ndim]), patterns.columns.width)
-    hole = holes(flat, inf)
-    if not hole.any():
-        return plain
-    columns, known = patterns.columns, patterns.seen.weight > 0
-    means = np.where(known, columns.mean + columns.mean_low, np.nan)
-    out = np.where(hole, means, flat.astype(np.float64))
-    values, held = flat[:, model.active].astype(np.float64), ~hole[:, model.active]
-    with single_thread():
-        made = model.rows(complete(values, held, np.ones(len(flat)), model, precision_of(model)).rows)
-    out[:, model.active] = np.where(held, values, made)
-    return out.astype(plain.dtype).reshape(plain.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import dask.array as da
@@ -14,7 +14,7 @@ from covdist.results.labels import Groups, Labelled
 from covdist.rows.masked_arrays import unmasked
 
 
-def one_of(option: str, value: Any, known: tuple[str, ...]) -> None:
+def one_of(option: str, value: Any, known: Sequence[str]) -> None:
     if value not in known:
         raise DataError(f"{option}={value!r} is unknown: pass one of {', '.join(map(repr, known))}")
 
@@ -47,7 +47,7 @@ def _extent(side: Labelled) -> str:
     return " × ".join(f"{n} along {d}" for d, n in zip(side.sample_dims, side.sample_shape, strict=True))
 
 
-def _along(values: Any, x: Labelled, what: str) -> Any:
+def along_samples(values: Any, x: Labelled, what: str) -> Any:
     """Return one value per sample as an array over the sample dims."""
     if isinstance(values, str):
         # A log names what belongs to samples, not steps, after their dim: "sample_epoch" is their epoch.
@@ -89,33 +89,6 @@ def grouping(by: Any, x: Labelled, *others: Labelled) -> tuple[Groups | None, An
     for side in (x, *others):
         if name == side.axis.dim or name in side.axis.coords:
             raise DataError(f"by is called {name!r}, as are columns of {side.name}: rename one of them")
-    values = np.asarray(_along(by, x, "by"))
+    values = np.asarray(along_samples(by, x, "by"))
     distinct, codes = np.unique(values, return_inverse=True)
     return Groups(name, distinct), codes.reshape(values.shape).astype(np.int32)
-
-
-def weight_vectors(weights: Any, x: Labelled) -> dict[str, Any]:
-    if weights is None:
-        return {}
-    if not isinstance(weights, Mapping):
-        values = _along(weights, x, "weights")
-        _check_weights(values, "weights", "biuf")
-        return {"reliability" if values.dtype.kind == "f" else "frequency": values}
-    vectors = {}
-    for name, given in weights.items():
-        one_of("weights", name, ("frequency", "reliability"))
-        vectors[name] = _along(given, x, f"weights[{name!r}]")
-        whole = name == "reliability" or _whole(vectors[name])
-        _check_weights(vectors[name], f"weights[{name!r}]", "biuf" if whole else "biu")
-    return vectors
-
-
-def _whole(values: Any) -> bool:
-    return isinstance(values, np.ndarray) and values.dtype.kind == "f" and bool((values == np.rint(values)).all())
-
-
-def _check_weights(values: Any, what: str, kinds: str) -> None:
-    if values.dtype.kind not in kinds:
-        expected = "integers (frequency) or floats (reliability)" if "f" in kinds else "integers"
-        way_out = "convert them" if "f" in kinds else "round them, or pass them as reliability"
-        raise DataError(f"{what} have dtype {values.dtype}, expected are {expected}: {way_out}")

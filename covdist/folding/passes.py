@@ -1,65 +1,99 @@
-"""One pass over a stream as a dask graph, for readings whose states are no moments."""
+"""``Pass``: one pass over some rows, cut into shards by a plan, as a tree of dask tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+from uuid import uuid4
 
 from dask.base import tokenize
 from dask.delayed import Delayed
 
 from covdist.engine.plan import Plan
 from covdist.engine.tree import tree
+from covdist.folding.streams import Streams
 from covdist.rows.fold import Shard, fold
-from covdist.rows.stream import Stream
 from covdist.state.base import merged
+
+Item = tuple[Any, ...]  # the arguments of one fold
 
 
 class Pass(NamedTuple):
-    """A stream called ``name`` in messages, and how it is cut; ``here`` says that it is of a numpy array."""
+    """Streams and how they are cut.
 
-    name: str
-    here: bool
-    stream: Stream
+    Attributes
+    ----------
+    streams : Streams
+    plan : Plan
+    lazy : bool
+        Whether a tree is found again by its key: numpy arrays are folded at once, and naming them by their content
+        would be a pass over them.
+    """
+
+    streams: Streams
     plan: Plan
+    lazy: bool
 
     @property
     def cuts(self) -> list[tuple[int, int]]:
-        return self.plan.cuts(self.stream.bounds)
+        """First and last row, exclusive, of each shard."""
+        return self.plan.cuts(self.streams.first.bounds)
 
-    def token(self, *options: Any) -> str:
-        """Name what a fold makes; numpy arrays are folded at once, so that nothing else has to find it."""
-        return "here" if self.here else str(tokenize(self.stream.token, *options))
+    def key(self, name: str, *about: Any) -> str:
+        """Name a tree: the same for the same rows, and the same ``about`` them."""
+        return f"{name}-{tokenize(*self.streams.tokens(), *about) if self.lazy else uuid4().hex}"
 
-    @property
-    def dependencies(self) -> list[Any]:
-        return list(self.stream.collections)
+    def shards(self, accumulator: Callable[..., Any]) -> list[Shard]:
+        """Return what the task of each shard carries."""
+        return [self._shard(accumulator, *cut) for cut in self.cuts]
 
-    def items(self, accumulator: Callable[..., Any]) -> list[tuple[Any, ...]]:
-        """Return, per cut, the shard and what dask makes for it."""
-        return [self._item(accumulator, *cut) for cut in self.cuts]
+    def _shard(self, accumulator: Callable[..., Any], start: int, stop: int) -> Shard:
+        blocks, vectors = (
+            {name: stream.part(start, stop) for name, stream in streams.items()}
+            for streams in (self.streams.blocks, self.streams.vectors)
+        )
+        return Shard(accumulator, start, blocks, vectors)
 
-    def _item(self, accumulator: Callable[..., Any], start: int, stop: int) -> tuple[Any, ...]:
-        stream = self.stream
-        return Shard(accumulator, start, {self.name: stream.part(start, stop)}, {}), [stream.keys(start, stop)]
+    def items(self, accumulator: Callable[..., Any]) -> list[Item]:
+        """Return, for each shard, what its task carries, and the keys of the blocks that dask makes for it."""
+        cuts = zip(self.shards(accumulator), self.cuts, strict=True)
+        return [(shard, self.streams.keys(*cut)) for shard, cut in cuts]
 
-    def fold(
-        self, function: Callable[..., Any], accumulator: Callable[..., Any], key: str, *arguments: Delayed
+    def tree(
+        self,
+        key: str,
+        accumulator: Callable[..., Any],
+        *arguments: Delayed,
+        function: Callable[..., Any] = fold,
+        contained: tuple[Callable[[Any], Any], str] | None = None,
     ) -> Delayed:
-        """Fold every shard by ``function(shard, given, *arguments)`` and merge."""
-        keys = [argument.key for argument in arguments]
+        """Return the state that ``accumulator`` makes of all rows, lazily.
+
+        Parameters
+        ----------
+        key : str
+            As ``key`` returns it; must tell the accumulator and the function.
+        accumulator : callable
+        *arguments : Delayed
+            Further arguments of ``function``.
+        function : callable
+            ``function(shard, given, *arguments)`` makes the state of a shard.
+        contained : (function, key), optional
+            As for ``covdist.engine.tree.tree``.
+        """
         return tree(
             function,
             merged,
-            [(*item, *keys) for item in self.items(accumulator)],
+            [(*item, *(argument.key for argument in arguments)) for item in self.items(accumulator)],
             name=key,
             fan_in=self.plan.fan_in,
-            dependencies=[*self.dependencies, *arguments],
+            dependencies=[*self.streams.collections, *arguments],
+            contained=contained,
         )
 
 
-def fold_with(shard: Shard, given: Any, argument: Any) -> Any:
+def fold_with(shard: Shard, given: Sequence[Any], argument: Any) -> Any:
     """Fold into an accumulator that is told something computed before."""
-    make: Callable[..., Any] = shard.accumulator
-    return fold(Shard(partial(make, argument), shard.start, shard.blocks, shard.vectors), given)
+    accumulator: Callable[[], Any] = partial(cast(Any, shard.accumulator), argument)
+    return fold(Shard(accumulator, shard.start, shard.blocks, shard.vectors), list(given))

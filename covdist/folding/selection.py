@@ -1,15 +1,17 @@
-"""Every wanted array of a log at once: what ``covdist run`` and ``covdist plan`` fold."""
+"""Arrays of a log, chosen and turned into requests: for ``covdist run``, ``covdist plan`` and jobs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.folding.folding import Folding
+from covdist.folding.request import Request, make_request
+from covdist.state.variances import Variances
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Selection:
         Up to this many columns the full covariance matrix, beyond it what ``beyond`` says.
     beyond : str
         "variances" only, or the full matrix in "tiles".
+    state : str or tuple of str, optional
+        State to fold instead, by name, such as "lagged(lag=3)"; several are folded together.
     """
 
     layer: str = "*"
@@ -41,10 +45,16 @@ class Selection:
     max_columns: int = 4096
     beyond: str = "variances"
     inf: str = "raise"
+    state: str | tuple[str, ...] | None = None
+
+    def asked(self) -> dict[str, Any]:
+        """Return the selection as JSON, without a state that is not asked for: so it was before states had names."""
+        asked: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {key: value for key, value in asked.items() if key != "state" or value is not None}
 
 
-def foldings(log: xr.DataTree, selection: Selection) -> dict[str, Folding]:
-    """Return what to fold, by the path a result stores it under.
+def requests(log: xr.DataTree, selection: Selection) -> dict[str, Request]:
+    """Return the requests by the path a result stores them under.
 
     Raises
     ------
@@ -57,13 +67,13 @@ def foldings(log: xr.DataTree, selection: Selection) -> dict[str, Folding]:
         if not fnmatchcase(path, selection.layer):
             continue
         for name in _names(node, selection):
-            chosen[path, name] = _folding(node, path, name, selection)
+            chosen[path, name] = _request(node, path, name, selection)
     if not chosen:
         raise DataError(f"nothing selected: {_wanted(selection)}, but the log holds {_inventory(log)}")
     paths = [path for path, _ in chosen]
     if len(set(paths)) == len(paths):  # one variable a node: the node's path says it all
-        return {path: folding for (path, _), folding in chosen.items()}
-    return {f"{path}/{name}".strip("/"): folding for (path, name), folding in chosen.items()}
+        return {path: request for (path, _), request in chosen.items()}
+    return {f"{path}/{name}".strip("/"): request for (path, name), request in chosen.items()}
 
 
 def _names(node: xr.DataTree, selection: Selection) -> list[str]:
@@ -72,12 +82,13 @@ def _names(node: xr.DataTree, selection: Selection) -> list[str]:
     return [str(name) for name, array in node.data_vars.items() if array.ndim > 1 or len(node.data_vars) == 1]
 
 
-def _folding(node: xr.DataTree, path: str, name: str, selection: Selection) -> Folding:
+def _request(node: xr.DataTree, path: str, name: str, selection: Selection) -> Request:
     x = node[name].rename(f"{path}/{name}".strip("/"))
     dim = selection.dim if selection.dim is not None else x.dims[0]
     options: dict[str, Any] = {
         "dim": dim, "by": selection.by, "missing": selection.missing, "inf": selection.inf,
         "precision": selection.precision,
+        "state": selection.state,
     }  # fmt: skip
     if selection.against is not None:
         if selection.against not in node.data_vars:
@@ -88,13 +99,13 @@ def _folding(node: xr.DataTree, path: str, name: str, selection: Selection) -> F
         y = node[selection.against].rename(f"{path}/{selection.against}".strip("/"))
         if dim == x.dims[0] and dim not in y.dims:  # renamed where the log was opened, because the lengths differ
             y = y.rename({y.dims[0]: dim})
-        return Folding(x, y, **options)
+        return make_request(x, y, **options)
     columns = x.size // max(x.sizes.get(dim, 1), 1)
-    if columns <= selection.max_columns:
-        return Folding(x, matrix="memory", **options)
+    if columns <= selection.max_columns or selection.state is not None:
+        return make_request(x, matrix="memory", **options)
     if selection.beyond == "tiles":
-        return Folding(x, matrix="tiles", **options)
-    return Folding(x, kind="variances", **options)
+        return make_request(x, matrix="tiles", **options)
+    return make_request(x, **{**options, "state": Variances})
 
 
 def _wanted(selection: Selection) -> str:

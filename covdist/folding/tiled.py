@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -16,12 +16,15 @@ from dask.highlevelgraph import HighLevelGraph
 from covdist.engine.bands import Band, band_bytes, band_plan, cut_bands, tile_side
 from covdist.engine.plan import Plan, Work
 from covdist.folding.band import BandAccumulator
+from covdist.folding.passes import Pass
+from covdist.folding.request import Array, Request
+from covdist.folding.streams import Streams, column_axis, streams_of
 from covdist.numerics.columns import divisor
+from covdist.numerics.correlation import covariance_of
 from covdist.results.deferred import Deferred, apply
-from covdist.results.moments import Moments
+from covdist.results.labels import Axis
 from covdist.results.tile_store import (
     column_exponents,
-    cov_tile,
     create,
     edges,
     inside,
@@ -33,21 +36,20 @@ from covdist.results.tile_store import (
 from covdist.rows.fold import fold
 from covdist.state.cross import Cross
 
-if TYPE_CHECKING:
-    from covdist.folding.folding import Folding
+Reads = tuple[tuple[int, int], ...]  # one or two ranges of the first column axis
 
 
 class Tiles:
     """The matrix of one array's columns, computed tile by tile when it is read or written."""
 
-    def __init__(self, folding: Folding):
-        self._folding = folding
-        self._columns = folding.sides[0].axis.size
+    def __init__(self, request: Request):
+        self._request = request
+        (self._columns,) = request.widths
         self._side = tile_side(self._columns)
         self._bands = cut_bands(self._columns, self._side, band_bytes(self._columns))
-        if folding.memory is not None:
+        if request.memory is not None:
             plan = self._plan()
-            room = (folding.memory - plan.peak_bytes) // 3 + plan.state_bytes
+            room = (request.memory - plan.peak_bytes) // 3 + plan.state_bytes
             if room < plan.state_bytes:
                 self._bands = cut_bands(self._columns, self._side, max(room, 0))
 
@@ -58,14 +60,14 @@ class Tiles:
         return self._plan()
 
     def _plan(self) -> Plan:
-        streams = {reads: self._folding.streams(*map(_slice, reads)) for reads in set(map(self._reads, self._bands))}
+        streams = {reads: self._streams(reads) for reads in set(map(self._reads, self._bands))}
         row_bytes = {reads: self._row_bytes(reads) for reads in streams}
         costs = [Cross.cost(band.height, band.width) for band in self._bands]
         read = sum(row_bytes[self._reads(band)] for band in self._bands)
         count, state_bytes = len(self._bands), max(cost.state_bytes for cost in costs)
         tile_bytes = 8 * self._side**2
         work = Work(
-            rows=self._folding.rows,
+            rows=self._request.rows,
             pieces=max(len(each.first.bounds) - 1 for each in streams.values()),
             columns=f"{self._columns:,}",
             row_bytes=-(-(read + self._row_bytes(((0, self._length),))) // count),  # a pass for the means is one more
@@ -84,20 +86,20 @@ class Tiles:
         )
         return band_plan(work, count)
 
-    def _row_bytes(self, reads: tuple[tuple[int, int], ...]) -> int:
-        itemsize = self._folding.sides[0].data.dtype.itemsize
+    def _row_bytes(self, reads: Reads) -> int:
+        itemsize = self._request.sides[0].data.dtype.itemsize
         return itemsize * self._inner * sum(stop - start for start, stop in reads)
 
     # ---- what a band reads
 
     @property
-    def _array(self) -> Any:
-        return next(iter(self._folding.blocks.values()))
+    def _array(self) -> Array:
+        return next(iter(self._request.blocks.values()))
 
     @property
     def _length(self) -> int:
         """Of the first axis that is no sample axis."""
-        return self._array.shape[self._folding.sample_ndim] if self._array.ndim > self._folding.sample_ndim else 1
+        return column_axis(self._request)
 
     @property
     def _inner(self) -> int:
@@ -106,14 +108,14 @@ class Tiles:
     @cached_property
     def _borders(self) -> np.ndarray:
         """Of the chunks along that axis, which are read whole anyway; equal reads share one stream."""
-        ndim = self._folding.sample_ndim
+        ndim = self._request.sample_ndim
         if not isinstance(self._array, da.Array) or self._array.ndim == ndim:
             return np.array([0, self._length])
         return np.concatenate([[0], np.cumsum(self._array.chunks[ndim])])
 
-    def _reads(self, band: Band) -> tuple[tuple[int, int], ...]:
+    def _reads(self, band: Band) -> Reads:
         """Return the one or two ranges of that axis."""
-        if self._folding.options.missing == "drop":
+        if self._request.policy.whole_rows:
             return ((0, self._length),)
         rows, columns = self._range(band.start, band.stop), self._range(band.first, band.last)
         return (rows, columns) if rows[1] < columns[0] else ((rows[0], max(rows[1], columns[1])),)
@@ -126,53 +128,52 @@ class Tiles:
 
     # ---- bands
 
+    def _streams(self, reads: Reads) -> Streams:
+        return streams_of(self._request, *(slice(*ends) for ends in reads))
+
     def _band(self, band: Band, then: Callable[[Cross], Any] | None = None) -> Delayed:
         """Return what ``then`` makes of a band, or the band itself."""
-        folding, plan = self._folding, self.plan
-        streams = folding.streams(*map(_slice, self._reads(band)))
+        request, plan = self._request, self.plan
+        one = Pass(self._streams(self._reads(band)), plan, request.lazy)
+        key = one.key("band", str(band), tokenize(then), request.options, request.sample_ndim)
         function: Callable[..., Any] = fold if then is None or plan.shards > 1 else partial(_fold_and, then)
-        made = folding.tree(streams, self._accumulator(band), plan, f"{band} {tokenize(then)}", function=function)
-        return made if then is None or plan.shards == 1 else apply(then, made)
+        state = one.tree(key, self._accumulator(band), function=function)
+        return state if then is None or plan.shards == 1 else apply(then, state)
 
     def _accumulator(self, band: Band) -> Callable[[], BandAccumulator]:
         reads = self._reads(band)
         before = reads[0][0] * self._inner, reads[-1][0] * self._inner
         left = slice(band.start - before[0], band.stop - before[0])
         right = slice(band.first - before[1], band.last - before[1])
-        return partial(BandAccumulator, left, right, before, self._folding.options)
+        return partial(BandAccumulator, left, right, before, self._request.options, self._request.policy.whole_rows)
 
     # ---- results
 
-    def cov(self, moments: Moments, ddof: float) -> da.Array:
+    def cov(self, columns: Deferred, ddof: float) -> da.Array:
         """Return the covariance as a lazy array of tiles, those below the diagonal mirrored."""
-        made = [self._band(band) for band in self._bands]
+        bands = [self._band(band) for band in self._bands]
         owners = {tile: n for n, band in enumerate(self._bands) for tile in tiles_of(band, self._side)}
         cuts = edges(self._columns, self._side)
 
         def upper(i: int, j: int) -> tuple[Any, ...]:
             n = owners[i, j]
-            return partial(_tile, self._bands[n], cuts[i], cuts[j], ddof), made[n].key
+            return partial(_tile, self._bands[n], cuts[i], cuts[j], ddof), bands[n].key
 
-        name = f"cov-{tokenize(ddof, [band.key for band in made])}"
+        name = f"cov-{tokenize(ddof, [band.key for band in bands])}"
         tasks = mirrored(name, self._columns, self._side, upper)
         sizes = tuple(stop - start for start, stop in cuts)
-        dependencies: list[Any] = list(made)
+        dependencies: list[Any] = list(bands)
         graph = HighLevelGraph.from_collections(name, tasks, dependencies=dependencies)
         return da.Array(graph, name, chunks=(sizes, sizes), dtype=float)
 
-    def written(self, moments: Moments, group: zarr.Group) -> Moments:
-        """Return moments without a matrix that, when computed, also write the tiles to ``group``."""
-        first, second = moments.layout.matrix_axes()
-        create(group, self._bands, self._side, [str(first.dim), str(second.dim)])
+    def written(self, columns: Deferred, axes: tuple[Axis, Axis], group: zarr.Group) -> Deferred:
+        """Return the columns' moments that, when computed, also write the tiles to ``group``."""
+        create(group, self._bands, self._side, [str(axis.dim) for axis in axes])
         place = str(group.store_path).removeprefix("file://")
         writes = [
             self._band(band, partial(write_band, place, n, band, self._side)) for n, band in enumerate(self._bands)
         ]
-        return Moments(Deferred.of(moments.state, self._columns).after(writes), moments.layout)
-
-
-def _slice(ends: tuple[int, int]) -> slice:
-    return slice(*ends)
+        return columns.after(writes)
 
 
 def _fold_and(then: Callable[[Cross], Any], shard: Any, given: Any) -> Any:
@@ -183,4 +184,4 @@ def _tile(band: Band, rows: tuple[int, int], columns: tuple[int, int], ddof: flo
     tile = scatter_tile(state, band, rows, columns)
     down = state.columns.exponent[inside(rows, band.start)]
     across = column_exponents(state, band)[inside(columns, band.first)]
-    return cov_tile(tile, down, across, divisor(state.columns, ddof))
+    return covariance_of(tile, divisor(state.columns, ddof), down, across)

@@ -13,6 +13,7 @@ from distributed import Client, fire_and_forget, worker_client
 
 from covdist.engine.cluster import least_memory
 from covdist.errors import CovdistError, JobError
+from covdist.folding.strategy import plan_of
 from covdist.jobs.dask_runner import DaskRunner
 from covdist.jobs.directory.directory import Directory, versions
 from covdist.jobs.directory.owners import this_owner
@@ -48,8 +49,8 @@ def opened(directory: Directory) -> JobPlan:
 def check_plans(trees: JobPlan, client: Client) -> None:
     """Raise PlanError where the cluster's workers have too little memory."""
     limit = least_memory(client)
-    for folding in trees.foldings.values():
-        folding.plan().check(limit)
+    for request in trees.requests.values():
+        plan_of(request).check(limit)
 
 
 def drive(

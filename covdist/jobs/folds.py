@@ -1,4 +1,4 @@
-"""What the trees of a job fold: strips of columns in one pass each, or a Gaussian in a pass after the other."""
+"""The folds behind the trees of a job: strips of columns in one pass each, or a Gaussian in several passes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple, Protocol, cast
 
 from covdist.engine.plan import Plan, core_seconds
-from covdist.folding.fitted import Iterations, fitted_state
-from covdist.folding.folding import Folding, Strip
-from covdist.folding.passes import fold_with
+from covdist.folding.fitted import Iterations, fitted_state, pattern_strip
+from covdist.folding.in_memory import Strip, first_strips
+from covdist.folding.passes import Pass, fold_with
+from covdist.folding.request import Request
+from covdist.folding.streams import whole_streams
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.machine.tree import MergeTree, Node, keep_every
 from covdist.jobs.rounds import due
@@ -58,12 +60,11 @@ class TreeFold(Protocol):
         """Return what comes of the last round, given its root."""
 
 
-def folds(folding: Folding, first: int) -> list[TreeFold]:
-    """Return a folding's trees, numbered from ``first`` on."""
-    strips = folding.strips()
-    if folding.options.missing == "maxent":
-        return [Fitting(first, strips[0], folding)]
-    return [OnePass(first + i, strip) for i, strip in enumerate(strips)]
+def folds(request: Request, first: int) -> list[TreeFold]:
+    """Return a request's trees, numbered from ``first`` on."""
+    if request.policy.strategy is not None:
+        return [Fitting(first, pattern_strip(request), request)]
+    return [OnePass(first + i, strip) for i, strip in enumerate(first_strips(request))]
 
 
 class OnePass:
@@ -99,13 +100,13 @@ class OnePass:
 class Fitting:
     """A Gaussian: the first round's root is the rows' patterns, that of each later one the model of an iteration."""
 
-    def __init__(self, tree: int, strip: Strip, folding: Folding):
-        later = Iterations(folding, folding.all_streams(), strip.plan)
-        self._items, self.width, self._kind = (strip.items, later.items), strip.width, folding.kind
-        columns = sum(folding.widths)
+    def __init__(self, tree: int, strip: Strip, request: Request):
+        later = Iterations(request, Pass(whole_streams(request), strip.plan, request.lazy))
+        self._items, self.width, self._kind = (strip.items, later.items), strip.width, request.state
+        columns = sum(request.widths)
         self._bytes = strip.plan.state_bytes, 8 * columns * (columns + 1)
         self._shapes = [_shape(tree, strip.plan, len(strip.items), size) for size in self._bytes]
-        self._roots = _Roots(columns, folding.fit, self._shapes[0].root)
+        self._roots = _Roots(columns, request.fit, self._shapes[0].root)
         self._round = lru_cache(maxsize=4)(lambda number: replace(self._shapes[number > 0], round=number))
 
     def shape(self, number: int) -> MergeTree:

@@ -11,12 +11,13 @@ from typing import Any
 import fsspec  # type: ignore[import-untyped]
 
 from covdist.errors import JobError
+from covdist.folding.request import policy
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.directory.secrets import clean
 from covdist.jobs.results import deliver, fetched
 from covdist.numerics.em import Fit
+from covdist.results.load import load
 from covdist.results.moments import Moments
-from covdist.results.store import load
 
 ENDED = ("done", "failed", "cancelled", "stopped")
 _PAUSE = 0.3
@@ -93,7 +94,8 @@ class Job:
 
     @property
     def _iterations(self) -> int:
-        return Fit().max_iterations if self._manifest["asked"]["selection"]["missing"] == "maxent" else 0
+        fitted = policy(self._manifest["asked"]["selection"]["missing"]).strategy is not None
+        return Fit().max_iterations if fitted else 0
 
     def wait(
         self, timeout: float | None = None, watch: Callable[[Mapping[str, Any]], None] = lambda status: None

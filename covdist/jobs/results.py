@@ -14,7 +14,7 @@ from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
 
-from covdist.results.store import JOB_RESULT
+from covdist.results.load import JOB_RESULT
 from covdist.storage.retry import patiently
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ def _fields(state: Any, place: str) -> Iterator[tuple[str, Any]]:
         for code, one in state.items():
             yield from _fields(one, f"{place}{code}/")
     elif isinstance(state, tuple):
-        for name, value in state._asdict().items():  # type: ignore[attr-defined]
+        for name, value in _named(state):
             yield from _fields(value, f"{place}{name}/")
     else:
         yield place, state
@@ -49,12 +49,17 @@ def _fields(state: Any, place: str) -> Iterator[tuple[str, Any]]:
 
 def _like(empty: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(empty, tuple):
-        fields = empty._asdict().items()  # type: ignore[attr-defined]
-        return type(empty)(*(_like(value, f"{place}{name}/", arrays) for name, value in fields))
+        values = [_like(value, f"{place}{name}/", arrays) for name, value in _named(empty)]
+        return type(empty)(*values) if hasattr(empty, "_fields") else tuple(values)
     found = arrays.get(place)
     if found is None or not _fits(found.shape, np.shape(empty)):
         raise ValueError(f"{place} is {None if found is None else found.shape}, expected is {np.shape(empty)}")
     return found if isinstance(empty, np.ndarray) else type(empty)(found)
+
+
+def _named(state: tuple[Any, ...]) -> Iterable[tuple[str, Any]]:
+    """Pair the entries of a tuple with their names, or with their places where it has no names."""
+    return zip(getattr(state, "_fields", map(str, range(len(state)))), state, strict=True)
 
 
 def _fits(found: tuple[int, ...], empty: tuple[int, ...]) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
 
 from covdist.errors import DataError, JobError
-from covdist.folding.folding import Folding
-from covdist.folding.selection import Selection, foldings
+from covdist.folding.request import Request
+from covdist.folding.selection import Selection, requests
+from covdist.folding.strategy import plan_of
+from covdist.folding.streams import whole_streams
 from covdist.jobs.dask_runner import TaskWork
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.directory.fingerprint import array_facts, difference, fingerprint, job_id
@@ -20,8 +21,11 @@ from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.jobs.results import deliver, written
 from covdist.jobs.rounds import clear, there
 from covdist.logs.opening import open_log
-from covdist.results.moments import computed
-from covdist.results.store import JOB_RESULT, check_room, save
+from covdist.results.labelled_state import computed
+from covdist.results.load import JOB_RESULT
+from covdist.results.moments import Moments
+from covdist.results.saving import save
+from covdist.results.store import check_room
 from covdist.state.base import merged
 
 
@@ -36,7 +40,7 @@ def question(
         If the address of the log holds credentials.
     """
     asked = {
-        "log": _absolute(log), "missing_chunks": missing_chunks, "selection": asdict(selection),
+        "log": _absolute(log), "missing_chunks": missing_chunks, "selection": selection.asked(),
         "output": None if output is None else _absolute(output),
     }  # fmt: skip
     if clean(asked) != asked:
@@ -53,7 +57,7 @@ def _absolute(path: str | os.PathLike[str]) -> str:
 
 
 class JobPlan:
-    """The foldings of a question, and their trees.
+    """The requests of a question, and their trees.
 
     Parameters
     ----------
@@ -64,11 +68,11 @@ class JobPlan:
     def __init__(self, asked: Mapping[str, Any]):
         self.asked = dict(asked)
         log = open_log(asked["log"], missing_chunks=asked["missing_chunks"])
-        self.foldings = foldings(log, Selection(**asked["selection"]))
+        self.requests = requests(log, Selection(**asked["selection"]))
         self._folds: dict[str, list[TreeFold]] = {}
-        for path, folding in self.foldings.items():
-            _check(path, folding)
-            self._folds[path] = folds(folding, len(self._all))
+        for path, request in self.requests.items():
+            _check(path, request)
+            self._folds[path] = folds(request, len(self._all))
 
     @property
     def _all(self) -> list[TreeFold]:
@@ -85,7 +89,7 @@ class JobPlan:
 
     def found(self) -> dict[str, Any]:
         """Return the fingerprint of the input as it is now."""
-        sides = [side for folding in self.foldings.values() for side in folding.sides]
+        sides = [side for request in self.requests.values() for side in request.sides]
         facts = {
             side.name: array_facts(side.data.shape, side.data.dtype, getattr(side.data, "chunksize", None))
             for side in sides
@@ -95,13 +99,13 @@ class JobPlan:
     @property
     def need(self) -> int:
         """Bytes that a worker needs, by the plan."""
-        return max(folding.plan().peak_bytes for folding in self.foldings.values())
+        return max(plan_of(request).peak_bytes for request in self.requests.values())
 
     @property
     def bytes_written(self) -> int:
         """Of all checkpoints and the result."""
         states = sum(one.bytes_kept for one in self._all)
-        return states + sum(folding.plan().bytes_written for folding in self.foldings.values())
+        return states + sum(plan_of(request).bytes_written for request in self.requests.values())
 
     def begin(self, directory: Directory) -> str:
         """Write the manifest, or find it there, and return the job's id.
@@ -156,12 +160,13 @@ class JobPlan:
 
     def _deliver(self, directory: Directory, job: str, roots: list[Node]) -> None:
         read, results = partial(there, directory, job), {}
-        for path, folding in self.foldings.items():
+        for path, request in self.requests.items():
             several = self._folds[path]
             states = [one.state(roots.pop(0), read) for one in several]
-            results[path] = computed(states, tuple(one.width for one in several), folding.layout())
+            widths = tuple(one.width for one in several)
+            results[path] = computed(states, Moments, widths, request.layout())
         with written(directory.path) as place:
-            save(results if len(results) > 1 else next(iter(results.values())), place)
+            save(results if len(results) > 1 else {"": next(iter(results.values()))}, place)
             if self.asked["output"] is not None:
                 deliver(place, self.asked["output"])
         directory.finish(job, {"result": JOB_RESULT})
@@ -177,11 +182,11 @@ def check_same(directory: Directory, manifest: Mapping[str, Any], found: Mapping
         )
 
 
-def _check(path: str, folding: Folding) -> None:
-    if folding.matrix == "tiles":
+def _check(path: str, request: Request) -> None:
+    if request.matrix == "tiles":
         raise DataError(
             f"{path or 'the log'} would become a matrix in tiles, which a job does not make yet: "
             "run it without --job, or leave out --beyond tiles"
         )
-    if folding.shared:
+    if whole_streams(request).shared:
         raise DataError(f"chunks of {path or 'the log'} share work, which a job cannot do piecemeal: write it to a log")

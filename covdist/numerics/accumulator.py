@@ -1,4 +1,4 @@
-"""``Accumulator``: takes blocks of rows as they come, counts and cleans them, and folds them in place."""
+"""``RowsAccumulator``: takes blocks of rows as they come, counts and cleans them, and folds them in place."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from covdist.errors import DataError, NonFiniteError
 from covdist.numerics.blas import single_thread
+from covdist.numerics.columns import Columns
 from covdist.numerics.filled_block import Block, FilledBlock, rows_of
-from covdist.numerics.nonfinite import POLICIES
+from covdist.numerics.nonfinite import RowPolicy, refuse
 from covdist.numerics.screening import TILE, Screening, SpecialCounts, screen, widen
 from covdist.numerics.segments import BlockFold, Blocks, Vector
 from covdist.numerics.workspace import Workspace
@@ -21,28 +22,33 @@ from covdist.numerics.workspace import Workspace
 class Options:
     """How rows are folded.
 
-    missing : name in ``covdist.numerics.nonfinite.POLICIES``
-    precision : "high" (float64 products) or "fast" (see covdist.numerics.mixed_precision)
-    inf : "raise" or "missing": whether infinity counts as missing
+    Attributes
+    ----------
+    missing : callable
+        Decides which rows with NaN or infinity are kept, see ``covdist.numerics.nonfinite``.
+    precision : str
+        "high" (float64 products) or "fast" (see ``covdist.numerics.mixed_precision``).
+    inf : str
+        "raise" or "missing": whether infinity counts as missing.
     """
 
-    missing: str = "raise"
+    missing: RowPolicy = refuse
     precision: str = "high"
     inf: str = "raise"
 
 
 class Cost(NamedTuple):
-    """What folding takes, for the plan."""
+    """Memory and work of folding, for the plan."""
 
     state_bytes: int
     row_flops: float
     least_rows: int
-    tile_columns: int  # that are folded together
-    merged_bytes: int = 0  # states that folding one block merges
+    tile_columns: int  # folded together
+    merged_bytes: int = 0  # of the states that folding one block merges
 
     @property
     def block_bytes(self) -> int:
-        """Memory of one block beside the rows as they come: its deviations, and what looking it through makes."""
+        """Memory of one block beside the rows as they come: its deviations, and the temporaries of screening."""
         return 2 * 8 * max(self.least_rows * self.tile_columns, TILE) + self.merged_bytes
 
 
@@ -53,24 +59,34 @@ COLUMN_FLOPS = 8.0
 
 @dataclass(frozen=True)
 class Counted:
-    """What is known of the rows whatever they are folded into; one census a side."""
+    """What is counted of the rows whatever they are folded into; one set of special values a side."""
 
     rows: int
     skipped: int
     weight2: float
     censuses: Sequence[SpecialCounts]
 
-    def fields(self, side: int) -> dict[str, Any]:
-        """Return the fields of a side's ``Columns``."""
-        return {
-            "rows": self.rows,
-            "skipped": self.skipped,
-            "weight2": self.weight2,
-            "census": self.censuses[side],
-        }
+    def into(self, columns: Columns, side: int = 0) -> Columns:
+        """Return a side's moments with these counts."""
+        return columns._replace(rows=self.rows, skipped=self.skipped, weight2=self.weight2, census=self.censuses[side])
 
 
-class Accumulator:
+Finish = Callable[[Counted, list[Any]], Any]
+
+
+def finish_one(counted: Counted, states: list[Any]) -> Any:
+    """Finish the one state of ``columns``."""
+    (state,) = states
+    return state._replace(columns=counted.into(state.columns))
+
+
+def finish_two(counted: Counted, states: list[Any]) -> Any:
+    """Finish the one state of ``columns`` and ``columns_y``."""
+    (state,) = states
+    return state._replace(columns=counted.into(state.columns), columns_y=counted.into(state.columns_y, 1))
+
+
+class RowsAccumulator:
     """Mutable, lives inside one task.
 
     Parameters
@@ -79,10 +95,10 @@ class Accumulator:
         Columns of each side.
     least_rows : int
         Rows that are worth folding at once.
-    tiles : sequence of (slice, Fold)
-        What folds which columns of the sides.
+    tiles : sequence of (slice, BlockFold)
+        Ranges of the sides' columns, and what folds them.
     finish : callable
-        Makes the state of what was counted and the tiles' states.
+        Makes the state of the counts and the tiles' states.
     options : Options
     """
 
@@ -91,14 +107,14 @@ class Accumulator:
         widths: Sequence[int],
         least_rows: int,
         tiles: Sequence[tuple[slice, BlockFold]],
-        finish: Callable[[Counted, list[Any]], Any],
+        finish: Finish,
         options: Options,
     ):
         self.least_rows = least_rows
         self.workspace = Workspace()  # the accumulators of groups share one
         self._height = max(least_rows, TILE // max(sum(widths), 1))
         self._tiles, self._finish = tiles, finish
-        self._policy, self._inf = POLICIES[options.missing], options.inf
+        self._policy, self._inf = options.missing, options.inf
         self._seen = self._rows = self._skipped = 0
         self._weight2 = 0.0
         self._censuses = [SpecialCounts.empty(width) for width in widths]
@@ -154,8 +170,8 @@ class Accumulator:
             blocks, weights = [block[live] for block in blocks], weights[live]
         if len(blocks[0]):
             extreme = [s.extreme for s in screens]
-            for columns, segments in self._tiles:
-                segments.add([block[:, columns] for block in blocks], weights, extreme, self.workspace)
+            for columns, each in self._tiles:
+                each.add([block[:, columns] for block in blocks], weights, extreme, self.workspace)
 
     def _kept(self, blocks: Blocks) -> Vector:
         try:
@@ -165,11 +181,11 @@ class Accumulator:
             raise
 
     def state(self) -> Any:
-        """Return what was folded so far."""
+        """Return the state of all rows so far."""
         censuses = [SpecialCounts(*map(np.copy, census)) for census in self._censuses]  # rows may still be added
         counted = Counted(self._rows, self._skipped, self._weight2, censuses)
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
-            return self._finish(counted, [segments.state() for _, segments in self._tiles])
+            return self._finish(counted, [each.state() for _, each in self._tiles])
 
 
 def _checked(weights: np.ndarray) -> np.ndarray:

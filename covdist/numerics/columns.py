@@ -124,8 +124,29 @@ def concatenate(parts: list[Columns]) -> Columns:
     return first._replace(census=census, **arrays)
 
 
+def variance(columns: Columns, divided_by: float | np.ndarray) -> np.ndarray:
+    """Return the variances, (columns,)."""
+    return np.ldexp(columns.squares / divided_by, 2 * columns.exponent)
+
+
+def deviation(columns: Columns, divided_by: float | np.ndarray) -> np.ndarray:
+    """Return the standard deviations, (columns,), right also where the variances underflow."""
+    return np.ldexp(np.sqrt(columns.squares / divided_by), columns.exponent)
+
+
+def mean(columns: Columns, weight: float | np.ndarray) -> np.ndarray:
+    """Return the means, (columns,), NaN where there is no weight."""
+    return np.where(np.asarray(weight) > 0, columns.mean + columns.mean_low, np.nan)
+
+
 def divisor(columns: Columns, ddof: float) -> float:
-    """Return N - ddof, with numpy's rule for reliability weights: sum w - ddof * sum(w a) / sum w."""
+    """Return N - ddof, with numpy's rule for reliability weights: sum w - ddof * sum(w a) / sum w.
+
+    Raises
+    ------
+    DataError
+        If ``ddof`` leaves nothing to divide by.
+    """
     left = columns.weight - ddof * columns.weight2 / columns.weight if columns.weight else 0.0
     if left <= 0:
         raise DataError(
@@ -133,3 +154,20 @@ def divisor(columns: Columns, ddof: float) -> float:
             f"{columns.weight:g} were folded, {columns.skipped} left out; use a smaller ddof or more rows"
         )
     return left
+
+
+def own_divisors(columns: Columns, weight: np.ndarray, ddof: float) -> np.ndarray:
+    """Return ``weight - ddof`` where columns, or pairs of them, have rows of their own; NaN where too few are left.
+
+    Raises
+    ------
+    DataError
+        If the rows have reliability weights, which give this no meaning.
+    """
+    if ddof and columns.weight2 != columns.weight:
+        raise DataError(
+            f"ddof={ddof} with reliability weights has no meaning for missing='pairwise', whose pairs have rows of "
+            "their own: pass ddof=0, or whole numbers as frequency weights"
+        )
+    left = weight - ddof
+    return np.where(left > 0, left, np.nan)

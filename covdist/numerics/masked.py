@@ -44,7 +44,6 @@ class MaskedSegments:
         ``fold(sides)``, the state of a block with holes.
     empty : State
     options : Options
-        No hole is looked for unless ``missing`` is "pairwise": they have their policies.
     """
 
     def __init__(
@@ -56,12 +55,12 @@ class MaskedSegments:
         options: Options,
     ):
         self._clean, self._lift, self._block, self._held = clean, lift, fold, empty
-        self._pairwise, self._inf = options.missing == "pairwise", options.inf
+        self._inf = options.inf
         self._rows = 0
 
     def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
         """Fold rows of positive weight."""
-        if self._pairwise and not all(map(all_finite, blocks)):
+        if not all(map(all_finite, blocks)):
             sides = [
                 observe(block, ~holes(block, self._inf), weights, is_extreme)
                 for block, is_extreme in zip(blocks, extreme, strict=True)

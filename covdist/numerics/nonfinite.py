@@ -1,7 +1,7 @@
-"""What to do with rows that hold NaN or infinity: one function per policy.
+"""Which rows with NaN or infinity are folded: one function a way to decide it.
 
-A policy looks at the blocks of one stretch of rows (``x`` alone, or ``x`` and ``y``) and returns the rows to
-keep, or None for all of them. NaN is missing; infinity is an error, or missing as well where ``inf="missing"``.
+Each looks at the blocks of one stretch of rows (``x`` alone, or ``x`` and ``y``) and returns the rows to keep, a bool
+array, or None for all of them. NaN is missing; infinity is an error, or missing as well where ``inf="missing"``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import numpy as np
 
 from covdist.errors import NonFiniteError
 
-Policy = Callable[[Sequence[np.ndarray], str], np.ndarray | None]
+RowPolicy = Callable[[Sequence[np.ndarray], str], np.ndarray | None]
 Found = Callable[[np.ndarray], np.ndarray]
 
 INFINITIES = ("raise", "missing")
 _UNFILLED = "a column without any value cannot be filled: leave it out, or pass missing='pairwise'"
+_EXPECTED = (
+    "missing='raise' expects finite values only: leave such rows out with missing='drop', or let NaN into the "
+    "results with missing='propagate'"
+)
 _ASK = "NaN counts as missing here, infinity only with inf='missing': pass that, or correct the values"
 
 
@@ -39,7 +43,7 @@ def all_finite(block: np.ndarray) -> bool:
 
 def refuse(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
     """Raise, naming the first bad row and column."""
-    raise _error(blocks, lambda block: ~np.isfinite(block))
+    raise _error(blocks, lambda block: ~np.isfinite(block), _EXPECTED)
 
 
 def propagate(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
@@ -56,14 +60,14 @@ def drop(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
     return keep
 
 
-def pairwise(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
-    """Keep every row: each pair of columns uses those that both hold."""
+def keep_all(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
+    """Keep every row; missing values are left out one by one, or estimated."""
     refuse_infinity(blocks, inf)
     return None
 
 
-def filled(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
-    """Raise at what filling has left: it comes after the rows are filled."""
+def refuse_unfilled(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
+    """Raise at a value that filling has left missing."""
     raise _error(blocks, lambda block: ~np.isfinite(block), _UNFILLED)
 
 
@@ -73,7 +77,7 @@ def refuse_infinity(blocks: Sequence[np.ndarray], inf: str) -> None:
         raise _error(blocks, np.isinf, _ASK)
 
 
-def _error(blocks: Sequence[np.ndarray], found: Found, advice: str | None = None) -> NonFiniteError:
+def _error(blocks: Sequence[np.ndarray], found: Found, advice: str) -> NonFiniteError:
     bad = [found(block) for block in blocks]
     first = [int(np.argmax(mask.any(axis=1))) if mask.any() else len(mask) for mask in bad]
     side = int(np.argmin(first))
@@ -81,13 +85,3 @@ def _error(blocks: Sequence[np.ndarray], found: Found, advice: str | None = None
     column = int(np.argmax(bad[side][row]))
     value, amount = blocks[side][row, column], sum(int(mask.sum()) for mask in bad)
     return NonFiniteError(f"{value}", row=row, column=column, amount=amount, side=side, advice=advice)
-
-
-POLICIES: dict[str, Policy] = {
-    "raise": refuse,
-    "propagate": propagate,
-    "drop": drop,
-    "pairwise": pairwise,
-    "interpolate": filled,
-    "maxent": pairwise,
-}

@@ -13,12 +13,10 @@ import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.special import gammaincinv
 
-from covdist.numerics.blas import single_thread
-from covdist.numerics.columns import Columns
-from covdist.numerics.eigen import Spectrum, spectrum_of, unknown
+from covdist.numerics.eigen import Spectrum, unknown
 from covdist.numerics.eigen import effective_rank as rank_of
-from covdist.state.sketch import PROBES, Sketch, rescaled
 
+PROBES = 10  # directions that judge what the others have found
 _EPS = float(np.finfo(np.float64).eps)
 _DOUBT = 1e-3  # chance that Gaussian probes see less than the bounds below allow for
 # Norm of a vector over its products with the probes, and the same for the fourth root of `_fourth`: of a matrix of
@@ -45,40 +43,6 @@ class Images(NamedTuple):
     total: float  # trace
     rows: int
     exponent: int  # of all variances here
-
-
-def spectrum_of_sketch(sketch: Sketch, k: int) -> Spectrum:
-    """Return the k leading eigenpairs, k no more than the sketch has directions or columns."""
-    width, rows = sketch.columns.width, sketch.columns.rows
-    if sketch.columns.weight == 0 or not np.isfinite(sketch.columns.squares).all():
-        return unknown(width, k, rows)
-    with single_thread():
-        if sketch.directions.complete(width):
-            image, unit = _in_one_unit(sketch)
-            return spectrum_of((image + image.T) / 2, k, rows=rows, exponent=unit)
-        return spectrum_of_images(images(sketch), k)
-
-
-def images(sketch: Sketch) -> Images:
-    """Bring a sketch to one unit, and recall its directions."""
-    columns, amount = sketch.columns, sketch.directions.amount
-    image, unit = _in_one_unit(sketch)
-    directions = sketch.directions.matrix(columns.width)
-    parts = directions[:, :amount], image[:, :amount], directions[:, amount:], image[:, amount:]
-    return Images(*parts, total=_total(columns, unit), rows=columns.rows, exponent=unit)
-
-
-def _in_one_unit(sketch: Sketch) -> tuple[np.ndarray, int]:
-    """Return C Ω, and the exponent of a unit in which the total variance is near 1, so that no power of it is lost."""
-    columns, varied = sketch.columns, sketch.columns.squares > 0
-    unit = int(columns.exponent[varied].max()) if varied.any() else 0
-    unit += int(np.frexp(_total(columns, unit))[1]) // 2
-    shift = columns.exponent + (columns.exponent.max() - 2 * unit)
-    return rescaled(sketch.image, shift) / columns.weight, unit
-
-
-def _total(columns: Columns, unit: int) -> float:
-    return float(np.ldexp(columns.squares, 2 * (columns.exponent - unit)).sum() / columns.weight)
 
 
 def spectrum_of_images(given: Images, k: int) -> Spectrum:

@@ -14,6 +14,8 @@ The lower triangle of an n×n matrix, n(n+1)/2 numbers, folded into a rectangle 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -85,3 +87,8 @@ def rescale(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
     np.ldexp(leading[:h], first[:, None] + first, out=leading[:h], where=np.tri(h, dtype=bool))
     np.ldexp(trailing, second[:, None] + second, out=trailing, where=np.tri(n - h, dtype=bool).T)
     return flat
+
+
+def order(flat: np.ndarray) -> int:
+    """Return n of an n×n matrix that is held as ``flat``."""
+    return (math.isqrt(8 * len(flat) + 1) - 1) // 2

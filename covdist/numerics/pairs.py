@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.numerics.masked import Side
-from covdist.state.pairwise_variances import Shifts
+from covdist.numerics.present import Shifts
 
 _STRIP = 1 << 16  # entries merged together: their temporaries stay within the cache
 

@@ -1,4 +1,4 @@
-"""``Segments``: folds clean blocks into a state, starting a new leg where the pilot or the scale no longer serves."""
+"""``Segments``: folds clean blocks into sums, starting a new segment where the pilot or the scale no longer serves."""
 
 from __future__ import annotations
 
@@ -15,69 +15,73 @@ Blocks = Sequence[np.ndarray]  # one a side, (rows, columns)
 Vector = np.ndarray | None  # (rows,)
 
 
-class State(Protocol):
-    """Immutable and mergeable; ``merge`` is pure, and ``empty(...)`` is its identity bit for bit."""
+class Mergeable(Protocol):
+    """Sums of some rows that merge with those of others; pure."""
 
-    def merge(self, other: Self) -> Self: ...
+    def merge(self, other: Self, /) -> Self:
+        """Return the sums of the rows of both."""
 
 
 class Product(Protocol):
-    """Sums of products of deviations within a leg."""
+    """Sums of products of deviations within a segment."""
 
-    def add(self, sides: Sequence[Deviations]) -> None: ...
+    def add(self, sides: Sequence[Deviations]) -> None:
+        """Add the products of one block."""
 
-    def close(self, centres: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> State:
-        """Turn the leg into a state; the product is empty afterwards."""
+    def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Any:
+        """Turn the segment into a state; the product is empty afterwards."""
 
 
 class BlockFold(Protocol):
-    """What an accumulator hands its rows to."""
-
-    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None: ...
-
-    def state(self) -> Any: ...
-
-
-class Segments:
-    """The closed legs of some columns, and the open one: a product and a centre for each side."""
-
-    def __init__(self, widths: Sequence[int], product: Product, empty: State):
-        self._product, self._held = product, empty
-        self._centres = [ShiftedColumns(width) for width in widths]
+    """Takes clean blocks of rows from an accumulator."""
 
     def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
         """Fold rows of positive weight."""
-        if not self._centres[0].started:
+
+    def state(self) -> Any:
+        """Return the state of all rows so far."""
+
+
+class Segments:
+    """The closed segments of some columns, merged, and the open one: a product and a shift for each side."""
+
+    def __init__(self, widths: Sequence[int], product: Product, empty: Mergeable):
+        self._product, self._closed = product, empty
+        self._shifted = [ShiftedColumns(width) for width in widths]
+
+    def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
+        """Fold rows of positive weight."""
+        if not self._shifted[0].started:
             self._begin(blocks, weights, extreme)
         sides = self._deviations(blocks, weights, workspace)
         if any(
-            centre.drifted(side) or centre.outgrown(block, is_extreme)
-            for centre, side, block, is_extreme in zip(self._centres, sides, blocks, extreme, strict=True)
+            shifted.drifted(side) or shifted.outgrown(block, is_extreme)
+            for shifted, side, block, is_extreme in zip(self._shifted, sides, blocks, extreme, strict=True)
         ):
             self._close()
             self._begin(blocks, weights, extreme)
             sides = self._deviations(blocks, weights, workspace)
         self._product.add(sides)
-        for centre, side in zip(self._centres, sides, strict=True):
-            centre.commit(side)
+        for shifted, side in zip(self._shifted, sides, strict=True):
+            shifted.commit(side)
 
     def _begin(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool]) -> None:
-        for centre, block, is_extreme in zip(self._centres, blocks, extreme, strict=True):
-            centre.begin(block, weights, is_extreme)
+        for shifted, block, is_extreme in zip(self._shifted, blocks, extreme, strict=True):
+            shifted.begin(block, weights, is_extreme)
 
     def _deviations(self, blocks: Blocks, weights: Vector, workspace: Workspace) -> list[Deviations]:
         outs = [workspace.array(f"deviations {side}", block.shape, np.float64) for side, block in enumerate(blocks)]
-        together = zip(self._centres, blocks, outs, strict=True)
-        return [centre.deviations(block, weights, out) for centre, block, out in together]
+        together = zip(self._shifted, blocks, outs, strict=True)
+        return [shifted.deviations(block, weights, out) for shifted, block, out in together]
 
     def _close(self) -> None:
-        columns = [centre.columns() for centre in self._centres]
-        self._held = self._held.merge(self._product.close(self._centres, columns))
-        for centre in self._centres:
-            centre.started = False
+        columns = [shifted.columns() for shifted in self._shifted]
+        self._closed = self._closed.merge(self._product.close(self._shifted, columns))
+        for shifted in self._shifted:
+            shifted.started = False
 
-    def state(self) -> State:
-        """Return what was folded so far."""
-        if self._centres[0].started:
+    def state(self) -> Any:
+        """Return the state of all rows so far."""
+        if self._shifted[0].started:
             self._close()
-        return self._held
+        return self._closed

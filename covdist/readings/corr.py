@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.readings.corr_pairwise import read_pairwise
-from covdist.readings.cov import scatter_matrix
-from covdist.readings.moments import fold_rows
-from covdist.results.matrix import read_matrix
+from covdist.folding.fold import fold_rows
 from covdist.results.moments import Moments
 
 _METHODS = ("pearson",)
-_STRIP = 64  # rows divided together: their divisors are the only temporary
 
 
 def corr(
@@ -71,43 +66,18 @@ def corr(
 def read(moments: Moments, method: str = "pearson", min_periods: int = 1) -> xr.DataArray:
     """Read the correlation matrix off a state."""
     _check(method)
-    if moments.layout.kind in ("pairwise", "pairwise cross"):
-        return read_pairwise(moments, method, min_periods)
+    if moments.can_answer("pair_correlation"):
+        attrs = {"method": method, "min_periods": min_periods}
+        axes = moments.layout.matrix_axes()
+        return moments.read("pair_correlation", axes, min_periods, name="corr", attrs=attrs)
     if min_periods != 1:
         raise DataError(
             f"min_periods is for missing='pairwise', found a {moments.layout.describe()}: leave it out, every entry is "
             "of the same rows"
         )
-    return read_matrix(moments, correlation, name="corr", attrs={"method": method})
+    return moments.read_matrix("correlation", name="corr", attrs={"method": method})
 
 
 def _check(method: str) -> None:
     if method not in _METHODS:
         raise DataError(f"method={method!r} is unknown: pass one of {', '.join(map(repr, _METHODS))}")
-
-
-def correlation(state: Any, rows: slice) -> np.ndarray:
-    """Return rows of the correlation matrix."""
-    matrix, _, _ = scatter_matrix(state, rows)
-    all_roots = np.sqrt(state.columns.squares)
-    roots = all_roots[rows]
-    roots_y = np.sqrt(state.columns_y.squares) if hasattr(state, "columns_y") else all_roots
-    with np.errstate(invalid="ignore", divide="ignore"):
-        _divide(matrix, roots, roots_y)
-    np.clip(matrix, -1.0, 1.0, out=matrix)
-    matrix[roots == 0], matrix[:, roots_y == 0] = np.nan, np.nan
-    if roots_y is all_roots:
-        # A column's correlation with itself is 1 by definition, not by rounding; NaN stays NaN.
-        np.fill_diagonal(matrix[:, rows], np.where(np.isfinite(roots) & (roots > 0), 1.0, np.nan))
-    return matrix
-
-
-def _divide(matrix: np.ndarray, roots: np.ndarray, roots_y: np.ndarray) -> None:
-    """Divide entry (i, j) by one product of roots, which keeps the symmetry, within float64's range."""
-    fractions, powers = np.frexp(roots)
-    fractions_y, powers_y = np.frexp(roots_y)
-    matrix *= np.ldexp(1.0, -powers)[:, None]
-    matrix *= np.ldexp(1.0, -powers_y)
-    for start in range(0, len(matrix), _STRIP):
-        rows = slice(start, start + _STRIP)
-        matrix[rows] /= np.multiply.outer(fractions[rows], fractions_y)

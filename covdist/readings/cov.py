@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import xarray as xr
 from dask.base import is_dask_collection
 
 from covdist.errors import DataError
 from covdist.folding.fitted import RECORDED
-from covdist.numerics import packed as triangle
-from covdist.numerics.columns import divisor
-from covdist.readings.cov_pairwise import read_pairwise
-from covdist.readings.moments import fold_rows
-from covdist.readings.var import variance
+from covdist.folding.fold import fold_rows
+from covdist.numerics.psd import smallest_of
 from covdist.results.labels import labelled
-from covdist.results.matrix import read_matrix
 from covdist.results.moments import Moments
 
 
@@ -94,34 +89,26 @@ def cov(
 
 def read(moments: Moments, ddof: float = 0, min_periods: int = 1, nearest_psd: bool = False) -> xr.DataArray:
     """Read the covariance matrix off a state."""
-    axes, kind = moments.layout.matrix_axes(), moments.layout.kind
-    if kind in ("pairwise", "pairwise cross"):
-        return read_pairwise(moments, ddof, min_periods, nearest_psd)
+    if moments.can_answer("pair_covariance"):
+        return _of_pairs(moments, ddof, min_periods, nearest_psd)
     if min_periods != 1 or nearest_psd:
         raise DataError(
             f"min_periods and nearest_psd are for missing='pairwise', found a {moments.layout.describe()}: leave them "
             "out, its matrix is one of whole rows"
         )
     if moments.matrix is not None:
-        return labelled(moments.matrix.cov(moments, ddof), list(axes), None, "cov", {"ddof": ddof})
-    return read_matrix(moments, covariance, ddof, name="cov", attrs={"ddof": ddof})
+        tiles, axes = moments.matrix.cov(moments.deferred, ddof), moments.layout.matrix_axes()
+        return labelled(tiles, list(axes), None, "cov", {"ddof": ddof})
+    return moments.read_matrix("covariance", ddof, name="cov", attrs={"ddof": ddof})
 
 
-def covariance(state: Any, rows: slice, ddof: float) -> np.ndarray:
-    """Return rows of the covariance matrix."""
-    matrix, exponent, exponent_y = scatter_matrix(state, rows)
-    matrix /= divisor(state.columns, ddof)
-    if exponent.any() or exponent_y.any():
-        matrix = np.ldexp(np.ldexp(matrix, exponent[:, None]), exponent_y)
-    if not hasattr(state, "columns_y"):
-        np.fill_diagonal(matrix[:, rows], variance(state, ddof)[rows])
-    return matrix
-
-
-def scatter_matrix(state: Any, rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return rows of the full scatter matrix, new, their exponents and those of the columns."""
-    columns = state.columns
-    exponent = columns.exponent[rows]
-    if hasattr(state, "columns_y"):
-        return state.rectangle[rows].copy(), exponent, state.columns_y.exponent
-    return triangle.rows(state.triangle, columns.width, rows.start, rows.stop), exponent, columns.exponent
+def _of_pairs(moments: Moments, ddof: float, min_periods: int, nearest_psd: bool) -> xr.DataArray:
+    layout, square = moments.layout, moments.can_answer("nearest_covariance")
+    if nearest_psd and not square:
+        raise DataError("nearest_psd is for a matrix of columns with themselves, found x with y: leave it out")
+    attrs = {"ddof": ddof, "min_periods": min_periods, "nearest_psd": nearest_psd}
+    answer = "nearest_covariance" if nearest_psd else "pair_covariance"
+    found = moments.read(answer, layout.matrix_axes(), ddof, min_periods, name="cov", attrs=attrs)
+    if square and layout.groups is None and not is_dask_collection(moments):
+        found.attrs["smallest_eigenvalue"] = smallest_of(found.to_numpy().reshape(layout.axes[0].size, -1))
+    return found

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import xarray as xr
 
-from covdist.folding.fitted import expected
-from covdist.folding.folding import Folding
+from covdist import plugins
+from covdist.folding.fill_options import FillOptions
 from covdist.folding.inputs import one_of
-from covdist.folding.interpolated import interpolated
-from covdist.numerics.em import Fit
+from covdist.folding.request import policy
 from covdist.numerics.nonfinite import INFINITIES
 from covdist.results.labels import label, named_axes
-
-_METHODS = ("interpolate", "maxent")
 
 
 def fill(
@@ -84,16 +81,12 @@ def fill(
     >>> covdist.fill(np.array([[1.0], [np.nan], [4.0], [np.nan]])).values.ravel()
     array([1. , 2.5, 4. , nan])
     """
-    one_of("method", method, _METHODS)
+    one_of("method", method, [name for name in plugins.names("missing") if policy(name).fill])
     one_of("inf", inf, INFINITIES)
     array, dims = named_axes(x, dim)
     side = label(array, dims, fallback="x")
-    if method == "maxent":
-        one = Folding(array, dim=dims, missing="maxent", inf=inf)
-        one.fit = Fit(tolerance, max_iterations, ridge)
-        data = expected(one)
-    else:
-        data = interpolated(side, kind=kind, along=along, max_gap=max_gap, ends=ends, inf=inf)
+    options = FillOptions(kind, along, max_gap, ends, inf, tolerance, max_iterations, ridge)
+    data = cast(Any, policy(method).fill)(side, options)
     features = [d for d in array.dims if d not in side.sample_dims]
-    made = xr.DataArray(data, dims=[*side.sample_dims, *features], name=array.name).transpose(*array.dims)
-    return array.copy(data=made.data)
+    filled = xr.DataArray(data, dims=[*side.sample_dims, *features], name=array.name).transpose(*array.dims)
+    return array.copy(data=filled.data)

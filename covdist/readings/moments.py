@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from covdist.folding.folding import Folding
+from covdist.folding.fold import fold_request
+from covdist.folding.request import make_request
 from covdist.results.moments import Moments
 
 
@@ -18,6 +19,7 @@ def moments(
     missing: str = "raise",
     inf: str = "raise",
     precision: str = "high",
+    state: Any = None,
     matrix: str = "auto",
     memory: int | str | None = None,
 ) -> Moments:
@@ -48,6 +50,10 @@ def moments(
     precision : str
         "high": float64 products. "fast": float32 products summed in float64, about twice as fast; covariances are
         off by some 1e-7 of σ_i σ_j, 1.3e-4 at the worst; means and variances are not.
+    state : str, StateType or sequence of them, optional
+        What is kept of the rows: "full", the scatter matrix of x, by default, "cross" with ``y``; "variances" of single
+        columns; or another by name. Several, such as ``("full", "moments4")``, are folded in the same pass, and answer
+        together.
     matrix, memory : str, and int or str, optional
         As for :func:`covdist.cov`: whether the matrix is part of the state or, for very many columns, stays in tiles.
 
@@ -76,12 +82,8 @@ def moments(
     array([[1., 2.],
            [2., 4.]])
     """
-    return Folding(
-        x, y, dim=dim, by=by, weights=weights, missing=missing, inf=inf, precision=precision, matrix=matrix,
-        memory=memory,
-    ).moments()  # fmt: skip
-
-
-def fold_rows(x: Any, y: Any = None, *, ddof: float = 0, **options: Any) -> Moments:
-    """Do what ``moments`` says, for the kind of state a reading needs; ``ddof`` is only checked."""
-    return Folding(x, y, **{"matrix": "memory", **options}).moments(ddof)
+    request = make_request(
+        x, y, dim=dim, by=by, weights=weights, missing=missing, inf=inf, precision=precision, state=state,
+        matrix=matrix, memory=memory,
+    )  # fmt: skip
+    return fold_request(request)

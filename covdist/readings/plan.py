@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from covdist.engine.plan import Plan
-from covdist.folding.folding import Folding
+from covdist.folding.in_memory import memory_plan
+from covdist.folding.request import Request, make_request
+from covdist.folding.strategy import can_be_tiled, plan_of
+from covdist.readings.spectrum.dual import dual_plan
+from covdist.readings.spectrum.sketch import sketch_plan
+from covdist.state.variances import Variances
+
+_VECTORS = 20  # eigenvectors that the plans of dual and sketch are for
 
 
 def plan(
     x: Any, y: Any = None, *, dim: Any = None, by: Any = None, variances_only: bool = False, **options: Any
 ) -> Plan:
-    """Say what :func:`covdist.moments` would read, compute, hold and write; no row is read.
+    """Plan what :func:`covdist.moments` would read, compute, hold and write; no row is read.
 
     Parameters
     ----------
@@ -41,5 +48,15 @@ def plan(
     >>> covdist.plan(da.zeros((10_000, 50_000), chunks=(100, 50_000), dtype="f4")).way
     'tiles'
     """
-    kind = "variances" if variances_only else None
-    return Folding(x, y, dim=dim, by=by, kind=kind, **options).plan()
+    if variances_only:
+        options["state"] = Variances
+    return request_plan(make_request(x, y, dim=dim, by=by, **options))
+
+
+def request_plan(request: Request) -> Plan:
+    """Plan a request; of a covariance matrix say also what a spectrum would take, which needs no matrix."""
+    if not can_be_tiled(request):
+        return plan_of(request)
+    (side,) = request.sides
+    rows = memory_plan(request).work
+    return plan_of(request, dual_plan(side, _VECTORS), sketch_plan(rows, side.axis.size, _VECTORS))

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from covdist.numerics.divisors import column_divisor
-from covdist.readings.moments import fold_rows
+from covdist.folding.fold import fold_rows
 from covdist.results.moments import Moments
+from covdist.state.base import ColumnState
+from covdist.state.variances import Variances
 
 
 def var(
@@ -51,15 +52,15 @@ def var(
     >>> covdist.var(np.array([[1.0, 5.0], [3.0, 5.0]])).values
     array([1., 0.])
     """
-    options: dict[str, Any] = {"missing": missing, "inf": inf, "kind": "variances"}
+    options: dict[str, Any] = {"missing": missing, "inf": inf, "state": Variances}
     return read(fold_rows(x, dim=dim, by=by, weights=weights, ddof=ddof, **options), ddof)
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
     """Read the variances off a state."""
-    return moments.read(variance, moments.layout.axes[:1], ddof, name="var", attrs={"ddof": ddof})
+    return moments.read_columns(variance, ddof, name="var", attrs={"ddof": ddof})
 
 
-def variance(state: Any, ddof: float) -> np.ndarray:
-    columns = state.columns
-    return np.ldexp(columns.squares / column_divisor(state, ddof), 2 * columns.exponent)
+def variance(columns: ColumnState, ddof: float) -> np.ndarray:
+    """Return the variances, (columns,)."""
+    return columns.variance(ddof)

@@ -82,9 +82,9 @@ def result_record(moments: Moments) -> dict[str, Any]:
         "zero_fraction": float(stats["layer_zero_fraction"]),
         "constant_columns": int((stats["std"] == 0).sum()),
     }
-    if layout.kind in ("full", "cross", "pairwise", "pairwise cross"):
+    if whole.can_answer("correlation") or whole.can_answer("pair_correlation"):
         record["largest_correlation"] = _strongest(whole)
-    if layout.kind == "pairwise":
+    if whole.can_answer("nearest_covariance"):
         record["smallest_eigenvalue"] = float(smallest_eigenvalue(whole))
     return record
 
@@ -92,7 +92,7 @@ def result_record(moments: Moments) -> dict[str, Any]:
 def _strongest(moments: Moments) -> float | None:
     """Largest magnitude of correlation between two different columns."""
     matrix = np.abs(correlation(moments).to_numpy())
-    if moments.layout.kind in ("full", "pairwise"):
+    if len(moments.layout.axes) == 1:
         np.fill_diagonal(matrix, np.nan)
     return None if np.isnan(matrix).all() else float(np.nanmax(matrix))
 

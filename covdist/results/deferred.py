@@ -1,4 +1,4 @@
-"""``Deferred``: the state behind a ``Moments``, or the promise of one; of very many columns, in strips of them."""
+"""``Deferred``: a state with the names of its groups, or the promise of one; of very many columns, in strips."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
+import numpy.typing as npt
+import xarray as xr
 from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 from dask.highlevelgraph import HighLevelGraph
 
-from covdist.errors import MergeError
-from covdist.numerics.columns import concatenate
-from covdist.state.base import merged
+from covdist.errors import DataError, MergeError
+from covdist.results.labels import Axis, Groups, labelled
+from covdist.state.base import State, merged
 from covdist.state.grouped import Grouped
-from covdist.state.variances import Variances
+from covdist.state.variances import Variances, side_by_side
+
+Part = State | Grouped | Delayed
 
 
 class Deferred(NamedTuple):
@@ -23,41 +27,71 @@ class Deferred(NamedTuple):
 
     parts: tuple[Any, ...]
     widths: tuple[int, ...]
-
-    @classmethod
-    def of(cls, state: Any, width: int) -> Deferred:
-        return state if isinstance(state, cls) else cls((state,), (width,))
+    groups: Groups | None = None
 
     @property
     def lazy(self) -> bool:
+        """Whether a part is still to be computed."""
         return any(isinstance(part, Delayed) for part in self.parts)
 
     def map(self, function: Callable[[Any], Any]) -> Deferred:
-        """Apply to each part."""
-        return Deferred(tuple(apply(function, part) for part in self.parts), self.widths)
+        """Apply a function to each part, groups and all."""
+        return self._replace(parts=tuple(apply(function, part) for part in self.parts))
+
+    def map_groups(self, function: Callable[[Any], Any]) -> Deferred:
+        """Apply a function to the state of each group, or to the state where there are no groups."""
+        return self.map(_MapGroups(function) if self.groups else function)
 
     def after(self, others: Sequence[Delayed]) -> Deferred:
         """Let the first part come after ``others`` are computed."""
-        return Deferred((apply(_first, self.parts[0], *others), *self.parts[1:]), self.widths)
+        return self._replace(parts=(apply(_first, self.parts[0], *others), *self.parts[1:]))
 
     def merge(self, other: Deferred) -> Deferred:
+        """Merge part by part."""
         if self.widths != other.widths:
             raise MergeError(
                 f"cannot merge lazily {len(self.widths)} strips of columns with {len(other.widths)}: the arrays are "
                 "chunked differently along their columns; compute() both first"
             )
-        parts = [apply(merged, a, b) for a, b in zip(self.parts, other.parts, strict=True)]
-        return Deferred(tuple(parts), self.widths)
+        return self._replace(parts=tuple(apply(merged, a, b) for a, b in zip(self.parts, other.parts, strict=True)))
 
-    def array(
+    def read(
+        self,
+        function: Callable[..., Any],
+        axes: Sequence[Axis],
+        *arguments: Any,
+        name: str | None = None,
+        dtype: npt.DTypeLike = np.float64,
+        attrs: dict[str, Any] | None = None,
+    ) -> xr.DataArray:
+        """Apply ``function(state, *arguments)``, once a group, and label the array it returns.
+
+        Parameters
+        ----------
+        function : callable
+            Takes an ungrouped state; returns an array whose shape is the sizes of ``axes``.
+        axes : sequence of Axis
+        *arguments
+            Passed on; part of the lazy result's key.
+        name, dtype, attrs
+            Of the result.
+        """
+        shape = tuple(axis.size for axis in axes)
+        if self.groups is not None:
+            shape = (len(self.groups.values), *shape)
+            function, arguments = by_group, (function, shape, *arguments)
+        data = self._array(function, arguments, shape, np.dtype(dtype), per_column=bool(axes))
+        return labelled(data, list(axes), self.groups, name, attrs)
+
+    def _array(
         self,
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         shape: tuple[int, ...],
-        dtype: Any,
+        dtype: np.dtype,
         per_column: bool,
-    ) -> Any:
-        """Read an array off the parts: joined along its last axis, or what does not run along columns off the first."""
+    ) -> np.ndarray | da.Array:
+        """Join the parts' arrays along the last axis, or read one that does not run along columns off the first."""
         if not per_column or len(self.parts) == 1:
             return _read(self.parts[0], function, arguments, shape, dtype)
         arrays = [
@@ -66,7 +100,8 @@ class Deferred(NamedTuple):
         ]
         return da.concatenate(arrays, axis=-1)
 
-    def graph(self) -> Any:
+    def graph(self) -> HighLevelGraph | None:
+        """Return the graph of what is still to be computed."""
         return HighLevelGraph.merge(*(part.__dask_graph__() for part in self.parts)) if self.lazy else None
 
     def joined(self) -> Any:
@@ -75,11 +110,9 @@ class Deferred(NamedTuple):
             return self.parts[0]
         if isinstance(self.parts[0], Grouped):
             codes = sorted(set().union(*self.parts))
-            groups: dict[int, Any] = {
-                code: _beside([part.get(code, part.inner) for part in self.parts]) for code in codes
-            }
-            return Grouped(_beside([part.inner for part in self.parts]), groups)
-        return _beside(list(self.parts))
+            groups = {code: side_by_side([part.group(code) for part in self.parts]) for code in codes}
+            return Grouped(side_by_side([part.inner for part in self.parts]), groups)
+        return side_by_side(list(self.parts))
 
 
 def apply(function: Callable[..., Any], *states: Any) -> Any:
@@ -89,9 +122,44 @@ def apply(function: Callable[..., Any], *states: Any) -> Any:
     return delayed(function, pure=True, traverse=False)(*states)
 
 
+def by_group(state: Grouped, function: Callable[..., Any], shape: tuple[int, ...], *arguments: Any) -> np.ndarray:
+    """Stack what a function returns for each group; NaN where a group alone has too few rows."""
+    parts = []
+    for code in range(shape[0]):
+        try:
+            parts.append(function(state.group(code), *arguments))
+        except DataError:
+            parts.append(None)
+    one = next((np.shape(part) for part in parts if part is not None), _blank(state.inner, shape[1:]))
+    return np.stack([np.full(one, np.nan) if part is None else part for part in parts])
+
+
+def members(state: Any, size: int) -> list[Any]:
+    """Return the states of the groups in the order of their codes; of a state without groups, itself."""
+    return [state.group(code) for code in range(size)] if isinstance(state, Grouped) else [state]
+
+
+def _blank(inner: State, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A strip of many columns is narrower than what is read of all of them."""
+    return tuple(inner.columns.width for _ in shape) if isinstance(inner, Variances) else shape
+
+
+class _MapGroups:
+    """A function of states as one of groups."""
+
+    def __init__(self, function: Callable[[Any], Any]):
+        self._function = function
+
+    def __call__(self, state: Grouped) -> Grouped:
+        return state.map(self._function)
+
+    def __dask_tokenize__(self) -> object:
+        return "groups", tokenize(self._function)
+
+
 def _read(
-    state: Any, function: Callable[..., Any], arguments: tuple[Any, ...], shape: tuple[int, ...], dtype: Any
-) -> Any:
+    state: Any, function: Callable[..., Any], arguments: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray | da.Array:
     if not isinstance(state, Delayed):
         return _array_of(state, function, *arguments)
     key = f"read-{tokenize(function, arguments, state.key)}"
@@ -105,7 +173,3 @@ def _array_of(state: Any, function: Callable[..., Any], *arguments: Any) -> np.n
 
 def _first(state: Any, *_: Any) -> Any:
     return state
-
-
-def _beside(states: Sequence[Variances]) -> Variances:
-    return Variances(concatenate([state.columns for state in states]))

@@ -1,4 +1,4 @@
-"""Names of dims and coordinates: what the states leave out and the results carry again."""
+"""Dimension names and coordinates: stripped before folding, attached again to results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -96,7 +97,7 @@ def labelled(
 class Labelled:
     """An array with its sample axes in front, and the names of all axes."""
 
-    data: Any  # dask.array.Array or numpy.ndarray
+    data: da.Array | np.ndarray
     sample_dims: tuple[str, ...]
     axis: Axis
     name: str
@@ -104,7 +105,13 @@ class Labelled:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
+        """Lengths of the sample axes."""
         return self.data.shape[: len(self.sample_dims)]
+
+    def array(self) -> xr.DataArray:
+        """Return the data with names for their axes, without coordinates."""
+        columns = [f"column_{i}" for i in range(self.data.ndim - len(self.sample_dims))]
+        return xr.DataArray(self.data, dims=(*self.sample_dims, *columns), name=self.name)
 
 
 def label(array: Any, dim: Any, *, fallback: str) -> Labelled:

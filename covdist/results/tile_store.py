@@ -17,6 +17,9 @@ from zarr.codecs import Crc32cCodec
 from covdist.engine.bands import Band
 from covdist.errors import ResultError
 from covdist.numerics.columns import divisor
+from covdist.numerics.correlation import covariance_of
+from covdist.results.deferred import Deferred
+from covdist.results.labels import Axis
 from covdist.state.cross import Cross
 
 _ABOUT = "scatter holds the tiles on and above the diagonal; the tiles below are their transposes and not stored"
@@ -73,14 +76,6 @@ def column_exponents(state: Cross, band: Band) -> np.ndarray:
     return found
 
 
-def cov_tile(scatter: np.ndarray, down: np.ndarray, across: np.ndarray, divided_by: float) -> np.ndarray:
-    """Return a tile of the covariance; ``down`` and ``across`` are the exponents of its rows and columns."""
-    scatter /= divided_by
-    if down.any() or across.any():
-        return np.ldexp(np.ldexp(scatter, down[:, None]), across)
-    return scatter
-
-
 def create(group: zarr.Group, bands: Sequence[Band], side: int, dims: Sequence[str]) -> None:
     """Make the arrays that ``write_band`` fills."""
     columns = bands[-1].last
@@ -124,11 +119,11 @@ class StoredTiles:
         if lost:
             raise ValueError(f"scatter lacks {lost} of its {count * (count + 1) // 2} tiles")
 
-    def cov(self, moments: Any, ddof: float) -> da.Array:
+    def cov(self, columns: Deferred, ddof: float) -> da.Array:
         """Return the covariance as a lazy array of tiles."""
         cuts = edges(self._columns, self._side)
         numbers = {tile: n for n, band in enumerate(self._bands) for tile in tiles_of(band, self._side)}
-        read = partial(_read_tile, self._place, divisor(moments.parts[0].columns, ddof))
+        read = partial(_read_tile, self._place, divisor(columns.parts[0].columns, ddof))
         name = f"cov-{tokenize(self._place, Path(self._place).stat().st_mtime_ns, ddof)}"
 
         def upper(i: int, j: int) -> tuple[Any, ...]:
@@ -138,7 +133,8 @@ class StoredTiles:
         sizes = tuple(stop - start for start, stop in cuts)
         return da.Array(tasks, name, chunks=(sizes, sizes), dtype=float)
 
-    def written(self, moments: Any, group: zarr.Group) -> Any:
+    def written(self, columns: Deferred, axes: tuple[Axis, Axis], group: zarr.Group) -> Deferred:
+        """Refuse: the tiles are on disk already."""
         raise ResultError(f"{self._place} holds its matrix in tiles on disk: copy that folder instead of saving anew")
 
 
@@ -149,4 +145,5 @@ def _read_tile(
     scatter: Any = group["scatter"]
     exponents: Any = group["exponents"]
     scales = exponents[number].astype(np.int64)
-    return cov_tile(scatter[slice(*rows), slice(*columns)], scales[slice(*rows)], scales[slice(*columns)], divided_by)
+    tile = scatter[slice(*rows), slice(*columns)]
+    return covariance_of(tile, divided_by, scales[slice(*rows)], scales[slice(*columns)])

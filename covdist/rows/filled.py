@@ -50,7 +50,7 @@ class FilledStream:
         """Return the key of what dask makes for all shards."""
         return [self.collections[0].key]
 
-    def made(self) -> list[Any]:
+    def ready(self) -> list[Any]:
         """Return what dask would make."""
         return [Neighbours(self._stream, self._places, self._how.inf)]
 
@@ -139,6 +139,10 @@ class PrefilledStream:
     def keys(self, start: int, stop: int) -> list[Any]:
         """Return the keys of the chunks, filled and as they were."""
         return [each.keys(start, stop) for each in self._both]
+
+    def ready(self) -> list[Any]:
+        """Return nothing: dask alone can make pieces that share work."""
+        return []
 
     def part(self, start: int, stop: int) -> PrefilledPart:
         return PrefilledPart([each.part(start, stop) for each in self._both])

@@ -119,12 +119,10 @@ def together(streams: list[Iterator[Any]]) -> Iterator[list[Any]]:
 
 def _located(error: NonFiniteError, name: str, start: int) -> NonFiniteError:
     row = start + error.row
-    advice = error.advice or (
-        "missing='raise' expects finite values only: leave such rows out with missing='drop', or let NaN into the "
-        "results with missing='propagate'"
-    )
     message = (
         f"{name} holds {error} at row {row}, column {error.column} ({error.amount} NaN or infinite values in "
-        f"that block of rows), but {advice}"
+        f"that block of rows), but {error.advice}"
     )
-    return NonFiniteError(message, row=row, column=error.column, amount=error.amount, side=error.side, advice=advice)
+    return NonFiniteError(
+        message, row=row, column=error.column, amount=error.amount, side=error.side, advice=error.advice
+    )

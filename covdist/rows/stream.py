@@ -47,6 +47,9 @@ class Stream(Protocol):
     def keys(self, start: int, stop: int) -> list[Any]:
         """Return the keys of what dask makes for a shard."""
 
+    def ready(self) -> list[Any]:
+        """Return what those keys stand for, where it can be had without dask; equal for all shards."""
+
 
 class PlainStream(Stream, Protocol):
     """Rows as they are."""
@@ -92,6 +95,10 @@ class Unshared:
 
     def keys(self, start: int, stop: int) -> list[Any]:
         """Return no keys."""
+        return []
+
+    def ready(self) -> list[Any]:
+        """Return an empty list."""
         return []
 
 

@@ -123,6 +123,6 @@ def _located(error: NonFiniteError, name: str, start: int) -> NonFiniteError:
     column = start + error.column
     message = (
         f"{name} holds {error} at row {error.row}, column {column} ({error.amount} NaN or infinite values in that "
-        "block of columns), but missing='raise' expects finite values only: leave such rows out beforehand"
+        f"block of columns), but {error.advice}"
     )
     return NonFiniteError(message, row=error.row, column=column, amount=error.amount)

@@ -1,10 +1,239 @@
-"""The one thing that all states do."""
+"""What a state is, and how its fields are read, rebuilt and scaled.
+
+A *state* is all that is kept of some rows: a small, immutable tuple of numbers and float64 arrays. The state of all
+rows comes of the states of parts by ``merge``. For every state
+
+- ``merge`` is pure, and ``empty`` is its identity, bit for bit, from the left and from the right;
+- rows cut anywhere (empty pieces included) and merged give the same up to rounding; in any order, unless the type is
+  ``ordered``: then neighbours merge, the earlier rows on the left;
+- states of other widths, or of other parameters, refuse to merge with a MergeError that names both;
+- what must survive a tree of merges (rows left out, zeros, special values) is a field.
+
+tests/state/test_laws.py holds each type that stands in this folder to these laws.
+
+A *state type* makes states. A type without parameters is the class of its states; one with parameters is an instance of
+a frozen dataclass with the same attributes, such as ``Lagged(lag=3)``. What a state can answer (``covariance``,
+``variance``, ...) are methods: a state that cannot answer lacks the method.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, Self, cast
+
+import numpy as np
+
+from covdist.numerics import packed
+from covdist.numerics.accumulator import Cost
+from covdist.numerics.filled_block import Block
+from covdist.numerics.segments import Vector
 
 
-def merged(a: Any, b: Any) -> Any:
-    """Return the state of the rows of both; a function, so that it travels to workers without what surrounds a call."""
+class Field(NamedTuple):
+    """One number or array of a state, as it is labelled and written.
+
+    Attributes
+    ----------
+    path : str
+        Attributes that lead to it, such as "columns.mean".
+    axes : tuple of int
+        0 for the columns of x, 1 for those of y, or of x again where there is no y.
+    dtype : type
+    extensive : int
+        The power of a common factor of all weights that the value grows with; 0 where it does not.
+    triangle : bool
+        Kept as one triangle of a symmetric matrix, see ``covdist.numerics.packed``.
+    also : tuple of str
+        Further paths that hold the same value.
+    """
+
+    path: str
+    axes: tuple[int, ...] = ()
+    dtype: type = np.float64
+    extensive: int = 0
+    triangle: bool = False
+    also: tuple[str, ...] = ()
+
+
+Fields = Mapping[str, Field]
+
+
+class State(Protocol):
+    """Immutable and mergeable; answers are further methods."""
+
+    def merge(self, other: Self, /) -> Self:
+        """Return the state of the rows of both."""
+
+    def side(self, number: int, /) -> ColumnState:
+        """Return the state of single columns of x (0) or y (1)."""
+
+
+class ColumnState(State, Protocol):
+    """A state that answers for single columns; arrays have the shape (columns,)."""
+
+    def rows(self) -> np.ndarray:
+        """Return how many rows hold a value, int64."""
+
+    def zeros(self) -> np.ndarray:
+        """Return how many values are zero, int64."""
+
+    def mean(self) -> np.ndarray:
+        """Return the means, NaN where there is no value."""
+
+    def variance(self, ddof: float) -> np.ndarray:
+        """Return the variances; DataError where ``ddof`` leaves nothing to divide by."""
+
+    def deviation(self, ddof: float) -> np.ndarray:
+        """Return the standard deviations, right also where variances underflow."""
+
+
+class Accumulator(Protocol):
+    """Folds blocks of rows in place; mutable, lives inside one task."""
+
+    least_rows: int
+
+    def add(self, *blocks: Block, frequency: Vector = None, reliability: Vector = None) -> None:
+        """Fold rows, one block a side."""
+
+    def state(self) -> State:
+        """Return the state of all rows so far."""
+
+
+class StateType(Protocol):
+    """Makes states of so many columns a side."""
+
+    @property
+    def name(self) -> str:
+        """In files, messages and on the command line."""
+
+    @property
+    def sides(self) -> int:
+        """1: x; 2: x and y."""
+
+    @property
+    def ordered(self) -> bool:
+        """Whether merging needs the order of the rows."""
+
+    @property
+    def FIELDS(self) -> Fields:
+        """By the names that labelled arrays and files have."""
+
+    # ``*widths: int``, the columns of each side; mypy takes no other signature for one that states narrow.
+    def empty(self, *widths: Any, **none: Any) -> State:
+        """Return the state of no rows, the identity of ``merge``."""
+
+    def accumulator(self, *widths: Any, **options: Any) -> Accumulator:
+        """Return what folds rows, as ``options`` says."""
+
+    def cost(self, *widths: Any, **none: Any) -> Cost:
+        """Return what folding takes, for the plan."""
+
+
+SCALARS: Fields = {
+    "count": Field("rows", (), np.int64),
+    "skipped": Field("skipped", (), np.int64),
+    "weight": Field("weight", (), np.float64, extensive=1),
+    "weight2": Field("weight2", (), np.float64, extensive=2),
+}
+_VECTORS: Fields = {
+    "mean": Field("mean"),
+    "mean_low": Field("mean_low"),
+    "squares": Field("squares", extensive=1),
+    "exponent": Field("exponent", dtype=np.int64),
+    **{name: Field(f"census.{name}", dtype=np.int64) for name in ("zeros", "subnormals", "nans", "infs")},
+}
+
+
+def column_fields(sides: int = 1, count: str = "count") -> Fields:
+    """Return the fields of ``columns``, and with two sides of ``columns_y``; ``count`` names that of the rows."""
+    fields = {}
+    for name, field in SCALARS.items():
+        also = (f"columns_y.{field.path}",) if sides == 2 else ()
+        fields[count if name == "count" else name] = field._replace(path=f"columns.{field.path}", also=also)
+    for side, suffix in enumerate(("", "_y")[:sides]):
+        for name, field in _VECTORS.items():
+            fields[name + suffix] = field._replace(path=f"columns{suffix}.{field.path}", axes=(side,))
+    return fields
+
+
+# ---- fields of states
+
+
+def get(state: State, path: str) -> Any:
+    """Follow a path of attributes; a number is the place in a tuple."""
+    found: Any = state
+    for name in path.split("."):
+        found = found[int(name)] if name.isdigit() else getattr(found, name)
+    return found
+
+
+def field_value(state: State, field: Field, rows: slice = slice(None)) -> np.ndarray:
+    """Return a field; of a matrix some rows."""
+    value = get(state, field.path)
+    if field.triangle:
+        size = packed.order(value)
+        return packed.rows(value, size, *rows.indices(size)[:2])
+    return np.asarray(value)[rows] if len(field.axes) == 2 else np.asarray(value)
+
+
+def rebuilt(kind: StateType, widths: Sequence[int], arrays: Mapping[str, np.ndarray]) -> State:
+    """Return the state whose fields are ``arrays``."""
+    values: dict[str, Any] = {}
+    for name, field in kind.FIELDS.items():
+        shape = [widths[min(axis, len(widths) - 1)] for axis in field.axes]
+        value: Any = np.asarray(arrays[name], field.dtype)
+        if len(shape) < value.ndim or value.size == np.prod(shape, dtype=int):
+            value = value.reshape(shape)
+        if field.triangle:
+            value = packed.pack(value)
+        elif not field.axes and value.ndim == 0:
+            value = value.item()
+        values |= dict.fromkeys((field.path, *field.also), value)
+    return cast(State, _replaced(kind.empty(*widths), values))
+
+
+def scaled(kind: StateType, state: State, factor: float) -> State:
+    """Return the state of the same rows with all weights times ``factor``."""
+    values = {
+        path: get(state, path) * factor**field.extensive
+        for field in kind.FIELDS.values()
+        for path in (field.path, *field.also)
+        if field.extensive
+    }
+    return cast(State, _replaced(state, values))
+
+
+def _replaced(state: Any, values: Mapping[str, Any]) -> Any:
+    """Return a nested tuple with other values at some paths."""
+    inner: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    for path, value in values.items():
+        head, _, rest = path.partition(".")
+        inner[head][rest] = value
+    changed = {head: below[""] if "" in below else _replaced(get(state, head), below) for head, below in inner.items()}
+    if hasattr(state, "_replace"):
+        return state._replace(**changed)
+    return tuple(changed.get(str(place), value) for place, value in enumerate(state))
+
+
+# ---- answers
+
+
+def of_no_columns(kind: StateType) -> State:
+    """Return a state that shows which answers those of a type have."""
+    return kind.empty(*(0,) * kind.sides)
+
+
+def can_answer(kind: StateType, answer: str) -> bool:
+    """Say whether states of a type have an answer."""
+    return callable(getattr(of_no_columns(kind), answer, None))
+
+
+def ask(state: State, answer: str, *arguments: Any) -> Any:
+    """Return a state's answer; a function, so that it travels to workers."""
+    return getattr(state, answer)(*arguments)
+
+
+def merged(a: State, b: State) -> State:
+    """Return the state of the rows of both; a function, so that it travels to workers."""
     return a.merge(b)

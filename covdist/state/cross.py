@@ -2,123 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
+from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator, finish_two
 from covdist.numerics.blas import add_product
-from covdist.numerics.columns import Columns, combine
-from covdist.numerics.mixed_precision import MixedPrecision
+from covdist.numerics.columns import Columns, combine, divisor
+from covdist.numerics.correlation import correlation_of, covariance_of
+from covdist.numerics.products import Rectangle, product, rescaled
 from covdist.numerics.segments import Product, Segments
-from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
+from covdist.state.base import Field, Fields, column_fields
+from covdist.state.variances import LEAST_ROWS, Variances
 
-_LEAST_ROWS = 256  # fewer make the inner dimension of gemm too short
 
-
-class Cross(NamedTuple):
-    """Sum over the rows of (x - mean x)(y - mean y)ᵀ, times 2**-(exponent x[i] + exponent y[j])."""
-
+class _Fields(NamedTuple):
     columns: Columns
     columns_y: Columns
     rectangle: np.ndarray  # float64 (columns of x, columns of y)
+
+
+class Cross(_Fields):
+    """Sum over the rows of (x - mean x)(y - mean y)ᵀ, times 2**-(exponent x[i] + exponent y[j])."""
+
+    __slots__ = ()
+    name = "cross"
+    sides = 2
+    ordered = False
+    FIELDS: ClassVar[Fields] = {**column_fields(2), "scatter": Field("rectangle", (0, 1), extensive=1)}
 
     @classmethod
     def empty(cls, width: int, width_y: int) -> Cross:
         return cls(Columns.empty(width), Columns.empty(width_y), np.zeros((width, width_y)))
 
     @classmethod
-    def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> Accumulator:
-        widths = [width, width_y]
-        return Accumulator(
-            widths, _LEAST_ROWS, [(slice(None), cls.segments(width, width_y, options))], _finish, options
-        )
+    def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> RowsAccumulator:
+        folds = [(slice(None), cls.segments(width, width_y, options))]
+        return RowsAccumulator([width, width_y], LEAST_ROWS, folds, finish_two, options)
+
+    @classmethod
+    def product(cls, width: int, width_y: int, options: Options) -> Product:
+        return product(Rectangle(width, width_y), Cross, options.precision)
 
     @classmethod
     def segments(cls, width: int, width_y: int, options: Options) -> Segments:
-        widths = [width, width_y]
-        return Segments(widths, _PRODUCTS[options.precision](*widths), cls.empty(*widths))
+        return Segments([width, width_y], cls.product(width, width_y, options), cls.empty(width, width_y))
 
     @classmethod
     def cost(cls, width: int, width_y: int) -> Cost:
         columns, entries = width + width_y, width * width_y
-        return Cost(8 * entries + COLUMN_BYTES * columns, 2 * entries + COLUMN_FLOPS * columns, _LEAST_ROWS, columns)
+        return Cost(8 * entries + COLUMN_BYTES * columns, 2 * entries + COLUMN_FLOPS * columns, LEAST_ROWS, columns)
 
     def merge(self, other: Cross) -> Cross:
         x, link = combine(self.columns, other.columns)
         y, link_y = combine(self.columns_y, other.columns_y)
         if link is None or link_y is None:
             return Cross(x, y, (other if self.columns.weight == 0 else self).rectangle)
-        merged = _rescaled(self.rectangle, link.shift_a, link_y.shift_a) + _rescaled(
-            other.rectangle, link.shift_b, link_y.shift_b
-        )
+        merged = rescaled(self.rectangle, link.shift_a, link_y.shift_a)
+        merged = merged + rescaled(other.rectangle, link.shift_b, link_y.shift_b)
         add_product(link.delta[None], link_y.delta[None], merged, link.factor)
         return Cross(x, y, merged)
 
+    def side(self, number: int) -> Variances:
+        return Variances(self.columns_y if number else self.columns)
 
-def _rescaled(rectangle: np.ndarray, shift: np.ndarray, shift_y: np.ndarray) -> np.ndarray:
-    if not (shift.any() or shift_y.any()):
-        return rectangle
-    return np.ldexp(np.ldexp(rectangle, shift[:, None]), shift_y)
+    def covariance(self, rows: slice, ddof: float) -> np.ndarray:
+        """Return rows of the covariance matrix."""
+        exponent, exponent_y = self.columns.exponent[rows], self.columns_y.exponent
+        return covariance_of(self.rectangle[rows].copy(), divisor(self.columns, ddof), exponent, exponent_y)
 
-
-def _finish(counted: Counted, states: list[Cross]) -> Cross:
-    (state,) = states
-    return state._replace(
-        columns=state.columns._replace(**counted.fields(0)),
-        columns_y=state.columns_y._replace(**counted.fields(1)),
-    )
-
-
-class _Rectangle:
-    def __init__(self, *widths: int):
-        self._widths = widths
-        self._clear()
-
-    def _clear(self) -> None:
-        self._rectangle = np.zeros(self._widths)
-
-    def add(self, sides: Sequence[Deviations]) -> None:
-        add_product(sides[0].rows, sides[1].rows, self._rectangle)
-
-    def close(self, centres: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Cross:
-        x, y = centres
-        rectangle = self._rectangle
-        add_product(x.sums[None], y.sums[None], rectangle, -1 / x.weight)
-        self._clear()
-        return Cross(columns[0], columns[1], rectangle)
-
-
-class _FastRectangle:
-    def __init__(self, *widths: int):
-        self._widths = widths
-        self._single = np.zeros(widths, np.float32)
-        self._rounding = MixedPrecision(self._high, self._fast, self._drain)
-        self._clear()
-
-    def _clear(self) -> None:
-        self._rectangle = np.zeros(self._widths)
-
-    def _high(self, left: np.ndarray, right: np.ndarray) -> None:
-        add_product(left, right, self._rectangle)
-
-    def _fast(self, left: np.ndarray, right: np.ndarray) -> None:
-        add_product(left, right, self._single)
-
-    def _drain(self) -> None:
-        self._rectangle += self._single
-        self._single[:] = 0
-
-    def add(self, sides: Sequence[Deviations]) -> None:
-        self._rounding.add(sides)
-
-    def close(self, centres: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Cross:
-        x, y = centres
-        rectangle = _rescaled(self._rectangle, *self._rounding.close())
-        add_product(x.sums[None], y.sums[None], rectangle, -1 / x.weight)
-        self._clear()
-        return Cross(columns[0], columns[1], rectangle)
-
-
-_PRODUCTS: dict[str, Callable[..., Product]] = {"high": _Rectangle, "fast": _FastRectangle}
+    def correlation(self, rows: slice) -> np.ndarray:
+        """Return rows of the correlation matrix."""
+        roots, roots_y = np.sqrt(self.columns.squares[rows]), np.sqrt(self.columns_y.squares)
+        return correlation_of(self.rectangle[rows].copy(), roots, roots_y)

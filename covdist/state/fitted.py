@@ -1,4 +1,4 @@
-"""``Fitted``: a state that was estimated."""
+"""States that were estimated, and a record of how."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from covdist.state.scatter import Scatter
 
 
 class Fitted(Scatter):
-    """A scatter that was estimated, and in ``record`` how; a sum of it with another is a plain one."""
+    """A scatter that was estimated; a sum of it with another is a plain one."""
 
     record: dict[str, Any]
 
 
 class FittedCross(Cross):
-    """The same of x with y."""
+    """An estimated scatter of x with y."""
 
     record: dict[str, Any]

@@ -21,6 +21,7 @@ from covdist.numerics.screening import TILE
 
 LEAST_COLUMNS = 512  # fewer would move the triangle through memory more often than the cores can use it
 _SAMPLE_STEP = 16
+_EXPECTED = "missing='raise' expects finite values only: leave such rows out beforehand"
 
 
 class Gram(NamedTuple):
@@ -60,15 +61,15 @@ class GramAccumulator:
     ----------
     rows : int
         Length of each column.
-    missing : str
-        "raise" at NaN or infinity, or "propagate" into every product.
+    refuse : bool
+        Raise at NaN or infinity, else let them into every product.
     """
 
     least_rows = LEAST_COLUMNS  # of the transposed data
 
-    def __init__(self, rows: int, missing: str = "raise"):
+    def __init__(self, rows: int, refuse: bool = True):
         self._state = Gram.empty(rows)
-        self._missing = missing
+        self._refuse = refuse
 
     def add(self, block: np.ndarray) -> None:
         """Fold columns in place."""
@@ -77,7 +78,7 @@ class GramAccumulator:
 
     def _fold(self, start: int, deviations: np.ndarray, columns: np.ndarray) -> None:
         rows, folded, exponent, products = self._state
-        if self._missing == "raise" and not np.isfinite(deviations[-1]).all():
+        if self._refuse and not np.isfinite(deviations[-1]).all():
             _refuse(columns, folded)
         if columns.dtype.itemsize == 8:
             exponent = self._scaled(deviations)
@@ -137,7 +138,9 @@ def _refuse(columns: np.ndarray, folded: int) -> None:
     if bad.any():
         column = int(np.argmax(bad.any(axis=0)))
         row = int(np.argmax(bad[:, column]))
-        raise NonFiniteError(f"{columns[row, column]}", row=row, column=folded + column, amount=int(bad.sum()))
+        raise NonFiniteError(
+            f"{columns[row, column]}", row=row, column=folded + column, amount=int(bad.sum()), advice=_EXPECTED
+        )
 
 
 def eigenvectors(block: np.ndarray, spectrum: Spectrum) -> np.ndarray:

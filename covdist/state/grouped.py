@@ -5,36 +5,44 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
 import numpy as np
 
 from covdist.errors import DataError, NonFiniteError
-from covdist.numerics.accumulator import Accumulator
-from covdist.numerics.segments import State
+from covdist.state.base import State, merged
 
 
 @dataclass(frozen=True, eq=False)
-class Grouped(Mapping[int, State]):
-    """The state of each group's rows, by group code in ascending order."""
+class Grouped(Mapping[int, Any]):
+    """The state of each group's rows, by group code in ascending order.
 
-    inner: State  # the empty state of the groups' kind
-    groups: dict[int, State]
+    Attributes
+    ----------
+    inner : State
+        The empty state of a group.
+    groups : dict {int: State}
+    """
+
+    inner: Any
+    groups: dict[int, Any]
 
     @classmethod
     def empty(cls, inner: State) -> Grouped:
         return cls(inner, {})
 
     @classmethod
-    def accumulator(cls, make_inner: Callable[[], Accumulator]) -> GroupedAccumulator:
+    def accumulator(cls, make_inner: Callable[[], Any]) -> GroupedAccumulator:
         return GroupedAccumulator(make_inner)
 
     def merge(self, other: Grouped) -> Grouped:
         # The empty states merge first: other widths are refused even where no code is shared.
         inner = self.inner.merge(other.inner)
         codes = sorted(self.groups.keys() | other.groups.keys())
-        return Grouped(inner, {c: self.groups.get(c, inner).merge(other.groups.get(c, inner)) for c in codes})
+        return Grouped(inner, {code: self.group(code).merge(other.group(code)) for code in codes})
 
-    def __getitem__(self, code: int) -> State:
+    def __getitem__(self, code: int) -> Any:
         return self.groups[code]
 
     def __iter__(self) -> Iterator[int]:
@@ -43,20 +51,36 @@ class Grouped(Mapping[int, State]):
     def __len__(self) -> int:
         return len(self.groups)
 
+    def group(self, code: int) -> Any:
+        """Return a group's state, the empty one where it has no rows."""
+        return self.groups.get(code, self.inner)
+
+    def map(self, function: Callable[[Any], Any]) -> Grouped:
+        """Apply a function to the state of each group."""
+        return Grouped(function(self.inner), {code: function(state) for code, state in self.groups.items()})
+
+    def recoded(self, codes: np.ndarray) -> Grouped:
+        """Return the same groups under the codes ``codes[code]``."""
+        return Grouped(self.inner, {int(codes[code]): state for code, state in self.groups.items()})
+
+    def union(self) -> Any:
+        """Return the state of the rows of all groups."""
+        return reduce(merged, self.groups.values(), self.inner)
+
 
 class GroupedAccumulator:
     """One accumulator per group code, made when its first row arrives."""
 
-    def __init__(self, make_inner: Callable[[], Accumulator]):
+    def __init__(self, make_inner: Callable[[], Any]):
         first = make_inner()
         self.least_rows, self._empty = first.least_rows, first.state()
 
-        def inner() -> Accumulator:
+        def inner() -> Any:
             accumulator = make_inner()
             accumulator.workspace = first.workspace  # two MiB that a thousand groups need once
             return accumulator
 
-        self._inner: defaultdict[int, Accumulator] = defaultdict(inner)
+        self._inner: defaultdict[int, Any] = defaultdict(inner)
         self._fed: Counter[int] = Counter()
         self._seen = 0
 

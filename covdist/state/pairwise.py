@@ -2,35 +2,64 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from covdist.numerics import packed as triangle
-from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
-from covdist.numerics.columns import Columns
+from covdist.numerics import packed
+from covdist.numerics.accumulator import (
+    COLUMN_BYTES,
+    COLUMN_FLOPS,
+    Cost,
+    Options,
+    RowsAccumulator,
+    finish_one,
+    finish_two,
+)
+from covdist.numerics.columns import Columns, own_divisors
+from covdist.numerics.correlation import covariance_of, pair_correlation
 from covdist.numerics.masked import MaskedSegments, Side
 from covdist.numerics.pairs import PairMarginals, Pairs, half, half_of, merge, pairs_of
-from covdist.numerics.present import ObservedCounts
+from covdist.numerics.present import ObservedCounts, combine
+from covdist.numerics.psd import nearest, smallest_of
+from covdist.state.base import Field, Fields
 from covdist.state.cross import Cross
-from covdist.state.pairwise_variances import combine
+from covdist.state.pairwise_variances import PairwiseVariances, observed_fields
 from covdist.state.scatter import Scatter
 
 _LEAST_ROWS = 1024  # fewer would merge matrices more often than the products of their rows are worth
 
 
-class _Given(NamedTuple):
-    columns: Columns
-    seen: ObservedCounts
+def _pair_fields(sides: int) -> Fields:
+    marginals = {
+        f"{name}{suffix}": Field(f"half{suffix}.{path}", (0, 1), extensive=extensive)
+        for suffix in ("", "_y")[:sides]
+        for name, path, extensive in (("offset", "offset", 0), ("pair_squares", "squares", 1))
+    }
+    return {
+        **observed_fields(sides),
+        "count": Field("pairs.rows", (0, 1), np.int64),
+        "pair_weight": Field("pairs.weight", (0, 1), extensive=1),
+        "scatter": Field("pairs.scatter", (0, 1), extensive=1),
+        **marginals,
+    }
 
 
-class Pairwise(NamedTuple):
-    """Of x's columns with each other; ``columns.weight`` is that of all rows, holes or not."""
-
+class _Fields(NamedTuple):
     columns: Columns
     seen: ObservedCounts
     pairs: Pairs
     half: PairMarginals
+
+
+class Pairwise(_Fields):
+    """Of x's columns with each other; ``columns.weight`` is that of all rows, whatever they hold."""
+
+    __slots__ = ()
+    name = "pairwise"
+    sides = 1
+    ordered = False
+    FIELDS: ClassVar[Fields] = _pair_fields(1)
 
     @classmethod
     def empty(cls, width: int) -> Pairwise:
@@ -39,9 +68,9 @@ class Pairwise(NamedTuple):
         )
 
     @classmethod
-    def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
+    def accumulator(cls, width: int, options: Options = Options()) -> RowsAccumulator:
         segments = MaskedSegments(Scatter.segments(width, options), _lifted, _folded, cls.empty(width), options)
-        return Accumulator([width], _LEAST_ROWS, [(slice(None), segments)], _finish, options)
+        return RowsAccumulator([width], _LEAST_ROWS, [(slice(None), segments)], finish_one, options)
 
     @classmethod
     def cost(cls, width: int) -> Cost:
@@ -55,10 +84,30 @@ class Pairwise(NamedTuple):
         pairs, joined, _ = merge(self.pairs, other.pairs, (self.half, other.half, shifts), None)
         return Pairwise(columns, seen, pairs, joined)
 
+    def side(self, number: int) -> PairwiseVariances:
+        return PairwiseVariances(self.columns, self.seen)
 
-class PairwiseCross(NamedTuple):
-    """Of x's columns with y's."""
+    def pair_covariance(self, ddof: float, min_periods: int) -> np.ndarray:
+        """Return the covariance matrix; NaN where fewer rows hold both columns."""
+        return _covariance(self.pairs, self.columns, self.columns, ddof, min_periods)
 
+    def nearest_covariance(self, ddof: float, min_periods: int) -> np.ndarray:
+        """Return the positive semidefinite matrix that lies nearest."""
+        return nearest(self.pair_covariance(ddof, min_periods))
+
+    def smallest_eigenvalue(self, ddof: float, min_periods: int) -> float:
+        """Return the smallest eigenvalue of the covariance."""
+        return smallest_of(self.pair_covariance(ddof, min_periods))
+
+    def pair_correlation(self, min_periods: int) -> np.ndarray:
+        """Return the correlation matrix; the spreads are those of a pair's rows, the diagonal is 1."""
+        matrix = pair_correlation(self.pairs.scatter, self.half.squares, self.half.turned.squares)
+        matrix[self.pairs.rows < min_periods] = np.nan
+        np.fill_diagonal(matrix, np.where(np.isnan(np.diagonal(matrix)), np.nan, 1.0))
+        return matrix
+
+
+class _CrossFields(NamedTuple):
     columns: Columns
     columns_y: Columns
     seen: ObservedCounts
@@ -66,6 +115,16 @@ class PairwiseCross(NamedTuple):
     pairs: Pairs
     half: PairMarginals
     half_y: PairMarginals
+
+
+class PairwiseCross(_CrossFields):
+    """Of x's columns with y's."""
+
+    __slots__ = ()
+    name = "pairwise cross"
+    sides = 2
+    ordered = False
+    FIELDS: ClassVar[Fields] = _pair_fields(2)
 
     @classmethod
     def empty(cls, width: int, width_y: int) -> PairwiseCross:
@@ -76,11 +135,11 @@ class PairwiseCross(NamedTuple):
         )  # fmt: skip
 
     @classmethod
-    def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> Accumulator:
+    def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> RowsAccumulator:
         widths = [width, width_y]
         clean = Cross.segments(width, width_y, options)
         segments = MaskedSegments(clean, _lifted_cross, _folded_cross, cls.empty(*widths), options)
-        return Accumulator(widths, _LEAST_ROWS, [(slice(None), segments)], _finish_cross, options)
+        return RowsAccumulator(widths, _LEAST_ROWS, [(slice(None), segments)], finish_two, options)
 
     @classmethod
     def cost(cls, width: int, width_y: int) -> Cost:
@@ -88,7 +147,7 @@ class PairwiseCross(NamedTuple):
 
     def merge(self, other: PairwiseCross) -> PairwiseCross:
         x, seen, shifts = combine(self, other)
-        y, seen_y, steps_y = combine(self.second, other.second)
+        y, seen_y, steps_y = combine(self.side(1), other.side(1))
         if shifts is None or steps_y is None:
             kept, rest = (other, self) if self.columns.weight == 0 else (self, other)
             pairs = _counted(kept.pairs, rest.pairs)
@@ -98,10 +157,18 @@ class PairwiseCross(NamedTuple):
         assert joined_y is not None
         return PairwiseCross(x, y, seen, seen_y, pairs, joined, joined_y)
 
-    @property
-    def second(self) -> _Given:
-        """Columns and counts of y."""
-        return _Given(self.columns_y, self.seen_y)
+    def side(self, number: int) -> PairwiseVariances:
+        given = (self.columns_y, self.seen_y) if number else (self.columns, self.seen)
+        return PairwiseVariances(*given)
+
+    def pair_covariance(self, ddof: float, min_periods: int) -> np.ndarray:
+        """Return the covariance matrix; NaN where fewer rows hold both columns."""
+        return _covariance(self.pairs, self.columns, self.columns_y, ddof, min_periods)
+
+    def pair_correlation(self, min_periods: int) -> np.ndarray:
+        """Return the correlation matrix; the spreads are those of a pair's rows."""
+        matrix = pair_correlation(self.pairs.scatter, self.half.squares, self.half_y.squares)
+        return np.where(self.pairs.rows < min_periods, np.nan, matrix)
 
 
 def _cost(entries: int, columns: int, flops: float) -> Cost:
@@ -118,7 +185,7 @@ def _counted(kept: Pairs, rest: Pairs) -> Pairs:
 
 def _lifted(clean: Scatter, rows: int) -> Pairwise:
     columns, width = clean.columns, clean.columns.width
-    pairs = Pairs.all(rows, columns.weight, triangle.unpack(clean.triangle, width))
+    pairs = Pairs.all(rows, columns.weight, packed.unpack(clean.triangle, width))
     return Pairwise(columns, ObservedCounts.all(width, rows, columns.weight), pairs, half(columns.squares, width))
 
 
@@ -142,14 +209,6 @@ def _folded_cross(sides: list[Side]) -> PairwiseCross:
     return PairwiseCross(x.columns, y.columns, x.seen, y.seen, pairs, left, right)
 
 
-def _finish(counted: Counted, states: list[Pairwise]) -> Pairwise:
-    (state,) = states
-    return state._replace(columns=state.columns._replace(**counted.fields(0)))
-
-
-def _finish_cross(counted: Counted, states: list[PairwiseCross]) -> PairwiseCross:
-    (state,) = states
-    return state._replace(
-        columns=state.columns._replace(**counted.fields(0)),
-        columns_y=state.columns_y._replace(**counted.fields(1)),
-    )
+def _covariance(pairs: Pairs, x: Columns, y: Columns, ddof: float, min_periods: int) -> np.ndarray:
+    divided_by = np.where(pairs.rows >= min_periods, own_divisors(x, pairs.weight, ddof), np.nan)
+    return covariance_of(pairs.scatter.copy(), divided_by, x.exponent, y.exponent)

@@ -12,18 +12,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from covdist.limits import limits
 from covdist.numerics import packed as triangle
-from covdist.numerics.accumulator import COLUMN_BYTES, Accumulator, Cost, Counted, Options
+from covdist.numerics.accumulator import COLUMN_BYTES, Cost, Options, RowsAccumulator, finish_one
 from covdist.numerics.columns import Columns
 from covdist.numerics.masked import Side, observe
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.present import ObservedCounts
+from covdist.numerics.present import ObservedCounts, combine
 from covdist.numerics.segments import Blocks, Segments, Vector
 from covdist.numerics.workspace import Workspace
-from covdist.state.pairwise_variances import combine
-from covdist.state.scatter import LEAST_ROWS, Scatter
+from covdist.state.scatter import Scatter
+from covdist.state.variances import LEAST_ROWS
 
-_MOST_BYTES = 1 << 26  # of one table of patterns
 _GATHERED = 1 << 22  # values of rows with holes that are sorted at once: a pattern then has many of them
 
 
@@ -87,13 +87,21 @@ class Patterns(NamedTuple):
         )
 
     @classmethod
-    def folded(cls, width: int, options: Options) -> Accumulator:
+    def folded(cls, width: int, options: Options) -> RowsAccumulator:
         """Return what folds blocks of rows; not ``accumulator``: merging depends on how many patterns there are."""
-        return Accumulator([width], LEAST_ROWS, [(slice(None), _PatternSegments(width, options))], _finish, options)
+        return RowsAccumulator(
+            [width], LEAST_ROWS, [(slice(None), _PatternSegments(width, options))], finish_one, options
+        )
 
     @classmethod
     def cost(cls, width: int) -> Cost:
-        return Cost(_MOST_BYTES + COLUMN_BYTES * width, 2.0 * width * width, LEAST_ROWS, width, 5 * 8 * _GATHERED)
+        return Cost(
+            limits().pattern_table_bytes + COLUMN_BYTES * width,
+            2.0 * width * width,
+            LEAST_ROWS,
+            width,
+            5 * 8 * _GATHERED,
+        )
 
     def merge(self, other: Patterns) -> Patterns:
         columns, seen, shifts = combine(self, other)
@@ -125,7 +133,7 @@ class Patterns(NamedTuple):
 
 
 def _fitting(table: Table) -> tuple[Table, int]:
-    if table.scatter.nbytes <= _MOST_BYTES:
+    if table.scatter.nbytes <= limits().pattern_table_bytes:
         return table, 1
     return Table.empty(table.held.shape[1]), 0
 
@@ -173,7 +181,7 @@ def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
     """Return the patterns of a block."""
     columns, width = side.columns, side.columns.width
     kinds, place = distinct(held)
-    if 8 * len(kinds) * width * width > _MOST_BYTES:
+    if 8 * len(kinds) * width * width > limits().pattern_table_bytes:
         return Patterns(columns, side.seen, Scatter.empty(width), columns.mean, Table.empty(width), 0)
     order = np.argsort(place, kind="stable")
     rows = (side.rows - side.centre * side.roots)[order]  # about the columns' own means
@@ -197,8 +205,3 @@ def distinct(held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     keys = padded.view(np.uint64 if padded.shape[1] == 8 else f"V{padded.shape[1]}").ravel()
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
     return held[first], place
-
-
-def _finish(counted: Counted, states: list[Patterns]) -> Patterns:
-    (state,) = states
-    return state._replace(columns=state.columns._replace(**counted.fields(0)))

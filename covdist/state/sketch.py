@@ -12,15 +12,16 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.errors import MergeError
-from covdist.numerics.accumulator import Accumulator, Counted, Options
-from covdist.numerics.blas import add_product
+from covdist.numerics.accumulator import Options, RowsAccumulator, finish_one
+from covdist.numerics.blas import add_product, single_thread
 from covdist.numerics.columns import Columns, combine
+from covdist.numerics.eigen import Spectrum, spectrum_of, unknown
+from covdist.numerics.nystrom import PROBES, Images, spectrum_of_images
 from covdist.numerics.segments import Segments
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 
 LEAST_ROWS = 64  # as many as there are directions, or reading and writing the image costs more than the rows
 _BLOCK = 4096  # columns whose random numbers are drawn together
-PROBES = 10
 
 
 class Directions(NamedTuple):
@@ -48,12 +49,16 @@ class Directions(NamedTuple):
         return out
 
 
-class Sketch(NamedTuple):
-    """Sum over the rows of (x - mean)(x - mean)ᵀ Ω; row i times 2**-(exponent[i] + the largest exponent)."""
-
+class _Fields(NamedTuple):
     columns: Columns
     image: np.ndarray  # float64 (columns, directions)
     directions: Directions
+
+
+class Sketch(_Fields):
+    """Sum over the rows of (x - mean)(x - mean)ᵀ Ω; row i times 2**-(exponent[i] + the largest exponent)."""
+
+    __slots__ = ()
 
     @classmethod
     def empty(cls, width: int, directions: Directions = Directions()) -> Sketch:
@@ -62,9 +67,9 @@ class Sketch(NamedTuple):
     @classmethod
     def accumulator(
         cls, width: int, options: Options = Options(), directions: Directions = Directions()
-    ) -> Accumulator:
+    ) -> RowsAccumulator:
         segments = Segments([width], _Image(width, directions), cls.empty(width, directions))
-        return Accumulator([width], LEAST_ROWS, [(slice(None), segments)], _finish, options)
+        return RowsAccumulator([width], LEAST_ROWS, [(slice(None), segments)], finish_one, options)
 
     def merge(self, other: Sketch) -> Sketch:
         columns, link = combine(self.columns, other.columns)
@@ -92,11 +97,6 @@ def _scaled(directions: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     return rescaled(directions, exponent - exponent.max())
 
 
-def _finish(counted: Counted, states: list[Sketch]) -> Sketch:
-    (state,) = states
-    return state._replace(columns=state.columns._replace(**counted.fields(0)))
-
-
 class _Image:
     """Sums of (deviations)ᵀ (deviations Ω) within a leg."""
 
@@ -121,8 +121,42 @@ class _Image:
         rows = sides[0].rows
         add_product(rows, rows @ self._matrix(sides[0].exponent), self._image)
 
-    def close(self, centres: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Sketch:
-        centre, image = centres[0], self._image
-        add_product(centre.sums[None], (centre.sums @ self._matrix(centre.exponent))[None], image, -1 / centre.weight)
+    def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Sketch:
+        x, image = shifted[0], self._image
+        add_product(x.sums[None], (x.sums @ self._matrix(x.exponent))[None], image, -1 / x.weight)
         self._clear()
         return Sketch(columns[0], image, self._directions)
+
+
+def spectrum_of_sketch(sketch: Sketch, k: int) -> Spectrum:
+    """Return the k leading eigenpairs, k no more than the sketch has directions or columns."""
+    width, rows = sketch.columns.width, sketch.columns.rows
+    if sketch.columns.weight == 0 or not np.isfinite(sketch.columns.squares).all():
+        return unknown(width, k, rows)
+    with single_thread():
+        if sketch.directions.complete(width):
+            image, unit = _in_one_unit(sketch)
+            return spectrum_of((image + image.T) / 2, k, rows=rows, exponent=unit)
+        return spectrum_of_images(images(sketch), k)
+
+
+def images(sketch: Sketch) -> Images:
+    """Bring a sketch to one unit, and recall its directions."""
+    columns, amount = sketch.columns, sketch.directions.amount
+    image, unit = _in_one_unit(sketch)
+    directions = sketch.directions.matrix(columns.width)
+    parts = directions[:, :amount], image[:, :amount], directions[:, amount:], image[:, amount:]
+    return Images(*parts, total=_total(columns, unit), rows=columns.rows, exponent=unit)
+
+
+def _in_one_unit(sketch: Sketch) -> tuple[np.ndarray, int]:
+    """Return C Ω, and the exponent of a unit in which the total variance is near 1, so that no power of it is lost."""
+    columns, varied = sketch.columns, sketch.columns.squares > 0
+    unit = int(columns.exponent[varied].max()) if varied.any() else 0
+    unit += int(np.frexp(_total(columns, unit))[1]) // 2
+    shift = columns.exponent + (columns.exponent.max() - 2 * unit)
+    return rescaled(sketch.image, shift) / columns.weight, unit
+
+
+def _total(columns: Columns, unit: int) -> float:
+    return float(np.ldexp(columns.squares, 2 * (columns.exponent - unit)).sum() / columns.weight)

@@ -14,9 +14,8 @@ from covdist.numerics.accumulator import Options
 from covdist.numerics.blas import add_product, single_thread
 from covdist.numerics.eigen import Spectrum
 from covdist.numerics.filled_block import Block, rows_of
-from covdist.numerics.nonfinite import POLICIES
-from covdist.numerics.nystrom import approximate, images, spectrum_of_images
-from covdist.state.sketch import Sketch
+from covdist.numerics.nystrom import approximate, spectrum_of_images
+from covdist.state.sketch import Sketch, images
 
 _LEAST_ROWS = 64
 
@@ -65,7 +64,7 @@ class AppliedAccumulator:
     least_rows = _LEAST_ROWS
 
     def __init__(self, basis: Basis, options: Options = Options()):
-        self._basis, self._policy, self._inf = basis, POLICIES[options.missing], options.inf
+        self._basis, self._policy, self._inf = basis, options.missing, options.inf
         self._image = np.zeros(basis.directions.shape)
 
     def add(self, block: Block) -> None:

@@ -1,65 +1,102 @@
-"""``Variances``: the columns' moments alone; never anything columns × columns."""
+"""``Variances``: the moments of single columns; never anything columns × columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Accumulator, Cost, Counted, Options
-from covdist.numerics.columns import Columns, concatenate
+import numpy as np
+
+from covdist.limits import limits
+from covdist.numerics import columns as moments
+from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Counted, Options, RowsAccumulator
+from covdist.numerics.columns import Columns, concatenate, divisor
 from covdist.numerics.screening import TILE, TILE_COLUMNS
 from covdist.numerics.segments import Segments
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.state.scatter import LEAST_ROWS
+from covdist.state.base import Fields, column_fields
 
-# Up to this many columns a full state of the same rows may hold these results too: blocks are cut alike, so that
-# the bits are the same.
-CONTAINED_COLUMNS = 4096
+LEAST_ROWS = 256  # fewer make the inner dimension of products too short: 128 rows cost 5 % at 1024 columns
 _LEAST_ROWS_WIDE = TILE // TILE_COLUMNS  # rows that share what a block costs per column
 
 
-class Variances(NamedTuple):
-    """The state behind ``var`` and ``gradient_stats``."""
-
+class _Fields(NamedTuple):
     columns: Columns
+
+
+class Variances(_Fields):
+    """Count, mean and centred squares of each column: the state behind ``var`` and ``gradient_stats``."""
+
+    __slots__ = ()
+    name = "variances"
+    sides = 1
+    ordered = False
+    FIELDS: ClassVar[Fields] = column_fields()
 
     @classmethod
     def empty(cls, width: int) -> Variances:
         return cls(Columns.empty(width))
 
     @classmethod
-    def accumulator(cls, width: int, options: Options = Options()) -> Accumulator:
-        return Accumulator([width], cls.cost(width).least_rows, tiles(width), _finish, options)
+    def accumulator(cls, width: int, options: Options = Options()) -> RowsAccumulator:
+        return RowsAccumulator([width], cls.cost(width).least_rows, tiles(width), _finish, options)
+
+    @classmethod
+    def product(cls, width: int, options: Options) -> _Squares:
+        return _Squares()
 
     @classmethod
     def cost(cls, width: int) -> Cost:
-        least_rows = LEAST_ROWS if width <= CONTAINED_COLUMNS else _LEAST_ROWS_WIDE
+        # Blocks are cut as those of a full state of the same rows, which may hold these results, bit for bit.
+        least_rows = LEAST_ROWS if width <= limits().derived_columns else _LEAST_ROWS_WIDE
         return Cost(COLUMN_BYTES * width, COLUMN_FLOPS * width, least_rows, min(width, TILE_COLUMNS))
 
     def merge(self, other: Variances) -> Variances:
         return Variances(self.columns.merge(other.columns))
 
+    def side(self, number: int) -> Variances:
+        return self
+
+    def rows(self) -> np.ndarray:
+        return np.full(self.columns.width, self.columns.rows, np.int64)
+
+    def zeros(self) -> np.ndarray:
+        return self.columns.census.zeros
+
+    def mean(self) -> np.ndarray:
+        return moments.mean(self.columns, self.columns.weight)
+
+    def variance(self, ddof: float) -> np.ndarray:
+        return moments.variance(self.columns, divisor(self.columns, ddof))
+
+    def deviation(self, ddof: float) -> np.ndarray:
+        return moments.deviation(self.columns, divisor(self.columns, ddof))
+
+
+def side_by_side(states: Sequence[Variances]) -> Variances:
+    """Return the state of all columns of states of the same rows."""
+    return Variances(concatenate([state.columns for state in states]))
+
 
 def tiles(width: int) -> list[tuple[slice, Segments]]:
     """Return what folds which columns, no more of them at once than a block's rows can share a cache with."""
-    made = []
+    folds = []
     for start in range(0, max(width, 1), TILE_COLUMNS):
         tile = slice(start, min(start + TILE_COLUMNS, width))
         size = tile.stop - start
-        made.append((tile, Segments([size], _Nothing(), Variances.empty(size))))
-    return made
+        folds.append((tile, Segments([size], _Squares(), Variances.empty(size))))
+    return folds
 
 
-def _finish(counted: Counted, tiles: list[Variances]) -> Variances:
-    columns = concatenate([tile.columns for tile in tiles])
-    return Variances(columns._replace(**counted.fields(0)))
+def _finish(counted: Counted, states: list[Variances]) -> Variances:
+    return Variances(counted.into(side_by_side(states).columns))
 
 
-class _Nothing:
+class _Squares:
     """No products beyond the squares that every column keeps."""
 
     def add(self, sides: Sequence[Deviations]) -> None:
         pass
 
-    def close(self, centres: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Variances:
+    def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Variances:
         return Variances(columns[0])

@@ -8,12 +8,13 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.numerics.divisors import rows_held
+from covdist.folding.fold import fold_rows
 from covdist.readings.gradient_stats.pool import layer_values, mean, pooled, ratio, zero_fraction
-from covdist.readings.moments import fold_rows
 from covdist.readings.std import deviation
 from covdist.readings.var import variance
 from covdist.results.moments import Moments
+from covdist.state.base import ColumnState
+from covdist.state.variances import Variances
 
 
 def gradient_stats(
@@ -67,36 +68,38 @@ def gradient_stats(
     """
     if isinstance(g, xr.DataTree):
         return _tree(g, var, dim=dim, by=by, weights=weights, missing=missing, inf=inf)
-    return read(fold_rows(g, dim=dim, by=by, weights=weights, missing=missing, inf=inf, kind="variances"))
+    return read(fold_rows(g, dim=dim, by=by, weights=weights, missing=missing, inf=inf, state=Variances))
 
 
 def read(moments: Moments) -> xr.Dataset:
     """Read gradient statistics off a state."""
-    per_parameter = moments.layout.axes[:1]
     arrays = {
         "mean": moments.mean(),
-        "variance": moments.read(variance, per_parameter, 0),
-        "std": moments.read(deviation, per_parameter, 0),
-        "snr": moments.read(signal_to_noise, per_parameter),
-        "norm": moments.read(norm, per_parameter),
-        "zero_fraction": moments.read(zero_fraction, per_parameter),
-        "dead": moments.read(dead, per_parameter, dtype=bool),
+        "variance": moments.read_columns(variance, 0),
+        "std": moments.read_columns(deviation, 0),
+        "snr": moments.read_columns(signal_to_noise),
+        "norm": moments.read_columns(norm),
+        "zero_fraction": moments.read_columns(zero_fraction),
+        "dead": moments.read_columns(dead, dtype=bool),
         "count": moments.count,
     }
     arrays |= layer_values(moments)
     return xr.Dataset(arrays, attrs={"ddof": 0, "parameters": moments.layout.axes[0].size})
 
 
-def signal_to_noise(state: Any) -> np.ndarray:
-    return ratio(np.abs(mean(state)), deviation(state, 0))
+def signal_to_noise(columns: ColumnState) -> np.ndarray:
+    """Return |mean| / std of each parameter."""
+    return ratio(np.abs(mean(columns)), columns.deviation(0))
 
 
-def norm(state: Any) -> np.ndarray:
-    return np.hypot(mean(state), deviation(state, 0))
+def norm(columns: ColumnState) -> np.ndarray:
+    """Return the root mean square of each parameter."""
+    return np.hypot(mean(columns), columns.deviation(0))
 
 
-def dead(state: Any) -> np.ndarray:
-    return state.columns.census.zeros == rows_held(state)
+def dead(columns: ColumnState) -> np.ndarray:
+    """Say which parameters were always zero."""
+    return columns.zeros() == columns.rows()
 
 
 def _tree(tree: xr.DataTree, var: str, **options: Any) -> xr.DataTree:
@@ -105,7 +108,7 @@ def _tree(tree: xr.DataTree, var: str, **options: Any) -> xr.DataTree:
         if var in node.data_vars:
             path = node.path.strip("/") or _root_name(tree)
             name = f"{node.path.strip('/')}/{var}".strip("/")
-            layers[path] = fold_rows(node[var].rename(name), kind="variances", **options)
+            layers[path] = fold_rows(node[var].rename(name), state=Variances, **options)
     if not layers:
         names = sorted({str(name) for node in tree.subtree for name in node.data_vars})
         raise DataError(f"no node of the log holds a variable {var!r}, found are {', '.join(names)}: pass var=...")

@@ -12,12 +12,10 @@ import xarray as xr
 from dask.delayed import Delayed, delayed
 
 from covdist.errors import DataError
-from covdist.numerics.divisors import column_divisor, column_mean, rows_held
-from covdist.readings.std import deviation
-from covdist.results.deferred import apply
-from covdist.results.groups import members
+from covdist.results.deferred import apply, members
 from covdist.results.labels import labelled
 from covdist.results.moments import Moments
+from covdist.state.base import ColumnState
 
 
 class LayerSummary(NamedTuple):
@@ -32,8 +30,8 @@ class LayerSummary(NamedTuple):
     zero_fraction: float
 
     @classmethod
-    def of(cls, state: Any) -> LayerSummary:
-        means, deviations = mean(state), deviation(state, 0)
+    def of(cls, columns: ColumnState) -> LayerSummary:
+        means, deviations = mean(columns), columns.deviation(0)
         noise, between = root_sum_squares(deviations), root_sum_squares(means - means.mean())
         return cls(
             size=len(means),
@@ -42,7 +40,7 @@ class LayerSummary(NamedTuple):
             norm=root_sum_squares(np.hypot(means, deviations)),
             mean_norm=root_sum_squares(means),
             noise=noise,
-            zero_fraction=float(zero_fraction(state).mean()),
+            zero_fraction=float(zero_fraction(columns).mean()),
         )
 
     @classmethod
@@ -61,13 +59,15 @@ class LayerSummary(NamedTuple):
         )
 
 
-def mean(state: Any) -> np.ndarray:
-    column_divisor(state, 0)
-    return column_mean(state)
+def mean(columns: ColumnState) -> np.ndarray:
+    """Return the means; DataError where there are no rows."""
+    columns.variance(0)
+    return columns.mean()
 
 
-def zero_fraction(state: Any) -> np.ndarray:
-    return state.columns.census.zeros / np.maximum(rows_held(state), 1)
+def zero_fraction(columns: ColumnState) -> np.ndarray:
+    """Return the share of zeros among each parameter's values."""
+    return columns.zeros() / np.maximum(columns.rows(), 1)
 
 
 def ratio(signal: Any, noise: Any) -> Any:
@@ -122,7 +122,7 @@ def pooled(layers: dict[str, Moments]) -> xr.Dataset:
 
 
 def _pools(state: Any, size: int) -> list[LayerSummary]:
-    return [LayerSummary.of(member) for member in members(state, size)]
+    return [LayerSummary.of(member.side(0)) for member in members(state, size)]
 
 
 def _table(*pools: list[LayerSummary], name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -137,7 +137,7 @@ def _pools_of(moments: Moments) -> list[Any]:
     """Return the groups' pools for each part of the columns."""
     groups = moments.layout.groups
     size = 1 if groups is None else len(groups.values)
-    return [apply(partial(_pools, size=size), part) for part in moments.parts]
+    return [apply(partial(_pools, size=size), part) for part in moments.deferred.parts]
 
 
 def _joined_pools(*parts: list[LayerSummary]) -> list[LayerSummary]:

@@ -16,9 +16,10 @@ from dask.typing import Key
 
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.folding.passes import Pass
-from covdist.numerics import packed as triangle
+from covdist.folding.streams import Streams
+from covdist.numerics import packed
 from covdist.numerics.eigen import Spectrum
-from covdist.results.deferred import apply
+from covdist.results.deferred import Deferred, apply
 from covdist.results.labels import Labelled
 from covdist.rows.stream import Stream
 from covdist.rows.transposed import fold_slabs, map_slabs, slab_stream
@@ -30,27 +31,32 @@ _SLAB = 1 << 23  # bytes that a look at one slab of columns takes
 class Dual:
     """Two passes over the columns: the first for the eigenvalues, the second, where asked for, for the vectors."""
 
-    def __init__(self, side: Labelled, k: int, missing: str):
-        self._rows = math.prod(side.sample_shape)
+    def __init__(self, side: Labelled, k: int, refuse: bool):
+        rows = math.prod(side.sample_shape)
         stream = slab_stream(side.data, len(side.sample_dims))
-        self._pass = Pass(side.name, isinstance(side.data, np.ndarray), stream, make_plan(_work(side, stream, k)))
-        self._accumulator = partial(GramAccumulator, self._rows, missing)
-        self._k = k
-        token = self._pass.token(self._rows, missing)
-        state = self._pass.fold(fold_slabs, self._accumulator, f"gram-{token}")
-        self.spectrum: Delayed = apply(partial(_spectrum, k=k), state)
+        lazy = not isinstance(side.data, np.ndarray)
+        self._pass = Pass(Streams({side.name: stream}, {}), make_plan(_work(side, stream, k)), lazy)
+        self._accumulator, self._k = partial(GramAccumulator, rows, refuse), k
+        state = self._pass.tree(self._pass.key("gram", rows, refuse), self._accumulator, function=fold_slabs)
+        self._spectrum: Delayed = apply(partial(_spectrum, k=k), state)
+
+    @property
+    def spectrum(self) -> Deferred:
+        """The eigenvalues, and the vectors of the rows."""
+        return Deferred((self._spectrum,), (self._pass.plan.work.rows,))
 
     @property
     def plan(self) -> Plan:
+        """Plan the first pass."""
         return replace(self._pass.plan, way="dual")
 
     def vectors(self) -> da.Array:
         """Return the covariance's eigenvectors (columns, k), chunked along the columns."""
-        key = self.spectrum.key
+        key = self._spectrum.key
         items = self._pass.items(self._accumulator)
         name = f"eigenvectors-{tokenize(key)}"
         tasks: dict[Key, Any] = {(name, i, 0): (map_slabs, eigenvectors, key, *item) for i, item in enumerate(items)}
-        dependencies = [self.spectrum, *self._pass.dependencies]
+        dependencies: list[Any] = [self._spectrum, *self._pass.streams.collections]
         graph = HighLevelGraph.from_collections(name, tasks, dependencies=dependencies)
         heights = tuple(stop - start for start, stop in self._pass.cuts)
         return da.Array(graph, name, chunks=(heights, (self._k,)), dtype=float)
@@ -77,7 +83,7 @@ def _work_of(side: Labelled, k: int, pieces: int, piece_bytes: int, shared: bool
         row_bytes=row_bytes,
         piece_bytes=max(piece_bytes, row_bytes),
         row_flops=float(rows) * rows + 8.0 * rows,
-        state_bytes=8 * triangle.size(rows),
+        state_bytes=8 * packed.size(rows),
         block_bytes=2 * 8 * max(LEAST_COLUMNS * rows, 1 << 18),
         shared=shared,
         result_bytes=8 * k * side.axis.size,

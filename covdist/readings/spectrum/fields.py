@@ -8,21 +8,18 @@ import numpy as np
 import xarray as xr
 
 from covdist.numerics.eigen import Spectrum
+from covdist.results.deferred import Deferred
 from covdist.results.labels import Axis
-from covdist.results.moments import Moments
-
-_KINDS = ("spectrum",)
 
 
-def fields(spectra: Moments, k: int, vectors: bool) -> xr.Dataset:
-    """Return everything a spectrum says; ``spectra`` is a state of kind "spectrum"."""
+def fields(spectra: Deferred, columns: Axis, k: int, vectors: bool) -> xr.Dataset:
+    """Return everything that spectra of ``columns`` say, those of groups stacked."""
     component = Axis("component", k, {"component": np.arange(k)})
-    columns = spectra.layout.axes[0]
-    found = {name: spectra.read(field, (component,), kinds=_KINDS) for name, field in _PER_COMPONENT.items()}
-    found |= {name: spectra.read(field, (), kinds=_KINDS) for name, field in _WHOLE.items()}
-    found["marchenko_pastur_edge"] = spectra.read(edge, (), columns.size, kinds=_KINDS)
+    found = {name: spectra.read(field, (component,)) for name, field in _PER_COMPONENT.items()}
+    found |= {name: spectra.read(field, ()) for name, field in _WHOLE.items()}
+    found["marchenko_pastur_edge"] = spectra.read(edge, (), columns.size)
     if vectors:
-        found["eigenvector"] = spectra.read(_vectors, (component, columns), kinds=_KINDS)
+        found["eigenvector"] = spectra.read(_vectors, (component, columns))
     return xr.Dataset(found, attrs={"ddof": 0})
 
 

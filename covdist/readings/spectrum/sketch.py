@@ -3,54 +3,57 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, replace
+from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
 from dask.delayed import Delayed
 
 from covdist.engine.plan import Plan, Work, make_plan
-from covdist.folding.interpolated import filled_stream
 from covdist.folding.passes import Pass, fold_with
+from covdist.folding.request import Policy, SideRows
+from covdist.folding.streams import Streams
 from covdist.numerics.accumulator import Options
 from covdist.numerics.eigen import Spectrum
-from covdist.numerics.nystrom import spectrum_of_sketch
-from covdist.results.deferred import apply
+from covdist.results.deferred import Deferred, apply
 from covdist.results.labels import Labelled
-from covdist.rows.fold import fold
-from covdist.rows.stream import Stream, stream
-from covdist.state.sketch import LEAST_ROWS, Directions, Sketch
+from covdist.rows.stream import Stream
+from covdist.state.sketch import LEAST_ROWS, Directions, Sketch, spectrum_of_sketch
 from covdist.state.sketch_refined import Applied, AppliedAccumulator, Basis
 
 
 class Sketched:
     """One pass over the rows, and another one where two are asked for."""
 
-    def __init__(self, side: Labelled, k: int, options: Options, passes: int, seed: int):
+    def __init__(self, side: Labelled, k: int, policy: Policy, options: Options, passes: int, seed: int):
         self._k, self._options = k, options
         self._directions = Directions(directions_for(k), seed)
         self._width, self._ndim = side.axis.size, len(side.sample_dims)
         self._passes = 1 if self._directions.complete(self._width) else passes
-        here = isinstance(side.data, np.ndarray)
-        interpolate = options.missing == "interpolate"
-        rows = filled_stream(side, options.inf, not here) if interpolate else stream(side.data, self._ndim)
+        lazy = not isinstance(side.data, np.ndarray)
+        rows = policy.stream(SideRows(side, side.data, None, 0, options.inf, lazy))
         plan = sketch_plan(_work(side, rows), self._width, k, self._passes)
-        self._pass = Pass(side.name, here, rows, plan)
+        self._pass = Pass(Streams({side.name: rows}, {}), plan, lazy)
 
     @property
     def plan(self) -> Plan:
+        """Plan all passes."""
         return self._pass.plan
 
     @cached_property
-    def spectrum(self) -> Delayed:
+    def spectrum(self) -> Deferred:
+        """The leading eigenpairs."""
+        return Deferred((self._spectrum(),), (self._width,))
+
+    def _spectrum(self) -> Delayed:
         accumulator = partial(Sketch.accumulator, self._width, options=self._options, directions=self._directions)
-        token = self._pass.token(self._ndim, astuple(self._options), tuple(self._directions))
-        sketch = self._pass.fold(fold, accumulator, f"sketch-{token}")
+        about = self._ndim, self._options, tuple(self._directions)
+        sketch = self._pass.tree(self._pass.key("sketch", *about), accumulator)
         if self._passes == 1:
             return apply(partial(spectrum_of_sketch, k=self._k), sketch)
         basis = apply(Basis.of, sketch)
         applied = partial(AppliedAccumulator, options=self._options)
-        again = self._pass.fold(fold_with, applied, f"sketch-again-{token}", basis)
+        again = self._pass.tree(self._pass.key("sketch-again", *about), applied, basis, function=fold_with)
         return apply(partial(_refined, k=self._k), again, sketch, basis)
 
 

@@ -6,31 +6,30 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.utils import parse_bytes
 
+from covdist import plugins
 from covdist.errors import DataError
+from covdist.folding.fill_options import FillOptions
+from covdist.folding.fold import fold_rows
 from covdist.folding.inputs import one_of
-from covdist.folding.interpolated import interpolated
-from covdist.numerics import packed as triangle
+from covdist.folding.request import Policy, policy
 from covdist.numerics.accumulator import Options
-from covdist.numerics.eigen import Spectrum, spectrum_of, unknown
-from covdist.numerics.nonfinite import INFINITIES, POLICIES
-from covdist.readings.moments import moments as fold_moments
+from covdist.numerics.eigen import Spectrum
+from covdist.numerics.nonfinite import INFINITIES, propagate
 from covdist.readings.spectrum.dual import Dual
 from covdist.readings.spectrum.fields import fields
 from covdist.readings.spectrum.sketch import Sketched, directions_for
-from covdist.results.deferred import apply
-from covdist.results.groups import map_groups
 from covdist.results.labels import Axis, Labelled, label, labelled
-from covdist.results.moments import Layout, Moments
+from covdist.results.moments import Moments
+from covdist.state.named import answering
 from covdist.state.scatter import Scatter
 
-_POLICIES = tuple(name for name in POLICIES if name != "pairwise")  # whose matrix is read by its own entries
 _METHODS = ("auto", "exact", "dual", "sketch")
 # The full matrix of so many columns takes 64 MiB packed and its eigenvectors a minute of one core; where there are
 # more rows than columns, 256 MiB and some minutes are worth being exact.
@@ -117,20 +116,21 @@ def spectrum(
     True
     """
     one_of("method", method, _METHODS)
-    one_of("missing", missing, _POLICIES)
+    chosen = _policy(missing)
     one_of("inf", inf, INFINITIES)
     if passes not in (1, 2):
         raise DataError(f"passes={passes!r} is unknown: pass 1, or 2 for a more accurate sketch")
     side = label(x, dim, fallback="x")
     _check_count(k, side.axis.size)
     method, reason = _choose(method, side, missing, k)
-    limit = None if memory is None else parse_bytes(memory)
-    ways: dict[str, Callable[..., xr.Dataset]] = {
+    call = _Call(side, k, missing, chosen, Options(chosen.rows, inf=inf), vectors)
+    call = call._replace(limit=None if memory is None else parse_bytes(memory))
+    methods: dict[str, Callable[[_Call], xr.Dataset]] = {
         "exact": _exact,
         "dual": _dual,
         "sketch": partial(_sketch, passes=passes, seed=seed),
     }
-    found = ways[method](side, k, Options(missing, inf=inf), vectors, limit)
+    found = methods[method](call)
     found.attrs |= {"method": method, "reason": reason}
     return found if isinstance(side.data, da.Array) else found.compute(scheduler="threads")
 
@@ -138,18 +138,31 @@ def spectrum(
 def read(moments: Moments, k: int, vectors: bool = True) -> xr.Dataset:
     """Read the k leading eigenpairs off a full state, as :func:`covdist.spectrum` gives them."""
     layout = moments.layout
-    if layout.kind != "full":
+    if not moments.can_answer("spectrum"):
         raise DataError(
-            f"a spectrum needs a state of kind full, found a {layout.describe()}: fold the data with "
-            "covdist.moments(x, dim=...), or call covdist.spectrum(x, k, dim=...), which needs no matrix"
+            f"a spectrum needs a state of kind {' or '.join(answering('spectrum'))}, found a {layout.describe()}: fold "
+            "the data with covdist.moments(x, dim=...), or call covdist.spectrum(x, k, dim=...), which needs no matrix"
         )
     _check_count(k, layout.axes[0].size)
-    one = partial(spectrum_of_scatter, k=k)
-    function = one if layout.groups is None else partial(map_groups, function=one)
-    spectra = Moments(apply(function, moments.state), Layout("spectrum", layout.axes, layout.groups))
-    found = fields(spectra, k, vectors)
+    spectra = moments.deferred.map_groups(partial(_spectrum, k=k))
+    found = fields(spectra, layout.axes[0], k, vectors)
     found.attrs |= {"method": "exact", "reason": "the state holds the full matrix"}
     return found
+
+
+def _spectrum(state: Scatter, k: int) -> Spectrum:
+    return state.spectrum(k)
+
+
+def _policy(missing: str) -> Policy:
+    chosen = policy(missing)
+    if chosen.state(Scatter) is not Scatter:
+        known = [name for name in plugins.names("missing") if policy(name).state(Scatter) is Scatter]
+        raise DataError(
+            f"missing={missing!r} gives each entry of a matrix rows of its own, which leaves it without a spectrum: "
+            f"pass one of {', '.join(map(repr, known))}"
+        )
+    return chosen
 
 
 def _check_count(k: Any, columns: int) -> None:
@@ -160,62 +173,58 @@ def _check_count(k: Any, columns: int) -> None:
 def _choose(method: str, side: Labelled, missing: str, k: int) -> tuple[str, str]:
     """Return the method, by sizes and options alone, and the reason."""
     rows, columns = math.prod(side.sample_shape), side.axis.size
-    if method == "dual" and missing == "drop":
-        raise DataError("missing='drop' needs whole rows, but method='dual' reads columns: pass another method")
-    if missing == "maxent" and method not in ("auto", "exact"):
-        raise DataError(f"missing='maxent' fits the full matrix, found method={method!r}: pass method='exact'")
-    if missing == "maxent":
-        return "exact", "missing='maxent' fits the full matrix"
+    chosen = policy(missing)
+    if method == "dual" and chosen.whole_rows:
+        raise DataError(f"missing={missing!r} needs whole rows, but method='dual' reads columns: pass another method")
+    if chosen.strategy is not None:
+        if method not in ("auto", "exact"):
+            raise DataError(f"missing={missing!r} fits the full matrix, found method={method!r}: pass method='exact'")
+        return "exact", f"missing={missing!r} fits the full matrix"
     if method != "auto":
         return method, "asked for"
     sizes = f"{rows:,} rows, {columns:,} columns: "
     if columns <= _EXACT_COLUMNS:
         return "exact", f"{sizes}up to {_EXACT_COLUMNS:,} columns the full matrix is cheap"
-    if rows < columns and rows <= _DUAL_ROWS and missing != "drop":
+    if rows < columns and rows <= _DUAL_ROWS and not chosen.whole_rows:
         return "dual", f"{sizes}up to {_DUAL_ROWS:,} rows, fewer than columns, their products are exact and smaller"
     if rows >= columns and columns <= _EXACT_COLUMNS_TALL:
         return "exact", f"{sizes}with as many rows, up to {_EXACT_COLUMNS_TALL:,} columns the full matrix is worth it"
     return "sketch", f"{sizes}the full matrix is too large; sketched with {directions_for(k)} directions"
 
 
-def _exact(side: Labelled, k: int, options: Options, vectors: bool, limit: int | None) -> xr.Dataset:
-    dims = side.sample_dims
-    columns = [f"column_{i}" for i in range(side.data.ndim - len(dims))]
-    x = xr.DataArray(side.data, dims=(*dims, *columns), name=side.name)
-    full = fold_moments(x, dim=dims, missing=options.missing, inf=options.inf, matrix="memory", memory=limit)
-    return read(Moments(full.state, Layout("full", (side.axis,))), k, vectors)
+class _Call(NamedTuple):
+    """What each method is told."""
+
+    side: Labelled
+    k: int
+    missing: str
+    policy: Policy
+    options: Options
+    vectors: bool
+    limit: int | None = None
 
 
-def _dual(side: Labelled, k: int, options: Options, vectors: bool, limit: int | None) -> xr.Dataset:
-    if options.missing == "interpolate":
-        side = replace(side, data=interpolated(side, ends="nearest", inf=options.inf))
-    dual = Dual(side, k, "propagate" if options.missing == "propagate" else "raise")
-    dual.plan.check(limit)
-    found = fields(Moments(dual.spectrum, Layout("spectrum", (side.axis,))), k, False)
-    if vectors:
+def _exact(call: _Call) -> xr.Dataset:
+    side = call.side
+    full = fold_rows(side.array(), dim=side.sample_dims, missing=call.missing, inf=call.options.inf, memory=call.limit)
+    layout = replace(full.layout, axes=(side.axis,), provenance={})
+    return read(Moments(full.deferred, layout), call.k, call.vectors)
+
+
+def _dual(call: _Call) -> xr.Dataset:
+    side, k = call.side, call.k
+    if call.policy.fill is not None:
+        side = replace(side, data=call.policy.fill(side, FillOptions(ends="nearest", inf=call.options.inf)))
+    dual = Dual(side, k, refuse=call.options.missing is not propagate)
+    dual.plan.check(call.limit)
+    found = fields(dual.spectrum, side.axis, k, False)
+    if call.vectors:
         component = Axis("component", k, {"component": np.arange(k)})
         found["eigenvector"] = labelled(dual.vectors().T, [component, side.axis], None)
     return found
 
 
-def _sketch(
-    side: Labelled, k: int, options: Options, vectors: bool, limit: int | None, *, passes: int, seed: int
-) -> xr.Dataset:
-    sketched = Sketched(side, k, options, passes, seed)
-    sketched.plan.check(limit)
-    spectra = Moments(sketched.spectrum, Layout("spectrum", (side.axis,)))
-    return fields(spectra, k, vectors)
-
-
-def spectrum_of_scatter(state: Scatter, k: int) -> Spectrum:
-    columns = state.columns
-    if columns.weight == 0:
-        return unknown(columns.width, k, columns.rows)
-    matrix = triangle.unpack(state.triangle, columns.width)
-    matrix /= columns.weight
-    varied = columns.squares > 0
-    unit = int(columns.exponent[varied].max()) if varied.any() else 0
-    shift = columns.exponent - unit
-    if shift.any():
-        matrix = np.ldexp(np.ldexp(matrix, shift[:, None]), shift)
-    return spectrum_of(matrix, k, rows=columns.rows, exponent=unit)
+def _sketch(call: _Call, *, passes: int, seed: int) -> xr.Dataset:
+    sketched = Sketched(call.side, call.k, call.policy, call.options, passes, seed)
+    sketched.plan.check(call.limit)
+    return fields(sketched.spectrum, call.side.axis, call.k, call.vectors)

@@ -1,0 +1,18 @@
+"""``FillOptions``: how :func:`covdist.fill` fills an array; each policy takes what concerns it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class FillOptions(NamedTuple):
+    """As for :func:`covdist.fill`."""
+
+    kind: str = "linear"
+    along: str | None = None
+    max_gap: Any = None
+    ends: str = "keep"
+    inf: str = "raise"
+    tolerance: float = 1e-10
+    max_iterations: int = 100
+    ridge: float = 1e-8

@@ -1,0 +1,47 @@
+"""From a request to Moments, by the strategy that fits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from covdist.errors import DataError
+from covdist.folding.in_memory import in_memory
+from covdist.folding.request import Request, make_request
+from covdist.folding.strategy import choose, plan_of
+from covdist.folding.tiled import Tiles
+from covdist.results.moments import Moments
+from covdist.state.tiled import Tiled
+from covdist.state.variances import Variances
+
+
+def fold_request(request: Request, ddof: float = 0) -> Moments:
+    """Return the moments of a request: lazy where an array is; ``ddof`` is only checked.
+
+    Raises
+    ------
+    DataError
+        If ``ddof`` leaves nothing to divide by.
+    PlanError
+        If it does not fit into the memory that the caller named.
+    """
+    if not request.weighted and request.groups is None and ddof >= request.rows:
+        raise DataError(
+            f"ddof={ddof} leaves nothing to divide by with {request.rows} rows: use a smaller ddof or more rows"
+        )
+    if request.memory is not None:
+        plan_of(request)  # refuses what does not fit
+    if choose(request)[0] == "tiles":
+        return _tiled(request)
+    return (request.policy.strategy or in_memory)(request)
+
+
+def _tiled(request: Request) -> Moments:
+    """Return the columns' moments, and beside them the matrix; tiles are made when they are read."""
+    columns = fold_request(replace(request, state=Variances, matrix="auto", memory=None))
+    return Moments(columns.deferred, replace(columns.layout, state=Tiled), Tiles(request))
+
+
+def fold_rows(x: Any, y: Any = None, *, ddof: float = 0, **options: Any) -> Moments:
+    """Fold the arrays of a call that wants one state in memory; options as for ``make_request``."""
+    return fold_request(make_request(x, y, **{"matrix": "memory", **options}), ddof)

@@ -1,0 +1,132 @@
+"""One state of everything, or of each strip of columns, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from covdist.engine.plan import Plan, Work, make_plan
+from covdist.engine.tree import root_key
+from covdist.folding.passes import Item, Pass
+from covdist.folding.request import Request
+from covdist.folding.streams import Streams, column_strips, streams_of, strip_widths
+from covdist.limits import limits
+from covdist.results.deferred import Deferred
+from covdist.results.moments import Moments
+from covdist.state.base import ColumnState, State, StateType
+from covdist.state.grouped import Grouped
+from covdist.state.named import containing, described
+
+Accumulate = Callable[..., Any]
+
+
+class Strip(NamedTuple):
+    """Columns that one tree of folds and merges is about, for those who run it as something else than a graph."""
+
+    plan: Plan
+    width: int
+    items: list[Item]  # arguments of ``fold``, for each shard
+
+
+def in_memory(request: Request) -> Moments:
+    """Return the moments: lazy where an array is, else computed on this machine's threads."""
+    strips = column_strips(request)
+    parts = tuple(_tree(request, strip, len(strips)) for strip in strips)
+    deferred = Deferred(parts, tuple(strip_widths(request, strip)[0] for strip in strips))
+    moments = Moments(deferred, request.layout())
+    return moments if request.lazy else moments.compute(scheduler="threads")
+
+
+def memory_plan(request: Request) -> Plan:
+    """Plan one state of everything."""
+    strips = column_strips(request)
+    return _plan(request, streams_of(request, strips[0]), strip_widths(request, strips[0]), len(strips))
+
+
+def first_strips(request: Request, plan: Plan | None = None, accumulator: Accumulate | None = None) -> list[Strip]:
+    """Return what ``in_memory`` folds, or the first pass of another plan with another accumulator."""
+    strips = column_strips(request)
+    return [_strip(request, strip, len(strips), plan, accumulator) for strip in strips]
+
+
+def _strip(request: Request, strip: slice, strips: int, plan: Plan | None, accumulator: Accumulate | None) -> Strip:
+    widths = strip_widths(request, strip)
+    one = _pass(request, streams_of(request, strip), widths, strips, plan)
+    shards = one.shards(accumulator or accumulator_of(request, widths))
+    ready = one.streams.ready()
+    return Strip(one.plan, widths[0], [(shard, ready) for shard in shards])
+
+
+def _tree(request: Request, strip: slice, strips: int) -> Any:
+    widths = strip_widths(request, strip)
+    one = _pass(request, streams_of(request, strip), widths, strips)
+    contained = None
+    if request.lazy and (wider := _wider(request)) is not None:
+        contained = (_columns_of, root_key(_key(one, request, wider)))
+    return one.tree(_key(one, request, request.state), accumulator_of(request, widths), contained=contained)
+
+
+def _pass(request: Request, streams: Streams, widths: tuple[int, ...], strips: int, plan: Plan | None = None) -> Pass:
+    return Pass(streams, plan or _plan(request, streams, widths, strips), request.lazy)
+
+
+def _key(one: Pass, request: Request, kind: StateType) -> str:
+    return one.key("moments", described(kind), request.options, request.sample_ndim)
+
+
+def accumulator_of(request: Request, widths: tuple[int, ...]) -> Accumulate:
+    """Return what makes the accumulator of a shard."""
+    inner = partial(request.state.accumulator, *widths, options=request.options)
+    return inner if request.groups is None else partial(Grouped.accumulator, inner)
+
+
+def _wider(request: Request) -> StateType | None:
+    """Return the type whose state of the same rows would hold this result, bit for bit because it is cut alike."""
+    return containing(request.state) if request.widths[0] <= limits().derived_columns else None
+
+
+def _columns_of(state: Any) -> Any:
+    return state.map(_side) if isinstance(state, Grouped) else _side(state)
+
+
+def _side(state: State) -> ColumnState:
+    return state.side(0)
+
+
+def _plan(request: Request, streams: Streams, widths: tuple[int, ...], strips: int) -> Plan:
+    wider = _wider(request)
+    cut_like = None if wider is None else work_of(request, streams, widths, wider)
+    return make_plan(work_of(request, streams, widths, request.state), cut_like, strips)
+
+
+def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: StateType) -> Work:
+    """Return what folding some columns into states of a type takes."""
+    itemsizes = [side.data.dtype.itemsize for side in request.sides]
+    row_bytes = sum(width * size for width, size in zip(widths, itemsizes, strict=True))
+    cost = kind.cost(*widths[: kind.sides])
+    groups = 1 if request.groups is None else len(request.groups.values)
+    return Work(
+        rows=request.rows,
+        pieces=len(streams.first.bounds) - 1,
+        columns=" × ".join(f"{width:,}" for width in request.widths),
+        row_bytes=row_bytes,
+        piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
+        row_flops=cost.row_flops,
+        state_bytes=groups * cost.state_bytes,
+        block_bytes=cost.block_bytes + 2 * cost.least_rows * row_bytes,
+        shared=streams.shared,
+        result_bytes=groups * result_bytes(kind, request.widths),
+    )
+
+
+def result_bytes(kind: StateType, widths: tuple[int, ...]) -> int:
+    """Return what a saved state takes, matrices as squares."""
+    sizes = {0: widths[0], 1: widths[-1]}
+    entries = 0
+    for field in kind.FIELDS.values():
+        size = 1
+        for axis in field.axes:
+            size *= sizes[axis]
+        entries += size
+    return 8 * entries

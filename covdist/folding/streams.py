@@ -1,0 +1,95 @@
+"""``Streams``: the rows of a request, whole or in strips of columns."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import dask.array as da
+
+from covdist.folding.request import Array, Request
+from covdist.limits import limits
+from covdist.rows.stream import Stream
+from covdist.state.variances import Variances
+
+
+class Streams(NamedTuple):
+    """The arrays of one strip, or of two, of columns, by the names that messages and accumulators know."""
+
+    blocks: dict[str, Stream]
+    vectors: dict[str, Stream]
+
+    @property
+    def all(self) -> dict[str, Stream]:
+        """Blocks, then vectors."""
+        return {**self.blocks, **self.vectors}
+
+    @property
+    def first(self) -> Stream:
+        """That of x."""
+        return next(iter(self.blocks.values()))
+
+    @property
+    def shared(self) -> bool:
+        """Whether pieces share work, so that dask makes them in tasks of their own."""
+        return any(each.shared for each in self.all.values())
+
+    @property
+    def collections(self) -> list[Any]:
+        """The dask collections that make the keys of ``keys``."""
+        return [each for stream in self.all.values() for each in stream.collections]
+
+    def keys(self, start: int, stop: int) -> list[list[Any]]:
+        """Return, stream by stream, the keys of the blocks that dask makes for a shard."""
+        return [each.keys(start, stop) for each in self.all.values()]
+
+    def ready(self) -> list[list[Any]]:
+        """Return, stream by stream, what those keys stand for where pieces share no work."""
+        return [each.ready() for each in self.all.values()]
+
+    def tokens(self) -> tuple[list[str], dict[str, str]]:
+        """Return names that are equal for equal rows."""
+        return [s.token for s in self.blocks.values()], {name: s.token for name, s in self.vectors.items()}
+
+
+def streams_of(request: Request, *strips: slice) -> Streams:
+    """Return the arrays' streams; of x one or several strips of its first column axis."""
+    x, *others = request.blocks
+    blocks = {x + " " * i: request.side_stream(0, strip) for i, strip in enumerate(strips)}
+    blocks |= {name: request.side_stream(1) for name in others}
+    return Streams(blocks, {name: request.stream_of(array) for name, array in request.vectors.items()})
+
+
+def whole_streams(request: Request) -> Streams:
+    """Return the arrays' streams, whole."""
+    return streams_of(request, slice(0, column_axis(request)))
+
+
+def column_axis(request: Request) -> int:
+    """Return the length of x's first axis that is no sample axis."""
+    array = _x(request)
+    return array.shape[request.sample_ndim] if array.ndim > request.sample_ndim else 1
+
+
+def column_strips(request: Request) -> list[slice]:
+    """Return ranges of that axis, one for each state: only variances can be had strip by strip."""
+    most = limits().strip_columns
+    if request.state is not Variances or request.widths[0] <= most:
+        return [slice(0, column_axis(request))]
+    array, axis = _x(request), request.sample_ndim
+    length, inner = array.shape[axis], math.prod(array.shape[axis + 1 :])
+    step = max(1, most // inner)
+    chunk = array.chunks[axis][0] if isinstance(array, da.Array) else 1
+    if chunk <= 4 * step:  # else every strip must read more than it needs
+        step = max(1, round(step / chunk)) * chunk
+    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
+
+
+def strip_widths(request: Request, strip: slice) -> tuple[int, ...]:
+    """Return the columns of each side, of x those of a strip."""
+    first, *others = request.widths
+    return first // column_axis(request) * (strip.stop - strip.start), *others
+
+
+def _x(request: Request) -> Array:
+    return next(iter(request.blocks.values()))

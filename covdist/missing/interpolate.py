@@ -1,0 +1,25 @@
+"""Interpolate linearly along the samples, with the nearest value at the ends."""
+
+from __future__ import annotations
+
+from covdist.folding.fill_options import FillOptions
+from covdist.folding.interpolated import filled_stream, interpolated
+from covdist.folding.request import Array, Policy, SideRows
+from covdist.numerics.nonfinite import refuse_unfilled
+from covdist.results.labels import Labelled
+from covdist.rows.stream import Stream
+
+
+def stream(rows: SideRows) -> Stream:
+    """Return the rows with their gaps filled while they are read."""
+    return filled_stream(rows.side, rows.inf, rows.lazy, rows.columns, rows.number)
+
+
+def fill(side: Labelled, options: FillOptions) -> Array:
+    """Return an array with its gaps filled."""
+    return interpolated(
+        side, kind=options.kind, along=options.along, max_gap=options.max_gap, ends=options.ends, inf=options.inf
+    )
+
+
+POLICY = Policy(refuse_unfilled, stream=stream, fill=fill)

@@ -1,0 +1,59 @@
+"""From a scatter matrix to covariances and correlations, within float64's range."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_STRIP = 64  # rows divided together: their divisors are the only temporary
+
+
+def covariance_of(
+    scatter: np.ndarray, divided_by: float | np.ndarray, exponent: np.ndarray, exponent_y: np.ndarray
+) -> np.ndarray:
+    """Return ``scatter / divided_by``, in place, its rows and columns times two to the power of the exponents."""
+    scatter /= divided_by
+    if exponent.any() or exponent_y.any():
+        return np.ldexp(np.ldexp(scatter, exponent[:, None]), exponent_y)
+    return scatter
+
+
+def correlation_of(scatter: np.ndarray, roots: np.ndarray, roots_y: np.ndarray) -> np.ndarray:
+    """Divide a scatter, in place, by the roots of its rows' and columns' squares; NaN where one is 0.
+
+    Parameters
+    ----------
+    scatter : array (rows, columns)
+    roots, roots_y : arrays (rows,) and (columns,)
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        _divide(scatter, roots, roots_y)
+    np.clip(scatter, -1.0, 1.0, out=scatter)
+    scatter[roots == 0], scatter[:, roots_y == 0] = np.nan, np.nan
+    return scatter
+
+
+def _divide(matrix: np.ndarray, roots: np.ndarray, roots_y: np.ndarray) -> None:
+    """Divide entry (i, j) by one product of roots, which keeps the symmetry, within float64's range."""
+    fractions, powers = np.frexp(roots)
+    fractions_y, powers_y = np.frexp(roots_y)
+    matrix *= np.ldexp(1.0, -powers)[:, None]
+    matrix *= np.ldexp(1.0, -powers_y)
+    for start in range(0, len(matrix), _STRIP):
+        rows = slice(start, start + _STRIP)
+        matrix[rows] /= np.multiply.outer(fractions[rows], fractions_y)
+
+
+def pair_correlation(scatter: np.ndarray, squares: np.ndarray, squares_y: np.ndarray) -> np.ndarray:
+    """Return pairs' scatter over the roots of both columns' squares in the pair's rows; NaN where one is 0.
+
+    All arrays are (columns of x, columns of y); the result lies within [-1, 1].
+    """
+    roots, roots_y = np.sqrt(squares), np.sqrt(squares_y)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Mantissas and exponents apart, so that no product of two roots leaves float64's range.
+        fractions, powers = np.frexp(roots)
+        fractions_y, powers_y = np.frexp(roots_y)
+        matrix = np.ldexp(np.ldexp(scatter, -powers), -powers_y) / (fractions * fractions_y)
+    np.clip(matrix, -1.0, 1.0, out=matrix)
+    matrix[(roots == 0) | (roots_y == 0)] = np.nan
+    return matrix

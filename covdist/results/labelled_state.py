@@ -1,0 +1,209 @@
+"""``LabelledState``: a state with names, as something that dask computes and that readings ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self, TypeVar
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+import zarr
+from dask.base import compute, persist, tokenize
+from dask.delayed import Delayed
+from dask.highlevelgraph import HighLevelGraph
+from dask.typing import Key
+
+from covdist.errors import DataError
+from covdist.results.deferred import Deferred
+from covdist.results.labels import Axis
+from covdist.results.layout import Layout
+from covdist.results.matrix import TiledMatrix, read_matrix
+from covdist.state.base import State, ask, can_answer
+from covdist.state.fitted import Fitted, FittedCross
+from covdist.state.named import answering
+
+
+class LabelledState:
+    """A state or the promise of one, its layout, and beside it perhaps a matrix in tiles."""
+
+    def __init__(self, state: Any, layout: Layout, matrix: TiledMatrix | None = None):
+        deferred = state if isinstance(state, Deferred) else Deferred((state,), layout.widths[:1])
+        self._deferred = deferred._replace(groups=layout.groups)
+        self._layout, self._matrix = layout, matrix
+
+    @property
+    def layout(self) -> Layout:
+        """Names, type of state and provenance; known without computing.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(2)).layout.kind
+        'full'
+        """
+        return self._layout
+
+    @property
+    def state(self) -> Any:
+        """The state: arrays without names, or a ``dask.delayed.Delayed`` of them."""
+        return self._deferred.parts[0] if len(self._deferred.parts) == 1 else self._deferred
+
+    @property
+    def deferred(self) -> Deferred:
+        """The state with the names of its groups, or the promise of it."""
+        return self._deferred
+
+    @property
+    def matrix(self) -> TiledMatrix | None:
+        """The tiles of a matrix too large for a state, where there are any."""
+        return self._matrix
+
+    def read(
+        self,
+        answer: str,
+        axes: Sequence[Axis],
+        *arguments: Any,
+        name: str | None = None,
+        dtype: npt.DTypeLike = np.float64,
+        attrs: dict[str, Any] | None = None,
+    ) -> xr.DataArray:
+        """Ask the state, once a group, and label its answer.
+
+        Parameters
+        ----------
+        answer : str
+            A method of the state that returns an array whose shape is the sizes of ``axes``.
+        axes : sequence of Axis
+        *arguments
+            Of the method.
+        name, dtype, attrs
+            Of the result.
+
+        Raises
+        ------
+        DataError
+            If states of this type cannot answer; the message says which can.
+        """
+        return self.asking(answer).read(ask, axes, answer, *arguments, name=name, dtype=dtype, attrs=attrs)
+
+    def read_matrix(self, answer: str, *arguments: Any, name: str, attrs: dict[str, Any]) -> xr.DataArray:
+        """Ask the state for a matrix by rows, ``answer(rows, *arguments)``, and label it; as :meth:`read`."""
+        axes = self._layout.matrix_axes()
+        return read_matrix(self.asking(answer), axes, _ask_rows, answer, *arguments, name=name, attrs=attrs)
+
+    def read_columns(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        name: str | None = None,
+        dtype: npt.DTypeLike = np.float64,
+        attrs: dict[str, Any] | None = None,
+    ) -> xr.DataArray:
+        """Label ``function(columns, *arguments)`` of the state of single columns of x, an array (columns,)."""
+        axes = self._layout.axes[:1]
+        return self._deferred.read(_of_columns, axes, function, *arguments, name=name, dtype=dtype, attrs=attrs)
+
+    def can_answer(self, answer: str) -> bool:
+        """Say whether states of this type have an answer."""
+        return can_answer(self._layout.state, answer)
+
+    def asking(self, answer: str) -> Deferred:
+        """Return the state, or the promise of it, that has an answer; DataError where it has not."""
+        if not self.can_answer(answer):
+            raise DataError(
+                f"this needs a state of kind {' or '.join(answering(answer))}, found a {self._layout.describe()}: "
+                "fold the data with covdist.moments(x, dim=...) for a full one, covdist.moments(x, y, dim=...) for a "
+                "cross one, or name the state you need by state="
+            )
+        return self._deferred
+
+    def with_tiles_in(self, group: zarr.Group) -> Self:
+        """Return moments that, when computed, write the tiles beside them, if there are any, to a Zarr group."""
+        if self._matrix is None:
+            return self
+        return type(self)(self._matrix.written(self._deferred, self._layout.matrix_axes(), group), self._layout)
+
+    # ---- a dask collection
+
+    def compute(self, **options: Any) -> Self:
+        """Return the same with the state computed; options as for ``dask.compute``.
+
+        Examples
+        --------
+        >>> import dask.array as da, covdist
+        >>> covdist.moments(da.ones((10, 2), chunks=(5, 2))).compute()
+        <covdist.Moments of 10 rows: full state of unit (2)>
+        """
+        return compute(self, **options)[0]
+
+    def persist(self, **options: Any) -> Self:
+        """Return the same with the state kept on the cluster; options as for ``dask.persist``.
+
+        Examples
+        --------
+        >>> import dask.array as da, covdist
+        >>> covdist.moments(da.ones((10, 2), chunks=(5, 2))).persist(scheduler="threads")
+        <covdist.Moments, lazy: full state of unit (2)>
+        """
+        return persist(self, **options)[0]
+
+    def __dask_graph__(self) -> HighLevelGraph | None:
+        return self._deferred.graph()
+
+    def __dask_keys__(self) -> list[Key]:
+        return [part.key for part in self._deferred.parts]
+
+    def __dask_layers__(self) -> Sequence[str]:
+        return [layer for part in self._deferred.parts for layer in part.__dask_layers__()]
+
+    # dask merges the graphs of collections that share this function: so a pass is shared with lazy arrays too.
+    __dask_optimize__ = staticmethod(da.Array.__dask_optimize__)
+    __dask_scheduler__ = staticmethod(Delayed.__dask_scheduler__)
+
+    def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return computed, (type(self), self._deferred.widths, self._layout, self._matrix)
+
+    def __dask_postpersist__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _persisted, (type(self), self.__dask_keys__(), self._deferred.widths, self._layout, self._matrix)
+
+    def __dask_tokenize__(self) -> object:
+        return tokenize(self._deferred.parts, self._layout.kind)
+
+
+S = TypeVar("S", bound=LabelledState)
+
+
+def computed(
+    states: Sequence[Any], cls: type[S], widths: tuple[int, ...], layout: Layout, matrix: TiledMatrix | None = None
+) -> S:
+    """Return the moments of neighbouring columns' states; those of an estimated state say how it was estimated."""
+    state = Deferred(tuple(states), widths).joined()
+    if isinstance(state, Fitted | FittedCross):
+        layout = replace(layout, provenance={**layout.provenance, **state.record})
+    return cls(state, layout, matrix)
+
+
+def _persisted(
+    graph: Mapping[Key, Any],
+    cls: type[S],
+    keys: list[Key],
+    widths: tuple[int, ...],
+    layout: Layout,
+    matrix: TiledMatrix | None,
+    *,
+    rename: Mapping[Any, Any] | None = None,
+) -> S:
+    names = rename or {}
+    parts = tuple(Delayed(names.get(key, key), graph) for key in keys)
+    return cls(Deferred(parts, widths), layout, matrix)
+
+
+def _of_columns(state: State, function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(state.side(0), *arguments)
+
+
+def _ask_rows(state: State, rows: slice, answer: str, *arguments: Any) -> Any:
+    return getattr(state, answer)(rows, *arguments)

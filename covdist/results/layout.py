@@ -1,0 +1,100 @@
+"""``Layout``: everything about a state that is known before it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from covdist.errors import MergeError
+from covdist.results.labels import Axis, Groups
+from covdist.state.base import StateType
+from covdist.state.grouped import Grouped
+
+Recoding = Callable[[Grouped], Grouped]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The type, names and provenance of a state.
+
+    Attributes
+    ----------
+    state : StateType
+        Such as ``Scatter``, the scatter matrix of x, or ``Cross``, that of x with y.
+    axes : tuple of Axis
+        The columns of x, and of y where there is one.
+    groups : Groups or None
+    provenance : dict
+        Where the rows come from and how they were folded.
+    """
+
+    state: StateType
+    axes: tuple[Axis, ...]
+    groups: Groups | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The name of the state's type, such as "full", "cross" or "variances"."""
+        return self.state.name
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Columns of each side."""
+        return tuple(axis.size for axis in self.axes)
+
+    def matrix_axes(self) -> tuple[Axis, Axis]:
+        """Return the axes of a matrix; where x is set against itself the second has names of its own."""
+        first = self.axes[0]
+        return first, self.axes[-1].second(first)
+
+    def describe(self) -> str:
+        """Return a short description for messages."""
+        grouped = f" by {self.groups.dim} ({len(self.groups.values)})" if self.groups else ""
+        return f"{self.kind} state of {' × '.join(map(str, self.axes))}{grouped}"
+
+    def merge(self, other: Layout) -> tuple[Layout, tuple[Recoding, Recoding] | None]:
+        """Return the layout of a sum, and what gives each state its groups' codes where they change.
+
+        Raises
+        ------
+        MergeError
+            If the columns, the types or the coordinates of the groups differ.
+        """
+        if (
+            self.state != other.state
+            or not all(map(Axis.same, self.axes, other.axes))
+            or bool(self.groups) != bool(other.groups)
+        ):
+            raise MergeError(
+                f"cannot merge a {self.describe()} with a {other.describe()}: both must have the same columns, "
+                "with the same coordinates"
+            )
+        layout = replace(self, provenance=_joint(self.provenance, other.provenance))
+        if self.groups is None or other.groups is None or self.groups.same(other.groups):
+            return layout, None
+        groups, recodings = _union(self.groups, other.groups)
+        return replace(layout, groups=groups), recodings
+
+
+def _union(a: Groups, b: Groups) -> tuple[Groups, tuple[Recoding, Recoding]]:
+    if a.dim != b.dim:
+        raise MergeError(f"cannot merge groups by {a.dim!r} with groups by {b.dim!r}: both must be the same")
+    values = np.unique(np.concatenate([a.values, b.values]))
+    first, second = (partial(Grouped.recoded, codes=np.searchsorted(values, each.values)) for each in (a, b))
+    return Groups(a.dim, values), (first, second)
+
+
+def _joint(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    """Provenance of a sum: where both agree the value, else the values side by side."""
+    joint = {}
+    for key in {**a, **b}:
+        values = list(dict.fromkeys(str(p[key]) for p in (a, b) if key in p))
+        joint[key] = a.get(key, b.get(key)) if len(values) == 1 else "; ".join(values)
+    if "rows" in a and "rows" in b:
+        joint["rows"] = a["rows"] + b["rows"]
+    return joint

@@ -1,0 +1,79 @@
+"""``load``: a result on disk as Moments."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from covdist.errors import ResultError
+from covdist.results.arrays import from_arrays
+from covdist.results.labels import Axis, Groups
+from covdist.results.layout import Layout
+from covdist.results.moments import Moments
+from covdist.results.store import open_result, read_array
+from covdist.results.tile_store import StoredTiles
+from covdist.state.named import state_type
+from covdist.state.tiled import Tiled
+
+JOB_RESULT = "result.zarr"  # within a job's folder
+_NOT_PROVENANCE = {
+    "covdist", "nodes", "versions", "created", "kind", "parameters", "ddof", "axes", "groups", "coordinates", "tiles",
+}  # fmt: skip
+
+
+def load(path: str | Path) -> Moments | dict[str, Moments]:
+    """Read what :meth:`Moments.save` or ``covdist run`` wrote, or a job that is done.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of a result, or of a job's folder.
+
+    Returns
+    -------
+    Moments or dict
+        Moments where the result holds one state, else a mapping {node path: Moments}.
+
+    Raises
+    ------
+    ResultError
+        If there is nothing at ``path``, or no covdist result.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, covdist
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     covdist.moments(np.eye(3)).save(f"{folder}/m.zarr")
+    ...     int(covdist.load(f"{folder}/m.zarr").count)
+    3
+    """
+    if not Path(path).exists():
+        raise ResultError(f"{path} does not exist: pass the path that `covdist run -o` or Moments.save wrote")
+    with open_result(_in_job(Path(path))) as groups:
+        found = {node: _moments(group) for node, group in groups.items()}
+    return found[""] if found.keys() == {""} else found
+
+
+def _in_job(path: Path) -> Path:
+    if not (path / "manifest.json").is_file():
+        return path
+    if not (path / "result.json").is_file():
+        raise ResultError(f"{path} holds a job that is not done: see `covdist status {path}`")
+    return path / JOB_RESULT
+
+
+def _moments(group: zarr.Group) -> Moments:
+    attrs: dict[str, Any] = dict(group.attrs)
+    axes = [
+        Axis(each["dim"], each["size"], {name: read_array(group, stored) for name, stored in each["coords"].items()})
+        for each in attrs["axes"]
+    ]
+    groups = Groups(attrs["groups"], read_array(group, attrs["groups"])) if "groups" in attrs else None
+    kind = state_type({"name": attrs["kind"], **attrs.get("parameters", {})})
+    provenance = {key: value for key, value in attrs.items() if key not in _NOT_PROVENANCE}
+    layout = Layout(kind, tuple(axes), groups, provenance)
+    matrix = StoredTiles(group) if kind is Tiled else None
+    return Moments(from_arrays(partial(read_array, group), layout), layout, matrix)

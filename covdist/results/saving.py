@@ -1,0 +1,70 @@
+"""Moments to disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+
+import xarray as xr
+import zarr
+from dask.base import compute
+
+from covdist.results.layout import Layout
+from covdist.results.store import new_result, write
+
+
+class _Saved(Protocol):
+    """What saving asks of Moments."""
+
+    @property
+    def layout(self) -> Layout: ...
+
+    @property
+    def dataset(self) -> xr.Dataset: ...
+
+    def with_tiles_in(self, group: zarr.Group, /) -> Self: ...
+
+
+M = TypeVar("M", bound=_Saved)
+
+
+def _computed(lazy: dict[str, M]) -> dict[str, M]:
+    return dict(zip(lazy, compute(*lazy.values()), strict=True))
+
+
+def save(
+    nodes: Mapping[str, M], path: str | Path, computed: Callable[[dict[str, M]], dict[str, M]] = _computed
+) -> dict[str, M]:
+    """Write a mapping {node path: Moments} to a new Zarr store, and return them computed.
+
+    Parameters
+    ----------
+    nodes : mapping
+        Computed first where they are lazy; one alone has the path "".
+    path : str or Path
+        Must not exist; appears only when everything is written. Workers write the tiles of a matrix in tiles
+        themselves, so they must be able to reach it.
+    computed : callable
+        Computes a mapping of lazy moments.
+
+    Raises
+    ------
+    ResultError
+        If ``path`` exists, or its folder does not.
+    """
+    with new_result(path, list(nodes)) as groups:
+        results = computed({node: one.with_tiles_in(groups[node]) for node, one in nodes.items()})
+        for node, one in results.items():
+            write(groups[node], one.dataset, _names(one.layout))
+    return results
+
+
+def _names(layout: Layout) -> dict[str, Any]:
+    """Return the names that the arrays do not carry: y's dim and coordinates may be stored under others."""
+    first, second = layout.matrix_axes()
+    axes = [
+        {"dim": axis.dim, "size": axis.size, "coords": dict(zip(axis.coords, other.coords, strict=True))}
+        for axis, other in zip(layout.axes, (first, second), strict=False)
+    ]
+    return {"axes": axes} if layout.groups is None else {"axes": axes, "groups": layout.groups.dim}

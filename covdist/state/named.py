@@ -1,0 +1,103 @@
+"""State types by name: as files, messages, options and the command line know them."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from types import ModuleType
+from typing import Any, cast
+
+from covdist import plugins
+from covdist.errors import DataError
+from covdist.state.base import StateType, can_answer
+
+Named = str | Mapping[str, Any] | StateType
+_CALL = re.compile(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*")
+
+
+def state_types() -> dict[str, Any]:
+    """Return by name what stands in this folder: a class, or the dataclass of a type with parameters."""
+    return {cls.name: cls for module in plugins.modules("state") for cls in _types_in(module)}
+
+
+def _types_in(module: ModuleType) -> Iterator[Any]:
+    for cls in vars(module).values():
+        if inspect.isclass(cls) and cls.__module__ == module.__name__ and {"name", "sides"} <= vars(cls).keys():
+            yield cls
+
+
+def state_type(given: Named | Sequence[Named]) -> StateType:
+    """Return the type that a name, such as "full" or "lagged(lag=3)", stands for; of several, the type of all together.
+
+    Raises
+    ------
+    DataError
+        If there is none of that name, or it has no such parameters.
+    """
+    if isinstance(given, str):
+        return _called(given)
+    if isinstance(given, Mapping):
+        return _made(given["name"], {key: value for key, value in given.items() if key != "name"})
+    if isinstance(given, Sequence):
+        return state_type(given[0]) if len(given) == 1 else _made("together", {"states": tuple(given)})
+    return given
+
+
+def _called(text: str) -> StateType:
+    match = _CALL.fullmatch(text)
+    try:
+        name, inside = match.groups() if match else (text, None)
+        pairs = [part.split("=") for part in (inside or "").split(",") if part.strip()]
+        parameters = {key.strip(): ast.literal_eval(value.strip()) for key, value in pairs}
+    except (ValueError, SyntaxError) as error:
+        raise DataError(
+            f"state={text!r} cannot be read ({error}): write it as a name or like 'lagged(lag=3)'"
+        ) from None
+    return _made(name, parameters)
+
+
+def _made(name: str, parameters: Mapping[str, Any]) -> StateType:
+    known = state_types()
+    if name not in known:
+        raise DataError(f"there is no state {name!r}: pass one of {', '.join(sorted(map(repr, known)))}")
+    cls = known[name]
+    if not _has_parameters(cls):
+        if parameters:
+            raise DataError(f"the state {name!r} has no parameters, found {', '.join(parameters)}: leave them out")
+        return cast(StateType, cls)
+    try:
+        return cast(StateType, cls(**parameters))
+    except TypeError:
+        allowed = ", ".join(inspect.signature(cls).parameters)
+        found = ", ".join(parameters)
+        raise DataError(f"the state {name!r} has the parameters {allowed}, found {found}: pass those") from None
+
+
+def _has_parameters(cls: object) -> bool:
+    return is_dataclass(cls)
+
+
+def described(kind: StateType) -> dict[str, Any]:
+    """Return a type's name and parameters as JSON holds them; ``state_type`` returns the type again."""
+    if isinstance(kind, type):
+        return {"name": kind.name}
+    return {"name": kind.name, **{each.name: _plain(getattr(kind, each.name)) for each in fields(cast(Any, kind))}}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return described(value) if hasattr(value, "FIELDS") else value
+
+
+def answering(answer: str) -> list[str]:
+    """Return the names of the types without parameters whose states have an answer."""
+    return [name for name, cls in state_types().items() if not _has_parameters(cls) and can_answer(cls, answer)]
+
+
+def containing(kind: StateType) -> StateType | None:
+    """Return the type whose states of the same rows hold those of another, bit for bit."""
+    return next((cls for cls in state_types().values() if getattr(cls, "CONTAINS", None) is kind), None)

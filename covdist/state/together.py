@@ -1,0 +1,127 @@
+"""``Together``: several states of the same rows, folded in one pass over the same deviations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, cast
+
+from covdist.errors import DataError, MergeError
+from covdist.numerics.accumulator import Cost, Counted, Options, RowsAccumulator, finish_one, finish_two
+from covdist.numerics.columns import Columns
+from covdist.numerics.segments import Product, Segments
+from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
+from covdist.state.base import ColumnState, Fields, State, StateType
+from covdist.state.named import Named, state_type
+
+
+@dataclass(frozen=True)
+class Together:
+    """The type of states side by side, all of x, or all of x and y.
+
+    Rows are screened once and shifted once for all of them. A combined state has the answers of all its parts.
+
+    Parameters
+    ----------
+    states : tuple of state types
+        Or their names. Each must be one that sums products of deviations.
+    """
+
+    states: tuple[StateType, ...]
+    name: ClassVar[str] = "together"
+    sides: ClassVar[int] = 1
+    ordered: ClassVar[bool] = False
+
+    def __init__(self, states: Sequence[Named]):
+        types = tuple(state_type(each) for each in states)
+        if len({kind.sides for kind in types}) != 1:
+            raise DataError(f"states together are all of x, or all of x and y, found {_names(types)}: leave some out")
+        apart = [kind.name for kind in types if not hasattr(kind, "product")]
+        if apart:
+            raise DataError(f"{', '.join(apart)} cannot be folded together with others: fold it by itself")
+        object.__setattr__(self, "states", types)
+
+    @property
+    def FIELDS(self) -> Fields:
+        """Those of all parts; equal names hold equal values."""
+        fields: dict[str, Any] = {}
+        for number, kind in enumerate(self.states):
+            for name, field in kind.FIELDS.items():
+                path, *also = (f"parts.{number}.{path}" for path in (field.path, *field.also))
+                if name in fields:
+                    fields[name] = fields[name]._replace(also=(*fields[name].also, path, *also))
+                else:
+                    fields[name] = field._replace(path=path, also=tuple(also))
+        return fields
+
+    def empty(self, *widths: int) -> Combined:
+        return Combined(tuple(kind.empty(*widths) for kind in self.states))
+
+    def accumulator(self, *widths: int, options: Options = Options()) -> RowsAccumulator:
+        products = [cast(Any, kind).product(*widths, options) for kind in self.states]
+        folds = [(slice(None), Segments(widths, _Products(products), self.empty(*widths)))]
+        return RowsAccumulator(widths, self.cost(*widths).least_rows, folds, _finish, options)
+
+    def cost(self, *widths: int) -> Cost:
+        costs = [kind.cost(*widths) for kind in self.states]
+        return Cost(
+            sum(cost.state_bytes for cost in costs),
+            sum(cost.row_flops for cost in costs),
+            max(cost.least_rows for cost in costs),
+            max(cost.tile_columns for cost in costs),
+            sum(cost.merged_bytes for cost in costs),
+        )
+
+
+def _names(types: Sequence[StateType]) -> str:
+    return ", ".join(kind.name for kind in types)
+
+
+class _Fields(NamedTuple):
+    parts: tuple[Any, ...]
+
+
+class Combined(_Fields):
+    """States of the same rows."""
+
+    def merge(self, other: Combined) -> Combined:
+        if list(map(type, self.parts)) != list(map(type, other.parts)):
+            raise MergeError(f"cannot merge {self} with {other}: both must hold the same states")
+        return Combined(tuple(a.merge(b) for a, b in zip(self.parts, other.parts, strict=True)))
+
+    def side(self, number: int) -> ColumnState:
+        return cast(State, self.parts[0]).side(number)
+
+    @property
+    def columns(self) -> Columns:
+        return cast(Columns, self.parts[0].columns)
+
+    def __getattr__(self, answer: str) -> Any:
+        if not answer.startswith("_"):
+            for part in self.parts:
+                if hasattr(type(part), answer):
+                    return getattr(part, answer)
+        raise AttributeError(answer)
+
+    def __repr__(self) -> str:
+        return f"states of {', '.join(type(part).__name__ for part in self.parts)}"
+
+
+class _Products:
+    """Hands the same deviations to several products."""
+
+    def __init__(self, products: Sequence[Product]):
+        self._products = products
+
+    def add(self, sides: Sequence[Deviations]) -> None:
+        for product in self._products:
+            product.add(sides)
+
+    def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Combined:
+        return Combined(tuple(product.close(shifted, columns) for product in self._products))
+
+
+def _finish(counted: Counted, states: list[Combined]) -> Combined:
+    (combined,) = states
+    finish = finish_one if len(counted.censuses) == 1 else finish_two
+    return Combined(tuple(finish(counted, [part]) for part in combined.parts))
