@@ -14,7 +14,7 @@ import zarr
 import covdist
 from covdist.engine import plan
 from covdist.errors import NonFiniteError
-from covdist.folding import folding
+from covdist.limits import changed
 
 from .counting import Counted
 
@@ -142,9 +142,13 @@ def test_a_column_without_a_value_is_named(wrap):
         covdist.cov(wrap(empty), missing="interpolate").compute()
 
 
-def test_strips_of_columns_name_the_column_of_all(monkeypatch):
-    monkeypatch.setattr(folding, "_STRIP", 2)
-    monkeypatch.setattr(folding, "CONTAINED_COLUMNS", 1)
+@pytest.fixture
+def narrow_strips():
+    with changed(strip_columns=2, derived_columns=1):
+        yield
+
+
+def test_strips_of_columns_name_the_column_of_all(narrow_strips):
     x = da.from_array(INFINITE, chunks=(20, 2))
     assert covdist.plan(x, variances_only=True, missing="interpolate").strips == 3
     found = covdist.var(x, missing="interpolate", inf="missing").compute()

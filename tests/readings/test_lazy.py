@@ -13,6 +13,7 @@ import xarray as xr
 from distributed import Client
 
 import covdist
+from covdist.limits import changed
 
 from .counting import Counted
 
@@ -149,8 +150,8 @@ def test_the_current_client_computes_what_is_lazy(client):
 @pytest.mark.parametrize("height", [1, 3, 4])
 @pytest.mark.parametrize("by", [None, "epoch"])
 @pytest.mark.parametrize("reading", [covdist.cov, covdist.corr], ids=["cov", "corr"])
-def test_a_large_matrix_is_made_in_chunks_of_rows_and_the_same(monkeypatch, reading, by, height):
-    monkeypatch.setattr("covdist.results.matrix._CHUNK_BYTES", height * 4 * 8)
-    lazy = reading(named(da.from_array(VALUES, chunks=(10, -1))), dim="step", by=by)
+def test_a_large_matrix_is_made_in_chunks_of_rows_and_the_same(reading, by, height):
+    with changed(matrix_chunk_bytes=height * 4 * 8):
+        lazy = reading(named(da.from_array(VALUES, chunks=(10, -1))), dim="step", by=by)
     assert lazy.chunks[-2] == {1: (1, 1, 1, 1), 3: (3, 1), 4: (4,)}[height]
     xr.testing.assert_identical(lazy.compute(), reading(named(VALUES), dim="step", by=by))

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 import covdist
-from covdist.folding import folding
+from covdist.limits import changed
 
 from .counting import Counted
 
@@ -45,9 +45,9 @@ def test_variances_have_the_same_bits_with_and_without_a_matrix(log):
 
 
 @pytest.fixture
-def narrow_strips(monkeypatch):
-    monkeypatch.setattr(folding, "_STRIP", 8)
-    monkeypatch.setattr(folding, "CONTAINED_COLUMNS", 4)
+def narrow_strips():
+    with changed(strip_columns=8, derived_columns=4):
+        yield
 
 
 @pytest.mark.parametrize("chunk", [3, 8, 60])

@@ -16,7 +16,9 @@ import zarr
 
 import covdist
 from covdist.errors import ResultError
-from covdist.results.store import check_room, save
+from covdist.limits import changed
+from covdist.results.saving import save
+from covdist.results.store import check_room
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.normal(size=(24, 3)) * [1e-200, 1, 1e8] + [0, 1e8, 0]
@@ -163,10 +165,10 @@ def test_coordinates_stay_coordinates_for_xarray(tmp_path):
     assert set(found.coords) == {"unit", "unit_2", "depth", "depth_2"}
 
 
-def test_large_matrices_are_cut_into_chunks_of_bounded_size(monkeypatch, tmp_path):
-    monkeypatch.setattr("covdist.results.store._CHUNK", 8 * 8)
+def test_large_matrices_are_cut_into_chunks_of_bounded_size(tmp_path):
     m = covdist.moments(units(), dim="step", by="epoch")
-    m.save(tmp_path / "m.zarr")
+    with changed(store_chunk_bytes=8 * 8):
+        m.save(tmp_path / "m.zarr")
     assert zarr.open_group(tmp_path / "m.zarr", mode="r")["scatter"].chunks == (1, 2, 3)
     xr.testing.assert_identical(covdist.load(tmp_path / "m.zarr").dataset, m.dataset)
 
@@ -237,7 +239,7 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("covdist.results.store._write", full)
+    monkeypatch.setattr("covdist.results.saving.write", full)
     with pytest.raises(ResultError, match=r"cannot be written .*space.*: choose another place"):
         covdist.moments(np.eye(3)).save(tmp_path / "result.zarr")
     assert not list(tmp_path.iterdir())

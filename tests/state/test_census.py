@@ -8,7 +8,7 @@ import pytest
 from covdist.numerics.accumulator import Options
 from covdist.numerics.screening import SpecialCounts
 
-from .kinds import PLAIN
+from .kinds import PLAIN, POLICIES
 from .strategies import FLOATS, Rows
 
 each_kind = pytest.mark.parametrize("kind", PLAIN, ids=str)
@@ -28,9 +28,9 @@ def _block(dtype: np.dtype, height: int = 700) -> np.ndarray:
     return block
 
 
-def _census(kind, *pieces: np.ndarray, **options: str) -> dict[str, list[int]]:
+def _census(kind, *pieces: np.ndarray, missing: str, **options: str) -> dict[str, list[int]]:
     rows = [Rows((piece, piece), np.zeros(len(piece), int)) for piece in pieces]
-    census = kind.fold(*rows, options=Options(**options)).columns.census
+    census = kind.fold(*rows, options=Options(POLICIES[missing], **options)).columns.census
     return {name: getattr(census, name).tolist() for name in SpecialCounts._fields}
 
 

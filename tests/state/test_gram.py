@@ -26,7 +26,7 @@ rng = np.random.default_rng(11)
 
 def fold(*slabs: np.ndarray, missing: str = "raise") -> Gram:
     """Fold slabs (rows, columns)."""
-    accumulator = GramAccumulator(slabs[0].shape[0], missing)
+    accumulator = GramAccumulator(slabs[0].shape[0], refuse=missing == "raise")
     for slab in slabs:
         accumulator.add(slab.T)
     return accumulator.state()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from covdist.errors import MergeError
 from covdist.numerics.accumulator import Options
+from covdist.numerics.nonfinite import drop
 
 from .kinds import KINDS, PLAIN, assert_accurate, bits, frozen
 from .strategies import Rows, cuttings, some_rows, thorough
@@ -36,7 +37,7 @@ def test_empty_is_the_identity(kind, rows):
 def test_empty_is_the_identity_for_counters_without_weight(kind):
     blocks = (np.array([[0.0, 1.0], [np.nan, 0.0]]), np.array([[np.inf], [-0.0]]))
     rows = Rows(blocks, np.array([0, 2]), reliability=np.zeros(2))
-    state, empty = kind.fold(rows, options=Options(missing="drop", inf="missing")), kind.empty(rows.widths)
+    state, empty = kind.fold(rows, options=Options(missing=drop, inf="missing")), kind.empty(rows.widths)
     assert bits(state) != bits(empty)
     assert bits(empty.merge(state)) == bits(state) == bits(state.merge(empty))
 

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covdist.numerics.accumulator import Options
+from covdist.numerics.nonfinite import keep_all
 from covdist.state.pairwise import PairwiseCross
 
 from .kinds import PLAIN, bits
 from .oracle import Exact, power
 from .strategies import Rows, cuttings, thorough
 
-OPTIONS = Options(missing="pairwise")
+OPTIONS = Options(missing=keep_all)
 KINDS = [kind for kind in PLAIN if hasattr(kind.empty([1, 1]), "seen")]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 

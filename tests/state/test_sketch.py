@@ -14,11 +14,11 @@ import pytest
 from covdist.errors import MergeError
 from covdist.numerics.accumulator import Options
 from covdist.numerics.eigen import Spectrum
-from covdist.numerics.nystrom import spectrum_of_sketch
-from covdist.state.sketch import PROBES, Directions, Sketch
+from covdist.numerics.nystrom import PROBES
+from covdist.state.sketch import Directions, Sketch, spectrum_of_sketch
 from covdist.state.sketch_refined import Applied, AppliedAccumulator, Basis
 
-from .kinds import bits, frozen
+from .kinds import POLICIES, bits, frozen
 
 N, D, K = 700, 300, 8
 NUMBERS = np.arange(1, D + 1)
@@ -40,7 +40,7 @@ def rows(values: np.ndarray, seed: int = 0, offset: float = 10.0) -> np.ndarray:
 
 def fold(*pieces: np.ndarray, seed: int = 0, amount: int = 2 * K + 10, missing: str = "raise") -> Sketch:
     width = pieces[0].shape[1]
-    accumulator = Sketch.accumulator(width, Options(missing), Directions(amount, seed))
+    accumulator = Sketch.accumulator(width, Options(POLICIES[missing]), Directions(amount, seed))
     for piece in pieces:
         accumulator.add(piece)
     return accumulator.state()
@@ -58,7 +58,7 @@ def read(sketch: Sketch) -> Spectrum:
 def _second(sketch: Sketch, basis: Basis, *pieces: np.ndarray, missing: str = "raise") -> Spectrum:
     state = Applied.empty(*basis.directions.shape)
     for piece in pieces:
-        accumulator = AppliedAccumulator(basis, Options(missing))
+        accumulator = AppliedAccumulator(basis, Options(POLICIES[missing]))
         accumulator.add(piece)
         state = state.merge(frozen(accumulator.state()))
     return state.spectrum(sketch, basis, K)
