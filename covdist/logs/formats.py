@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import pkgutil
 from pathlib import Path
 from typing import Protocol, cast
 
+from covdist import plugins
 from covdist.errors import LogError
 from covdist.logs.tree import Nodes
 
@@ -27,12 +26,8 @@ class Format(Protocol):
 
 def formats() -> list[Format]:
     """Return the formats of this package in the order in which they are asked."""
-    names = [info.name for info in pkgutil.iter_modules([os.path.dirname(__file__)])]
-    modules = [importlib.import_module(f"covdist.logs.{name}") for name in names]
-    return sorted(
-        (cast(Format, module) for module in modules if hasattr(module, "recognises")),
-        key=lambda each: (each.RANK, each.READS),
-    )
+    found = [cast(Format, module) for module in plugins.modules("logs") if hasattr(module, "recognises")]
+    return sorted(found, key=lambda each: (each.RANK, each.READS))
 
 
 def read(path: str, missing_chunks: str) -> Nodes:

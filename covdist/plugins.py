@@ -1,0 +1,47 @@
+"""Finds plug-ins by name. A room is a folder of ``covdist``; each module or package in it is a plug-in."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from types import ModuleType
+
+
+class NoSuchPluginError(LookupError):
+    """A room has no plug-in of that name."""
+
+
+def names(room: str) -> list[str]:
+    """Return the names of a room's plug-ins, sorted, without importing them.
+
+    A plug-in is called as its module, less a trailing underscore: ``missing/raise_.py`` is ``"raise"``.
+    """
+    return sorted(_modules(room))
+
+
+def find(room: str, name: str) -> ModuleType:
+    """Import and return a plug-in.
+
+    Raises
+    ------
+    NoSuchPluginError
+        If the room has none of that name. If it has one that cannot be imported, for instance because an optional
+        package is missing, the error is that of its own import.
+    """
+    module = _modules(room).get(name)
+    if module is None:
+        raise NoSuchPluginError(f"covdist.{room} has no {name!r}, only {', '.join(names(room))}")
+    return importlib.import_module(module)
+
+
+def modules(room: str) -> list[ModuleType]:
+    """Import and return all plug-ins of a room."""
+    return [find(room, name) for name in names(room)]
+
+
+@cache
+def _modules(room: str) -> dict[str, str]:
+    folder = importlib.import_module(f"covdist.{room}")
+    found = (info.name for info in pkgutil.iter_modules(folder.__path__) if not info.name.startswith("_"))
+    return {name.removesuffix("_"): f"covdist.{room}.{name}" for name in found}
