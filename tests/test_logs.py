@@ -16,6 +16,7 @@ import zarr
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
 from covdist.errors import DataError, LogError, MissingChunkError
+from covdist.limits import changed
 from covdist.logs.opening import open_log
 from covdist.logs.unwrapping import from_dask
 from covdist.logs.zarr_arrays import ZarrSource
@@ -275,11 +276,11 @@ def test_layers_inside_layers_may_differ_in_size(tmp_path):
 
 @pytest.mark.parametrize("shape", [(), (7,), (6, 5), (3, 4, 2), (0, 3)])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_npy(tmp_path, shape, order, monkeypatch):
-    monkeypatch.setattr("covdist.logs.npy_header.CHUNK_BYTES", 40)
+def test_npy(tmp_path, shape, order):
     data = np.asarray(RNG.normal(size=shape), order=order)
     np.save(tmp_path / "x.npy", data)
-    variable = open_log(tmp_path / "x.npy")["x"]
+    with changed(npy_chunk_bytes=40):
+        variable = open_log(tmp_path / "x.npy")["x"]
     np.testing.assert_array_equal(variable.values, data)
     assert variable.shape == shape
     source = pickle.loads(pickle.dumps(from_dask(variable.data)))

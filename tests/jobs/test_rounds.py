@@ -15,7 +15,6 @@ import zarr
 from distributed import Client
 
 import covdist
-from covdist.engine import plan
 from covdist.errors import JobError
 from covdist.folding.selection import Selection
 from covdist.jobs.dask_runner import DaskRunner
@@ -26,6 +25,7 @@ from covdist.jobs.machine.machine import Machine
 from covdist.jobs.machine.tree import Node
 from covdist.jobs.states import dump_state
 from covdist.jobs.trees import JobPlan, question
+from covdist.limits import changed
 from covdist.report.jobs import job_table
 from covdist.state import patterns
 from tests.cli import logs
@@ -40,9 +40,7 @@ SHARDS = 10
 
 @pytest.fixture(scope="module", autouse=True)
 def many_shards_and_passes():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "_LEAST_SECONDS", 1e-9)
-        patch.setattr(plan, "_STATE_RATE", 1e12)
+    with changed(least_shard_seconds=1e-9, state_bytes_per_second=1e12), pytest.MonkeyPatch.context() as patch:
         patch.setattr(patterns, "_MOST_BYTES", 0)
         yield
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import covdist
-from covdist.engine import plan
 from covdist.errors import DataError, NonFiniteError
+from covdist.limits import changed
 from covdist.state import patterns
 
 from .containers import chunkings, quick
@@ -199,10 +199,9 @@ def test_variances_saved_and_added(tmp_path):
 
 
 @pytest.mark.parametrize("shared", [False, True])
+@changed(least_shard_seconds=1e-9, state_bytes_per_second=1e12)
 def test_passes_give_the_same_bits_wherever_they_run(monkeypatch, shared):
     few(monkeypatch)
-    monkeypatch.setattr(plan, "_LEAST_SECONDS", 1e-9)
-    monkeypatch.setattr(plan, "_STATE_RATE", 1e12)
     x = da.from_array(holed(), chunks=(11, 4))
     array = x.rechunk((7, 4)) if shared else x
     assert covdist.plan(array, missing="maxent").shards > 8
