@@ -292,7 +292,7 @@ class Folding:
             name=self.key(streams, kind),
             fan_in=plan.fan_in,
             dependencies=streams.collections,
-            contained=contained,
+            derived_from=contained,
         )
 
     def items(self, streams: Streams, accumulator: Any, plan: Plan) -> list[tuple[Any, ...]]:
