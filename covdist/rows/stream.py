@@ -17,9 +17,8 @@ from dask.base import optimize, tokenize
 from dask.core import get_dependencies
 from dask.typing import Key
 
-from covdist.engine.dask_private import computed_keys, constants_replaced
-from covdist.logs.unwrapping import from_dask
-from covdist.logs.zarr_opened import Reopened, opened_elsewhere
+from covdist.engine.dask_private import computed_keys
+from covdist.logs.dask_arrays import from_dask, with_sources
 from covdist.rows.fold import Blocks, Part, Reader
 from covdist.rows.readers import ArrayReader, GivenReader, GraphReader, SourceReader, as_rows
 
@@ -146,7 +145,7 @@ class SharedStream(_PieceStream):
 
 def _graph_stream(array: da.Array, sample_ndim: int) -> _PieceStream:
     (optimised,) = optimize(array)
-    graph = constants_replaced(dict(optimised.__dask_graph__()), _reopened)
+    graph = with_sources(dict(optimised.__dask_graph__()))
     keys = list(_piece_keys(optimised.__dask_keys__(), sample_ndim, sample_ndim))
     graphs = [culled(graph, piece) for piece in keys]
     if share_work(graphs):
@@ -157,11 +156,6 @@ def _graph_stream(array: da.Array, sample_ndim: int) -> _PieceStream:
         sample_ndim,
         lambda first, last: GraphReader({i: pieces[i] for i in range(first, last)}, sample_ndim),
     )
-
-
-def _reopened(value: Any) -> Reopened | None:
-    source = opened_elsewhere(value)
-    return None if source is None else Reopened(value, source)
 
 
 def _piece_keys(keys: Any, depth: int, levels: int) -> Iterator[Any]:

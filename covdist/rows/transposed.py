@@ -16,7 +16,7 @@ import numpy as np
 
 from covdist.errors import NonFiniteError
 from covdist.limits import limits
-from covdist.logs.unwrapping import from_dask
+from covdist.logs.dask_arrays import from_dask
 from covdist.rows.fold import Part, Shard
 from covdist.rows.stream import PlainStream, Unshared, stream
 

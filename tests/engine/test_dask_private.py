@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from operator import add
 from pathlib import Path
 
@@ -86,9 +85,18 @@ def test_a_tree_is_folded_where_the_other_is_not_computed():
     assert derived.compute(scheduler="synchronous") == "ab"
 
 
-def test_nothing_else_uses_them():
+ALLOWED = {
+    "from dask._task_spec": {"engine/dask_private.py"},
+    "original-": {"engine/dask_private.py"},
+    "def cull": {"engine/dask_private.py"},
+    "from distributed.comm": {"engine/cluster.py"},
+    "from zarr.core": {"logs/zarr/arrays.py"},
+    "LazilyIndexedArray": {"logs/zarr/opened.py"},
+    "__pyx_capi__": {"engine/dask_private.py", "numerics/blas.py"},
+}
+
+
+@pytest.mark.parametrize("text", ALLOWED)
+def test_private_api_is_used_where_it_is_listed(text):
     root = Path(covdist.__file__).parent
-    for path in root.rglob("*.py"):
-        named = [node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
-        private = [name for name in named if name and name.startswith("dask.") and "._" in name]
-        assert not private or path == root / "engine" / "dask_private.py", path
+    assert {str(path.relative_to(root)) for path in root.rglob("*.py") if text in path.read_text()} <= ALLOWED[text]
