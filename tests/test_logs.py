@@ -7,8 +7,12 @@ import io
 import os
 import pathlib
 import pickle
+import subprocess
+import sys
 import warnings
+from types import SimpleNamespace
 
+import fsspec
 import numpy as np
 import pytest
 import xarray as xr
@@ -16,11 +20,17 @@ import zarr
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
 from covdist.errors import DataError, LogError, MissingChunkError
+from covdist.limits import changed
+from covdist.logs import formats
+from covdist.logs.dask_arrays import from_dask
 from covdist.logs.opening import open_log
-from covdist.logs.unwrapping import from_dask
-from covdist.logs.zarr_arrays import ZarrSource
-from covdist.logs.zarr_files import ZarrFileSource
+from covdist.logs.paths import exists
+from covdist.logs.source import Entry
+from covdist.logs.zarr.arrays import ZarrSource
+from covdist.logs.zarr.files import ZarrFileSource
+from tests.engine.fake import FakeSource
 
+NODES = {"": {"x": Entry(FakeSource((6, 2), (3, 2)))}}
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(11, 5)).astype("float32")
 
@@ -152,6 +162,51 @@ def test_url_through_fsspec():
         open_log("memory://test-no-such-log")
 
 
+def test_any_format_may_be_behind_a_url(monkeypatch):
+    fsspec.filesystem("memory").pipe_file("/test-other/a.other", b"")
+    other = SimpleNamespace(
+        READS="other", RANK=1, recognises=lambda path: path.endswith(".other") and exists(path), read=lambda *_: NODES
+    )
+    monkeypatch.setattr(formats, "formats", lambda known=formats.formats(): (*known, other))
+    assert open_log("memory://test-other/a.other")["x"].shape == (6, 2)
+    with pytest.raises(LogError, match=r"b.other does not exist, or holds no log: covdist reads Zarr.*; other\."):
+        open_log("memory://test-other/b.other")
+
+
+@pytest.mark.parametrize("url", ["nonsense://a/b", "memory://test-other/x.npy", "http://127.0.0.1:9/log.zarr"])
+def test_urls_that_cannot_be_read(url):
+    with pytest.raises(LogError, match=r"cannot be looked up|does not exist, or holds no log") as caught:
+        open_log(url)
+    assert url in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_zip_files(tmp_path):
+    with zarr.storage.ZipStore(tmp_path / "log.zip", mode="w") as store:
+        zarr.open_group(store, mode="w").create_array("fc1/activation", data=X, chunks=(4, 5))
+    variable = open_log(tmp_path / "log.zip")["fc1/activation"]
+    np.testing.assert_array_equal(variable.values, X)
+    os.utime(tmp_path / "log.zip", ns=(1, 1))
+    assert open_log(tmp_path / "log.zip")["fc1/activation"].data.name != variable.data.name
+    (tmp_path / "broken.zip").write_bytes((tmp_path / "log.zip").read_bytes()[:-30])
+    np.savez(tmp_path / "other.npz", a=X)
+    (tmp_path / "other.npz").rename(tmp_path / "other.zip")
+    for name in ("broken", "other"):
+        with pytest.raises(LogError, match=rf"{name}.zip is no log: covdist reads .* a file of \d+ bytes"):
+            open_log(tmp_path / f"{name}.zip")
+
+
+def test_workers_read_chunk_files_without_zarr_and_xarray(tmp_path):
+    save(tmp_path / "log")
+    (tmp_path / "source").write_bytes(pickle.dumps(opened(tmp_path / "log")))
+    code = f"""import pickle, sys
+source = pickle.loads(open({str(tmp_path / "source")!r}, "rb").read())
+assert source.read_chunk((1, 0)).shape == (4, 5)
+print(*sorted({{"zarr", "xarray", "pandas", "dask"}} & set(sys.modules)))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_missing_chunks(tmp_path):
     for name, options in {"files": {}, "sharded": V3_THROUGH_ZARR["sharded"]}.items():
         path = tmp_path / name
@@ -275,11 +330,11 @@ def test_layers_inside_layers_may_differ_in_size(tmp_path):
 
 @pytest.mark.parametrize("shape", [(), (7,), (6, 5), (3, 4, 2), (0, 3)])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_npy(tmp_path, shape, order, monkeypatch):
-    monkeypatch.setattr("covdist.logs.npy_header.CHUNK_BYTES", 40)
+def test_npy(tmp_path, shape, order):
     data = np.asarray(RNG.normal(size=shape), order=order)
     np.save(tmp_path / "x.npy", data)
-    variable = open_log(tmp_path / "x.npy")["x"]
+    with changed(npy_chunk_bytes=40):
+        variable = open_log(tmp_path / "x.npy")["x"]
     np.testing.assert_array_equal(variable.values, data)
     assert variable.shape == shape
     source = pickle.loads(pickle.dumps(from_dask(variable.data)))

@@ -11,8 +11,8 @@ import xarray as xr
 import zarr
 
 import covdist
-from covdist.logs.unwrapping import from_dask
-from covdist.logs.zarr_files import ZarrFileSource
+from covdist.logs.dask_arrays import from_dask
+from covdist.logs.zarr.files import ZarrFileSource
 from covdist.rows.stream import stream
 
 VALUES = np.random.default_rng(0).normal(size=(50, 4)).astype("f4")

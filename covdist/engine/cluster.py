@@ -18,11 +18,11 @@ from distributed.comm.core import connect
 from covdist.engine.plan import human_bytes
 from covdist.engine.tls import TLS
 from covdist.errors import ClusterError
+from covdist.limits import limits
 
 # Failures reach the caller as exceptions, so of dask's own lines only those on memory tell more.
 _WORKER_LOGGING = {"distributed.nanny.pre-spawn-environ.DASK_LOGGING": {"distributed.worker.memory": "warning"}}
 _PATIENCE = 7  # seconds; with the start of the process a wrong address is known in ten
-_WORKER_PATIENCE = 10  # seconds, for workers that were started together with the scheduler
 
 
 @contextmanager
@@ -109,8 +109,9 @@ def _connected(scheduler: str, tls: tuple[str, str, str] | None) -> Client:
             f"no dask scheduler answers at {scheduler} within {_PATIENCE} seconds ({error}): check the address, "
             "that `dask scheduler` runs there, and that both ends use TLS with the same authority, or neither does"
         ) from error
+    patience = limits().worker_wait_seconds
     try:
-        client.wait_for_workers(1, timeout=_WORKER_PATIENCE)
+        client.wait_for_workers(1, timeout=patience)
     except TimeoutError as error:
         limit = least_memory(client)  # of workers that are paused
         client.close()
@@ -118,7 +119,7 @@ def _connected(scheduler: str, tls: tuple[str, str, str] | None) -> Client:
             "has no workers" if limit is None else f"has only workers paused for lack of memory ({human_bytes(limit)})"
         )
         raise ClusterError(
-            f"the dask scheduler at {scheduler} {found} after {_WORKER_PATIENCE} seconds: start one with "
+            f"the dask scheduler at {scheduler} {found} after {patience:g} seconds: start one with "
             f"`dask worker {scheduler}{'' if limit is None else ' --memory-limit'}`"
         ) from error
     return client

@@ -10,13 +10,12 @@ import numpy as np
 from covdist.engine.calibration import rates
 from covdist.engine.order import depth, merge_order
 from covdist.errors import PlanError
+from covdist.limits import limits
 
 # Rates that only decide how finely to cut, so they must not depend on the machine: results would.
 _FLOPS, _BYTES = 40e9, 1e9  # per second of one core
 _PIECE_SECONDS = 2e-4  # opening a chunk and starting to fold it
-_LEAST_SECONDS = 0.5  # a dask task costs about a millisecond of the scheduler, and states must be merged
 _MOST_SECONDS = 600.0
-_STATE_RATE = 5e6  # a shard works this long per byte of its state: few states, so that few wait for their like
 _MOST_SHARDS = 960  # with as many merges at most, fewer than 2,000 tasks
 _MERGE_BYTES = 1 << 26  # of the states that one merge takes
 _MOST_FAN_IN = 16
@@ -218,7 +217,7 @@ def _seconds(work: Work, flops: float, bytes_read: float) -> float:
 
 def _cut(work: Work) -> tuple[int, int]:
     seconds = core_seconds(work)
-    least = max(_LEAST_SECONDS, work.state_bytes / _STATE_RATE)
+    least = max(limits().least_shard_seconds, work.state_bytes / limits().state_bytes_per_second)
     shards = min(seconds / least, max(_MOST_SHARDS, seconds / _MOST_SECONDS))
     if work.shared:
         shards = max(shards, work.pieces * work.piece_bytes / _SHARED_BYTES)

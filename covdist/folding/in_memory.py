@@ -61,10 +61,10 @@ def _strip(request: Request, strip: slice, strips: int, plan: Plan | None, accum
 def _tree(request: Request, strip: slice, strips: int) -> Any:
     widths = strip_widths(request, strip)
     one = _pass(request, streams_of(request, strip), widths, strips)
-    contained = None
+    derived_from = None
     if request.lazy and (wider := _wider(request)) is not None:
-        contained = (_columns_of, root_key(_key(one, request, wider)))
-    return one.tree(_key(one, request, request.state), accumulator_of(request, widths), contained=contained)
+        derived_from = (_columns_of, root_key(_key(one, request, wider)))
+    return one.tree(_key(one, request, request.state), accumulator_of(request, widths), derived_from=derived_from)
 
 
 def _pass(request: Request, streams: Streams, widths: tuple[int, ...], strips: int, plan: Plan | None = None) -> Pass:

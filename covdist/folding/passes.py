@@ -66,7 +66,7 @@ class Pass(NamedTuple):
         accumulator: Callable[..., Any],
         *arguments: Delayed,
         function: Callable[..., Any] = fold,
-        contained: tuple[Callable[[Any], Any], str] | None = None,
+        derived_from: tuple[Callable[[Any], Any], str] | None = None,
     ) -> Delayed:
         """Return the state that ``accumulator`` makes of all rows, lazily.
 
@@ -79,7 +79,7 @@ class Pass(NamedTuple):
             Further arguments of ``function``.
         function : callable
             ``function(shard, given, *arguments)`` makes the state of a shard.
-        contained : (function, key), optional
+        derived_from : (function, key), optional
             As for ``covdist.engine.tree.tree``.
         """
         return tree(
@@ -89,7 +89,7 @@ class Pass(NamedTuple):
             name=key,
             fan_in=self.plan.fan_in,
             dependencies=[*self.streams.collections, *arguments],
-            contained=contained,
+            derived_from=derived_from,
         )
 
 

@@ -1,10 +1,16 @@
-"""A ``Source`` as a dask array."""
+"""Sources as dask arrays, and the sources behind dask arrays."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import dask.array as da
 import numpy as np
+from dask.array.core import normalize_chunks
 
+from covdist.engine.dask_private import constants_replaced, wrapped_by
+from covdist.logs.formats import adopted
 from covdist.logs.source import Source
 
 
@@ -14,3 +20,37 @@ def to_dask(source: Source) -> da.Array:
         source, chunks=source.chunks, name=f"log-{source.token}", lock=False, asarray=True, fancy=False,
         inline_array=False, meta=np.empty((0,) * len(source.shape), source.dtype),
     )  # fmt: skip
+
+
+def from_dask(array: da.Array) -> Source | None:
+    """Return the source behind an array that nobody has sliced or changed since it was wrapped."""
+    wrapped = wrapped_by(array)
+    source = wrapped if isinstance(wrapped, Source) else adopted(wrapped)
+    whole = source is not None and normalize_chunks(source.chunks, source.shape) == array.chunks
+    return source if whole else None
+
+
+def with_sources(graph: dict[Any, Any]) -> dict[Any, Any]:
+    """Return a graph that reads arrays opened by zarr or xarray through sources of covdist."""
+    return constants_replaced(graph, _reopened)
+
+
+def _reopened(value: Any) -> Reopened | None:
+    source = adopted(value)
+    return None if source is None else Reopened(value, source)
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """An array in a graph, read through a source wherever a plain rectangle is asked for."""
+
+    array: Any
+    source: Source
+
+    def __getitem__(self, index: Any) -> Any:
+        plain = isinstance(index, tuple) and len(index) == len(self.source.shape) and all(map(_contiguous, index))
+        return self.source[index] if plain else self.array[index]
+
+
+def _contiguous(part: Any) -> bool:
+    return isinstance(part, slice) and part.step in (None, 1)

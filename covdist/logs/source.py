@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -62,3 +62,15 @@ class SlabSource(Source, Protocol):
 
         Raises LogError at the end where only then the chunk turns out to be damaged.
         """
+
+
+class Entry(NamedTuple):
+    """One variable of a log: its source, the dims its log names, its attributes; a source to use as a coordinate."""
+
+    source: Source
+    dims: tuple[str | None, ...] | None = None
+    attrs: Mapping[str, Any] = {}
+    coordinate: Source | None = None
+
+
+Nodes = dict[str, dict[str, Entry]]  # node path ("" is the root) -> variable name -> entry

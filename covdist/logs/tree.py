@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -12,23 +11,11 @@ import xarray as xr
 from covdist.errors import LogError
 from covdist.logs.dask_arrays import to_dask
 from covdist.logs.dims import choose
-from covdist.logs.source import Source
+from covdist.logs.source import Entry, Nodes, Source
 
 INDEX_ENTRIES = 1_000_000  # longer coordinates stay on disk
 INDEX_CHUNKS = 1_000  # so do coordinates cut finer: each chunk is a file to open
 PACKED = ("scale_factor", "add_offset")  # values stored as offsets in steps (the CF conventions)
-
-
-class Entry(NamedTuple):
-    """One variable of a log: its source, the dims its log names, its attributes; a source to use as a coordinate."""
-
-    source: Source
-    dims: tuple[str | None, ...] | None = None
-    attrs: Mapping[str, Any] = {}
-    coordinate: Source | None = None
-
-
-Nodes = dict[str, dict[str, Entry]]  # node path ("" is the root) -> variable name -> entry
 
 
 def build(nodes: Nodes) -> xr.DataTree:

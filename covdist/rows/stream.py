@@ -13,13 +13,12 @@ from typing import Any, Protocol
 
 import dask.array as da
 import numpy as np
-from dask._task_spec import DataNode
 from dask.base import optimize, tokenize
 from dask.core import get_dependencies
 from dask.typing import Key
 
-from covdist.logs.unwrapping import from_dask
-from covdist.logs.zarr_opened import Reopened, opened_elsewhere
+from covdist.engine.dask_private import computed_keys
+from covdist.logs.dask_arrays import from_dask, with_sources
 from covdist.rows.fold import Blocks, Part, Reader
 from covdist.rows.readers import ArrayReader, GivenReader, GraphReader, SourceReader, as_rows
 
@@ -153,7 +152,7 @@ class SharedStream(_PieceStream):
 
 def _graph_stream(array: da.Array, sample_ndim: int) -> _PieceStream:
     (optimised,) = optimize(array)
-    graph = {key: _read_by_ourselves(task) for key, task in dict(optimised.__dask_graph__()).items()}
+    graph = with_sources(dict(optimised.__dask_graph__()))
     keys = list(_piece_keys(optimised.__dask_keys__(), sample_ndim, sample_ndim))
     graphs = [culled(graph, piece) for piece in keys]
     if share_work(graphs):
@@ -164,11 +163,6 @@ def _graph_stream(array: da.Array, sample_ndim: int) -> _PieceStream:
         sample_ndim,
         lambda first, last: GraphReader({i: pieces[i] for i in range(first, last)}, sample_ndim),
     )
-
-
-def _read_by_ourselves(task: Any) -> Any:
-    source = opened_elsewhere(task.value) if isinstance(task, DataNode) else None
-    return task if source is None else DataNode(task.key, Reopened(task.value, source))
 
 
 def _piece_keys(keys: Any, depth: int, levels: int) -> Iterator[Any]:
@@ -203,10 +197,10 @@ def _flat(keys: Any) -> Iterator[Key]:
 
 
 def share_work(pieces: list[dict[Key, Any]]) -> bool:
-    """Say whether two pieces need the same task; data that stands in the graph is no work."""
+    """Return whether two pieces need the same task; constants in the graph do not count."""
     seen: set[Key] = set()
     for graph in pieces:
-        work = {key for key, task in graph.items() if not isinstance(task, DataNode)}
+        work = computed_keys(graph)
         if not seen.isdisjoint(work):
             return True
         seen |= work

@@ -15,12 +15,10 @@ import dask.array as da
 import numpy as np
 
 from covdist.errors import NonFiniteError
-from covdist.logs.unwrapping import from_dask
+from covdist.limits import limits
+from covdist.logs.dask_arrays import from_dask
 from covdist.rows.fold import Part, Shard
 from covdist.rows.stream import PlainStream, Unshared, stream
-
-_SLAB = 1 << 23  # bytes that small chunks are put together to
-_MOST_SLAB = 1 << 28  # larger chunks are cut; slabs may have to read them anew, so few and wide ones are better
 
 
 def slab_stream(array: da.Array | np.ndarray, sample_ndim: int) -> PlainStream:
@@ -37,7 +35,7 @@ def slab_stream(array: da.Array | np.ndarray, sample_ndim: int) -> PlainStream:
 
 def _split(array: da.Array) -> tuple[int, ...]:
     """Return the chunks of the columns, those that make too large a slab cut into equal parts."""
-    most = max(1, _MOST_SLAB // max(1, array.shape[0] * array.dtype.itemsize))
+    most = max(1, limits().most_slab_bytes // max(1, array.shape[0] * array.dtype.itemsize))
     cut: list[int] = []
     for width in array.chunks[1]:
         parts = max(1, -(-width // most))
@@ -64,8 +62,8 @@ class _SourceSlabs(Unshared):
         array, axis = self._array, self._sample_ndim
         length, chunk = array.shape[axis], max(array.chunks[axis])
         index_bytes = max(1, self.width * self._across * array.dtype.itemsize)
-        step = max(chunk, _SLAB // index_bytes // chunk * chunk)
-        step = max(1, min(step, _MOST_SLAB // index_bytes))
+        step = max(chunk, limits().slab_bytes // index_bytes // chunk * chunk)
+        step = max(1, min(step, limits().most_slab_bytes // index_bytes))
         return np.append(np.arange(0, length, step), length).astype(np.int64)
 
     def part(self, start: int, stop: int) -> Part:

@@ -11,11 +11,11 @@ import zarr
 from distributed import Client
 
 import covdist
-from covdist.engine import plan
 from covdist.errors import ClusterError, CovdistError, DataError, JobError, PlanError, ResultError
 from covdist.folding.selection import Selection
 from covdist.jobs import driving, submitting
 from covdist.jobs.states import dump_state
+from covdist.limits import changed
 from tests.cli import logs
 
 from .calls import log_moments
@@ -41,9 +41,9 @@ def client():
 
 
 @pytest.fixture(autouse=True)
-def many_shards(monkeypatch):
-    monkeypatch.setattr(plan, "_LEAST_SECONDS", 1e-9)
-    monkeypatch.setattr(plan, "_STATE_RATE", 1e12)
+def many_shards():
+    with changed(least_shard_seconds=1e-9, state_bytes_per_second=1e12):
+        yield
 
 
 def no_client():

@@ -15,7 +15,6 @@ import zarr
 from distributed import Client
 
 import covdist
-from covdist.engine import plan
 from covdist.errors import JobError
 from covdist.folding.selection import Selection
 from covdist.jobs.dask_runner import DaskRunner
@@ -26,8 +25,8 @@ from covdist.jobs.machine.machine import Machine
 from covdist.jobs.machine.tree import Node
 from covdist.jobs.states import dump_state
 from covdist.jobs.trees import JobPlan, question
+from covdist.limits import changed
 from covdist.report.jobs import job_table
-from covdist.state import patterns
 from tests.cli import logs
 from tests.cli.running import output
 from tests.jobs.clusters import driver, folds, kill, until
@@ -40,10 +39,7 @@ SHARDS = 10
 
 @pytest.fixture(scope="module", autouse=True)
 def many_shards_and_passes():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "_LEAST_SECONDS", 1e-9)
-        patch.setattr(plan, "_STATE_RATE", 1e12)
-        patch.setattr(patterns, "_MOST_BYTES", 0)
+    with changed(least_shard_seconds=1e-9, state_bytes_per_second=1e12, pattern_table_bytes=1):
         yield
 
 
@@ -187,9 +183,9 @@ def test_rows_that_have_changed_are_refused(client, tmp_path):
         drive(job.directory, client)
 
 
-def test_few_patterns_need_one_pass(log, client, tmp_path, monkeypatch):
-    monkeypatch.setattr(patterns, "_MOST_BYTES", 1 << 26)
-    job = covdist.submit(log, job=tmp_path / "job", client=client, selection=CHOSEN).wait(60)
+def test_few_patterns_need_one_pass(log, client, tmp_path):
+    with changed(pattern_table_bytes=1 << 26):
+        job = covdist.submit(log, job=tmp_path / "job", client=client, selection=CHOSEN).wait(60)
     check(job, {name: one.compute() for name, one in log_moments(covdist.open_log(log), CHOSEN).items()})
     assert job.directory.progress()["folds_started"] == 2 * SHARDS
 

@@ -15,6 +15,7 @@ import covdist
 from covdist import errors
 from covdist.engine.cluster import cluster
 from covdist.errors import ClusterError, CovdistError, DataError, LogError, PlanError, ResultError
+from covdist.limits import changed
 
 X = np.random.default_rng(0).normal(size=(10, 3))
 NAMED = xr.DataArray(X, dims=("step", "unit"), coords={"epoch": ("step", np.arange(10))}, name="fc1")
@@ -134,11 +135,10 @@ def test_a_scheduler_file_that_is_not_there(tmp_path):
     assert_one_sentence(caught.value)
 
 
-def test_a_scheduler_without_workers(monkeypatch):
-    monkeypatch.setattr("covdist.engine.cluster._WORKER_PATIENCE", 1)
+def test_a_scheduler_without_workers():
     local = LocalCluster(n_workers=0, host="127.0.0.1", protocol="tcp", dashboard_address="127.0.0.1:0")
-    refused = pytest.raises(ClusterError, match=r"no workers .*`dask worker tcp://")
-    with local, refused as caught, cluster(scheduler=local.scheduler_address):
+    refused = pytest.raises(ClusterError, match=r"no workers after 1 seconds.*`dask worker tcp://")
+    with changed(worker_wait_seconds=1), local, refused as caught, cluster(scheduler=local.scheduler_address):
         pass
     assert_one_sentence(caught.value)
 

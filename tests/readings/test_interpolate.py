@@ -12,7 +12,6 @@ import xarray as xr
 import zarr
 
 import covdist
-from covdist.engine import plan
 from covdist.errors import NonFiniteError
 from covdist.limits import changed
 
@@ -30,9 +29,9 @@ INFINITE[222, 5] = np.inf
 
 
 @pytest.fixture(autouse=True)
-def many_shards(monkeypatch):
-    monkeypatch.setattr(plan, "_LEAST_SECONDS", 1e-9)
-    monkeypatch.setattr(plan, "_STATE_RATE", 1e12)
+def many_shards():
+    with changed(least_shard_seconds=1e-9, state_bytes_per_second=1e12):
+        yield
 
 
 def overlapping(values: np.ndarray) -> da.Array:
@@ -163,13 +162,13 @@ def test_without_holes_each_chunk_is_made_once():
     assert counted.made == counted.every
 
 
-def test_with_short_gaps_chunks_at_the_borders_of_shards_are_made_again(monkeypatch):
-    monkeypatch.setattr(plan, "_LEAST_SECONDS", 1e-3)
+def test_with_short_gaps_chunks_at_the_borders_of_shards_are_made_again():
     x = RNG.normal(size=(4_000, COLUMNS))
     counted = Counted(np.where(RNG.random(x.shape) < 0.3, np.nan, x), 200, 4)
-    shards = covdist.plan(counted.array, missing="interpolate").shards
+    with changed(least_shard_seconds=1e-3):
+        shards = covdist.plan(counted.array, missing="interpolate").shards
+        covdist.cov(counted.array, missing="interpolate").compute(scheduler="threads")
     assert 2 < shards < 10
-    covdist.cov(counted.array, missing="interpolate").compute(scheduler="threads")
     assert counted.made.total() <= counted.every.total() + 2 * 2 * (shards - 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import dask
 import dask.array as da
@@ -14,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import covdist
-from covdist.engine import plan
+from covdist import limits
 from covdist.errors import DataError, NonFiniteError
-from covdist.state import patterns
+from covdist.limits import changed
 
 from .containers import chunkings, quick
 from .counting import Counted
@@ -51,7 +52,7 @@ def holed(n: int = 120, d: int = 4, share: float = 0.2, seed: int = 0) -> np.nda
 
 def few(monkeypatch) -> None:
     """Make tables of patterns not worth it, so that each iteration is a pass."""
-    monkeypatch.setattr(patterns, "_MOST_BYTES", 0)
+    monkeypatch.setattr(limits, "_current", replace(limits.limits(), pattern_table_bytes=1))
 
 
 @pytest.mark.parametrize("passes", [False, True], ids=["patterns", "passes"])
@@ -199,10 +200,9 @@ def test_variances_saved_and_added(tmp_path):
 
 
 @pytest.mark.parametrize("shared", [False, True])
+@changed(least_shard_seconds=1e-9, state_bytes_per_second=1e12)
 def test_passes_give_the_same_bits_wherever_they_run(monkeypatch, shared):
     few(monkeypatch)
-    monkeypatch.setattr(plan, "_LEAST_SECONDS", 1e-9)
-    monkeypatch.setattr(plan, "_STATE_RATE", 1e12)
     x = da.from_array(holed(), chunks=(11, 4))
     array = x.rechunk((7, 4)) if shared else x
     assert covdist.plan(array, missing="maxent").shards > 8

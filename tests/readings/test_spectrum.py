@@ -15,12 +15,13 @@ from distributed import Client
 import covdist
 from covdist.errors import PlanError
 from covdist.folding.request import policy
+from covdist.limits import changed
 from covdist.numerics.accumulator import Options
 from covdist.readings.spectrum.dual import Dual
 from covdist.readings.spectrum.sketch import Sketched
 from covdist.readings.spectrum.spectrum import spectrum as module
 from covdist.results.labels import label
-from covdist.rows import transposed as slabs
+from covdist.rows.transposed import slab_stream
 
 from .counting import Counted
 
@@ -242,15 +243,15 @@ def test_on_a_cluster(method):
     xr.testing.assert_identical(found, covdist.spectrum(x, K, method=method, passes=2).compute(scheduler="threads"))
 
 
-def test_dual_vectors_are_chunked_along_the_columns(monkeypatch):
-    monkeypatch.setattr(slabs, "_MOST_SLAB", N * 8 * 20)
-    found = covdist.spectrum(da.from_array(VALUES, chunks=(8, 90)), K, method="dual")
+def test_dual_vectors_are_chunked_along_the_columns():
+    with changed(most_slab_bytes=N * 8 * 20):
+        found = covdist.spectrum(da.from_array(VALUES, chunks=(8, 90)), K, method="dual")
     assert_right(found.compute(scheduler="synchronous"))
 
 
 @pytest.mark.parametrize("chunks", [(8, 90), (8, 20), (40, 7)], ids=str)
 @pytest.mark.parametrize("slab", [1 << 23, N * 8 * 25, N * 8])
-def test_dual_of_a_log_reads_slabs(tmp_path, monkeypatch, chunks, slab):
+def test_dual_of_a_log_reads_slabs(tmp_path, chunks, slab):
     import zarr
 
     array = zarr.open_group(tmp_path / "log.zarr", mode="w").create_array(
@@ -258,12 +259,12 @@ def test_dual_of_a_log_reads_slabs(tmp_path, monkeypatch, chunks, slab):
     )
     array[:] = VALUES
     x = covdist.open_log(tmp_path / "log.zarr")["gradient"]
-    monkeypatch.setattr(slabs, "_SLAB", slab)
-    monkeypatch.setattr(slabs, "_MOST_SLAB", slab)
-    widths = np.diff(slabs.slab_stream(x.data, 1).bounds)
+    with changed(slab_bytes=slab, most_slab_bytes=slab):
+        widths = np.diff(slab_stream(x.data, 1).bounds)
+        found = covdist.spectrum(x, K, dim="step", method="dual")
     assert widths.sum() == D
     assert widths.max() <= max(slab // (N * 8), 1)
-    assert_right(covdist.spectrum(x, K, dim="step", method="dual").compute(scheduler="synchronous"))
+    assert_right(found.compute(scheduler="synchronous"))
 
 
 # ---- refusals

@@ -16,6 +16,7 @@ from covdist.errors import LogError, MissingChunkError
 from covdist.logs.chunk_bytes import BROKEN, CRC_BYTES, Codec, checked, decode, read_into
 from covdist.logs.grid import Index, Slices, chunk_slices, rectangle
 
+MARKERS = ("zarr.json", ".zarray", ".zgroup")  # one of them lies in each array and group
 SLAB_BYTES = 1 << 21
 SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 COMPRESSORS = ("zstd", "blosc", "gzip", "zlib")

@@ -9,20 +9,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from covdist.logs.npy_files import open_npy
-from covdist.logs.npz_files import open_npz
-from covdist.logs.source import Source
-from covdist.logs.tree import Entry, Nodes
+from covdist.logs.npy.files import open_npy
+from covdist.logs.npy.npz import open_npz
+from covdist.logs.paths import is_url
+from covdist.logs.source import Entry, Nodes, Source
 
 READS = "NumPy .npy and .npz files or a folder of them"
 RANK = 1
 
 
 def recognises(path: str) -> bool:
-    """Tell whether the path is such a file, or a folder with one somewhere below."""
+    """Return whether the path is such a file, or a folder with one somewhere below; URLs are not read."""
     if os.path.isdir(path):
         return next(_files(path), None) is not None
-    return path.endswith((".npy", ".npz"))
+    return path.endswith((".npy", ".npz")) and not is_url(path)
 
 
 def read(path: str, missing_chunks: str) -> Nodes:

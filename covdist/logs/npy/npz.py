@@ -11,8 +11,8 @@ import numpy as np
 
 from covdist.errors import LogError
 from covdist.logs.grid import Index, Slices
-from covdist.logs.npy_files import stored
-from covdist.logs.npy_header import Header, file_token, read_header
+from covdist.logs.npy.files import stored
+from covdist.logs.npy.header import Header, file_token, read_header
 from covdist.logs.source import Source
 
 LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of the name and of the extra field, 26 bytes into a member

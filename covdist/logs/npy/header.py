@@ -11,8 +11,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from covdist.errors import LogError
-
-CHUNK_BYTES = 8 << 20
+from covdist.limits import limits
 
 
 class Header(NamedTuple):
@@ -43,11 +42,11 @@ def read_header(stream: IO[bytes], place: str) -> Header:
 
 
 def row_chunks(header: Header) -> tuple[int, ...]:
-    """Cut the leading axis into whole rows of about 8 MiB together."""
+    """Cut the leading axis into whole rows, ``npy_chunk_bytes`` at most."""
     if not header.shape:
         return ()
     row = math.prod(header.shape[1:]) * header.dtype.itemsize
-    rows = min(header.shape[0], max(1, CHUNK_BYTES // max(1, row)))
+    rows = min(header.shape[0], max(1, limits().npy_chunk_bytes // max(1, row)))
     return tuple(max(1, size) for size in (rows, *header.shape[1:]))
 
 

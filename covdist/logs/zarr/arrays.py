@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import numpy as np
 import zarr
 from zarr.core.sync import sync
+from zarr.storage import ZipStore
 
 from covdist.logs.chunk_bytes import BROKEN
 from covdist.logs.grid import Index, Slices, chunk_slices, rectangle
-from covdist.logs.zarr_files import broken, missing_chunk
+from covdist.logs.zarr.files import broken, missing_chunk
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,12 @@ def opened(place: str, inner: str, token: str) -> zarr.Array[Any]:
     """Open an array once per process; the token keeps apart what was written anew at the same place."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr warns of types and codecs that version 3 does not specify yet
-        return zarr.open_array(place, path=inner, mode="r")
+        return zarr.open_array(store_at(place), path=inner, mode="r")
+
+
+def store_at(place: str) -> str | ZipStore:
+    """Return what zarr opens for a path or URL; it would take a zip file for a folder."""
+    return ZipStore(place, mode="r") if place.endswith(".zip") and os.path.isfile(place) else place
 
 
 def _all_fill(data: np.ndarray, fill_value: object) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from covdist.errors import LogError
 from covdist.logs.chunk_bytes import read_into
 from covdist.logs.grid import Index, Slices, chunk_slices, rectangle
-from covdist.logs.npy_header import Header, file_token, read_header, row_chunks
+from covdist.logs.npy.header import Header, file_token, read_header, row_chunks
 from covdist.logs.source import Source
 
 

@@ -1,9 +1,8 @@
-"""A Zarr array that zarr or xarray opened, as a ``Source`` of our own, which reads it in half the time."""
+"""A Zarr array that zarr or xarray opened, as a ``Source``."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import zarr
@@ -11,18 +10,18 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore
 
 from covdist.logs.source import Source
-from covdist.logs.zarr import source_of
-from covdist.logs.zarr_files import ZarrFileSource
+from covdist.logs.zarr.files import ZarrFileSource
+from covdist.logs.zarr.sources import source_of
 
 # xarray's, around an array that is neither indexed nor decoded; others, such as those that scale, change values.
 _WRAPPERS = ("ImplicitToExplicitIndexingAdapter", "CopyOnWriteArray", "LazilyIndexedArray", "ZarrArrayWrapper")
 
 
-def opened_elsewhere(value: Any) -> Source | None:
-    """Return the source of what stands in the graph of ``da.from_zarr`` or ``xarray.open_zarr``.
+def source_of_opened(value: Any) -> Source | None:
+    """Return a source for an object in the graph of ``da.from_zarr`` or ``xarray.open_zarr``.
 
-    None where it is something else, or not in a local folder in a form that can be read without zarr. A chunk that is
-    not there reads as the fill value, as it does there.
+    None if it is something else, or not in a local folder in a form that can be read without zarr. A missing chunk
+    reads as the fill value, as it does with zarr and xarray.
     """
     array = _unwrapped(value)
     root = None if array is None else _folder(array.store)
@@ -31,22 +30,6 @@ def opened_elsewhere(value: Any) -> Source | None:
     folder = os.path.join(root, array.path)
     source = source_of(folder, "", array.path or folder, array, "fill")
     return source if isinstance(source, ZarrFileSource) and source.dtype == value.dtype else None
-
-
-@dataclass(frozen=True)
-class Reopened:
-    """An array in the graph of another, read by its source wherever a plain rectangle is asked for."""
-
-    array: Any
-    source: Source
-
-    def __getitem__(self, index: Any) -> Any:
-        plain = isinstance(index, tuple) and len(index) == len(self.source.shape) and all(map(_contiguous, index))
-        return self.source[index] if plain else self.array[index]
-
-
-def _contiguous(part: Any) -> bool:
-    return isinstance(part, slice) and part.step in (None, 1)
 
 
 def _folder(store: Store) -> str | None:

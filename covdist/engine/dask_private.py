@@ -1,0 +1,70 @@
+"""All use of dask's private API. ``tests/engine/test_dask_private.py`` tests each, to fail first if dask changes.
+
+Private API of others: ``distributed.comm`` in ``engine/cluster.py`` (tests/readings/test_errors.py), xarray's wrappers
+of arrays and ``zarr.core.sync`` in ``logs/zarr`` (tests/test_unwrapping.py, tests/test_logs.py), and ``__pyx_capi__``
+of SciPy in ``numerics/blas.py`` (tests/state/test_blas.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import dask.array as da
+from dask._task_spec import DataNode, Task, convert_legacy_task
+from dask.highlevelgraph import Layer, MaterializedLayer
+from dask.typing import Key
+
+
+def wrapped_by(array: da.Array) -> Any:
+    """Return the object given to ``da.from_array``; None if the array was made otherwise, or changed since."""
+    key = f"original-{array.name}"
+    return dict(array.dask.layers.get(key, {})).get(key)
+
+
+def constants_replaced(graph: Mapping[Key, Any], function: Callable[[Any], Any]) -> dict[Key, Any]:
+    """Replace each constant that stands in a graph by ``function(constant)``, unless that is None."""
+    replaced = dict(graph)
+    for key, task in graph.items():
+        if isinstance(task, DataNode) and (value := function(task.value)) is not None:
+            replaced[key] = DataNode(task.key, value)
+    return replaced
+
+
+def computed_keys(graph: Mapping[Key, Any]) -> set[Key]:
+    """Return the keys of all tasks that compute something: all but constants."""
+    return {key for key, task in graph.items() if not isinstance(task, DataNode)}
+
+
+def queued_task(key: Key, call: tuple[Any, ...], keys: Collection[Key]) -> Task:
+    """Return a task that dask gives to whichever worker is free next, instead of the one that holds its inputs.
+
+    ``call`` is a function and its arguments, of which those among ``keys`` are dependencies.
+    """
+    task: Any = convert_legacy_task(key, call, keys)
+    return Task(key, task.func, *task.args, _data_producer=True)
+
+
+class DerivedLayer(MaterializedLayer):
+    """The tasks of one result, or a single task where the same computation makes what it can be derived from.
+
+    Before it computes, dask asks each layer which of its tasks are needed, and tells it the keys of all layers.
+
+    Parameters
+    ----------
+    graph : mapping
+        The tasks.
+    result : Key
+        The task that makes the result.
+    function, source : callable, Key
+        If ``source`` is computed too, the result is ``function`` of it.
+    """
+
+    def __init__(self, graph: Mapping[Key, Any], result: Key, function: Callable[[Any], Any], source: Key):
+        super().__init__(graph)
+        self._result, self._function, self._source = result, function, source
+
+    def cull(self, keys: set[Key], all_hlg_keys: Collection[Key]) -> tuple[Layer, Mapping[Key, set[Key]]]:
+        if self._source not in all_hlg_keys:
+            return super().cull(keys, all_hlg_keys)
+        return MaterializedLayer({self._result: (self._function, self._source)}), {self._result: {self._source}}

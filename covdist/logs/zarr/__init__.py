@@ -1,0 +1,48 @@
+"""Zarr, versions 2 and 3: an array, a group or a tree of groups, in a folder, a zip file or behind a URL.
+
+Workers that read plain chunk files import this package, and are to import no zarr for that.
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from typing import Any
+
+from covdist.logs.paths import exists, is_url
+from covdist.logs.source import Nodes, Source
+from covdist.logs.zarr.files import MARKERS
+
+READS = "Zarr (version 2 or 3), also behind a URL"
+RANK = 0
+
+
+def recognises(path: str) -> bool:
+    """Return whether there is Zarr metadata in the folder, in the zip file, or behind the URL."""
+    if path.endswith(".zip") and not is_url(path):
+        return _zip_with_metadata(path)
+    return any(exists(f"{path.rstrip('/')}/{name}") for name in MARKERS)
+
+
+def _zip_with_metadata(path: str) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return not set(MARKERS).isdisjoint(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def read(path: str, missing_chunks: str) -> Nodes:
+    """Read the metadata of all arrays below the path; chunks are neither read nor listed."""
+    from covdist.logs.zarr.reading import read_nodes
+
+    return read_nodes(path, missing_chunks)
+
+
+def adopt(value: Any) -> Source | None:
+    """Return a source for an array that zarr or xarray opened, where it reads in half the time."""
+    if "zarr" not in sys.modules:
+        return None
+    from covdist.logs.zarr.opened import source_of_opened
+
+    return source_of_opened(value)

@@ -1,0 +1,102 @@
+"""What covdist takes for granted of dask's private parts. Where one fails, look at covdist/engine/dask_private.py."""
+
+from __future__ import annotations
+
+from operator import add
+from pathlib import Path
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from dask._task_spec import Task
+from dask.base import optimize
+from dask.delayed import delayed
+from distributed import Client
+
+import covdist
+from covdist.engine.dask_private import computed_keys, constants_replaced, queued_task, wrapped_by
+from covdist.engine.tree import root_key, tree
+
+from .fake import FakeSource
+
+SOURCE = FakeSource((6, 2), (2, 2), "f8")
+
+
+def wrapped(**options) -> da.Array:
+    return da.from_array(SOURCE, chunks=(2, 2), meta=np.empty((0, 0)), **options)
+
+
+def test_from_array_keeps_what_it_was_given_under_a_key_of_its_own():
+    assert wrapped_by(wrapped()) is wrapped_by(wrapped(name="x")) is SOURCE
+    for changed in (wrapped() + 1, wrapped()[2:], wrapped().rechunk(3), da.zeros(4), wrapped(inline_array=True)):
+        assert wrapped_by(changed) is None
+
+
+def test_constants_stand_in_optimised_graphs_as_data():
+    (array,) = optimize(wrapped() + 1)
+    graph = dict(array.__dask_graph__())
+    assert len(computed_keys(graph)) == 3
+    (constant,) = set(graph) - computed_keys(graph)
+    assert graph[constant].value is SOURCE
+    replaced = constants_replaced(graph, lambda value: 10 * value.values())
+    blocks = dask.get(replaced, array.__dask_keys__())
+    np.testing.assert_array_equal(np.concatenate([row[0] for row in blocks]), 10 * SOURCE.values() + 1)
+    assert constants_replaced(graph, lambda value: None) == graph
+
+
+def test_a_queued_task_has_the_dependencies_named_and_is_marked_for_the_scheduler():
+    task = queued_task("key", (add, "a", ["b", "c"]), {"a", "b"})
+    assert isinstance(task, Task)
+    assert task.dependencies == {"a", "b"}
+    assert task.data_producer
+    assert task({"a": ["x"], "b": "y"}) == ["x", "y", "c"]
+
+
+def test_the_scheduler_queues_such_tasks_even_where_they_are_few():
+    graph = dict(tree(str, add, [(0,), (1,)], name="queued", fan_in=2).__dask_graph__())
+
+    def queued(dask_scheduler):
+        return {key for key, task in dask_scheduler.tasks.items() if dask_scheduler.is_rootish(task)}
+
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        kept = client.get(graph, list(graph), sync=False)  # the scheduler forgets what nobody keeps
+        assert client.gather(kept)
+        assert client.run_on_scheduler(queued) == {"fold-queued-0-1", "fold-queued-1-2"}
+
+
+def never(*_):
+    pytest.fail("this was to be derived from another result")
+
+
+def test_a_tree_is_derived_from_another_of_the_same_computation():
+    source = tree(str, add, [("a",), ("b",)], name="source", fan_in=2)
+    derived = tree(never, add, [("a",), ("b",)], name="d", fan_in=2, derived_from=(str.upper, root_key("source")))
+    for scheduler in ("synchronous", "threads"):
+        assert dask.compute(source, derived, scheduler=scheduler) == ("ab", "AB")
+    read = delayed(str.title)(derived)
+    assert dask.compute(source, read, scheduler="synchronous") == ("ab", "Ab")
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None):
+        assert dask.compute(source, derived) == ("ab", "AB")
+
+
+def test_a_tree_is_folded_where_the_other_is_not_computed():
+    derived = tree(str, add, [("a",), ("b",)], name="d", fan_in=2, derived_from=(never, root_key("source")))
+    assert derived.compute(scheduler="synchronous") == "ab"
+
+
+ALLOWED = {
+    "from dask._task_spec": {"engine/dask_private.py"},
+    "original-": {"engine/dask_private.py"},
+    "def cull": {"engine/dask_private.py"},
+    "from distributed.comm": {"engine/cluster.py"},
+    "from zarr.core": {"logs/zarr/arrays.py"},
+    "LazilyIndexedArray": {"logs/zarr/opened.py"},
+    "__pyx_capi__": {"engine/dask_private.py", "numerics/blas.py"},
+}
+
+
+@pytest.mark.parametrize("text", ALLOWED)
+def test_private_api_is_used_where_it_is_listed(text):
+    root = Path(covdist.__file__).parent
+    assert {str(path.relative_to(root)) for path in root.rglob("*.py") if text in path.read_text()} <= ALLOWED[text]
