@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -122,11 +123,4 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
 
 def result_bytes(kind: StateType, widths: tuple[int, ...]) -> int:
     """Return what a saved state takes, matrices as squares."""
-    sizes = {0: widths[0], 1: widths[-1]}
-    entries = 0
-    for field in kind.FIELDS.values():
-        size = 1
-        for axis in field.axes:
-            size *= sizes[axis]
-        entries += size
-    return 8 * entries
+    return 8 * sum(math.prod(field.shape(widths)) for field in kind.FIELDS.values())

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from covdist.engine.plan import Plan, human_bytes
 from covdist.readings.corr import read as correlation
-from covdist.readings.gradient_stats.gradient_stats import read as statistics
+from covdist.readings.gradient_stats.per_parameter import read as statistics
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
 from covdist.results.moments import Moments
 
@@ -66,14 +66,14 @@ def _costs(plan: Plan) -> dict[str, Any]:
 
 
 def result_record(moments: Moments) -> dict[str, Any]:
-    """Summary of one computed state."""
+    """Return a summary of one computed state, over all groups."""
     layout = moments.layout
-    whole = moments if layout.groups is None else moments.merge(layout.groups.dim)
-    stats = statistics(whole.x)
+    columns = _whole(moments.x)
+    stats = statistics(columns)
     record = {
         **layout.provenance,
         "kind": layout.kind,
-        "rows": int(whole.rows),
+        "rows": int(columns.rows),
         "columns": [axis.size for axis in layout.axes],
         "groups": None if layout.groups is None else {layout.groups.dim: len(layout.groups.values)},
         "mean": float(stats["layer_mean"]),
@@ -82,11 +82,16 @@ def result_record(moments: Moments) -> dict[str, Any]:
         "zero_fraction": float(stats["layer_zero_fraction"]),
         "constant_columns": int((stats["std"] == 0).sum()),
     }
-    if whole.can_answer("correlation") or whole.can_answer("pair_correlation"):
-        record["largest_correlation"] = _strongest(whole)
-    if whole.can_answer("nearest_covariance"):
-        record["smallest_eigenvalue"] = float(smallest_eigenvalue(whole))
+    if moments.can_answer("correlation") or moments.can_answer("pair_correlation"):
+        record["largest_correlation"] = _strongest(_whole(moments))
+    if moments.can_answer("nearest_covariance"):
+        record["smallest_eigenvalue"] = float(smallest_eigenvalue(_whole(moments)))
     return record
+
+
+def _whole(moments: Moments) -> Moments:
+    groups = moments.layout.groups
+    return moments if groups is None else moments.merge(groups.dim)
 
 
 def _strongest(moments: Moments) -> float | None:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from covdist.results.deferred import Deferred
+from covdist.results.labels import Axis
 from covdist.results.layout import Layout
 from covdist.results.matrix import read_matrix
 from covdist.state.base import Field, State, field_value, rebuilt
@@ -33,7 +34,9 @@ def _read(deferred: Deferred, layout: Layout, name: str, field: Field) -> xr.Dat
     axes = layout.matrix_axes()
     if len(field.axes) == 2:
         return read_matrix(deferred, axes, _rows_of, field, name=name, dtype=field.dtype)
-    return deferred.read(field_value, [axes[axis] for axis in field.axes], field, name=name, dtype=field.dtype)
+    leading = [] if field.leading is None else [Axis(*field.leading)]
+    named = [*leading, *(axes[axis] for axis in field.axes)]
+    return deferred.read(field_value, named, field, name=name, dtype=field.dtype)
 
 
 def _rows_of(state: State, rows: slice, field: Field) -> np.ndarray:

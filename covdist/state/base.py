@@ -46,6 +46,8 @@ class Field(NamedTuple):
         Kept as one triangle of a symmetric matrix, see ``covdist.numerics.packed``.
     also : tuple of str
         Further paths that hold the same value.
+    leading : tuple of (str, int), optional
+        Name and length of an axis of its own, before the others.
     """
 
     path: str
@@ -54,6 +56,12 @@ class Field(NamedTuple):
     extensive: int = 0
     triangle: bool = False
     also: tuple[str, ...] = ()
+    leading: tuple[str, int] | None = None
+
+    def shape(self, widths: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape for so many columns a side."""
+        leading = () if self.leading is None else self.leading[1:]
+        return *leading, *(widths[min(axis, len(widths) - 1)] for axis in self.axes)
 
 
 Fields = Mapping[str, Field]
@@ -181,13 +189,10 @@ def rebuilt(kind: StateType, widths: Sequence[int], arrays: Mapping[str, np.ndar
     """Return the state whose fields are ``arrays``."""
     values: dict[str, Any] = {}
     for name, field in kind.FIELDS.items():
-        shape = [widths[min(axis, len(widths) - 1)] for axis in field.axes]
-        value: Any = np.asarray(arrays[name], field.dtype)
-        if len(shape) < value.ndim or value.size == np.prod(shape, dtype=int):
-            value = value.reshape(shape)
+        value: Any = np.asarray(arrays[name], field.dtype).reshape(field.shape(widths))
         if field.triangle:
             value = packed.pack(value)
-        elif not field.axes and value.ndim == 0:
+        elif value.ndim == 0:
             value = value.item()
         values |= dict.fromkeys((field.path, *field.also), value)
     return cast(State, _replaced(kind.empty(*widths), values))

@@ -25,7 +25,7 @@ def state_types() -> dict[str, Any]:
 
 def _types_in(module: ModuleType) -> Iterator[Any]:
     for cls in vars(module).values():
-        if inspect.isclass(cls) and cls.__module__ == module.__name__ and {"name", "sides"} <= vars(cls).keys():
+        if inspect.isclass(cls) and cls.__module__ == module.__name__ and isinstance(vars(cls).get("name"), str):
             yield cls
 
 

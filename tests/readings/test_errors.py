@@ -49,7 +49,7 @@ REFUSED = {
     "ddof of a state": (lambda: covdist.moments(X).cov(ddof=10), ["ddof=10", "10 rows", "smaller ddof"]),
     "ddof, weights": (lambda: covdist.cov(X, weights=[1] * 10, ddof=10), ["ddof=10", "smaller ddof"]),
     "method": (lambda: covdist.corr(X, method="kendall"), ["method='kendall'", "'pearson'"]),
-    "missing": (lambda: covdist.cov(X, missing="ignore"), ["missing='ignore'", "'raise', 'propagate', 'drop'"]),
+    "missing": (lambda: covdist.cov(X, missing="ignore"), ["missing='ignore'", "'drop', ", "'propagate', 'raise'"]),
     "precision": (lambda: covdist.moments(X, precision="low"), ["precision='low'", "'high'"]),
     "weights, rows": (lambda: covdist.cov(X, weights=np.ones(9)), ["weights", "(9,)", "(10,)"]),
     "weights, negative": (lambda: covdist.cov(X, weights=X[:, 0]), ["weights", "negative", "-"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import ExitStack
 
 import dask
 import dask.array as da
@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import covdist
-from covdist import limits
 from covdist.errors import DataError, NonFiniteError
 from covdist.limits import changed
 
@@ -50,17 +49,22 @@ def holed(n: int = 120, d: int = 4, share: float = 0.2, seed: int = 0) -> np.nda
     return x
 
 
-def few(monkeypatch) -> None:
-    """Make tables of patterns not worth it, so that each iteration is a pass."""
-    monkeypatch.setattr(limits, "_current", replace(limits.limits(), pattern_table_bytes=1))
+@pytest.fixture
+def turn():
+    """Return a function that sets limits until the test ends."""
+    with ExitStack() as stack:
+        yield lambda **fields: stack.enter_context(changed(**fields))
+
+
+FEW = {"pattern_table_bytes": 1}  # no table of patterns is worth it, so that each iteration is a pass
 
 
 @pytest.mark.parametrize("passes", [False, True], ids=["patterns", "passes"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("chunks", [None, (17, 3), (60, 4)], ids=str)
-def test_equals_a_naive_loop(monkeypatch, passes, weighted, chunks):
+def test_equals_a_naive_loop(turn, passes, weighted, chunks):
     if passes:
-        few(monkeypatch)
+        turn(**FEW)
     x = holed()
     weights = np.random.default_rng(1).random(len(x)) if weighted else None
     mean, cov, filled = naive(x, weights)
@@ -85,9 +89,7 @@ def test_any_holes_and_chunks(data, seed, share, passes):
     x = np.concatenate([x, np.full((60, 1), np.nan), np.full((60, 1), 7.0)], axis=1)
     x[data.draw(st.integers(0, 59))] = np.nan
     chunks = tuple(data.draw(chunkings(n)) for n in x.shape)
-    with pytest.MonkeyPatch.context() as patch:
-        if passes:
-            few(patch)
+    with changed(**FEW if passes else {}):
         m = covdist.moments(da.from_array(x, chunks=chunks), missing="maxent").compute()
         full = covdist.fill(da.from_array(x, chunks=chunks), method="maxent").compute().values
     whole = covdist.cov(x, missing="maxent")
@@ -162,9 +164,9 @@ def test_a_spectrum():
 
 @pytest.mark.parametrize("passes", [False, True], ids=["patterns", "passes"])
 @pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-30, 1e200, 1e290])
-def test_tiny_and_huge_values(monkeypatch, scale, passes):
+def test_tiny_and_huge_values(turn, scale, passes):
     if passes:
-        few(monkeypatch)
+        turn(**FEW)
     x, scales = holed(), np.array([scale, 1.0, scale, 1e-100])
     m, plain = (
         covdist.moments(da.from_array(x * scales, chunks=(17, 2)), missing="maxent").compute(),
@@ -200,9 +202,8 @@ def test_variances_saved_and_added(tmp_path):
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@changed(least_shard_seconds=1e-9, state_bytes_per_second=1e12)
-def test_passes_give_the_same_bits_wherever_they_run(monkeypatch, shared):
-    few(monkeypatch)
+def test_passes_give_the_same_bits_wherever_they_run(turn, shared):
+    turn(least_shard_seconds=1e-9, state_bytes_per_second=1e12, **FEW)
     x = da.from_array(holed(), chunks=(11, 4))
     array = x.rechunk((7, 4)) if shared else x
     assert covdist.plan(array, missing="maxent").shards > 8
@@ -226,9 +227,9 @@ def test_a_graph_does_not_grow_with_the_iterations():
 
 @pytest.mark.parametrize("passes", [False, True], ids=["patterns", "passes"])
 @pytest.mark.parametrize("lazy", [False, True])
-def test_x_with_y_is_a_block_of_both_together(monkeypatch, passes, lazy):
+def test_x_with_y_is_a_block_of_both_together(turn, passes, lazy):
     if passes:
-        few(monkeypatch)
+        turn(**FEW)
     both, weights = holed(d=5), np.random.default_rng(1).random(120)
     mean, cov, _ = naive(both, weights)
     x, y = both[:, :2], both[:, 2:].reshape(120, 3, 1)
@@ -287,9 +288,9 @@ def test_variances_fold_a_matrix_only_where_values_are_missing():
 
 
 @pytest.mark.parametrize("passes", [False, True], ids=["patterns", "passes"])
-def test_variances_of_arrays_that_are_computed_are_those_of_promises(monkeypatch, passes):
+def test_variances_of_arrays_that_are_computed_are_those_of_promises(turn, passes):
     if passes:
-        few(monkeypatch)
+        turn(**FEW)
     x = holed()
     made = da.from_array(x, chunks=(11, 4)).rechunk((7, 4))
     with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0"):
