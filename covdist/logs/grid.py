@@ -1,13 +1,14 @@
-"""Arithmetic of a regular chunk grid, shared by the sources."""
+"""Arithmetic of a regular chunk grid, and what the sources on one have in common."""
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-
-from covdist.logs.source import Source
 
 Index = tuple[int, ...]
 Slices = tuple[slice, ...]
@@ -18,25 +19,51 @@ def chunk_slices(index: Index, chunks: Index, shape: Index) -> Slices:
     return tuple(slice(i * c, min((i + 1) * c, n)) for i, c, n in zip(index, chunks, shape, strict=True))
 
 
-def rectangle(source: Source, index: Slices) -> np.ndarray:
-    """Assemble any rectangle of a source from its chunks."""
-    bounds = [each.indices(size)[:2] for each, size in zip(index, source.shape, strict=True)]
-    wanted = tuple(slice(start, max(start, stop)) for start, stop in bounds)
-    grid = list(_overlapping(wanted, source.chunks))
-    if len(grid) == 1 and chunk_slices(grid[0], source.chunks, source.shape) == wanted:
-        return source.read_chunk(grid[0])
-    result = np.empty([each.stop - each.start for each in wanted], source.dtype)
-    for position in grid:
-        held = chunk_slices(position, source.chunks, source.shape)
-        common = [slice(max(h.start, w.start), min(h.stop, w.stop)) for h, w in zip(held, wanted, strict=True)]
-        result[_relative(common, wanted)] = source.read_chunk(position)[_relative(common, held)]
-    return result
+@dataclass(frozen=True, eq=False)
+class GridSource(ABC):
+    """A ``Source`` that need only read chunks: rectangles are put together from them."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunks: tuple[int, ...]
+    token: str
+
+    @property
+    def buffer_size(self) -> int:
+        """Bytes that a reused buffer needs; none by default, where another library makes the arrays."""
+        return 0
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of one whole chunk."""
+        return math.prod(self.chunks) * self.dtype.itemsize
+
+    @abstractmethod
+    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray: ...
+
+    def cut(self, index: Index) -> Slices:
+        """Return which part of the array a chunk covers."""
+        return chunk_slices(index, self.chunks, self.shape)
+
+    def __getitem__(self, index: Slices) -> np.ndarray:
+        bounds = [each.indices(size)[:2] for each, size in zip(index, self.shape, strict=True)]
+        target = tuple(slice(start, max(start, stop)) for start, stop in bounds)
+        grid = list(_overlapping(target, self.chunks))
+        if len(grid) == 1 and self.cut(grid[0]) == target:
+            return self.read_chunk(grid[0])
+        result = np.empty([each.stop - each.start for each in target], self.dtype)
+        for position in grid:
+            chunk = self.cut(position)
+            common = [slice(max(c.start, t.start), min(c.stop, t.stop)) for c, t in zip(chunk, target, strict=True)]
+            result[_relative(common, target)] = self.read_chunk(position)[_relative(common, chunk)]
+        return result
 
 
-def _overlapping(wanted: Slices, chunks: Index) -> Iterator[Index]:
-    if any(each.start == each.stop for each in wanted):
+def _overlapping(target: Slices, chunks: Index) -> Iterator[Index]:
+    if any(each.start == each.stop for each in target):
         return iter(())
-    return product(*(range(w.start // c, (w.stop - 1) // c + 1) for w, c in zip(wanted, chunks, strict=True)))
+    return product(*(range(t.start // c, (t.stop - 1) // c + 1) for t, c in zip(target, chunks, strict=True)))
 
 
 def _relative(inner: list[slice], outer: Slices) -> Slices:

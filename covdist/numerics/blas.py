@@ -7,6 +7,7 @@ routines reached through ``scipy.linalg.cython_blas`` by ctypes release it, work
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,24 +19,64 @@ import numpy as np
 from scipy.linalg import cython_blas, cython_lapack
 from threadpoolctl import ThreadpoolController
 
+from covdist.errors import CovdistError
+
 _LOWER, _UPPER, _PLAIN, _TRANSPOSED, _LEFT = map(ctypes.c_char, (b"L", b"U", b"N", b"T", b"L"))
 _BLOCK = 64  # columns that LAPACK takes at once; its own choice is at most that
+# Types in the signatures, and their ctypes: `int` by default, `int64_t` in ILP64 builds of SciPy 1.18 and later.
+_INTEGERS = {
+    "int": ctypes.c_int, "int32_t": ctypes.c_int32, "npy_int32": ctypes.c_int32, "long": ctypes.c_long,
+    "int64_t": ctypes.c_int64, "npy_int64": ctypes.c_int64, "long long": ctypes.c_longlong,
+}  # fmt: skip
+_REAL_TYPE = re.compile(r"__pyx_t_\w+_[sd]|float|double")
 _REAL = {np.dtype("f8"): ("d", ctypes.c_double), np.dtype("f4"): ("s", ctypes.c_float)}
 
 
 @cache
-def _routine(name: str, arguments: int) -> Callable[..., None]:
+def _signature(name: str) -> tuple[Any, bytes]:
+    """Return a routine's capsule and its C signature, such as ``void (char *, int *, ..._d *)``."""
     capsule = (cython_blas.__pyx_capi__ | cython_lapack.__pyx_capi__)[name]
-    get_name, get_pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    get_name = ctypes.pythonapi.PyCapsule_GetName
     get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    return capsule, get_name(capsule)
+
+
+@cache
+def _routine(name: str) -> Callable[..., None]:
+    capsule, signature = _signature(name)
+    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
     get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    address = get_pointer(capsule, get_name(capsule))
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * arguments)(address)
+    arguments = [ctypes.c_void_p] * (signature.count(b",") + 1)
+    return ctypes.CFUNCTYPE(None, *arguments)(get_pointer(capsule, signature))
+
+
+def integer_type(name: str, signature: str) -> Any:
+    """Return the ctypes integer that a routine takes by its C signature.
+
+    SciPy can be built with integers of 64 bits (ILP64). A routine that is given others reads beyond them and computes
+    something else, or writes where it must not.
+    """
+    parts = signature.partition("(")[2].rstrip(")").split(",")
+    types = {part.replace("const", "").strip(" *") for part in parts}
+    integers = {each for each in types if each != "char" and not _REAL_TYPE.fullmatch(each)}
+    if len(integers) != 1 or not (known := integers & _INTEGERS.keys()):
+        raise CovdistError(
+            f"the routine {name} of this SciPy takes arguments that covdist does not know, {signature}: install SciPy "
+            "from PyPI or conda-forge, or report this to covdist"
+        )
+    return _INTEGERS[known.pop()]
+
+
+@cache
+def _integer(name: str) -> Any:
+    return integer_type(name, _signature(name)[1].decode())
 
 
 def _call(name: str, *arguments: Any) -> None:
-    pointers = [a.ctypes.data if isinstance(a, np.ndarray) else ctypes.addressof(a) for a in arguments]
-    _routine(name, len(arguments))(*pointers)
+    """Call a routine with arrays, ctypes, and Python integers, which are passed in the width that it takes."""
+    integer = _integer(name)
+    held = [integer(a) if isinstance(a, int) else a for a in arguments]  # alive as long as their addresses are in use
+    _routine(name)(*[a.ctypes.data if isinstance(a, np.ndarray) else ctypes.addressof(a) for a in held])
 
 
 def add_gram(rows: np.ndarray, sums: np.ndarray, alpha: float = 1.0) -> None:
@@ -45,7 +86,7 @@ def add_gram(rows: np.ndarray, sums: np.ndarray, alpha: float = 1.0) -> None:
     of the work is a ``gemm``: 4096 columns, two threads: 100 against 51 GF. With 64 columns: 31 against 36 GF.
     """
     letter, real = _REAL[sums.dtype]
-    height, width = (ctypes.c_int(n) for n in rows.shape)
+    height, width = rows.shape
     if sums.ndim == 1:
         _call(f"{letter}sfrk", _PLAIN, _LOWER, _PLAIN, width, height, real(alpha), rows, width, real(1.0), sums)
     else:  # whose transpose Fortran sees
@@ -55,8 +96,8 @@ def add_gram(rows: np.ndarray, sums: np.ndarray, alpha: float = 1.0) -> None:
 def add_outer(rows: np.ndarray, triangle: np.ndarray, alpha: float = 1.0) -> None:
     """Add ``alpha * rows @ rows.T`` to a triangle, as ``add_gram`` does with the other product."""
     letter, real = _REAL[triangle.dtype]
-    height, width = (ctypes.c_int(n) for n in rows.shape)
-    stride = ctypes.c_int(max(1, rows.shape[1]))  # LAPACK refuses 0, also where there is nothing to add
+    height, width = rows.shape
+    stride = max(1, width)  # LAPACK refuses 0, also where there is nothing to add
     _call(
         f"{letter}sfrk", _PLAIN, _LOWER, _TRANSPOSED, height, width,
         real(alpha), rows, stride, real(1.0), triangle,
@@ -66,8 +107,7 @@ def add_outer(rows: np.ndarray, triangle: np.ndarray, alpha: float = 1.0) -> Non
 def add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray, alpha: float = 1.0) -> None:
     """Add ``alpha * left.T @ right`` to ``out``; all C-contiguous and of one dtype."""
     letter, real = _REAL[out.dtype]
-    height = ctypes.c_int(left.shape[0])
-    n_left, n_right = ctypes.c_int(left.shape[1]), ctypes.c_int(right.shape[1])
+    height, n_left, n_right = len(left), left.shape[1], right.shape[1]
     # Fortran sees the transposes: out.T (right × left) += right.T-as-stored @ left.
     _call(
         f"{letter}gemm", _PLAIN, _TRANSPOSED, n_right, n_left, height,
@@ -75,15 +115,12 @@ def add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray, alpha: flo
     )  # fmt: skip
 
 
-_ONE = ctypes.c_int(1)
-
-
 def weighted_sums(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return ``weights @ rows`` as float64."""
     out = np.zeros(rows.shape[1])
-    height, width = (ctypes.c_int(n) for n in rows.shape)
+    height, width = rows.shape
     one = ctypes.c_double(1.0)
-    _call("dgemv", _PLAIN, width, height, one, rows, width, weights, _ONE, one, out, _ONE)
+    _call("dgemv", _PLAIN, width, height, one, rows, width, weights, 1, one, out, 1)
     return out
 
 
@@ -94,9 +131,7 @@ def tridiagonal(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     """
     n = len(matrix)
     diagonal, beside, factors, work = np.empty(n), np.empty(n - 1), np.empty(n - 1), np.empty(_BLOCK * n)
-    order, info = ctypes.c_int(n), ctypes.c_int(0)
-    length = ctypes.c_int(len(work))
-    _call("dsytrd", _LOWER, order, matrix, order, diagonal, beside, factors, work, length, info)
+    _call("dsytrd", _LOWER, n, matrix, n, diagonal, beside, factors, work, len(work), 0)
     return diagonal, beside, factors
 
 
@@ -104,12 +139,7 @@ def rotate_back(matrix: np.ndarray, factors: np.ndarray, vectors: np.ndarray) ->
     """Overwrite vectors (vectors, n), one a row, of the tridiagonal form by those of the matrix (``ormtr``)."""
     count, n = vectors.shape
     work = np.empty(_BLOCK * max(count, n))
-    order, columns, info = ctypes.c_int(n), ctypes.c_int(count), ctypes.c_int(0)
-    length = ctypes.c_int(len(work))
-    _call(
-        "dormtr", _LEFT, _LOWER, _PLAIN, order, columns, matrix, order, factors,
-        vectors, order, work, length, info,
-    )  # fmt: skip
+    _call("dormtr", _LEFT, _LOWER, _PLAIN, n, count, matrix, n, factors, vectors, n, work, len(work), 0)
 
 
 class _SingleThread:

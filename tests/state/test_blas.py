@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
+from covdist.errors import CovdistError
+from covdist.numerics import blas
 from covdist.numerics import packed as triangle
 from covdist.numerics.blas import add_gram, add_product, single_thread, weighted_sums
 
@@ -53,6 +56,54 @@ def test_add_product(n, height, dtype):
 def test_weighted_sums(n, height):
     weights, rows = rng.normal(size=height), rng.normal(size=(height, n))
     np.testing.assert_allclose(weighted_sums(weights, rows), weights @ rows, **_near("f8"))
+
+
+TYPES = "char *, {0} *, __pyx_t_5scipy_6linalg_11cython_blas_d *, {0} *, double *, float *"
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("int", 4),
+        ("int32_t", 4),
+        ("int64_t", 8),
+        ("npy_int64", 8),
+        ("long long", 8),
+        ("long", ctypes.sizeof(ctypes.c_long)),
+    ],
+)
+def test_integers_have_the_width_of_the_signature(text, width):
+    assert ctypes.sizeof(blas.integer_type("dsyrk", f"void ({TYPES.format(text)})")) == width
+
+
+@pytest.mark.parametrize(
+    "signature", [f"void ({TYPES.format('blas_int')})", "void (char *)", "void (int *, long *)", ""]
+)
+def test_a_signature_that_is_not_known(signature):
+    with pytest.raises(CovdistError, match="routine dsyrk of this SciPy takes arguments"):
+        blas.integer_type("dsyrk", signature)
+
+
+def test_wide_integers_reach_the_routine(monkeypatch):
+    """Signatures as those of an ILP64 SciPy, and a routine that reads its integers as such."""
+    seen = []
+
+    def routine(*pointers: int) -> None:
+        seen.extend(ctypes.c_int64.from_address(pointers[i]).value for i in (1, 2, 5, 7, 10))
+
+    monkeypatch.setattr(blas, "_signature", lambda name: (None, f"void ({TYPES.format('int64_t')})".encode()))
+    monkeypatch.setattr(blas, "_routine", lambda name: routine)
+    blas._integer.cache_clear()
+    weighted_sums(np.ones(3), np.ones((3, 5)))
+    blas._integer.cache_clear()
+    assert seen == [5, 3, 5, 1, 1]
+
+
+def test_scipy_still_says_its_signatures():
+    for name in ("dgemm", "dgemv", "dsfrk", "ssfrk", "dsyrk", "ssyrk", "dsytrd", "dormtr"):
+        _, signature = blas._signature(name)
+        assert signature.startswith(b"void (char *")
+        assert blas.integer_type(name, signature.decode()) in (ctypes.c_int, ctypes.c_int64)
 
 
 def _together(work, *arguments):

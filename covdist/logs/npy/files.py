@@ -10,34 +10,26 @@ import numpy as np
 
 from covdist.errors import LogError
 from covdist.logs.chunk_bytes import read_into
-from covdist.logs.grid import Index, Slices, chunk_slices, rectangle
+from covdist.logs.grid import GridSource, Index, Slices
 from covdist.logs.npy.header import Header, file_token, read_header, row_chunks
 from covdist.logs.source import Source
 
 
 @dataclass(frozen=True, eq=False)
-class RowSource:
+class RowSource(GridSource):
     """Rows one after the other in a file (C order), read at their offset."""
 
     path: str
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    chunks: tuple[int, ...]
-    token: str
     offset: int
 
     @property
     def buffer_size(self) -> int:
         """Bytes of one chunk."""
-        return math.prod(self.chunks) * self.dtype.itemsize
-
-    def __getitem__(self, index: Slices) -> np.ndarray:
-        return rectangle(self, index)
+        return self.chunk_bytes
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         """Read a run of whole rows."""
-        shape = [each.stop - each.start for each in chunk_slices(index, self.chunks, self.shape)]
+        shape = [each.stop - each.start for each in self.cut(index)]
         size = math.prod(shape) * self.dtype.itemsize
         space = (np.empty(size, np.uint8) if buffer is None else buffer)[:size]
         start = self.offset + (index[0] * self.buffer_size if index else 0)
@@ -54,21 +46,11 @@ class RowSource:
 
 
 @dataclass(frozen=True, eq=False)
-class FortranSource:
+class FortranSource(GridSource):
     """A Fortran-ordered ``.npy`` file, mapped into memory."""
 
     path: str
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    chunks: tuple[int, ...]
-    token: str
     offset: int
-
-    @property
-    def buffer_size(self) -> int:
-        """None is of use: rows are gathered from the map."""
-        return 0
 
     def __getitem__(self, index: Slices) -> np.ndarray:
         mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order="F")
@@ -76,7 +58,7 @@ class FortranSource:
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         """Gather a run of rows."""
-        return self[chunk_slices(index, self.chunks, self.shape)]
+        return self[self.cut(index)]
 
 
 def open_npy(path: str, name: str) -> Source:
@@ -96,4 +78,4 @@ def stored(path: str, name: str, header: Header, offset: int) -> Source:
     """Make a source of data that lie uncompressed at ``offset`` in a file."""
     kind = FortranSource if header.fortran and header.nbytes and len(header.shape) > 1 else RowSource
     token = file_token(path, name, header, offset)
-    return kind(path, name, header.shape, header.dtype, row_chunks(header), token, offset)
+    return kind(name, header.shape, header.dtype, row_chunks(header), token, path, offset)

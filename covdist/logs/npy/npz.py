@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from covdist.errors import LogError
-from covdist.logs.grid import Index, Slices
+from covdist.logs.grid import GridSource, Index
 from covdist.logs.npy.files import stored
 from covdist.logs.npy.header import Header, file_token, read_header
 from covdist.logs.source import Source
@@ -19,24 +19,11 @@ LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of the name and of the extra f
 
 
 @dataclass(frozen=True, eq=False)
-class MemberSource:
+class MemberSource(GridSource):
     """A compressed member: one chunk, decompressed as a whole each time it is read."""
 
     path: str
     member: str
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    chunks: tuple[int, ...]
-    token: str
-
-    @property
-    def buffer_size(self) -> int:
-        """None is of use: zipfile makes its own bytes."""
-        return 0
-
-    def __getitem__(self, index: Slices) -> np.ndarray:
-        return self.read_chunk(())[index]
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         """Decompress the member; zipfile checks its CRC."""
@@ -84,4 +71,4 @@ def _data_offset(path: str, info: zipfile.ZipInfo) -> int:
 def _compressed(path: str, info: zipfile.ZipInfo, name: str, header: Header) -> MemberSource:
     chunks = tuple(max(1, size) for size in header.shape)
     token = file_token(path, name, header)
-    return MemberSource(path, info.filename, name, header.shape, header.dtype, chunks, token)
+    return MemberSource(name, header.shape, header.dtype, chunks, token, path, info.filename)

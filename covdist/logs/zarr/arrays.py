@@ -14,12 +14,12 @@ from zarr.core.sync import sync
 from zarr.storage import ZipStore
 
 from covdist.logs.chunk_bytes import BROKEN
-from covdist.logs.grid import Index, Slices, chunk_slices, rectangle
+from covdist.logs.grid import GridSource, Index
 from covdist.logs.zarr.files import broken, missing_chunk
 
 
 @dataclass(frozen=True, eq=False)
-class ZarrSource:
+class ZarrSource(GridSource):
     """Reads through ``zarr``; inside a shard that is there, a chunk that is not reads as the fill value.
 
     Parameters
@@ -31,20 +31,7 @@ class ZarrSource:
 
     place: str
     inner: str
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    chunks: tuple[int, ...]
-    token: str
     missing: str
-
-    @property
-    def buffer_size(self) -> int:
-        """None is of use: zarr makes its own arrays."""
-        return 0
-
-    def __getitem__(self, index: Slices) -> np.ndarray:
-        return rectangle(self, index)
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         """Read one chunk with zarr's own indexing."""
@@ -53,7 +40,7 @@ class ZarrSource:
         outer = tuple(i * c // g for i, c, g in zip(index, self.chunks, grid, strict=True))
         key = array.metadata.encode_chunk_key(outer)
         try:
-            data = np.asarray(array[chunk_slices(index, self.chunks, self.shape)])
+            data = np.asarray(array[self.cut(index)])
         except (*BROKEN, TypeError, KeyError) as error:
             raise broken(self.name, key, error) from error
         # Only what looks like fill is worth asking a store, which may be far away, about.

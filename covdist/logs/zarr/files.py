@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 
 from covdist.errors import LogError, MissingChunkError
 from covdist.logs.chunk_bytes import BROKEN, CRC_BYTES, Codec, checked, decode, read_into
-from covdist.logs.grid import Index, Slices, chunk_slices, rectangle
+from covdist.logs.grid import GridSource, Index, Slices
 
 MARKERS = ("zarr.json", ".zarray", ".zgroup")  # one of them lies in each array and group
 SLAB_BYTES = 1 << 21
@@ -23,7 +22,7 @@ COMPRESSORS = ("zstd", "blosc", "gzip", "zlib")
 
 
 @dataclass(frozen=True, eq=False)
-class ZarrFileSource:
+class ZarrFileSource(GridSource):
     """Reads chunk files straight into the caller's buffer.
 
     Parameters
@@ -38,11 +37,6 @@ class ZarrFileSource:
     """
 
     folder: str
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    chunks: tuple[int, ...]
-    token: str
     lead: tuple[str, ...]
     separator: str
     codecs: tuple[Codec, ...]
@@ -52,24 +46,17 @@ class ZarrFileSource:
     @property
     def buffer_size(self) -> int:
         """Bytes of a decoded chunk and of its checksums."""
-        return self._nbytes + CRC_BYTES * len(self.codecs)
-
-    @property
-    def _nbytes(self) -> int:
-        return math.prod(self.chunks) * self.dtype.itemsize
+        return self.chunk_bytes + CRC_BYTES * len(self.codecs)
 
     @property
     def _plain(self) -> bool:
         return all(codec["id"] == "crc32c" for codec in self.codecs)
 
-    def __getitem__(self, index: Slices) -> np.ndarray:
-        return rectangle(self, index)
-
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         """Read one chunk file."""
         key = self._key(index)
         space = np.empty(self.buffer_size, np.uint8) if buffer is None else buffer
-        cut = tuple(slice(0, each.stop - each.start) for each in chunk_slices(index, self.chunks, self.shape))
+        cut = tuple(slice(0, each.stop - each.start) for each in self.cut(index))
         try:
             with open(self._path(index), "rb", buffering=0) as file:
                 data = self._plain_bytes(file, space) if self._plain else self._decoded(file, space)
@@ -82,7 +69,7 @@ class ZarrFileSource:
     @property
     def slab_size(self) -> int:
         """Rows of about 2 MiB: read 1.5 times as fast as 32 MiB, since they stay in the cache."""
-        row = self._nbytes // self.chunks[0] if self.chunks else self._nbytes
+        row = self.chunk_bytes // self.chunks[0] if self.chunks else self.chunk_bytes
         return min(max(row, SLAB_BYTES // row * row), self.buffer_size) if self._in_slabs else self.buffer_size
 
     @property
@@ -104,7 +91,7 @@ class ZarrFileSource:
     def read_slabs(self, index: Index, buffer: np.ndarray) -> Iterator[np.ndarray]:
         """Read one chunk file some rows at a time; compressed ones at once."""
         key, path = self._key(index), self._path(index)
-        cut = tuple(slice(0, each.stop - each.start) for each in chunk_slices(index, self.chunks, self.shape))
+        cut = tuple(slice(0, each.stop - each.start) for each in self.cut(index))
         if not self._in_slabs or not os.path.exists(path):
             yield self.read_chunk(index, buffer)
             return
@@ -119,12 +106,12 @@ class ZarrFileSource:
 
     def _plain_slabs(self, file: FileIO, space: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         self._check_size(file)
-        row, left, crc = self._nbytes // self.chunks[0], self._nbytes, 0
+        row, left, crc = self.chunk_bytes // self.chunks[0], self.chunk_bytes, 0
         while left:
             data = space[: min(left, self.slab_size // row * row)]
             read_into(file, data)
             crc = google_crc32c.extend(crc, data) if self.codecs else 0
-            yield (self._nbytes - left) // row, data
+            yield (self.chunk_bytes - left) // row, data
             left -= data.nbytes
         if self.codecs and crc.to_bytes(CRC_BYTES, "little") != file.read(CRC_BYTES):
             raise ValueError("its crc32c does not fit its bytes")
@@ -144,7 +131,7 @@ class ZarrFileSource:
 
     def _decoded(self, file: FileIO, space: np.ndarray) -> np.ndarray:
         encoded = np.frombuffer(file.read(), np.uint8)
-        return decode(encoded, self.codecs, space[: self._nbytes])
+        return decode(encoded, self.codecs, space[: self.chunk_bytes])
 
     def _filled(self, key: str, cut: Slices) -> np.ndarray:
         if self.missing == "raise":

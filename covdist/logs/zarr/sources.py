@@ -23,10 +23,10 @@ def source_of(path: str, inner: str, name: str, array: zarr.Array[Any], missing:
     token = _token(path, inner, folder, metadata, missing)
     codecs = direct_codecs(metadata, array.dtype) if folder else None
     if folder is None or codecs is None:
-        return ZarrSource(path, inner, name, array.shape, array.dtype, chunks, token, missing)
+        return ZarrSource(name, array.shape, array.dtype, chunks, token, path, inner, missing)
     lead, separator = _keys(metadata)
     fill = 0 if array.fill_value is None else array.fill_value
-    return ZarrFileSource(folder, name, array.shape, array.dtype, chunks, token, lead, separator, codecs, fill, missing)
+    return ZarrFileSource(name, array.shape, array.dtype, chunks, token, folder, lead, separator, codecs, fill, missing)
 
 
 def _keys(metadata: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
