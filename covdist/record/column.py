@@ -9,8 +9,9 @@ import google_crc32c
 import numpy as np
 
 from covdist.errors import LogError
-from covdist.record.place import METADATA, Place
+from covdist.storage.place import Place
 
+METADATA = "zarr.json"
 CRC_BYTES = 4
 
 
@@ -44,7 +45,7 @@ class Column:
         if held:
             self._buffer[held:] = 0
             data = self._buffer.reshape(-1).view(np.uint8)
-            self.place.put(self._key(self._first), data, google_crc32c.value(data).to_bytes(CRC_BYTES, "little"))
+            self.place.put(self._key(self._first), data.data, google_crc32c.value(data).to_bytes(CRC_BYTES, "little"))
 
     def commit(self) -> None:
         """Write the metadata; a full buffer is free for the next chunk from here on."""

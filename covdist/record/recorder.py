@@ -11,10 +11,11 @@ from typing import Any, Self
 import numpy as np
 
 from covdist.errors import DataError, ResultError
-from covdist.record.place import METADATA, place_at
+from covdist.record.column import METADATA
 from covdist.record.resume import FORMAT, check_root, read_tracks
 from covdist.record.track import Track, join, mark_name
 from covdist.record.values import Rows, as_marks, as_rows, check_marks, check_same
+from covdist.storage.place import place_at
 
 
 class Recorder:
@@ -65,12 +66,12 @@ class Recorder:
             raise DataError(f'mode must be "x" (a new log) or "a" (continue one), found {mode!r}.')
         if chunk_bytes < 1:
             raise DataError(f"chunk_bytes must be at least 1, found {chunk_bytes}.")
-        self._path, self._place = path, place_at(path)
+        self._path, self._place = path, place_at(path, durable=False)
         self._chunk_bytes = chunk_bytes
         self._per_step = (per_step,) if isinstance(per_step, str) else tuple(per_step)
         self._tracks: dict[tuple[str, str], Track] = {}
         self._closed = False
-        if not self._place.used():
+        if not self._place.exists():
             self._put_group("", {"covdist": FORMAT})
         elif mode == "x":
             raise ResultError(f'{path} exists already: give a new path, or mode="a" to continue a log.')

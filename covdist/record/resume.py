@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import ResultError
-from covdist.record.column import Column
-from covdist.record.place import METADATA, Place
+from covdist.record.column import METADATA, Column
 from covdist.record.track import Track
+from covdist.storage.place import Place
 
 FORMAT = 1  # the root's attribute "covdist"
 
@@ -29,7 +29,7 @@ def check_root(place: Place, path: object) -> None:
 def read_tracks(place: Place, chunk_bytes: int) -> dict[tuple[str, str], Track]:
     """Return the tracks by node and dim, each cut to the length that all its arrays reached."""
     found: dict[tuple[str, str], list[tuple[Column, int]]] = {}
-    for key in sorted(place.metadata_keys()):
+    for key in sorted(name for name in place.walk() if name.endswith(f"/{METADATA}")):
         metadata = json.loads(place.get(key) or b"{}")
         if metadata.get("node_type") == "array":
             path = key.removesuffix(f"/{METADATA}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from covdist.record.column import Column
-from covdist.record.place import Place
+from covdist.storage.place import Place
 
 NARROW_BYTES = 64 << 10  # narrower chunks span several flushes, so that coordinates make few files
 

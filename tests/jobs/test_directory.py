@@ -9,7 +9,7 @@ import pytest
 from covdist.errors import JobError
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.machine.tree import MergeTree, Node
-from covdist.storage.checksum import from_json, pack, to_json, unpack
+from covdist.storage.checksum import checksummed, from_json, to_json, verified
 
 NODE = Node(0, 1, 2)
 SHAPES = [MergeTree(0, 5, 2, 2), MergeTree(1, 1, 2, 1)]
@@ -98,9 +98,9 @@ def test_json_with_a_checksum(content):
         assert from_json(harmed) in (None, from_json(data))  # JSON does not mind another blank
 
 
-def test_frames():
-    assert unpack(pack({"a": 1}, b"body")) == ({"a": 1}, b"body")
-    assert unpack(None) is None
+def test_bytes_with_a_checksum():
+    assert verified(checksummed({"a": 1}, b"body")) == ({"a": 1}, b"body")
+    assert verified(None) is None
 
 
 def test_a_damaged_manifest_is_refused(tmp_path):

@@ -24,7 +24,7 @@ from covdist.errors import JobError
 from covdist.jobs.directory.owners import Owners
 from covdist.jobs.directory.secrets import clean, known_secrets
 from covdist.jobs.machine.tree import MergeTree, Node
-from covdist.storage.checksum import from_json, pack, to_json, unpack
+from covdist.storage.checksum import checksummed, from_json, to_json, verified
 from covdist.storage.place import Place, place_at
 
 _FORMAT = 1
@@ -129,11 +129,11 @@ class Directory:
 
     def save(self, job: str, node: Node, state: bytes) -> None:
         """Write a checkpoint; drivers that race write the same bytes."""
-        self._place.put(f"states/{node.name}", pack({"job": job, "node": node.name}, state))
+        self._place.put(f"states/{node.name}", checksummed({"job": job, "node": node.name}, state))
 
     def load(self, job: str, node: Node) -> memoryview | None:
         """Return a checkpoint of this job, or nothing where it is missing, torn or damaged."""
-        found = unpack(self._place.get(f"states/{node.name}"))
+        found = verified(self._place.get(f"states/{node.name}"))
         return found[1] if found is not None and found[0] == {"job": job, "node": node.name} else None
 
     def saved(self) -> set[Node]:
