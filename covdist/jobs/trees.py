@@ -18,7 +18,7 @@ from covdist.jobs.directory.secrets import clean
 from covdist.jobs.folds import TreeFold, folds
 from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.jobs.results import deliver, written
-from covdist.jobs.rounds import clear, there
+from covdist.jobs.rounds import checkpoint, clear
 from covdist.logs.opening import open_log
 from covdist.results.moments import computed
 from covdist.results.store import JOB_RESULT, check_room, save
@@ -130,7 +130,7 @@ class JobPlan:
 
     def work(self, directory: Directory, job: str) -> TaskWork:
         """Return what the tasks do."""
-        every, read = self._all, partial(there, directory, job)
+        every, read = self._all, partial(checkpoint, directory, job)
 
         def dumps(node: Node) -> Any:
             one = every[node.tree]
@@ -155,7 +155,7 @@ class JobPlan:
             self._deliver(directory, job, [shape.root for shape, _ in found])
 
     def _deliver(self, directory: Directory, job: str, roots: list[Node]) -> None:
-        read, results = partial(there, directory, job), {}
+        read, results = partial(checkpoint, directory, job), {}
         for path, folding in self.foldings.items():
             several = self._folds[path]
             states = [one.state(roots.pop(0), read) for one in several]

@@ -26,7 +26,7 @@ def patiently(call: Callable[[], T], sleep: Callable[[float], None] = time.sleep
         except Exception as error:
             if not may_pass(error):
                 raise
-            _log.debug("trying again in %s s after %s: %s", wait, type(error).__name__, error)
+            _log.debug("trying again in %s s after %s", wait, type(error).__name__)  # its text may hold credentials
         sleep(wait)
     return call()
 
