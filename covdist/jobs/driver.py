@@ -101,13 +101,7 @@ class Driver:
         self._started, self._resumed = self._clock(), self.machine.folded()
 
     def run(self, watch: Watch = lambda progress: None) -> str:
-        """Step until the job has ended, and return the machine's status.
-
-        Parameters
-        ----------
-        watch : callable
-            Called with the progress several times a second.
-        """
+        """Step until the job has ended, and return its status; ``watch`` gets the progress several times a second."""
         watched = 0.0
         while self.step():
             if time.monotonic() - watched > _WATCH_SECONDS:

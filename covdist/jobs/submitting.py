@@ -91,15 +91,6 @@ def submit(
 def resume(path: str | os.PathLike[str], client: Client | None = None, *, force: bool = False) -> Job:
     """Continue a job on this or another cluster, from the states on disk.
 
-    Parameters
-    ----------
-    path : str or Path
-        The job directory.
-    client : Client, optional
-        By default the current one.
-    force : bool
-        As for ``submit``.
-
     Raises
     ------
     JobError

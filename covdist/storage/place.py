@@ -42,16 +42,7 @@ class Place(Protocol):
 
 
 def place_at(path: str | os.PathLike[str], options: Mapping[str, object] | None = None, durable: bool = True) -> Place:
-    """Return the place at a path or URL, without writing anything.
-
-    Parameters
-    ----------
-    path : str or path-like
-    options : mapping, optional
-        Storage options for fsspec.
-    durable : bool
-        As for ``Folder``.
-    """
+    """Return the folder at a path, or the objects at a URL with storage options for fsspec; nothing is written yet."""
     text = os.fspath(path)
     if text.startswith("file://"):
         text = unquote(urlsplit(text).path)

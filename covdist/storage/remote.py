@@ -16,14 +16,7 @@ _PRECONDITION_FAILED = 412
 
 
 class Remote:
-    """All objects below a URL; an object store never shows a half-written one.
-
-    Parameters
-    ----------
-    url : str
-    options : dict
-        Storage options for fsspec.
-    """
+    """All objects below a URL, with storage options for fsspec; object stores never show half-written ones."""
 
     def __init__(self, url: str, options: dict[str, object]):
         self.url, self._options = url.rstrip("/"), options

@@ -102,17 +102,7 @@ class Directory:
     def begin(
         self, job: str, question: Mapping[str, Any], trees: Iterable[MergeTree], input_now: Mapping[str, Any]
     ) -> None:
-        """Write the manifest, unless the same job has one here already.
-
-        Parameters
-        ----------
-        job : str
-            From ``job_id``.
-        question : mapping
-            JSON-like; credentials in it are left out.
-        trees : iterable of MergeTree
-        input_now : mapping
-            Fingerprint of the input.
+        """Write the manifest without credentials, unless the same job has one here already.
 
         Raises
         ------

@@ -34,14 +34,7 @@ def _texts(value: object, secret: bool = False) -> Iterator[str]:
 
 
 def clean(value: object, secrets: tuple[str, ...] = ()) -> Any:
-    """Return JSON-like content without storage options and credentials.
-
-    Parameters
-    ----------
-    value : dict, list, tuple, str, number or None
-    secrets : tuple of str
-        Hidden wherever they occur.
-    """
+    """Return JSON-like content without storage options, credentials and the given secrets."""
     if isinstance(value, Mapping):
         return {
             clean(key, secrets): _HIDDEN if _KEYS.search(str(key)) and inner is not None else clean(inner, secrets)
