@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import covdist
 from covdist.errors import DataError, ResultError
 from covdist.logs.opening import open_log
-from covdist.record.place import Folder
 from covdist.record.recorder import Recorder
+from covdist.storage.place import Folder
 
 RNG = np.random.default_rng(0)
 

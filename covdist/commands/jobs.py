@@ -1,10 +1,10 @@
-"""Commands for jobs: what goes on when the terminal is closed."""
+"""Commands for jobs, which go on after the terminal is closed."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,28 +22,23 @@ from covdist.commands.options import (
 from covdist.commands.signals import StopRequest
 
 if TYPE_CHECKING:
-    from covdist.folding.selection import Selection
-    from covdist.jobs.job import Job
+    from rich.table import Table
 
-Watch = Callable[[Mapping[str, Any]], None]
+    from covdist.folding.selection import Selection
+    from covdist.jobs.directory.directory import ShardCounts
+    from covdist.jobs.driver import Watch
+    from covdist.jobs.job import Job
 
 
 def run_job(
-    log: str,
-    selection: Selection,
-    missing_chunks: str,
-    cluster_options: dict[str, Any],
-    force: bool,
-    as_json: bool,
-    output: str | None,
-    path: str,
-) -> None:
-    """Fold a log with this process as the driver, so that another can go on where it ends."""
+    log: str, selection: Selection, missing_chunks: str, cluster_options: dict[str, Any], force: bool, as_json: bool,
+    output: str | None, path: str,
+) -> None:  # fmt: skip
+    """Fold a log as a job that this process drives, and that can be resumed if it ends."""
     from covdist.jobs.job import job_directory
     from covdist.jobs.trees import JobPlan, question
 
-    trees = JobPlan(question(log, selection, missing_chunks, output))
-    trees.begin(job_directory(path))
+    JobPlan(question(log, selection, missing_chunks, output)).begin(job_directory(path))
     _drive(path, cluster_options, force, as_json, output)
 
 
@@ -57,7 +52,7 @@ def _drive(path: str, cluster_options: dict[str, Any], force: bool, as_json: boo
         job.directory.owners.check_free(time.time())
         opened(job.directory)  # both refuse before a cluster is started
         with StopRequest() as stop, _bar() as watch, cluster(**cluster_options) as client:
-            drive(job.directory, client, stop=stop.asked, watch=watch, force=force)
+            drive(job.directory, client, stop=stop.received, watch=watch, force=force)
         if stop.number:
             click.echo(f"interrupted: `covdist resume {path}` goes on where it was", err=True)
             click.get_current_context().exit(128 + stop.number)
@@ -67,10 +62,10 @@ def _drive(path: str, cluster_options: dict[str, Any], force: bool, as_json: boo
 def _print_ended(job: Job, as_json: bool, output: str | None = None) -> None:
     from covdist.results.moments import Moments
 
-    found = job.result()
+    result = job.result()
     if output is not None:
         job.deliver(output)
-    print_results({"": found} if isinstance(found, Moments) else found, as_json)
+    print_results({"": result} if isinstance(result, Moments) else result, as_json)
 
 
 @contextmanager
@@ -85,8 +80,8 @@ def _bar() -> Iterator[Watch]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("shards", total=None)
 
-        def watch(status: Mapping[str, Any]) -> None:
-            progress.update(task, description=str(status["status"]), completed=status["folded"], total=status["shards"])
+        def watch(status: ShardCounts) -> None:
+            progress.update(task, description=status["status"], completed=status["folded"], total=status["shards"])
 
         yield watch
 
@@ -96,28 +91,25 @@ def _bar() -> Iterator[Watch]:
 @clustering
 @force_option
 @json_option
-@click.option("-o", "--output", help="Where a copy of the result goes in the end; must not exist.")
+@click.option("-o", "--output", help="Path for a copy of the result; must not exist.")
 @click.option("--job", required=True, help="Folder for the job, on a disk that all workers share.")
 def submit(
-    selection: Selection,
-    log: str,
-    missing_chunks: str,
-    cluster_options: dict[str, Any],
-    force: bool,
-    as_json: bool,
-    output: str | None,
-    job: str,
-) -> None:
+    selection: Selection, log: str, missing_chunks: str, cluster_options: dict[str, Any], force: bool, as_json: bool,
+    output: str | None, job: str,
+) -> None:  # fmt: skip
     """Have a cluster fold LOG, and return at once with the job's id."""
-    _named(cluster_options, "`covdist run --job` runs a job on this machine")
+    if not _names_cluster(cluster_options):
+        raise click.UsageError(
+            "name a cluster with --scheduler or --scheduler-file; `covdist run --job` runs a job on this machine"
+        )
     from covdist.engine.cluster import cluster
     from covdist.jobs.submitting import submit as submitted
 
     with cluster(**cluster_options) as client:
-        found = submitted(
+        begun = submitted(
             log, job=job, client=client, selection=selection, missing_chunks=missing_chunks, output=output, force=force
         )
-    _print_id(found, as_json)
+    _print(begun.status(), begun.id, as_json)
 
 
 @click.command()
@@ -126,18 +118,18 @@ def submit(
 @force_option
 @json_option
 def resume(job: str, cluster_options: dict[str, Any], force: bool, as_json: bool) -> None:
-    """Let JOB go on: here until it ends, or on the cluster of a scheduler."""
+    """Continue JOB, here until it ends, or on the cluster of a scheduler."""
     from covdist.engine.cluster import cluster
     from covdist.jobs.job import Job
     from covdist.jobs.submitting import resume as resumed
 
-    if cluster_options["scheduler"] is None and cluster_options["scheduler_file"] is None:
+    if not _names_cluster(cluster_options):
         output = Job(job).directory.manifest()["asked"]["output"]
         _drive(job, cluster_options, force, as_json, output)
         return
     with cluster(**cluster_options) as client:
-        found = resumed(job, client, force=force)
-    _print_id(found, as_json)
+        continued = resumed(job, client, force=force)
+    _print(continued.status(), continued.id, as_json)
 
 
 @click.command()
@@ -148,26 +140,20 @@ def jobs(folder: str, as_json: bool) -> None:
     from covdist.jobs.job import jobs_in
     from covdist.report.jobs import jobs_table
 
-    found = [job.status() for job in jobs_in(folder)]
-    if as_json:
-        print_json(found)
-    else:
-        console().print(jobs_table(found))
+    statuses = [job.status() for job in jobs_in(folder)]
+    _print(statuses, jobs_table(statuses), as_json)
 
 
 @click.command()
 @click.argument("job")
 @json_option
 def status(job: str, as_json: bool) -> None:
-    """Say how far JOB is, how fast, and what failed."""
+    """Show how far JOB is, how fast it runs, and what failed."""
     from covdist.jobs.job import Job
     from covdist.report.jobs import job_table
 
-    found = Job(job).status()
-    if as_json:
-        print_json(found)
-    else:
-        console().print(job_table(found))
+    status = Job(job).status()
+    _print(status, job_table(status), as_json)
 
 
 @click.command()
@@ -178,34 +164,32 @@ def wait(job: str, as_json: bool) -> None:
     from covdist.jobs.job import Job
 
     with _bar() as watch:
-        found = Job(job).wait(watch=watch)
-    _print_ended(found, as_json)
+        done = Job(job).wait(watch=watch)
+    _print_ended(done, as_json)
 
 
 @click.command()
 @click.argument("job")
 @json_option
 def cancel(job: str, as_json: bool) -> None:
-    """Ask whoever drives JOB to stop; what is done stays, and `resume` goes on from there."""
+    """Ask the driver of JOB to stop; `resume` continues it later."""
     from covdist.jobs.job import Job
 
-    asked = Job(job).cancel()
+    driven = Job(job).cancel()
+    _print({"asked": driven}, "asked to stop" if driven else "nobody drives it", as_json)
+
+
+def _names_cluster(cluster_options: dict[str, Any]) -> bool:
+    return cluster_options["scheduler"] is not None or cluster_options["scheduler_file"] is not None
+
+
+def _print(content: object, text: Table | str, as_json: bool) -> None:
     if as_json:
-        print_json({"asked": asked})
+        print_json(content)
+    elif isinstance(text, str):
+        click.echo(text)
     else:
-        click.echo("asked to stop" if asked else "nobody drives it")
-
-
-def _named(cluster_options: dict[str, Any], otherwise: str) -> None:
-    if cluster_options["scheduler"] is None and cluster_options["scheduler_file"] is None:
-        raise click.UsageError(f"name a cluster with --scheduler or --scheduler-file; {otherwise}")
-
-
-def _print_id(job: Job, as_json: bool) -> None:
-    if as_json:
-        print_json(job.status())
-    else:
-        click.echo(job.id)
+        console().print(text)
 
 
 COMMANDS = (submit, jobs, status, wait, cancel, resume)

@@ -1,13 +1,13 @@
-"""``DaskRunner``: runs a job's tasks on a dask cluster; the one file here that knows dask."""
+"""``DaskRunner``: runs a job's tasks on a dask cluster; the only file of these that knows dask."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future as LocalFuture
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from distributed import Client, Future
 
@@ -17,42 +17,45 @@ from covdist.errors import ClusterError, CovdistError
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.machine.events import FINISH, FOLD, LOAD, MERGE, Cancel, Done, Event, Failed, Lost, Missing, Task
 from covdist.jobs.machine.tree import Node
-from covdist.jobs.rounds import MissingState, there
+from covdist.jobs.rounds import MissingState, checkpoint
 
-_PAUSE = 0.03  # seconds between two looks; a shard takes half a second
-_LOOK = 1.0  # seconds between two looks for workers, and for who wants the job to end
+S = TypeVar("S")
+Call = tuple[Callable[..., object], *tuple[object, ...]]  # a function and its arguments
+
+_POLL_SECONDS = 0.03  # between two looks at the tasks; a shard takes half a second
+_LOOK_SECONDS = 1.0  # between two looks for workers and for requests to stop
 _PRIORITY = {FOLD: 0, LOAD: 10, MERGE: 20}
 
 
 @dataclass(frozen=True)
 class TaskWork:
-    """What the tasks of a job do.
+    """The functions that the tasks of a job run.
 
     Parameters
     ----------
     job : str
     directory : Directory
     fold : callable
-        ``fold(node)`` returns a function that makes the state of a shard, and its arguments.
+        ``fold(node)`` returns a function that computes a shard's state, and its arguments.
     merge : callable
         As for ``engine.tree.tree``.
     dumps : callable
-        ``dumps(node)`` returns what turns a state that is to be saved into bytes, nothing for one that is not.
+        ``dumps(node)`` returns the function that turns a state into bytes, None for a state that is not saved.
     loads : callable
-        ``loads(node)`` returns what turns those bytes into the state again.
+        ``loads(node)`` returns the function that turns those bytes into the state again.
     finish : callable
-        Makes the result of the roots on disk, unless another round follows; raises MissingState for one that is not
-        there.
+        Writes the result from the roots on disk unless another round follows; raises MissingState where a root is
+        missing.
     need : int
-        Bytes that a worker needs, by the plan.
+        Bytes that a worker needs by the plan.
     """
 
     job: str
     directory: Directory
-    fold: Callable[[Node], tuple[Any, ...]]
+    fold: Callable[[Node], Call]
     merge: Callable[[Any, Any], Any]
     dumps: Callable[[Node], Callable[[Any], bytes] | None]
-    loads: Callable[[Node], Callable[[memoryview], Any]]
+    loads: Callable[[Node], Callable[[memoryview], object]]
     finish: Callable[[], None]
     need: int
 
@@ -60,65 +63,65 @@ class TaskWork:
 class DaskRunner:
     """A ``Runner`` on a client's cluster.
 
-    Dask would bring back a state whose worker died by doing all again that led to it. The runner tells the machine,
-    which starts from the nearest checkpoint, and takes the state away from dask.
+    Where a worker dies, dask would recompute its states from the start. The runner cancels those tasks and reports
+    the loss to the machine, which goes on from the nearest checkpoint.
 
     Parameters
     ----------
     client : Client
-    work : Work
+    work : TaskWork
     driver : str
-        Tells the keys of one driver from those of all others: the same question may be asked in two directories.
+        Part of all task keys, so that drivers of the same question in several directories do not share tasks.
     stop : callable
-        Asked about once a second whether the job is to end.
+        Returns whether the job is to end; called about once a second.
     since : float
-        Seconds since 1970; when this driver, or the one on a worker whose place it takes, was sent off.
+        Seconds since 1970 at which this driver was sent; for a driver that dask runs again, at which the first was.
     """
 
     def __init__(self, client: Client, work: TaskWork, driver: str, stop: Callable[[], bool], since: float):
         self._client, self._work, self._driver, self._stop = client, work, driver, stop
-        self._futures: dict[Task, Future[Any] | LocalFuture[None]] = {}
-        self._here = ThreadPoolExecutor(1, "covdist-finish")
-        self._threads, self._looked = 0, -_LOOK
+        self._futures: dict[Task, Future[object] | LocalFuture[None]] = {}
+        self._local = ThreadPoolExecutor(1, "covdist-finish")
+        self._threads, self._looked = 0, -_LOOK_SECONDS
         self._memory = MemoryWatch(client, work.need, since)
 
     def start(self, task: Task, inputs: tuple[Task, ...]) -> None:
-        """Send a task off; where an input is gone ``events`` says both that and that the task is lost."""
+        """Submit a task; where an input is gone, ``events`` reports both the input and the task as lost."""
         if task.kind == FINISH:
-            self._futures[task] = self._here.submit(self._work.finish)
-        elif all(one in self._futures for one in inputs):
-            function, *arguments = self._call(task, [self._futures[one] for one in inputs])
+            self._futures[task] = self._local.submit(self._work.finish)
+        elif all(needed in self._futures for needed in inputs):
+            function, *arguments = self._call(task, [self._futures[needed] for needed in inputs])
             self._futures[task] = self._client.submit(
                 function, *arguments, key=self._key(task), priority=_PRIORITY[task.kind], pure=False
             )
 
-    def _call(self, task: Task, states: list[Any]) -> tuple[Any, ...]:
+    def _call(self, task: Task, states: Sequence[object]) -> Call:
         work, node = self._work, task.node
         if task.kind == LOAD:
             return _load, work.directory, work.job, node, work.loads(node)
-        make = work.fold(node) if task.kind == FOLD else (merge_all, work.merge, states)
+        compute: Call = work.fold(node) if task.kind == FOLD else (merge_all, work.merge, states)
         dumps = work.dumps(node)
-        return make if dumps is None else (_saved, work.directory, work.job, node, dumps, *make)
+        return compute if dumps is None else (_saved, work.directory, work.job, node, dumps, *compute)
 
     def _key(self, task: Task) -> str:
-        # The kind comes first: dask's pages group keys by it.
+        # The kind comes first because dask's dashboard groups keys by it.
         return f"{task.kind}-{self._work.job}-{task.node.name}-{self._driver}-{task.attempt}"
 
     def stop(self, task: Task) -> None:
-        """Take a task back."""
+        """Cancel a task."""
         future = self._futures.pop(task, None)
         if future is not None:
             future.cancel()
 
     def drop(self, task: Task) -> None:
-        """Let dask forget a state."""
+        """Release a task's state."""
         future = self._futures.pop(task, None)
         if isinstance(future, Future):
             future.release()
 
     def events(self, running: list[Task], holding: list[Task]) -> Iterable[Event]:
-        """Look how the tasks are, after a short pause."""
-        time.sleep(_PAUSE)
+        """Return the events of these tasks, after a short pause."""
+        time.sleep(_POLL_SECONDS)
         if self._client.status not in ("running", "connecting"):
             raise ClusterError(
                 "the dask scheduler is gone, and the job with it as far as it is not on disk: "
@@ -126,11 +129,9 @@ class DaskRunner:
             )
         if any(task.kind != FINISH for task in running):
             self._memory.check()
-        found: list[Event | None] = [self._heard_of(task) for task in running]
-        found += [self._lost(task) for task in holding if self._status(task) != "finished"]
-        if self._due() and self._stop():
-            found.insert(0, Cancel())
-        return [event for event in found if event is not None]
+        events = [event for task in running if (event := self._event(task)) is not None]
+        events += [self._lost(task) for task in holding if self._status(task) != "finished"]
+        return [Cancel(), *events] if self._look_due() and self._stop() else events
 
     def _status(self, task: Task) -> str:
         future = self._futures.get(task)
@@ -138,7 +139,7 @@ class DaskRunner:
             return "pending" if not future.done() else "error" if future.exception() else "finished"
         return "lost" if future is None else str(future.status)
 
-    def _heard_of(self, task: Task) -> Event | None:
+    def _event(self, task: Task) -> Event | None:
         status = self._status(task)
         if status == "pending":
             return None
@@ -153,12 +154,12 @@ class DaskRunner:
         return Failed(task, self._memory.why(error) or _reason(error))
 
     def _lost(self, task: Task) -> Event:
-        self.stop(task)  # dask may be at making it again
+        self.stop(task)  # dask may already recompute it
         return Lost(task)
 
-    def _due(self) -> bool:
+    def _look_due(self) -> bool:
         now = time.monotonic()
-        if now - self._looked < _LOOK:
+        if now - self._looked < _LOOK_SECONDS:
             return False
         self._looked = now
         if self._client.status == "running":
@@ -166,28 +167,29 @@ class DaskRunner:
         return True
 
     def slots(self) -> int:
-        """Return twice the workers' threads, so that none waits for the driver to hear that it is free."""
+        """Return twice the number of the workers' threads, so that none is idle until the driver looks again."""
         if not self._threads:
-            self._due()
+            self._look_due()
         return 2 * self._threads
 
     def close(self) -> None:
-        """Leave nothing behind on the cluster."""
+        """Cancel all tasks."""
         for task in list(self._futures):
             self.stop(task)
-        self._here.shutdown(wait=False)
+        self._local.shutdown(wait=False)
 
 
 def _saved(
-    directory: Directory, job: str, node: Node, dumps: Callable[[Any], bytes], make: Callable[..., Any], *arguments: Any
-) -> Any:
-    state = make(*arguments)
+    directory: Directory, job: str, node: Node, dumps: Callable[[S], bytes], compute: Callable[..., S],
+    *arguments: object,
+) -> S:  # fmt: skip
+    state = compute(*arguments)
     directory.save(job, node, dumps(state))
     return state
 
 
-def _load(directory: Directory, job: str, node: Node, loads: Callable[[memoryview], Any]) -> Any:
-    return loads(there(directory, job, node))
+def _load(directory: Directory, job: str, node: Node, loads: Callable[[memoryview], S]) -> S:
+    return loads(checkpoint(directory, job, node))
 
 
 def _reason(error: BaseException | None) -> str:

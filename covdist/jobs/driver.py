@@ -1,50 +1,40 @@
-"""``Driver``: joins machine, directory and whatever runs the tasks. No dask, and the clock is an argument."""
+"""``Driver``: connects machine, directory and the runner of tasks. No dask, and the clock is an argument."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from covdist.jobs.directory.directory import Directory
-from covdist.jobs.machine.events import (
-    FINISH,
-    FOLD,
-    LOAD,
-    MERGE,
-    Action,
-    Cancel,
-    Deposed,
-    Done,
-    Drop,
-    Event,
-    Failed,
-    Missing,
-    Slots,
-    Start,
-    Task,
-)
+from covdist.jobs.directory.directory import Directory, Progress, ShardCounts
+from covdist.jobs.machine import events
 from covdist.jobs.machine.lease import Lease
 from covdist.jobs.machine.machine import Machine
 from covdist.jobs.machine.tree import MergeTree
 
+_WATCH_SECONDS = 0.3
+_log = logging.getLogger(__name__)
+Watch = Callable[[ShardCounts], None]
+
 
 class Runner(Protocol):
-    """Runs tasks somewhere. Nothing it is asked for has to succeed, as long as ``events`` tells in the end."""
+    """Runs tasks somewhere. A request may fail, as long as ``events`` reports it in the end."""
 
-    def start(self, task: Task, inputs: tuple[Task, ...]) -> None:
-        """Fold a shard, or merge the states that ``inputs`` made, and save what its shape keeps; load; or finish."""
+    def start(self, task: events.Task, inputs: tuple[events.Task, ...]) -> None:
+        """Fold a shard, merge the states of ``inputs``, load, or finish; save the states that the tree keeps."""
 
-    def stop(self, task: Task) -> None:
-        """Give up on a task; what it still says is not listened to."""
+    def stop(self, task: events.Task) -> None:
+        """Abandon a task; its later events are ignored."""
 
-    def drop(self, task: Task) -> None:
-        """Forget the state that a task made."""
+    def drop(self, task: events.Task) -> None:
+        """Free a task's state."""
 
-    def events(self, running: list[Task], holding: list[Task]) -> Iterable[Event]:
-        """Wait a moment, and tell what has happened.
+    def events(self, running: list[events.Task], holding: list[events.Task]) -> Iterable[events.Event]:
+        """Return the events since the last call, after a short pause.
 
-        ``Lost`` for each task given of which nothing is known any more, and for each input that a task did not find.
+        ``Lost`` for each of these tasks that no longer exists, and for each input that a task has not found.
         """
 
     def slots(self) -> int:
@@ -53,14 +43,16 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class DriverSettings:
-    """How a driver goes about it.
+    """Intervals and limits of a driver.
 
     Parameters
     ----------
-    lease_seconds, progress_seconds : float
-        Length of a lease; time between two writes of the progress.
+    lease_seconds : float
+        Length of a lease.
+    progress_seconds : float
+        Between two writes of the progress.
     retries : int
-        How often one thing may fail.
+        Failures that one piece of work may have.
     """
 
     lease_seconds: float = 30.0
@@ -69,21 +61,21 @@ class DriverSettings:
 
 
 class Driver:
-    """Brings a job to its end, or as far as it gets: what it leaves behind is always a job to resume.
+    """Runs a job to its end or until it cannot go on; the job can be resumed at any time.
 
     Parameters
     ----------
     directory : Directory
-        Begun.
+        With a manifest.
     lease : Lease
         From ``directory.owners.acquire``.
-    shapes : iterable of Shape
+    trees : iterable of MergeTree
     runner : Runner
     clock : callable
-        Seconds since 1970.
-    settings : Settings
+        Returns seconds since 1970.
+    settings : DriverSettings
     following : callable
-        Returns the trees to be folded when those before are done; none ends the job.
+        Returns the trees to fold after these; none ends the job.
 
     Attributes
     ----------
@@ -92,113 +84,112 @@ class Driver:
     """
 
     def __init__(
-        self,
-        directory: Directory,
-        lease: Lease,
-        shapes: Iterable[MergeTree],
-        runner: Runner,
-        clock: Callable[[], float],
-        settings: DriverSettings | None = None,
+        self, directory: Directory, lease: Lease, trees: Iterable[MergeTree], runner: Runner,
+        clock: Callable[[], float], settings: DriverSettings | None = None,
         following: Callable[[], Sequence[MergeTree]] = tuple,
-    ):
+    ):  # fmt: skip
         self._directory, self._lease, self._runner, self._clock = directory, lease, runner, clock
         self._settings, self._following = settings or DriverSettings(), following
-        self._lines: list[dict[str, Any]] = []
-        self._told, self._folds = clock(), 0
-        self._begin(shapes)
+        self._history: list[dict[str, object]] = []  # not yet written
+        self._reported, self._folds = clock(), 0
+        self._begin(trees)
         self._note("resumed" if lease.term > 1 else "started", owner=lease.owner, held=self._resumed)
 
-    def _begin(self, shapes: Iterable[MergeTree], attempts: int = 0) -> None:
+    def _begin(self, trees: Iterable[MergeTree], attempts: int = 0) -> None:
         saved, retries = self._directory.saved(), self._settings.retries
-        self.machine = Machine(list(shapes), saved=saved, retries=retries, slots=0, attempts=attempts)
+        self.machine = Machine(list(trees), saved=saved, retries=retries, slots=0, attempts=attempts)
         self._started, self._resumed = self._clock(), self.machine.folded()
 
-    def run(self) -> str:
-        """Step until the job has ended one way or another; return the machine's status."""
+    def run(self, watch: Watch = lambda progress: None) -> str:
+        """Step until the job has ended, and return its status; ``watch`` gets the progress several times a second."""
+        watched = 0.0
         while self.step():
-            pass
+            if time.monotonic() - watched > _WATCH_SECONDS:
+                watched = time.monotonic()
+                watch(self.progress())
         return self.machine.status
 
     def step(self) -> bool:
-        """Hear what happened, act on it, write down what is due; say whether there is more to do."""
+        """Collect events, act on them, and write progress that is due; return whether the job goes on."""
         machine, runner = self.machine, self._runner
         slots = runner.slots()
         if slots != machine.slots:
-            self._feed(Slots(slots))
-        for event in self._look_around():
+            self._feed(events.Slots(slots))
+        for event in self._renew_lease():
             self._feed(event)
         if machine.status == "running":
             for event in runner.events(machine.running(), machine.holding()):
                 self._feed(event)
-        if machine.status == "done" and (shapes := self._following()):
-            self._begin(shapes, machine.attempts())
+        if machine.status == "done" and (trees := self._following()):
+            self._begin(trees, machine.attempts())
             self._note("round", round=self.machine.round, held=self._resumed)
             return True
         ended = machine.status != "running"
-        if ended or self._clock() - self._told >= self._settings.progress_seconds:
-            self._tell()
+        if ended or self._clock() - self._reported >= self._settings.progress_seconds:
+            self._report()
         if ended and machine.status != "deposed":
             self._directory.owners.release(self._lease)
         return not ended
 
-    def _look_around(self) -> Iterable[Event]:
+    def _renew_lease(self) -> Iterable[events.Event]:
         now, seconds = self._clock(), self._settings.lease_seconds
         if not self._lease.due(now, seconds):
             return
         lease = self._directory.owners.renew(self._lease, now, seconds)
         if lease is None:
-            yield Deposed()
+            yield events.Deposed()
             return
         self._lease = lease
         if self._directory.owners.cancelled(lease):
-            yield Cancel()
+            yield events.Cancel()
 
-    def _feed(self, event: Event) -> None:
-        if isinstance(event, Failed | Done | Missing) and self.machine.expects(event.task):
+    def _feed(self, event: events.Event) -> None:
+        if isinstance(event, events.Failed | events.Done | events.Missing) and self.machine.expects(event.task):
             self._note_task(event)
         for action in self.machine.on(event):
             self._act(action)
 
-    def _act(self, action: Action) -> None:
-        if isinstance(action, Start):
-            self._folds += action.task.kind == FOLD
+    def _act(self, action: events.Action) -> None:
+        _log.debug("%s: %s %s", self._directory.path, type(action).__name__.lower(), action.task)
+        if isinstance(action, events.Start):
+            self._folds += action.task.kind == events.FOLD
             self._runner.start(action.task, action.inputs)
-        elif isinstance(action, Drop):
+        elif isinstance(action, events.Drop):
             self._runner.drop(action.task)
         else:
             self._runner.stop(action.task)
 
-    # ---- for those who watch
+    # ---- for observers
 
-    def _note(self, what: str, **more: Any) -> None:
-        self._lines.append({"time": self._clock(), "event": what, "term": self._lease.term, **more})
+    def _note(self, event: str, **details: object) -> None:
+        self._history.append({"time": self._clock(), "event": event, "term": self._lease.term, **details})
 
-    def _note_task(self, event: Failed | Done | Missing) -> None:
-        if isinstance(event, Failed):
+    def _note_task(self, event: events.Failed | events.Done | events.Missing) -> None:
+        if isinstance(event, events.Failed):
             self._note("failed", task=str(event.task), reason=event.reason)
-        elif isinstance(event, Missing):
+        elif isinstance(event, events.Missing):
             self._note("damaged", task=str(event.task), checkpoint=event.node.name)
-        elif event.task.kind == FINISH:
+        elif event.task.kind == events.FINISH:
             self._note("finished", task=str(event.task))
-        elif event.task.kind != LOAD and event.task.node in self.machine.kept:
+        elif event.task.kind != events.LOAD and event.task.node in self.machine.kept:
             self._note("saved", task=str(event.task))
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         if self.machine.status != "running":
             self._note(self.machine.status, reason=self.machine.reason)
-        lines, self._lines = self._lines, []
-        self._told = self._clock()
+        history, self._history = self._history, []
+        self._reported = self._clock()
         if self.machine.status == "deposed":
-            return  # the new owner tells from now on
-        self._directory.note(lines)
+            return  # from now on the new owner reports
+        self._directory.note(history)
         self._directory.set_progress(self.progress())
 
-    def progress(self) -> Mapping[str, Any]:
-        """Return how far the round is: shards folded and in all, and the rate since this driver began with it."""
+    def progress(self) -> Progress:
+        """Return how many shards of the round are folded, and the rate since this driver began the round."""
         machine, now = self.machine, self._clock()
-        total, folded = sum(shape.shards for shape in machine.shapes), machine.folded()
+        total, folded = sum(tree.shards for tree in machine.trees), machine.folded()
         rate = (folded - self._resumed) / (now - self._started) if now > self._started else 0.0
-        running = [task for task in machine.running() if task.kind in (FOLD, MERGE)]
+        running = [task for task in machine.running() if task.kind in (events.FOLD, events.MERGE)]
         return {
             "time": now, "term": self._lease.term, "owner": self._lease.owner, "status": machine.status,
             "reason": machine.reason, "round": machine.round, "shards": total, "folded": folded,

@@ -1,13 +1,13 @@
-"""Drives a job to its end: in this process, or from a task on the cluster that outlives whoever submitted it."""
+"""Drives a job to its end, in this process or in a task on the cluster that outlives the process that submitted it."""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from distributed import Client, fire_and_forget, worker_client
 
@@ -18,115 +18,101 @@ from covdist.jobs.dask_runner import DaskRunner
 from covdist.jobs.directory.directory import Directory, versions
 from covdist.jobs.directory.owners import this_owner
 from covdist.jobs.directory.process import here
-from covdist.jobs.driver import Driver
+from covdist.jobs.driver import Driver, Watch
 from covdist.jobs.machine.lease import Lease
 from covdist.jobs.trees import JobPlan, check_same
 
 LEASE = 30.0  # seconds that a driver may be silent before another may take over
-_TELL = 0.3
-Watch = Callable[[Mapping[str, Any]], None]
+_log = logging.getLogger(__name__)
 
 
 def opened(directory: Directory) -> JobPlan:
-    """Return the trees of a job that has begun.
+    """Return the plan of a job that has begun.
 
     Raises
     ------
     JobError
-        If its input, or how covdist cuts it, has changed since.
+        If its input, or how covdist cuts it into shards, has changed since.
     """
     manifest = directory.manifest()
-    trees = JobPlan(manifest["asked"])
-    check_same(directory, manifest, trees.found())
-    if trees.shapes != directory.shapes():
+    plan = JobPlan(manifest["asked"])
+    check_same(directory, manifest, plan.found())
+    if plan.shapes != directory.trees():
         raise JobError(
             f"the job in {directory.path} was begun by covdist {manifest['versions'].get('covdist')}, which cuts rows "
             f"otherwise than this {versions()['covdist']}: resume it with that version, or begin a new job"
         )
-    return trees
+    return plan
 
 
-def check_plans(trees: JobPlan, client: Client) -> None:
+def check_plans(plan: JobPlan, client: Client) -> None:
     """Raise PlanError where the cluster's workers have too little memory."""
     limit = least_memory(client)
-    for request in trees.requests.values():
+    for request in plan.requests.values():
         plan_of(request).check(limit)
 
 
 def drive(
-    directory: Directory,
-    client: Client,
-    *,
-    stop: Callable[[], bool] = lambda: False,
-    watch: Watch = lambda progress: None,
-    given: Lease | None = None,
-    force: bool = False,
-) -> str:
-    """Bring a job that has begun to its end, as far as it gets, and return its status.
+    directory: Directory, client: Client, *, stop: Callable[[], bool] = lambda: False,
+    watch: Watch = lambda progress: None, given: Lease | None = None, force: bool = False,
+) -> str:  # fmt: skip
+    """Run a job that has begun until it ends or cannot go on, and return its status.
 
     Parameters
     ----------
     directory : Directory
     client : Client
     stop : callable
-        Asked now and then whether to give up; what is on disk is then kept.
+        Returns whether to stop, called about once a second; states on disk are kept.
     watch : callable
-        Told the progress now and then.
+        As for ``Driver.run``.
     given : Lease, optional
-        Acquired for this driver by whoever sent it.
+        Acquired for this driver by the process that sent it.
     force : bool
-        Try also where a worker has too little memory by the plan.
+        Run even where the plan needs more memory than a worker has.
 
     Raises
     ------
     JobError
-        If somebody else drives it, or its input has changed.
+        If another driver owns the job, or its input has changed.
     PlanError
         If a worker has too little memory by the plan.
     ClusterError
-        If the scheduler is gone, or workers have too little memory to get anywhere.
+        If the scheduler is gone, or workers have too little memory to make progress.
     """
     job = directory.manifest()["job"]
     if directory.result(job) is not None:
         return "done"
     lease = _taken(directory, given)
+    _log.debug("%s: %s drives job %s", directory.path, lease.owner, job)
     try:
-        trees = opened(directory)
+        plan = opened(directory)
         if not force:
-            check_plans(trees, client)
-        work, asked = trees.work(directory, job), lambda: stop() or directory.owners.cancelled(lease)
+            check_plans(plan, client)
+        work, stopped = plan.work(directory, job), lambda: stop() or directory.owners.cancelled(lease)
         since = time.time() if given is None else given.until - LEASE
-        with closing(DaskRunner(client, work, lease.nonce, asked, since)) as runner:
-            following = partial(trees.due, directory, job)
-            return _stepped(Driver(directory, lease, following(), runner, time.time, following=following), watch)
+        with closing(DaskRunner(client, work, lease.nonce, stopped, since)) as runner:
+            following = partial(plan.due, directory, job)
+            return Driver(directory, lease, following(), runner, time.time, following=following).run(watch)
     except BaseException as error:
         _give_up(directory, lease, error)
         raise
 
 
-def _stepped(driver: Driver, watch: Watch) -> str:
-    told = 0.0
-    while driver.step():
-        if time.monotonic() - told > _TELL:
-            told = time.monotonic()
-            watch(driver.progress())
-    return driver.machine.status
-
-
 def _taken(directory: Directory, given: Lease | None) -> Lease:
-    """Take over the lease given; should a driver have had it before, it died, and dask runs its task again."""
-    owners, now = directory.owners, time.time()
+    """Take over the given lease; if a driver had taken it over before, that one died and dask runs its task again."""
+    owners, now, steal = directory.owners, time.time(), False
     current = owners.current()
-    if given is None or current is None or current.nonce != given.nonce:
-        return owners.acquire(now, LEASE, process=here())
-    if current != given:
-        return owners.acquire(now, LEASE, process=here(), steal=True)
-    mine = replace(given, owner=this_owner(), process=here())
-    return owners.renew(mine, now, LEASE) or owners.acquire(now, LEASE, process=here())
+    if given is not None and current is not None and current.nonce == given.nonce:
+        steal = current != given
+        lease = None if steal else owners.renew(replace(given, owner=this_owner(), process=here()), now, LEASE)
+        if lease is not None:
+            return lease
+    return owners.acquire(now, LEASE, process=here(), steal=steal)
 
 
 def _give_up(directory: Directory, lease: Lease, error: BaseException) -> None:
-    """Leave a job to resume, and say why."""
+    """Record why the driver stops, and leave a job that can be resumed."""
     reason = str(error) if isinstance(error, CovdistError) else f"{type(error).__name__}: {error}"
     directory.note([{"time": time.time(), "event": "stopped", "term": lease.term, "reason": reason}])
     directory.set_progress({**directory.progress(), "term": lease.term, "status": "stopped", "reason": reason})
@@ -134,12 +120,12 @@ def _give_up(directory: Directory, lease: Lease, error: BaseException) -> None:
 
 
 def send(directory: Directory, client: Client, job: str, lease: Lease, force: bool) -> None:
-    """Have a job driven by a task on the cluster, and leave it there."""
+    """Start a task on the cluster that drives a job, and do not wait for it."""
     key = f"drive-{job}-{lease.nonce}"
     fire_and_forget(client.submit(_drive_there, directory, lease, force, key=key, pure=False, priority=100))
 
 
 def _drive_there(directory: Directory, lease: Lease, force: bool) -> str:
-    # The thread leaves the worker's pool, so that the worker folds too.
+    # worker_client takes this thread out of the worker's pool, so that the worker folds too.
     with worker_client(timeout=LEASE) as client:
         return drive(directory, client, given=lease, force=force)

@@ -1,31 +1,53 @@
-"""``Job``: what a job directory says, and a way to stop whoever drives the job."""
+"""``Job``: reads a job directory, and can stop the job's driver."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from html import escape
-from typing import Any
-
-import fsspec  # type: ignore[import-untyped]
+from typing import Any, Self
 
 from covdist.errors import JobError
 from covdist.folding.request import policy
-from covdist.jobs.directory.directory import Directory
-from covdist.jobs.directory.secrets import clean
+from covdist.jobs.directory.directory import Directory, Progress, ShardCounts
+from covdist.jobs.directory.secrets import clean_text
+from covdist.jobs.machine.lease import Lease
 from covdist.jobs.results import deliver, fetched
 from covdist.numerics.em import Fit
 from covdist.results.load import load
 from covdist.results.moments import Moments
+from covdist.storage.place import place_at
 
 ENDED = ("done", "failed", "cancelled", "stopped")
-_PAUSE = 0.3
-_LOST = 60.0  # seconds in which dask may find a dead driver another worker
+_SHOWN = ("path", "log", "reason", "seconds_left", "owner")
+_POLL_SECONDS = 0.3
+_LOST_SECONDS = 60.0  # within which dask may rerun a dead driver on another worker
+
+
+class JobStatus(ShardCounts):
+    """How far a job is.
+
+    ``status`` is "waiting" (for a driver), "running", "done", "failed", "cancelled", "stopped" (its cluster is gone)
+    or "lost" (its driver died). ``seconds_left`` is an estimate, and ``failures`` lists errors after which a task was
+    tried again. Under ``missing="maxent"`` shards, rate and time are those of one ``iteration`` out of at most
+    ``iterations``; iteration 0 is the first pass.
+    """
+
+    job: str
+    path: str
+    log: str
+    reason: str
+    per_second: float | None
+    seconds_left: float | None
+    owner: str | None
+    iteration: int
+    iterations: int
+    failures: list[dict[str, Any]]
 
 
 class Job:
-    """A job by its directory, whoever drives it. Reads files, and needs no cluster.
+    """A job in its directory, whoever drives it; reads files only and needs no cluster.
 
     Parameters
     ----------
@@ -36,6 +58,20 @@ class Job:
     ------
     JobError
         If there is no job.
+
+    Examples
+    --------
+    The examples of the methods go on with this job.
+
+    >>> import tempfile, numpy as np, covdist
+    >>> from distributed import Client
+    >>> folder = tempfile.mkdtemp()
+    >>> np.save(f"{folder}/x.npy", np.eye(3))
+    >>> with Client(processes=False, dashboard_address=":0") as client:
+    ...     _ = covdist.submit(f"{folder}/x.npy", job=f"{folder}/job", client=client).wait()
+    >>> job = covdist.Job(f"{folder}/job")
+    >>> job  # doctest: +ELLIPSIS
+    <covdist.Job ... in ...job: done, 1 of 1 shards>
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -44,77 +80,97 @@ class Job:
 
     @property
     def id(self) -> str:
-        """The same for the same question about the same input."""
-        return str(self._manifest["job"])
+        """Identifies the job: equal for equal questions about equal inputs.
+
+        Examples
+        --------
+        >>> len(job.id)
+        16
+        """
+        return self._manifest["job"]
 
     @property
     def path(self) -> str:
-        """The job directory."""
+        """The job directory.
+
+        Examples
+        --------
+        >>> job.path == f"{folder}/job"
+        True
+        """
         return self._directory.path
 
     @property
     def directory(self) -> Directory:
-        """Manifest, states, events and result as they are on disk."""
+        """Manifest, states, history and result on disk.
+
+        Examples
+        --------
+        >>> [event["event"] for event in job.directory.events()]
+        ['started', 'saved', 'finished', 'done']
+        """
         return self._directory
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JobStatus:
         """Return how far the job is.
 
         Returns
         -------
-        dict
-            ``status`` is "waiting" (for a driver), "running", "done", "failed", "cancelled", "stopped" (its cluster
-            was gone) or "lost" (its driver died); beside it ``job``, ``path``, ``log``, ``shards``, ``folded``,
-            ``per_second``, ``seconds_left``, ``owner``, ``reason`` and ``failures``, what went wrong and was tried
-            again. Under ``missing="maxent"`` shards, rate and time are those of one ``iteration`` of at most
-            ``iterations``; 0 is the first pass.
+        JobStatus
+            A dictionary: ``status``, ``shards``, ``folded``, ``per_second``, ``seconds_left``, ``failures`` ...
+
+        Examples
+        --------
+        >>> status = job.status()
+        >>> status["status"], status["folded"], status["shards"]
+        ('done', 1, 1)
         """
         lease, progress = self._directory.owners.current(), self._directory.progress()
-        mine = lease is not None and progress.get("term") == lease.term
-        shards = sum(shape.shards for shape in self._directory.shapes())
-        status = {
-            "job": self.id, "path": self.path, "log": self._manifest["asked"]["log"], "status": "waiting",
-            "reason": progress.get("reason", "") if mine else "", "shards": shards,
-            "folded": progress.get("folded", 0), "per_second": progress.get("per_second"),
-            "seconds_left": progress.get("seconds_left"), "owner": None if lease is None else lease.owner,
-            "iteration": progress.get("round", 0), "iterations": self._iterations,
+        status, question = self._status(lease, progress), self._manifest["asked"]
+        shards, done = sum(shards for shards, *_ in self._manifest["plan"]), status == "done"
+        return {
+            "job": self.id, "path": self.path, "log": question["log"], "status": status,
+            "reason": progress.get("reason", "") if _current(lease, progress) else "", "shards": shards,
+            "folded": shards if done else progress.get("folded", 0), "per_second": progress.get("per_second"),
+            "seconds_left": 0.0 if done else progress.get("seconds_left"),
+            "owner": None if lease is None else lease.owner, "iteration": progress.get("round", 0),
+            "iterations": Fit().max_iterations if policy(question["selection"]["missing"]).strategy else 0,
             "failures": [event for event in self._directory.events() if event.get("event") in ("failed", "damaged")],
         }  # fmt: skip
+
+    def _status(self, lease: Lease | None, progress: Progress) -> str:
         if self._directory.result(self.id) is not None:
-            status.update(status="done", folded=shards, seconds_left=0.0)
-        elif lease is None:
-            status["status"] = "stopped"
-        elif lease.released:
-            status["status"] = progress["status"] if mine and progress.get("status") in ENDED[1:] else "stopped"
-        elif self._directory.owners.lost(lease, time.time()):
-            status["status"] = "lost"
-        elif mine:
-            status["status"] = "running"
-        return status
+            return "done"
+        if lease is None:
+            return "stopped"
+        if lease.released:
+            ended = _current(lease, progress) and progress.get("status") in ENDED[1:]
+            return progress["status"] if ended else "stopped"
+        if self._directory.owners.lost(lease, time.time()):
+            return "lost"
+        return "running" if _current(lease, progress) else "waiting"
 
-    @property
-    def _iterations(self) -> int:
-        fitted = policy(self._manifest["asked"]["selection"]["missing"]).strategy is not None
-        return Fit().max_iterations if fitted else 0
-
-    def wait(
-        self, timeout: float | None = None, watch: Callable[[Mapping[str, Any]], None] = lambda status: None
-    ) -> Job:
-        """Wait until the job is done.
+    def wait(self, timeout: float | None = None, watch: Callable[[JobStatus], None] = lambda status: None) -> Self:
+        """Wait until the job is done, and return it.
 
         Parameters
         ----------
         timeout : float, optional
             Seconds.
         watch : callable
-            Told each status.
+            Called with each status.
 
         Raises
         ------
         JobError
-            If it failed, was cancelled, or lost its driver for a minute; the message says what to do.
+            If it failed, was cancelled, or has had no driver for a minute; the message says what to do.
         TimeoutError
-            If it goes on for longer than ``timeout``.
+            If it takes longer than ``timeout``.
+
+        Examples
+        --------
+        >>> job.wait(timeout=60).status()["seconds_left"]
+        0.0
         """
         began = alive = time.monotonic()
         while True:
@@ -123,34 +179,56 @@ class Job:
             if status["status"] == "done":
                 return self
             alive = alive if status["status"] == "lost" else now
-            if status["status"] in ENDED or now - alive > _LOST:
+            if status["status"] in ENDED or now - alive > _LOST_SECONDS:
                 raise JobError(_why_not(status))
             if timeout is not None and now - began > timeout:
                 raise TimeoutError(f"the job in {self.path} is not done after {timeout:g} seconds: {_short(status)}")
-            time.sleep(_PAUSE)
+            time.sleep(_POLL_SECONDS)
 
     def result(self) -> Moments | dict[str, Moments]:
-        """Return what a finished job made, as :func:`covdist.load` does.
+        """Return the result of a finished job, as :func:`covdist.load` does.
 
         Raises
         ------
         JobError
-            If it is not done.
+            If the job is not done.
+
+        Examples
+        --------
+        >>> int(job.result().count)
+        3
         """
         status = self.status()
         if status["status"] != "done":
             raise JobError(_why_not(status))
-        with fetched(self.path) as place:
-            return load(place)
+        with fetched(self.path) as folder:
+            return load(folder)
 
     def cancel(self) -> bool:
-        """Ask the driver to stop, and say whether there is one; what is on disk stays, and the job can be resumed."""
+        """Ask the driver to stop, and return whether there is one; the job can be resumed.
+
+        Examples
+        --------
+        >>> job.cancel()  # it is done already
+        False
+        """
         return self.status()["status"] != "done" and self._directory.owners.ask_to_cancel()
 
     def deliver(self, output: str | os.PathLike[str]) -> None:
-        """Copy the result of a finished job to ``output``, unless it has been."""
-        with fetched(self.path) as place:
-            deliver(place, output)
+        """Copy the result of a finished job to a local path, unless that exists.
+
+        Parameters
+        ----------
+        output : str or Path
+
+        Examples
+        --------
+        >>> job.deliver(f"{folder}/result.zarr")
+        >>> int(covdist.load(f"{folder}/result.zarr").count)
+        3
+        """
+        with fetched(self.path) as folder:
+            deliver(folder, output)
 
     def __repr__(self) -> str:
         return f"<covdist.Job {self.id} in {self.path}: {_short(self.status())}>"
@@ -158,44 +236,63 @@ class Job:
     def _repr_html_(self) -> str:
         status = self.status()
         rows = "".join(
-            f"<tr><td>{name}</td><td>{escape(str(status[name]))}</td></tr>"
-            for name in ("log", "path", "owner", "reason", "seconds_left")
-            if status[name] not in (None, "")
+            f"<tr><td>{name}</td><td>{escape(str(value))}</td></tr>"
+            for name, value in status.items()
+            if name in _SHOWN and value not in (None, "")
         )
         bar = f'<progress max="{status["shards"]}" value="{status["folded"]}"></progress>'
         return f"<div><b>covdist.Job {self.id}</b>: {escape(_short(status))} {bar}<table>{rows}</table></div>"
 
 
 def jobs_in(folder: str | os.PathLike[str]) -> list[Job]:
-    """Return the jobs whose folders are in a folder, local or remote, by name."""
-    system, root = fsspec.core.url_to_fs(os.fspath(folder))
-    system.invalidate_cache()
-    if not system.isdir(root):
-        raise JobError(f"{os.fspath(folder)} is no folder: pass the one that holds the jobs' own folders")
-    names = sorted(name.rstrip("/") for name in system.ls(root, detail=False))
-    return [
-        Job(system.unstrip_protocol(name).removeprefix("file://"))
-        for name in names
-        if system.exists(f"{name}/manifest.json")
-    ]
+    """Return the jobs whose directories are in a folder, local or remote, by name.
+
+    Raises
+    ------
+    JobError
+        If there is no such folder.
+    """
+    root = _absolute(folder)
+    place = place_at(root)
+    if not place.exists() or os.path.isfile(root):
+        raise JobError(f"{root} is no folder: pass the one that holds the jobs' own folders")
+    names = [name for name in place.names("") if place.get(f"{name}/manifest.json") is not None]
+    return [Job(f"{root}/{name}") for name in names]
 
 
 def job_directory(path: str | os.PathLike[str]) -> Directory:
-    """Return a job directory by its absolute path or URL; what a store asks for comes from fsspec's configuration."""
+    """Return a job directory by its absolute path or URL; storage options come from fsspec's configuration.
+
+    Raises
+    ------
+    JobError
+        If the URL holds credentials.
+    """
+    return Directory(_absolute(path))
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path).removeprefix("file://")
-    if clean(text) != text:
-        raise JobError(f"{clean(text)} holds credentials: put them into fsspec's configuration, or the environment")
-    return Directory(text.rstrip("/") if "://" in text else os.path.abspath(text))
+    if clean_text(text) != text:
+        raise JobError(
+            f"{clean_text(text)} holds credentials: put them into fsspec's configuration, or the environment"
+        )
+    return text.rstrip("/") if "://" in text else os.path.abspath(text)
 
 
-def _short(status: Mapping[str, Any]) -> str:
+def _current(lease: Lease | None, progress: Progress) -> bool:
+    """Return whether the progress was written by the lease's owner."""
+    return lease is not None and progress.get("term") == lease.term
+
+
+def _short(status: JobStatus) -> str:
     which = f" of iteration {status['iteration']} of at most {status['iterations']}" if status["iterations"] else ""
     return f"{status['status']}, {status['folded']:,} of {status['shards']:,} shards{which}"
 
 
-def _why_not(status: Mapping[str, Any]) -> str:
+def _why_not(status: JobStatus) -> str:
     path, why = status["path"], f" ({status['reason']})" if status["reason"] else ""
     if status["status"] in ("running", "waiting"):
         return f"the job in {path} is {status['status']}: wait for it with `covdist wait {path}`"
-    found = {"lost": "lost its driver", "failed": "failed"}.get(status["status"], f"was {status['status']}")
-    return f"the job in {path} {found}{why}: `covdist resume {path}` goes on where it was"
+    how = {"lost": "lost its driver", "failed": "failed"}.get(status["status"], f"was {status['status']}")
+    return f"the job in {path} {how}{why}: `covdist resume {path}` goes on where it was"

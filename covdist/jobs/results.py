@@ -8,62 +8,51 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
-
-import fsspec  # type: ignore[import-untyped]
 
 from covdist.results.load import JOB_RESULT
-from covdist.storage.retry import patiently
+from covdist.storage.place import place_at
 
 
 @contextmanager
 def written(job: str) -> Iterator[Path]:
-    """Yield where to write the result of a job, which is there once the block has ended."""
+    """Yield the path to write a job's result to; it is part of the job once the block has ended."""
     if "://" not in job:
-        place = Path(job) / JOB_RESULT
-        shutil.rmtree(place, ignore_errors=True)  # of a driver that died before it could say that this is whole
-        yield place
+        result = Path(job) / JOB_RESULT
+        shutil.rmtree(result, ignore_errors=True)  # of a driver that died before the result was complete
+        yield result
         return
     with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder) / JOB_RESULT
-        system, target = _remote(job)
-        for file in (Path(folder) / JOB_RESULT).rglob("*"):
+        result, target = Path(folder) / JOB_RESULT, place_at(f"{job}/{JOB_RESULT}")
+        yield result
+        for file in result.rglob("*"):
             if file.is_file():
-                inside = file.relative_to(Path(folder) / JOB_RESULT).as_posix()
-                patiently(partial(system.pipe_file, f"{target}/{inside}", file.read_bytes()))
+                target.put(file.relative_to(result).as_posix(), file.read_bytes())
 
 
 @contextmanager
 def fetched(job: str) -> Iterator[Path]:
-    """Yield where the result of a job can be read within the block."""
+    """Yield a path that holds a job's result for as long as the block runs."""
     if "://" not in job:
         yield Path(job) / JOB_RESULT
         return
     with tempfile.TemporaryDirectory() as folder:
-        system, root = _remote(job)
-        system.invalidate_cache()
-        for name in system.find(root):
-            file = Path(folder) / JOB_RESULT / name.removeprefix(f"{root}/")
+        result, source = Path(folder) / JOB_RESULT, place_at(f"{job}/{JOB_RESULT}")
+        for name in source.walk():
+            file = result / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(patiently(partial(system.cat_file, name)))
-        yield Path(folder) / JOB_RESULT
+            file.write_bytes(source.get(name) or b"")
+        yield result
 
 
 def deliver(result: Path, output: str | os.PathLike[str]) -> None:
-    """Copy a result to where the user wants it, unless there is something."""
+    """Copy a result to ``output``, unless that exists."""
     target = Path(output)
     if target.exists():
         return
-    place = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
-        shutil.copytree(result, place)
-        os.rename(place, target)
+        shutil.copytree(result, partial)
+        os.rename(partial, target)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _remote(job: str) -> tuple[Any, str]:
-    system, target = fsspec.core.url_to_fs(f"{job}/{JOB_RESULT}")
-    return system, target.rstrip("/")
+        shutil.rmtree(partial, ignore_errors=True)

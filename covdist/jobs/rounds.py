@@ -1,4 +1,4 @@
-"""Trees that are folded again and again, each round from the root of the one before: which round is due."""
+"""Trees that are folded in rounds, each given the root of the round before: which round is due."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from covdist.jobs.machine.tree import MergeTree, Node
 
 
 class MissingState(Exception):
-    """A checkpoint is not there, or damaged."""
+    """A checkpoint is missing or damaged."""
 
     def __init__(self, node: Node):
         super().__init__(node)
         self.node = node
 
 
-def there(directory: Directory, job: str, node: Node) -> memoryview:
+def checkpoint(directory: Directory, job: str, node: Node) -> memoryview:
     """Return a checkpoint; raise MissingState where it is missing, torn or damaged."""
     data = directory.load(job, node)
     if data is None:
@@ -25,52 +25,52 @@ def there(directory: Directory, job: str, node: Node) -> memoryview:
 
 
 def due(
-    directory: Directory, job: str, shape: Callable[[int], MergeTree], ends: Callable[[int, memoryview], bool]
+    directory: Directory, job: str, tree: Callable[[int], MergeTree], ends: Callable[[int, memoryview], bool]
 ) -> tuple[MergeTree, bool]:
-    """Return a tree's round that is to be folded, and False; or the last one, whose root is there, and True.
+    """Return the round of a tree to fold next and False, or the last round, whose root is on disk, and True.
 
-    A round before is done again where the roots after it are damaged.
+    Damaged roots are skipped, so that an earlier round may be due again.
 
     Parameters
     ----------
-    shape : callable
-        ``shape(number)`` returns the tree of a round.
+    tree : callable
+        ``tree(number)`` returns a round.
     ends : callable
-        ``ends(number, root)`` says whether none comes after a round with such a root.
+        ``ends(number, root)`` returns whether a round with such a root is the last.
     """
-    first, *later = (shape(number) for number in _begun(directory, shape(0)))
+    first, *later = (tree(number) for number in _begun(directory, tree(0)))
     root = _whole(directory, job, first)
     if root is None:
-        return first, False  # what it makes is part of every result
+        return first, False  # every result depends on it
     last = first
-    for one in later:
-        found = _whole(directory, job, one)
-        if found is not None:
-            last, root = one, found
+    for candidate in later:
+        whole = _whole(directory, job, candidate)
+        if whole is not None:
+            last, root = candidate, whole
             break
     ended = ends(last.round, root)
-    return (last if ended else shape(last.round + 1)), ended
+    return (last if ended else tree(last.round + 1)), ended
 
 
 def _begun(directory: Directory, first: MergeTree) -> list[int]:
-    """Return the first round, then those whose roots seem to be there, the last one first."""
+    """Return round 0, then the other rounds that have a root by name, latest first."""
     nodes = directory.saved()
     return [0, *sorted({n.round for n in nodes if n.round and n == first.root._replace(round=n.round)}, reverse=True)]
 
 
-def _whole(directory: Directory, job: str, shape: MergeTree) -> memoryview | None:
-    data = directory.load(job, shape.root)
+def _whole(directory: Directory, job: str, tree: MergeTree) -> memoryview | None:
+    data = directory.load(job, tree.root)
     if data is None:
-        directory.forget([shape.root])  # else its name would count for it
+        directory.forget([tree.root])  # else its name would count as a checkpoint
     return data
 
 
 def clear(directory: Directory, now: MergeTree) -> list[Node]:
-    """Remove what a tree needs no more in round ``now``, and return which states these were.
+    """Remove the states that a tree no longer needs in round ``now``, and return them.
 
-    The round before stays, and of those before it the first and the last root, to go back to.
+    To go back to, the round before stays, and of earlier ones the first and the latest root.
     """
     roots = {now.root._replace(round=number) for number in (0, now.round - 2)}
-    old = {node for node in directory.saved() if node.tree == now.tree and node.round < now.round - 1} - roots
+    old = {node for node in directory.saved() if node.tree == now.number and node.round < now.round - 1} - roots
     directory.forget(old)
     return sorted(old)

@@ -1,4 +1,4 @@
-"""``submit``: work that goes on when whoever asked for it has left."""
+"""``submit``: folds a log on a cluster while the process that asked for it may end."""
 
 from __future__ import annotations
 
@@ -28,24 +28,27 @@ def submit(
     force: bool = False,
     **options: Any,
 ) -> Job:
-    """Have a log folded by a cluster that needs this process no longer, and return at once.
+    """Fold a log on a cluster that no longer needs this process, and return at once.
 
     Parameters
     ----------
     log : str or Path
-        As for :func:`covdist.open_log`; scheduler and workers must find it at the same path.
+        As for :func:`covdist.open_log`; scheduler and workers must see it at the same path.
     job : str or Path
-        Folder for the job's files, on a disk that all workers share. The same question about the same log is the
-        same job: it goes on where it was, and never runs twice at a time.
+        Directory for the job's files, on a disk that all workers share, or a URL. An equal call goes on with the job
+        that is there; it never runs twice at a time.
     client : Client, optional
-        Of a dask cluster; the current one by default.
+        Of a dask cluster, by default the current one.
     selection : Selection, optional
-        Which arrays, and how; or say it by ``options`` such as ``layer="fc*"``, ``by="epoch"``.
+        Which arrays to fold, and how.
     missing_chunks : {"raise", "fill"}
+        As for :func:`covdist.open_log`.
     output : str or Path, optional
-        Where a copy of the result goes in the end.
+        Local path for a copy of the result.
     force : bool
-        Try also where a worker has less memory than the plan says it needs.
+        Run even where the plan needs more memory than a worker has.
+    **options
+        Instead of ``selection``: its fields, such as ``layer="fc*"`` or ``by="epoch"``.
 
     Returns
     -------
@@ -54,9 +57,9 @@ def submit(
     Raises
     ------
     JobError
-        If the folder holds another job, or the log has changed since this one began.
+        If the directory holds another job, or the log has changed since this one began.
     ClusterError
-        If there is no client, or the versions on the cluster differ from those here.
+        If there is no client, or versions on the cluster differ from those here.
     PlanError
         If a worker has too little memory.
 
@@ -77,28 +80,27 @@ def submit(
     if output is not None:
         free_path(os.fspath(output))
     client = client or _current()
-    trees = JobPlan(question(log, selection or Selection(**options), missing_chunks, output))
+    plan = JobPlan(question(log, selection or Selection(**options), missing_chunks, output))
     check_versions(client)
     if not force:
-        check_plans(trees, client)
-    directory = job_directory(job)
-    trees.begin(directory)
+        check_plans(plan, client)
+    plan.begin(job_directory(job))
     return _sent(Job(job), client, force)
 
 
 def resume(path: str | os.PathLike[str], client: Client | None = None, *, force: bool = False) -> Job:
-    """Let a job go on, on the same cluster or another; what is on disk is not computed again.
+    """Continue a job on this or another cluster, from the states on disk.
 
     Raises
     ------
     JobError
-        If somebody drives it, or its input has changed.
+        If a driver owns the job, or its input has changed.
     """
     job, client = Job(path), client or _current()
     check_versions(client)
-    trees = opened(job.directory)
+    plan = opened(job.directory)
     if not force:
-        check_plans(trees, client)
+        check_plans(plan, client)
     if job.status()["status"] in ("running", "waiting"):
         job.directory.owners.check_free(time.time())
     return _sent(job, client, force)

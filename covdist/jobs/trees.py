@@ -19,7 +19,7 @@ from covdist.jobs.directory.secrets import clean
 from covdist.jobs.folds import TreeFold, folds
 from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.jobs.results import deliver, written
-from covdist.jobs.rounds import clear, there
+from covdist.jobs.rounds import checkpoint, clear
 from covdist.logs.opening import open_log
 from covdist.results.labelled_state import computed
 from covdist.results.load import JOB_RESULT
@@ -134,7 +134,7 @@ class JobPlan:
 
     def work(self, directory: Directory, job: str) -> TaskWork:
         """Return what the tasks do."""
-        every, read = self._all, partial(there, directory, job)
+        every, read = self._all, partial(checkpoint, directory, job)
 
         def dumps(node: Node) -> Any:
             one = every[node.tree]
@@ -159,7 +159,7 @@ class JobPlan:
             self._deliver(directory, job, [shape.root for shape, _ in found])
 
     def _deliver(self, directory: Directory, job: str, roots: list[Node]) -> None:
-        read, results = partial(there, directory, job), {}
+        read, results = partial(checkpoint, directory, job), {}
         for path, request in self.requests.items():
             several = self._folds[path]
             states = [one.state(roots.pop(0), read) for one in several]

@@ -5,52 +5,50 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from covdist.errors import DataError, ResultError
-from covdist.record.place import METADATA, place_at
+from covdist.record.column import METADATA
 from covdist.record.resume import FORMAT, check_root, read_tracks
 from covdist.record.track import Track, join, mark_name
 from covdist.record.values import Rows, as_marks, as_rows, check_marks, check_same
+from covdist.storage.place import place_at
 
 
 class Recorder:
     """Append arrays to a log, one call per training step.
 
-    A process that is killed loses the rows after its last flush and nothing else; the log opens as it is and
-    can be continued. Up to ``chunk_bytes`` per array wait in memory, and are flushed when full.
+    A process that is killed loses only the rows since its last flush; the log can be opened and continued. Up to
+    ``chunk_bytes`` per array are buffered in memory, and flushed when full.
 
     Parameters
     ----------
     path : str or path-like
-        Folder to make, or a URL that fsspec knows.
+        Folder to create, or a URL that fsspec knows.
     mode : {"x", "a"}
-        Refuse a path that exists, or continue the log that is there.
+        Create a log at a path that does not exist, or continue one.
     chunk_bytes : int
-        About how many bytes of an array make one chunk file.
+        Approximate size of a chunk file.
     per_step : sequence of str
-        Last parts of the names whose arrays are one row per step, ``(step, param)``. All others append their
-        rows, ``(sample, unit)``; single numbers are one value per step.
+        Last parts of the names whose arrays are one row per step, ``(step, param)``. All other arrays append their
+        rows, ``(sample, unit)``; scalars are one value per step.
 
     Raises
     ------
     ResultError
-        The path exists already (``"x"``), or holds something else than a recorded log (``"a"``).
+        The path exists already (``"x"``), or holds no recorded log (``"a"``).
 
     Examples
     --------
-    >>> import os, tempfile
-    >>> import numpy as np
-    >>> from covdist.logs.opening import open_log
-    >>> from covdist.record.recorder import Recorder
-    >>> path = os.path.join(tempfile.mkdtemp(), "run.zarr")
-    >>> with Recorder(path) as rec:
+    >>> import tempfile, numpy as np, covdist
+    >>> path = tempfile.mkdtemp() + "/run.zarr"
+    >>> with covdist.Recorder(path) as rec:
     ...     for step in range(3):
     ...         rec.log(step, {"fc1/activation": np.ones((4, 2)), "fc1/gradient": np.zeros(8)}, epoch=0)
-    >>> log = open_log(path)
+    >>> log = covdist.open_log(path)
     >>> log["fc1/activation"].shape, log["fc1/gradient"].shape
     ((12, 2), (3, 8))
     >>> log["fc1/step"].values
@@ -65,12 +63,12 @@ class Recorder:
             raise DataError(f'mode must be "x" (a new log) or "a" (continue one), found {mode!r}.')
         if chunk_bytes < 1:
             raise DataError(f"chunk_bytes must be at least 1, found {chunk_bytes}.")
-        self._path, self._place = path, place_at(path)
+        self._path, self._place = path, place_at(path, durable=False)
         self._chunk_bytes = chunk_bytes
         self._per_step = (per_step,) if isinstance(per_step, str) else tuple(per_step)
         self._tracks: dict[tuple[str, str], Track] = {}
         self._closed = False
-        if not self._place.used():
+        if not self._place.exists():
             self._put_group("", {"covdist": FORMAT})
         elif mode == "x":
             raise ResultError(f'{path} exists already: give a new path, or mode="a" to continue a log.')
@@ -85,26 +83,26 @@ class Recorder:
             for dim, size in zip(column.dims[1:], column.row, strict=True)
         }
 
-    def log(self, step: int, arrays: Mapping[str, Any], **coordinates: float) -> None:
+    def log(self, step: int, arrays: Mapping[str, npt.ArrayLike], **coordinates: float) -> None:
         """Append the arrays of one step.
 
-        Arrays of a layer that always come together, with as many rows, share a dim; one that does not gets a
-        dim of its own, ``weight_step`` or ``input_sample``.
+        Arrays of a layer that are always logged together, with equal numbers of rows, share a dim; another array
+        gets a dim of its own, such as ``weight_step`` or ``input_sample``.
 
         Parameters
         ----------
         step : int
-            Kept as the coordinate ``step`` of rows per step, ``sample_step`` of samples.
+            Recorded as the coordinate ``step`` of rows per step, ``sample_step`` of samples.
         arrays : mapping of str to array
-            ``{"fc1/activation": a, ...}``: the layer, then what was recorded; anything NumPy can read.
+            By layer and variable, ``{"fc1/activation": a, ...}``; anything that NumPy can convert.
         **coordinates : number
-            Kept beside the step, such as ``epoch=3``: ``epoch`` and ``sample_epoch``.
+            Recorded like the step; ``epoch=3`` becomes ``epoch`` and ``sample_epoch``.
 
         Raises
         ------
         DataError
-            An array's dtype or width has changed, it is not real, or its name cannot be used; nothing of the
-            call is kept.
+            An array's dtype or width has changed, it is not real, or its name cannot be used; nothing of the call is
+            recorded.
         ResultError
             The recorder is closed.
         """
@@ -118,12 +116,12 @@ class Recorder:
             self._append(track, rows, marks)
 
     def flush(self) -> None:
-        """Write what waits in memory, so that a crash cannot lose it."""
+        """Write the buffered rows, so that a crash cannot lose them."""
         for track in self._tracks.values():
             track.flush()
 
     def close(self) -> None:
-        """Write what waits in memory and refuse further calls of ``log``."""
+        """Write the buffered rows, and refuse further calls of ``log``."""
         if not self._closed:
             self.flush()
             self._closed = True
@@ -131,9 +129,7 @@ class Recorder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _check(self, rows: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
@@ -210,7 +206,7 @@ class Recorder:
             data = {name: rows[join(each.node, name)].data for name in each.members if counts[name]}
             each.append(data, marks, max(counts[name] for name in each.members))
 
-    def _put_group(self, path: str, attributes: dict[str, Any]) -> None:
+    def _put_group(self, path: str, attributes: dict[str, int]) -> None:
         group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
         self._place.put(f"{path}/{METADATA}".lstrip("/"), json.dumps(group).encode())
 

@@ -1,4 +1,4 @@
-"""Finds the tracks of a log that a recorder left behind, crashed or closed."""
+"""Reads the tracks of an existing log, also after a crash of its recorder."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import ResultError
-from covdist.record.column import Column
-from covdist.record.place import METADATA, Place
+from covdist.record.column import METADATA, Column
 from covdist.record.track import Track
+from covdist.storage.place import Place
 
 FORMAT = 1  # the root's attribute "covdist"
 
 
 def check_root(place: Place, path: object) -> None:
-    """Refuse a place that no recorder has begun."""
+    """Raise ResultError unless a recorder has begun this log."""
     root = place.get(METADATA)
-    found = json.loads(root).get("attributes", {}).get("covdist") if root else None
-    if found != FORMAT:
+    version = json.loads(root).get("attributes", {}).get("covdist") if root else None
+    if version != FORMAT:
         raise ResultError(
-            f"{path} is no log of format {FORMAT} that a Recorder began (found {found!r}): give a new path."
+            f"{path} is no log of format {FORMAT} that a Recorder began (found {version!r}): give a new path."
         )
 
 
 def read_tracks(place: Place, chunk_bytes: int) -> dict[tuple[str, str], Track]:
-    """Return the tracks by node and dim, each cut to the length that all its arrays reached."""
-    found: dict[tuple[str, str], list[tuple[Column, int]]] = {}
-    for key in sorted(place.metadata_keys()):
+    """Return the tracks by node and dim, each cut to the length of its shortest array."""
+    arrays: dict[tuple[str, str], list[tuple[Column, int]]] = {}
+    for key in sorted(name for name in place.walk() if name.endswith(f"/{METADATA}")):
         metadata = json.loads(place.get(key) or b"{}")
         if metadata.get("node_type") == "array":
             path = key.removesuffix(f"/{METADATA}")
             column = _column(place, path, metadata)
             node = path.rpartition("/")[0]
-            found.setdefault((node, column.dims[0]), []).append((column, metadata["shape"][0]))
-    tracks = {key: _track(place, key, columns, chunk_bytes) for key, columns in found.items()}
+            arrays.setdefault((node, column.dims[0]), []).append((column, metadata["shape"][0]))
+    tracks = {key: _track(place, key, columns, chunk_bytes) for key, columns in arrays.items()}
     return {key: track for key, track in tracks.items() if track.members}
 
 
@@ -58,6 +58,6 @@ def _track(place: Place, key: tuple[str, str], columns: list[tuple[Column, int]]
             track.members[column.path.rpartition("/")[2]] = column
         column.resume(track.length)
         if length != track.length:
-            # Before a chunk is written anew: rows that are forgotten must not be seen in it.
+            # Before a chunk is rewritten, so that no reader takes its new rows for forgotten ones.
             column.commit()
     return track

@@ -1,29 +1,28 @@
-"""Arrays of one layer that grow together along one dim, with the coordinates of that dim."""
+"""``Track``: the arrays of a layer that grow together along one dim, and the coordinates of that dim."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from covdist.record.column import Column
-from covdist.record.place import Place
+from covdist.storage.place import Place
 
-NARROW_BYTES = 64 << 10  # narrower chunks span several flushes, so that coordinates make few files
+NARROW_BYTES = 64 << 10  # smaller chunks span several flushes, so that coordinates have few files
 
 
 class Track:
-    """All its columns have the same length at every flush, whose size is ``base`` rows."""
+    """Columns that have equal lengths after each flush, which comes every ``base`` rows."""
 
     def __init__(self, place: Place, node: str, dim: str, base: int, chunk_bytes: int):
         self.place, self.node, self.dim, self.base, self.chunk_bytes = place, node, dim, base, chunk_bytes
-        self.marks: dict[str, Column] = {}  # "step" -> the coordinate that says the step
-        self.members: dict[str, Column] = {}  # variable -> what was recorded
+        self.marks: dict[str, Column] = {}  # "step" -> the coordinate with the steps
+        self.members: dict[str, Column] = {}  # by variable
         self.length = self.stored = 0
 
     def columns(self) -> Iterator[Column]:
-        """Return coordinates first: an array that counts its rows must find them."""
+        """Yield coordinates first: they must be as long as the arrays that refer to them."""
         yield from self.marks.values()
         yield from self.members.values()
 
@@ -35,8 +34,8 @@ class Track:
         """Add a coordinate before the first row."""
         self.marks[mark] = self._column(mark_name(self.dim, mark), (self.dim,), dtype, (), mark)
 
-    def append(self, rows: Mapping[str, np.ndarray], marks: Mapping[str, Any], count: int) -> None:
-        """Append ``count`` rows to every member and repeat the marks beside them."""
+    def append(self, rows: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray], count: int) -> None:
+        """Append ``count`` rows to every member, and the marks as often to the coordinates."""
         done = 0
         while done < count:
             self._flush_full()

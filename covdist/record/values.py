@@ -1,13 +1,14 @@
-"""Turns what a training loop hands over into rows, or refuses it before anything is written."""
+"""Converts the values of a training loop to rows, or refuses them before anything is written."""
 
 from __future__ import annotations
 
 import operator
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from covdist.errors import DataError
 from covdist.record.column import Column
@@ -27,8 +28,8 @@ class Rows(NamedTuple):
         return int(np.prod(self.data.shape[1:])) * self.data.dtype.itemsize
 
 
-def as_rows(name: str, value: Any, per_step: tuple[str, ...]) -> Rows:
-    """Return an array's rows: one for 0-d values and names in ``per_step``, else its own."""
+def as_rows(name: str, value: npt.ArrayLike, per_step: tuple[str, ...]) -> Rows:
+    """Return the rows of an array; scalars and arrays named in ``per_step`` are one row."""
     if not all(NAME.fullmatch(part) for part in name.split("/")):
         raise DataError(
             f"{name!r} cannot name an array: give a path such as 'fc1/activation', without empty parts or "
@@ -55,7 +56,7 @@ def _rows(data: np.ndarray, per_step: bool) -> Rows:
 
 
 def check_same(name: str, rows: Rows, column: Column) -> None:
-    """Refuse rows of another dtype or shape than those logged before."""
+    """Raise DataError if dtype or shape differ from the rows logged before."""
     if rows.data.dtype != column.dtype:
         raise DataError(
             f"{name} has dtype {rows.data.dtype}, expected {column.dtype} as logged before: convert it, or "
@@ -68,8 +69,8 @@ def check_same(name: str, rows: Rows, column: Column) -> None:
         )
 
 
-def as_marks(step: Any, coordinates: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return the step and the extra coordinates of a call as 0-d arrays."""
+def as_marks(step: int, coordinates: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """Return the step and the other coordinates of a call as 0-d arrays."""
     try:
         marks = {"step": np.asarray(operator.index(step), np.int64)}
     except (TypeError, OverflowError) as error:
@@ -82,7 +83,7 @@ def as_marks(step: Any, coordinates: Mapping[str, Any]) -> dict[str, np.ndarray]
 
 
 def check_marks(where: str, marks: Mapping[str, np.ndarray], columns: Mapping[str, Column]) -> None:
-    """Refuse coordinates other than those of the calls before."""
+    """Raise DataError if the coordinates differ from those of earlier calls."""
     if marks.keys() != columns.keys():
         raise DataError(
             f"{where} was logged with the coordinates {sorted(columns)} before and with {sorted(marks)} now: "

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from rich.table import Table
 
+from covdist.jobs.job import JobStatus
 
-def jobs_table(statuses: Iterable[Mapping[str, Any]]) -> Table:
-    """One row a job."""
+
+def jobs_table(statuses: Iterable[JobStatus]) -> Table:
+    """Return a table with one row per job."""
     table = Table("folder", "job", "status", "shards", "left", "log")
     for status in statuses:
         table.add_row(
@@ -19,8 +20,8 @@ def jobs_table(statuses: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
-def job_table(status: Mapping[str, Any]) -> Table:
-    """One row a fact, and one for each of the last failures."""
+def job_table(status: JobStatus) -> Table:
+    """Return a table with one row per fact, and one for each of the last failures."""
     table = Table(show_header=False)
     rate = status["per_second"]
     facts = {
@@ -36,16 +37,16 @@ def job_table(status: Mapping[str, Any]) -> Table:
     return table
 
 
-def _progress(status: Mapping[str, Any]) -> str:
+def _progress(status: JobStatus) -> str:
     share = status["folded"] / status["shards"] if status["shards"] else 1.0
     return f"{status['folded']:,} of {status['shards']:,} ({share:.0%})"
 
 
-def _iteration(status: Mapping[str, Any]) -> str:
+def _iteration(status: JobStatus) -> str:
     return f"{status['iteration']} of at most {status['iterations']}" if status["iterations"] else ""
 
 
-def _left(status: Mapping[str, Any]) -> str:
+def _left(status: JobStatus) -> str:
     seconds = status["seconds_left"]
     if status["status"] != "running" or seconds is None:
         return ""

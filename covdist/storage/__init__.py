@@ -1,1 +1,1 @@
-"""Files that are there whole or not at all, in a folder or behind a URL."""
+"""Files in a local folder or behind a URL, each present as a whole or not at all."""

@@ -1,9 +1,10 @@
-"""Checksummed bytes and JSON: what is torn or damaged reads as nothing. Never pickle."""
+"""Bytes and JSON with a checksum, so that torn or damaged files read as None. Never pickle."""
 
 from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 import google_crc32c
@@ -13,15 +14,15 @@ _HEAD = struct.Struct("<8sIQ")  # magic, length of the description, length of th
 _CRC = struct.Struct("<I")
 
 
-def pack(about: dict[str, Any], body: bytes) -> bytes:
-    """Return one piece of bytes: a description, a body, and a crc32c of it all."""
-    text = json.dumps(about, sort_keys=True).encode()
-    framed = b"".join((_HEAD.pack(_MAGIC, len(text), len(body)), text, body))
-    return framed + _CRC.pack(google_crc32c.value(framed))
+def checksummed(description: Mapping[str, object], body: bytes) -> bytes:
+    """Return a JSON-like description and a body as bytes, followed by the crc32c of both."""
+    text = json.dumps(description, sort_keys=True).encode()
+    content = b"".join((_HEAD.pack(_MAGIC, len(text), len(body)), text, body))
+    return content + _CRC.pack(google_crc32c.value(content))
 
 
-def unpack(data: bytes | None) -> tuple[dict[str, Any], memoryview] | None:
-    """Return what ``pack`` was given, or nothing if a single bit differs."""
+def verified(data: bytes | None) -> tuple[dict[str, Any], memoryview] | None:
+    """Return the description and body that ``checksummed`` was given, None if a single bit differs."""
     if data is None or len(data) < _HEAD.size + _CRC.size:
         return None
     view = memoryview(data)
@@ -34,13 +35,13 @@ def unpack(data: bytes | None) -> tuple[dict[str, Any], memoryview] | None:
     return json.loads(bytes(view[_HEAD.size : start])), view[start : start + body]
 
 
-def to_json(content: dict[str, Any]) -> bytes:
-    """Return readable JSON that holds a crc32c of its own content."""
+def to_json(content: Mapping[str, object]) -> bytes:
+    """Return content as readable JSON that includes a crc32c of itself."""
     return json.dumps({**content, "crc32c": _crc(content)}, indent=1).encode() + b"\n"
 
 
 def from_json(data: bytes | None) -> dict[str, Any] | None:
-    """Return the content, or nothing if it is torn or was changed."""
+    """Return the content that ``to_json`` was given, None if it was torn or changed."""
     try:
         content = json.loads(data or b"")
         crc = content.pop("crc32c")
@@ -49,7 +50,7 @@ def from_json(data: bytes | None) -> dict[str, Any] | None:
     return content if crc == _crc(content) else None
 
 
-def _crc(content: dict[str, Any]) -> str:
+def _crc(content: Mapping[str, object]) -> str:
     # Tuples and lists, or integer keys and their text, are the same thing in JSON.
-    same = json.loads(json.dumps(content))
-    return f"{google_crc32c.value(json.dumps(same, sort_keys=True).encode()):08x}"
+    normalised = json.loads(json.dumps(content))
+    return f"{google_crc32c.value(json.dumps(normalised, sort_keys=True).encode()):08x}"

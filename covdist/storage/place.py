@@ -1,64 +1,78 @@
-"""Where a job directory is: a local folder, or a URL that fsspec knows. A file is there whole or not at all."""
+"""``Place``: small files in a local folder, or behind a URL that fsspec knows."""
 
 from __future__ import annotations
 
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Protocol
+from contextlib import contextmanager, suppress
+from io import FileIO
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from covdist.storage.remote import PARTIAL, Remote
 
 
 class Place(Protocol):
-    """A store of small files, by names such as ``states/0-1-2``."""
+    """Files by names such as ``states/0-1-2``; a reader sees all of a file or none of it."""
 
-    def put(self, name: str, data: bytes) -> None:
-        """Write or replace a file in one step."""
+    def put(self, name: str, *parts: bytes | memoryview) -> None:
+        """Write or replace a file in one step, from one or more buffers."""
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a file that must not exist, in one step; of several that try, one is told True."""
+        """Write a file that must not exist yet, in one step; of several callers exactly one gets True."""
 
     def append(self, name: str, data: bytes) -> None:
-        """Add to a file; after a crash a part of ``data`` may be there."""
+        """Extend a file; after a crash it may end with a part of ``data``."""
 
     def get(self, name: str) -> bytes | None:
-        """Return a file's bytes, or nothing."""
+        """Return a file's bytes, None where there is no such file."""
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file if it exists."""
 
     def names(self, folder: str) -> list[str]:
-        """Return the names of the whole files in a folder, sorted, without the folder."""
+        """Return the sorted names in a folder, without the folder."""
+
+    def walk(self) -> Iterator[str]:
+        """Return the names of all files, in all folders."""
+
+    def exists(self) -> bool:
+        """Return whether anything is there, an empty folder included."""
 
 
-def place_at(path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> Place:
-    """Return the place that a path or URL names; nothing is written yet."""
+def place_at(path: str | os.PathLike[str], options: Mapping[str, object] | None = None, durable: bool = True) -> Place:
+    """Return the folder at a path, or the objects at a URL with storage options for fsspec; nothing is written yet."""
     text = os.fspath(path)
     if text.startswith("file://"):
-        return Folder(unquote(urlsplit(text).path))
-    return Remote(text, dict(options or {})) if "://" in text else Folder(os.path.abspath(text))
+        text = unquote(urlsplit(text).path)
+    return Remote(text, dict(options or {})) if "://" in text else Folder(os.path.abspath(text), durable)
 
 
 class Folder:
-    """A local folder. What has been put survives a power cut."""
+    """A local folder.
 
-    def __init__(self, root: str):
-        self.root = root
+    Parameters
+    ----------
+    root : str
+    durable : bool
+        Files survive a power cut (fsync), and not only the death of the process.
+    """
+
+    def __init__(self, root: str, durable: bool = True):
+        self.root, self._durable = root, durable
 
     def __repr__(self) -> str:
         return self.root
 
-    def put(self, name: str, data: bytes) -> None:
+    def put(self, name: str, *parts: bytes | memoryview) -> None:
         path = self._path(name)
-        with self._written(path, data) as partial:
+        with self._written(path, parts) as partial:
             os.replace(partial, path)
 
     def create(self, name: str, data: bytes) -> bool:
         path = self._path(name)
-        with self._written(path, data) as partial:
+        with self._written(path, (data,)) as partial:
             try:
                 os.link(partial, path)  # unlike a rename it refuses to replace
             except FileExistsError:
@@ -66,8 +80,7 @@ class Folder:
         return True
 
     def append(self, name: str, data: bytes) -> None:
-        path = self._path(name)
-        with open(path, "a+b", buffering=0) as file:
+        with open(self._path(name), "a+b", buffering=0) as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 # A crash may have left a line without its end.
@@ -86,10 +99,18 @@ class Folder:
 
     def names(self, folder: str) -> list[str]:
         try:
-            found = os.listdir(os.path.join(self.root, folder))
+            names = os.listdir(os.path.join(self.root, folder))
         except FileNotFoundError:
             return []
-        return sorted(name for name in found if not name.endswith(PARTIAL))
+        return sorted(name for name in names if not name.endswith(PARTIAL))
+
+    def walk(self) -> Iterator[str]:
+        for folder, _, names in os.walk(self.root):
+            inside = os.path.relpath(folder, self.root).replace(os.sep, "/")
+            yield from (name if inside == "." else f"{inside}/{name}" for name in names if not name.endswith(PARTIAL))
+
+    def exists(self) -> bool:
+        return os.path.lexists(self.root)
 
     def _path(self, name: str) -> str:
         path = os.path.join(self.root, name)
@@ -97,29 +118,30 @@ class Folder:
         return path
 
     @contextmanager
-    def _written(self, path: str, data: bytes) -> Iterator[str]:
+    def _written(self, path: str, parts: tuple[bytes | memoryview, ...]) -> Iterator[str]:
         partial = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
         try:
             with open(partial, "xb", buffering=0) as file:
-                _write_all(file, data)
-                os.fsync(file.fileno())
+                for part in parts:
+                    _write_all(file, part)
+                if self._durable:
+                    os.fsync(file.fileno())
             yield partial
         finally:
             _remove(partial)
-        _sync_folder(os.path.dirname(path))
+        if self._durable:
+            _sync_folder(os.path.dirname(path))
 
 
-def _write_all(file: Any, data: bytes) -> None:
+def _write_all(file: FileIO, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view.nbytes:
         view = view[file.write(view) :]
 
 
 def _remove(path: str) -> None:
-    try:
+    with suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        return
 
 
 def _sync_folder(path: str) -> None:

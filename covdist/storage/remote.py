@@ -1,10 +1,11 @@
-"""A job directory on an object store, or whatever else fsspec knows."""
+"""``Remote``: files on an object store, or on another file system that fsspec knows."""
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
 
@@ -15,35 +16,33 @@ _PRECONDITION_FAILED = 412
 
 
 class Remote:
-    """A prefix of an object store, which shows an object whole or not at all."""
+    """All objects below a URL, with storage options for fsspec; object stores never show half-written ones."""
 
-    def __init__(self, url: str, options: dict[str, Any]):
+    def __init__(self, url: str, options: dict[str, object]):
         self.url, self._options = url.rstrip("/"), options
 
     def __repr__(self) -> str:
         return self.url  # never the options: they may hold credentials
 
-    def put(self, name: str, data: bytes) -> None:
-        """Put one object."""
-        self._put(name, data)
+    def put(self, name: str, *parts: bytes | memoryview) -> None:
+        self._put(name, b"".join(parts))
 
     def create(self, name: str, data: bytes) -> bool:
-        """Put an object that must not exist: S3 and its like refuse a second one (``If-None-Match``)."""
+        """Put an object that must not exist yet; object stores refuse a second one (``If-None-Match``)."""
         try:
             self._put(name, data, mode="create")
         except OSError as error:
             if not isinstance(error, FileExistsError) and _PRECONDITION_FAILED not in statuses(error):
                 raise
-            # An answer may have got lost, and the second try met the object of the first.
+            # The first answer may have been lost, so that a retry met the object of the first try.
             return self.get(name) == data
         return True
 
     def append(self, name: str, data: bytes) -> None:
-        """Put the object again, with more at its end."""
-        self.put(name, (self.get(name) or b"") + data)
+        """Replace the object by a longer one."""
+        self.put(name, self.get(name) or b"", data)
 
     def get(self, name: str) -> bytes | None:
-        """Fetch one object."""
         system, path = self._at(name)
         try:
             return bytes(patiently(partial(system.cat_file, path)))
@@ -51,30 +50,37 @@ class Remote:
             return None
 
     def remove(self, name: str) -> None:
-        """Remove one object."""
         system, path = self._at(name)
         with suppress(FileNotFoundError):
             patiently(partial(system.rm_file, path))
 
     def names(self, folder: str) -> list[str]:
-        """List a folder."""
         system, path = self._at(folder)
         try:
-            found = patiently(partial(system.ls, path, detail=False))
+            paths = patiently(partial(system.ls, path, detail=False))
         except FileNotFoundError:
             return []
-        return sorted(name.rstrip("/").rsplit("/", 1)[-1] for name in found if not name.endswith(PARTIAL))
+        return sorted(posixpath.basename(path.rstrip("/")) for path in paths if not path.endswith(PARTIAL))
 
-    def _put(self, name: str, data: bytes, **options: Any) -> None:
+    def walk(self) -> Iterator[str]:
+        system, root = self._at("")
+        root = root.rstrip("/")
+        return (path.removeprefix(f"{root}/") for path in patiently(partial(system.find, root)))
+
+    def exists(self) -> bool:
+        system, root = self._at("")
+        return bool(patiently(partial(system.exists, root.rstrip("/"))))
+
+    def _put(self, name: str, data: bytes, **options: str) -> None:
         system, path = self._at(name)
         try:
             patiently(partial(system.pipe_file, path, data, **options))
         except FileNotFoundError:  # not an object store, but a file system with real folders
-            system.makedirs(system._parent(path), exist_ok=True)
+            system.makedirs(posixpath.dirname(path), exist_ok=True)
             patiently(partial(system.pipe_file, path, data, **options))
 
-    def _at(self, name: str) -> tuple[Any, str]:
-        # A listing that a file system remembers hides what other processes have written since.
+    def _at(self, name: str) -> tuple[fsspec.AbstractFileSystem, str]:
+        # A cached listing would hide files that other processes have written since.
         options = {"use_listings_cache": False, **self._options}
         system, path = fsspec.core.url_to_fs(f"{self.url}/{name}", **options)
         return system, path

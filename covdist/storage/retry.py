@@ -1,22 +1,24 @@
-"""Tries again where a store is flaky, and not where it has said no."""
+"""Repeats calls to a store after failures that may be temporary, and only after those."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _WAITS = (0.2, 0.8, 3.2)
 
 
 def patiently(call: Callable[[], T], sleep: Callable[[float], None] = time.sleep) -> T:
-    """Return ``call()``, tried four times over about four seconds where the failure may pass.
+    """Return ``call()``, tried up to four times within about four seconds.
 
-    Timeouts, broken connections and the statuses 429, 500, 502, 503 and 504 may pass; a file that is missing or
-    forbidden will stay so.
+    Timeouts, broken connections and the statuses 408, 425, 429, 500, 502, 503 and 504 are tried again; all other
+    errors, such as a missing or forbidden file, are raised at once.
     """
     for wait in _WAITS:
         try:
@@ -24,21 +26,21 @@ def patiently(call: Callable[[], T], sleep: Callable[[float], None] = time.sleep
         except Exception as error:
             if not may_pass(error):
                 raise
+            _log.debug("trying again in %s s after %s", wait, type(error).__name__)  # its text may hold credentials
         sleep(wait)
     return call()
 
 
 def may_pass(error: BaseException) -> bool:
-    """Say whether the same call may succeed a moment later."""
-    found = statuses(error)
-    if found:
-        return not found.isdisjoint(_BUSY)
-    return any(isinstance(one, TimeoutError | ConnectionError) for one in _chain(error))
+    """Return whether the same call may succeed a moment later."""
+    if codes := statuses(error):
+        return not codes.isdisjoint(_BUSY)
+    return any(isinstance(cause, TimeoutError | ConnectionError) for cause in _chain(error))
 
 
 def statuses(error: BaseException) -> set[int]:
-    """Return the HTTP statuses that an error and its causes carry."""
-    return {status for one in _chain(error) for status in _statuses(one)}
+    """Return the HTTP statuses of an error and its causes."""
+    return {status for cause in _chain(error) for status in _statuses(cause)}
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -51,12 +53,12 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _statuses(error: BaseException) -> Iterator[int]:
     """Yield HTTP statuses by the names that aiohttp, requests and botocore give them."""
-    response: Any = getattr(error, "response", None)
-    found = [getattr(error, name, None) for name in ("status", "status_code", "code")]
+    response: object = getattr(error, "response", None)
+    statuses: list[object] = [getattr(error, name, None) for name in ("status", "status_code", "code")]
     if isinstance(response, dict):
-        found.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
+        statuses.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
     else:
-        found.append(getattr(response, "status_code", None))
-    for status in found:
+        statuses.append(getattr(response, "status_code", None))
+    for status in statuses:
         if isinstance(status, int | str) and str(status).isdigit() and 100 <= int(status) < 600:
             yield int(status)

@@ -16,8 +16,10 @@ import psutil
 import zarr
 from click.testing import CliRunner
 
+import covdist
 from covdist.cli import main
 from covdist.jobs.job import Job
+from covdist.jobs.states import dump_state
 from tests.cli.running import COVDIST, DASK, PATIENCE
 
 CHUNK, WIDTH, WRITTEN = 25, 4, 100
@@ -117,6 +119,15 @@ def kill(process: subprocess.Popen[str]) -> None:
 def saved(path: Path) -> int:
     """Count the checkpoints of a job that may not have begun."""
     return len(list((path / "states").glob("*[0-9]"))) if (path / "states").is_dir() else 0
+
+
+def bits(path: Path) -> bytes:
+    """Return the state of a result or of a finished job, to the last bit."""
+    return dump_state(covdist.load(path).state)
+
+
+def shards(path: Path) -> int:
+    return sum(tree.shards for tree in Job(path).directory.trees())
 
 
 def folds(path: Path) -> int:

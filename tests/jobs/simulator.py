@@ -32,12 +32,12 @@ class Simulation:
         self.faults = Faults(rng, rng.choice([0, 3, 10, 30]))
         self.memory = Memory(self._write_fault)
         self.directory = Directory("memory", place=self.memory)
-        self.shapes = [
+        self.trees = [
             MergeTree(tree, rng.choice([1, 2, 3, 5, 8, 13, 35]), rng.randint(2, 4), rng.randint(1, 4))
             for tree in range(rng.choice([1, 1, 1, 2, 3]))
         ]
-        last = [rng.choice([0, 0, 0, 1, 3]) for _ in self.shapes]
-        self.rounds = Rounds(self.directory, self.shapes, last)
+        last = [rng.choice([0, 0, 0, 1, 3]) for _ in self.trees]
+        self.rounds = Rounds(self.directory, self.trees, last)
         self.now = 0.0
         self.processes: list[Process] = []
         self.started = 0
@@ -63,8 +63,8 @@ class Simulation:
     def _begun(self) -> bool:
         """A torn manifest is refused for good, so one that tears is written to a new directory."""
         try:
-            self.directory.begin(JOB, {"log": "x"}, self.shapes, {})
-            return self.directory.shapes() == self.shapes
+            self.directory.begin(JOB, {"log": "x"}, self.trees, {})
+            return self.directory.trees() == self.trees
         except Crash:
             return False
         except JobError:
@@ -78,7 +78,7 @@ class Simulation:
             lease = self.directory.owners.acquire(self.now, LEASE, steal=self.faults.strike(0.05))
             settings = DriverSettings(LEASE, self.rng.choice([0.1, 5.0]), retries=3)
             cluster = Cluster(self.rng, self.directory, self.rounds, self.faults, self._gone)
-            following = self.rounds.shapes
+            following = self.rounds.trees
             driver = Driver(
                 self.directory, lease, following(), cluster, lambda: self.now, settings, following=following
             )
@@ -150,13 +150,13 @@ class Simulation:
         result = self.directory.result(JOB)
         assert result is not None
         last = [self.rounds.at(tree, number) for tree, number in enumerate(self.rounds.last)]
-        assert result["states"] == [plain(shape) for shape in last]
+        assert result["states"] == [plain(tree) for tree in last]
 
 
-def plain(shape: MergeTree) -> str:
+def plain(tree: MergeTree) -> str:
     """Reduce level by level and round by round, as slowly and as obviously as possible."""
-    before = digest(plain(replace(shape, round=shape.round - 1))) if shape.round else ""
-    level = [f"{shape.tree}:{shard}{before} " for shard in range(shape.shards)]
+    before = digest(plain(replace(tree, round=tree.round - 1))) if tree.round else ""
+    level = [f"{tree.number}:{shard}{before} " for shard in range(tree.shards)]
     while len(level) > 1:
-        level = [reduce(merged, level[i : i + shape.fan_in]) for i in range(0, len(level), shape.fan_in)]
+        level = [reduce(merged, level[i : i + tree.fan_in]) for i in range(0, len(level), tree.fan_in)]
     return level[0]

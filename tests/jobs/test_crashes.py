@@ -9,13 +9,11 @@ from pathlib import Path
 import pytest
 
 from covdist.jobs.directory.directory import Directory
-from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.storage.place import Place, place_at
 from tests.jobs.faults import points
 from tests.jobs.memory import Crash
+from tests.jobs.test_directory import NODE, TREES
 
-NODE = Node(0, 1, 2)
-SHAPES = [MergeTree(0, 5, 2, 2), MergeTree(1, 1, 2, 1)]
 Write = Callable[[Place], object]
 
 
@@ -69,7 +67,7 @@ def test_events_go_on_after_a_line_cut_short(tmp_path, cut):
 
 
 STEPS: list[Callable[[Directory], object]] = [
-    lambda d: d.begin("j1", {"log": "x"}, SHAPES, {}),
+    lambda d: d.begin("j1", {"log": "x"}, TREES, {}),
     lambda d: d.owners.acquire(0.0, 10.0),
     lambda d: d.save("j1", NODE, b"state"),
     lambda d: d.note([{"event": "saved"}]),

@@ -9,10 +9,10 @@ import pytest
 from covdist.errors import JobError
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.machine.tree import MergeTree, Node
-from covdist.storage.checksum import from_json, pack, to_json, unpack
+from covdist.storage.checksum import checksummed, from_json, to_json, verified
 
 NODE = Node(0, 1, 2)
-SHAPES = [MergeTree(0, 5, 2, 2), MergeTree(1, 1, 2, 1)]
+TREES = [MergeTree(0, 5, 2, 2), MergeTree(1, 1, 2, 1)]
 
 
 @pytest.fixture(params=["folder", "memory://"])
@@ -25,17 +25,17 @@ def directory(request, tmp_path):
 
 
 def test_manifest_and_plan(directory):
-    directory.begin("j1", {"log": "x"}, SHAPES, {"files": {}})
+    directory.begin("j1", {"log": "x"}, TREES, {"files": {}})
     assert directory.manifest()["asked"] == {"log": "x"}
-    assert directory.shapes() == SHAPES
+    assert directory.trees() == TREES
     assert directory.manifest()["versions"]["python"]
 
 
 def test_the_same_job_begun_twice_is_one_job(directory):
     for _ in range(2):
-        directory.begin("j1", {"log": "x"}, SHAPES, {})
+        directory.begin("j1", {"log": "x"}, TREES, {})
     with pytest.raises(JobError, match="holds job j1, not j2"):
-        directory.begin("j2", {"log": "y"}, SHAPES, {})
+        directory.begin("j2", {"log": "y"}, TREES, {})
 
 
 def test_states(directory):
@@ -98,14 +98,14 @@ def test_json_with_a_checksum(content):
         assert from_json(harmed) in (None, from_json(data))  # JSON does not mind another blank
 
 
-def test_frames():
-    assert unpack(pack({"a": 1}, b"body")) == ({"a": 1}, b"body")
-    assert unpack(None) is None
+def test_bytes_with_a_checksum():
+    assert verified(checksummed({"a": 1}, b"body")) == ({"a": 1}, b"body")
+    assert verified(None) is None
 
 
 def test_a_damaged_manifest_is_refused(tmp_path):
     directory = Directory(tmp_path)
-    directory.begin("j1", {"log": "x"}, SHAPES, {})
+    directory.begin("j1", {"log": "x"}, TREES, {})
     path = tmp_path / "manifest.json"
     path.write_text(path.read_text().replace('"x"', '"y"'))
     with pytest.raises(JobError, match="damaged"):

@@ -11,7 +11,7 @@ from covdist.jobs.driver import Driver, DriverSettings
 from covdist.jobs.machine.events import FINISH, Done, Event, Failed, Task
 from covdist.jobs.machine.tree import MergeTree
 
-SHAPES = [MergeTree(0, 6, 2, 2)]
+TREES = [MergeTree(0, 6, 2, 2)]
 
 
 class Slow:
@@ -27,7 +27,7 @@ class Slow:
 
     def start(self, task: Task, inputs: tuple[Task, ...]) -> None:
         self.seen.append(str(task))
-        if task.kind != FINISH and task.node in SHAPES[0].kept:
+        if task.kind != FINISH and task.node in TREES[0].kept:
             self.directory.save("job", task.node, b"state")
 
     def stop(self, task: Task) -> None:
@@ -50,7 +50,7 @@ def driver(directory: Directory, start: float = 0.0, seconds: float = 9.0, slots
     runner, clock = Slow(directory, slots), count(start)
     lease = directory.owners.acquire(next(clock), seconds)
     settings = DriverSettings(lease_seconds=seconds, progress_seconds=1.0)
-    return Driver(directory, lease, SHAPES, runner, lambda: next(clock), settings), runner
+    return Driver(directory, lease, TREES, runner, lambda: next(clock), settings), runner
 
 
 def test_a_job_is_done(directory):

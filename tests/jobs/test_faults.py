@@ -16,7 +16,7 @@ from covdist.jobs.job import Job
 from covdist.jobs.states import dump_state
 from covdist.jobs.submitting import resume
 from tests.cli.running import PATIENCE, output
-from tests.jobs.clusters import Cluster, cluster, driver, kill, patchy_log, saved, until
+from tests.jobs.clusters import Cluster, bits, cluster, driver, kill, patchy_log, saved, shards, until
 from tests.jobs.folded import counted, settings
 from tests.jobs.racing import race
 
@@ -52,14 +52,6 @@ def folds(tmp_path, monkeypatch):
         return place
 
     return begin
-
-
-def bits(place: Path) -> bytes:
-    return dump_state(covdist.load(place).state)
-
-
-def shards(job: Path) -> int:
-    return sum(shape.shards for shape in Job(job).directory.shapes())
 
 
 def twice(place: Path, job: Path) -> int:
@@ -147,7 +139,7 @@ def test_a_job_outlives_its_scheduler(log, expected, tmp_path, folds):
                 resume(job, client)
             Job(job).wait(PATIENCE)
         assert bits(job) == expected
-        keep = max(shape.keep for shape in Job(job).directory.shapes())
+        keep = max(tree.keep for tree in Job(job).directory.trees())
         assert twice(place, job) <= keep + 2  # a shard in flight on each worker
 
 

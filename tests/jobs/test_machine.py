@@ -122,8 +122,8 @@ def test_a_state_that_is_kept_is_on_disk_as_soon_as_it_is_made():
 
 
 def test_a_merge_of_checkpoints_that_gets_lost_is_made_from_disk():
-    shape = MergeTree(0, 3, 2, keep=1)
-    machine = Machine([shape], saved={Node(0, 0, 1), Node(0, 1, 2)}, slots=1)
+    merge_tree = MergeTree(0, 3, 2, keep=1)
+    machine = Machine([merge_tree], saved={Node(0, 0, 1), Node(0, 1, 2)}, slots=1)
     loads = machine.on(Slots(1))
     assert names(loads) == ["start load 0-0-1", "start load 0-1-2", "start fold 0-2-3"]
     machine.on(Done(loads[0].task))
@@ -141,10 +141,10 @@ def test_a_damaged_checkpoint_is_made_again():
 
 
 def test_a_damaged_result_is_made_again():
-    shape = MergeTree(0, 2, 2, keep=1)
-    machine = Machine([shape], saved=shape.kept)
+    merge_tree = MergeTree(0, 2, 2, keep=1)
+    machine = Machine([merge_tree], saved=merge_tree.kept)
     (finish,) = machine.on(Slots(1))
-    assert names(machine.on(Missing(finish.task, shape.root))) == ["start load 0-0-1", "start load 0-1-2"]
+    assert names(machine.on(Missing(finish.task, merge_tree.root))) == ["start load 0-0-1", "start load 0-1-2"]
 
 
 @pytest.mark.parametrize(("event", "status"), [(Cancel(), "cancelled"), (Deposed(), "deposed")])
@@ -160,22 +160,24 @@ def test_the_end_stops_and_drops_everything(event, status):
 
 @pytest.mark.parametrize("fan_in", [2, 3, 16])
 @pytest.mark.parametrize("shards", [1, 2, 3, 7, 16, 17, 100])
-def test_the_shape_is_that_of_the_dask_tree(shards, fan_in):
-    shape = MergeTree(3, shards, fan_in, 1)
+def test_the_order_is_that_of_the_dask_tree(shards, fan_in):
+    merge_tree = MergeTree(3, shards, fan_in, 1)
     graph = dict(tree(str, bracketed, [(i,) for i in range(shards)], name="t", fan_in=fan_in).__dask_graph__())
-    assert dask.get(graph, root_key("t")) == made(shape, shape.root)
-    assert {shape.parent(child) for node in shape.nodes() for child in shape.children(node)} <= set(shape.nodes())
+    assert dask.get(graph, root_key("t")) == made(merge_tree, merge_tree.root)
+    assert {merge_tree.parent(child) for node in merge_tree.nodes() for child in merge_tree.children(node)} <= set(
+        merge_tree.nodes()
+    )
 
 
 @pytest.mark.parametrize("keep", [1, 2, 5, 1000])
 @pytest.mark.parametrize("fan_in", [2, 3, 16])
 @pytest.mark.parametrize("shards", [1, 2, 17, 100])
 def test_every_checkpoint_holds_enough_shards_that_none_below_it_has(shards, fan_in, keep):
-    shape = MergeTree(0, shards, fan_in, keep)
+    merge_tree = MergeTree(0, shards, fan_in, keep)
     held: set[int] = set()
-    for node in sorted(shape.kept, key=lambda node: node.shards):
+    for node in sorted(merge_tree.kept, key=lambda node: node.shards):
         fresh = set(range(node.start, node.stop)) - held
-        assert len(fresh) >= keep or node == shape.root
+        assert len(fresh) >= keep or node == merge_tree.root
         held |= fresh
     assert held == set(range(shards))
 
@@ -184,10 +186,10 @@ def bracketed(a: str, b: str) -> str:
     return f"({a}{b})"
 
 
-def made(shape: MergeTree, node: Node) -> str:
-    children = shape.children(node)
+def made(merge_tree: MergeTree, node: Node) -> str:
+    children = merge_tree.children(node)
     assert len(children) != 1
-    return reduce(bracketed, (made(shape, child) for child in children)) if children else str(node.start)
+    return reduce(bracketed, (made(merge_tree, child) for child in children)) if children else str(node.start)
 
 
 @pytest.mark.parametrize(

@@ -223,5 +223,5 @@ def test_a_killed_driver_is_resumed_within_an_iteration(tmp_path):
     iterations = expected.dataset.attrs["iterations"]
     assert found.dataset.attrs["iterations"] == iterations > 5
     # The first pass, two iterations and a part of the third at least were on disk.
-    (shape,) = Job(job).directory.shapes()
-    assert folds(job) <= shape.shards * (iterations - 2) - 2
+    (tree,) = Job(job).directory.trees()
+    assert folds(job) <= tree.shards * (iterations - 2) - 2

@@ -12,9 +12,10 @@ from covdist.jobs.directory.directory import Directory
 from covdist.jobs.directory.fingerprint import fingerprint, job_id
 from covdist.jobs.directory.secrets import clean, known_secrets
 from covdist.jobs.driver import Driver
-from covdist.jobs.machine.events import Done, Failed
+from covdist.jobs.machine.events import Failed
 from covdist.jobs.machine.tree import MergeTree
 from covdist.storage.place import place_at
+from tests.jobs.test_driver import Slow
 
 OPTIONS = {
     "key": "AKIAEXAMPLE", "secret": "wJalrXUtnFEMI", "token": "FwoGZXIvYXdz",
@@ -24,20 +25,8 @@ OPTIONS = {
 SECRETS = ["AKIAEXAMPLE", "wJalrXUtnFEMI", "FwoGZXIvYXdz", "zYxWvUtSrQ", "abcdefgh", "hunter22", "p4ssw0rd", "s1gned"]
 
 
-class Failing:
+class Failing(Slow):
     """A runner whose tasks fail with a message that quotes its options."""
-
-    def slots(self):
-        return 2
-
-    def start(self, task, inputs):
-        pass
-
-    def stop(self, task):
-        pass
-
-    def drop(self, task):
-        pass
 
     def events(self, running, holding):
         return [Failed(task, f"403 for s3://u:p4ssw0rd@host/b?sig=s1gned with {OPTIONS}") for task in running[:1]]
@@ -58,10 +47,10 @@ def test_no_file_of_a_job_holds_a_secret(tmp_path):
         "output": {"path": "out", "secret_key": OPTIONS["secret"]},
     }
     directory = Directory(tmp_path / "job", OPTIONS)
-    shapes = [MergeTree(0, 3, 2, 1)]
-    directory.begin(job_id(asked, [], {}), asked, shapes, fingerprint({}, [str(log)], OPTIONS))
+    trees = [MergeTree(0, 3, 2, 1)]
+    directory.begin(job_id(asked, [], {}), asked, trees, fingerprint({}, [str(log)], OPTIONS))
     clock = iter(range(1000))
-    driver = Driver(directory, directory.owners.acquire(0.0, 1e9), shapes, Failing(), lambda: next(clock))
+    driver = Driver(directory, directory.owners.acquire(0.0, 1e9), trees, Failing(directory), lambda: next(clock))
     assert driver.run() == "failed"
     directory.finish("j", {"path": "s3://u:p4ssw0rd@host/out"})
     written = files(tmp_path / "job")
@@ -102,14 +91,3 @@ def test_what_counts_as_a_secret():
     }  # fmt: skip
     assert known_secrets(None) == ()
     assert json.dumps(clean({"api_key": "x", "key": None})) == '{"api_key": "***", "key": null}'
-
-
-def test_a_task_that_is_done_is_noted_by_its_name(tmp_path):
-    class Working(Failing):
-        def events(self, running, holding):
-            return [Done(task) for task in running]
-
-    directory = Directory(tmp_path)
-    driver = Driver(directory, directory.owners.acquire(0.0, 1e9), [MergeTree(0, 1, 2, 1)], Working(), lambda: 1.0)
-    assert driver.run() == "done"
-    assert [line["event"] for line in directory.events()] == ["started", "saved", "finished", "done"]

@@ -15,10 +15,9 @@ import covdist.engine.cluster
 from covdist.folding.selection import Selection
 from covdist.jobs.directory.process import here
 from covdist.jobs.job import Job, job_directory
-from covdist.jobs.states import dump_state
 from covdist.jobs.trees import JobPlan, question
 from tests.cli.running import PATIENCE, output, sentence
-from tests.jobs.clusters import called, cluster, driver, folds, kill, patchy_log, saved, until
+from tests.jobs.clusters import bits, called, cluster, driver, folds, kill, patchy_log, saved, shards, until
 
 FILL = ("--missing-chunks", "fill")
 HERE = ("--workers", "2")
@@ -35,14 +34,6 @@ def expected(log: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     place = tmp_path_factory.mktemp("plain") / "out.zarr"
     output("run", log, *FILL, "-o", place, *HERE)
     return bits(place)
-
-
-def bits(place: Path) -> bytes:
-    return dump_state(covdist.load(place).state)
-
-
-def shards(path: Path) -> int:
-    return sum(shape.shards for shape in Job(path).directory.shapes())
 
 
 def running(path: Path, least: int = 4) -> None:

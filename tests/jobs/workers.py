@@ -12,7 +12,7 @@ from functools import partial
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.machine.events import FINISH, FOLD, LOAD, MERGE, Done, Event, Failed, Lost, Missing, Task
 from covdist.jobs.machine.tree import MergeTree, Node
-from covdist.jobs.rounds import MissingState, clear, due, there
+from covdist.jobs.rounds import MissingState, checkpoint, clear, due
 from tests.jobs.memory import Crash
 
 JOB = "job"
@@ -31,8 +31,8 @@ def merged(a: str, b: str) -> str:
 class Rounds:
     """The trees of a job, and how often each is folded again; as a question's ``JobPlan``."""
 
-    def __init__(self, directory: Directory, shapes: list[MergeTree], last: list[int]):
-        self.directory, self.first, self.last = directory, shapes, last
+    def __init__(self, directory: Directory, trees: list[MergeTree], last: list[int]):
+        self.directory, self.first, self.last = directory, trees, last
 
     def at(self, tree: int, number: int) -> MergeTree:
         """Return a round's tree."""
@@ -47,9 +47,9 @@ class Rounds:
             for tree, last in enumerate(self.last)
         ]
 
-    def shapes(self) -> list[MergeTree]:
+    def trees(self) -> list[MergeTree]:
         """Return the trees to be folded."""
-        return [] if self.directory.result(JOB) else [shape for shape, _ in self.due()]
+        return [] if self.directory.result(JOB) else [tree for tree, _ in self.due()]
 
 
 class Cluster:
@@ -168,7 +168,7 @@ class Cluster:
         return Done(task)
 
     def _there(self, node: Node) -> str:
-        return bytes(there(self.directory, JOB, node)).decode()
+        return bytes(checkpoint(self.directory, JOB, node)).decode()
 
     def _made(self, task: Task, states: list[str]) -> str:
         if task.kind == LOAD:
@@ -184,11 +184,11 @@ class Cluster:
 
     def _finished(self, task: Task) -> Event:
         found = self.rounds.due()
-        for shape, _ in found:
-            self.gone(clear(self.directory, shape))
+        for tree, _ in found:
+            self.gone(clear(self.directory, tree))
         try:
             if all(ended for _, ended in found):
-                self.directory.finish(JOB, {"states": [self._there(shape.root) for shape, _ in found]})
+                self.directory.finish(JOB, {"states": [self._there(tree.root) for tree, _ in found]})
         except MissingState as error:
             self._excuse(error.node)
             return Missing(task, error.node)

@@ -17,8 +17,8 @@ from covdist.errors import PlanError
 from covdist.folding.request import policy
 from covdist.limits import changed
 from covdist.numerics.accumulator import Options
-from covdist.readings.spectrum.dual import Dual
 from covdist.readings.spectrum import methods as module
+from covdist.readings.spectrum.dual import Dual
 from covdist.readings.spectrum.sketch import Sketched
 from covdist.results.labels import label
 from covdist.rows.transposed import slab_stream

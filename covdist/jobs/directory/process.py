@@ -1,4 +1,4 @@
-"""A name for this process, by which others on its machine can ask whether it lives."""
+"""A name for this process, with which others on its machine can find out whether it still runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _START = 19  # of the fields after the command's name in /proc/PID/stat: when th
 
 
 def here() -> str:
-    """Return the name: boot, namespace, number and start of this process; nothing where the system has no /proc."""
+    """Return boot, namespace, number and start time of this process; an empty string on systems without /proc."""
     try:
         return f"{_machine()} {os.getpid()} {_started(os.getpid())}"
     except OSError:
@@ -17,16 +17,16 @@ def here() -> str:
 
 
 def dead(name: str) -> bool:
-    """Say whether a process has certainly ended; never of one on another machine, or in another container."""
+    """Return whether a process has certainly ended; always False for another machine's or container's."""
     try:
         machine, process, started = name.rsplit(" ", 2)
         if machine != _machine():
             return False
-        os.kill(int(process), 0)  # unlike /proc, it hides no process of another user
-        return _started(int(process)) != started  # the number has been given to another
+        os.kill(int(process), 0)  # finds processes of other users, which /proc may hide
+        return _started(int(process)) != started  # another process has the number now
     except ProcessLookupError:
         return True
-    except (OSError, ValueError):  # no /proc here, or there
+    except (OSError, ValueError):  # no /proc here, or no name
         return False
 
 

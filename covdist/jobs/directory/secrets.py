@@ -1,9 +1,9 @@
-"""Keeps credentials out of what is written for others to read."""
+"""Removes credentials from everything that is written to a job directory."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _HIDDEN = "***"
@@ -17,32 +17,24 @@ _QUERY = re.compile(
 )
 
 
-def known_secrets(options: Any) -> tuple[str, ...]:
-    """Return every text within storage options that might be a credential, the longest first."""
+def known_secrets(options: object) -> tuple[str, ...]:
+    """Return all texts within storage options that may be credentials, the longest first."""
     return tuple(sorted({text for text in _texts(options) if len(text) >= 6}, key=len, reverse=True))
 
 
-def _texts(value: Any, named: bool = False) -> Iterable[str]:
+def _texts(value: object, secret: bool = False) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _texts(inner, named or bool(_KEYS.search(str(key))))
+            yield from _texts(inner, secret or bool(_KEYS.search(str(key))))
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _texts(inner, named)
-    elif named and isinstance(value, str | bytes):
+            yield from _texts(inner, secret)
+    elif secret and isinstance(value, str | bytes):
         yield value if isinstance(value, str) else value.decode(errors="replace")
 
 
-def clean(value: Any, secrets: Iterable[str] = ()) -> Any:
-    """Return JSON-like content without storage options and credentials.
-
-    Parameters
-    ----------
-    value : dict, list, tuple, str, number or None
-    secrets : strings
-        Hidden wherever they stand.
-    """
-    secrets = tuple(secrets)
+def clean(value: object, secrets: tuple[str, ...] = ()) -> Any:
+    """Return JSON-like content without storage options, credentials and the given secrets."""
     if isinstance(value, Mapping):
         return {
             clean(key, secrets): _HIDDEN if _KEYS.search(str(key)) and inner is not None else clean(inner, secrets)
@@ -51,10 +43,11 @@ def clean(value: Any, secrets: Iterable[str] = ()) -> Any:
         }
     if isinstance(value, list | tuple):
         return [clean(inner, secrets) for inner in value]
-    return _clean_text(value, secrets) if isinstance(value, str) else value
+    return clean_text(value, secrets) if isinstance(value, str) else value
 
 
-def _clean_text(text: str, secrets: Iterable[str]) -> str:
+def clean_text(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return a text without the given secrets, and without those in URLs."""
     for secret in secrets:
         text = text.replace(secret, _HIDDEN)
     if "://" not in text:

@@ -1,4 +1,4 @@
-"""What the machine is told, and what it answers."""
+"""The events that the machine receives, and the actions that it asks for."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 from covdist.jobs.machine.tree import Node
 
 FOLD, MERGE, LOAD, FINISH = "fold", "merge", "load", "finish"
-JOB = Node(-1, 0, 0)  # what FINISH is about
+JOB = Node(-1, 0, 0)  # the node of FINISH
 
 
 class Task(NamedTuple):
-    """One attempt at something; no two attempts of a driver are equal."""
+    """One attempt at a piece of work; all attempts of a driver differ."""
 
     kind: str
     node: Node
@@ -25,50 +25,51 @@ class Task(NamedTuple):
 
 
 class Done(NamedTuple):
-    """The task's state exists now, in memory and, where its shape keeps it, on disk."""
+    """The task's state is in memory and, where its tree keeps it, on disk."""
 
     task: Task
 
 
 class Failed(NamedTuple):
-    """The task raised."""
+    """The task raised an error."""
 
     task: Task
     reason: str
 
 
 class Lost(NamedTuple):
-    """Nothing is known of the task any more, or of the state it made: its worker died."""
+    """The task, or the state it had produced, died with its worker."""
 
     task: Task
 
 
 class Missing(NamedTuple):
-    """A load, or the finish, found no valid checkpoint of ``node``."""
+    """The task needed the checkpoint of ``node``, which is missing or damaged."""
 
     task: Task
     node: Node
 
 
 class Slots(NamedTuple):
-    """So many folds may run at once from now on."""
+    """The number of folds that may run at once has changed."""
 
     folds: int
 
 
 class Cancel(NamedTuple):
-    """The user wants no more of it."""
+    """The user wants the job to stop."""
 
 
 class Deposed(NamedTuple):
     """Another driver owns the job now."""
 
 
-Event = Done | Failed | Lost | Missing | Slots | Cancel | Deposed
+TaskEvent = Done | Failed | Lost | Missing
+Event = TaskEvent | Slots | Cancel | Deposed
 
 
 def reason(event: Failed | Lost | Missing) -> str:
-    """Say why a task did not get done."""
+    """Return why a task did not succeed, as the end of a sentence."""
     if isinstance(event, Failed):
         return event.reason
     return "its worker was lost" if isinstance(event, Lost) else "its checkpoint was missing or damaged"
@@ -78,20 +79,20 @@ def reason(event: Failed | Lost | Missing) -> str:
 
 
 class Start(NamedTuple):
-    """Run the task on the states that the tasks in ``inputs`` made, in that order, and save what its shape keeps."""
+    """Run the task on the states of ``inputs``, in that order, and save its state where its tree keeps it."""
 
     task: Task
     inputs: tuple[Task, ...]
 
 
 class Stop(NamedTuple):
-    """Nobody waits for the task any more."""
+    """Abandon the running task."""
 
     task: Task
 
 
 class Drop(NamedTuple):
-    """The state that the task made is needed no more."""
+    """Free the task's state."""
 
     task: Task
 

@@ -1,40 +1,21 @@
 """``Machine``: the state machine of a job. Events in, actions out: no dask, no files, no clock.
 
-A job is done when the root of every tree is on disk and FINISH has been run. A state that its shape keeps is saved by
-the task that makes it: a save of its own would wait on its worker behind the next fold. Whatever is missing on the way
-is made again from the nearest states that still exist, in memory or on disk. An event about an attempt that is not
-the current one changes nothing, so events may be repeated, come late or in any order; one that never comes has to
-be replaced by ``Lost``.
+A job is done when the root of every tree is on disk and FINISH has run. The task that produces a checkpoint also
+saves it: a separate save would wait on its worker behind the next fold. A missing state is rebuilt from the nearest
+states that exist in memory or on disk. Events about outdated attempts are ignored, so events may be repeated, late or
+out of order; an event that never arrives has to be replaced by ``Lost``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from covdist.jobs.machine.events import (
-    FINISH,
-    FOLD,
-    LOAD,
-    Action,
-    Cancel,
-    Deposed,
-    Done,
-    Drop,
-    Event,
-    Failed,
-    Lost,
-    Missing,
-    Slots,
-    Start,
-    Stop,
-    Task,
-    reason,
-)
-from covdist.jobs.machine.ready import folded, ready
-from covdist.jobs.machine.step import DONE, IDLE, RUNNING, TaskState
+from covdist.jobs.machine import events
+from covdist.jobs.machine.ready import folded_shards, ready_tasks
+from covdist.jobs.machine.task_state import DONE, IDLE, RUNNING, TaskState
 from covdist.jobs.machine.tree import MergeTree, Node
 
-_NOTHING = TaskState()  # what a task of another round is about
+_UNKNOWN = TaskState()  # of tasks of another round
 
 
 class Machine:
@@ -42,176 +23,171 @@ class Machine:
 
     Parameters
     ----------
-    shapes : sequence of Shape
-        The trees, numbered from 0.
+    trees : sequence of MergeTree
+        Numbered from 0.
     saved : collection of Node
         Checkpoints on disk.
     retries : int
-        How often one thing may fail, or be lost while it runs, before the job fails.
+        Failures, or losses while running, that one piece of work may have before the job fails.
     slots : int
-        Folds that run at once.
+        Folds that may run at once.
     attempts : int
-        As many as another machine of the same driver has made at most, so that none of this one's is equal to those.
+        Most attempts of earlier machines of the same driver; this one counts on from there, so that no two tasks of a
+        driver are equal.
 
     Attributes
     ----------
     status : str
-        "running", "done", "failed", "cancelled" or "deposed"; only the first ever changes.
+        "running", "done", "failed", "cancelled" or "deposed"; all but the first are final.
     reason : str
-        Why it failed.
+        Of a failure.
     """
 
     def __init__(
-        self,
-        shapes: Sequence[MergeTree],
-        *,
-        saved: Collection[Node] = (),
-        retries: int = 3,
-        slots: int = 1,
+        self, trees: Sequence[MergeTree], *, saved: Collection[Node] = (), retries: int = 3, slots: int = 1,
         attempts: int = 0,
-    ):
-        self.shapes, self.retries, self.slots = tuple(shapes), retries, slots
+    ):  # fmt: skip
+        self.trees, self.retries, self.slots = tuple(trees), retries, slots
         self.status, self.reason = "running", ""
-        self.makes = {node: TaskState(attempts) for shape in shapes for node in shape.nodes()}
-        self.kept = frozenset(node for shape in shapes for node in shape.kept)
+        self.states = {node: TaskState(attempts) for tree in trees for node in tree.nodes()}
+        self.kept = frozenset(node for tree in trees for node in tree.kept)
         self.saved = set(self.kept & set(saved))
         self.finish = TaskState(attempts)
-        self.busy: dict[str, set[Node]] = {FOLD: set(), LOAD: set()}  # running
-        self.furthest = [-1] * len(self.shapes)  # last shard started
-        self.open = [shape for shape in self.shapes if shape.root not in saved]
+        self.busy: dict[str, set[Node]] = {events.FOLD: set(), events.LOAD: set()}  # running
+        self.furthest = [-1] * len(self.trees)  # last shard started
+        self.unfinished = [tree for tree in self.trees if tree.root not in saved]
 
     # ---- events
 
-    def on(self, event: Event) -> list[Action]:
-        """Take an event in, return what is to be done about it; before the first event ask with ``Slots``."""
+    def on(self, event: events.Event) -> list[events.Action]:
+        """Apply an event and return the actions that follow; the first event should be ``Slots``."""
         if self.status != "running":
             return []
-        if isinstance(event, Slots):
+        if isinstance(event, events.Slots):
             self.slots = event.folds
-        elif isinstance(event, Cancel):
+        elif isinstance(event, events.Cancel):
             return self._end("cancelled")
-        elif isinstance(event, Deposed):
+        elif isinstance(event, events.Deposed):
             return self._end("deposed")
         else:
             return self._on_task(event)
         return list(self._start_ready())
 
-    def _on_task(self, event: Done | Failed | Lost | Missing) -> list[Action]:
-        step = self._step(event.task)
-        if step.task != event.task or step.phase == IDLE:
+    def _on_task(self, event: events.TaskEvent) -> list[events.Action]:
+        state = self._state(event.task)
+        if state.task != event.task or state.phase == IDLE:
             return []
-        if isinstance(event, Done):
-            actions = self._done(event.task, step)
-        elif step.phase == DONE:
-            actions = self._gone(event.task, step) if isinstance(event, Lost) else []
+        if isinstance(event, events.Done):
+            actions = self._done(event.task, state)
+        elif state.phase == DONE:
+            actions = self._gone(event.task, state) if isinstance(event, events.Lost) else []
         else:
-            if isinstance(event, Missing):
+            if isinstance(event, events.Missing):
                 self._reopen(event.node)
-            actions = self._failed(event.task, step, reason(event))
+            actions = self._failed(event.task, state, events.reason(event))
         return [*actions, *self._start_ready()] if self.status == "running" else actions
 
-    def _done(self, task: Task, step: TaskState) -> list[Action]:
-        if step.phase == DONE:
+    def _done(self, task: events.Task, state: TaskState) -> list[events.Action]:
+        if state.phase == DONE:
             return []
-        self._settle(task.node, step, DONE)
-        if task.kind == FINISH:
+        self._settle(task.node, state, DONE)
+        if task.kind == events.FINISH:
             self.status = "done"
             return []
-        shape = self.shapes[task.node.tree]
+        tree = self.trees[task.node.tree]
         if task.node in self.kept:
             self.saved.add(task.node)
-        return self._close(shape) if task.node == shape.root else self._drop(shape.children(task.node))
+        return self._close(tree) if task.node == tree.root else self._drop(tree.children(task.node))
 
-    def _failed(self, task: Task, step: TaskState, why: str) -> list[Action]:
-        self._settle(task.node, step, IDLE)
-        step.failures += 1
-        if step.failures <= self.retries:
+    def _failed(self, task: events.Task, state: TaskState, why: str) -> list[events.Action]:
+        self._settle(task.node, state, IDLE)
+        state.failures += 1
+        if state.failures <= self.retries:
             return []
-        self.reason = f"{task} failed {step.failures} times, the last time because {why}"
+        self.reason = f"{task} failed {state.failures} times, the last time because {why}"
         return self._end("failed")
 
-    def _gone(self, task: Task, step: TaskState) -> list[Action]:
-        """Forget a state, and without blame the merge that runs on it."""
-        self._settle(task.node, step, IDLE)
-        parent = self.shapes[task.node.tree].parent(task.node)
-        merge = None if parent is None else self.makes[parent]
+    def _gone(self, task: events.Task, state: TaskState) -> list[events.Action]:
+        """Forget a state, and stop the merge that runs on it without counting that as its failure."""
+        self._settle(task.node, state, IDLE)
+        parent = self.trees[task.node.tree].parent(task.node)
+        merge = None if parent is None else self.states[parent]
         if merge is None or merge.phase != RUNNING or task not in merge.inputs:
             return []
         self._settle(merge.current.node, merge, IDLE)
-        return [Stop(merge.current)]
+        return [events.Stop(merge.current)]
 
-    # ---- what follows
+    # ---- consequences
 
-    def _start_ready(self) -> Iterator[Action]:
-        for task, inputs in ready(self):
-            step = self._step(task)
-            step.start(task, inputs)
+    def _start_ready(self) -> Iterator[events.Action]:
+        for task, inputs in ready_tasks(self):
+            self._state(task).start(task, inputs)
             if task.kind in self.busy:
                 self.busy[task.kind].add(task.node)
-            if task.kind == FOLD:
+            if task.kind == events.FOLD:
                 self.furthest[task.node.tree] = max(self.furthest[task.node.tree], task.node.start)
-            yield Start(task, inputs)
+            yield events.Start(task, inputs)
 
-    def _drop(self, nodes: Iterable[Node]) -> list[Action]:
-        held = [self.makes[node] for node in nodes if self.makes[node].phase == DONE]
-        for step in held:
-            step.phase = IDLE
-        return [Drop(step.current) for step in held]
+    def _drop(self, nodes: Iterable[Node]) -> list[events.Action]:
+        done = [self.states[node] for node in nodes if self.states[node].phase == DONE]
+        for state in done:
+            state.phase = IDLE
+        return [events.Drop(state.current) for state in done]
 
-    def _close(self, shape: MergeTree) -> list[Action]:
-        """Let go of a tree whose root is on disk."""
-        self.open.remove(shape)
-        actions: list[Action] = []
-        for node in shape.nodes():
-            if self.makes[node].phase == RUNNING:
-                actions.append(Stop(self.makes[node].current))
-                self._settle(node, self.makes[node], IDLE)
-        return [*actions, *self._drop(shape.nodes())]
+    def _close(self, tree: MergeTree) -> list[events.Action]:
+        """Free everything of a tree whose root is on disk."""
+        self.unfinished.remove(tree)
+        actions: list[events.Action] = []
+        for node in tree.nodes():
+            if self.states[node].phase == RUNNING:
+                actions.append(events.Stop(self.states[node].current))
+                self._settle(node, self.states[node], IDLE)
+        return [*actions, *self._drop(tree.nodes())]
 
     def _reopen(self, node: Node) -> None:
-        """Take a state for lost that was on disk."""
+        """Forget a checkpoint that is no longer on disk."""
         self.saved.discard(node)
-        shape = self.shapes[node.tree]
-        if node == shape.root and shape not in self.open:
-            self.open = sorted([*self.open, shape], key=lambda one: one.tree)
+        tree = self.trees[node.tree]
+        if node == tree.root and tree not in self.unfinished:
+            self.unfinished = sorted([*self.unfinished, tree], key=lambda tree: tree.number)
 
-    def _end(self, status: str) -> list[Action]:
+    def _end(self, status: str) -> list[events.Action]:
         self.status = status
-        return [*(Stop(task) for task in self.running()), *(Drop(task) for task in self.holding())]
+        return [*(events.Stop(task) for task in self.running()), *(events.Drop(task) for task in self.holding())]
 
-    # ---- looks
+    # ---- queries
 
     @property
     def round(self) -> int:
-        """That of the trees that are not done; in the end the last."""
-        return max((shape.round for shape in self.open or self.shapes), default=0)
+        """The round of the unfinished trees, at the end the last one."""
+        return max((tree.round for tree in self.unfinished or self.trees), default=0)
 
-    def expects(self, task: Task) -> bool:
-        """Say whether an event about the task would change anything but for the loss of its state."""
-        step = self._step(task)
-        return self.status == "running" and step.phase == RUNNING and step.task == task
+    def expects(self, task: events.Task) -> bool:
+        """Return whether the task runs, so that news of it would count."""
+        state = self._state(task)
+        return self.status == "running" and state.phase == RUNNING and state.task == task
 
-    def running(self) -> list[Task]:
-        """Return the tasks started and not heard of since; the driver asks after them now and then."""
-        steps = (*self.makes.values(), self.finish)
-        return [step.current for step in steps if step.phase == RUNNING]
+    def running(self) -> list[events.Task]:
+        """Return the tasks that have been started and not yet ended."""
+        states = (*self.states.values(), self.finish)
+        return [state.current for state in states if state.phase == RUNNING]
 
-    def holding(self) -> list[Task]:
-        """Return the tasks whose states are taken to be in memory."""
-        return [step.current for step in self.makes.values() if step.phase == DONE]
+    def holding(self) -> list[events.Task]:
+        """Return the tasks whose states should be in memory."""
+        return [state.current for state in self.states.values() if state.phase == DONE]
 
     def folded(self) -> int:
-        """Count the shards that are part of some state that exists."""
-        return sum(folded(self, shape) for shape in self.shapes)
+        """Count the shards that are part of an existing state."""
+        return sum(folded_shards(self, tree) for tree in self.trees)
 
     def attempts(self) -> int:
-        """Return the most that were made at one thing."""
-        return max(step.attempts for step in (*self.makes.values(), self.finish))
+        """Return the most attempts at one piece of work."""
+        return max(state.attempts for state in (*self.states.values(), self.finish))
 
-    def _step(self, task: Task) -> TaskState:
-        return self.finish if task.kind == FINISH else self.makes.get(task.node, _NOTHING)
+    def _state(self, task: events.Task) -> TaskState:
+        return self.finish if task.kind == events.FINISH else self.states.get(task.node, _UNKNOWN)
 
-    def _settle(self, node: Node, step: TaskState, phase: str) -> None:
-        step.phase = phase
+    def _settle(self, node: Node, state: TaskState, phase: str) -> None:
+        state.phase = phase
         for nodes in self.busy.values():
             nodes.discard(node)

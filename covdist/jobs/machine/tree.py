@@ -1,11 +1,11 @@
-"""``MergeTree``: the fixed tree of a fold, which of its states are kept on disk, and how often that is worth it."""
+"""``MergeTree``: how the shards of a fold are merged, and which of the states become checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from covdist.engine.order import merge_order
 
@@ -14,7 +14,7 @@ _SHARE = 0.03  # of the run that checkpoints may take
 
 
 class Node(NamedTuple):
-    """A state in a tree: that of shards ``start`` to ``stop``, exclusive; in which round, where there are several."""
+    """The state of shards ``start`` to ``stop``, exclusive, in one round of a tree."""
 
     tree: int
     start: int
@@ -23,11 +23,11 @@ class Node(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Part of file names and keys."""
+        """Part of file names and task keys."""
         return "-".join(map(str, self[: 4 if self.round else 3]))
 
     @classmethod
-    def named(cls, name: str) -> Node:
+    def named(cls, name: str) -> Self:
         """Return the node of that name."""
         return cls(*map(int, name.split("-")))
 
@@ -38,21 +38,21 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True)
 class MergeTree:
-    """The tree that ``engine.tree.tree`` builds.
+    """One round of the tree that ``engine.tree.tree`` builds.
 
     Parameters
     ----------
-    tree : int
-        Number of the tree in its job.
+    number : int
+        Of the tree in its job, from 0.
     shards, fan_in : int
         As for ``merge_order``.
     keep : int
-        So many shards from one checkpoint to the next; the root is always one.
+        Shards from one checkpoint to the next; the root is always a checkpoint.
     round : int
-        How often the same shards have been folded before, each time from what the time before had left.
+        From 0; later rounds fold the same shards again, given the root of the round before.
     """
 
-    tree: int
+    number: int
     shards: int
     fan_in: int
     keep: int
@@ -63,7 +63,7 @@ class MergeTree:
         return self._node(0, self.shards)
 
     def _node(self, start: int, stop: int) -> Node:
-        return Node(self.tree, start, stop, self.round)
+        return Node(self.number, start, stop, self.round)
 
     @cached_property
     def _children(self) -> dict[Node, tuple[Node, ...]]:
@@ -75,16 +75,16 @@ class MergeTree:
         return {child: node for node, children in self._children.items() for child in children}
 
     def children(self, node: Node) -> tuple[Node, ...]:
-        """Return what is merged into ``node``, in order; nothing for a shard."""
+        """Return the states that are merged into ``node``, in order; none for a shard."""
         return self._children[node]
 
     def parent(self, node: Node) -> Node | None:
-        """Return what ``node`` is merged into; nothing for the root."""
+        """Return the state that ``node`` is merged into, None for the root."""
         return self._parents.get(node)
 
     @cached_property
     def kept(self) -> frozenset[Node]:
-        """The states that become checkpoints: those with ``keep`` shards or more that no checkpoint below them has."""
+        """The checkpoints: states with at least ``keep`` shards that are in no checkpoint below them, and the root."""
         kept, loose = {self.root}, dict[Node, int]()
         for node, children in self._children.items():
             loose[node] = sum(loose[child] for child in children) if children else 1
@@ -94,10 +94,10 @@ class MergeTree:
         return frozenset(kept)
 
     def nodes(self) -> Iterable[Node]:
-        """Return every state of the tree."""
+        """Return all states of the tree, children before their parents."""
         return self._children.keys()
 
 
 def keep_every(shards: int, state_bytes: int, shard_seconds: float) -> int:
-    """Return the least number of shards of which one state costs less than 3 % of the run to write."""
+    """Return the least number of shards whose state takes less than 3 % of their time to write."""
     return min(shards, 1 + int(state_bytes / _WRITE_RATE / (_SHARE * shard_seconds)))

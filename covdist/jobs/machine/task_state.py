@@ -1,4 +1,4 @@
-"""``TaskState``: how far one thing has come."""
+"""``TaskState``: the attempts at one piece of work, and how far the current one is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ IDLE, RUNNING, DONE = "idle", "running", "done"
 
 
 class TaskState:
-    """The attempts at one thing: to make a state, or to finish the job."""
+    """The attempts at one piece of work: a state of a tree, or the end of the job."""
 
     __slots__ = ("attempts", "failures", "inputs", "phase", "task")
 

@@ -1,0 +1,16 @@
+import numpy as np
+import pytest
+from distributed import Client
+
+import covdist
+
+
+@pytest.fixture(autouse=True)
+def job_examples(request, doctest_namespace, tmp_path_factory):
+    """Give the examples of the methods of ``covdist.Job`` the job of the example of the class."""
+    if request.node.name.startswith("covdist.jobs.job.Job.") and "job" not in doctest_namespace:
+        folder = tmp_path_factory.mktemp("job")
+        np.save(folder / "x.npy", np.eye(3))
+        with Client(processes=False, dashboard_address=":0") as client:
+            job = covdist.submit(folder / "x.npy", job=folder / "job", client=client).wait()
+        doctest_namespace.update(covdist=covdist, folder=folder, job=job)
