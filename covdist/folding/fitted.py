@@ -25,26 +25,16 @@ from covdist.numerics import packed as triangle
 from covdist.numerics.accumulator import Options
 from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import part
-from covdist.numerics.em import (
-    Expected,
-    Fit,
-    Model,
-    begin,
-    complete,
-    moments_of,
-    precision_of,
-    record,
-    without_holes,
-)
+from covdist.numerics.em import Fit, Model, complete, precision_of
 from covdist.numerics.nonfinite import all_finite, holes
 from covdist.numerics.side_by_side import SideBySide
 from covdist.results.deferred import apply
 from covdist.results.moments import Layout, Moments, computed
 from covdist.rows.masked_arrays import unmasked
 from covdist.state.base import merged
-from covdist.state.expected import ExpectedAccumulator
+from covdist.state.expected import Expected, ExpectedAccumulator
 from covdist.state.fitted import Fitted, FittedCross
-from covdist.state.patterns import Patterns
+from covdist.state.patterns import Patterns, begin, moments_of, without_holes
 from covdist.state.variances import Variances
 
 if TYPE_CHECKING:
@@ -194,7 +184,7 @@ def fitted_state(model: Model, patterns: Patterns, kind: str, first: int) -> Any
     else:
         x, y = slice(first), slice(first, None)
         found = FittedCross(part(columns, x), part(columns, y), triangle.unpack(packed, columns.width)[x, y].copy())
-    found.record = record(model)
+    found.record = model.record()
     return found
 
 
