@@ -20,11 +20,10 @@ from covdist.numerics.em import Fit, Model
 from covdist.numerics.em_table import PatternTable, distinct
 from covdist.numerics.masked import Side, observe
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.present import ObservedCounts
+from covdist.numerics.present import ObservedCounts, combine
 from covdist.numerics.segments import Blocks, Segments, Vector
 from covdist.numerics.workspace import Workspace
 from covdist.state.expected import expected_of
-from covdist.state.pairwise_variances import combine
 from covdist.state.scatter import LEAST_ROWS, Scatter
 
 _MOST_BYTES = 1 << 26  # of one table of patterns
