@@ -21,15 +21,15 @@ from covdist.folding.streams import whole_streams
 from covdist.numerics import packed
 from covdist.numerics.accumulator import Options
 from covdist.numerics.columns import part
-from covdist.numerics.em import Expected, Fit, Model, begin, moments_of, record, without_holes
+from covdist.numerics.em import Fit, Model, record
 from covdist.numerics.nonfinite import propagate
 from covdist.results.deferred import apply
 from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
 from covdist.state.base import StateType, merged
-from covdist.state.expected import ExpectedAccumulator
+from covdist.state.expected import Expected, ExpectedAccumulator
 from covdist.state.fitted import Fitted, FittedCross
-from covdist.state.patterns import Patterns
+from covdist.state.patterns import Patterns, begin, moments_of, without_holes
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 

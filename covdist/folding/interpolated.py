@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import uuid4
 
@@ -49,13 +48,14 @@ def interpolated(
     one_of("ends", ends, ENDS)
     places, unit = _places(side, along)
     longest = float("inf") if max_gap is None else float(max_gap / unit)
-    how = InterpolationOptions(kind, ends, inf, longest, float(places[0]), float(places[-1]))
+    options = InterpolationOptions(kind, ends, inf, longest, float(places[0]), float(places[-1]))
     positions = between(places, 0, len(places))
     if isinstance(side.data, da.Array):
-        return _lazy(side.data, positions, how, side.name)
+        return _lazy(side, positions, options)
     nothing = NearestValue.none(side.data.shape[1:])
-    rows = _checked(side.name, inf, (0,) * side.data.ndim, side.data.shape, side.data)
-    return filled(rows, positions, nothing, nothing, how)
+    return _Chunk(side.name, side.data.shape, (0,) * side.data.ndim, positions, options).filled(
+        side.data, nothing, nothing
+    )
 
 
 def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = None, number: int = 0) -> Stream:
@@ -66,7 +66,7 @@ def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = 
     side : Labelled
     inf : "raise" or "missing"
     lazy : bool
-        Whether the result is to be found again by its token, which of a numpy array costs a pass.
+        Whether others must find the result by its token, which for a numpy array costs a pass.
     columns : slice, optional
     number : int
         0 for x, 1 for y.
@@ -75,14 +75,14 @@ def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = 
     rows = stream(side.data, 1, columns)
     if rows.shared:
         return PrefilledStream(stream(interpolated(side, ends="nearest", inf=inf), 1, columns), rows)
-    how = InterpolationOptions("linear", "nearest", inf, float("inf"), float(places[0]), float(places[-1]))
+    options = InterpolationOptions("linear", "nearest", inf, float("inf"), float(places[0]), float(places[-1]))
     first = 0 if columns is None else columns.start * (side.axis.size // side.data.shape[1])
-    token = tokenize(rows.token, places, how) if lazy else uuid4().hex
-    return FilledStream(rows, places, how, token, (number, first))
+    token = tokenize(rows.token, places, options) if lazy else uuid4().hex
+    return FilledStream(rows, places, options, token, (number, first))
 
 
 def _places(side: Labelled, along: str | None) -> tuple[Places, Any]:
-    """Return where the rows lie, and what 1 is there."""
+    """Return the positions of the rows, and their unit."""
     if len(side.sample_dims) != 1:
         raise DataError(
             f"method='interpolate' runs along one dim, found {len(side.sample_dims)}, {', '.join(side.sample_dims)}: "
@@ -109,88 +109,79 @@ def _places(side: Labelled, along: str | None) -> tuple[Places, Any]:
     return values.astype(np.float64), unit
 
 
-def _checked(name: str, inf: str, corner: Sequence[int], shape: tuple[int, ...], rows: Any) -> np.ndarray:
-    """Return rows, which begin at ``corner`` of an array of ``shape``, or raise at an infinity."""
-    plain = np.asarray(unmasked(rows))
-    if all_finite(plain):
+@dataclass(frozen=True)
+class _Chunk:
+    """Fills one chunk, whose first entry lies at ``corner`` of an array of ``shape``, called ``name`` in messages."""
+
+    name: str
+    shape: tuple[int, ...]
+    corner: tuple[int, ...]
+    positions: np.ndarray
+    options: InterpolationOptions
+
+    def edges(self, rows: Any) -> tuple[NearestValue, NearestValue]:
+        """Return the first and the last values."""
+        rows = self._checked(rows.read() if isinstance(rows, Chunk) else rows)
+        inf = self.options.inf
+        return first_values(rows, self.positions, inf), last_values(rows, self.positions, inf)
+
+    def filled(self, rows: Any, before: NearestValue, after: NearestValue) -> np.ndarray:
+        return filled(self._checked(rows), self.positions, before, after, self.options)
+
+    def _checked(self, rows: Any) -> np.ndarray:
+        """Return plain rows, or raise at an infinity."""
+        plain = np.asarray(unmasked(rows))
+        if all_finite(plain):
+            return plain
+        try:
+            refuse_infinity([plain.reshape(len(plain), math.prod(plain.shape[1:]))], self.options.inf)
+        except NonFiniteError as error:
+            place = np.add(np.unravel_index(error.column, plain.shape[1:]), self.corner[1:]).tolist()
+            row = self.corner[0] + error.row
+            column = sum(i * math.prod(self.shape[n:]) for n, i in enumerate(place, 2))
+            message = f"{self.name} holds {error} at row {row}, column {column}, but {error.advice}"
+            raise NonFiniteError(message, row=row, column=column, amount=error.amount) from None
         return plain
-    try:
-        refuse_infinity([plain.reshape(len(plain), math.prod(plain.shape[1:]))], inf)
-    except NonFiniteError as error:
-        place = np.add(np.unravel_index(error.column, plain.shape[1:]), corner[1:]).tolist()
-        row, column = corner[0] + error.row, sum(i * math.prod(shape[n:]) for n, i in enumerate(place, 2))
-        message = f"{name} holds {error} at row {row}, column {column}, but {error.advice}"
-        raise NonFiniteError(message, row=row, column=column, amount=error.amount) from None
-    return plain
 
 
-def _edges(
-    checked: Callable[[Any], np.ndarray], inf: str, chunk: np.ndarray | Chunk, positions: np.ndarray
-) -> tuple[NearestValue, NearestValue]:
-    rows = checked(chunk.read() if isinstance(chunk, Chunk) else chunk)
-    return first_values(rows, positions, inf), last_values(rows, positions, inf)
+def _lazy(side: Labelled, positions: np.ndarray, options: InterpolationOptions) -> da.Array:
+    """Fill chunk by chunk, given the nearest values before and after each.
 
-
-def _lazy(data: da.Array, positions: np.ndarray, how: InterpolationOptions, name: str) -> da.Array:
-    """Fill chunk by chunk, told the nearest values before and after each.
-
-    Those run through the chunks from both sides as one row each. The chunks are made twice, so that none waits in
-    memory until what follows it is known; but for chunks that share work, such as those of a rechunked array.
+    Those run through the chunks from both sides as one row each. Chunks are made twice, so that none waits in memory
+    for what follows it; but not those that share work, such as those of a rechunked array.
     """
-    token = tokenize(data.name, positions, how)
+    data = side.data
+    token = tokenize(data.name, positions, options)
     apart = chunks_apart(data)
-    starts = [np.concatenate([[0], np.cumsum(sizes)]).astype(int).tolist() for sizes in data.chunks]
-    where = [positions[a:b] for a, b in itertools.pairwise(starts[0])]
+    starts = [np.cumsum([0, *sizes]).tolist() for sizes in data.chunks]
     graph: dict[Key, Any] = {}
-    for index in itertools.product(*(range(n) for n in data.numblocks[1:])):
-        shape = tuple(sizes[i] for sizes, i in zip(data.chunks[1:], index, strict=True))
-        corners = [(start, *(starts[k][i] for k, i in enumerate(index, 1))) for start in starts[0]]
-        checked = [partial(_checked, name, how.inf, corner, data.shape) for corner in corners]
-        _add_column(graph, token, data.name, apart, index, shape, where, checked, how)
+    for at in itertools.product(*map(range, data.numblocks)):
+        corner = tuple(starts[axis][i] for axis, i in enumerate(at))
+        rows = positions[corner[0] : starts[0][at[0] + 1]]
+        chunk = _Chunk(side.name, data.shape, corner, rows, options)
+        graph[f"edges-{token}", *at] = chunk.edges, (data.name, *at) if apart is None else apart[at]
+        graph[f"filled-{token}", *at] = (
+            chunk.filled, (data.name, *at), (f"before-{token}", *at), (f"after-{token}", *at)
+        )  # fmt: skip
+    for across in itertools.product(*map(range, data.numblocks[1:])):
+        shape = tuple(sizes[i] for sizes, i in zip(data.chunks[1:], across, strict=True))
+        order = range(data.numblocks[0])
+        graph |= _carried(token, f"before-{token}", 1, [(i, *across) for i in order], shape)
+        graph |= _carried(token, f"after-{token}", 0, [(i, *across) for i in reversed(order)], shape)
     key = f"filled-{token}"
     layers = HighLevelGraph.from_collections(key, graph, dependencies=cast(Any, [data]))
     return da.Array(layers, key, chunks=data.chunks, dtype=data.dtype)
 
 
-def _add_column(
-    graph: dict[Key, Any],
-    token: str,
-    source: str,
-    apart: dict[tuple[int, ...], Chunk] | None,
-    index: tuple[int, ...],
-    shape: tuple[int, ...],
-    where: list[np.ndarray],
-    checked: Sequence[Callable[[Any], np.ndarray]],
-    how: InterpolationOptions,
-) -> None:
-    """Add the tasks of the chunks that lie behind each other."""
-    nothing, count = NearestValue.none(shape), len(where)
-    for i in range(count):
-        at = (i, *index)
-        rows: Any = (source, *at) if apart is None else apart[at]
-        graph[f"edges-{token}", *at] = (partial(_edges, checked[i], how.inf), rows, where[i])
-        graph[f"before-{token}", *at] = nothing if i == 0 else (
-            _passed, 1, (f"edges-{token}", i - 1, *index), (f"before-{token}", i - 1, *index)
-        )  # fmt: skip
-        graph[f"after-{token}", *at] = nothing if i == count - 1 else (
-            _passed, 0, (f"edges-{token}", i + 1, *index), (f"after-{token}", i + 1, *index)
-        )  # fmt: skip
-        graph[f"filled-{token}", *at] = (
-            partial(_filled, checked[i], how), (source, *at), where[i],
-            (f"before-{token}", *at), (f"after-{token}", *at),
-        )  # fmt: skip
+def _carried(token: str, name: str, edge: int, chunks: list[tuple[int, ...]], shape: tuple[int, ...]) -> dict[Key, Any]:
+    """Return the tasks that carry the nearest values from chunk to chunk, from the ``edge`` that each passes last."""
+    tasks: dict[Key, Any] = {}
+    nearest: Any = NearestValue.none(shape)
+    for at in chunks:
+        tasks[name, *at] = nearest
+        nearest = _passed, edge, (f"edges-{token}", *at), (name, *at)
+    return tasks
 
 
-def _passed(which: int, nearer: tuple[NearestValue, NearestValue], farther: NearestValue) -> NearestValue:
-    return nearer[which].or_else(farther)
-
-
-def _filled(
-    checked: Callable[[Any], np.ndarray],
-    how: InterpolationOptions,
-    rows: Any,
-    positions: np.ndarray,
-    before: NearestValue,
-    after: NearestValue,
-) -> np.ndarray:
-    return filled(checked(rows), positions, before, after, how)
+def _passed(edge: int, edges: tuple[NearestValue, NearestValue], farther: NearestValue) -> NearestValue:
+    return edges[edge].or_else(farther)

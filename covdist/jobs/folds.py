@@ -18,9 +18,10 @@ from covdist.jobs.machine.tree import MergeTree, Node, keep_every
 from covdist.jobs.rounds import due
 from covdist.jobs.states import dump_state, load_like, load_state
 from covdist.numerics.blas import single_thread
-from covdist.numerics.em import Expected, Fit, Model, begin
+from covdist.numerics.em import Fit, Model
 from covdist.rows.fold import Shard, fold
-from covdist.state.patterns import Patterns
+from covdist.state.expected import Expected
+from covdist.state.patterns import Patterns, begin
 
 Read = Callable[[Node], memoryview]  # raises MissingState
 
@@ -125,7 +126,7 @@ class Fitting:
         return dump_state
 
     def loads(self, node: Node) -> Callable[[memoryview], Any]:
-        return partial(load_like, Expected.nothing(0) if node.round else Patterns.empty(self._roots.width))
+        return partial(load_like, Expected.empty(0) if node.round else Patterns.empty(self._roots.width))
 
     def _ends(self, number: int, root: memoryview) -> bool:
         read = _given(root)

@@ -8,15 +8,14 @@ the mean -(P_mm)⁻¹ (P z)_m, where z are its deviations, zero in holes: what i
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy.linalg
 
 from covdist.errors import DataError
-from covdist.numerics.blas import single_thread
-from covdist.numerics.columns import Columns
-from covdist.state.patterns import Patterns, Table, distinct
+from covdist.numerics.em_table import distinct
 
 _SINGULAR = 1e-12  # smallest squared pivot of a correlation matrix that is taken as it is
 _BATCH = 1 << 18  # numbers inverted at once
@@ -28,10 +27,10 @@ class Fit(NamedTuple):
     Attributes
     ----------
     tolerance : float
-        Largest step of a mean, in spreads, and of a covariance, in products of spreads, that ends it.
+        Converged when no mean moves by more, in spreads, and no covariance, in products of spreads.
     max_iterations : int
     ridge : float
-        What is added to the diagonal of a singular correlation matrix before it is inverted.
+        Added to the diagonal of a singular correlation matrix before it is inverted.
     """
 
     tolerance: float = 1e-10
@@ -39,29 +38,21 @@ class Fit(NamedTuple):
     ridge: float = 1e-8
 
 
-class Expected(NamedTuple):
-    """Sums over rows whose holes hold what a model expects; of the active columns, about its origin and mean."""
+class ExpectedSums(Protocol):
+    """Sums over rows whose holes hold what a model expects, of its active columns less its mean."""
 
-    weight: float
-    sums: np.ndarray
-    products: np.ndarray
-    log_likelihood: float
-
-    @classmethod
-    def nothing(cls, width: int) -> Expected:
-        return cls(0.0, np.zeros(width), np.zeros((width, width)), 0.0)
-
-    def merge(self, other: Expected) -> Expected:
-        return Expected(
-            self.weight + other.weight,
-            self.sums + other.sums,
-            self.products + other.products,
-            self.log_likelihood + other.log_likelihood,
-        )
+    @property
+    def weight(self) -> float: ...
+    @property
+    def sums(self) -> np.ndarray: ...
+    @property
+    def products(self) -> np.ndarray: ...
+    @property
+    def log_likelihood(self) -> float: ...
 
 
 class Model(NamedTuple):
-    """A Gaussian of the active columns, those that hold more than one value; how far it has come."""
+    """A Gaussian of the active columns, those that hold more than one value, and how far its fit has come."""
 
     active: np.ndarray  # bool (columns,)
     origin: np.ndarray  # (active,)
@@ -82,20 +73,20 @@ class Model(NamedTuple):
         return (rows - self.origin) * np.ldexp(1.0, -self.exponent) - self.mean
 
     def rows(self, deviations: np.ndarray) -> np.ndarray:
-        """Return rows of which the deviations are given."""
+        """Return the rows that have these deviations."""
         return (deviations + self.mean) * np.ldexp(1.0, self.exponent) + self.origin
 
     @property
     def volume(self) -> np.ndarray:
-        """What each column that is held takes twice from the logarithm of a density, (active,)."""
+        """Minus twice what the scale of each present column adds to the logarithm of a density, (active,)."""
         return np.log(2 * np.pi) + 2 * np.log(2) * self.exponent
 
     @property
     def done(self) -> bool:
         return self.converged or len(self.log_likelihoods) >= self.fit.max_iterations
 
-    def stepped(self, expected: Expected) -> Model:
-        """Return the model that makes what was expected most likely."""
+    def stepped(self, expected: ExpectedSums) -> Model:
+        """Return the model that makes these sums, expected by this one, most likely: the M step."""
         if expected.weight == 0:
             raise DataError("there is no row that holds any value: nothing can be said about the holes")
         step = expected.sums / expected.weight
@@ -114,40 +105,15 @@ class Model(NamedTuple):
             ridged=self.ridged or precision_of(self).ridged,
         )
 
-
-def start(patterns: Patterns, fit: Fit) -> Model:
-    """Return a model of independent columns, converged where there is nothing to be fitted."""
-    columns, seen = patterns.columns, patterns.seen
-    active = (seen.weight > 0) & (columns.squares > 0)
-    share = np.divide(1.0, seen.weight, out=np.zeros(columns.width), where=active)
-    variances, exponent = (columns.squares * share)[active], columns.exponent[active]
-    origin = patterns.origin[active]
-    mean = np.ldexp((columns.mean[active] - origin) + columns.mean_low[active], -exponent)
-    model = Model(active, origin, exponent, mean, np.diag(variances), fit)
-    return model._replace(converged=not active.any() or without_holes(patterns))
-
-
-def begin(patterns: Patterns, fit: Fit) -> Model:
-    """Return a model to begin with; where the patterns are known, the one that is fitted to them."""
-    model = start(patterns, fit)
-    if patterns.complete and not model.done:
-        with single_thread():  # two threads take twice as long as one for matrices so small
-            table = _of(patterns.all, model.active)
-            while not model.done:
-                model = model.stepped(expected_of(table, model))
-    return model
-
-
-def without_holes(patterns: Patterns) -> bool:
-    """Say whether there is nothing to be fitted."""
-    return bool(patterns.complete and not len(patterns.table.held))
-
-
-def _of(table: Table, active: np.ndarray) -> Table:
-    """Return the table of some columns; patterns that hold none of them say nothing."""
-    some = table.held[:, active].any(axis=1)
-    scatter = table.scatter[some][:, active][:, :, active]
-    return Table(table.held[some][:, active], table.weight[some], table.mean[some][:, active], scatter)
+    def record(self) -> dict[str, Any]:
+        """Return how the fit went, for results."""
+        return {
+            "iterations": len(self.log_likelihoods),
+            "converged": self.converged,
+            "tolerance": self.fit.tolerance,
+            "ridge": self.fit.ridge if self.ridged else 0.0,
+            "log_likelihood": self.log_likelihoods.tolist(),
+        }
 
 
 class Precision(NamedTuple):
@@ -175,34 +141,22 @@ def precision_of(model: Model) -> Precision:
     return Precision((inverse + inverse.T) / 2 / np.outer(spread, spread), log_determinant, ridged)
 
 
-def expected_of(table: Table, model: Model) -> Expected:
-    """Return the sums over all rows of a table of patterns, each pattern at once."""
-    precision, log_determinant, _ = precision_of(model)
-    width = len(model.mean)
-    away = np.where(table.held, table.mean - model.mean, 0.0)
-    weight = table.weight
-    sums, products = weight @ away, table.scatter.sum(axis=0) + (away * weight[:, None]).T @ away
-    likelihood = -0.5 * float(weight @ (table.held @ model.volume))
-    for held, w, z, scatter in zip(table.held, weight, away, table.scatter, strict=True):
-        there, gone = np.flatnonzero(held), np.flatnonzero(~held)
-        across = precision[there[:, None], there]
-        inner = scatter[there[:, None], there] + w * np.outer(z[there], z[there])
-        quadratic = float(np.vdot(across, inner))
-        logdet = log_determinant
-        if len(gone):
-            root = np.linalg.cholesky(precision[gone[:, None], gone])
-            cov = scipy.linalg.cho_solve((root, True), np.eye(len(gone)), check_finite=False)
-            coefficients = cov @ precision[gone[:, None], there]
-            crossed = coefficients @ inner
-            sums[gone] -= w * (coefficients @ z[there])
-            products[gone[:, None], there] -= crossed
-            products[there[:, None], gone] -= crossed.T
-            products[gone[:, None], gone] += crossed @ coefficients.T + w * cov
-            quadratic -= float(np.vdot(precision[gone[:, None], there], crossed))
-            logdet += 2 * float(np.log(np.diagonal(root)).sum())
-        likelihood -= 0.5 * (w * logdet + quadratic)
-    assert products.shape == (width, width)
-    return Expected(float(weight.sum()), sums, products, likelihood)
+class Regression(NamedTuple):
+    """The columns that a pattern leaves out, given those that it holds."""
+
+    coefficients: np.ndarray  # (missing, present), of the negative deviations
+    covariance: np.ndarray  # (missing, missing)
+    log_determinant: float  # of the precision of what is missing
+
+
+def regression(precision: np.ndarray, present: np.ndarray, missing: np.ndarray) -> Regression:
+    """Return the regression of the columns ``missing`` on those ``present``, both indices, by the precision of all."""
+    if not len(missing):  # older SciPy solves no empty systems
+        return Regression(np.zeros((0, len(present))), np.zeros((0, 0)), 0.0)
+    root = np.linalg.cholesky(precision[missing[:, None], missing])
+    covariance = scipy.linalg.cho_solve((root, True), np.eye(len(missing)), check_finite=False)
+    coefficients = covariance @ precision[missing[:, None], present]
+    return Regression(coefficients, covariance, 2 * float(np.log(np.diagonal(root)).sum()))
 
 
 class Completed(NamedTuple):
@@ -213,72 +167,57 @@ class Completed(NamedTuple):
     log_likelihood: float
 
 
-def complete(block: np.ndarray, held: np.ndarray, weights: np.ndarray, model: Model, inverse: Precision) -> Completed:
-    """Fill a block of the active columns, given ``precision_of(model)``; patterns of equally many holes go together."""
-    precision, log_determinant, _ = inverse
+def complete(
+    block: np.ndarray, present: np.ndarray, weights: np.ndarray, model: Model, inverse: Precision
+) -> Completed:
+    """Fill the holes of rows of the active columns by their conditional means, the E step of rows.
+
+    ``inverse`` is ``precision_of(model)``.
+    """
     width = len(model.mean)
-    rows = np.where(held, model.deviations(block), 0.0)
-    pulls = rows @ precision
+    rows = np.where(present, model.deviations(block), 0.0)
+    pulls = rows @ inverse.matrix
     quadratic = np.einsum("ij,ij->i", rows, pulls)
-    kinds, kind = distinct(held)
-    amount, logdet = width - kinds.sum(axis=1), np.full(len(kinds), log_determinant)
-    weight = np.bincount(kind, weights, minlength=len(kinds))
-    covariance = np.zeros(width * width)
-    for gone in np.unique(amount[amount > 0]):
-        alike = np.flatnonzero(amount == gone)
-        step = max(1, _BATCH // int(gone) ** 2)
+    patterns, pattern = distinct(present)
+    log_determinant = np.full(len(patterns), inverse.log_determinant)
+    weight = np.bincount(pattern, weights, minlength=len(patterns))
+    summed = np.zeros(width * width)
+    for chosen, missing in _batches(patterns):
+        precision = inverse.matrix[missing[:, :, None], missing[:, None, :]]
+        covariance = np.linalg.inv(precision)
+        log_determinant[chosen] += np.linalg.slogdet(precision)[1]
+        at = missing[:, :, None] * width + missing[:, None, :]
+        summed += np.bincount(at.ravel(), (covariance * weight[chosen, None, None]).ravel(), minlength=width * width)
+        for row, which in _rows_of(chosen, pattern, _at_once(missing.shape[1])):
+            holes = row[:, None], missing[which]
+            pull = pulls[holes]
+            moved = np.matmul(covariance[which], pull[:, :, None])[:, :, 0]
+            rows[holes] = -moved
+            quadratic[row] -= np.einsum("ij,ij->i", pull, moved)
+    density = (patterns @ model.volume + log_determinant)[pattern] + quadratic
+    return Completed(rows, summed.reshape(width, width), -0.5 * float(weights @ density))
+
+
+def _at_once(missing: int) -> int:
+    return max(1, _BATCH // missing**2)
+
+
+def _batches(patterns: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield indices of patterns of equally many holes, a batch at a time, and their missing columns."""
+    amount = patterns.shape[1] - patterns.sum(axis=1)
+    for missing in np.unique(amount[amount > 0]).tolist():
+        alike, step = np.flatnonzero(amount == missing), _at_once(missing)
         for start in range(0, len(alike), step):
-            mine = alike[start : start + step]
-            at = np.nonzero(~kinds[mine])[1].reshape(len(mine), gone)
-            among = precision[at[:, :, None], at[:, None, :]]
-            cov = np.linalg.inv(among)
-            logdet[mine] += np.linalg.slogdet(among)[1]
-            flat = at[:, :, None] * width + at[:, None, :]
-            summed = cov * weight[mine, None, None]
-            covariance += np.bincount(flat.ravel(), summed.ravel(), minlength=width * width)
-            every, which = _members(kind, mine, len(kinds))
-            for first in range(0, len(every), step):
-                row, place = every[first : first + step, None], which[first : first + step]
-                pull = pulls[row, at[place]]
-                moved = np.matmul(cov[place], pull[:, :, None])[:, :, 0]
-                rows[row, at[place]] = -moved
-                quadratic[row[:, 0]] -= np.einsum("ij,ij->i", pull, moved)
-    known = (kinds @ model.volume + logdet)[kind]
-    likelihood = -0.5 * float(weights @ (known + quadratic))
-    return Completed(rows, covariance.reshape(width, width), likelihood)
+            chosen = alike[start : start + step]
+            yield chosen, np.nonzero(~patterns[chosen])[1].reshape(len(chosen), missing)
 
 
-def _members(kind: np.ndarray, some: np.ndarray, kinds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return which rows are of some kinds, and of which of them."""
-    place = np.full(kinds, -1)
-    place[some] = np.arange(len(some))
-    found = place[kind]
-    rows = np.flatnonzero(found >= 0)
-    return rows, found[rows]
-
-
-def moments_of(model: Model, patterns: Patterns) -> tuple[Columns, np.ndarray]:
-    """Return the columns' moments and the scatter, as rows without holes would have left them; NaN if never seen."""
-    columns, width, weight = patterns.columns, patterns.columns.width, patterns.columns.weight
-    known = patterns.seen.weight > 0
-    mean, low = np.where(known, columns.mean, np.nan), np.where(known, columns.mean_low, 0.0)
-    mean[model.active], low[model.active] = model.origin, np.ldexp(model.mean, model.exponent)
-    scatter = np.zeros((width, width))
-    scatter[np.ix_(model.active, model.active)] = model.cov * weight
-    scatter[~known], scatter[:, ~known] = np.nan, np.nan
-    total = mean + low
-    low = np.where(np.isfinite(total), (mean - total) + low, 0.0)
-    exponent = np.zeros(width, np.int64)
-    exponent[model.active] = model.exponent
-    return columns._replace(mean=total, mean_low=low, squares=np.diagonal(scatter).copy(), exponent=exponent), scatter
-
-
-def record(model: Model) -> dict[str, Any]:
-    """Say how the fit went."""
-    return {
-        "iterations": len(model.log_likelihoods),
-        "converged": model.converged,
-        "tolerance": model.fit.tolerance,
-        "ridge": model.fit.ridge if model.ridged else 0.0,
-        "log_likelihood": model.log_likelihoods.tolist(),
-    }
+def _rows_of(chosen: np.ndarray, pattern: np.ndarray, step: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the rows of the chosen patterns, at most ``step`` at a time, and the place of each one's in ``chosen``."""
+    place = np.full(pattern.max() + 1, -1)
+    place[chosen] = np.arange(len(chosen))
+    which = place[pattern]
+    rows = np.flatnonzero(which >= 0)
+    for start in range(0, len(rows), step):
+        cut = rows[start : start + step]
+        yield cut, which[cut]

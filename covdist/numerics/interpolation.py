@@ -27,15 +27,18 @@ class NearestValue(NamedTuple):
 
     @property
     def unknown(self) -> np.ndarray:
-        """Which columns have no value, bool (columns,)."""
+        """Where there is no value, bool (columns,)."""
         return np.isnan(self.position)
 
+    def at(self, index: slice | np.ndarray) -> NearestValue:
+        return NearestValue(self.value[index], self.position[index])
+
     def of_columns(self, columns: np.ndarray) -> NearestValue:
-        """Return this one for some columns, bool (columns,), alone."""
+        """Return the values of some columns, bool (columns,), alone."""
         return NearestValue(*(np.where(columns, part, np.nan) for part in self))
 
     def or_else(self, farther: NearestValue) -> NearestValue:
-        """Return this one, where it has no value the other."""
+        """Return these values, and others where there is none."""
         known = ~self.unknown
         return NearestValue(
             np.where(known, self.value, farther.value), np.where(known, self.position, farther.position)
@@ -52,7 +55,7 @@ class InterpolationOptions:
     ends : "keep" holes that have a value on one side alone, or fill them with the "nearest"
     inf : "raise" or "missing"
     max_gap : float
-        Gaps that are longer, from value to value, stay.
+        Longer gaps, from value to value, stay.
     first, last : float
         Positions of the first and the last row of all: a gap at an end reaches to them.
     """
@@ -70,12 +73,13 @@ def first_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> NearestVa
     if not len(rows):
         return NearestValue.none(rows.shape[1:])
     first = NearestValue(rows[0].astype(np.float64), np.full(rows.shape[1:], positions[0]))
-    hole = holes(rows[0], inf)
-    if hole.any():
-        held = ~holes(rows[:, hole], inf)
-        at, some = held.argmax(axis=0), held.any(axis=0)
-        first.value[hole] = np.where(some, np.take_along_axis(rows[:, hole], at[None], 0)[0], np.nan)
-        first.position[hole] = np.where(some, positions[at], np.nan)
+    missing = holes(rows[0], inf)
+    if missing.any():
+        some = rows[:, missing]
+        present = ~holes(some, inf)
+        at, known = present.argmax(axis=0), present.any(axis=0)
+        first.value[missing] = np.where(known, np.take_along_axis(some, at[None], 0)[0], np.nan)
+        first.position[missing] = np.where(known, positions[at], np.nan)
     return first
 
 
@@ -85,7 +89,7 @@ def last_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> NearestVal
 
 
 def filled(
-    rows: np.ndarray, positions: np.ndarray, before: NearestValue, after: NearestValue, how: InterpolationOptions
+    rows: np.ndarray, positions: np.ndarray, before: NearestValue, after: NearestValue, options: InterpolationOptions
 ) -> np.ndarray:
     """Return rows (rows, ...) with their gaps filled, the rows themselves where there are none.
 
@@ -95,14 +99,14 @@ def filled(
         return rows
     flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
     out = flat.copy()
-    sides = [NearestValue(*(part.reshape(-1) for part in side)) for side in (before, after)]
+    outside = [NearestValue(*(part.reshape(-1) for part in side)) for side in (before, after)]
     width = max(1, _STRIP // max(len(rows), 1))
     for start in range(0, flat.shape[1], width):
         strip = slice(start, start + width)
-        hole = holes(flat[:, strip], how.inf)
+        hole = holes(flat[:, strip], options.inf)
         if hole.any():
-            near = [NearestValue(side.value[strip], side.position[strip]) for side in sides]
-            _fill(out[:, strip], hole, positions, near[0], near[1], how)
+            near = [side.at(strip) for side in outside]
+            _fill(out[:, strip], hole, positions, near[0], near[1], options)
     return out.reshape(rows.shape)
 
 
@@ -112,38 +116,40 @@ def _fill(
     positions: np.ndarray,
     before: NearestValue,
     after: NearestValue,
-    how: InterpolationOptions,
+    options: InterpolationOptions,
 ) -> None:
     column, row = np.nonzero(np.ascontiguousarray(hole.T))
     begins = np.append(True, (np.diff(row) != 1) | (np.diff(column) != 0))
     first = np.flatnonzero(begins)
     last = np.append(first[1:], len(row)) - 1
-    gap = np.cumsum(begins) - 1  # to which each hole belongs
-    low, low_at = (part[gap] for part in _neighbour(values, positions, before, row[first] - 1, column[first]))
-    high, high_at = (part[gap] for part in _neighbour(values, positions, after, row[last] + 1, column[last]))
-    at = positions[row]
-    no_low, no_high = np.isnan(low_at), np.isnan(high_at)
+    gap = np.cumsum(begins) - 1  # of each hole
+    low = _neighbour(values, positions, before, row[first] - 1, column[first])
+    high = _neighbour(values, positions, after, row[last] + 1, column[last])
     with np.errstate(invalid="ignore", over="ignore"):
-        if how.kind == "linear":
-            made = (high - low) / (high_at - low_at) * (at - low_at) + low
-        elif how.kind == "previous":
-            made = low
-        else:
-            made = np.where(at <= low_at / 2 + high_at / 2, low, high)
-        if how.ends == "nearest":
-            made = np.where(no_low, high, np.where(no_high, low, made))
-        elif how.kind != "previous":
-            made = np.where(no_low | no_high, np.nan, made)
-        length = np.where(no_high, how.last, high_at) - np.where(no_low, how.first, low_at)
-        made = np.where(length <= how.max_gap, made, np.nan)
-    values[row, column] = made
+        values[row, column] = _between(low.at(gap), high.at(gap), positions[row], options)
 
 
 def _neighbour(
     values: np.ndarray, positions: np.ndarray, outside: NearestValue, row: np.ndarray, column: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values at rows that may lie outside, and their positions."""
+) -> NearestValue:
+    """Return the values at rows that may lie outside."""
     inside = (row >= 0) & (row < len(values))
     row = np.where(inside, row, 0)
     value = np.where(inside, values[row, column].astype(np.float64), outside.value[column])
-    return value, np.where(inside, positions[row], outside.position[column])
+    return NearestValue(value, np.where(inside, positions[row], outside.position[column]))
+
+
+def _between(low: NearestValue, high: NearestValue, at: np.ndarray, options: InterpolationOptions) -> np.ndarray:
+    """Return the values of holes at positions between two neighbours."""
+    if options.kind == "linear":
+        value = (high.value - low.value) / (high.position - low.position) * (at - low.position) + low.value
+    elif options.kind == "previous":
+        value = low.value
+    else:
+        value = np.where(at <= low.position / 2 + high.position / 2, low.value, high.value)
+    if options.ends == "nearest":
+        value = np.where(low.unknown, high.value, np.where(high.unknown, low.value, value))
+    elif options.kind != "previous":
+        value = np.where(low.unknown | high.unknown, np.nan, value)
+    length = np.where(high.unknown, options.last, high.position) - np.where(low.unknown, options.first, low.position)
+    return np.where(length <= options.max_gap, value, np.nan)

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covdist.numerics.accumulator import Options
-from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
+from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.present import ObservedCounts
+from covdist.numerics.present import ObservedCounts, share
 from covdist.numerics.segments import Blocks, Segments, Vector
+from covdist.numerics.shifted_columns import columns_about, pilot_of
 from covdist.numerics.workspace import Workspace
 
 
@@ -75,46 +76,48 @@ class MaskedSegments:
         return self._lift(self._clean.state(), self._rows).merge(self._held)
 
 
-def observe(block: np.ndarray, held: np.ndarray, weights: Vector, extreme: bool) -> Side:
-    """Centre what each column of a block holds.
+def observe(block: np.ndarray, present: np.ndarray, weights: Vector, extreme: bool) -> Side:
+    """Centre the values that each column of a block holds.
 
     Parameters
     ----------
     block : array (rows, columns)
-    held : bool array (rows, columns)
+    present : bool array (rows, columns)
         Where there is a value.
     weights : array (rows,), optional
     extreme : bool
         Whether squares might leave float64's range.
     """
-    width = block.shape[1]
-    mask = held.astype(np.float64)
-    rows = np.where(held, block, 0).astype(np.float64)
-    first = rows[held.argmax(axis=0), np.arange(width)]
-    constant = ((rows == first) | ~held).all(axis=0)
-    # Tiny weights of tiny values underflow.
-    shares = np.ones(len(block)) if weights is None else weights / weights.max()
-    amount = np.maximum(shares @ mask, np.finfo(float).tiny)
-    mean = (shares @ rows) / amount
-    mean += (shares @ np.where(held, rows - mean, 0)) / amount
-    pilot = np.where(constant, first, mean)
-    rows = np.where(held, rows - pilot, 0)
-    exponent = np.zeros(width, np.int64)
-    if extreme:
-        exponent = quantised_exponent(np.abs(rows).max(axis=0))
-        exponent[exponent == NO_EXPONENT] = 0
-        np.ldexp(rows, -exponent, out=rows)
-    roots, weighted, total, seen = mask, mask, float(len(block)), mask.sum(axis=0)
-    weight = seen
+    mask = present.astype(np.float64)
+    pilot = _pilot(block, present, mask, weights)
+    rows = np.where(present, block - pilot, 0.0)
+    exponent = _scaled(rows) if extreme else np.zeros(block.shape[1], np.int64)
+    roots, weighted, total, counts = mask, mask, float(len(block)), mask.sum(axis=0)
+    weight = counts
     if weights is not None:
         root = np.sqrt(weights)[:, None]
         rows, roots, weighted = rows * root, mask * root, mask * weights[:, None]
         total, weight = float(weights.sum()), weights @ mask
     sums = np.einsum("ij,ij->j", roots, rows)
-    offset = np.divide(sums, weight, out=np.zeros(width), where=weight > 0)
+    offset = share(sums, weight)
     squares = np.einsum("ij,ij->j", rows, rows) - sums * offset
-    high, low = two_sum(pilot, np.ldexp(offset, exponent))
-    columns = Columns.empty(width)._replace(
-        mean=high, mean_low=low, squares=np.where(squares < 0, 0.0, squares), exponent=exponent, weight=total
-    )
-    return Side(rows, mask, weighted, roots, offset, columns, ObservedCounts(seen.astype(np.int64), weight))
+    columns = columns_about(pilot, exponent, offset, squares, total)
+    return Side(rows, mask, weighted, roots, offset, columns, ObservedCounts(counts.astype(np.int64), weight))
+
+
+def _pilot(block: np.ndarray, present: np.ndarray, mask: np.ndarray, weights: Vector) -> np.ndarray:
+    # Tiny weights of tiny values underflow.
+    shares = np.ones(len(block)) if weights is None else weights / weights.max()
+    amount = np.maximum(shares @ mask, np.finfo(float).tiny)
+    first = block[present.argmax(axis=0), np.arange(block.shape[1])]
+    # The first value in its holes leaves a column constant; of a column without any, 0.
+    rows = np.where(present, block, np.where(present.any(axis=0), first, 0)).astype(np.float64)
+    return pilot_of(rows, lambda values: (shares @ np.where(present, values, 0)) / amount)
+
+
+def _scaled(rows: np.ndarray) -> np.ndarray:
+    """Bring deviations to powers of two that their squares can bear, in place; return the exponents."""
+    exponent = quantised_exponent(np.abs(rows).max(axis=0))
+    exponent[exponent == NO_EXPONENT] = 0
+    np.ldexp(rows, -exponent, out=rows)
+    return exponent

@@ -1,4 +1,4 @@
-"""``Pairs``: what every pair of columns has in the rows that hold both, and how it merges."""
+"""``Pairs``: counts and scatter of every pair of columns over the rows that hold both, and how they merge."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.numerics.masked import Side
-from covdist.numerics.present import Shifts
+from covdist.numerics.present import Shifts, share
 
 _STRIP = 1 << 16  # entries merged together: their temporaries stay within the cache
 
@@ -17,6 +17,12 @@ class PairMarginals(NamedTuple):
 
     offset: np.ndarray  # mean, less the column's own, times 2**-exponent
     squares: np.ndarray  # centred sum of squares, times 4**-exponent
+
+    @classmethod
+    def all(cls, squares: np.ndarray, width_y: int) -> PairMarginals:
+        """Return those of columns without a hole, of which ``squares`` are the columns' own."""
+        every = np.repeat(squares[:, None], width_y, axis=1)
+        return cls(np.zeros(every.shape), every)
 
     @property
     def turned(self) -> PairMarginals:
@@ -42,14 +48,8 @@ class Pairs(NamedTuple):
         return cls(np.full(scatter.shape, rows, np.int64), np.full(scatter.shape, weight), scatter)
 
 
-def half(squares: np.ndarray, width_y: int) -> PairMarginals:
-    """Return a column's half where all rows hold all pairs."""
-    every = np.repeat(squares[:, None], width_y, axis=1)
-    return PairMarginals(np.zeros(every.shape), every)
-
-
 def pairs_of(x: Side, y: Side) -> tuple[Pairs, PairMarginals]:
-    """Return the pairs of a block with holes and the half of x, by the products of deviations and masks.
+    """Return the pairs of a block with holes and the marginals of x, by the products of deviations and masks.
 
     With W the masks and X the deviations, zero in holes: N = WᵀW, P = XᵀW, Q = (X∘X)ᵀW, G = XᵀX; the pairs' means are
     P / N, so that their scatter is G - P Pᵀ / N. Symmetric where the sides are one: numpy then calls ``syrk``.
@@ -60,78 +60,105 @@ def pairs_of(x: Side, y: Side) -> tuple[Pairs, PairMarginals]:
     sums_y = sums.T if x is y else x.roots.T @ y.rows
     if x is y:  # gemm rounds the two triangles apart
         weight = (weight + weight.T) / 2
-    share = np.divide(1.0, weight, out=np.zeros(weight.shape), where=weight > 0)
+    inverse = share(1.0, weight)
     scatter = x.rows.T @ y.rows
-    scatter -= sums * sums_y * share
-    return Pairs(rows, weight, scatter), _half(x, y, sums, share)
+    scatter -= sums * sums_y * inverse
+    return Pairs(rows, weight, scatter), _marginals(x, y, sums, inverse)
 
 
-def half_of(x: Side, y: Side, pairs: Pairs) -> PairMarginals:
-    """Return the half of x alone."""
-    share = np.divide(1.0, pairs.weight, out=np.zeros(pairs.weight.shape), where=pairs.weight > 0)
-    return _half(x, y, x.rows.T @ y.roots, share)
+def marginals_of(x: Side, y: Side, weight: np.ndarray) -> PairMarginals:
+    """Return the marginals of x alone, given the weights of the pairs."""
+    return _marginals(x, y, x.rows.T @ y.roots, share(1.0, weight))
 
 
-def _half(x: Side, y: Side, sums: np.ndarray, share: np.ndarray) -> PairMarginals:
+def _marginals(x: Side, y: Side, sums: np.ndarray, inverse: np.ndarray) -> PairMarginals:
     squares = (x.rows * x.rows).T @ y.mask
-    squares -= sums * sums * share
-    offset = sums * share
+    squares -= sums * sums * inverse
+    offset = sums * inverse
     offset -= x.centre[:, None]
-    offset[share == 0] = 0.0
+    offset[inverse == 0] = 0.0
     return PairMarginals(offset, np.maximum(squares, 0.0))
 
 
-def merge(
-    a: Pairs,
-    b: Pairs,
-    x: tuple[PairMarginals, PairMarginals, Shifts],
-    y: tuple[PairMarginals, PairMarginals, Shifts] | None,
-) -> tuple[Pairs, PairMarginals, PairMarginals | None]:
-    """Merge pairs and halves pair by pair (Chan, Golub and LeVeque 1983), some rows of the matrices at a time.
+class SideMerge(NamedTuple):
+    """One side of the merge of two states, or some rows of it: its marginals there, and how they come together.
 
-    ``x`` and ``y`` are each side's halves of ``a`` and ``b``; without ``y`` the matrices are of x with itself.
+    The shifts are vectors, or broadcast against the marginals.
     """
+
+    a: PairMarginals
+    b: PairMarginals
+    shifts: Shifts
+
+    @property
+    def turned(self) -> SideMerge:
+        return SideMerge(self.a.turned, self.b.turned, self.shifts)
+
+    def along(self, axis: int) -> SideMerge:
+        """Return the side whose columns lie along an axis of the matrices."""
+        shape = self.a.offset.shape
+        return self._replace(
+            shifts=Shifts(*(np.broadcast_to(np.expand_dims(each, 1 - axis), shape) for each in self.shifts))
+        )
+
+    def rows(self, cut: slice) -> SideMerge:
+        a, b, shifts = ([field[cut] for field in part] for part in self)
+        return SideMerge(PairMarginals(*a), PairMarginals(*b), Shifts(*shifts))
+
+    def offsets(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return both offsets from the common mean."""
+        shift_a, shift_b, step_a, step_b = self.shifts
+        return np.ldexp(self.a.offset, shift_a) - step_a, np.ldexp(self.b.offset, shift_b) - step_b
+
+    def squares(self) -> np.ndarray:
+        return np.ldexp(self.a.squares, 2 * self.shifts.shift_a) + np.ldexp(self.b.squares, 2 * self.shifts.shift_b)
+
+
+def merge(a: Pairs, b: Pairs, x: SideMerge, y: SideMerge | None = None) -> tuple[Pairs, list[PairMarginals]]:
+    """Merge pairs and each side's marginals (Chan, Golub and LeVeque 1983); without ``y``, x is both sides."""
     shape = a.rows.shape
     weight, scatter = np.empty(shape), np.empty(shape)
-    left = PairMarginals(np.empty(shape), np.empty(shape))
-    right = None if y is None else PairMarginals(np.empty(shape), np.empty(shape))
-    other = (x[0].turned, x[1].turned, x[2]) if y is None else y
+    marginals = [PairMarginals(np.empty(shape), np.empty(shape)) for _ in range(1 if y is None else 2)]
+    sides = x.along(0), (x.turned if y is None else y).along(1)
     height = max(1, _STRIP // max(shape[1], 1))
     for start in range(0, shape[0], height):
         cut = slice(start, start + height)
-        wa, wb = a.weight[cut], b.weight[cut]
-        total = weight[cut] = wa + wb
-        shares = [np.divide(each, total, out=np.zeros(total.shape), where=total > 0) for each in (wa, wb)]
-        factor, both = wa * shares[1], (wa > 0) & (wb > 0)
-        down, across = [each[cut, None] for each in x[2]], [each[None, :] for each in other[2]]
+        strips = [side.rows(cut) for side in sides]
+        weights = _Weights.of(a.weight[cut], b.weight[cut])
+        weight[cut] = weights.total
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity under missing="propagate"
-            delta = _half_merged(x, down, cut, shares, both, factor, left)
-            delta_y = _half_merged(other, across, cut, shares, both, factor, right)
-            made = np.ldexp(np.ldexp(a.scatter[cut], down[0]), across[0])
-            made += np.ldexp(np.ldexp(b.scatter[cut], down[1]), across[1])
-            made += factor * (delta * delta_y)
-        scatter[cut] = made
-    return Pairs(a.rows + b.rows, weight, scatter), left, right
+            offsets = [strip.offsets() for strip in strips]
+            deltas = [np.where(weights.both, later - first, 0.0) for first, later in offsets]
+            scatter[cut] = _scatter(a.scatter[cut], b.scatter[cut], strips) + weights.factor * (deltas[0] * deltas[1])
+            for strip, pair, delta, out in zip(strips, offsets, deltas, marginals, strict=False):
+                out.offset[cut] = weights.mean(*pair, delta)
+                out.squares[cut] = strip.squares() + weights.factor * delta**2
+    return Pairs(a.rows + b.rows, weight, scatter), marginals
 
 
-def _half_merged(
-    halves: tuple[PairMarginals, PairMarginals, Shifts],
-    shifts: list[np.ndarray],
-    cut: slice,
-    shares: list[np.ndarray],
-    both: np.ndarray,
-    factor: np.ndarray,
-    out: PairMarginals | None,
-) -> np.ndarray:
-    """Merge rows of one side's half into ``out``, if there is one, and return the differences of the pairs' means."""
-    a, b, _ = halves
-    shift_a, shift_b, step_a, step_b = shifts
-    mine, its = np.ldexp(a.offset[cut], shift_a) - step_a, np.ldexp(b.offset[cut], shift_b) - step_b
-    delta = np.where(both, its - mine, 0.0)
-    if out is not None:
-        # From the heavier mean: the other's share of it may lie far below its last digit.
-        share_a, share_b = shares
-        out.offset[cut] = np.where(share_b > 0.5, its - delta * share_a, mine + delta * share_b)
-        squares = np.ldexp(a.squares[cut], 2 * shift_a) + np.ldexp(b.squares[cut], 2 * shift_b)
-        out.squares[cut] = squares + factor * delta**2
-    return delta
+class _Weights(NamedTuple):
+    """Weights of pairs in two states."""
+
+    total: np.ndarray
+    share_a: np.ndarray
+    share_b: np.ndarray
+    factor: np.ndarray  # of the product of the differences between means
+    both: np.ndarray  # bool: whether both states have the pair
+
+    @classmethod
+    def of(cls, a: np.ndarray, b: np.ndarray) -> _Weights:
+        total = a + b
+        share_a, share_b = share(a, total), share(b, total)
+        return cls(total, share_a, share_b, a * share_b, (a > 0) & (b > 0))
+
+    def mean(self, a: np.ndarray, b: np.ndarray, delta: np.ndarray) -> np.ndarray:
+        """Return the mean, from the heavier one: the other's share of it may lie far below its last digit."""
+        return np.where(self.share_b > 0.5, b - delta * self.share_a, a + delta * self.share_b)
+
+
+def _scatter(a: np.ndarray, b: np.ndarray, strips: list[SideMerge]) -> np.ndarray:
+    """Return the sum of two scatters in the common scale."""
+    x, y = (strip.shifts for strip in strips)
+    scatter = np.ldexp(np.ldexp(a, x.shift_a), y.shift_a)
+    scatter += np.ldexp(np.ldexp(b, x.shift_b), y.shift_b)
+    return scatter

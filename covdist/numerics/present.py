@@ -1,8 +1,8 @@
-"""``ObservedCounts``: how often each column held a value."""
+"""``ObservedCounts``: how often each column held a value, and moments of columns that each have rows of their own."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,51 +27,59 @@ class ObservedCounts(NamedTuple):
         return ObservedCounts(self.rows + other.rows, self.weight + other.weight)
 
 
-class Shifts(NamedTuple):
-    """What the merge of two sides does to matrices that go with them, per column and in the common scale."""
+class Observed(Protocol):
+    """Columns of which each has rows of its own; ``columns.weight`` is that of all rows, holes or not."""
 
-    shift_a: np.ndarray  # powers of two that bring each side to the common scale
+    @property
+    def columns(self) -> Columns: ...
+    @property
+    def seen(self) -> ObservedCounts: ...
+
+
+class Shifts(NamedTuple):
+    """How a merge changes the matrices that go with two states, per column and in the common scale."""
+
+    shift_a: np.ndarray  # powers of two that bring each state to the common scale
     shift_b: np.ndarray
     step_a: np.ndarray  # from the old mean to the common one
     step_b: np.ndarray
 
 
-def combine(a: Any, b: Any) -> tuple[Columns, ObservedCounts, Shifts | None]:
-    """Merge two sides, each of ``columns`` and ``seen``, column by column (Chan, Golub and LeVeque 1983).
-
-    No steps where one side carries no weight.
-    """
-    (x, seen_x), (y, seen_y) = (a.columns, a.seen), (b.columns, b.seen)
+def combine(a: Observed, b: Observed) -> tuple[Columns, ObservedCounts, Shifts | None]:
+    """Merge column by column (Chan, Golub and LeVeque 1983); no shifts where one state carries no weight."""
+    x, y, seen = a.columns, b.columns, a.seen.merge(b.seen)
     counted = counted_together(x, y)
     if x.weight == 0 or y.weight == 0:
-        return (y if x.weight == 0 else x)._replace(**counted), seen_x.merge(seen_y), None
+        return (y if x.weight == 0 else x)._replace(**counted), seen, None
     with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity under missing="propagate"
-        return _combined(x, seen_x, y, seen_y, counted)
+        columns, shifts = _combined(x, a.seen.weight, y, b.seen.weight, counted)
+    return columns, seen, shifts
 
 
 def _combined(
-    x: Columns, seen_x: ObservedCounts, y: Columns, seen_y: ObservedCounts, counted: dict[str, Any]
-) -> tuple[Columns, ObservedCounts, Shifts]:
-    weight, both = seen_x.weight + seen_y.weight, (seen_x.weight > 0) & (seen_y.weight > 0)
+    x: Columns, weight_x: np.ndarray, y: Columns, weight_y: np.ndarray, counted: dict[str, Any]
+) -> tuple[Columns, Shifts]:
+    weight, both = weight_x + weight_y, (weight_x > 0) & (weight_y > 0)
     difference, rest = two_sum(y.mean, -x.mean)
     delta = np.where(both, difference + (rest + (y.mean_low - x.mean_low)), 0.0)
-    share_x, share_y = (_share(seen.weight, weight) for seen in (seen_x, seen_y))
+    share_x, share_y = share(weight_x, weight), share(weight_y, weight)
     # From the heavier side the step is short, and so is its rounding.
-    first = seen_x.weight >= seen_y.weight
-    step = delta * np.where(first, share_y, -share_x)
-    base, low = np.where(first, x.mean, y.mean), np.where(first, x.mean_low, y.mean_low)
+    heavier = weight_x >= weight_y
+    step = delta * np.where(heavier, share_y, -share_x)
+    base, low = np.where(heavier, x.mean, y.mean), np.where(heavier, x.mean_low, y.mean_low)
     mean, mean_low = two_sum(base, low + step)
     live = [np.where(side.squares > 0, side.exponent, NO_EXPONENT) for side in (x, y)]
     exponent = np.maximum(np.maximum(*live), quantised_exponent(np.abs(delta)))
     exponent[exponent == NO_EXPONENT] = 0
     scaled, shift_x, shift_y = np.ldexp(delta, -exponent), x.exponent - exponent, y.exponent - exponent
     squares = np.ldexp(x.squares, 2 * shift_x) + np.ldexp(y.squares, 2 * shift_y)
-    squares += seen_x.weight * share_y * scaled**2
+    squares += weight_x * share_y * scaled**2
     columns = Columns(
         weight=x.weight + y.weight, mean=mean, mean_low=mean_low, squares=squares, exponent=exponent, **counted
     )
-    return columns, seen_x.merge(seen_y), Shifts(shift_x, shift_y, scaled * share_y, -scaled * share_x)
+    return columns, Shifts(shift_x, shift_y, scaled * share_y, -scaled * share_x)
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
+def share(part: np.ndarray | float, whole: np.ndarray) -> np.ndarray:
+    """Return ``part / whole``, 0 where the whole is."""
+    return np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0)

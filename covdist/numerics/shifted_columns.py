@@ -7,6 +7,8 @@ closed into a state and the next one starts with a pilot of its own; Chan's merg
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -44,14 +46,9 @@ class ShiftedColumns:
         """Start a segment whose pilot is near the mean of ``block``, or the value itself where that is constant."""
         # Weights may lie on rows that a sample leaves out.
         sample = (block[::_SAMPLE_STEP] if weights is None else block).astype(np.float64)
-        # A constant column must leave deviations of exactly 0, which its rounded mean would not.
-        constant = (sample == sample[0]).all(axis=0)
         shares = None if weights is None else weights / weights.max()  # tiny weights of tiny values underflow
         with np.errstate(invalid="ignore", over="ignore"):
-            mean = np.average(sample, axis=0, weights=shares)
-            # The float64 number next to the mean is within a spread of it, however close together the rows are.
-            mean += np.average(sample - mean, axis=0, weights=shares)
-        pilot = np.where(constant, sample[0], mean)
+            pilot = pilot_of(sample, partial(np.average, axis=0, weights=shares))
         self.pilot = np.where(np.isfinite(pilot), pilot, 0.0)
         self.started = True
         self._extreme = extreme
@@ -130,12 +127,30 @@ class ShiftedColumns:
     def columns(self) -> Columns:
         """Return the segment's moments; rows and census are counted elsewhere."""
         offset = self.sums / self.weight
-        mean, mean_low = two_sum(self.pilot, np.ldexp(offset, self.exponent))
-        centred = self.squares - self.sums * offset
-        return Columns.empty(self.width)._replace(
-            mean=mean,
-            mean_low=mean_low,
-            squares=np.where(centred < 0, 0.0, centred),
-            exponent=self.exponent,
-            weight=self.weight,
-        )
+        return columns_about(self.pilot, self.exponent, offset, self.squares - self.sums * offset, self.weight)
+
+
+def pilot_of(rows: np.ndarray, average: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return a number near each column's mean, or the value itself where a column is constant.
+
+    A constant column must leave deviations of exactly 0, which its rounded mean would not.
+    """
+    constant = (rows == rows[0]).all(axis=0)
+    mean = average(rows)
+    # The float64 number next to the mean is within a spread of it, however close together the rows are.
+    mean += average(rows - mean)
+    return np.where(constant, rows[0], mean)
+
+
+def columns_about(
+    pilot: np.ndarray, exponent: np.ndarray, offset: np.ndarray, squares: np.ndarray, weight: float
+) -> Columns:
+    """Return the moments of columns whose scaled mean lies ``offset`` from the pilot; rows are counted elsewhere."""
+    mean, mean_low = two_sum(pilot, np.ldexp(offset, exponent))
+    return Columns.empty(len(pilot))._replace(
+        mean=mean,
+        mean_low=mean_low,
+        squares=np.where(squares < 0, 0.0, squares),
+        exponent=exponent,
+        weight=weight,
+    )

@@ -1,14 +1,13 @@
 """``FilledStream``: a stream whose holes are filled from the rows around them while it is read.
 
-A shard reads its own rows once, and beyond its ends only as far as the gaps do that reach across them.
+A shard reads its own rows once, and beyond its ends only as far as the gaps that reach across them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from dask.delayed import delayed
@@ -22,12 +21,12 @@ from covdist.rows.fold import Part, columns_of, gathered, together
 from covdist.rows.neighbours import Neighbours, Places, between, stretches
 from covdist.rows.stream import PlainStream
 
-_COLUMN_BYTES = 32 * 8  # what is carried along and remembered of a column
+_COLUMN_BYTES = 32 * 8  # carried along and remembered of a column
 _STRETCH_BYTES = 8 * 8 * TILE  # of a stretch as it was and filled, and where its holes are
 
 
 class FilledStream:
-    """``token`` is equal for equal rows; ``place`` is 0 for x or 1 for y, and the first of its columns."""
+    """``token`` is equal for equal rows; ``first`` is 0 for x or 1 for y, and the first of its columns."""
 
     shared = False
 
@@ -35,98 +34,96 @@ class FilledStream:
         self,
         stream: PlainStream,
         places: Places,
-        how: InterpolationOptions,
+        options: InterpolationOptions,
         token: str,
-        place: tuple[int, int] = (0, 0),
+        first: tuple[int, int] = (0, 0),
     ):
-        self._stream, self._places, self._how, self._place = stream, places, how, place
+        self._stream, self._places, self._options, self._first = stream, places, options, first
         self.bounds, self.width, self.token = stream.bounds, stream.width, token
         # Beside the piece that is folded, one from beyond the shard.
         self.piece_bytes = 2 * stream.piece_bytes + _STRETCH_BYTES + _COLUMN_BYTES * stream.width
-        around = delayed(partial(Neighbours, stream, places, how.inf), pure=False, traverse=False)
-        self.collections = [around(dask_key_name=f"around-{token}")]
+        make = delayed(partial(Neighbours, stream, places, options.inf), pure=False, traverse=False)
+        self.collections = [make(dask_key_name=f"around-{token}")]
 
     def keys(self, start: int, stop: int) -> list[Any]:
-        """Return the key of what dask makes for all shards."""
+        """Return the key of the neighbours, which dask makes for all shards."""
         return [self.collections[0].key]
 
     def ready(self) -> list[Any]:
         """Return what dask would make."""
-        return [Neighbours(self._stream, self._places, self._how.inf)]
+        return [Neighbours(self._stream, self._places, self._options.inf)]
 
     def part(self, start: int, stop: int) -> FilledPart:
-        return FilledPart(self._stream.part(start, stop), start, self._places[start:stop], self._how, self._place)
+        return FilledPart(self._stream.part(start, stop), start, self._places[start:stop], self._options, self._first)
 
 
-@dataclass(frozen=True)
-class _Held:
-    """Rows with holes, and the values before them."""
+class _Stretch(NamedTuple):
+    """Rows of a shard up to its row ``stop``, and the nearest values before them."""
 
     rows: np.ndarray
-    places: np.ndarray
+    positions: np.ndarray
+    stop: int
+    whole: bool  # without holes
     before: NearestValue
 
 
 class FilledPart:
     """The rows of one shard, from row ``start`` on."""
 
-    def __init__(self, part: Part, start: int, places: Places, how: InterpolationOptions, place: tuple[int, int]):
-        self._part, self._start, self._places, self._how, self._place = part, start, places, how, place
+    def __init__(self, part: Part, start: int, places: Places, options: InterpolationOptions, first: tuple[int, int]):
+        self._part, self._start, self._places, self._options, self._first = part, start, places, options, first
 
     def blocks(self, given: list[Any], least_rows: int) -> Iterator[Block]:
-        """Yield rows without holes as they are, others together with what they were."""
-        (around,) = given
-        waiting: _Held | None = None  # for the values after it
+        """Yield rows without holes as they are, others together with what they were.
+
+        A stretch whose last row has holes waits for the next one, so that few values are read twice.
+        """
+        (neighbours,), inf = given, self._options.inf
+        waiting: _Stretch | None = None
+        for stretch in self._stretches(neighbours, least_rows):
+            rows, positions, stop, whole, _ = stretch
+            if waiting is not None:
+                yield self._filled(waiting, first_values(rows, positions, inf), neighbours, stop)
+            waiting = None if whole or not holes(rows[-1], inf).any() else stretch._replace(rows=rows.copy())
+            if whole:
+                yield rows
+            elif waiting is None:
+                yield self._filled(stretch, NearestValue.none(rows.shape[1:]), neighbours, stop)
+        if waiting is not None:
+            yield self._filled(waiting, NearestValue.none(waiting.rows.shape[1:]), neighbours, waiting.stop)
+
+    def _stretches(self, neighbours: Neighbours, least_rows: int) -> Iterator[_Stretch]:
+        inf, stop = self._options.inf, 0
         before: NearestValue | None = None
-        last: tuple[np.ndarray, int] | None = None  # a row without holes since, and its number
-        stop = 0
         for rows in stretches(gathered(self._part.pieces(), least_rows), least_rows):
             start, stop = stop, stop + len(rows)
-            if all_finite(rows):
-                if waiting is not None:
-                    yield self._filled(waiting, self._values(rows[:1], start), around, stop)
-                    waiting = None
-                last = rows[-1:].copy(), stop - 1
-                yield rows
-                continue
-            self._refuse_infinity(rows, start)
-            places = between(self._places, start, stop)
-            if waiting is not None:
-                yield self._filled(waiting, first_values(rows, places, self._how.inf), around, stop)
-                waiting = None
-            if last is not None:
-                before, last = self._values(*last), None
+            positions, whole = between(self._places, start, stop), all_finite(rows)
+            if not whole:
+                self._refuse_infinity(rows, start)
             if before is None:
-                before = around.before(holes(rows[0], self._how.inf), self._start)
-            held = _Held(rows, places, before)
-            before = last_values(rows, places, self._how.inf).or_else(before)
-            if holes(rows[-1], self._how.inf).any():
-                waiting = replace(held, rows=rows.copy())
-            else:
-                yield self._filled(held, NearestValue.none(rows.shape[1:]), around, stop)
-        if waiting is not None:
-            yield self._filled(waiting, NearestValue.none(waiting.rows.shape[1:]), around, stop)
+                before = neighbours.before(holes(rows[0], inf), self._start)
+            yield _Stretch(rows, positions, stop, whole, before)
+            last = last_values(rows, positions, inf)
+            before = last if whole else last.or_else(before)
 
-    def _values(self, row: np.ndarray, number: int) -> NearestValue:
-        return first_values(row, between(self._places, number, number + 1), self._how.inf)
-
-    def _filled(self, held: _Held, after: NearestValue, around: Neighbours, read: int) -> FilledBlock:
-        """Fill what is held, given the next values among the rows up to ``read``."""
-        wanted = holes(held.rows[-1], self._how.inf) & after.unknown
-        after = after.or_else(around.after(wanted, self._start + read))
-        return FilledBlock(filled(held.rows, held.places, held.before, after, self._how), held.rows)
+    def _filled(self, stretch: _Stretch, after: NearestValue, neighbours: Neighbours, stop: int) -> FilledBlock:
+        """Fill a stretch, given the first values after it in the shard's rows up to ``stop``."""
+        missing = holes(stretch.rows[-1], self._options.inf) & after.unknown
+        after = after.or_else(neighbours.after(missing, self._start + stop))
+        rows, positions, _, _, before = stretch
+        return FilledBlock(filled(rows, positions, before, after, self._options), rows)
 
     def _refuse_infinity(self, rows: np.ndarray, start: int) -> None:
         try:
-            refuse_infinity([rows], self._how.inf)
+            refuse_infinity([rows], self._options.inf)
         except NonFiniteError as error:
-            error.side, column = self._place
+            error.side, column = self._first
             error.row, error.column = error.row + start, error.column + column
             raise
 
 
 class PrefilledStream:
-    """Chunks that share work, and the same filled by dask, side by side."""
+    """Chunks that share work, and the same chunks filled by dask, side by side."""
 
     shared = True
 

@@ -1,23 +1,27 @@
-"""``Neighbours``: the values nearest to some rows of a stream, before and after them, found by reading on."""
+"""``Neighbours``: the nearest values before and after some rows of a stream, found by reading on from there.
+
+Runs of missing values are remembered: a long gap is looked through once in each direction, not once a shard.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from covdist.numerics.interpolation import NearestValue, first_values, last_values
 from covdist.numerics.screening import TILE
 from covdist.rows.fold import columns_of, gathered
-from covdist.rows.missing_run import MissingRun
 from covdist.rows.stream import PlainStream
 
 _LEAST_ROWS = 64  # fewer cost less to look at than to keep account of
-Places = np.ndarray | range  # where rows lie; a range where that is their number
+_INT64 = np.iinfo(np.int64)
+Places = np.ndarray | range  # positions of the rows; a range where they are the rows' numbers
 
 
 def between(places: Places, start: int, stop: int) -> np.ndarray:
-    """Return where rows ``start`` to ``stop`` lie, float64."""
+    """Return the positions of rows ``start`` to ``stop``, float64."""
     cut = places[start:stop]
     return np.arange(cut.start, cut.stop, dtype=np.float64) if isinstance(cut, range) else cut
 
@@ -31,8 +35,47 @@ def stretches(pieces: Iterator[np.ndarray], least_rows: int = 1) -> Iterator[np.
             yield rows[start : start + height]
 
 
+class MissingRuns(NamedTuple):
+    """Per column one run of rows without a value, and the value after it; arrays (columns,).
+
+    Rows count in the direction of the look: backwards they are negative.
+    """
+
+    start: np.ndarray  # int64
+    stop: np.ndarray  # int64, exclusive
+    value: np.ndarray  # NaN, as its position is, where nobody has looked beyond the run
+    position: np.ndarray
+
+    @classmethod
+    def none(cls, width: int) -> MissingRuns:
+        return cls(np.full(width, _INT64.max), np.full(width, _INT64.min), *NearestValue.none((width,)))
+
+    @property
+    def after(self) -> NearestValue:
+        return NearestValue(self.value, self.position)
+
+    def covers(self, row: int) -> np.ndarray:
+        """Return in which columns a look from ``row`` on starts within the run, or at its end."""
+        return (self.start <= row) & (row <= self.stop)
+
+    def joined(self, other: MissingRuns, columns: np.ndarray) -> MissingRuns:
+        """Return these runs, in some columns joined with others, or replaced by those that do not touch."""
+        touching = columns & (self.start <= other.stop) & (other.start <= self.stop)
+        start = np.where(touching, np.minimum(self.start, other.start), np.where(columns, other.start, self.start))
+        stop = np.where(touching, np.maximum(self.stop, other.stop), np.where(columns, other.stop, self.stop))
+        after = other.after.of_columns(columns).or_else(self.after.of_columns(touching | ~columns))
+        return MissingRuns(start, stop, *after)
+
+    def seen(self, row: int, stop: int, first: NearestValue) -> MissingRuns:
+        """Return the runs that are known after a look at rows ``row`` to ``stop``, given the first values there."""
+        empty = first.unknown
+        looked = MissingRuns(np.full(len(empty), row), np.full(len(empty), stop), *NearestValue.none(empty.shape))
+        after = self.after.or_else(first.of_columns(~empty & self.covers(row)))
+        return MissingRuns(self.start, self.stop, *after).joined(looked, empty)
+
+
 class Neighbours:
-    """One a computation and worker, so that what was looked for in one shard is known in the next.
+    """One for each computation and worker, so that shards share what the looks of others have seen.
 
     Parameters
     ----------
@@ -44,58 +87,55 @@ class Neighbours:
 
     def __init__(self, stream: PlainStream, places: Places, inf: str):
         self._stream, self._places, self._inf = stream, places, inf
-        nowhere = MissingRun.none(stream.width)
-        self._known = {1: nowhere, -1: nowhere}  # ahead and behind; replaced, never changed: threads share them
+        # Ahead and behind; the runs are replaced, never changed, since threads share them.
+        self._runs = {look: MissingRuns.none(stream.width) for look in ("ahead", "behind")}
 
     def after(self, wanted: np.ndarray, row: int) -> NearestValue:
         """Return the first values from ``row`` on of the columns ``wanted``, bool (columns,)."""
-        return self._nearest(1, wanted, row, int(self._stream.bounds[-1]))
+        return self._nearest("ahead", wanted, row, int(self._stream.bounds[-1]))
 
     def before(self, wanted: np.ndarray, row: int) -> NearestValue:
         """Return the last values before ``row`` of the columns ``wanted``, bool (columns,)."""
-        return self._nearest(-1, wanted, -row, 0)
+        return self._nearest("behind", wanted, -row, 0)
 
-    def _nearest(self, way: int, wanted: np.ndarray, at: int, end: int) -> NearestValue:
-        """Look one way; rows behind count as negative."""
-        known, here, found = self._known[way], MissingRun.none(len(wanted)), NearestValue.none(wanted.shape)
-        looks: Iterator[tuple[int, NearestValue]] | None = None
-        while wanted.any() and at < end:
-            here = here.joined(known, at)
-            told = here.covers(at) & here.ended
-            found, wanted = found.or_else(here.after.of_columns(wanted & told)), wanted & ~told
-            nearest = int(np.where(here.covers(at), here.stop, at)[wanted].min(initial=end))
-            if nearest > at:
-                at, looks = nearest, None
-                continue
-            looks = looks or (self._ahead(at) if way == 1 else self._behind(at))
-            stop, values = next(looks)
-            here = here.seen(at, stop, values)
-            found, wanted, at = found.or_else(values.of_columns(wanted)), wanted & values.unknown, stop
-        here = here.at_end(at) if at == end else here
-        self._known[way] = self._known[way].but(here.start <= here.stop, here)
-        return found
+    def _nearest(self, look: str, wanted: np.ndarray, row: int, end: int) -> NearestValue:
+        read, nearest = self._ahead if look == "ahead" else self._behind, NearestValue.none(wanted.shape)
+        here = MissingRuns.none(len(wanted))  # runs on the way
+        while wanted.any() and row < end:
+            known = self._runs[look]
+            covered = known.covers(row)
+            here = here.joined(known, covered)
+            values = here.after.of_columns(wanted & covered)
+            nearest, wanted = nearest.or_else(values), wanted & values.unknown
+            stop = int(np.where(covered, here.stop, row)[wanted].min(initial=end))
+            if stop == row:
+                stop, values = read(row, wanted)
+                here = here.seen(row, stop, values)
+                nearest, wanted = nearest.or_else(values.of_columns(wanted)), wanted & values.unknown
+            row = stop
+        self._runs[look] = self._runs[look].joined(here, here.start <= here.stop)
+        return nearest
 
-    def _ahead(self, start: int) -> Iterator[tuple[int, NearestValue]]:
-        """Look on from a row, yielding how far, and the first values there."""
-        bounds = self._stream.bounds
-        while start < bounds[-1]:
-            end = int(bounds[np.searchsorted(bounds, min(start + _LEAST_ROWS, bounds[-1]))])
-            for stop, rows in self._rows(start, end):
-                yield stop, first_values(rows, between(self._places, stop - len(rows), stop), self._inf)
-            start = end
+    def _ahead(self, row: int, wanted: np.ndarray) -> tuple[int, NearestValue]:
+        """Return where a look at the next rows stops, and the first values there."""
+        bounds, first = self._stream.bounds, NearestValue.none(wanted.shape)
+        end = int(bounds[np.searchsorted(bounds, min(row + _LEAST_ROWS, bounds[-1]))])
+        for rows, positions in self._rows(row, end):
+            first = first.or_else(first_values(rows, positions, self._inf))
+            row += len(rows)
+            if not (wanted & first.unknown).any():
+                break
+        return row, first
 
-    def _behind(self, at: int) -> Iterator[tuple[int, NearestValue]]:
-        bounds = self._stream.bounds
-        while at < 0:
-            begin = int(bounds[np.searchsorted(bounds, max(-at - _LEAST_ROWS, 0), side="right") - 1])
-            last = NearestValue.none((self._stream.width,))
-            for stop, rows in self._rows(begin, -at):
-                last = last_values(rows, between(self._places, stop - len(rows), stop), self._inf).or_else(last)
-            at = -begin
-            yield at, last
+    def _behind(self, row: int, wanted: np.ndarray) -> tuple[int, NearestValue]:
+        bounds, last = self._stream.bounds, NearestValue.none(wanted.shape)
+        start = int(bounds[np.searchsorted(bounds, max(-row - _LEAST_ROWS, 0), side="right") - 1])
+        for rows, positions in self._rows(start, -row):
+            last = last_values(rows, positions, self._inf).or_else(last)
+        return -start, last
 
-    # A few rows are asked for at a time: readers fetch ahead what they are asked for.
-    def _rows(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+    # Few rows at a time: readers fetch ahead whatever they are asked for.
+    def _rows(self, start: int, stop: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for rows in stretches(gathered(self._stream.part(start, stop).pieces(), _LEAST_ROWS)):
+            yield rows, between(self._places, start, start + len(rows))
             start += len(rows)
-            yield start, rows

@@ -19,7 +19,7 @@ from covdist.numerics.accumulator import (
 from covdist.numerics.columns import Columns, own_divisors
 from covdist.numerics.correlation import covariance_of, pair_correlation
 from covdist.numerics.masked import MaskedSegments, Side
-from covdist.numerics.pairs import PairMarginals, Pairs, half, half_of, merge, pairs_of
+from covdist.numerics.pairs import PairMarginals, Pairs, SideMerge, marginals_of, merge, pairs_of
 from covdist.numerics.present import ObservedCounts, combine
 from covdist.numerics.psd import nearest, smallest_of
 from covdist.state.base import Field, Fields
@@ -63,9 +63,8 @@ class Pairwise(_Fields):
 
     @classmethod
     def empty(cls, width: int) -> Pairwise:
-        return cls(
-            Columns.empty(width), ObservedCounts.empty(width), Pairs.empty(width, width), half(np.zeros(width), width)
-        )
+        pairs, half = Pairs.empty(width, width), PairMarginals.all(np.zeros(width), width)
+        return cls(Columns.empty(width), ObservedCounts.empty(width), pairs, half)
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> RowsAccumulator:
@@ -81,8 +80,8 @@ class Pairwise(_Fields):
         if shifts is None:
             kept, rest = (other, self) if self.columns.weight == 0 else (self, other)
             return kept._replace(columns=columns, seen=seen, pairs=_counted(kept.pairs, rest.pairs))
-        pairs, joined, _ = merge(self.pairs, other.pairs, (self.half, other.half, shifts), None)
-        return Pairwise(columns, seen, pairs, joined)
+        pairs, (half,) = merge(self.pairs, other.pairs, SideMerge(self.half, other.half, shifts))
+        return Pairwise(columns, seen, pairs, half)
 
     def side(self, number: int) -> PairwiseVariances:
         return PairwiseVariances(self.columns, self.seen)
@@ -128,10 +127,10 @@ class PairwiseCross(_CrossFields):
 
     @classmethod
     def empty(cls, width: int, width_y: int) -> PairwiseCross:
-        nothing = half(np.zeros(width), width_y)
+        marginals = PairMarginals.all(np.zeros(width), width_y)
         return cls(
             Columns.empty(width), Columns.empty(width_y), ObservedCounts.empty(width), ObservedCounts.empty(width_y),
-            Pairs.empty(width, width_y), nothing, nothing,
+            Pairs.empty(width, width_y), marginals, marginals,
         )  # fmt: skip
 
     @classmethod
@@ -147,15 +146,14 @@ class PairwiseCross(_CrossFields):
 
     def merge(self, other: PairwiseCross) -> PairwiseCross:
         x, seen, shifts = combine(self, other)
-        y, seen_y, steps_y = combine(self.side(1), other.side(1))
-        if shifts is None or steps_y is None:
+        y, seen_y, shifts_y = combine(self.side(1), other.side(1))
+        if shifts is None or shifts_y is None:
             kept, rest = (other, self) if self.columns.weight == 0 else (self, other)
             pairs = _counted(kept.pairs, rest.pairs)
             return kept._replace(columns=x, columns_y=y, seen=seen, seen_y=seen_y, pairs=pairs)
-        halves, halves_y = (self.half, other.half, shifts), (self.half_y, other.half_y, steps_y)
-        pairs, joined, joined_y = merge(self.pairs, other.pairs, halves, halves_y)
-        assert joined_y is not None
-        return PairwiseCross(x, y, seen, seen_y, pairs, joined, joined_y)
+        sides = SideMerge(self.half, other.half, shifts), SideMerge(self.half_y, other.half_y, shifts_y)
+        pairs, (half, half_y) = merge(self.pairs, other.pairs, *sides)
+        return PairwiseCross(x, y, seen, seen_y, pairs, half, half_y)
 
     def side(self, number: int) -> PairwiseVariances:
         given = (self.columns_y, self.seen_y) if number else (self.columns, self.seen)
@@ -186,14 +184,16 @@ def _counted(kept: Pairs, rest: Pairs) -> Pairs:
 def _lifted(clean: Scatter, rows: int) -> Pairwise:
     columns, width = clean.columns, clean.columns.width
     pairs = Pairs.all(rows, columns.weight, packed.unpack(clean.triangle, width))
-    return Pairwise(columns, ObservedCounts.all(width, rows, columns.weight), pairs, half(columns.squares, width))
+    half = PairMarginals.all(columns.squares, width)
+    return Pairwise(columns, ObservedCounts.all(width, rows, columns.weight), pairs, half)
 
 
 def _lifted_cross(clean: Cross, rows: int) -> PairwiseCross:
     x, y = clean.columns, clean.columns_y
+    half, half_y = PairMarginals.all(x.squares, y.width), PairMarginals.all(y.squares, x.width).turned
     return PairwiseCross(
         x, y, ObservedCounts.all(x.width, rows, x.weight), ObservedCounts.all(y.width, rows, y.weight),
-        Pairs.all(rows, x.weight, clean.rectangle), half(x.squares, y.width), half(y.squares, x.width).turned,
+        Pairs.all(rows, x.weight, clean.rectangle), half, half_y,
     )  # fmt: skip
 
 
@@ -204,9 +204,9 @@ def _folded(sides: list[Side]) -> Pairwise:
 
 def _folded_cross(sides: list[Side]) -> PairwiseCross:
     x, y = sides
-    pairs, left = pairs_of(x, y)
-    right = half_of(y, x, Pairs(*(each.T for each in pairs))).turned
-    return PairwiseCross(x.columns, y.columns, x.seen, y.seen, pairs, left, right)
+    pairs, half = pairs_of(x, y)
+    half_y = marginals_of(y, x, pairs.weight.T).turned
+    return PairwiseCross(x.columns, y.columns, x.seen, y.seen, pairs, half, half_y)
 
 
 def _covariance(pairs: Pairs, x: Columns, y: Columns, ddof: float, min_periods: int) -> np.ndarray:

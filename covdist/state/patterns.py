@@ -13,56 +13,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covdist.limits import limits
-from covdist.numerics import packed as triangle
+from covdist.numerics import packed
 from covdist.numerics.accumulator import COLUMN_BYTES, Cost, Options, RowsAccumulator, finish_one
+from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns
+from covdist.numerics.em import Fit, Model
+from covdist.numerics.em_table import PatternTable, distinct
 from covdist.numerics.masked import Side, observe
 from covdist.numerics.nonfinite import all_finite, holes
 from covdist.numerics.present import ObservedCounts, combine
 from covdist.numerics.segments import Blocks, Segments, Vector
 from covdist.numerics.workspace import Workspace
+from covdist.state.expected import expected_of
 from covdist.state.scatter import Scatter
 from covdist.state.variances import LEAST_ROWS
 
 _GATHERED = 1 << 22  # values of rows with holes that are sorted at once: a pattern then has many of them
-
-
-class Table(NamedTuple):
-    """Patterns, one a row: which columns they hold, and the moments of what they hold, times 2**-exponent."""
-
-    held: np.ndarray  # bool (patterns, columns)
-    weight: np.ndarray  # (patterns,)
-    mean: np.ndarray  # (patterns, columns), less the origin; 0 in holes
-    scatter: np.ndarray  # (patterns, columns, columns), centred; 0 in holes
-
-    @classmethod
-    def empty(cls, width: int) -> Table:
-        return cls(np.zeros((0, width), bool), np.zeros(0), np.zeros((0, width)), np.zeros((0, width, width)))
-
-    def moved(self, shift: np.ndarray, step: np.ndarray) -> Table:
-        """Return the same in other powers of two, and for an origin that lies ``step`` lower then."""
-        mean, scatter = self.mean, self.scatter
-        if shift.any():
-            mean, scatter = np.ldexp(mean, shift), np.ldexp(np.ldexp(scatter, shift[:, None]), shift)
-        return self._replace(mean=np.where(self.held, mean + step, 0.0), scatter=scatter)
-
-    def merge(self, other: Table) -> Table:
-        """Merge patterns that are alike (Chan, Golub and LeVeque 1983)."""
-        if not (len(self.held) and len(other.held)):
-            return self if len(self.held) else other
-        held, place = distinct(np.concatenate([self.held, other.held]))
-        count, width = held.shape
-        mine, its = place[: len(self.held)], place[len(self.held) :]
-        weight, mean, scatter = np.zeros(count), np.zeros((count, width)), np.zeros((count, width, width))
-        weight[mine], mean[mine], scatter[mine] = self.weight, self.mean, self.scatter
-        before = weight[its]
-        total = before + other.weight
-        share = np.divide(other.weight, total, out=np.zeros(len(total)), where=total > 0)
-        delta = np.where((before > 0)[:, None], other.mean - mean[its], 0.0)
-        scatter[its] += other.scatter + (before * share)[:, None, None] * (delta[:, :, None] * delta[:, None, :])
-        mean[its] = np.where((before > 0)[:, None], mean[its] + delta * share[:, None], other.mean)
-        weight[its] = total
-        return Table(held, weight, mean, scatter)
 
 
 class Patterns(NamedTuple):
@@ -77,31 +43,29 @@ class Patterns(NamedTuple):
     seen: ObservedCounts
     clean: Scatter
     origin: np.ndarray
-    table: Table
+    table: PatternTable
     complete: int = 1
 
     @classmethod
     def empty(cls, width: int) -> Patterns:
         return cls(
-            Columns.empty(width), ObservedCounts.empty(width), Scatter.empty(width), np.zeros(width), Table.empty(width)
+            Columns.empty(width),
+            ObservedCounts.empty(width),
+            Scatter.empty(width),
+            np.zeros(width),
+            PatternTable.empty(width),
         )
 
     @classmethod
     def folded(cls, width: int, options: Options) -> RowsAccumulator:
         """Return what folds blocks of rows; not ``accumulator``: merging depends on how many patterns there are."""
-        return RowsAccumulator(
-            [width], LEAST_ROWS, [(slice(None), _PatternSegments(width, options))], finish_one, options
-        )
+        folds = [(slice(None), _PatternSegments(width, options))]
+        return RowsAccumulator([width], LEAST_ROWS, folds, finish_one, options)
 
     @classmethod
     def cost(cls, width: int) -> Cost:
-        return Cost(
-            limits().pattern_table_bytes + COLUMN_BYTES * width,
-            2.0 * width * width,
-            LEAST_ROWS,
-            width,
-            5 * 8 * _GATHERED,
-        )
+        state_bytes = limits().pattern_table_bytes + COLUMN_BYTES * width
+        return Cost(state_bytes, 2.0 * width * width, LEAST_ROWS, width, 5 * 8 * _GATHERED)
 
     def merge(self, other: Patterns) -> Patterns:
         columns, seen, shifts = combine(self, other)
@@ -115,27 +79,25 @@ class Patterns(NamedTuple):
             for state, shift in ((self, shifts.shift_a), (other, shifts.shift_b))
         ]
         if not (self.complete and other.complete):
-            return Patterns(columns, seen, clean, origin, Table.empty(len(origin)), 0)
+            return Patterns(columns, seen, clean, origin, PatternTable.empty(len(origin)), 0)
         return Patterns(columns, seen, clean, origin, *_fitting(tables[0].merge(tables[1])))
 
     @property
-    def all(self) -> Table:
+    def all(self) -> PatternTable:
         """Every pattern, that without holes too."""
         columns, width = self.clean.columns, self.columns.width
         if columns.weight == 0:
             return self.table
-        scatter = triangle.unpack(
-            triangle.rescale(self.clean.triangle, columns.exponent - self.columns.exponent), width
-        )
+        scatter = packed.unpack(packed.rescale(self.clean.triangle, columns.exponent - self.columns.exponent), width)
         mean = np.ldexp((columns.mean - self.origin) + columns.mean_low, -self.columns.exponent)
-        whole = Table(np.ones((1, width), bool), np.array([columns.weight]), mean[None], scatter[None])
+        whole = PatternTable(np.ones((1, width), bool), np.array([columns.weight]), mean[None], scatter[None])
         return self.table.merge(whole)
 
 
-def _fitting(table: Table) -> tuple[Table, int]:
+def _fitting(table: PatternTable) -> tuple[PatternTable, int]:
     if table.scatter.nbytes <= limits().pattern_table_bytes:
         return table, 1
-    return Table.empty(table.held.shape[1]), 0
+    return PatternTable.empty(table.held.shape[1]), 0
 
 
 class _PatternSegments:
@@ -174,34 +136,69 @@ class _PatternSegments:
 def _lifted(clean: Scatter, rows: int) -> Patterns:
     columns, width = clean.columns, clean.columns.width
     seen = ObservedCounts.all(width, rows, columns.weight)
-    return Patterns(columns, seen, clean, columns.mean, Table.empty(width))
+    return Patterns(columns, seen, clean, columns.mean, PatternTable.empty(width))
 
 
 def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
     """Return the patterns of a block."""
     columns, width = side.columns, side.columns.width
-    kinds, place = distinct(held)
-    if 8 * len(kinds) * width * width > limits().pattern_table_bytes:
-        return Patterns(columns, side.seen, Scatter.empty(width), columns.mean, Table.empty(width), 0)
-    order = np.argsort(place, kind="stable")
+    patterns, pattern = distinct(held)
+    if 8 * len(patterns) * width * width > limits().pattern_table_bytes:
+        return Patterns(columns, side.seen, Scatter.empty(width), columns.mean, PatternTable.empty(width), 0)
+    order = np.argsort(pattern, kind="stable")
     rows = (side.rows - side.centre * side.roots)[order]  # about the columns' own means
     roots = np.ones(len(rows)) if weights is None else np.sqrt(weights)[order]
-    starts = np.searchsorted(place[order], np.arange(len(kinds) + 1))
-    weight, mean, scatter = np.zeros(len(kinds)), np.zeros(kinds.shape), np.zeros((len(kinds), width, width))
+    starts = np.searchsorted(pattern[order], np.arange(len(patterns) + 1))
+    weight, mean, scatter = np.zeros(len(patterns)), np.zeros(patterns.shape), np.zeros((len(patterns), width, width))
     for i, (start, stop) in enumerate(pairwise(starts)):
-        mine, root = rows[start:stop], roots[start:stop]
-        weight[i], mean[i] = root @ root, root @ mine
-        np.matmul(mine.T, mine, out=scatter[i])
+        alike, root = rows[start:stop], roots[start:stop]
+        weight[i], mean[i] = root @ root, root @ alike
+        np.matmul(alike.T, alike, out=scatter[i])
     mean /= weight[:, None]
     scatter -= weight[:, None, None] * (mean[:, :, None] * mean[:, None, :])
-    return Patterns(columns, side.seen, Scatter.empty(width), columns.mean, Table(kinds, weight, mean, scatter))
+    return Patterns(
+        columns, side.seen, Scatter.empty(width), columns.mean, PatternTable(patterns, weight, mean, scatter)
+    )
 
 
-def distinct(held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the different rows of a bool array, and for each row which of them it is."""
-    bits = np.packbits(held, axis=1)
-    padded = np.zeros((len(bits), max(8, bits.shape[1])), np.uint8)
-    padded[:, : bits.shape[1]] = bits
-    keys = padded.view(np.uint64 if padded.shape[1] == 8 else f"V{padded.shape[1]}").ravel()
-    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
-    return held[first], place
+def start(patterns: Patterns, fit: Fit) -> Model:
+    """Return a model of independent columns, converged where no hole is left to be fitted."""
+    columns, seen = patterns.columns, patterns.seen
+    active = (seen.weight > 0) & (columns.squares > 0)
+    share = np.divide(1.0, seen.weight, out=np.zeros(columns.width), where=active)
+    variances, exponent = (columns.squares * share)[active], columns.exponent[active]
+    origin = patterns.origin[active]
+    mean = np.ldexp((columns.mean[active] - origin) + columns.mean_low[active], -exponent)
+    model = Model(active, origin, exponent, mean, np.diag(variances), fit)
+    return model._replace(converged=not active.any() or without_holes(patterns))
+
+
+def begin(patterns: Patterns, fit: Fit) -> Model:
+    """Return the model that is fitted to a table of all patterns; without one, a model to begin with."""
+    model = start(patterns, fit)
+    if patterns.complete and not model.done:
+        with single_thread():  # two threads take twice as long as one for matrices so small
+            table = patterns.all.columns(model.active)
+            while not model.done:
+                model = model.stepped(expected_of(table, model))
+    return model
+
+
+def without_holes(patterns: Patterns) -> bool:
+    return bool(patterns.complete and not len(patterns.table.held))
+
+
+def moments_of(model: Model, patterns: Patterns) -> tuple[Columns, np.ndarray]:
+    """Return the columns' moments and the scatter, as rows without holes would have left them; NaN if never seen."""
+    columns, width, weight = patterns.columns, patterns.columns.width, patterns.columns.weight
+    known = patterns.seen.weight > 0
+    mean, low = np.where(known, columns.mean, np.nan), np.where(known, columns.mean_low, 0.0)
+    mean[model.active], low[model.active] = model.origin, np.ldexp(model.mean, model.exponent)
+    scatter = np.zeros((width, width))
+    scatter[np.ix_(model.active, model.active)] = model.cov * weight
+    scatter[~known], scatter[:, ~known] = np.nan, np.nan
+    total = mean + low
+    low = np.where(np.isfinite(total), (mean - total) + low, 0.0)
+    exponent = np.zeros(width, np.int64)
+    exponent[model.active] = model.exponent
+    return columns._replace(mean=total, mean_low=low, squares=np.diagonal(scatter).copy(), exponent=exponent), scatter
