@@ -21,7 +21,7 @@ from covdist.folding.streams import whole_streams
 from covdist.numerics import packed
 from covdist.numerics.accumulator import Options
 from covdist.numerics.columns import part
-from covdist.numerics.em import Fit, Model, record
+from covdist.numerics.em import Fit, Model
 from covdist.numerics.nonfinite import propagate
 from covdist.results.deferred import apply
 from covdist.results.labelled_state import computed
@@ -180,5 +180,5 @@ def fitted_state(model: Model, patterns: Patterns, kind: StateType, first: int) 
         x, y = slice(first), slice(first, None)
         rectangle = packed.unpack(triangle, columns.width)[x, y].copy()
         found = FittedCross(part(columns, x), part(columns, y), rectangle)
-    found.record = record(model)
+    found.record = model.record()
     return found

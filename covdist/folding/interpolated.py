@@ -51,7 +51,7 @@ def interpolated(
     options = InterpolationOptions(kind, ends, inf, longest, float(places[0]), float(places[-1]))
     positions = between(places, 0, len(places))
     if isinstance(side.data, da.Array):
-        return _lazy(side, positions, options)
+        return _lazy(side.data, side.name, positions, options)
     nothing = NearestValue.none(side.data.shape[1:])
     return _Chunk(side.name, side.data.shape, (0,) * side.data.ndim, positions, options).filled(
         side.data, nothing, nothing
@@ -144,13 +144,12 @@ class _Chunk:
         return plain
 
 
-def _lazy(side: Labelled, positions: np.ndarray, options: InterpolationOptions) -> da.Array:
+def _lazy(data: da.Array, name: str, positions: np.ndarray, options: InterpolationOptions) -> da.Array:
     """Fill chunk by chunk, given the nearest values before and after each.
 
     Those run through the chunks from both sides as one row each. Chunks are made twice, so that none waits in memory
     for what follows it; but not those that share work, such as those of a rechunked array.
     """
-    data = side.data
     token = tokenize(data.name, positions, options)
     apart = chunks_apart(data)
     starts = [np.cumsum([0, *sizes]).tolist() for sizes in data.chunks]
@@ -158,7 +157,7 @@ def _lazy(side: Labelled, positions: np.ndarray, options: InterpolationOptions) 
     for at in itertools.product(*map(range, data.numblocks)):
         corner = tuple(starts[axis][i] for axis, i in enumerate(at))
         rows = positions[corner[0] : starts[0][at[0] + 1]]
-        chunk = _Chunk(side.name, data.shape, corner, rows, options)
+        chunk = _Chunk(name, data.shape, corner, rows, options)
         graph[f"edges-{token}", *at] = chunk.edges, (data.name, *at) if apart is None else apart[at]
         graph[f"filled-{token}", *at] = (
             chunk.filled, (data.name, *at), (f"before-{token}", *at), (f"after-{token}", *at)
