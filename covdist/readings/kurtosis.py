@@ -1,0 +1,56 @@
+"""Excess kurtosis of each column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from covdist.folding.fold import fold_rows
+from covdist.results.moments import Moments
+from covdist.state.higher import HigherMoments
+
+
+def kurtosis(
+    x: Any, *, dim: Any = None, by: Any = None, weights: Any = None, missing: str = "raise", inf: str = "raise"
+) -> xr.DataArray:
+    """Excess kurtosis of each column over the samples, 0 for a Gaussian, in one pass.
+
+    Parameters
+    ----------
+    x : DataArray, dask array or array_like, real
+        Samples along ``dim``; all other dims are columns, stacked where there are several.
+    dim : str, int or sequence of them
+        Sample dims; for arrays without names an axis, 0 by default.
+    by, weights, missing, inf
+        As for :func:`covdist.moments`; ``missing="pairwise"`` and ``"maxent"`` are refused.
+
+    Returns
+    -------
+    DataArray
+        float64, dims of the columns; NaN for a constant column; lazy where ``x`` is.
+
+    Raises
+    ------
+    DataError
+        If dims or dtypes do not fit.
+
+    Notes
+    -----
+    m₄ / m₂² - 3 of the central moments m₂, ... with the divisor N; ``scipy.stats.kurtosis`` with ``bias=True``. Blocks
+    are merged by the formulas of Pébay (2008), Formulas for robust, one-pass parallel computation of covariances
+    and arbitrary-order statistical moments.
+
+    Examples
+    --------
+    >>> import numpy as np, covdist
+    >>> covdist.kurtosis(np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [4.0, 4.0]])).values.round(4)
+    array([-0.6667, -1.36  ])
+    """
+    options: dict[str, Any] = {"weights": weights, "missing": missing, "inf": inf, "state": HigherMoments}
+    return read(fold_rows(x, dim=dim, by=by, **options))
+
+
+def read(moments: Moments) -> xr.DataArray:
+    """Read the kurtosis off a state of higher moments."""
+    return moments.read("kurtosis", moments.layout.axes[:1], name="kurtosis")

@@ -1,0 +1,56 @@
+"""Skewness of each column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from covdist.folding.fold import fold_rows
+from covdist.results.moments import Moments
+from covdist.state.higher import HigherMoments
+
+
+def skewness(
+    x: Any, *, dim: Any = None, by: Any = None, weights: Any = None, missing: str = "raise", inf: str = "raise"
+) -> xr.DataArray:
+    """Skewness of each column over the samples, in one pass.
+
+    Parameters
+    ----------
+    x : DataArray, dask array or array_like, real
+        Samples along ``dim``; all other dims are columns, stacked where there are several.
+    dim : str, int or sequence of them
+        Sample dims; for arrays without names an axis, 0 by default.
+    by, weights, missing, inf
+        As for :func:`covdist.moments`; ``missing="pairwise"`` and ``"maxent"`` are refused.
+
+    Returns
+    -------
+    DataArray
+        float64, dims of the columns; NaN for a constant column; lazy where ``x`` is.
+
+    Raises
+    ------
+    DataError
+        If dims or dtypes do not fit.
+
+    Notes
+    -----
+    m₃ / m₂^1.5 of the central moments m₂, ... with the divisor N, as ``scipy.stats.skew`` with ``bias=True``. Blocks
+    are merged by the formulas of Pébay (2008), Formulas for robust, one-pass parallel computation of covariances
+    and arbitrary-order statistical moments.
+
+    Examples
+    --------
+    >>> import numpy as np, covdist
+    >>> covdist.skewness(np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [4.0, 4.0]])).values.round(4)
+    array([1.1547, 0.    ])
+    """
+    options: dict[str, Any] = {"weights": weights, "missing": missing, "inf": inf, "state": HigherMoments}
+    return read(fold_rows(x, dim=dim, by=by, **options))
+
+
+def read(moments: Moments) -> xr.DataArray:
+    """Read the skewness off a state of higher moments."""
+    return moments.read("skewness", moments.layout.axes[:1], name="skewness")
