@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import xarray as xr
 
-from covdist.folding.selection import Selection, foldings
+from covdist.folding.fold import fold_request
+from covdist.folding.selection import Selection, requests
 from covdist.results.moments import Moments
 
 
 def log_moments(log: xr.DataTree, selection: Selection) -> dict[str, Moments]:
     """Fold every selected array, lazily."""
-    return {path: folding.moments() for path, folding in foldings(log, selection).items()}
+    return {path: fold_request(request) for path, request in requests(log, selection).items()}
