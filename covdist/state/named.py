@@ -94,8 +94,16 @@ def _plain(value: Any) -> Any:
 
 
 def answering(answer: str) -> list[str]:
-    """Return the names of the types without parameters whose states have an answer."""
-    return [name for name, cls in state_types().items() if not _has_parameters(cls) and can_answer(cls, answer)]
+    """Return the names of the types whose states have an answer."""
+    return [name for name, cls in state_types().items() if _can_answer(cls, answer)]
+
+
+def _can_answer(cls: Any, answer: str) -> bool:
+    try:
+        kind = cls() if is_dataclass(cls) else cls
+    except TypeError:  # a type whose parameters say what it answers
+        return False
+    return can_answer(kind, answer)
 
 
 def containing(kind: StateType) -> StateType | None:

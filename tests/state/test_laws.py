@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,10 +15,11 @@ from covdist.errors import MergeError
 from covdist.numerics.accumulator import Options
 from covdist.numerics.nonfinite import drop
 
-from .kinds import KINDS, PLAIN, assert_accurate, bits, frozen
+from .kinds import KINDS, ORDERED, PLAIN, assert_accurate, bits, frozen
 from .strategies import Rows, cuttings, some_rows, thorough
 
-each_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
+EVERY = [*KINDS, *(each for kind in ORDERED for each in (kind, replace(kind, grouped=True)))]
+each_kind = pytest.mark.parametrize("kind", EVERY, ids=str)
 
 
 def test_finds_the_states():
@@ -76,8 +78,10 @@ def test_any_merge_tree_of_any_cut(kind, data, rows, seed):
     states = [frozen(kind.fold(piece)) for piece in rows.cut(data.draw(cuttings(len(rows))))]
     order = random.Random(seed)
     while len(states) > 1:
-        order.shuffle(states)
-        states.append(frozen(states.pop().merge(states.pop())))
+        if not kind.cls.ordered:
+            order.shuffle(states)
+        at = order.randrange(len(states) - 1)
+        states[at : at + 2] = [frozen(states[at].merge(states[at + 1]))]
     assert_accurate(states[0], rows)
 
 
@@ -117,7 +121,7 @@ def test_a_state_is_not_changed_by_later_rows(kind):
     assert_accurate(accumulator.state(), twice)
 
 
-@pytest.mark.parametrize(("kind", "side"), [(kind, side) for kind in KINDS for side in range(kind.sides)], ids=str)
+@pytest.mark.parametrize(("kind", "side"), [(kind, side) for kind in EVERY for side in range(kind.sides)], ids=str)
 def test_other_widths_refuse_to_merge(kind, side):
     widths, other = [4, 5], [4, 5]
     other[side] = 7
