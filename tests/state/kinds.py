@@ -15,6 +15,7 @@ from covdist.numerics.accumulator import Options
 from covdist.numerics.columns import Columns
 from covdist.numerics.nonfinite import drop, propagate, refuse
 from covdist.state.grouped import Grouped
+from covdist.state.lagged import Lagged, LaggedPairs
 from covdist.state.named import state_types
 from covdist.state.together import Combined, Together
 
@@ -60,7 +61,7 @@ def _discover() -> Iterator[Kind]:
 
 
 # Of types with parameters; by default those of the defaults, where each parameter has one.
-EXAMPLES = {"together": [Together(("full", "variances"))]}
+EXAMPLES = {"together": [Together(("full", "variances"))], "lagged": [Lagged(lag) for lag in (0, 1, 3)]}
 EVERY = sorted(_discover(), key=str)
 PLAIN = [kind for kind in EVERY if not kind.cls.ordered]
 ORDERED = [kind for kind in EVERY if kind.cls.ordered]
@@ -98,6 +99,12 @@ def assert_accurate(state, rows: Rows) -> None:
         assert list(state) == sorted({code for code in rows.by.tolist() if code >= 0})
         for code, inner in state.items():
             assert_accurate(inner, rows.take(rows.by == code))
+        return
+    if isinstance(state, LaggedPairs):
+        lag = len(state.head)
+        first, last = slice(max(0, len(rows) - lag)), slice(lag, None)
+        pairs = Rows((rows.blocks[0][first], rows.blocks[0][last]), rows.by[first])
+        assert_accurate(state.pairs, pairs)
         return
     if isinstance(state, Combined):
         for part in state.parts:

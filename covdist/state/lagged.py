@@ -1,0 +1,201 @@
+"""``Lagged``: the covariance of each row with the row some steps later, exact across the borders of pieces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from covdist.errors import DataError, MergeError, NonFiniteError
+from covdist.numerics.accumulator import Cost, Options
+from covdist.numerics.columns import Columns
+from covdist.numerics.filled_block import Block, rows_of
+from covdist.numerics.nonfinite import all_finite, propagate
+from covdist.numerics.segments import Vector
+from covdist.numerics.workspace import Workspace
+from covdist.state.base import Field, Fields
+from covdist.state.cross import Cross
+from covdist.state.variances import Variances
+
+
+@dataclass(frozen=True)
+class Lagged:
+    """The type of states of row t with row t + lag.
+
+    Rows are taken in their order; merging joins the last rows of the first state with the first rows of the second.
+
+    Parameters
+    ----------
+    lag : int
+        Rows, 0 or more.
+    """
+
+    lag: int = 1
+    name: ClassVar[str] = "lagged"
+    sides: ClassVar[int] = 1
+    ordered: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.lag, int | np.integer) or self.lag < 0:
+            raise DataError(f"lag={self.lag!r} is no number of rows: pass a whole number, 0 or more")
+
+    @property
+    def FIELDS(self) -> Fields:
+        """Those of the pairs of rows, and the rows at both ends."""
+        pairs = {
+            name: field._replace(path=f"pairs.{field.path}", also=tuple(f"pairs.{path}" for path in field.also))
+            for name, field in Cross.FIELDS.items()
+        }
+        edge = "edge_row", self.lag
+        return {
+            **pairs,
+            "rows": Field("rows", (), np.int64),
+            **{name: Field(name, (0,), leading=edge) for name in ("head", "tail")},
+            **{name: Field(name, (), np.int64, leading=edge) for name in ("head_kept", "tail_kept")},
+        }
+
+    def empty(self, width: int) -> LaggedPairs:
+        rows, kept = np.zeros((self.lag, width)), np.zeros(self.lag, np.int64)
+        return LaggedPairs(Cross.empty(width, width), 0, rows, rows, kept, kept)
+
+    def accumulator(self, width: int, options: Options = Options()) -> LaggedAccumulator:
+        return LaggedAccumulator(self, width, options)
+
+    def cost(self, width: int) -> Cost:
+        cost, edges = Cross.cost(width, width), 16 * self.lag * width
+        return cost._replace(state_bytes=cost.state_bytes + edges, merged_bytes=cost.merged_bytes + 2 * edges)
+
+
+class LaggedPairs(NamedTuple):
+    """Rows t and t + lag as x and y; of the edges as many rows count as there are, the others are 0."""
+
+    pairs: Cross
+    rows: int
+    head: np.ndarray  # float64 (lag, columns): the first rows, in front
+    tail: np.ndarray  # float64 (lag, columns): the last rows, in front
+    head_kept: np.ndarray  # int64 (lag,): 0 where the policy for missing values leaves the row out
+    tail_kept: np.ndarray
+
+    @property
+    def columns(self) -> Columns:
+        """Of the earlier rows of the pairs."""
+        return self.pairs.columns
+
+    def merge(self, other: LaggedPairs) -> LaggedPairs:
+        lag = len(self.head)
+        if self.head.shape != other.head.shape:
+            raise MergeError(
+                f"cannot merge a state of {self.head.shape[1]} columns and a lag of {lag} rows with one of "
+                f"{other.head.shape[1]} columns and a lag of {len(other.head)} rows"
+            )
+        if self.rows == 0 or other.rows == 0:
+            return other if self.rows == 0 else self
+        pairs = self.pairs.merge(self._border(other)).merge(other.pairs)
+        head = self._head.joined(other._head, slice(lag)).padded(lag)
+        tail = self._tail.joined(other._tail, slice(-lag or lag, None)).padded(lag)
+        return LaggedPairs(pairs, self.rows + other.rows, head.rows, tail.rows, head.kept, tail.kept)
+
+    @property
+    def _head(self) -> _Edge:
+        return _Edge(self.head, self.head_kept).part(slice(self.rows))
+
+    @property
+    def _tail(self) -> _Edge:
+        return _Edge(self.tail, self.tail_kept).part(slice(self.rows))
+
+    def _border(self, other: LaggedPairs) -> Cross:
+        """Return the pairs of which one row is here and the other one there."""
+        lag, width = self.head.shape
+        rows, kept = self._tail.joined(other._head, slice(None))
+        count = max(0, min(self.rows, len(rows) - lag))
+        both = (kept[:count] * kept[lag : lag + count]).astype(bool)
+        accumulator = Cross.accumulator(width, width, Options(propagate))
+        accumulator.add(rows[:count][both], rows[lag : lag + count][both])
+        border, skipped = accumulator.state(), count - int(both.sum())
+        columns, columns_y = (each._replace(skipped=skipped) for each in (border.columns, border.columns_y))
+        return border._replace(columns=columns, columns_y=columns_y)
+
+    def side(self, number: int) -> Variances:
+        return Variances(self.columns)
+
+    def autocovariance(self, rows: slice, ddof: float) -> np.ndarray:
+        """Return rows of the covariance of row t with row t + lag."""
+        return self.pairs.covariance(rows, ddof)
+
+
+class LaggedAccumulator:
+    """Pairs each row with the one ``lag`` rows before it; mutable, lives inside one task."""
+
+    def __init__(self, kind: Lagged, width: int, options: Options):
+        self._lag, self._options = kind.lag, options
+        self._pairs = Cross.accumulator(width, width, options)
+        self.least_rows = self._pairs.least_rows
+        self._head = self._tail = _Edge(np.zeros((0, width)), np.zeros(0, bool))
+        self._rows = 0
+
+    @property
+    def workspace(self) -> Workspace:
+        """Memory that the accumulators of groups share."""
+        return self._pairs.workspace
+
+    @workspace.setter
+    def workspace(self, workspace: Workspace) -> None:
+        self._pairs.workspace = workspace
+
+    def add(self, block: Block, frequency: Vector = None, reliability: Vector = None) -> None:
+        """Fold rows in place."""
+        if frequency is not None or reliability is not None:
+            raise DataError("a lagged state pairs rows with each other, found weights of single rows: leave them out")
+        rows, lag = rows_of(block), self._lag
+        edge = _Edge(rows, self._kept(rows))
+        if self._rows == 0:
+            self._head = self._tail = edge.part(slice(0))  # of the rows' dtype
+        border = self._tail.joined(edge.part(slice(lag)), slice(None)).rows
+        self._pair(border)
+        if len(rows) > lag:
+            self._pair(rows)
+        if len(self._head.rows) < lag:
+            self._head = self._head.joined(edge.part(slice(lag)), slice(lag))
+        self._tail = self._tail.joined(edge.part(slice(-lag or len(rows), None)), slice(-lag or None, None))
+        self._rows += len(rows)
+
+    def _pair(self, rows: np.ndarray) -> None:
+        count = len(rows) - self._lag
+        if count > 0:
+            self._pairs.add(rows[:count], rows[self._lag :])
+
+    def _kept(self, rows: np.ndarray) -> np.ndarray:
+        every = np.ones(len(rows), bool)
+        if all_finite(rows):
+            return every
+        try:
+            kept = self._options.missing([rows], self._options.inf)
+        except NonFiniteError as error:
+            error.row += self._rows
+            raise
+        return every if kept is None else kept
+
+    def state(self) -> LaggedPairs:
+        """Return the state of all rows so far."""
+        head, tail = (edge.padded(self._lag) for edge in (self._head, self._tail))
+        return LaggedPairs(self._pairs.state(), self._rows, head.rows, tail.rows, head.kept, tail.kept)
+
+
+class _Edge(NamedTuple):
+    """Rows at one end, and which of them are kept."""
+
+    rows: np.ndarray
+    kept: np.ndarray
+
+    def part(self, rows: slice) -> _Edge:
+        return _Edge(self.rows[rows], self.kept[rows])
+
+    def joined(self, later: _Edge, rows: slice) -> _Edge:
+        """Return some of these rows and those after them."""
+        return _Edge(*map(np.concatenate, zip(self, later, strict=True))).part(rows)
+
+    def padded(self, length: int) -> _Edge:
+        missing = length - len(self.rows)
+        rows = np.pad(self.rows.astype(np.float64), ((0, missing), (0, 0)))
+        return _Edge(rows, np.pad(self.kept.astype(np.int64), (0, missing)))
