@@ -91,4 +91,4 @@ def band_plan(mean: Work, bands: int) -> Plan:
     shards = math.ceil(core_seconds(mean) / _MOST_SECONDS)
     if mean.shared:
         shards = max(shards, math.ceil(mean.pieces * mean.piece_bytes / _SHARED_BYTES))
-    return Plan(mean, max(1, min(shards, mean.pieces)), 2, bands, way="tiles")
+    return Plan(mean, max(1, min(shards, mean.pieces)), 2, bands, strategy="tiles")

@@ -61,7 +61,7 @@ def choose(folding: Folding, in_memory: Plan) -> Plan:
         side = folding.sides[0]
         sketch = sketch_plan(in_memory.work, side.axis.size, _VECTORS)
         ways = (in_memory, folding.tiles.plan, dual_plan(side, _VECTORS), sketch)
-        plan = next(replace(plan, why=why, ways=ways) for plan in ways if plan.way == chosen)
+        plan = next(replace(plan, reason=why, strategies=ways) for plan in ways if plan.strategy == chosen)
     plan.check(folding.memory)
     return plan
 

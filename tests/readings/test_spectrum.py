@@ -316,6 +316,6 @@ def test_what_does_not_fit_is_refused_with_both_numbers(method):
 def test_the_plan_of_a_call_is_near_that_of_its_way():
     x = label(da.zeros((4000, 9000), chunks=(4000, 250), dtype="f4"), 0, fallback="x")
     for way, plan in {"dual": Dual(x, 20, "raise").plan, "sketch": Sketched(x, 20, Options(), 1, 0).plan}.items():
-        other = next(each for each in covdist.plan(x.data).ways if each.way == way)
+        other = next(each for each in covdist.plan(x.data).strategies if each.strategy == way)
         assert other.flops == plan.flops
         assert other.peak_bytes == pytest.approx(plan.peak_bytes, rel=0.1)

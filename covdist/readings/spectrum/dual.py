@@ -42,7 +42,7 @@ class Dual:
 
     @property
     def plan(self) -> Plan:
-        return replace(self._pass.plan, way="dual")
+        return replace(self._pass.plan, strategy="dual")
 
     def vectors(self) -> da.Array:
         """Return the covariance's eigenvectors (columns, k), chunked along the columns."""
@@ -60,7 +60,7 @@ def dual_plan(side: Labelled, k: int) -> Plan:
     """Say what it would take, without a look at the chunks."""
     height = max(1, _SLAB // max(1, math.prod(side.sample_shape) * side.data.dtype.itemsize))
     pieces = -(-side.axis.size // height)
-    return replace(make_plan(_work_of(side, k, pieces, _SLAB, shared=False)), way="dual")
+    return replace(make_plan(_work_of(side, k, pieces, _SLAB, shared=False)), strategy="dual")
 
 
 def _work(side: Labelled, stream: Stream, k: int) -> Work:
