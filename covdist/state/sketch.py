@@ -13,14 +13,15 @@ import numpy as np
 
 from covdist.errors import MergeError
 from covdist.numerics.accumulator import Accumulator, Counted, Options
-from covdist.numerics.blas import add_product
+from covdist.numerics.blas import add_product, single_thread
 from covdist.numerics.columns import Columns, combine
+from covdist.numerics.eigen import Spectrum, spectrum_of, unknown
+from covdist.numerics.nystrom import PROBES, Images, spectrum_of_images
 from covdist.numerics.segments import Segments
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 
 LEAST_ROWS = 64  # as many as there are directions, or reading and writing the image costs more than the rows
 _BLOCK = 4096  # columns whose random numbers are drawn together
-PROBES = 10
 
 
 class Directions(NamedTuple):
@@ -126,3 +127,37 @@ class _Image:
         add_product(centre.sums[None], (centre.sums @ self._matrix(centre.exponent))[None], image, -1 / centre.weight)
         self._clear()
         return Sketch(columns[0], image, self._directions)
+
+
+def spectrum_of_sketch(sketch: Sketch, k: int) -> Spectrum:
+    """Return the k leading eigenpairs, k no more than the sketch has directions or columns."""
+    width, rows = sketch.columns.width, sketch.columns.rows
+    if sketch.columns.weight == 0 or not np.isfinite(sketch.columns.squares).all():
+        return unknown(width, k, rows)
+    with single_thread():
+        if sketch.directions.complete(width):
+            image, unit = _in_one_unit(sketch)
+            return spectrum_of((image + image.T) / 2, k, rows=rows, exponent=unit)
+        return spectrum_of_images(images(sketch), k)
+
+
+def images(sketch: Sketch) -> Images:
+    """Bring a sketch to one unit, and recall its directions."""
+    columns, amount = sketch.columns, sketch.directions.amount
+    image, unit = _in_one_unit(sketch)
+    directions = sketch.directions.matrix(columns.width)
+    parts = directions[:, :amount], image[:, :amount], directions[:, amount:], image[:, amount:]
+    return Images(*parts, total=_total(columns, unit), rows=columns.rows, exponent=unit)
+
+
+def _in_one_unit(sketch: Sketch) -> tuple[np.ndarray, int]:
+    """Return C Ω, and the exponent of a unit in which the total variance is near 1, so that no power of it is lost."""
+    columns, varied = sketch.columns, sketch.columns.squares > 0
+    unit = int(columns.exponent[varied].max()) if varied.any() else 0
+    unit += int(np.frexp(_total(columns, unit))[1]) // 2
+    shift = columns.exponent + (columns.exponent.max() - 2 * unit)
+    return rescaled(sketch.image, shift) / columns.weight, unit
+
+
+def _total(columns: Columns, unit: int) -> float:
+    return float(np.ldexp(columns.squares, 2 * (columns.exponent - unit)).sum() / columns.weight)

@@ -15,8 +15,8 @@ from covdist.numerics.blas import add_product, single_thread
 from covdist.numerics.eigen import Spectrum
 from covdist.numerics.filled_block import Block, rows_of
 from covdist.numerics.nonfinite import POLICIES
-from covdist.numerics.nystrom import approximate, images, spectrum_of_images
-from covdist.state.sketch import Sketch
+from covdist.numerics.nystrom import approximate, spectrum_of_images
+from covdist.state.sketch import Sketch, images
 
 _LEAST_ROWS = 64
 

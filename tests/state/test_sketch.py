@@ -14,8 +14,7 @@ import pytest
 from covdist.errors import MergeError
 from covdist.numerics.accumulator import Options
 from covdist.numerics.eigen import Spectrum
-from covdist.numerics.nystrom import spectrum_of_sketch
-from covdist.state.sketch import PROBES, Directions, Sketch
+from covdist.state.sketch import PROBES, Directions, Sketch, spectrum_of_sketch
 from covdist.state.sketch_refined import Applied, AppliedAccumulator, Basis
 
 from .kinds import bits, frozen

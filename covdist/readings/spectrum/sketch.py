@@ -14,12 +14,11 @@ from covdist.folding.interpolated import filled_stream
 from covdist.folding.passes import Pass, fold_with
 from covdist.numerics.accumulator import Options
 from covdist.numerics.eigen import Spectrum
-from covdist.numerics.nystrom import spectrum_of_sketch
 from covdist.results.deferred import apply
 from covdist.results.labels import Labelled
 from covdist.rows.fold import fold
 from covdist.rows.stream import Stream, stream
-from covdist.state.sketch import LEAST_ROWS, Directions, Sketch
+from covdist.state.sketch import LEAST_ROWS, Directions, Sketch, spectrum_of_sketch
 from covdist.state.sketch_refined import Applied, AppliedAccumulator, Basis
 
 
