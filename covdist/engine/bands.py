@@ -60,11 +60,11 @@ def cut_bands(columns: int, side: int, most_bytes: int) -> list[Band]:
     tiles, most = -(-columns // side), max(1, most_bytes // (8 * side * side))
     cut = _cut(tiles, most)
     if tiles <= most:
-        wanted = min(tiles, -(-len(cut) // 8) * 8)
+        target = min(tiles, -(-len(cut) // 8) * 8)
         low, high = 0, most
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if middle < tiles or len(_cut(tiles, middle)) > wanted else (low, middle)
+            low, high = (middle, high) if middle < tiles or len(_cut(tiles, middle)) > target else (low, middle)
         cut = _cut(tiles, high)
     return [Band(*(min(edge * side, columns) for edge in band)) for band in cut]
 

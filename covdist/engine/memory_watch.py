@@ -72,8 +72,8 @@ class MemoryWatch:
         if now - self._ran >= _STUCK:
             used = max(workers[address]["metrics"]["memory"] for address in paused)
             raise ClusterError(
-                f"dask has paused {_named(paused)} for lack of memory, {human_bytes(used)} used with nothing to let "
-                f"go of, and nothing else runs: {self._advice}"
+                f"dask has paused {_named(paused)} for lack of memory, {human_bytes(used)} used that "
+                f"cannot be freed, and no other task runs: {self._advice}"
             )
 
     def _check_restarts(self, events: Sequence[tuple[float, Any]], workers: int) -> None:

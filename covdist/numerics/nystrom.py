@@ -71,7 +71,7 @@ def spectrum_of_images(given: Images, k: int) -> Spectrum:
 
 
 def approximate(directions: np.ndarray, image: np.ndarray) -> Low:
-    """Return the Nyström approximation, kept stable by a shift as large as rounding (Tropp et al. 2017, algorithm 3)."""
+    """Return the Nyström approximation, made stable by a tiny shift (Tropp et al. 2017, algorithm 3)."""
     length = np.sqrt(np.mean(np.sum(directions**2, axis=0)))
     shift = max(_EPS * float(np.linalg.norm(image)) / length, float(np.finfo(np.float64).tiny))
     while True:

@@ -1,4 +1,4 @@
-"""Readers: what a shard carries of an array, and how its pieces become rows on a worker."""
+"""Readers: the part of an array that travels with a shard, and its pieces as rows on a worker."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from covdist.rows.masked_arrays import unmasked
 
 
 class SourceReader:
-    """Reads chunks of a log into one buffer, used again for each piece, some rows at a time where that is possible.
+    """Reads chunks of a log into one buffer that is reused for each piece, some rows at a time if possible.
 
-    ``columns`` are those along the first axis that is no sample axis.
+    ``columns`` is a range along the first axis after the sample axes.
     """
 
     def __init__(self, source: Source, sample_ndim: int, columns: slice):
@@ -27,7 +27,7 @@ class SourceReader:
 
     @property
     def piece_bytes(self) -> int:
-        """Most memory for one piece: what is read, and a copy where several chunks lie side by side."""
+        """Most memory for one piece: the chunks read, and a copy if several lie side by side."""
         source, across = self._source, self._across()
         if len(across) == 1:
             return _slab_size(source) if isinstance(source, SlabSource) else 2 * _chunk_bytes(source)
@@ -37,7 +37,7 @@ class SourceReader:
         return [-(-n // size) for n, size in zip(self._source.shape, self._source.chunks, strict=True)]
 
     def _across(self) -> list[tuple[int, ...]]:
-        """Indices, beyond the sample axes, of the chunks that hold the columns."""
+        """Return the indices, after the sample axes, of the chunks that hold the columns."""
         grid, n = self._grid(), self._sample_ndim
         ranges = [range(count) for count in grid[n:]]
         if ranges:
@@ -47,7 +47,7 @@ class SourceReader:
 
     def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
         pieces = self._pieces_of(first, last)
-        # Without a buffer each piece has its own memory: a store far away is then worth a thread.
+        # Without a buffer each piece has memory of its own, so a thread can read the next one from a remote store.
         return ahead(pieces) if self._source.buffer_size == 0 else pieces
 
     def _pieces_of(self, first: int, last: int) -> Iterator[np.ndarray]:
@@ -72,12 +72,12 @@ class SourceReader:
         return tuple(map(int, np.unravel_index(number, self._grid()[: self._sample_ndim])))
 
     def _cut(self, chunk: np.ndarray, across: list[tuple[int, ...]]) -> np.ndarray:
-        """Keep the columns asked for, and lay the rows flat."""
+        """Return the columns of this reader, with the sample axes flattened to rows."""
         n = self._sample_ndim
         if chunk.ndim > n:
             start = across[0][0] * self._source.chunks[n]
-            wanted = slice(self._columns.start - start, self._columns.stop - start)
-            chunk = chunk[(slice(None),) * n + (wanted,)]
+            columns = slice(self._columns.start - start, self._columns.stop - start)
+            chunk = chunk[(slice(None),) * n + (columns,)]
         return as_rows(chunk, n)
 
     def _side_by_side(self, cell: tuple[int, ...], across: list[tuple[int, ...]], buffer: np.ndarray) -> np.ndarray:
@@ -91,8 +91,8 @@ class SourceReader:
         for index in across:
             chunk = source.read_chunk((*cell, *index), buffer)
             corner = [i * size - start for (i, size, _), start in zip(_axes(index, source, n), starts, strict=True)]
-            place: Any = [slice(a, a + extent) for a, extent in zip(corner, chunk.shape[n:], strict=True)]
-            out[(..., *place)] = chunk
+            target: Any = [slice(a, a + extent) for a, extent in zip(corner, chunk.shape[n:], strict=True)]
+            out[(..., *target)] = chunk
         return out
 
 
@@ -116,7 +116,7 @@ def as_rows(array: np.ndarray, sample_ndim: int) -> np.ndarray:
 
 
 def ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Make the next piece while the last one is folded; each must have memory of its own."""
+    """Prepare the next piece while the last one is folded; each must have memory of its own."""
     with ThreadPoolExecutor(1, "covdist-ahead") as pool:
         waiting = pool.submit(next, pieces, None)
         while (piece := waiting.result()) is not None:
@@ -148,7 +148,7 @@ class GraphReader:
 
 
 class GivenReader:
-    """Takes pieces that dask made, because they share work; a shard then holds all of its pieces."""
+    """Takes pieces that dask tasks computed, because they share work; a shard holds all of its pieces at once."""
 
     def __init__(self, sample_ndim: int, blocks: list[Any] | None = None):
         self._sample_ndim, self._blocks = sample_ndim, blocks or []

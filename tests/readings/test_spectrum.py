@@ -20,7 +20,7 @@ from covdist.readings.spectrum.dual import Dual
 from covdist.readings.spectrum.sketch import Sketched
 from covdist.readings.spectrum.spectrum import spectrum as module
 from covdist.results.labels import label
-from covdist.rows.transposed import slab_stream
+from covdist.rows.transposed import column_stream
 
 from .counting import Counted
 
@@ -243,7 +243,7 @@ def test_on_a_cluster(method):
 
 
 def test_dual_vectors_are_chunked_along_the_columns():
-    with changed(most_slab_bytes=N * 8 * 20):
+    with changed(most_transposed_bytes=N * 8 * 20):
         found = covdist.spectrum(da.from_array(VALUES, chunks=(8, 90)), K, method="dual")
     assert_right(found.compute(scheduler="synchronous"))
 
@@ -258,8 +258,8 @@ def test_dual_of_a_log_reads_slabs(tmp_path, chunks, slab):
     )
     array[:] = VALUES
     x = covdist.open_log(tmp_path / "log.zarr")["gradient"]
-    with changed(slab_bytes=slab, most_slab_bytes=slab):
-        widths = np.diff(slab_stream(x.data, 1).bounds)
+    with changed(transposed_bytes=slab, most_transposed_bytes=slab):
+        widths = np.diff(column_stream(x.data, 1).bounds)
         found = covdist.spectrum(x, K, dim="step", method="dual")
     assert widths.sum() == D
     assert widths.max() <= max(slab // (N * 8), 1)

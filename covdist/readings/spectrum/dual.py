@@ -21,7 +21,7 @@ from covdist.numerics.eigen import Spectrum
 from covdist.results.deferred import apply
 from covdist.results.labels import Labelled
 from covdist.rows.stream import Stream
-from covdist.rows.transposed import fold_slabs, map_slabs, slab_stream
+from covdist.rows.transposed import column_stream, fold_columns, map_columns
 from covdist.state.gram import LEAST_COLUMNS, Gram, GramAccumulator, eigenvectors
 
 _SLAB = 1 << 23  # bytes that a look at one slab of columns takes
@@ -32,12 +32,12 @@ class Dual:
 
     def __init__(self, side: Labelled, k: int, missing: str):
         self._rows = math.prod(side.sample_shape)
-        stream = slab_stream(side.data, len(side.sample_dims))
+        stream = column_stream(side.data, len(side.sample_dims))
         self._pass = Pass(side.name, isinstance(side.data, np.ndarray), stream, make_plan(_work(side, stream, k)))
         self._accumulator = partial(GramAccumulator, self._rows, missing)
         self._k = k
         token = self._pass.token(self._rows, missing)
-        state = self._pass.fold(fold_slabs, self._accumulator, f"gram-{token}")
+        state = self._pass.fold(fold_columns, self._accumulator, f"gram-{token}")
         self.spectrum: Delayed = apply(partial(_spectrum, k=k), state)
 
     @property
@@ -49,7 +49,7 @@ class Dual:
         key = self.spectrum.key
         items = self._pass.items(self._accumulator)
         name = f"eigenvectors-{tokenize(key)}"
-        tasks: dict[Key, Any] = {(name, i, 0): (map_slabs, eigenvectors, key, *item) for i, item in enumerate(items)}
+        tasks: dict[Key, Any] = {(name, i, 0): (map_columns, eigenvectors, key, *item) for i, item in enumerate(items)}
         dependencies = [self.spectrum, *self._pass.dependencies]
         graph = HighLevelGraph.from_collections(name, tasks, dependencies=dependencies)
         heights = tuple(stop - start for start, stop in self._pass.cuts)
