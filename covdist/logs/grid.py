@@ -53,10 +53,11 @@ class GridSource(ABC):
         if len(grid) == 1 and self.cut(grid[0]) == target:
             return self.read_chunk(grid[0])
         result = np.empty([each.stop - each.start for each in target], self.dtype)
+        buffer = np.empty(self.buffer_size, np.uint8) if self.buffer_size else None
         for position in grid:
             chunk = self.cut(position)
             common = [slice(max(c.start, t.start), min(c.stop, t.stop)) for c, t in zip(chunk, target, strict=True)]
-            result[_relative(common, target)] = self.read_chunk(position)[_relative(common, chunk)]
+            result[_relative(common, target)] = self.read_chunk(position, buffer)[_relative(common, chunk)]
         return result
 
 
