@@ -35,7 +35,7 @@ class Limits:
         Bytes of the chunks of a lazy covariance or correlation matrix. In one chunk, dask copies the result while it
         still holds the state: 4,096 columns take 64 + 134 + 134 MB; in four chunks the state is freed before.
     strip_columns : int
-        Columns whose variances are one state; states of that many take 64 MiB.
+        Columns whose variances are one state, of 64 MiB at that number; more are cut into strips.
     derived_columns : int
         Columns up to which variances are read off the scatter matrix where the same call folds it anyway. Beyond,
         variances gather more rows at a time than a matrix does, and their bits differ.
@@ -43,10 +43,10 @@ class Limits:
         Bytes of the chunks of a saved result.
     worker_wait_seconds : float
         Seconds to wait for the first worker of a named scheduler; they may have been started together.
-    slab_bytes, most_slab_bytes : int
-        Bytes of the columns that one task reads together where a wide array is read column by column. Small chunks
-        are put together to the first; larger ones are cut at the second, which is large because each cut may read
-        the same chunk again.
+    transposed_bytes, most_transposed_bytes : int
+        Bytes of the columns that are read together where few rows of many columns are folded along the columns. Small
+        chunks are joined to the first; larger ones are cut at the second, which is large because each part may have to
+        read the same chunk again.
 
     Examples
     --------
@@ -67,8 +67,8 @@ class Limits:
     derived_columns: int = 4096
     store_chunk_bytes: int = 1 << 24
     worker_wait_seconds: float = 10.0
-    slab_bytes: int = 1 << 23
-    most_slab_bytes: int = 1 << 28
+    transposed_bytes: int = 1 << 23
+    most_transposed_bytes: int = 1 << 28
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

@@ -13,15 +13,15 @@ from covdist.limits import Limits, changed, limits
 
 
 def test_changed_for_a_block_and_all_threads():
-    with changed(slab_bytes=5), changed(strip_columns=7), ThreadPoolExecutor(1) as pool:
+    with changed(transposed_bytes=5), changed(strip_columns=7), ThreadPoolExecutor(1) as pool:
         found = pool.submit(limits).result()
-        assert (found.slab_bytes, found.strip_columns) == (5, 7)
+        assert (found.transposed_bytes, found.strip_columns) == (5, 7)
         assert found.npy_chunk_bytes == Limits().npy_chunk_bytes
     assert limits() == Limits()
 
 
 def test_an_error_leaves_nothing_changed():
-    with pytest.raises(RuntimeError), changed(slab_bytes=5):
+    with pytest.raises(RuntimeError), changed(transposed_bytes=5):
         raise RuntimeError
     assert limits() == Limits()
 

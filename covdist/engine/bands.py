@@ -1,7 +1,7 @@
 """Bands: a matrix wider than a worker, cut into rectangles of tiles, each folded by a task of its own. No dask.
 
-Only what lies on and above the diagonal is computed. Where a worker's memory allows, a band is as wide as the
-triangle is there, so that few bands read the rows; where it does not, bands are near to square.
+Only the upper triangle is computed. Where a worker's memory allows, a band is as wide as the triangle is there, so
+that few bands read the rows; else bands are nearly square.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from covdist.engine.plan import Plan, Work, core_seconds
 
-_TILES, _LEAST_TILES = 64, 32  # along one side: the squares on the diagonal add 1/64, at the worst 1/32
-_SMALL, _LARGE = 256, 2048  # columns of a tile: files of 512 KiB to 32 MiB where that can be had
+_TILES, _LEAST_TILES = 64, 32  # along one side: squares on the diagonal add 1/64 of the work, at most 1/32
+_SMALL, _LARGE = 256, 2048  # columns of a tile: files of 512 KiB to 32 MiB where possible
 _LEAST_BYTES, _MOST_BYTES = 3 << 27, 1 << 30
-_ROWS = 512  # a band of so many rows works ten times longer than it takes to read and convert what lies beside them
-_MOST_SECONDS = 7200.0  # what the death of a worker may cost
+_ROWS = 512  # a band of so many rows computes ten times longer than it reads and converts its columns
+_MOST_SECONDS = 7200.0  # work that the death of a worker may cost
 _SHARED_BYTES = 1 << 27
 
 
@@ -48,7 +48,7 @@ def tile_side(columns: int) -> int:
 
 
 def band_bytes(columns: int) -> int:
-    """Return what the matrix of a band may take where nobody says otherwise."""
+    """Return the bytes that the matrix of a band may take by default."""
     return min(max(_LEAST_BYTES, 8 * _ROWS * columns), _MOST_BYTES)
 
 
@@ -60,17 +60,17 @@ def cut_bands(columns: int, side: int, most_bytes: int) -> list[Band]:
     tiles, most = -(-columns // side), max(1, most_bytes // (8 * side * side))
     cut = _cut(tiles, most)
     if tiles <= most:
-        wanted = min(tiles, -(-len(cut) // 8) * 8)
+        target = min(tiles, -(-len(cut) // 8) * 8)
         low, high = 0, most
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if middle < tiles or len(_cut(tiles, middle)) > wanted else (low, middle)
+            low, high = (middle, high) if middle < tiles or len(_cut(tiles, middle)) > target else (low, middle)
         cut = _cut(tiles, high)
     return [Band(*(min(edge * side, columns) for edge in band)) for band in cut]
 
 
 def _cut(tiles: int, most: int) -> list[tuple[int, int, int, int]]:
-    """Cut from the top, in units of tiles."""
+    """Cut the triangle from its top, in units of tiles."""
     bands = []
     start = 0
     while start < tiles:
@@ -84,11 +84,11 @@ def _cut(tiles: int, most: int) -> list[tuple[int, int, int, int]]:
 
 
 def band_plan(mean: Work, bands: int) -> Plan:
-    """Plan so many bands, of which ``mean`` is the mean, but for sizes of memory, which are the largest.
+    """Plan so many bands; ``mean`` holds the mean of their work, but the largest of their sizes in memory.
 
-    A band is one task, unless that would take hours, or its pieces do not fit.
+    A band is one task, unless it would take hours or its pieces would not fit.
     """
     shards = math.ceil(core_seconds(mean) / _MOST_SECONDS)
     if mean.shared:
         shards = max(shards, math.ceil(mean.pieces * mean.piece_bytes / _SHARED_BYTES))
-    return Plan(mean, max(1, min(shards, mean.pieces)), 2, bands, way="tiles")
+    return Plan(mean, max(1, min(shards, mean.pieces)), 2, bands, strategy="tiles")

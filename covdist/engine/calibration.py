@@ -1,8 +1,8 @@
-"""How fast one core of this machine computes and moves bytes, for the times that plans tell; never for how they cut."""
+"""Measures one core of this machine, for the times that plans show; never for how they cut."""
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -18,7 +18,7 @@ _TRIES = 3
 
 
 class Rates(NamedTuple):
-    """Of one core, per second."""
+    """Floating-point operations and bytes that one core does per second."""
 
     flops: float
     bytes: float
@@ -26,7 +26,7 @@ class Rates(NamedTuple):
 
 @cache
 def rates() -> Rates:
-    """Measure for a tenth of a second: float64 products of a covariance, and copies of memory out of the cache."""
+    """Measure for a tenth of a second: float64 products as for a covariance, and copies of memory beyond the cache."""
     rows, triangle = np.ones((_ROWS, _COLUMNS)), np.zeros(size(_COLUMNS))
     source, target = np.ones(_COPIED, np.uint8), np.empty(_COPIED, np.uint8)
     with single_thread():
@@ -36,9 +36,4 @@ def rates() -> Rates:
 
 
 def _least_seconds(run: Callable[[], None]) -> float:
-    found = []
-    for _ in range(_TRIES):
-        start = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - start)
-    return min(found)
+    return min(timeit.repeat(run, number=1, repeat=_TRIES))

@@ -20,9 +20,11 @@ from covdist.engine.tls import TLS
 from covdist.errors import ClusterError
 from covdist.limits import limits
 
-# Failures reach the caller as exceptions, so of dask's own lines only those on memory tell more.
+logger = logging.getLogger(__name__)
+
+# Failures reach the caller as exceptions; of dask's own log lines only those on memory say more.
 _WORKER_LOGGING = {"distributed.nanny.pre-spawn-environ.DASK_LOGGING": {"distributed.worker.memory": "warning"}}
-_PATIENCE = 7  # seconds; with the start of the process a wrong address is known in ten
+_PATIENCE = 7  # seconds; with the start of the process, a wrong address is reported within ten
 
 
 @contextmanager
@@ -35,18 +37,18 @@ def cluster(
     memory_limit: str | int = "auto",
     tls: tuple[str, str, str] | None = None,
 ) -> Iterator[Client]:
-    """Yield a client of the scheduler named, or of a LocalCluster that ends with the block.
+    """Yield a client of a named scheduler, or of a LocalCluster that ends with the block.
 
     Parameters
     ----------
     scheduler, scheduler_file : str, optional
         Address (``tcp://host:8786``), or the file that ``dask scheduler --scheduler-file`` writes.
     workers, threads : int
-        Processes, by default one a core, and threads in each.
+        Processes, by default one per core, and threads in each.
     memory_limit : str or int
         Of each worker: bytes, ``"4GiB"``, or ``"auto"``.
     tls : tuple of str, optional
-        Files of authority, certificate and key for a named scheduler, else as dask's own configuration says.
+        Files of authority, certificate and key for a named scheduler; by default those of dask's configuration.
 
     Raises
     ------
@@ -70,13 +72,14 @@ def cluster(
                 silence_logs=logging.CRITICAL,
             )
             client = stack.enter_context(Client(stack.enter_context(local)))
+        logger.debug("started %s", local)
         yield client
 
 
 @contextmanager
 def _interrupts_deferred() -> Iterator[None]:
-    """Hold back Ctrl-C until the workers stand; they inherit the block, so that this process alone answers it."""
-    resource_tracker.ensure_running()  # it would lift the block in the thread that starts it
+    """Defer Ctrl-C until the workers have started; they inherit the block, so that only this process handles it."""
+    resource_tracker.ensure_running()  # started later, it would lift the block in the thread that starts it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -88,11 +91,11 @@ def _address(scheduler_file: str) -> str:
     try:
         return str(json.loads(Path(scheduler_file).read_text())["address"])
     except FileNotFoundError:
-        found = "does not exist"
+        fault = "does not exist"
     except (OSError, ValueError, KeyError, TypeError) as error:
-        found = f"names no scheduler ({type(error).__name__}: {error})"
+        fault = f"names no scheduler ({type(error).__name__}: {error})"
     raise ClusterError(
-        f"scheduler file {scheduler_file} {found}: start `dask scheduler --scheduler-file {scheduler_file}` first, "
+        f"scheduler file {scheduler_file} {fault}: start `dask scheduler --scheduler-file {scheduler_file}` first, "
         "or name an address with --scheduler"
     )
 
@@ -100,11 +103,11 @@ def _address(scheduler_file: str) -> str:
 def _connected(scheduler: str, tls: tuple[str, str, str] | None) -> Client:
     security = Security() if tls is None else TLS(*tls).security(scheduler)
     try:
-        # First without a client: one that fails halfway stays the default of the whole process.
+        # First without a client: one that fails halfway stays the process's default client.
         asyncio.run(_answers(scheduler, security))
         with dask.config.set({"distributed.comm.timeouts.connect": _PATIENCE}):
             client = Client(scheduler, timeout=_PATIENCE, security=security)
-    except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:  # the last two from dask's TLS
+    except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:  # the last two from TLS
         raise ClusterError(
             f"no dask scheduler answers at {scheduler} within {_PATIENCE} seconds ({error}): check the address, "
             "that `dask scheduler` runs there, and that both ends use TLS with the same authority, or neither does"
@@ -115,13 +118,12 @@ def _connected(scheduler: str, tls: tuple[str, str, str] | None) -> Client:
     except TimeoutError as error:
         limit = least_memory(client)  # of workers that are paused
         client.close()
-        found = (
-            "has no workers" if limit is None else f"has only workers paused for lack of memory ({human_bytes(limit)})"
-        )
+        has = "no workers" if limit is None else f"only workers paused for lack of memory ({human_bytes(limit)})"
         raise ClusterError(
-            f"the dask scheduler at {scheduler} {found} after {patience:g} seconds: start one with "
+            f"the dask scheduler at {scheduler} has {has} after {patience:g} seconds: start one with "
             f"`dask worker {scheduler}{'' if limit is None else ' --memory-limit'}`"
         ) from error
+    logger.debug("connected to the scheduler at %s", scheduler)
     return client
 
 
@@ -131,6 +133,6 @@ async def _answers(scheduler: str, security: Security) -> None:
 
 
 def least_memory(client: Client) -> int | None:
-    """Return the smallest memory limit of the workers there are, in bytes."""
+    """Return the smallest memory limit of the workers, in bytes; None if there are none with a limit."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return min((worker["memory_limit"] for worker in workers if worker["memory_limit"]), default=None)

@@ -1,7 +1,11 @@
-"""Says when workers have too little memory, where dask alone would wait for ever or start them again and again."""
+"""Raises ClusterError when workers stay paused, or restart in a loop, for lack of memory.
+
+On its own, dask would wait for ever, or start the workers again and again.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,11 +16,13 @@ from covdist.engine.plan import human_bytes
 from covdist.errors import ClusterError
 
 _LOOK, _PAUSE = 3.0, 0.03  # seconds between two looks at workers, and at futures
-_STUCK = 12.0  # seconds without a task that runs, after which a paused worker is taken to be so for good
-_WINDOW, _DEATHS = 30.0, 2  # each worker started anew so often within so many seconds: none lives long enough
-_FEWEST = 3  # deaths in all; with the fourth dask gives up a task, and the driver on a worker may be that task
-_RESTARTS = "worker-restart-memory"  # where nannies tell of them
-_BUSY = ("executing", "ready", "waiting", "fetch", "flight")  # what tasks are on a worker that gets on
+_STUCK = 12.0  # seconds without a running task, after which a paused worker is taken to stay paused
+_WINDOW, _DEATHS = 30.0, 2  # seconds, and restarts of each worker in them: none lives long enough to finish a task
+_FEWEST = 3  # restarts in all; at the fourth dask gives up a task, which may be the driver itself
+_RESTARTS = "worker-restart-memory"  # topic of the nannies' events
+_BUSY = ("executing", "ready", "waiting", "fetch", "flight")  # states of tasks on a worker that makes progress
+
+logger = logging.getLogger(__name__)
 
 
 class MemoryWatch:
@@ -26,9 +32,9 @@ class MemoryWatch:
     ----------
     client : Client
     need : int
-        Bytes that one worker needs, by the plan.
+        Bytes that one worker needs by the plan.
     since : float, optional
-        Seconds since 1970; what happened before is not this run's, now by default.
+        Start of the run in seconds since 1970, by default now; earlier events are ignored.
     """
 
     def __init__(self, client: Client, need: int, since: float | None = None):
@@ -37,12 +43,12 @@ class MemoryWatch:
         self._looked, self._ran = -_LOOK, time.monotonic()
 
     def check(self) -> None:
-        """Look now and then.
+        """Look at the workers, if the last look was some seconds ago.
 
         Raises
         ------
         ClusterError
-            If workers are paused with nothing to let go of, or are ended for their memory as soon as they start.
+            If workers are paused with no memory that they could free, or are killed for it soon after each start.
         """
         now = time.monotonic()
         if now - self._looked < _LOOK or self._client.status != "running":
@@ -51,7 +57,7 @@ class MemoryWatch:
         try:
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
             restarts = self._client.get_events(_RESTARTS)
-        except OSError:  # the scheduler is gone, which whoever waits for futures will say
+        except OSError:  # the scheduler is gone, and waiting for futures will raise that
             return
         self._limits = {at: one["memory_limit"] for at, one in workers.items() if one["memory_limit"]} or self._limits
         self._check_paused(now, workers)
@@ -59,26 +65,30 @@ class MemoryWatch:
 
     def _check_paused(self, now: float, workers: Mapping[str, Any]) -> None:
         paused = [address for address, worker in workers.items() if worker["status"] == "paused"]
-        if not paused or any(map(_gets_on, workers.values())):
+        if not paused or any(map(_makes_progress, workers.values())):
             self._ran = now
-        elif now - self._ran >= _STUCK:
+            return
+        logger.debug("paused for lack of memory, with no task running for %.0f s: %s", now - self._ran, paused)
+        if now - self._ran >= _STUCK:
             used = max(workers[address]["metrics"]["memory"] for address in paused)
             raise ClusterError(
-                f"dask has paused {_named(paused)} for lack of memory, {human_bytes(used)} used with nothing to let "
-                f"go of, and nothing else runs: {self._advice}"
+                f"dask has paused {_named(paused)} for lack of memory, {human_bytes(used)} used that "
+                f"cannot be freed, and no other task runs: {self._advice}"
             )
 
     def _check_restarts(self, events: Sequence[tuple[float, Any]], workers: int) -> None:
         since = max(self._since, time.time() - _WINDOW)
-        found = [event for at, event in events if at > since]
-        if len(found) >= max(_FEWEST, _DEATHS * workers):
+        restarts = [event for at, event in events if at > since]
+        if restarts:
+            logger.debug("%d restarts for lack of memory, the last one %s", len(restarts), restarts[-1])
+        if len(restarts) >= max(_FEWEST, _DEATHS * workers):
             raise ClusterError(
-                f"dask ended workers for lack of memory {len(found)} times in {_WINDOW:.0f} seconds, the last one "
-                f"{found[-1]['worker']} with {human_bytes(found[-1]['rss'])} used: {self._advice}"
+                f"dask ended workers for lack of memory {len(restarts)} times in {_WINDOW:.0f} seconds, the last one "
+                f"{restarts[-1]['worker']} with {human_bytes(restarts[-1]['rss'])} used: {self._advice}"
             )
 
     def why(self, error: BaseException | None) -> str | None:
-        """Return in a sentence what a lack of memory did, or nothing where an error tells of something else."""
+        """Return a sentence if an error comes from a lack of memory, else None."""
         if isinstance(error, KilledWorker):
             return (
                 f"{error.allowed_failures + 1} workers died while they ran {error.task}, the last one "
@@ -98,12 +108,12 @@ class MemoryWatch:
 
 
 def waited_for(client: Client, futures: Sequence[Future[Any]], need: int) -> list[Any]:
-    """Return the futures' results, or raise what the first of them that fails does.
+    """Return the futures' results, or raise the error of the first that fails.
 
     Raises
     ------
     ClusterError
-        If workers have too little memory to get anywhere.
+        If workers have too little memory to make progress.
     """
     watch, results = MemoryWatch(client, need), dict[Future[Any], Any]()
     completed = as_completed(futures, with_results=True)
@@ -117,7 +127,7 @@ def waited_for(client: Client, futures: Sequence[Future[Any]], need: int) -> lis
                     )
                 results[future] = result
                 continue
-            if not all(future.done() for future in futures):  # else results are on their way
+            if not all(future.done() for future in futures):  # else only results are still to arrive
                 watch.check()
             time.sleep(_PAUSE)
     except (KilledWorker, MemoryError) as error:
@@ -125,7 +135,7 @@ def waited_for(client: Client, futures: Sequence[Future[Any]], need: int) -> lis
     return [results[future] for future in futures]
 
 
-def _gets_on(worker: Mapping[str, Any]) -> bool:
+def _makes_progress(worker: Mapping[str, Any]) -> bool:
     states = ("executing",) if worker["status"] == "paused" else _BUSY
     return any(worker["metrics"]["task_counts"].get(state) for state in states)
 

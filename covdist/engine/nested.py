@@ -1,4 +1,4 @@
-"""Computes from within a task, for what is known only when other tasks have run."""
+"""Computes from within a task, for graphs that depend on the results of other tasks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from distributed import get_worker, worker_client
 
 @contextmanager
 def nested() -> Iterator[Callable[[Any], Any]]:
-    """Yield what computes a collection from within a task: on the cluster that runs the task, or on threads.
+    """Yield a function that computes a collection from within a task: on the task's cluster, or on threads.
 
-    Meanwhile the task takes up none of its worker's threads.
+    Meanwhile the task occupies none of its worker's threads.
     """
     try:
         get_worker()
     except ValueError:
-        # Never the pool that dask's configuration may name: this task holds one of its threads.
+        # Not the pool that dask's configuration may name: this task occupies one of its threads.
         with ThreadPoolExecutor(dask.config.get("num_workers", None) or CPU_COUNT) as pool:
             yield lambda collection: collection.compute(scheduler="threads", pool=pool)
     else:

@@ -1,4 +1,4 @@
-"""In which order states are merged: a tree of runs of shards, the same for every cluster. No dask."""
+"""The order in which states are merged: a tree of runs of shards, the same for every cluster. No dask."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Span(NamedTuple):
 
 @lru_cache(maxsize=64)
 def merge_order(shards: int, fan_in: int) -> dict[Span, tuple[Span, ...]]:
-    """Return, for every state, the neighbours it is merged from; nothing for a shard's own. What is merged comes first.
+    """Return, for every state, the neighbours it is merged from; none for a shard's own. Those come before it.
 
     Parameters
     ----------
     shards : int
         At least one.
     fan_in : int
-        States that one merge takes, at most; at least two.
+        Most states that one merge takes; at least two.
 
     Examples
     --------

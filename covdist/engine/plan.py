@@ -1,7 +1,8 @@
-"""``Plan``: what a run will read, compute, hold and move, known before any of it happens. No dask."""
+"""``Plan``: all that a run will read, compute, hold and move, known before it starts. No dask."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,7 +13,9 @@ from covdist.engine.order import depth, merge_order
 from covdist.errors import PlanError
 from covdist.limits import limits
 
-# Rates that only decide how finely to cut, so they must not depend on the machine: results would.
+logger = logging.getLogger(__name__)
+
+# These rates decide how finely rows are cut. They must not depend on the machine, since results would.
 _FLOPS, _BYTES = 40e9, 1e9  # per second of one core
 _PIECE_SECONDS = 2e-4  # opening a chunk and starting to fold it
 _MOST_SECONDS = 600.0
@@ -26,26 +29,26 @@ _BLOCK_BYTES = 5 << 20
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be folded.
+    """The work of folding an array, or one strip or band of it.
 
-    Parameters
+    Attributes
     ----------
     rows, pieces : int
         Rows in all, and the chunks they come in.
     columns : str
-        As a reader knows them: "1,024", or "784 × 10" for a cross-covariance.
+        For display: "1,024", or "784 × 10" for a cross-covariance.
     row_bytes, piece_bytes : int
-        Bytes of one row as stored, and the most one piece takes in memory while it is read.
+        Bytes of one row as stored, and the most memory that one piece takes while it is read.
     row_flops : float
         Floating-point operations per row.
     state_bytes : int
-        One state, with all its groups.
+        Bytes of one state, all of its groups included.
     block_bytes : int
-        Working memory of one fold beside its piece and its state.
+        Working memory of one fold besides its piece and its state.
     shared : bool
-        Pieces are made by dask tasks of their own, so a shard holds all of its pieces.
+        Whether dask tasks of their own make the pieces, so that a shard holds all of its pieces at once.
     result_bytes : int
-        What the result takes on disk, over all strips.
+        Bytes of the saved result, over all strips.
     """
 
     rows: int
@@ -62,55 +65,93 @@ class Work:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the work is cut, and what it will take; all sizes in bytes.
+    """How the work is cut into tasks, and what it costs; all sizes are in bytes.
 
     Attributes
     ----------
-    shards, fan_in, depth, tasks : int
-        Folds, states merged by one task, levels of merging, and tasks in all.
+    work : Work
+        The work of one strip or band.
+    shards : int
+        Folds in each strip or band.
+    fan_in : int
+        States that one task merges, at most.
     strips : int
-        Ranges of columns, or bands of the matrix, each with shards and states of its own; what follows is over all
-        of them.
-    way, why : str
-        "memory" (one state) or "tiles" (the matrix in bands), and what decided it.
-    ways : tuple of Plan
-        What every way would take, also "dual" and "sketch", which lead to a spectrum and no matrix.
-    bytes_read, flops, bytes_moved, bytes_written : int or float
-        Over the whole run; moved are the states between workers, at most; written is the saved result.
-    state_bytes, peak_bytes : int
-        One state, and the most one single-threaded worker holds, its process included.
+        Ranges of columns, or bands of the matrix, each with shards and states of its own.
+    strategy : str
+        "memory" (one state) or "tiles" (the matrix in bands); among ``strategies`` also "dual" and "sketch", which
+        make a spectrum and no matrix.
+    reason : str
+        Why this strategy was chosen; empty if there is no other.
+    strategies : tuple of Plan
+        A plan for each strategy that is possible, the chosen one included.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> work = Work(
+    ...     rows=1_000_000, pieces=250, columns="64", row_bytes=256, piece_bytes=1 << 20, row_flops=4096,
+    ...     state_bytes=20_000,
+    ... )
+    >>> plan = make_plan(work)
+    >>> plan.shards, plan.fan_in, plan.tasks, plan.depth
+    (1, 16, 1, 0)
+    >>> plan.bytes_read
+    256000000
+    >>> make_plan(replace(work, rows=100_000_000, pieces=25_000)).shards
+    88
     """
 
     work: Work
     shards: int
     fan_in: int
     strips: int = 1
-    way: str = "memory"
-    why: str = ""
-    ways: tuple[Plan, ...] = ()
+    strategy: str = "memory"
+    reason: str = ""
+    strategies: tuple[Plan, ...] = ()
+
+    @property
+    def way(self) -> str:
+        """Old name of ``strategy``; it goes with the next release."""
+        return self.strategy
+
+    @property
+    def why(self) -> str:
+        """Old name of ``reason``; it goes with the next release."""
+        return self.reason
+
+    @property
+    def ways(self) -> tuple[Plan, ...]:
+        """Old name of ``strategies``; it goes with the next release."""
+        return self.strategies
 
     @property
     def depth(self) -> int:
+        """Levels of merging above the folds."""
         return depth(self.shards, self.fan_in)
 
     @property
     def tasks(self) -> int:
+        """Folds and merges in all."""
         return self.strips * len(merge_order(self.shards, self.fan_in))
 
     @property
     def bytes_read(self) -> int:
+        """Bytes read over the whole run; strips and bands may read the same rows."""
         return self.strips * self.work.rows * self.work.row_bytes
 
     @property
     def flops(self) -> float:
+        """Floating-point operations over the whole run."""
         return self.strips * self.work.rows * self.work.row_flops
 
     @property
     def state_bytes(self) -> int:
+        """Bytes of one state."""
         return self.work.state_bytes
 
     @property
     def bytes_moved(self) -> int:
+        """Bytes of states that workers send each other, at most."""
         return (self.tasks - self.strips) * self.work.state_bytes
 
     @property
@@ -125,30 +166,31 @@ class Plan:
 
     @property
     def bytes_written(self) -> int:
+        """Bytes of the saved result."""
         return self.work.result_bytes
 
     @property
     def shard_bytes(self) -> int:
-        """Memory of one fold beside its state."""
+        """Memory of one fold besides its state."""
         pieces = -(-self.work.pieces // self.shards) if self.work.shared else 1
         return pieces * self.work.piece_bytes + self.work.block_bytes
 
     @property
     def peak_bytes(self) -> int:
-        """Process, then a fold beside the states that wait on each level of the tree for their like, and a merge."""
+        """Most memory of a single-threaded worker: its process, a fold, a merge, and states that wait to be merged."""
         waiting = self.depth * (min(self.shards, self.fan_in) - 1)
         states = 2 if self.shards == 1 else 2 + waiting
         return PROCESS_BYTES + self.shard_bytes + states * self.work.state_bytes
 
     def cuts(self, bounds: np.ndarray) -> list[tuple[int, int]]:
-        """Return the shards' rows, cut at the borders of pieces nearest to equal shares."""
+        """Return the first and last row of each shard, cut at the borders of pieces nearest to equal shares."""
         shares = np.arange(1, self.shards) * (self.work.rows / self.shards)
         inner = bounds[np.searchsorted(bounds, shares)]
         edges = np.unique(np.concatenate([[0], inner, [self.work.rows]]).astype(np.int64))
         return [(int(a), int(b)) for a, b in pairwise(edges)] or [(0, 0)]
 
     def check(self, memory_limit: int | None) -> None:
-        """Raise PlanError where a worker's memory limit, in bytes, is below the predicted peak."""
+        """Raise PlanError if a worker's memory limit, in bytes, is below ``peak_bytes``."""
         if memory_limit is not None and self.peak_bytes > memory_limit:
             raise PlanError(
                 f"a worker needs {human_bytes(self.peak_bytes)} (process {human_bytes(PROCESS_BYTES)}, one chunk "
@@ -159,17 +201,17 @@ class Plan:
 
     @property
     def _or_tiles(self) -> str:
-        tiles = next((plan for plan in self.ways if plan.way == "tiles" != self.way), None)
+        tiles = next((plan for plan in self.strategies if plan.strategy == "tiles" != self.strategy), None)
         return f", or tile the matrix, which needs {human_bytes(tiles.peak_bytes)}" if tiles else ""
 
     def rows_of_text(self) -> list[tuple[str, str]]:
-        """Return (what, how much) pairs for a table."""
-        work, tiled = self.work, self.way == "tiles"
+        """Return pairs of (name, value) for a table."""
+        work, tiled = self.work, self.strategy == "tiles"
         how_often = f"for {self.strips:,} bands" if tiled else "once"
         return [
             ("rows", f"{work.rows:,}"),
             ("columns", work.columns),
-            *([("way", f"{self.way}: {self.why}")] if self.why else []),
+            *([("strategy", f"{self.strategy}: {self.reason}")] if self.reason else []),
             ("read", f"{human_bytes(self.bytes_read)} in {work.pieces:,} chunks, {how_often}"),
             ("compute", f"{self.flops:.3g} floating-point operations"),
             ("time", f"about {self.seconds_here:.2g} s on one core like this one, besides waiting for the disk"),
@@ -182,28 +224,37 @@ class Plan:
             ("one state", human_bytes(self.state_bytes)),
             ("moved between workers", f"at most {human_bytes(self.bytes_moved)}"),
             ("peak memory of a worker", human_bytes(self.peak_bytes)),
-            *((f"by {plan.way}", plan.in_short) for plan in self.ways if plan.way != self.way),
+            *((f"by {plan.strategy}", plan.in_short) for plan in self.strategies if plan.strategy != self.strategy),
         ]
 
     @property
     def in_short(self) -> str:
-        """What it takes, in one line."""
+        """All costs in one line."""
         read, peak, written = map(human_bytes, (self.bytes_read, self.peak_bytes, self.bytes_written))
         return f"read {read}, {self.flops:.3g} operations, {self.seconds_here:.2g} s, peak {peak}, write {written}"
 
     def __str__(self) -> str:
-        width = max(len(what) for what, _ in self.rows_of_text())
-        return "\n".join(f"{what:<{width}}  {much}" for what, much in self.rows_of_text())
+        rows = self.rows_of_text()
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
 def make_plan(work: Work, cut_like: Work | None = None, strips: int = 1) -> Plan:
-    """Choose the shards from the data and the options alone, never from the machine.
+    """Choose the shards by the data and the options alone, never by the machine.
 
-    ``work`` is that of one of ``strips`` equal ranges of columns; ``cut_like`` is other work on the same rows, whose
-    shards are to be the same.
+    Parameters
+    ----------
+    work : Work
+        The work of one strip.
+    cut_like : Work, optional
+        Other work on the same rows, which is to have the same shards.
+    strips : int
+        Equal ranges of columns.
     """
     shards, fan_in = _cut(cut_like or work)
-    return Plan(work, shards, fan_in, strips)
+    plan = Plan(work, shards, fan_in, strips)
+    logger.debug("%s rows in %d strips of %d shards, fan-in %d", f"{work.rows:,}", strips, shards, fan_in)
+    return plan
 
 
 def core_seconds(work: Work) -> float:

@@ -1,4 +1,4 @@
-"""``TLS``: the three files with which a client shows who it is."""
+"""``TLS``: the three files by which a client proves its identity."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from covdist.errors import ClusterError
 
 
 class TLS(NamedTuple):
-    """Paths of PEM files: the cluster's authority, the client's certificate, and its key."""
+    """Paths of PEM files: the cluster's authority, the client's certificate, and the certificate's key."""
 
     ca: str
     cert: str
     key: str
 
     def security(self, scheduler: str) -> Security:
-        """Return them as dask wants them.
+        """Return dask's object for them.
 
         Raises
         ------
         ClusterError
-            If one is missing, no certificate or of another key, or the address is no ``tls://`` one.
+            If a file is missing or invalid, the key does not fit the certificate, or the address is not ``tls://``.
         """
         if "://" in scheduler and not scheduler.startswith("tls://"):
             raise ClusterError(

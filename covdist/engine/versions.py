@@ -1,4 +1,4 @@
-"""Compares what client, scheduler and workers run, before they fail to understand each other."""
+"""Compares the versions of client, scheduler and workers before they misunderstand each other."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _SAME = ("covdist", "dask", "distributed", "numpy")
 
 
 def check_versions(client: Client) -> None:
-    """Raise ClusterError where a version differs that decides what can be sent, or what comes out."""
-    found: Any = client.get_versions(packages=["covdist"])
-    mine = _relevant(found["client"])
-    others = {"the scheduler": found["scheduler"], **{f"worker {name}": one for name, one in found["workers"].items()}}
-    for name, one in others.items():
-        for package, version in _relevant(one).items():
-            if version != mine[package]:
+    """Raise ClusterError if a package differs on which messages or results depend."""
+    versions: Any = client.get_versions(packages=["covdist"])
+    here = _relevant(versions["client"])
+    workers = {f"worker {name}": each for name, each in versions["workers"].items()}
+    for name, each in {"the scheduler": versions["scheduler"], **workers}.items():
+        for package, version in _relevant(each).items():
+            if version != here[package]:
                 raise ClusterError(
-                    f"{name} has {package} {version or '(none)'} but here it is {mine[package]}: "
+                    f"{name} has {package} {version or '(none)'} but here it is {here[package]}: "
                     "install the same on client, scheduler and workers"
                 )
 

@@ -61,6 +61,6 @@ def plan_of(request: Request, *others: Plan) -> Plan:
     plan = first_pass_plan(request)
     if can_be_tiled(request):
         plans = (plan, Tiles(request).plan, *others)
-        plan = next(replace(each, why=reason, ways=plans) for each in plans if each.way == chosen)
+        plan = next(replace(each, reason=reason, strategies=plans) for each in plans if each.strategy == chosen)
     plan.check(request.memory)
     return plan

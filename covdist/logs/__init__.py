@@ -1,1 +1,1 @@
-"""Logs on disk. One file is one format; headers only. Workers import no xarray to read a chunk."""
+"""Logs on disk, opened by their headers alone. One file or package is one format."""

@@ -1,4 +1,4 @@
-"""Decodes the bytes of one chunk file, checking what the codecs themselves do not."""
+"""Decodes the bytes of one chunk file, with checks that the codecs lack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Codec = Mapping[str, Any]  # a numcodecs configuration, or {"id": "crc32c"}
 
 
 def read_into(file: FileIO, data: np.ndarray) -> None:
-    """Fill an array of bytes from an unbuffered file, which may hand out less than asked."""
+    """Fill an array of bytes from an unbuffered file, which may return fewer bytes per call."""
     view = data.data
     while view.nbytes:
         count = file.readinto(view)
@@ -29,7 +29,7 @@ def read_into(file: FileIO, data: np.ndarray) -> None:
 
 
 def checked(data: np.ndarray) -> np.ndarray:
-    """Return the bytes before the trailing crc32c, which must fit them."""
+    """Return the bytes before the trailing crc32c, and check that it is theirs."""
     body, stored = data[:-CRC_BYTES], data[-CRC_BYTES:].tobytes()
     if len(data) < CRC_BYTES or google_crc32c.value(body) != int.from_bytes(stored, "little"):
         raise ValueError("its crc32c does not fit its bytes")
@@ -37,9 +37,9 @@ def checked(data: np.ndarray) -> np.ndarray:
 
 
 def decode(data: np.ndarray, codecs: tuple[Codec, ...], out: np.ndarray) -> np.ndarray:
-    """Undo codecs, the last applied first; the result is exactly as long as ``out`` and may lie in it."""
-    for place, codec in reversed(list(enumerate(codecs))):
-        target = out if place == 0 else None
+    """Undo codecs, the last applied first; the result is as long as ``out`` and may lie in it."""
+    for position, codec in reversed(list(enumerate(codecs))):
+        target = out if position == 0 else None
         data = checked(data) if codec["id"] == "crc32c" else _decompress(data, codec, target)
     if data.nbytes != out.nbytes:
         raise ValueError(f"it decodes to {data.nbytes:,} bytes where {out.nbytes:,} are expected")
@@ -54,8 +54,8 @@ def _decompress(data: np.ndarray, codec: Codec, out: np.ndarray | None) -> np.nd
         size = _zstd_size(data.tobytes()[:18])
     # Decoders accept an `out` that is too long and leave its end as it was.
     fits = out is not None and size == out.nbytes
-    found = numcodecs.get_codec(dict(codec)).decode(data, out=out if fits else None)
-    return np.frombuffer(found, np.uint8)
+    decoded = numcodecs.get_codec(dict(codec)).decode(data, out=out if fits else None)
+    return np.frombuffer(decoded, np.uint8)
 
 
 def _blosc_size(data: np.ndarray) -> int:

@@ -23,7 +23,7 @@ def to_dask(source: Source) -> da.Array:
 
 
 def from_dask(array: da.Array) -> Source | None:
-    """Return the source behind an array that nobody has sliced or changed since it was wrapped."""
+    """Return the source behind an array, None if there is none or the array was sliced or changed since."""
     wrapped = wrapped_by(array)
     source = wrapped if isinstance(wrapped, Source) else adopted(wrapped)
     whole = source is not None and normalize_chunks(source.chunks, source.shape) == array.chunks
@@ -42,7 +42,7 @@ def _reopened(value: Any) -> Reopened | None:
 
 @dataclass(frozen=True)
 class Reopened:
-    """An array in a graph, read through a source wherever a plain rectangle is asked for."""
+    """An array in a graph; plain rectangles of it are read through a source."""
 
     array: Any
     source: Source

@@ -1,4 +1,4 @@
-"""Names of dims: what the log says, else a convention, made unique where sizes clash."""
+"""Names of dims: from the log, else by convention, made unique where sizes clash."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def choose(node: str, variable: str, shape: tuple[int, ...], named: Named, taken
     shape : tuple of int
         Its shape.
     named : sequence of (str or None), or None
-        What the log calls the axes.
+        The log's names of the axes.
     taken : mapping
-        Sizes of the dims that this node and those above it have already.
+        Sizes of the dims that this node and its ancestors have already.
     """
     defaults = convention(variable, len(shape))
     if named is None and len(shape) == 1:
         defaults = (_along(variable, shape[0], taken),)
-    wished = [name or default for name, default in zip(named or defaults, defaults, strict=True)]
+    preferred = [name or default for name, default in zip(named or defaults, defaults, strict=True)]
     chosen: list[str] = []
-    for axis, (name, size) in enumerate(zip(wished, shape, strict=True)):
+    for axis, (name, size) in enumerate(zip(preferred, shape, strict=True)):
         options = (
             name,
             f"{variable}_{name}",

@@ -14,7 +14,7 @@ from covdist.logs.source import Nodes, Source
 
 
 class Format(Protocol):
-    """A module or package ``covdist/logs/<format>``; any that has these four names is found.
+    """A module or package ``covdist/logs/<format>``; any that has these four names is used.
 
     All formats are imported when a log is opened, so a format imports an optional package in ``read`` only. It may
     also have ``adopt(value) -> Source | None``: a source for an object that another library opened, to read it faster.

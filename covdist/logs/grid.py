@@ -1,4 +1,4 @@
-"""Arithmetic of a regular chunk grid, and what the sources on one have in common."""
+"""Regular chunk grids, and the base of the sources on one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Slices = tuple[slice, ...]
 
 
 def chunk_slices(index: Index, chunks: Index, shape: Index) -> Slices:
-    """Return where a chunk lies in its array, cut to the array's shape."""
+    """Return the part of an array that a chunk covers, cut to the array's shape."""
     return tuple(slice(i * c, min((i + 1) * c, n)) for i, c, n in zip(index, chunks, shape, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
 class GridSource(ABC):
-    """A ``Source`` that need only read chunks: rectangles are put together from them."""
+    """A ``Source`` that only has to read chunks: rectangles are assembled from them."""
 
     name: str
     shape: tuple[int, ...]
@@ -31,7 +31,7 @@ class GridSource(ABC):
 
     @property
     def buffer_size(self) -> int:
-        """Bytes that a reused buffer needs; none by default, where another library makes the arrays."""
+        """Bytes that a reused buffer needs; 0, the default, if another library allocates the arrays."""
         return 0
 
     @property
@@ -43,7 +43,7 @@ class GridSource(ABC):
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray: ...
 
     def cut(self, index: Index) -> Slices:
-        """Return which part of the array a chunk covers."""
+        """Return the part of this array that a chunk covers."""
         return chunk_slices(index, self.chunks, self.shape)
 
     def __getitem__(self, index: Slices) -> np.ndarray:
@@ -53,10 +53,11 @@ class GridSource(ABC):
         if len(grid) == 1 and self.cut(grid[0]) == target:
             return self.read_chunk(grid[0])
         result = np.empty([each.stop - each.start for each in target], self.dtype)
+        buffer = np.empty(self.buffer_size, np.uint8) if self.buffer_size else None
         for position in grid:
             chunk = self.cut(position)
             common = [slice(max(c.start, t.start), min(c.stop, t.stop)) for c, t in zip(chunk, target, strict=True)]
-            result[_relative(common, target)] = self.read_chunk(position)[_relative(common, chunk)]
+            result[_relative(common, target)] = self.read_chunk(position, buffer)[_relative(common, chunk)]
         return result
 
 

@@ -21,16 +21,16 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise") -> 
     Parameters
     ----------
     path : str or path-like
-        A Zarr array or tree of groups (version 2 or 3), a ``.npy`` or ``.npz`` file, or a folder of those;
-        ``file://`` and, for Zarr, every URL that fsspec knows.
+        A Zarr array or tree of groups (version 2 or 3), also zipped; a ``.npy`` or ``.npz`` file, or a folder of
+        those; ``file://`` and, for Zarr, any URL that fsspec supports.
     missing_chunks : {"raise", "fill"}
-        What to do, once it is read, with a chunk that is not in the store: refuse it, or read it as the
-        fill value. Coordinates are always filled: zarr leaves out their chunks of zeros unless told otherwise.
+        Whether a chunk that is not in the store raises an error when it is read, or reads as the fill value.
+        Coordinates are always filled: by default zarr does not write their chunks of zeros.
 
     Returns
     -------
     xarray.DataTree
-        Dask-backed variables, one dask block per chunk of the log. Dims are named as the log says, else
+        Dask-backed variables, one dask block per chunk of the log. Dims are named as in the log, else
         ``gradient`` is ``(step, param)`` or ``(step, sample, param)`` and all others are ``(sample, unit)``; a
         dim that two variables have in different sizes is called ``<variable>_<dim>`` in the later one. Vectors
         along the leading dim of a wider variable are coordinates.
@@ -40,7 +40,7 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise") -> 
     LogError
         The path is missing, is of no known format, or holds no arrays.
     DataError
-        ``missing_chunks`` is neither word.
+        ``missing_chunks`` is neither of these.
 
     Examples
     --------

@@ -10,7 +10,7 @@ from covdist.errors import LogError
 
 
 def is_url(path: str) -> bool:
-    """Return whether a path is an address for fsspec; ``file://`` is made a local path before."""
+    """Return whether a path is an address for fsspec; ``open_log`` has made ``file://`` a local path."""
     return "://" in path
 
 
@@ -20,14 +20,14 @@ def exists(path: str) -> bool:
     Raises
     ------
     LogError
-        If nobody can tell: the protocol is unknown, its package is missing, or the store refuses to answer.
+        If the protocol is unknown, its package is missing, or the store does not answer.
     """
     if not is_url(path):
         return os.path.exists(path)
     try:
         system, place = fsspec.core.url_to_fs(path)
         return bool(system.exists(place))
-    except Exception as error:  # each store has errors of its own
+    except Exception as error:  # each store raises errors of its own
         raise LogError(
             f"{path} cannot be looked up ({type(error).__name__}: {error}): check the address, the network and your "
             "permissions, and that the package for its protocol is installed."

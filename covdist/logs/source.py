@@ -14,11 +14,11 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call it: the node's path and the variable, "fc1/gradient"."""
+        """The node's path and the variable, "fc1/gradient", for messages."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its lengths."""
+        """Lengths of its axes."""
 
     @property
     def dtype(self) -> np.dtype:
@@ -33,39 +33,39 @@ class Source(Protocol):
         """Equal for equal content: paths, sizes, modification times."""
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
-        """Return any rectangle, steps of 1."""
+        """Return any rectangle, without steps."""
 
     def read_chunk(self, index: tuple[int, ...], buffer: np.ndarray | None = None) -> np.ndarray:
         """Return one chunk of the grid, cut to the array's shape.
 
-        It may lie in ``buffer`` (uint8, at least ``buffer_size`` long): valid until the next call with the same.
+        It may lie in ``buffer`` (uint8, ``buffer_size`` long or longer), and is valid until that is used again.
         """
 
     @property
     def buffer_size(self) -> int:
-        """Bytes a reused buffer needs; 0 where none is of use."""
+        """Bytes that a reused buffer needs; 0 if none is used."""
 
 
 @runtime_checkable
 class SlabSource(Source, Protocol):
-    """A source that can hand out a chunk some rows at a time, so that not even one chunk need fit anywhere."""
+    """A source that can read a chunk some rows at a time, so that not even one chunk has to fit into memory."""
 
     @property
     def slab_size(self) -> int:
         """Bytes of the buffer that ``read_slabs`` needs; at most ``buffer_size``."""
 
     def announce(self, index: tuple[int, ...]) -> None:
-        """Let the system fetch a chunk that will be read next, without waiting for it."""
+        """Let the system prefetch the chunk that will be read next, without waiting for it."""
 
     def read_slabs(self, index: tuple[int, ...], buffer: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the rows of one chunk in order, each time valid until the next.
 
-        Raises LogError at the end where only then the chunk turns out to be damaged.
+        Raises LogError, possibly only at the end, if the chunk is damaged.
         """
 
 
 class Entry(NamedTuple):
-    """One variable of a log: its source, the dims its log names, its attributes; a source to use as a coordinate."""
+    """One variable of a log: source, dims as the log names them, attributes, and a source for use as a coordinate."""
 
     source: Source
     dims: tuple[str | None, ...] | None = None

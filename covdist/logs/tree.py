@@ -1,4 +1,4 @@
-"""Builds the lazy tree of a log from the headers a format has read."""
+"""Builds the lazy tree of a log from the headers that a format has read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKED = ("scale_factor", "add_offset")  # values stored as offsets in steps (th
 
 
 def build(nodes: Nodes) -> xr.DataTree:
-    """Build the tree; a node that stands above others holds its coordinates without an index."""
+    """Build the tree; coordinates of nodes that have children get no index."""
     _check_names(nodes)
     sizes: dict[str, dict[str, int]] = {}
     datasets = {}

@@ -1,4 +1,4 @@
-"""In-place BLAS and LAPACK products that let go of the GIL.
+"""In-place BLAS and LAPACK products that release the GIL.
 
 ``scipy.linalg.blas`` holds the GIL while it computes, so two threads run at the speed of one. The same
 routines reached through ``scipy.linalg.cython_blas`` by ctypes release it, work in place and allocate nothing.
@@ -22,7 +22,7 @@ from threadpoolctl import ThreadpoolController
 from covdist.errors import CovdistError
 
 _LOWER, _UPPER, _PLAIN, _TRANSPOSED, _LEFT = map(ctypes.c_char, (b"L", b"U", b"N", b"T", b"L"))
-_BLOCK = 64  # columns that LAPACK takes at once; its own choice is at most that
+_BLOCK = 64  # columns that LAPACK works on at once; its own choice is never larger
 # Types in the signatures, and their ctypes: `int` by default, `int64_t` in ILP64 builds of SciPy 1.18 and later.
 _INTEGERS = {
     "int": ctypes.c_int, "int32_t": ctypes.c_int32, "npy_int32": ctypes.c_int32, "long": ctypes.c_long,
@@ -97,7 +97,7 @@ def add_outer(rows: np.ndarray, triangle: np.ndarray, alpha: float = 1.0) -> Non
     """Add ``alpha * rows @ rows.T`` to a triangle, as ``add_gram`` does with the other product."""
     letter, real = _REAL[triangle.dtype]
     height, width = rows.shape
-    stride = max(1, width)  # LAPACK refuses 0, also where there is nothing to add
+    stride = max(1, width)  # LAPACK refuses 0, even if there is nothing to add
     _call(
         f"{letter}sfrk", _PLAIN, _LOWER, _TRANSPOSED, height, width,
         real(alpha), rows, stride, real(1.0), triangle,
@@ -127,7 +127,7 @@ def weighted_sums(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def tridiagonal(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Overwrite a symmetric matrix, of 2 rows or more, by its reduction to tridiagonal form (LAPACK's ``sytrd``).
 
-    Returns the diagonal, the entries beside it and what ``rotate_back`` needs beside the overwritten matrix.
+    Returns the diagonal, the entries beside it, and factors for ``rotate_back``, which also needs the matrix.
     """
     n = len(matrix)
     diagonal, beside, factors, work = np.empty(n), np.empty(n - 1), np.empty(n - 1), np.empty(_BLOCK * n)
@@ -136,17 +136,17 @@ def tridiagonal(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def rotate_back(matrix: np.ndarray, factors: np.ndarray, vectors: np.ndarray) -> None:
-    """Overwrite vectors (vectors, n), one a row, of the tridiagonal form by those of the matrix (``ormtr``)."""
+    """Overwrite eigenvectors of the tridiagonal form, one per row, by those of the matrix (``ormtr``)."""
     count, n = vectors.shape
     work = np.empty(_BLOCK * max(count, n))
     _call("dormtr", _LEFT, _LOWER, _PLAIN, n, count, matrix, n, factors, vectors, n, work, len(work), 0)
 
 
 class _SingleThread:
-    """Counts the tasks inside; the first limits the process's BLAS pools, the last one restores them.
+    """Counts the tasks inside; the first limits the process's BLAS pools, the last restores them.
 
     float64 products differ in bits between one BLAS thread and two, and dask already keeps every core busy.
-    One thread of its own does both, since threadpoolctl ignores threads other than the first to set a limit.
+    A thread of its own does both, since threadpoolctl ignores all threads but the first that set a limit.
     """
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class _SingleThread:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                # Workers of a cluster have one thread already: spare them the way to the other thread.
+                # Workers of a cluster have one thread already and need not wait for the other thread.
                 self._undo = _nothing if _single_already() else _keeper().submit(_limit).result()
         try:
             yield

@@ -1,4 +1,4 @@
-"""Leading eigenpairs of a covariance matrix, with what all of its eigenvalues say."""
+"""Leading eigenpairs of a covariance matrix, and figures that take all of its eigenvalues."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 class Spectrum(NamedTuple):
-    """Eigenvalues and all else that is a variance are in units of ``4 ** exponent``."""
+    """A spectrum. Eigenvalues and other variances are in units of ``4 ** exponent``."""
 
     values: np.ndarray  # (k,), descending, never negative
     vectors: np.ndarray  # (columns, k); of a Gram matrix (rows, k)
-    error: np.ndarray  # (k,), what each value may be off by
+    error: np.ndarray  # (k,), bounds on the errors of the values
     total: float  # sum of all eigenvalues
     exponent: int
     rows: int
@@ -26,18 +26,18 @@ class Spectrum(NamedTuple):
     condition: float
 
     def root(self) -> np.ndarray:
-        """Return the eigenvalues' roots in units of the data, also where the eigenvalues underflow."""
+        """Return the square roots of the eigenvalues in units of the data, even if the eigenvalues underflow."""
         return np.ldexp(np.sqrt(self.values), self.exponent)
 
     def variance(self, value: np.ndarray | float) -> np.ndarray:
-        """Take something out of the units of this spectrum."""
+        """Convert a variance from the units of this spectrum to those of the data."""
         return np.ldexp(value, 2 * self.exponent)
 
 
 def spectrum_of(matrix: np.ndarray, k: int, *, rows: int, exponent: int = 0, size: int | None = None) -> Spectrum:
     """Return the spectrum of a symmetric float64 matrix, which is overwritten; k may exceed its rank and size.
 
-    ``size`` is the number of columns where the matrix is a Gram matrix of rows instead.
+    ``size`` is the number of columns if the matrix is a Gram matrix of rows.
     """
     size = len(matrix) if size is None else size
     if not np.isfinite(matrix).all():
@@ -61,20 +61,20 @@ def spectrum_of(matrix: np.ndarray, k: int, *, rows: int, exponent: int = 0, siz
 
 
 def unknown(size: int, k: int, rows: int) -> Spectrum:
-    """Return what NaN, or no rows at all, leave of a spectrum."""
-    nothing = np.full(k, np.nan)
-    return Spectrum(nothing, np.full((size, k), np.nan), nothing, np.nan, 0, rows, np.nan, np.nan, np.nan)
+    """Return the spectrum of no rows, or of rows with NaN: all NaN."""
+    values = np.full(k, np.nan)
+    return Spectrum(values, np.full((size, k), np.nan), values, np.nan, 0, rows, np.nan, np.nan, np.nan)
 
 
 def decompose(matrix: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return all eigenvalues, descending, and the eigenvectors (n, k) of the k largest; overwrites the matrix.
 
-    One reduction to tridiagonal form serves both, and lets go of the GIL, unlike ``scipy.linalg.eigh``.
+    One reduction to tridiagonal form serves both. Unlike ``scipy.linalg.eigh`` it releases the GIL.
     """
     n = len(matrix)
     if n == 1:
         return matrix[0].copy(), np.ones((1, k))
-    # Powers of two: the reduction squares entries, and these may be of any size.
+    # The reduction squares entries of any size; scaling by powers of two is exact.
     shift = int(np.frexp(np.abs(matrix).max())[1])
     np.ldexp(matrix, -shift, out=matrix)
     with single_thread():

@@ -1,8 +1,8 @@
-"""Products in float32, sums in float64: about twice as fast, for a stated error.
+"""Products in float32, sums in float64: about twice as fast, with a known error.
 
-Deviations are scaled to spreads near 1, rounded to float32 and multiplied in float32; every 2048 rows the sums go over
-to float64. An entry's error is at most (2048 + 3) 2**-24 = 1.3e-4 of σ_i σ_j however the roundings fall (Higham 2002,
-section 3.1), and about 1e-7 where they fall by chance; variances and means come from float64.
+Deviations are scaled to spreads near 1, rounded to float32 and multiplied in float32; every 2048 rows the sums are
+added to float64 ones. The error of an entry is at most (2048 + 3) 2**-24 = 1.3e-4 of σ_i σ_j in the worst case (Higham
+2002, section 3.1), and typically 1e-7; variances and means are computed in float64.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from covdist.numerics.shifted_columns import Deviations
 from covdist.numerics.workspace import Workspace
 
 _MOST_ROWS = 2048
-_LARGEST = 1e30  # scaled sums of squares beyond come near float32's end
+_LARGEST = 1e30  # larger sums of squares come near float32's limit
 
 
 class MixedPrecision:
-    """Scales and rounds the sides of a leg, and passes the products' sums on now and then.
+    """Scales and rounds the sides of a segment, and moves sums of products to float64 now and then.
 
     Parameters
     ----------
@@ -62,13 +62,13 @@ class MixedPrecision:
         self._rows = 0
 
     def close(self) -> list[np.ndarray]:
-        """Pass everything on; return the powers of two that undo the scaling, one array a side."""
+        """Move all sums to float64; return the powers of two that undo the scaling, one array per side."""
         self.drain()
         undo, self.shifts = [-shift for shift in self.shifts], []
         return undo
 
 
 def _shift(side: Deviations) -> np.ndarray:
-    """Powers of two that bring each column's spread near 1."""
+    """Return the powers of two that bring the spread of each column near 1."""
     exponents: np.ndarray = np.frexp(np.sqrt(side.squares / side.weight))[1]
     return -exponents.astype(np.int64)

@@ -1,8 +1,8 @@
-"""Leading eigenpairs of a covariance from its image of random directions, and how far off they may be.
+"""Leading eigenpairs of a covariance from its image of random directions, and bounds on their errors.
 
-The Nyström approximation Y (Ωᵀ Y)⁻¹ Yᵀ of Y = C Ω never exceeds C, so that eigenvalues are found too small if
-anything, by the norm of what is left at most. That norm is judged by directions which took no part: C g is known for
-a few Gaussian g, hence (C - Ĉ) g.
+The Nyström approximation Ĉ = Y (Ωᵀ Y)⁻¹ Yᵀ of Y = C Ω never exceeds C, so its eigenvalues are too small if anything, by
+at most the norm of C - Ĉ. That norm is estimated from directions that took no part in it: C g is known for a few
+Gaussian g, hence (C - Ĉ) g.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from scipy.special import gammaincinv
 from covdist.numerics.eigen import Spectrum, unknown
 from covdist.numerics.eigen import effective_rank as rank_of
 
-PROBES = 10  # directions that judge what the others have found
+PROBES = 10  # directions that only judge the result
 _EPS = float(np.finfo(np.float64).eps)
-_DOUBT = 1e-3  # chance that Gaussian probes see less than the bounds below allow for
+_DOUBT = 1e-3  # probability that the bounds below do not hold, since the probes are random
 # Norm of a vector over its products with the probes, and the same for the fourth root of `_fourth`: of a matrix of
 # rank one, the worst case, 0.363 times the norm is passed in 999 of 1000 draws of 10 probes (200,000 simulated).
 _REACH = float(1 / np.sqrt(2 * gammaincinv(PROBES / 2, _DOUBT)))
@@ -34,7 +34,7 @@ class Low(NamedTuple):
 
 
 class Images(NamedTuple):
-    """What a covariance does to directions (columns, m) and to the probes (columns, PROBES)."""
+    """Directions (columns, m) and probes (columns, PROBES), each with the product of the covariance and them."""
 
     directions: np.ndarray
     image: np.ndarray
@@ -46,6 +46,7 @@ class Images(NamedTuple):
 
 
 def spectrum_of_images(given: Images, k: int) -> Spectrum:
+    """Return the k leading eigenpairs, with bounds on their errors."""
     if given.total == 0:
         return unknown(len(given.image), k, given.rows)._replace(values=np.zeros(k), error=np.zeros(k), total=0.0)
     low = approximate(given.directions, given.image)
@@ -70,7 +71,7 @@ def spectrum_of_images(given: Images, k: int) -> Spectrum:
 
 
 def approximate(directions: np.ndarray, image: np.ndarray) -> Low:
-    """Nyström approximation, made stable by a shift at the size of the rounding (Tropp et al. 2017, algorithm 3)."""
+    """Return the Nyström approximation, made stable by a tiny shift (Tropp et al. 2017, algorithm 3)."""
     length = np.sqrt(np.mean(np.sum(directions**2, axis=0)))
     shift = max(_EPS * float(np.linalg.norm(image)) / length, float(np.finfo(np.float64).tiny))
     while True:
@@ -87,21 +88,21 @@ def approximate(directions: np.ndarray, image: np.ndarray) -> Low:
 
 
 def _spread(low: Low) -> np.ndarray:
-    """Return a root of the approximation."""
+    """Return a square root of the approximation."""
     return low.basis @ (low.rotated * np.sqrt(low.values))
 
 
 def errors(values: np.ndarray, vectors: np.ndarray, missed: np.ndarray, rest: float) -> np.ndarray:
-    """Return what each of the leading values may be too small by.
+    """Return bounds on how much too small each of the leading values is.
 
-    With E = C - Ĉ, no eigenvalue is off by more than ‖E‖ (Weyl). Where a gap parts the leading vectors U from all
-    else, it is not off by more than r + r² / gap, r = ‖E U‖: what couples the two parts enters squared (from the
-    Schur complement, as in Li and Li 2005).
+    With E = C - Ĉ, no eigenvalue is off by more than ‖E‖ (Weyl). If a gap separates the leading vectors U from the
+    rest, it is off by at most r + r² / gap with r = ‖E U‖: the coupling of the two parts enters squared (by the Schur
+    complement, as in Li and Li 2005).
 
     Parameters
     ----------
     values : array (k + 1,) or (k,)
-        One more than are asked for, where there is one.
+        One more than the vectors, if there is one.
     vectors : array (columns, k)
     missed : array (columns, PROBES)
         E times the probes.
@@ -126,7 +127,7 @@ def _fourth(missed: np.ndarray) -> float:
 
 
 def _effective_rank(values: np.ndarray, rest: float, missed: np.ndarray) -> float:
-    """Take what was missed for flat, over as many directions as its trace and its norm say."""
+    """Assume that the missed part has equal eigenvalues, as many as its trace and norm imply."""
     squares = float(np.sum(missed**2)) / PROBES
     count = max(1, round(rest**2 / squares)) if squares > 0 else 1
     return rank_of(values) if rest == 0 else _rank_with(values, rest, count)

@@ -1,4 +1,4 @@
-"""Is a symmetric matrix positive semidefinite, and which one that is lies nearest."""
+"""The smallest eigenvalue of a symmetric matrix, and the nearest positive semidefinite matrix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from covdist.numerics.blas import single_thread
 
 
 def smallest_of(matrix: np.ndarray) -> float:
-    """Return the smallest eigenvalue, NaN where an entry is NaN."""
+    """Return the smallest eigenvalue; NaN if an entry is NaN."""
     if not np.isfinite(matrix).all():
         return float("nan")
     unit = power_near(matrix)
@@ -21,8 +21,8 @@ def smallest_of(matrix: np.ndarray) -> float:
 def nearest(matrix: np.ndarray) -> np.ndarray:
     """Return the positive semidefinite matrix nearest in the Frobenius norm: negative eigenvalues become 0.
 
-    Higham (1988), Computing a nearest symmetric positive semidefinite matrix, theorem 2.1. A matrix with NaN comes
-    back as it is.
+    Higham (1988), Computing a nearest symmetric positive semidefinite matrix, theorem 2.1. A matrix with NaN is
+    returned unchanged.
     """
     if not np.isfinite(matrix).all():
         return matrix
@@ -36,5 +36,5 @@ def nearest(matrix: np.ndarray) -> np.ndarray:
 
 
 def power_near(matrix: np.ndarray) -> int:
-    """Return the binary exponent of the largest entry: eigenvalues of tiny or huge matrices then keep their digits."""
+    """Return the binary exponent of the largest entry; scaled by it, tiny and huge matrices keep their digits."""
     return int(np.frexp(np.abs(matrix).max(initial=0.0))[1])

@@ -1,4 +1,4 @@
-"""``Workspace``: memory that every block uses again."""
+"""``Workspace``: memory that is reused for every block."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 
 
 class Workspace:
-    """Named scratch arrays of one fold, each as large as the largest block has needed.
+    """Named scratch arrays of one fold, each as large as the largest block so far.
 
-    dask has its workers hand freed memory back to the system at once, and to have it faulted in again for each block
-    costs about as much as folding it: 16M × 64 on two workers took 5.3 s, and 2.7 s with this.
+    dask lets its workers return freed memory to the system at once, and page faults for new memory cost about as much
+    as folding a block: 16M × 64 on two workers took 5.3 s, and takes 2.7 s with this.
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, np.ndarray] = {}
+        self._arrays: dict[str, np.ndarray] = {}
 
     def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
-        """Return an array of any content, until the next call with the same name."""
+        """Return an array with arbitrary content, valid until the next call with the same name."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        held = self._held.get(name)
-        if held is None or held.nbytes < size:
-            held = self._held[name] = np.empty(size, np.uint8)
-        return held[:size].view(dtype).reshape(shape)
+        array = self._arrays.get(name)
+        if array is None or array.nbytes < size:
+            array = self._arrays[name] = np.empty(size, np.uint8)
+        return array[:size].view(dtype).reshape(shape)

@@ -31,8 +31,8 @@ def plan(
     -------
     Plan
         Shards, tasks, bytes read, moved and written, flops, and ``peak_bytes``, the most a worker holds. Of a
-        covariance matrix also ``way``, "memory" or "tiles", ``why``, and ``ways``, what each would take, and so
-        "dual" and "sketch" of :func:`covdist.spectrum` for 20 eigenvectors.
+        covariance matrix also ``strategy``, "memory" or "tiles", ``reason``, and ``strategies``, a plan for each of
+        them, and for "dual" and "sketch" of :func:`covdist.spectrum` with 20 eigenvectors.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def plan(
     >>> p = covdist.plan(da.zeros((1_000_000, 1024), chunks=(4096, 1024), dtype="f4"))
     >>> p.bytes_read, p.shards > 8
     (4096000000, True)
-    >>> covdist.plan(da.zeros((10_000, 50_000), chunks=(100, 50_000), dtype="f4")).way
+    >>> covdist.plan(da.zeros((10_000, 50_000), chunks=(100, 50_000), dtype="f4")).strategy
     'tiles'
     """
     if variances_only:

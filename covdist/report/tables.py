@@ -22,11 +22,11 @@ def plan_table(plans: dict[str, Plan]) -> Table:
     )  # fmt: skip
     for path, plan in plans.items():
         work = plan.work
-        table.add_row(path, plan.way, f"{work.rows:,}", work.columns, *_cells(plan))
-        if plan.way != "memory":
-            for other in plan.ways:
-                if other.way != plan.way:
-                    table.add_row("", f"or {other.way}", "", "", *_cells(other), style="dim")
+        table.add_row(path, plan.strategy, f"{work.rows:,}", work.columns, *_cells(plan))
+        if plan.strategy != "memory":
+            for other in plan.strategies:
+                if other.strategy != plan.strategy:
+                    table.add_row("", f"or {other.strategy}", "", "", *_cells(other), style="dim")
     return table
 
 
@@ -43,10 +43,10 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     return {
         "rows": plan.work.rows,
         "columns": plan.work.columns,
-        "way": plan.way,
-        "why": plan.why,
+        "way": plan.strategy,
+        "why": plan.reason,
         **_costs(plan),
-        "ways": {way.way: _costs(way) for way in plan.ways},
+        "ways": {each.strategy: _costs(each) for each in plan.strategies},
     }
 
 

@@ -1,4 +1,4 @@
-"""``Chunk``: one chunk of a dask array with what makes it, to be made inside a task and let go of there."""
+"""``Chunk``: one chunk of a dask array, computed and freed inside a task."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from covdist.rows.stream import culled, share_work
 
 
 class Chunk:
-    """Opaque on purpose: dask takes nothing that it carries for a dependency."""
+    """The graph of a chunk, hidden from dask, which would take its keys for dependencies."""
 
     def __init__(self, graph: dict[Key, Any], key: Key):
         self._graph, self._key = graph, key
 
     def read(self) -> np.ndarray:
-        """Make it."""
-        made: np.ndarray = get_sync(self._graph, self._key)
-        return made
+        """Compute it."""
+        chunk: np.ndarray = get_sync(self._graph, self._key)
+        return chunk
 
 
 def chunks_apart(array: da.Array) -> dict[tuple[int, ...], Chunk] | None:
-    """Return an array's chunks by their place, or None where they share work, which is best left to dask."""
+    """Return the chunks of an array by their index; None if they share work, which is best left to dask."""
     (optimised,) = optimize(array)
     graph = dict(optimised.__dask_graph__())
     keys = list(flatten(optimised.__dask_keys__()))
     graphs = [culled(graph, key) for key in keys]
     if share_work(graphs):
         return None
-    return {key[1:]: Chunk(made, key) for made, key in zip(graphs, keys, strict=True)}
+    return {key[1:]: Chunk(part, key) for part, key in zip(graphs, keys, strict=True)}

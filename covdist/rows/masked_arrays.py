@@ -1,4 +1,4 @@
-"""Masked arrays as plain ones: what is masked becomes NaN."""
+"""Masked arrays as plain ones, with NaN for masked entries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def unmasked(values: Any) -> np.ndarray:
-    """Return an array whose masked entries are NaN; integers become float64, masked or not, as all chunks must."""
+    """Return an array whose masked entries are NaN; integers become float64 in all chunks, masked or not."""
     if not isinstance(values, np.ma.MaskedArray):
         return np.asarray(values)
     if values.dtype.kind in "biu":

@@ -1,4 +1,4 @@
-"""Readers: what a shard carries of an array, and how its pieces become rows on a worker."""
+"""Readers: the part of an array that travels with a shard, and its pieces as rows on a worker."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from covdist.rows.masked_arrays import unmasked
 
 
 class SourceReader:
-    """Reads chunks of a log into one buffer, used again for each piece, some rows at a time where that is possible.
+    """Reads chunks of a log into one buffer that is reused for each piece, some rows at a time if possible.
 
-    ``columns`` are those along the first axis that is no sample axis.
+    ``columns`` is a range along the first axis after the sample axes.
     """
 
     def __init__(self, source: Source, sample_ndim: int, columns: slice):
@@ -27,7 +27,7 @@ class SourceReader:
 
     @property
     def piece_bytes(self) -> int:
-        """Most memory for one piece: what is read, and a copy where several chunks lie side by side."""
+        """Most memory for one piece: the chunks read, and a copy if several lie side by side."""
         source, across = self._source, self._across()
         if len(across) == 1:
             return _slab_size(source) if isinstance(source, SlabSource) else 2 * _chunk_bytes(source)
@@ -37,7 +37,7 @@ class SourceReader:
         return [-(-n // size) for n, size in zip(self._source.shape, self._source.chunks, strict=True)]
 
     def _across(self) -> list[tuple[int, ...]]:
-        """Indices, beyond the sample axes, of the chunks that hold the columns."""
+        """Return the indices, after the sample axes, of the chunks that hold the columns."""
         grid, n = self._grid(), self._sample_ndim
         ranges = [range(count) for count in grid[n:]]
         if ranges:
@@ -47,58 +47,43 @@ class SourceReader:
 
     def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
         pieces = self._pieces_of(first, last)
-        # Without a buffer each piece has its own memory: a store far away is then worth a thread.
+        # Without a buffer each piece has memory of its own, so a thread can read the next one from a remote store.
         return ahead(pieces) if self._source.buffer_size == 0 else pieces
 
     def _pieces_of(self, first: int, last: int) -> Iterator[np.ndarray]:
-        source, across = self._source, self._across()
+        source, n, across = self._source, self._sample_ndim, self._across()
         slabs = source if isinstance(source, SlabSource) else None
-        in_slabs = slabs is not None and len(across) == 1 and self._sample_ndim == 1
-        buffer = np.empty(_slab_size(source) if in_slabs else source.buffer_size, np.uint8)
+        buffer = np.empty(_slab_size(source) if n == 1 else source.buffer_size, np.uint8)
         for number in range(first, last):
-            cell = self._cell(number)
             if slabs is not None and number + 1 < last:
                 for index in across:
                     slabs.announce((*self._cell(number + 1), *index))
-            if slabs is not None and in_slabs:
-                for slab in slabs.read_slabs((*cell, *across[0]), buffer):
-                    yield self._cut(slab, across)
-            elif len(across) == 1:
-                yield self._cut(source.read_chunk((*cell, *across[0]), buffer), across)
+            position = (*self._cell(number), *across[0])
+            if len(across) > 1:
+                yield as_rows(source[self._rectangle(number)], n)
+            elif slabs is not None and n == 1:
+                for slab in slabs.read_slabs(position, buffer):
+                    yield self._cut(slab, across[0])
             else:
-                yield self._cut(self._side_by_side(cell, across, buffer), across)
+                yield self._cut(source.read_chunk(position, buffer), across[0])
 
     def _cell(self, number: int) -> tuple[int, ...]:
         return tuple(map(int, np.unravel_index(number, self._grid()[: self._sample_ndim])))
 
-    def _cut(self, chunk: np.ndarray, across: list[tuple[int, ...]]) -> np.ndarray:
-        """Keep the columns asked for, and lay the rows flat."""
+    def _rectangle(self, number: int) -> tuple[slice, ...]:
+        """Return the part of the array that a piece covers."""
+        source, n = self._source, self._sample_ndim
+        rows = [slice(i * size, (i + 1) * size) for i, size in zip(self._cell(number), source.chunks, strict=False)]
+        return (*rows, self._columns, *[slice(None)] * (len(source.shape) - n - 1))
+
+    def _cut(self, chunk: np.ndarray, index: tuple[int, ...]) -> np.ndarray:
+        """Return the columns of this reader, with the sample axes flattened to rows."""
         n = self._sample_ndim
         if chunk.ndim > n:
-            start = across[0][0] * self._source.chunks[n]
-            wanted = slice(self._columns.start - start, self._columns.stop - start)
-            chunk = chunk[(slice(None),) * n + (wanted,)]
+            start = index[0] * self._source.chunks[n]
+            columns = slice(self._columns.start - start, self._columns.stop - start)
+            chunk = chunk[(slice(None),) * n + (columns,)]
         return as_rows(chunk, n)
-
-    def _side_by_side(self, cell: tuple[int, ...], across: list[tuple[int, ...]], buffer: np.ndarray) -> np.ndarray:
-        source, n = self._source, len(cell)
-        first, lengths = across[0], [min(size, len_ - i * size) for i, size, len_ in _axes(cell, source)]
-        lasts = [max(index[axis] for index in across) + 1 for axis in range(len(first))]
-        ends = [min(last * size, length) for last, size, length in _axes(tuple(lasts), source, n)]
-        starts = [i * size for i, size, _ in _axes(first, source, n)]
-        widths = [end - start for start, end in zip(starts, ends, strict=True)]
-        out = np.empty((*lengths, *widths), source.dtype)
-        for index in across:
-            chunk = source.read_chunk((*cell, *index), buffer)
-            corner = [i * size - start for (i, size, _), start in zip(_axes(index, source, n), starts, strict=True)]
-            place: Any = [slice(a, a + extent) for a, extent in zip(corner, chunk.shape[n:], strict=True)]
-            out[(..., *place)] = chunk
-        return out
-
-
-def _axes(index: tuple[int, ...], source: Source, first: int = 0) -> Iterator[tuple[int, int, int]]:
-    """Pair indices with the chunk size and the length of the axes from ``first`` on."""
-    return zip(index, source.chunks[first:], source.shape[first:], strict=False)
 
 
 def _chunk_bytes(source: Source) -> int:
@@ -116,7 +101,7 @@ def as_rows(array: np.ndarray, sample_ndim: int) -> np.ndarray:
 
 
 def ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Make the next piece while the last one is folded; each must have memory of its own."""
+    """Prepare the next piece while the last one is folded; each must have memory of its own."""
     with ThreadPoolExecutor(1, "covdist-ahead") as pool:
         waiting = pool.submit(next, pieces, None)
         while (piece := waiting.result()) is not None:
@@ -148,7 +133,7 @@ class GraphReader:
 
 
 class GivenReader:
-    """Takes pieces that dask made, because they share work; a shard then holds all of its pieces."""
+    """Takes pieces that dask tasks computed, because they share work; a shard holds all of its pieces at once."""
 
     def __init__(self, sample_ndim: int, blocks: list[Any] | None = None):
         self._sample_ndim, self._blocks = sample_ndim, blocks or []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import replace
 
@@ -119,3 +120,19 @@ def test_sizes_are_told_with_units():
     assert [human_bytes(n) for n in (0, 1023, 1024, 3 << 29, 5 << 50, 5000 << 50)] == [
         "0 B", "1023 B", "1 KiB", "1.5 GiB", "5 PiB", "5e+03 PiB",
     ]  # fmt: skip
+
+
+def test_old_names_are_read_only():
+    plan = replace(make_plan(work(100, 1)), strategy="tiles", reason="asked for")
+    plan = replace(plan, strategies=(plan,))
+    assert (plan.way, plan.why, plan.ways) == (plan.strategy, plan.reason, plan.strategies)
+    with pytest.raises(AttributeError):
+        plan.way = "memory"
+
+
+def test_a_plan_is_logged_and_silent_by_default(caplog):
+    make_plan(work(1000, 10))
+    assert not caplog.records
+    with caplog.at_level(logging.DEBUG, "covdist"):
+        make_plan(work(1000, 10))
+    assert "1,000 rows in 1 strips of 1 shards, fan-in 16" in caplog.text

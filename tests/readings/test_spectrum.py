@@ -21,7 +21,7 @@ from covdist.readings.spectrum import methods as module
 from covdist.readings.spectrum.dual import Dual
 from covdist.readings.spectrum.sketch import Sketched
 from covdist.results.labels import label
-from covdist.rows.transposed import slab_stream
+from covdist.rows.transposed import column_stream
 
 from .counting import Counted
 
@@ -260,7 +260,7 @@ def test_dual_of_a_log_reads_slabs(tmp_path, chunks, slab):
     array[:] = VALUES
     x = covdist.open_log(tmp_path / "log.zarr")["gradient"]
     with changed(slab_bytes=slab, most_slab_bytes=slab):
-        widths = np.diff(slab_stream(x.data, 1).bounds)
+        widths = np.diff(column_stream(x.data, 1).bounds)
         found = covdist.spectrum(x, K, dim="step", method="dual")
     assert widths.sum() == D
     assert widths.max() <= max(slab // (N * 8), 1)
@@ -318,6 +318,6 @@ def test_the_plan_of_a_call_is_near_that_of_its_way():
     x = label(da.zeros((4000, 9000), chunks=(4000, 250), dtype="f4"), 0, fallback="x")
     sketch = Sketched(x, 20, policy("raise"), Options(), 1, 0)
     for way, plan in {"dual": Dual(x, 20, True).plan, "sketch": sketch.plan}.items():
-        other = next(each for each in covdist.plan(x.data).ways if each.way == way)
+        other = next(each for each in covdist.plan(x.data).strategies if each.strategy == way)
         assert other.flops == plan.flops
         assert other.peak_bytes == pytest.approx(plan.peak_bytes, rel=0.1)

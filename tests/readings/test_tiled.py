@@ -236,10 +236,10 @@ def wide(columns: int, rows: int = 1000) -> da.Array:
 )
 def test_the_way_depends_on_the_data_and_the_options(columns, memory, expected):
     plan = covdist.plan(wide(columns), memory=memory)
-    assert (plan.way, bool(plan.why)) == (expected, True)
-    assert [each.way for each in plan.ways] == ["memory", "tiles", "dual", "sketch"]
-    assert all(each.peak_bytes and each.flops and each.bytes_read and each.bytes_written for each in plan.ways)
-    assert all(f"by {each.way}" in str(plan) for each in plan.ways if each.way != expected)
+    assert (plan.strategy, bool(plan.reason)) == (expected, True)
+    assert [each.strategy for each in plan.strategies] == ["memory", "tiles", "dual", "sketch"]
+    assert all(each.peak_bytes and each.flops and each.bytes_read and each.bytes_written for each in plan.strategies)
+    assert all(f"by {each.strategy}" in str(plan) for each in plan.strategies if each.strategy != expected)
 
 
 def test_what_cannot_fit_is_refused_with_both_numbers_and_the_way_out():

@@ -1,4 +1,4 @@
-"""Sources over bytes that lie uncompressed in a file: ``.npy`` files and stored members of ``.npz`` files."""
+"""Sources of uncompressed bytes in a file: ``.npy`` files and uncompressed members of ``.npz`` files."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def open_npy(path: str, name: str) -> Source:
 
 
 def stored(path: str, name: str, header: Header, offset: int) -> Source:
-    """Make a source of data that lie uncompressed at ``offset`` in a file."""
+    """Return a source of uncompressed data at ``offset`` in a file."""
     kind = FortranSource if header.fortran and header.nbytes and len(header.shape) > 1 else RowSource
     token = file_token(path, name, header, offset)
     return kind(name, header.shape, header.dtype, row_chunks(header), token, path, offset)

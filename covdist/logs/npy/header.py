@@ -15,7 +15,7 @@ from covdist.limits import limits
 
 
 class Header(NamedTuple):
-    """What stands before the data: shape, order, type, and how many bytes it takes itself."""
+    """Shape, order and type of the data, and the bytes of the header itself."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -51,7 +51,7 @@ def row_chunks(header: Header) -> tuple[int, ...]:
 
 
 def file_token(path: str, *more: object) -> str:
-    """Return a name that changes with the file's path, size or modification time."""
-    found = os.stat(path)
-    text = repr((os.path.abspath(path), found.st_size, found.st_mtime_ns, *more))
+    """Return a hash of the file's path, size and modification time."""
+    stat = os.stat(path)
+    text = repr((os.path.abspath(path), stat.st_size, stat.st_mtime_ns, *more))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

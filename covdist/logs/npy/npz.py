@@ -1,4 +1,4 @@
-"""``.npz`` files: members stored as they are get read in place, compressed ones as one chunk each."""
+"""``.npz`` files: uncompressed members are read in place, compressed ones as one chunk each."""
 
 from __future__ import annotations
 

@@ -20,12 +20,12 @@ from covdist.logs.zarr.files import broken, missing_chunk
 
 @dataclass(frozen=True, eq=False)
 class ZarrSource(GridSource):
-    """Reads through ``zarr``; inside a shard that is there, a chunk that is not reads as the fill value.
+    """Reads through ``zarr``; a chunk that is missing inside a shard reads as the fill value.
 
     Parameters
     ----------
     place, inner : str, str
-        What zarr opens, and the array's path in it.
+        Path or URL of the store, and the array's path in it.
     missing : {"raise", "fill"}
     """
 
@@ -43,7 +43,7 @@ class ZarrSource(GridSource):
             data = np.asarray(array[self.cut(index)])
         except (*BROKEN, TypeError, KeyError) as error:
             raise broken(self.name, key, error) from error
-        # Only what looks like fill is worth asking a store, which may be far away, about.
+        # Only chunks that look like fill are worth a request to a store that may be far away.
         if (
             self.missing == "raise"
             and _all_fill(data, array.fill_value)
@@ -55,14 +55,14 @@ class ZarrSource(GridSource):
 
 @functools.lru_cache(maxsize=64)
 def opened(place: str, inner: str, token: str) -> zarr.Array[Any]:
-    """Open an array once per process; the token keeps apart what was written anew at the same place."""
+    """Open an array once per process; if it is written anew at the same place, its token differs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr warns of types and codecs that version 3 does not specify yet
         return zarr.open_array(store_at(place), path=inner, mode="r")
 
 
 def store_at(place: str) -> str | ZipStore:
-    """Return what zarr opens for a path or URL; it would take a zip file for a folder."""
+    """Return the store at a path or URL; of a zip file zarr has to be told."""
     return ZipStore(place, mode="r") if place.endswith(".zip") and os.path.isfile(place) else place
 
 

@@ -28,11 +28,11 @@ class ZarrFileSource(GridSource):
     Parameters
     ----------
     folder : str
-        Where the array's metadata lie.
+        The folder of the array's metadata.
     lead, separator : tuple of str, str
         A chunk's key is ``lead`` and its indices, joined.
     codecs : tuple of mapping
-        In the order in which they were applied.
+        In the order in which the writer applied them.
     missing : {"raise", "fill"}
     """
 
@@ -68,7 +68,7 @@ class ZarrFileSource(GridSource):
 
     @property
     def slab_size(self) -> int:
-        """Rows of about 2 MiB: read 1.5 times as fast as 32 MiB, since they stay in the cache."""
+        """Bytes of rows, about 2 MiB: read 1.5 times as fast as 32 MiB, since they stay in the cache."""
         row = self.chunk_bytes // self.chunks[0] if self.chunks else self.chunk_bytes
         return min(max(row, SLAB_BYTES // row * row), self.buffer_size) if self._in_slabs else self.buffer_size
 
@@ -77,7 +77,7 @@ class ZarrFileSource(GridSource):
         return bool(self.chunks) and self._plain and len(self.codecs) <= 1
 
     def announce(self, index: Index) -> None:
-        """Start the kernel's own read-ahead, where there is one; a missing file is told of when it is read."""
+        """Start the kernel's read-ahead, if it has one; a missing file is reported when it is read."""
         if hasattr(os, "posix_fadvise") and os.path.exists(path := self._path(index)):
             with open(path, "rb", buffering=0) as file:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
@@ -89,7 +89,7 @@ class ZarrFileSource(GridSource):
         return os.path.join(self.folder, self._key(index))
 
     def read_slabs(self, index: Index, buffer: np.ndarray) -> Iterator[np.ndarray]:
-        """Read one chunk file some rows at a time; compressed ones at once."""
+        """Read one chunk file some rows at a time, or all at once if it is compressed."""
         key, path = self._key(index), self._path(index)
         cut = tuple(slice(0, each.stop - each.start) for each in self.cut(index))
         if not self._in_slabs or not os.path.exists(path):
@@ -117,9 +117,9 @@ class ZarrFileSource(GridSource):
             raise ValueError("its crc32c does not fit its bytes")
 
     def _check_size(self, file: FileIO) -> None:
-        size, found = self.buffer_size, os.fstat(file.fileno()).st_size
-        if found != size:
-            raise ValueError(f"it has {found:,} bytes where {size:,} are expected")
+        size, actual = self.buffer_size, os.fstat(file.fileno()).st_size
+        if actual != size:
+            raise ValueError(f"it has {actual:,} bytes where {size:,} are expected")
 
     def _plain_bytes(self, file: FileIO, space: np.ndarray) -> np.ndarray:
         self._check_size(file)
@@ -140,7 +140,7 @@ class ZarrFileSource(GridSource):
 
 
 def missing_chunk(name: str, key: str) -> MissingChunkError:
-    """Say that a chunk is not in the store, why that may be, and what to do."""
+    """Return the error for a chunk that is not in the store."""
     return MissingChunkError(
         f"{name}: chunk {key} is not in the store, because its writer left out chunks that hold only the "
         f"fill value (zarr's default, write_empty_chunks=False) or because it was lost: if it was left out, read "
@@ -149,7 +149,7 @@ def missing_chunk(name: str, key: str) -> MissingChunkError:
 
 
 def broken(name: str, key: str, error: Exception) -> LogError:
-    """Say that a chunk is there and cannot be decoded."""
+    """Return the error for a chunk that cannot be decoded."""
     return LogError(f"{name}: chunk {key} is damaged ({error}): restore it or record the log again.")
 
 

@@ -34,7 +34,7 @@ def _nodes(path: str, missing_chunks: str) -> Nodes:
         source = source_of(path, inner, name, array, missing_chunks)
         attrs: dict[str, Any] = dict(array.attrs)
         named = attrs.pop(DIMENSIONS, None) or getattr(array.metadata, "dimension_names", None)
-        # Epochs and steps begin with zeros, which zarr's writers leave out by default.
+        # Epochs and steps often begin with chunks of zeros, which zarr does not write by default.
         filled = source_of(path, inner, name, array, "fill") if array.ndim == 1 else None
         nodes.setdefault(node, {})[variable] = Entry(source, named and tuple(named), attrs, filled)
     return nodes
@@ -45,16 +45,16 @@ def _stem(path: str) -> str:
 
 
 def _arrays(path: str) -> Iterator[tuple[str, zarr.Array[Any]]]:
-    # Consolidated metadata may be older than the arrays: a local log is walked instead.
+    # Consolidated metadata may be older than the arrays, so the folders of a local log are searched instead.
     if os.path.isdir(path):
         for inner in _folders(path, ""):
             yield inner, _opened(os.path.join(path, inner))
         return
-    found = _opened(path)
-    if isinstance(found, zarr.Array):
-        yield "", found
+    opened = _opened(path)
+    if isinstance(opened, zarr.Array):
+        yield "", opened
         return
-    members = sorted(found.members(max_depth=None), key=lambda each: each[0])
+    members = sorted(opened.members(max_depth=None), key=lambda each: each[0])
     yield from ((inner, array) for inner, array in members if isinstance(array, zarr.Array))
 
 

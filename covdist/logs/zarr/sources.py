@@ -1,4 +1,4 @@
-"""Chooses how a Zarr array is read: straight from its chunk files where that is possible, else through zarr."""
+"""Chooses how a Zarr array is read: straight from its chunk files if possible, else through zarr."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from covdist.logs.zarr.files import MARKERS, ZarrFileSource, direct_codecs
 
 
 def source_of(path: str, inner: str, name: str, array: zarr.Array[Any], missing: str) -> Source:
-    """Return what reads the array ``inner`` of the store ``path``, called ``name`` in messages."""
+    """Return a source for the array ``inner`` of the store ``path``, called ``name`` in messages."""
     metadata: dict[str, Any] = array.metadata.to_dict()
     chunks = tuple(max(1, size) for size in array.chunks)
     folder = os.path.join(path, inner) if os.path.isdir(path) else None

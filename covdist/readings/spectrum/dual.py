@@ -22,7 +22,7 @@ from covdist.numerics.eigen import Spectrum
 from covdist.results.deferred import Deferred, apply
 from covdist.results.labels import Labelled
 from covdist.rows.stream import Stream
-from covdist.rows.transposed import fold_slabs, map_slabs, slab_stream
+from covdist.rows.transposed import column_stream, fold_columns, map_columns
 from covdist.state.gram import LEAST_COLUMNS, Gram, GramAccumulator, eigenvectors
 
 _SLAB = 1 << 23  # bytes that a look at one slab of columns takes
@@ -33,11 +33,11 @@ class Dual:
 
     def __init__(self, side: Labelled, k: int, refuse: bool):
         rows = math.prod(side.sample_shape)
-        stream = slab_stream(side.data, len(side.sample_dims))
+        stream = column_stream(side.data, len(side.sample_dims))
         lazy = not isinstance(side.data, np.ndarray)
         self._pass = Pass(Streams({side.name: stream}, {}), make_plan(_work(side, stream, k)), lazy)
         self._accumulator, self._k = partial(GramAccumulator, rows, refuse), k
-        state = self._pass.tree(self._pass.key("gram", rows, refuse), self._accumulator, function=fold_slabs)
+        state = self._pass.tree(self._pass.key("gram", rows, refuse), self._accumulator, function=fold_columns)
         self._spectrum: Delayed = apply(partial(_spectrum, k=k), state)
 
     @property
@@ -48,14 +48,14 @@ class Dual:
     @property
     def plan(self) -> Plan:
         """Plan the first pass."""
-        return replace(self._pass.plan, way="dual")
+        return replace(self._pass.plan, strategy="dual")
 
     def vectors(self) -> da.Array:
         """Return the covariance's eigenvectors (columns, k), chunked along the columns."""
         key = self._spectrum.key
         items = self._pass.items(self._accumulator)
         name = f"eigenvectors-{tokenize(key)}"
-        tasks: dict[Key, Any] = {(name, i, 0): (map_slabs, eigenvectors, key, *item) for i, item in enumerate(items)}
+        tasks: dict[Key, Any] = {(name, i, 0): (map_columns, eigenvectors, key, *item) for i, item in enumerate(items)}
         dependencies: list[Any] = [self._spectrum, *self._pass.streams.collections]
         graph = HighLevelGraph.from_collections(name, tasks, dependencies=dependencies)
         heights = tuple(stop - start for start, stop in self._pass.cuts)
@@ -66,7 +66,7 @@ def dual_plan(side: Labelled, k: int) -> Plan:
     """Say what it would take, without a look at the chunks."""
     height = max(1, _SLAB // max(1, math.prod(side.sample_shape) * side.data.dtype.itemsize))
     pieces = -(-side.axis.size // height)
-    return replace(make_plan(_work_of(side, k, pieces, _SLAB, shared=False)), way="dual")
+    return replace(make_plan(_work_of(side, k, pieces, _SLAB, shared=False)), strategy="dual")
 
 
 def _work(side: Labelled, stream: Stream, k: int) -> Work:

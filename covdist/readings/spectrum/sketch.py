@@ -75,7 +75,7 @@ def sketch_plan(rows: Work, width: int, k: int, passes: int = 1) -> Plan:
         block_bytes=8 * max(LEAST_ROWS * width, 1 << 18) + 8 * width * held,
         result_bytes=8 * k * width,
     )
-    return replace(make_plan(work), way="sketch")
+    return replace(make_plan(work), strategy="sketch")
 
 
 def _work(side: Labelled, rows: Stream) -> Work:
