@@ -18,11 +18,6 @@ from covdist.state.scatter import Scatter
 _LEAST_ROWS = 1024  # fewer would merge matrices more often than the products of their rows are worth
 
 
-class _Given(NamedTuple):
-    columns: Columns
-    seen: ObservedCounts
-
-
 class Pairwise(NamedTuple):
     """Of x's columns with each other; ``columns.weight`` is that of all rows, holes or not."""
 
@@ -46,7 +41,7 @@ class Pairwise(NamedTuple):
         return _cost(5 * width * width, width, 6.0 * width * width)
 
     def merge(self, other: Pairwise) -> Pairwise:
-        columns, seen, shifts = combine(self, other)
+        columns, seen, shifts = combine((self.columns, self.seen), (other.columns, other.seen))
         if shifts is None:
             kept, rest = (other, self) if self.columns.weight == 0 else (self, other)
             return kept._replace(columns=columns, seen=seen, pairs=_counted(kept.pairs, rest.pairs))
@@ -85,8 +80,8 @@ class PairwiseCross(NamedTuple):
         return _cost(7 * width * width_y, width + width_y, 12.0 * width * width_y)
 
     def merge(self, other: PairwiseCross) -> PairwiseCross:
-        x, seen, shifts = combine(self, other)
-        y, seen_y, shifts_y = combine(self.second, other.second)
+        x, seen, shifts = combine((self.columns, self.seen), (other.columns, other.seen))
+        y, seen_y, shifts_y = combine((self.columns_y, self.seen_y), (other.columns_y, other.seen_y))
         if shifts is None or shifts_y is None:
             kept, rest = (other, self) if self.columns.weight == 0 else (self, other)
             pairs = _counted(kept.pairs, rest.pairs)
@@ -94,11 +89,6 @@ class PairwiseCross(NamedTuple):
         sides = SideMerge(self.half, other.half, shifts), SideMerge(self.half_y, other.half_y, shifts_y)
         pairs, (half, half_y) = merge(self.pairs, other.pairs, *sides)
         return PairwiseCross(x, y, seen, seen_y, pairs, half, half_y)
-
-    @property
-    def second(self) -> _Given:
-        """Columns and counts of y."""
-        return _Given(self.columns_y, self.seen_y)
 
 
 def _cost(entries: int, columns: int, flops: float) -> Cost:

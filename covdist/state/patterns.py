@@ -65,7 +65,7 @@ class Patterns(NamedTuple):
         return Cost(_MOST_BYTES + COLUMN_BYTES * width, 2.0 * width * width, LEAST_ROWS, width, 5 * 8 * _GATHERED)
 
     def merge(self, other: Patterns) -> Patterns:
-        columns, seen, shifts = combine(self, other)
+        columns, seen, shifts = combine((self.columns, self.seen), (other.columns, other.seen))
         clean = self.clean.merge(other.clean)
         if shifts is None:
             kept = other if self.columns.weight == 0 else self
@@ -184,7 +184,7 @@ def begin(patterns: Patterns, fit: Fit) -> Model:
         with single_thread():  # two threads take twice as long as one for matrices so small
             table = patterns.all.columns(model.active)
             while not model.done:
-                model = model.stepped(expected_of(table, model))
+                model = model.stepped(*expected_of(table, model))
     return model
 
 
