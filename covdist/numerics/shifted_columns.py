@@ -1,7 +1,7 @@
 """Takes rows of one array to float64 deviations from a pilot, and keeps what turns them into moments.
 
-Within a *leg* the pilot and the scale stay fixed, so sums of products of deviations simply add up. When the
-mean leaves the pilot so far that subtracting it later would cost digits, or magnitudes leave the scale, the leg
+Within a *segment* the pilot and the scale stay fixed, so sums of products of deviations simply add up. When the
+mean leaves the pilot so far that subtracting it later would cost digits, or magnitudes leave the scale, the segment
 is closed into a state and the next one starts with a pilot of its own; Chan's merge joins them.
 """
 
@@ -34,7 +34,7 @@ class Deviations(NamedTuple):
 
 
 class ShiftedColumns:
-    """The legs of one array of ``width`` columns."""
+    """The segments of one array of ``width`` columns."""
 
     def __init__(self, width: int):
         self.width = width
@@ -43,7 +43,7 @@ class ShiftedColumns:
         self.started = False
 
     def begin(self, block: np.ndarray, weights: np.ndarray | None, extreme: bool) -> None:
-        """Start a leg whose pilot is near the mean of ``block``, or the value itself where that is constant."""
+        """Start a segment whose pilot is near the mean of ``block``, or the value itself where that is constant."""
         # Weights may lie on rows that a sample leaves out.
         sample = (block[::_SAMPLE_STEP] if weights is None else block).astype(np.float64)
         shares = None if weights is None else weights / weights.max()  # tiny weights of tiny values underflow
@@ -97,7 +97,7 @@ class ShiftedColumns:
         return wide.reshape(-1, self.width).sum(axis=0)
 
     def drifted(self, block: Deviations) -> bool:
-        """Say whether folding this block into the leg would cost digits."""
+        """Say whether folding this block into the segment would cost digits."""
         if self.weight == 0:
             return False
         total = self.weight + block.weight
@@ -111,7 +111,7 @@ class ShiftedColumns:
         return bool((cancelled > _MOST_CANCELLED * (spread + (sample**2).sum(axis=0))).any())
 
     def outgrown(self, block: np.ndarray, extreme: bool) -> bool:
-        """Say whether a block needs another scale than the leg's, which only extreme magnitudes can ask for."""
+        """Say whether a block needs another scale than the segment's, which only extreme magnitudes can ask for."""
         if not (extreme or self._extreme):
             return False
         wanted = self._wanted_exponent(block)
@@ -119,13 +119,13 @@ class ShiftedColumns:
         return bool(((wanted != NO_EXPONENT) & ((wanted > self.exponent) | finer)).any())
 
     def commit(self, block: Deviations) -> None:
-        """Count a block's sums into the leg."""
+        """Count a block's sums into the segment."""
         self.sums += block.sums
         self.squares += block.squares
         self.weight += block.weight
 
     def columns(self) -> Columns:
-        """Return the leg's moments; rows and census are counted elsewhere."""
+        """Return the segment's moments; rows and census are counted elsewhere."""
         offset = self.sums / self.weight
         return columns_about(self.pilot, self.exponent, offset, self.squares - self.sums * offset, self.weight)
 
