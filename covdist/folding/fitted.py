@@ -85,7 +85,7 @@ class Iterations:
     def fitted(self, model: Model, compute: Callable[[Delayed], Expected]) -> Model:
         """Step until the model is done."""
         while not model.done:
-            model = model.stepped(compute(self._pass(model)))
+            model = model.stepped(*compute(self._pass(model)))
         return model
 
     def _pass(self, model: Model) -> Delayed:

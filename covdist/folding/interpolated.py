@@ -61,15 +61,8 @@ def interpolated(
 def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = None, number: int = 0) -> Stream:
     """Return the rows of ``side``, or a range of its first column axis, as statistics have them.
 
-    Parameters
-    ----------
-    side : Labelled
-    inf : "raise" or "missing"
-    lazy : bool
-        Whether others must find the result by its token, which for a numpy array costs a pass.
-    columns : slice, optional
-    number : int
-        0 for x, 1 for y.
+    ``lazy`` says that others must find the result by its token, which for a numpy array costs a pass; ``number`` is 0
+    for x and 1 for y.
     """
     places, _ = _places(side, None)
     rows = stream(side.data, 1, columns)

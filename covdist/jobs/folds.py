@@ -168,7 +168,7 @@ def _fold_next(roots: _Roots, number: int, read: Read, shard: Shard, given: Any)
 
 def _dump_next(roots: _Roots, number: int, read: Read, expected: Expected) -> bytes:
     with single_thread():
-        return dump_state(roots.model(number - 1, read).stepped(expected))
+        return dump_state(roots.model(number - 1, read).stepped(*expected))
 
 
 def _shape(tree: int, plan: Plan, shards: int, state_bytes: int) -> MergeTree:

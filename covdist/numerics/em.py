@@ -9,7 +9,7 @@ the mean -(P_mm)⁻¹ (P z)_m, where z are its deviations, zero in holes: what i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -36,19 +36,6 @@ class Fit(NamedTuple):
     tolerance: float = 1e-10
     max_iterations: int = 100
     ridge: float = 1e-8
-
-
-class ExpectedSums(Protocol):
-    """Sums over rows whose holes hold what a model expects, of its active columns less its mean."""
-
-    @property
-    def weight(self) -> float: ...
-    @property
-    def sums(self) -> np.ndarray: ...
-    @property
-    def products(self) -> np.ndarray: ...
-    @property
-    def log_likelihood(self) -> float: ...
 
 
 class Model(NamedTuple):
@@ -85,12 +72,12 @@ class Model(NamedTuple):
     def done(self) -> bool:
         return self.converged or len(self.log_likelihoods) >= self.fit.max_iterations
 
-    def stepped(self, expected: ExpectedSums) -> Model:
-        """Return the model that makes these sums, expected by this one, most likely: the M step."""
-        if expected.weight == 0:
+    def stepped(self, weight: float, sums: np.ndarray, products: np.ndarray, log_likelihood: float) -> Model:
+        """Return the model that makes the sums which this one expects most likely: the M step."""
+        if weight == 0:
             raise DataError("there is no row that holds any value: nothing can be said about the holes")
-        step = expected.sums / expected.weight
-        cov = expected.products / expected.weight - np.outer(step, step)
+        step = sums / weight
+        cov = products / weight - np.outer(step, step)
         cov = (cov + cov.T) / 2
         spread = np.sqrt(np.diagonal(cov))
         moved = max(
@@ -100,7 +87,7 @@ class Model(NamedTuple):
         return self._replace(
             mean=self.mean + step,
             cov=cov,
-            log_likelihoods=np.append(self.log_likelihoods, expected.log_likelihood),
+            log_likelihoods=np.append(self.log_likelihoods, log_likelihood),
             converged=bool(moved <= self.fit.tolerance),
             ridged=self.ridged or precision_of(self).ridged,
         )
@@ -141,22 +128,17 @@ def precision_of(model: Model) -> Precision:
     return Precision((inverse + inverse.T) / 2 / np.outer(spread, spread), log_determinant, ridged)
 
 
-class Regression(NamedTuple):
-    """The columns that a pattern leaves out, given those that it holds."""
+def regression(precision: np.ndarray, present: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Regress the negative deviations of some columns on others, both indices, given the precision of all.
 
-    coefficients: np.ndarray  # (missing, present), of the negative deviations
-    covariance: np.ndarray  # (missing, missing)
-    log_determinant: float  # of the precision of what is missing
-
-
-def regression(precision: np.ndarray, present: np.ndarray, missing: np.ndarray) -> Regression:
-    """Return the regression of the columns ``missing`` on those ``present``, both indices, by the precision of all."""
+    Returns coefficients (missing, present), the conditional covariance, and log det of its inverse.
+    """
     if not len(missing):  # older SciPy solves no empty systems
-        return Regression(np.zeros((0, len(present))), np.zeros((0, 0)), 0.0)
+        return np.zeros((0, len(present))), np.zeros((0, 0)), 0.0
     root = np.linalg.cholesky(precision[missing[:, None], missing])
     covariance = scipy.linalg.cho_solve((root, True), np.eye(len(missing)), check_finite=False)
     coefficients = covariance @ precision[missing[:, None], present]
-    return Regression(coefficients, covariance, 2 * float(np.log(np.diagonal(root)).sum()))
+    return coefficients, covariance, 2 * float(np.log(np.diagonal(root)).sum())
 
 
 class Completed(NamedTuple):

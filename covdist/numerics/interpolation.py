@@ -40,31 +40,16 @@ class NearestValue(NamedTuple):
     def or_else(self, farther: NearestValue) -> NearestValue:
         """Return these values, and others where there is none."""
         known = ~self.unknown
-        return NearestValue(
-            np.where(known, self.value, farther.value), np.where(known, self.position, farther.position)
-        )
+        return NearestValue(*(np.where(known, *both) for both in zip(self, farther, strict=True)))
 
 
 @dataclass(frozen=True)
 class InterpolationOptions:
-    """How gaps are filled.
-
-    Attributes
-    ----------
-    kind : "linear", "previous" or "nearest"
-    ends : "keep" holes that have a value on one side alone, or fill them with the "nearest"
-    inf : "raise" or "missing"
-    max_gap : float
-        Longer gaps, from value to value, stay.
-    first, last : float
-        Positions of the first and the last row of all: a gap at an end reaches to them.
-    """
-
-    kind: str
-    ends: str
-    inf: str
-    max_gap: float
-    first: float
+    kind: str  # "linear", "previous" or "nearest"
+    ends: str  # "keep" holes that have a value on one side alone, or fill them with the "nearest"
+    inf: str  # "raise" or "missing"
+    max_gap: float  # longer gaps, from value to value, stay
+    first: float  # positions of the first and the last row of all: a gap at an end reaches to them
     last: float
 
 

@@ -37,7 +37,7 @@ class MaskedSegments:
 
     Parameters
     ----------
-    clean : Legs
+    clean : Segments
         Folds blocks without holes.
     lift : callable
         ``lift(state of clean, rows)`` as a state of the kind wanted.

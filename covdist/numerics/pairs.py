@@ -81,29 +81,16 @@ def _marginals(x: Side, y: Side, sums: np.ndarray, inverse: np.ndarray) -> PairM
 
 
 class SideMerge(NamedTuple):
-    """One side of the merge of two states, or some rows of it: its marginals there, and how they come together.
-
-    The shifts are vectors, or broadcast against the marginals.
-    """
+    """One side of the merge of two states: its marginals there, and the shifts that bring them together."""
 
     a: PairMarginals
     b: PairMarginals
     shifts: Shifts
 
-    @property
-    def turned(self) -> SideMerge:
-        return SideMerge(self.a.turned, self.b.turned, self.shifts)
-
-    def along(self, axis: int) -> SideMerge:
-        """Return the side whose columns lie along an axis of the matrices."""
-        shape = self.a.offset.shape
-        return self._replace(
-            shifts=Shifts(*(np.broadcast_to(np.expand_dims(each, 1 - axis), shape) for each in self.shifts))
-        )
-
-    def rows(self, cut: slice) -> SideMerge:
-        a, b, shifts = ([field[cut] for field in part] for part in self)
-        return SideMerge(PairMarginals(*a), PairMarginals(*b), Shifts(*shifts))
+    def rows(self, cut: slice, axis: int) -> SideMerge:
+        """Return some rows of the matrices, and the shifts of the columns along an axis so that they broadcast."""
+        a, b = (PairMarginals(*(matrix[cut] for matrix in marginals)) for marginals in (self.a, self.b))
+        return SideMerge(a, b, Shifts(*(each[cut, None] if axis == 0 else each[None] for each in self.shifts)))
 
     def offsets(self) -> tuple[np.ndarray, np.ndarray]:
         """Return both offsets from the common mean."""
@@ -116,49 +103,28 @@ class SideMerge(NamedTuple):
 
 def merge(a: Pairs, b: Pairs, x: SideMerge, y: SideMerge | None = None) -> tuple[Pairs, list[PairMarginals]]:
     """Merge pairs and each side's marginals (Chan, Golub and LeVeque 1983); without ``y``, x is both sides."""
-    shape = a.rows.shape
+    shape = a.weight.shape
     weight, scatter = np.empty(shape), np.empty(shape)
-    marginals = [PairMarginals(np.empty(shape), np.empty(shape)) for _ in range(1 if y is None else 2)]
-    sides = x.along(0), (x.turned if y is None else y).along(1)
+    marginals = [PairMarginals(np.empty(shape), np.empty(shape)) for side in (x, y) if side is not None]
+    sides = x, SideMerge(x.a.turned, x.b.turned, x.shifts) if y is None else y
     height = max(1, _STRIP // max(shape[1], 1))
     for start in range(0, shape[0], height):
         cut = slice(start, start + height)
-        strips = [side.rows(cut) for side in sides]
-        weights = _Weights.of(a.weight[cut], b.weight[cut])
-        weight[cut] = weights.total
+        weight_a, weight_b = a.weight[cut], b.weight[cut]
+        total = weight[cut] = weight_a + weight_b
+        share_a, share_b = share(weight_a, total), share(weight_b, total)
+        factor, both = weight_a * share_b, (weight_a > 0) & (weight_b > 0)
+        strips = [side.rows(cut, axis) for axis, side in enumerate(sides)]
+        down, across = (strip.shifts for strip in strips)
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity under missing="propagate"
             offsets = [strip.offsets() for strip in strips]
-            deltas = [np.where(weights.both, later - first, 0.0) for first, later in offsets]
-            scatter[cut] = _scatter(a.scatter[cut], b.scatter[cut], strips) + weights.factor * (deltas[0] * deltas[1])
-            for strip, pair, delta, out in zip(strips, offsets, deltas, marginals, strict=False):
-                out.offset[cut] = weights.mean(*pair, delta)
-                out.squares[cut] = strip.squares() + weights.factor * delta**2
+            deltas = [np.where(both, offset_b - offset_a, 0.0) for offset_a, offset_b in offsets]
+            merged = np.ldexp(np.ldexp(a.scatter[cut], down.shift_a), across.shift_a)
+            merged += np.ldexp(np.ldexp(b.scatter[cut], down.shift_b), across.shift_b)
+            merged += factor * (deltas[0] * deltas[1])
+            scatter[cut] = merged
+            for out, strip, (offset_a, offset_b), delta in zip(marginals, strips, offsets, deltas, strict=False):
+                # From the heavier mean: the other's share of it may lie far below its last digit.
+                out.offset[cut] = np.where(share_b > 0.5, offset_b - delta * share_a, offset_a + delta * share_b)
+                out.squares[cut] = strip.squares() + factor * delta**2
     return Pairs(a.rows + b.rows, weight, scatter), marginals
-
-
-class _Weights(NamedTuple):
-    """Weights of pairs in two states."""
-
-    total: np.ndarray
-    share_a: np.ndarray
-    share_b: np.ndarray
-    factor: np.ndarray  # of the product of the differences between means
-    both: np.ndarray  # bool: whether both states have the pair
-
-    @classmethod
-    def of(cls, a: np.ndarray, b: np.ndarray) -> _Weights:
-        total = a + b
-        share_a, share_b = share(a, total), share(b, total)
-        return cls(total, share_a, share_b, a * share_b, (a > 0) & (b > 0))
-
-    def mean(self, a: np.ndarray, b: np.ndarray, delta: np.ndarray) -> np.ndarray:
-        """Return the mean, from the heavier one: the other's share of it may lie far below its last digit."""
-        return np.where(self.share_b > 0.5, b - delta * self.share_a, a + delta * self.share_b)
-
-
-def _scatter(a: np.ndarray, b: np.ndarray, strips: list[SideMerge]) -> np.ndarray:
-    """Return the sum of two scatters in the common scale."""
-    x, y = (strip.shifts for strip in strips)
-    scatter = np.ldexp(np.ldexp(a, x.shift_a), y.shift_a)
-    scatter += np.ldexp(np.ldexp(b, x.shift_b), y.shift_b)
-    return scatter

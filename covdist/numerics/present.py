@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,15 +27,6 @@ class ObservedCounts(NamedTuple):
         return ObservedCounts(self.rows + other.rows, self.weight + other.weight)
 
 
-class Observed(Protocol):
-    """Columns of which each has rows of its own; ``columns.weight`` is that of all rows, holes or not."""
-
-    @property
-    def columns(self) -> Columns: ...
-    @property
-    def seen(self) -> ObservedCounts: ...
-
-
 class Shifts(NamedTuple):
     """How a merge changes the matrices that go with two states, per column and in the common scale."""
 
@@ -45,14 +36,17 @@ class Shifts(NamedTuple):
     step_b: np.ndarray
 
 
+Observed = tuple[Columns, ObservedCounts]  # each column has rows of its own; ``Columns.weight`` is that of all rows
+
+
 def combine(a: Observed, b: Observed) -> tuple[Columns, ObservedCounts, Shifts | None]:
     """Merge column by column (Chan, Golub and LeVeque 1983); no shifts where one state carries no weight."""
-    x, y, seen = a.columns, b.columns, a.seen.merge(b.seen)
-    counted = counted_together(x, y)
+    (x, seen_x), (y, seen_y) = a, b
+    counted, seen = counted_together(x, y), seen_x.merge(seen_y)
     if x.weight == 0 or y.weight == 0:
         return (y if x.weight == 0 else x)._replace(**counted), seen, None
     with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity under missing="propagate"
-        columns, shifts = _combined(x, a.seen.weight, y, b.seen.weight, counted)
+        columns, shifts = _combined(x, seen_x.weight, y, seen_y.weight, counted)
     return columns, seen, shifts
 
 

@@ -1,8 +1,8 @@
 """Takes rows of one array to float64 deviations from a pilot, and keeps what turns them into moments.
 
-Within a *segment* the pilot and the scale stay fixed, so sums of products of deviations simply add up. When the mean
-leaves the pilot so far that subtracting it later would cost digits, or magnitudes leave the scale, the segment is
-closed into a state and the next one starts with a pilot of its own; Chan's merge joins them.
+Within a *segment* the pilot and the scale stay fixed, so sums of products of deviations simply add up. When the
+mean leaves the pilot so far that subtracting it later would cost digits, or magnitudes leave the scale, the segment
+is closed into a state and the next one starts with a pilot of its own; Chan's merge joins them.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from covdist.numerics.filled_block import Block, FilledBlock
 from covdist.numerics.interpolation import InterpolationOptions, NearestValue, filled, first_values, last_values
 from covdist.numerics.nonfinite import all_finite, holes, refuse_infinity
 from covdist.numerics.screening import TILE
-from covdist.rows.fold import Part, columns_of, gathered, together
-from covdist.rows.neighbours import Neighbours, Places, between, stretches
+from covdist.rows.fold import Part, columns_of, together
+from covdist.rows.neighbours import Neighbours, Places, stretches
 from covdist.rows.stream import PlainStream
 
 _COLUMN_BYTES = 32 * 8  # carried along and remembered of a column
@@ -95,9 +95,8 @@ class FilledPart:
     def _stretches(self, neighbours: Neighbours, least_rows: int) -> Iterator[_Stretch]:
         inf, stop = self._options.inf, 0
         before: NearestValue | None = None
-        for rows in stretches(gathered(self._part.pieces(), least_rows), least_rows):
-            start, stop = stop, stop + len(rows)
-            positions, whole = between(self._places, start, stop), all_finite(rows)
+        for rows, positions in stretches(self._part.pieces(), self._places, least_rows):
+            start, stop, whole = stop, stop + len(rows), all_finite(rows)
             if not whole:
                 self._refuse_infinity(rows, start)
             if before is None:

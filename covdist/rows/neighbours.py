@@ -26,33 +26,34 @@ def between(places: Places, start: int, stop: int) -> np.ndarray:
     return np.arange(cut.start, cut.stop, dtype=np.float64) if isinstance(cut, range) else cut
 
 
-def stretches(pieces: Iterator[np.ndarray], least_rows: int = 1) -> Iterator[np.ndarray]:
-    """Cut pieces into rows (rows, columns) that stay in the cache, at least ``least_rows`` where a piece has them."""
-    for piece in pieces:
+def stretches(pieces: Iterator[np.ndarray], places: Places, least_rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Cut pieces into rows (rows, columns) that stay in the cache, with their positions.
+
+    A stretch has at least ``least_rows`` where its piece has them.
+    """
+    number = 0
+    for piece in gathered(pieces, least_rows):
         rows = columns_of(piece)
         height = max(least_rows, TILE // max(rows.shape[1], 1))
         for start in range(0, len(rows), height):
-            yield rows[start : start + height]
+            stretch = rows[start : start + height]
+            yield stretch, between(places, number, number + len(stretch))
+            number += len(stretch)
 
 
 class MissingRuns(NamedTuple):
-    """Per column one run of rows without a value, and the value after it; arrays (columns,).
+    """Per column a run of rows without a value, and the value after it; arrays (columns,).
 
     Rows count in the direction of the look: backwards they are negative.
     """
 
     start: np.ndarray  # int64
     stop: np.ndarray  # int64, exclusive
-    value: np.ndarray  # NaN, as its position is, where nobody has looked beyond the run
-    position: np.ndarray
+    after: NearestValue  # unknown where nobody has looked beyond the run
 
     @classmethod
     def none(cls, width: int) -> MissingRuns:
-        return cls(np.full(width, _INT64.max), np.full(width, _INT64.min), *NearestValue.none((width,)))
-
-    @property
-    def after(self) -> NearestValue:
-        return NearestValue(self.value, self.position)
+        return cls(np.full(width, _INT64.max), np.full(width, _INT64.min), NearestValue.none((width,)))
 
     def covers(self, row: int) -> np.ndarray:
         """Return in which columns a look from ``row`` on starts within the run, or at its end."""
@@ -64,26 +65,18 @@ class MissingRuns(NamedTuple):
         start = np.where(touching, np.minimum(self.start, other.start), np.where(columns, other.start, self.start))
         stop = np.where(touching, np.maximum(self.stop, other.stop), np.where(columns, other.stop, self.stop))
         after = other.after.of_columns(columns).or_else(self.after.of_columns(touching | ~columns))
-        return MissingRuns(start, stop, *after)
+        return MissingRuns(start, stop, after)
 
     def seen(self, row: int, stop: int, first: NearestValue) -> MissingRuns:
         """Return the runs that are known after a look at rows ``row`` to ``stop``, given the first values there."""
         empty = first.unknown
-        looked = MissingRuns(np.full(len(empty), row), np.full(len(empty), stop), *NearestValue.none(empty.shape))
+        looked = MissingRuns(np.full(len(empty), row), np.full(len(empty), stop), NearestValue.none(empty.shape))
         after = self.after.or_else(first.of_columns(~empty & self.covers(row)))
-        return MissingRuns(self.start, self.stop, *after).joined(looked, empty)
+        return self._replace(after=after).joined(looked, empty)
 
 
 class Neighbours:
-    """One for each computation and worker, so that shards share what the looks of others have seen.
-
-    Parameters
-    ----------
-    stream : PlainStream
-    places : array (rows,) or range
-    inf : str
-        "raise" or "missing".
-    """
+    """One for each computation and worker, so that shards share what the looks of others have seen."""
 
     def __init__(self, stream: PlainStream, places: Places, inf: str):
         self._stream, self._places, self._inf = stream, places, inf
@@ -136,6 +129,4 @@ class Neighbours:
 
     # Few rows at a time: readers fetch ahead whatever they are asked for.
     def _rows(self, start: int, stop: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for rows in stretches(gathered(self._stream.part(start, stop).pieces(), _LEAST_ROWS)):
-            yield rows, between(self._places, start, start + len(rows))
-            start += len(rows)
+        return stretches(self._stream.part(start, stop).pieces(), self._places[start:stop], _LEAST_ROWS)

@@ -46,15 +46,15 @@ def expected_of(table: PatternTable, model: Model) -> Expected:
     for held, w, mean, scatter in zip(table.held, weight, away, table.scatter, strict=True):
         present, missing = np.flatnonzero(held), np.flatnonzero(~held)
         known = scatter[present[:, None], present] + w * np.outer(mean[present], mean[present])
-        fill = regression(precision, present, missing)
-        crossed = fill.coefficients @ known
-        sums[missing] -= w * (fill.coefficients @ mean[present])
+        coefficients, covariance, log_determinant = regression(precision, present, missing)
+        crossed = coefficients @ known
+        sums[missing] -= w * (coefficients @ mean[present])
         products[missing[:, None], present] -= crossed
         products[present[:, None], missing] -= crossed.T
-        products[missing[:, None], missing] += crossed @ fill.coefficients.T + w * fill.covariance
+        products[missing[:, None], missing] += crossed @ coefficients.T + w * covariance
         quadratic = float(np.vdot(precision[present[:, None], present], known))
         quadratic -= float(np.vdot(precision[missing[:, None], present], crossed))
-        log_likelihood -= 0.5 * (w * (inverse.log_determinant + fill.log_determinant) + quadratic)
+        log_likelihood -= 0.5 * (w * (inverse.log_determinant + log_determinant) + quadratic)
     return Expected(float(weight.sum()), sums, products, log_likelihood)
 
 

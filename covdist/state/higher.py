@@ -32,8 +32,8 @@ class _Powers(NamedTuple):
     def within(self, unit: np.ndarray) -> _Powers:
         """Return the same in a larger unit."""
         shift = np.maximum(self.unit - unit, -2000)  # 2**-2000 is 0
-        scaled = (np.ldexp(sums, k * shift) for k, sums in ((2, self.squares), (3, self.cubes), (4, self.fourths)))
-        return _Powers(self.weight, *scaled, unit)
+        squares, cubes = np.ldexp(self.squares, 2 * shift), np.ldexp(self.cubes, 3 * shift)
+        return _Powers(self.weight, squares, cubes, np.ldexp(self.fourths, 4 * shift), unit)
 
     def merge(self, other: _Powers, delta: np.ndarray, exponent: np.ndarray) -> _Powers:
         """Merge (Pébay 2008, equations 1.5 and 1.6); the means differ by ``delta * 2**exponent``."""
@@ -148,7 +148,8 @@ class _Blocks:
         unit = _binary_exponent(np.abs(deviations).max(axis=0), exponent)
         deviations = np.ldexp(deviations, np.maximum(exponent - unit, -2000))
         weights = block.roots**2
-        powers = _Powers(block.weight, *(weights @ deviations**k for k in (2, 3, 4)), unit)
+        squares, cubes, fourths = (weights @ deviations**k for k in (2, 3, 4))
+        powers = _Powers(block.weight, squares, cubes, fourths, unit)
         share = block.weight / (self._powers.weight + block.weight)
         delta = mean - self._mean
         self._powers = self._powers.merge(powers, delta, exponent)

@@ -100,7 +100,7 @@ def answering(answer: str) -> list[str]:
 
 def _can_answer(cls: Any, answer: str) -> bool:
     try:
-        kind = cls() if is_dataclass(cls) else cls
+        kind = cls() if _has_parameters(cls) else cls
     except TypeError:  # a type whose parameters say what it answers
         return False
     return can_answer(kind, answer)

@@ -76,7 +76,7 @@ class Pairwise(_Fields):
         return _cost(5 * width * width, width, 6.0 * width * width)
 
     def merge(self, other: Pairwise) -> Pairwise:
-        columns, seen, shifts = combine(self, other)
+        columns, seen, shifts = combine((self.columns, self.seen), (other.columns, other.seen))
         if shifts is None:
             kept, rest = (other, self) if self.columns.weight == 0 else (self, other)
             return kept._replace(columns=columns, seen=seen, pairs=_counted(kept.pairs, rest.pairs))
@@ -145,7 +145,7 @@ class PairwiseCross(_CrossFields):
         return _cost(7 * width * width_y, width + width_y, 12.0 * width * width_y)
 
     def merge(self, other: PairwiseCross) -> PairwiseCross:
-        x, seen, shifts = combine(self, other)
+        x, seen, shifts = combine(self.side(0), other.side(0))
         y, seen_y, shifts_y = combine(self.side(1), other.side(1))
         if shifts is None or shifts_y is None:
             kept, rest = (other, self) if self.columns.weight == 0 else (self, other)

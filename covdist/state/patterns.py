@@ -68,7 +68,7 @@ class Patterns(NamedTuple):
         return Cost(state_bytes, 2.0 * width * width, LEAST_ROWS, width, 5 * 8 * _GATHERED)
 
     def merge(self, other: Patterns) -> Patterns:
-        columns, seen, shifts = combine(self, other)
+        columns, seen, shifts = combine((self.columns, self.seen), (other.columns, other.seen))
         clean = self.clean.merge(other.clean)
         if shifts is None:
             kept = other if self.columns.weight == 0 else self
@@ -180,7 +180,7 @@ def begin(patterns: Patterns, fit: Fit) -> Model:
         with single_thread():  # two threads take twice as long as one for matrices so small
             table = patterns.all.columns(model.active)
             while not model.done:
-                model = model.stepped(expected_of(table, model))
+                model = model.stepped(*expected_of(table, model))
     return model
 
 
