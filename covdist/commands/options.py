@@ -20,76 +20,61 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose arrays of a log, and pass them on as one ``selection``."""
 
     @functools.wraps(command)
-    def wrapped(
-        layer: str,
-        var: str,
-        against: str,
-        dim: str,
-        by: str,
-        missing: str,
-        precision: str,
-        max_columns: int,
-        beyond: str,
-        inf: str,
-        state: tuple[str, ...],
-        **rest: Any,
-    ) -> Any:
+    def wrapped(**given: Any) -> Any:
         from covdist.folding.selection import Selection
 
-        chosen = Selection(layer, var, against, dim, by, missing, precision, max_columns, beyond, inf, state or None)
-        return command(selection=chosen, **rest)
+        return command(selection=Selection(**{name: given.pop(name) for name in _SELECTION}), **given)
 
-    for option in reversed(_SELECTION):
+    for option in reversed([click.argument("log"), *_SELECTION.values(), _MISSING_CHUNKS]):
         wrapped = option(wrapped)
     return wrapped
 
 
 _option = functools.partial(click.option, show_default=True)
-_SELECTION = [
-    click.argument("log"),
-    _option("--layer", default="*", help="Glob of node paths, such as 'block*/attn'."),
-    _option("--var", help="Variable to fold; all with more than one dim by default."),
-    _option("--against", help="Second variable of the same node: cross-covariance of the two."),
-    _option("--dim", help="Sample dim; each array's first by default."),
-    _option("--by", help="Coordinate to group rows by, such as epoch."),
-    _option(
+_SELECTION = {  # by the fields of Selection
+    "layer": _option("--layer", default="*", help="Glob of node paths, such as 'block*/attn'."),
+    "var": _option("--var", help="Variable to fold; all with more than one dim by default."),
+    "against": _option("--against", help="Second variable of the same node: cross-covariance of the two."),
+    "dim": _option("--dim", help="Sample dim; each array's first by default."),
+    "by": _option("--by", help="Coordinate to group rows by, such as epoch."),
+    "missing": _option(
         "--missing",
         type=click.Choice(plugins.names("missing")),
         default="raise",
         help="What NaN does: see docs/missing.md.",
     ),
-    _option(
+    "inf": _option(
         "--inf",
         type=click.Choice(["raise", "missing"]),
         default="raise",
         help="Whether infinity is missing, as NaN is.",
     ),
-    _option(
+    "precision": _option(
         "--precision",
         type=click.Choice(["high", "fast"]),
         default="high",
         help="Products in float64, or faster in float32.",
     ),
-    _option(
+    "max_columns": _option(
         "--max-columns",
         type=click.IntRange(0),
         default=4096,
         help="Up to this many columns the full matrix as one state.",
     ),
-    _option(
+    "beyond": _option(
         "--beyond",
         type=click.Choice(["variances", "tiles"]),
         default="variances",
         help="With more columns: variances only, or the full matrix in tiles that workers write to OUT.",
     ),
-    _option("--state", multiple=True, help="What to keep of the rows, by name; several are folded together."),
-    _option(
-        "--missing-chunks",
-        type=click.Choice(["raise", "fill"]),
-        default="raise",
-        help="Chunks that the store lacks.",
-    ),
-]
+    "state": _option("--state", multiple=True, help="What to keep of the rows, by name; several are folded together."),
+}
+_MISSING_CHUNKS = _option(
+    "--missing-chunks",
+    type=click.Choice(["raise", "fill"]),
+    default="raise",
+    help="Chunks that the store lacks.",
+)
 
 
 def clustering(command: Callable[..., Any]) -> Callable[..., Any]:

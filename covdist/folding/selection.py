@@ -14,6 +14,9 @@ from covdist.folding.request import Request, make_request
 from covdist.state.variances import Variances
 
 
+_LATER = ("state",)  # fields that the first jobs did not have
+
+
 @dataclass(frozen=True)
 class Selection:
     """Which arrays of a log to fold, and how.
@@ -31,7 +34,7 @@ class Selection:
         Up to this many columns the full covariance matrix, beyond it what ``beyond`` says.
     beyond : str
         "variances" only, or the full matrix in "tiles".
-    state : str or tuple of str, optional
+    state : str or tuple of str
         State to fold instead, by name, such as "lagged(lag=3)"; several are folded together.
     """
 
@@ -45,12 +48,12 @@ class Selection:
     max_columns: int = 4096
     beyond: str = "variances"
     inf: str = "raise"
-    state: str | tuple[str, ...] | None = None
+    state: str | tuple[str, ...] = ()
 
     def asked(self) -> dict[str, Any]:
-        """Return the selection as JSON, without a state that is not asked for: so it was before states had names."""
+        """Return the selection as JSON, without later fields that are not asked for: jobs begun before go on."""
         asked: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return {key: value for key, value in asked.items() if key != "state" or value is not None}
+        return {key: value for key, value in asked.items() if key not in _LATER or value}
 
 
 def requests(log: xr.DataTree, selection: Selection) -> dict[str, Request]:
@@ -88,7 +91,7 @@ def _request(node: xr.DataTree, path: str, name: str, selection: Selection) -> R
     options: dict[str, Any] = {
         "dim": dim, "by": selection.by, "missing": selection.missing, "inf": selection.inf,
         "precision": selection.precision,
-        "state": selection.state,
+        "state": selection.state or None,
     }  # fmt: skip
     if selection.against is not None:
         if selection.against not in node.data_vars:
@@ -101,7 +104,7 @@ def _request(node: xr.DataTree, path: str, name: str, selection: Selection) -> R
             y = y.rename({y.dims[0]: dim})
         return make_request(x, y, **options)
     columns = x.size // max(x.sizes.get(dim, 1), 1)
-    if columns <= selection.max_columns or selection.state is not None:
+    if columns <= selection.max_columns or selection.state:
         return make_request(x, matrix="memory", **options)
     if selection.beyond == "tiles":
         return make_request(x, matrix="tiles", **options)
