@@ -67,6 +67,7 @@ _SELECTION = {  # by the fields of Selection
         default="variances",
         help="With more columns: variances only, or the full matrix in tiles that workers write to OUT.",
     ),
+    "halflife": _option("--halflife", type=float, help="Rows count half for every so many steps before the last."),
     "state": _option("--state", multiple=True, help="What to keep of the rows, by name; several are folded together."),
 }
 _MISSING_CHUNKS = _option(

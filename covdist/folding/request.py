@@ -14,7 +14,7 @@ from dask.utils import parse_bytes
 from covdist import plugins
 from covdist.errors import DataError
 from covdist.folding.inputs import aligned, grouping, matching, one_of, side_names, y_dim
-from covdist.folding.weights import weight_vectors
+from covdist.folding.weights import fading, weight_vectors
 from covdist.numerics.accumulator import Options
 from covdist.numerics.em import Fit
 from covdist.numerics.nonfinite import INFINITIES, RowPolicy
@@ -115,6 +115,7 @@ class Request:
     policy : Policy
     options : Options
     weighted : bool
+    halflife : float or timedelta64, optional
     matrix : str
         "auto", "memory" or "tiles".
     memory : int or None
@@ -131,6 +132,7 @@ class Request:
     policy: Policy
     options: Options
     weighted: bool = False
+    halflife: Any = None
     matrix: str = "auto"
     memory: int | None = None
     fit: Fit = DEFAULT_FIT
@@ -172,6 +174,8 @@ class Request:
             "inf": self.options.inf,
             "precision": self.options.precision,
         }
+        if self.halflife is not None:
+            provenance["halflife"] = str(self.halflife)
         return Layout(self.state, tuple(side.axis for side in self.sides), self.groups, provenance)
 
     def stream_of(self, array: Array, columns: slice | None = None) -> Stream:
@@ -197,6 +201,7 @@ def make_request(
     dim: Any = None,
     by: Any = None,
     weights: Any = None,
+    halflife: Any = None,
     missing: str = "raise",
     inf: str = "raise",
     precision: str = "high",
@@ -221,7 +226,7 @@ def make_request(
         sides.append(matching(sides[0], label(y, y_dim(x, y, dim), fallback="y")))
     kind = _kind(state, sides)
     groups, codes = grouping(by, *sides)
-    vectors = weight_vectors(weights, sides[0])
+    vectors = fading(halflife, sides[0], weight_vectors(weights, sides[0]))
     weighted = bool(vectors)
     if codes is not None:
         vectors["by"] = codes
@@ -237,6 +242,7 @@ def make_request(
         policy=chosen,
         options=Options(chosen.rows, precision, inf),
         weighted=weighted,
+        halflife=halflife,
         matrix=matrix,
         memory=None if memory is None else parse_bytes(memory),
         fit=fit,

@@ -13,8 +13,7 @@ from covdist.errors import DataError
 from covdist.folding.request import Request, make_request
 from covdist.state.variances import Variances
 
-
-_LATER = ("state",)  # fields that the first jobs did not have
+_LATER = ("state", "halflife")  # fields that the first jobs did not have
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,8 @@ class Selection:
         "variances" only, or the full matrix in "tiles".
     state : str or tuple of str
         State to fold instead, by name, such as "lagged(lag=3)"; several are folded together.
+    halflife : float, optional
+        Rows count half for every so many units of the sample coordinate before the last.
     """
 
     layer: str = "*"
@@ -49,6 +50,7 @@ class Selection:
     beyond: str = "variances"
     inf: str = "raise"
     state: str | tuple[str, ...] = ()
+    halflife: float | None = None
 
     def asked(self) -> dict[str, Any]:
         """Return the selection as JSON, without later fields that are not asked for: jobs begun before go on."""
@@ -92,6 +94,7 @@ def _request(node: xr.DataTree, path: str, name: str, selection: Selection) -> R
         "dim": dim, "by": selection.by, "missing": selection.missing, "inf": selection.inf,
         "precision": selection.precision,
         "state": selection.state or None,
+        "halflife": selection.halflife,
     }  # fmt: skip
     if selection.against is not None:
         if selection.against not in node.data_vars:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import dask.array as da
 import numpy as np
 
 from covdist.errors import DataError
@@ -37,3 +38,41 @@ def _check_weights(values: Any, what: str, kinds: str) -> None:
         expected = "integers (frequency) or floats (reliability)" if "f" in kinds else "integers"
         way_out = "convert them" if "f" in kinds else "round them, or pass them as reliability"
         raise DataError(f"{what} have dtype {values.dtype}, expected are {expected}: {way_out}")
+
+
+def fading(halflife: Any, x: Labelled, vectors: dict[str, Any]) -> dict[str, Any]:
+    """Return the vectors with reliabilities that halve with every ``halflife`` before the last sample."""
+    if halflife is None:
+        return vectors
+    weights = 0.5 ** _ages(halflife, x)
+    given = vectors.get("reliability")
+    return {**vectors, "reliability": weights if given is None else given * weights}
+
+
+def _ages(halflife: Any, x: Labelled) -> Any:
+    """Return how many half-lives each sample lies before the last one, by its coordinate or its number."""
+    if len(x.sample_dims) != 1:
+        raise DataError(
+            f"halflife runs along one dim, found {len(x.sample_dims)}, {', '.join(x.sample_dims)}: pass one of them"
+        )
+    (dim,), (n,) = x.sample_dims, x.sample_shape
+    if dim not in x.coords:
+        chunks = x.data.chunks[0] if isinstance(x.data, da.Array) else None
+        number = np.arange(n) if chunks is None else da.arange(n, chunks=chunks)
+        return (n - 1 - number) / _positive(halflife, 1.0)
+    values = np.asarray(x.coords[dim])
+    if values.dtype.kind not in "iufmM" or not np.isfinite(values).all():
+        raise DataError(f"the coordinate {dim!r} of {x.name} has values that are no positions: leave such rows out")
+    unit = np.timedelta64(1, "ns") if values.dtype.kind in "mM" else 1.0
+    return (values.max() - values) / unit / _positive(halflife, unit)
+
+
+def _positive(halflife: Any, unit: Any) -> float:
+    try:
+        steps = float(np.timedelta64(halflife) / unit if isinstance(unit, np.timedelta64) else halflife)
+    except (TypeError, ValueError):
+        steps = float("nan")
+    if not (np.isfinite(steps) and steps > 0):
+        expected = "a timedelta64" if isinstance(unit, np.timedelta64) else "a number in units of the coordinate"
+        raise DataError(f"halflife={halflife!r} is no time to halve in: pass {expected}, greater than 0")
+    return steps

@@ -16,6 +16,7 @@ def moments(
     dim: Any = None,
     by: Any = None,
     weights: Any = None,
+    halflife: Any = None,
     missing: str = "raise",
     inf: str = "raise",
     precision: str = "high",
@@ -38,6 +39,10 @@ def moments(
     weights : array_like or mapping, optional
         One value per sample. Integers say how often a row counts (frequency), floats how far it is trusted
         (reliability); the two have different ddof rules. ``{"frequency": f, "reliability": a}`` gives both.
+    halflife : float or timedelta64, optional
+        Exponentially weighted moments: a row counts half for every ``halflife`` that it lies before the last one, in
+        units of the coordinate along ``dim``, or in rows where there is none. Older moments go on by
+        ``older.scaled(0.5 ** (steps / halflife)) + newer``.
     missing : str
         Values that are NaN: "raise" at the first; "propagate" into the results of their columns; "drop" rows with any,
         in x or y; "pairwise": each pair of columns uses the rows that hold both, ``count`` is a matrix; "interpolate"
@@ -83,7 +88,7 @@ def moments(
            [2., 4.]])
     """
     request = make_request(
-        x, y, dim=dim, by=by, weights=weights, missing=missing, inf=inf, precision=precision, state=state,
-        matrix=matrix, memory=memory,
+        x, y, dim=dim, by=by, weights=weights, halflife=halflife, missing=missing, inf=inf, precision=precision,
+        state=state, matrix=matrix, memory=memory,
     )  # fmt: skip
     return fold_request(request)

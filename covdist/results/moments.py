@@ -17,7 +17,7 @@ from covdist.errors import DataError, MergeError
 from covdist.results.arrays import dataset
 from covdist.results.labelled_state import LabelledState
 from covdist.results.saving import save
-from covdist.state.base import ColumnState, State, get, of_no_columns
+from covdist.state.base import ColumnState, State, StateType, get, of_no_columns, scaled
 from covdist.state.grouped import Grouped
 
 
@@ -208,6 +208,32 @@ class Moments(LabelledState):
     def __add__(self, other: Moments) -> Moments:
         return self.merge(other) if isinstance(other, Moments) else NotImplemented
 
+    def scaled(self, factor: float) -> Moments:
+        """Return the moments with all weights times ``factor``, such as to let older rows count less in a sum.
+
+        Parameters
+        ----------
+        factor : float
+            Greater than 0. Counts of rows stay as they are; weights count as reliabilities.
+
+        Raises
+        ------
+        DataError
+            If the factor is not positive, or the state's sums are not those of weighted rows.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> old, new = covdist.moments(np.array([[0.0]])), covdist.moments(np.array([[3.0]]))
+        >>> (old.scaled(0.5) + new).mean().values
+        array([2.])
+        """
+        if not (np.isfinite(factor) and factor > 0):
+            raise DataError(f"factor={factor!r} is no weight: pass a number greater than 0")
+        if self.layout.state.ordered or self.matrix is not None:
+            raise DataError(f"a {self.layout.describe()} cannot be scaled: its rows have no weights")
+        return Moments(self.deferred.map_groups(partial(_scaled, self.layout.state, float(factor))), self.layout)
+
     def _merge_groups(self, dim: str) -> Moments:
         groups = self.layout.groups
         if groups is None or groups.dim != dim:
@@ -333,6 +359,10 @@ def _side_of(state: State, number: int) -> ColumnState:
 
 def _group(state: Grouped, code: int) -> Any:
     return state.group(code)
+
+
+def _scaled(kind: StateType, factor: float, state: State) -> State:
+    return scaled(kind, state, factor)
 
 
 def _mean(columns: ColumnState) -> np.ndarray:
