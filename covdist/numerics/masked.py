@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covdist.numerics.accumulator import Options
-from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent
+from covdist.numerics.columns import NO_EXPONENT, Columns, ObservedCounts, quantised_exponent, share
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.present import ObservedCounts, share
 from covdist.numerics.segments import Blocks, Segments, Vector
 from covdist.numerics.shifted_columns import columns_about, pilot_of
 from covdist.numerics.workspace import Workspace

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from covdist.numerics.columns import Shifts, share
 from covdist.numerics.masked import Side
-from covdist.numerics.present import Shifts, share
 
 _STRIP = 1 << 16  # entries merged together: their temporaries stay within the cache
 

@@ -10,7 +10,7 @@ from dask.base import is_dask_collection
 from covdist.errors import DataError
 from covdist.folding.fitted import RECORDED
 from covdist.folding.fold import fold_rows
-from covdist.numerics.psd import smallest_of
+from covdist.numerics.eigen import smallest_of
 from covdist.results.labels import labelled
 from covdist.results.moments import Moments
 

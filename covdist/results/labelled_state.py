@@ -21,7 +21,7 @@ from covdist.results.deferred import Deferred
 from covdist.results.labels import Axis
 from covdist.results.layout import Layout
 from covdist.results.matrix import TiledMatrix, read_matrix
-from covdist.state.base import State, ask, can_answer
+from covdist.state.base import State, ask, can_answer, get
 from covdist.state.fitted import Fitted, FittedCross
 from covdist.state.named import answering
 
@@ -60,6 +60,35 @@ class LabelledState:
     def matrix(self) -> TiledMatrix | None:
         """The tiles of a matrix too large for a state, where there are any."""
         return self._matrix
+
+    @property
+    def count(self) -> xr.DataArray:
+        """Rows folded, int64, per group where there are groups; under ``missing="pairwise"`` those of each pair.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> int(covdist.moments(np.eye(3)).count)
+        3
+        """
+        field = self.layout.state.FIELDS[getattr(self.layout.state, "COUNT", "count")]
+        return self._numbers(field.path, field.axes, "count")
+
+    @property
+    def rows(self) -> xr.DataArray:
+        """Rows folded, int64, whatever they hold; per group where there are groups.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> int(covdist.moments(np.array([[1.0, np.nan]]), missing="pairwise").rows)
+        1
+        """
+        return self._numbers("columns.rows", (), "rows")
+
+    def _numbers(self, path: str, axes: Sequence[int], name: str) -> xr.DataArray:
+        named = [self.layout.matrix_axes()[axis] for axis in axes]
+        return self.deferred.read(get, named, path, name=name, dtype=np.int64)
 
     def read(
         self,

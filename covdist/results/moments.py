@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from html import escape
@@ -17,7 +16,7 @@ from covdist.errors import DataError, MergeError
 from covdist.results.arrays import dataset
 from covdist.results.labelled_state import LabelledState
 from covdist.results.saving import save
-from covdist.state.base import ColumnState, State, StateType, get, of_no_columns, scaled
+from covdist.state.base import ColumnState, State, StateType, of_no_columns, scaled
 from covdist.state.grouped import Grouped
 
 
@@ -44,35 +43,6 @@ class Moments(LabelledState):
     """
 
     # ---- readings
-
-    @property
-    def count(self) -> xr.DataArray:
-        """Rows folded, int64, per group where there are groups; under ``missing="pairwise"`` those of each pair.
-
-        Examples
-        --------
-        >>> import numpy as np, covdist
-        >>> int(covdist.moments(np.eye(3)).count)
-        3
-        """
-        field = self.layout.state.FIELDS[getattr(self.layout.state, "COUNT", "count")]
-        return self._numbers(field.path, field.axes, "count")
-
-    @property
-    def rows(self) -> xr.DataArray:
-        """Rows folded, int64, whatever they hold; per group where there are groups.
-
-        Examples
-        --------
-        >>> import numpy as np, covdist
-        >>> int(covdist.moments(np.array([[1.0, np.nan]]), missing="pairwise").rows)
-        1
-        """
-        return self._numbers("columns.rows", (), "rows")
-
-    def _numbers(self, path: str, axes: Sequence[int], name: str) -> xr.DataArray:
-        named = [self.layout.matrix_axes()[axis] for axis in axes]
-        return self.deferred.read(get, named, path, name=name, dtype=np.int64)
 
     def mean(self) -> xr.DataArray:
         """Mean of each column of x, float64.

@@ -16,13 +16,13 @@ from covdist.state.base import Field, Fields, column_fields
 from covdist.state.variances import LEAST_ROWS, Variances
 
 
-class _Fields(NamedTuple):
+class _CrossFields(NamedTuple):
     columns: Columns
     columns_y: Columns
     rectangle: np.ndarray  # float64 (columns of x, columns of y)
 
 
-class Cross(_Fields):
+class Cross(_CrossFields):
     """Sum over the rows of (x - mean x)(y - mean y)ᵀ, times 2**-(exponent x[i] + exponent y[j])."""
 
     __slots__ = ()

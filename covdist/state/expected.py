@@ -8,8 +8,7 @@ import numpy as np
 
 from covdist.numerics.accumulator import combined
 from covdist.numerics.blas import single_thread
-from covdist.numerics.em import Model, complete, precision_of, regression
-from covdist.numerics.em_table import PatternTable
+from covdist.numerics.em import Model, PatternTable, complete, precision_of, regression
 from covdist.numerics.nonfinite import holes
 from covdist.numerics.segments import Vector
 

@@ -55,14 +55,14 @@ class _Powers(NamedTuple):
         return _Powers(n, squares, cubes, fourths, unit)
 
 
-class _Fields(NamedTuple):
+class _HigherFields(NamedTuple):
     columns: Columns
     cubes: np.ndarray  # float64 (columns,), times 2**(-3 * unit)
     fourths: np.ndarray  # float64 (columns,), times 2**(-4 * unit)
     unit: np.ndarray  # int64 (columns,): near the binary exponent of the largest deviation
 
 
-class HigherMoments(_Fields):
+class HigherMoments(_HigherFields):
     """The state behind ``skewness`` and ``kurtosis``."""
 
     __slots__ = ()

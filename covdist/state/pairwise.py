@@ -16,12 +16,11 @@ from covdist.numerics.accumulator import (
     finish_one,
     finish_two,
 )
-from covdist.numerics.columns import Columns, own_divisors
+from covdist.numerics.columns import Columns, ObservedCounts, combine_observed, own_divisors
 from covdist.numerics.correlation import covariance_of, pair_correlation
+from covdist.numerics.eigen import nearest, smallest_of
 from covdist.numerics.masked import MaskedSegments, Side
 from covdist.numerics.pairs import PairMarginals, Pairs, SideMerge, marginals_of, merge, pairs_of
-from covdist.numerics.present import ObservedCounts, combine
-from covdist.numerics.psd import nearest, smallest_of
 from covdist.state.base import Field, Fields
 from covdist.state.cross import Cross
 from covdist.state.pairwise_variances import PairwiseVariances, observed_fields
@@ -45,14 +44,14 @@ def _pair_fields(sides: int) -> Fields:
     }
 
 
-class _Fields(NamedTuple):
+class _PairwiseFields(NamedTuple):
     columns: Columns
     seen: ObservedCounts
     pairs: Pairs
     half: PairMarginals
 
 
-class Pairwise(_Fields):
+class Pairwise(_PairwiseFields):
     """Of x's columns with each other; ``columns.weight`` is that of all rows, whatever they hold."""
 
     __slots__ = ()
@@ -76,7 +75,7 @@ class Pairwise(_Fields):
         return _cost(5 * width * width, width, 6.0 * width * width)
 
     def merge(self, other: Pairwise) -> Pairwise:
-        columns, seen, shifts = combine((self.columns, self.seen), (other.columns, other.seen))
+        columns, seen, shifts = combine_observed((self.columns, self.seen), (other.columns, other.seen))
         if shifts is None:
             kept, rest = (other, self) if self.columns.weight == 0 else (self, other)
             return kept._replace(columns=columns, seen=seen, pairs=_counted(kept.pairs, rest.pairs))
@@ -106,7 +105,7 @@ class Pairwise(_Fields):
         return matrix
 
 
-class _CrossFields(NamedTuple):
+class _PairwiseCrossFields(NamedTuple):
     columns: Columns
     columns_y: Columns
     seen: ObservedCounts
@@ -116,7 +115,7 @@ class _CrossFields(NamedTuple):
     half_y: PairMarginals
 
 
-class PairwiseCross(_CrossFields):
+class PairwiseCross(_PairwiseCrossFields):
     """Of x's columns with y's."""
 
     __slots__ = ()
@@ -145,8 +144,8 @@ class PairwiseCross(_CrossFields):
         return _cost(7 * width * width_y, width + width_y, 12.0 * width * width_y)
 
     def merge(self, other: PairwiseCross) -> PairwiseCross:
-        x, seen, shifts = combine(self.side(0), other.side(0))
-        y, seen_y, shifts_y = combine(self.side(1), other.side(1))
+        x, seen, shifts = combine_observed(self.side(0), other.side(0))
+        y, seen_y, shifts_y = combine_observed(self.side(1), other.side(1))
         if shifts is None or shifts_y is None:
             kept, rest = (other, self) if self.columns.weight == 0 else (self, other)
             pairs = _counted(kept.pairs, rest.pairs)

@@ -8,9 +8,8 @@ import numpy as np
 
 from covdist.numerics import columns as moments
 from covdist.numerics.accumulator import Cost, Counted, Options, RowsAccumulator
-from covdist.numerics.columns import Columns, concatenate, own_divisors
+from covdist.numerics.columns import Columns, ObservedCounts, combine_observed, concatenate, own_divisors
 from covdist.numerics.masked import MaskedSegments, Side
-from covdist.numerics.present import ObservedCounts, combine
 from covdist.state.base import Field, Fields, column_fields
 from covdist.state.variances import Variances, tiles
 
@@ -24,12 +23,12 @@ def observed_fields(sides: int = 1) -> Fields:
     return fields
 
 
-class _Fields(NamedTuple):
+class _PairwiseVariancesFields(NamedTuple):
     columns: Columns
     seen: ObservedCounts
 
 
-class PairwiseVariances(_Fields):
+class PairwiseVariances(_PairwiseVariancesFields):
     """The state behind ``var`` where values are left out one by one; ``columns.weight`` is that of all rows."""
 
     __slots__ = ()
@@ -57,7 +56,7 @@ class PairwiseVariances(_Fields):
         return cost._replace(state_bytes=cost.state_bytes + 16 * width)
 
     def merge(self, other: PairwiseVariances) -> PairwiseVariances:
-        columns, seen, _ = combine(self, other)
+        columns, seen, _ = combine_observed(self, other)
         return PairwiseVariances(columns, seen)
 
     def side(self, number: int) -> PairwiseVariances:

@@ -16,12 +16,10 @@ from covdist.limits import limits
 from covdist.numerics import packed
 from covdist.numerics.accumulator import COLUMN_BYTES, Cost, Options, RowsAccumulator, finish_one
 from covdist.numerics.blas import single_thread
-from covdist.numerics.columns import Columns
-from covdist.numerics.em import Fit, Model
-from covdist.numerics.em_table import PatternTable, distinct
+from covdist.numerics.columns import Columns, ObservedCounts, combine_observed
+from covdist.numerics.em import Fit, Model, PatternTable, distinct
 from covdist.numerics.masked import Side, observe
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.present import ObservedCounts, combine
 from covdist.numerics.segments import Blocks, Segments, Vector
 from covdist.numerics.workspace import Workspace
 from covdist.state.expected import expected_of
@@ -68,7 +66,7 @@ class Patterns(NamedTuple):
         return Cost(state_bytes, 2.0 * width * width, LEAST_ROWS, width, 5 * 8 * _GATHERED)
 
     def merge(self, other: Patterns) -> Patterns:
-        columns, seen, shifts = combine((self.columns, self.seen), (other.columns, other.seen))
+        columns, seen, shifts = combine_observed((self.columns, self.seen), (other.columns, other.seen))
         clean = self.clean.merge(other.clean)
         if shifts is None:
             kept = other if self.columns.weight == 0 else self

@@ -11,20 +11,19 @@ from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Optio
 from covdist.numerics.blas import add_gram
 from covdist.numerics.columns import Columns, combine, divisor
 from covdist.numerics.correlation import correlation_of, covariance_of
-from covdist.numerics.eigen import Spectrum, spectrum_of, unknown
+from covdist.numerics.eigen import Spectrum, smallest_of, spectrum_of, unknown
 from covdist.numerics.products import Triangle, product
-from covdist.numerics.psd import smallest_of
 from covdist.numerics.segments import Product, Segments
 from covdist.state.base import Field, Fields, column_fields
 from covdist.state.variances import LEAST_ROWS, Variances
 
 
-class _Fields(NamedTuple):
+class _ScatterFields(NamedTuple):
     columns: Columns
     triangle: np.ndarray  # float64, rectangular full packed
 
 
-class Scatter(_Fields):
+class Scatter(_ScatterFields):
     """Sum over the rows of (x - mean)(x - mean)ᵀ, entry (i, j) times 2**-(exponent[i] + exponent[j])."""
 
     __slots__ = ()

@@ -49,13 +49,13 @@ class Directions(NamedTuple):
         return out
 
 
-class _Fields(NamedTuple):
+class _SketchFields(NamedTuple):
     columns: Columns
     image: np.ndarray  # float64 (columns, directions)
     directions: Directions
 
 
-class Sketch(_Fields):
+class Sketch(_SketchFields):
     """Sum over the rows of (x - mean)(x - mean)ᵀ Ω; row i times 2**-(exponent[i] + the largest exponent)."""
 
     __slots__ = ()

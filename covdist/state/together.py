@@ -77,11 +77,11 @@ def _names(types: Sequence[StateType]) -> str:
     return ", ".join(kind.name for kind in types)
 
 
-class _Fields(NamedTuple):
+class _CombinedFields(NamedTuple):
     parts: tuple[Any, ...]
 
 
-class Combined(_Fields):
+class Combined(_CombinedFields):
     """States of the same rows."""
 
     def merge(self, other: Combined) -> Combined:

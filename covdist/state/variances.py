@@ -20,11 +20,11 @@ LEAST_ROWS = 256  # fewer make the inner dimension of products too short: 128 ro
 _LEAST_ROWS_WIDE = TILE // TILE_COLUMNS  # rows that share what a block costs per column
 
 
-class _Fields(NamedTuple):
+class _VariancesFields(NamedTuple):
     columns: Columns
 
 
-class Variances(_Fields):
+class Variances(_VariancesFields):
     """Count, mean and centred squares of each column: the state behind ``var`` and ``gradient_stats``."""
 
     __slots__ = ()

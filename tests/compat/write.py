@@ -200,9 +200,10 @@ def _whole(path: Path, log: Path, asked: Asked, client: Client) -> Path:
 def _part(path: Path, log: Path, asked: Asked, client: Client) -> None:
     """Drive a job until what is wanted is on disk, and leave it: cancelled, or as a driver that dies does."""
     from covdist.engine.job.shape import Node
+    from covdist.readings.whole_log import Selection
+
     from covdist.jobs.job import job_directory
     from covdist.jobs.trees import Trees, question
-    from covdist.readings.whole_log import Selection
 
     directory, options = job_directory(path), dict(asked.options)
     Trees(question(log, Selection(**_without(options)), options["missing_chunks"], None)).begin(directory)
@@ -219,6 +220,7 @@ def _without(options: dict[str, Any]) -> dict[str, Any]:
 def _driven(directory: Any, client: Client, there: Callable[[], bool], cancel: bool) -> None:
     from covdist.engine.job.dask_runner import DaskRunner
     from covdist.engine.job.driver import Driver, Settings
+
     from covdist.jobs.driving import LEASE, opened
 
     job, trees = directory.manifest()["job"], opened(directory)

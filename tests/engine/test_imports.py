@@ -1,4 +1,4 @@
-"""Imports go downward only."""
+"""Rooms import downward by a table of allowed edges, and no file imports in a circle."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,80 +14,123 @@ import pytest
 import covdist
 
 ROOT = Path(covdist.__file__).parent
-LAYERS = [
-    "errors",
-    "storage",
-    "numerics",
-    "state",
-    "logs",
-    "rows",
-    "engine",
-    "results",
-    "folding",
-    "readings",
-    "jobs",
-    "report",
-    "record",
-    "demo",
-    "commands",
-    "cli",
-]
+ALLOWED = {
+    "errors": "",
+    "limits": "errors",
+    "plugins": "",
+    "storage": "",
+    "numerics": "errors",
+    "state": "errors limits plugins numerics",
+    "engine": "errors limits numerics",
+    "logs": "errors limits plugins engine",
+    "rows": "errors limits numerics engine logs",
+    "results": "errors limits plugins numerics state engine rows",
+    "folding": "errors limits plugins numerics state engine rows results",
+    "missing": "errors numerics state rows results folding",
+    "readings": "errors plugins numerics state engine rows results folding",
+    "jobs": "errors limits storage numerics state engine logs rows results folding",
+    "report": "engine results readings jobs",
+    "record": "errors storage",
+    "demo": "",
+    "commands": "plugins engine results folding jobs report",
+    "cli": "errors engine logs results folding readings report demo commands",
+}
 STATE_MAY_IMPORT = {"numpy", "scipy", "threadpoolctl", "covdist"} | sys.stdlib_module_names
 
 
-def modules() -> list[Path]:
-    return sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+def files() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
 
 
 def name_of(path: Path) -> str:
     return ".".join(["covdist", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
 
 
+FILES = {name_of(path): path for path in files()}
+
+
 def imported(path: Path) -> Iterator[str]:
-    """Yield the modules a file imports, wherever in it they stand."""
+    """Yield the modules a file imports, wherever in it they stand: for typing, in functions, or named by a string."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name_of(path)} imports relatively"
-            module = str(node.module)
-            # `from covdist import x` names a layer, or one of the public names.
-            yield from (f"covdist.{alias.name}" for alias in node.names) if module == "covdist" else [module]
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and node.value in FILES:
+            yield str(node.value)
 
 
-def layer_of(module: str) -> int:
-    """Rank of a module; the package itself offers the public names, and stands below what uses them."""
-    layer = module.split(".")[1] if "." in module else ""
-    return LAYERS.index(layer) if layer in LAYERS else LAYERS.index("demo")
+def file_of(module: str) -> str | None:
+    """Return the file of a module, or of what is imported from it; the package itself stands above all."""
+    while module and module not in FILES:
+        module = module.rpartition(".")[0]
+    return module if module not in ("", "covdist") else None
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_imports_go_downward(path):
-    for module in imported(path):
-        if module.split(".")[0] == "covdist":
-            assert layer_of(module) <= layer_of(name_of(path)), f"{name_of(path)} imports {module}"
+EDGES = {
+    name: {found for module in imported(path) if (found := file_of(module)) not in (None, name)}
+    for name, path in FILES.items()
+    if name != "covdist"  # offers the public names, by their homes
+}
 
 
-def test_every_file_stands_in_a_layer():
-    assert {name_of(path).split(".")[1] for path in modules()} <= set(LAYERS)
+def room(module: str) -> str:
+    return module.split(".")[1]
 
 
-def roots(path: Path) -> set[str]:
+@pytest.mark.parametrize("name", EDGES)
+def test_rooms_import_what_the_table_allows(name):
+    allowed = {room(name), *ALLOWED[room(name)].split()}
+    found = {str(module) for module in EDGES[name] if room(str(module)) not in allowed}
+    assert not found, f"{name} imports {', '.join(sorted(found))}"
+
+
+def test_the_table_goes_downward_and_names_every_room():
+    assert list(TopologicalSorter({above: below.split() for above, below in ALLOWED.items()}).static_order())
+    assert {room(name) for name in EDGES} == set(ALLOWED)
+
+
+def test_no_file_imports_in_a_circle():
+    try:
+        TopologicalSorter(EDGES).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_rooms_stay_small():
+    folders = [path for path in ROOT.rglob("*") if path.is_dir() and path.name != "__pycache__"]
+    crowded = {str(folder): count for folder in folders if (count := len(list(folder.glob("*.py")))) > 20}
+    long = {name: lines for name, path in FILES.items() if (lines := path.read_text().count("\n")) > 350}
+    assert not crowded
+    assert not long
+
+
+def test_no_class_name_stands_twice():
+    names: dict[str, str] = {}
+    for name, path in FILES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                assert node.name not in names, f"{node.name} stands in {name} and in {names[node.name]}"
+                names[node.name] = name
+
+
+def packages(path: Path) -> set[str]:
     return {module.split(".")[0] for module in imported(path)}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "state").glob("*.py")), ids=name_of)
+@pytest.mark.parametrize("path", [*(ROOT / "state").glob("*.py"), *(ROOT / "numerics").glob("*.py")], ids=name_of)
 def test_the_algebra_knows_numpy_alone(path):
-    assert roots(path) <= STATE_MAY_IMPORT
+    assert packages(path) <= STATE_MAY_IMPORT
 
 
 def test_the_plan_knows_no_dask():
-    assert roots(ROOT / "engine" / "plan.py") <= {"numpy", "covdist"} | sys.stdlib_module_names
+    assert packages(ROOT / "engine" / "plan.py") <= {"numpy", "covdist"} | sys.stdlib_module_names
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "engine").glob("*.py")), ids=name_of)
 def test_the_engine_knows_no_labels(path):
-    assert roots(path).isdisjoint({"xarray", "pandas", "zarr"})
+    assert packages(path).isdisjoint({"xarray", "pandas", "zarr"})
 
 
 HEAVY = ("dask", "distributed", "xarray", "zarr", "pandas", "scipy")
