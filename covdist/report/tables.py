@@ -97,7 +97,7 @@ def _whole(moments: Moments) -> Moments:
 def _strongest(moments: Moments) -> float | None:
     """Largest magnitude of correlation between two different columns."""
     matrix = np.abs(correlation(moments).to_numpy())
-    if len(moments.layout.axes) == 1:
+    if len(moments.layout.axes) == 1 and matrix.ndim == 2:
         np.fill_diagonal(matrix, np.nan)
     return None if np.isnan(matrix).all() else float(np.nanmax(matrix))
 

@@ -11,8 +11,8 @@ import pytest
 import zarr
 
 import covdist
-from covdist.folding.folding import PRECISIONS
 from covdist.numerics.nonfinite import POLICIES
+from covdist.numerics.products import PRECISIONS
 
 from . import logs
 from .running import covdist as process

@@ -57,7 +57,7 @@ def test_any_cut_in_any_order_fills_as_the_whole(data, x, how):
     rows = FilledStream(stream(array, 1), places, how, "token")
     inner = data.draw(st.sets(st.sampled_from([int(b) for b in rows.bounds])))
     cuts = list(pairwise(sorted({0, n, *inner})))
-    (one,) = rows.made()
+    (one,) = rows.ready()
     found = {}
     for start, stop in data.draw(st.permutations(cuts)):
         if data.draw(st.booleans()):  # another worker takes over
@@ -92,7 +92,7 @@ def read_in_shards(x: np.ndarray, *, chunk: int = 100, shard: int = 2_000) -> fl
     rows = FilledStream(
         counted.stream, range(n), InterpolationOptions("linear", "nearest", "raise", np.inf, 0.0, n - 1.0), "token"
     )
-    (around,) = rows.made()
+    (around,) = rows.ready()
     for start in range(0, n, shard):
         for _ in rows.part(start, start + shard).blocks([around], 1):
             pass
@@ -129,5 +129,5 @@ def test_infinity_is_named_by_its_row_side_and_column():
     how = InterpolationOptions("linear", "nearest", "raise", np.inf, 0.0, 29.0)
     rows = FilledStream(stream(da.from_array(x, chunks=(5, 2)), 1), range(30), how, "token", (1, 100))
     with pytest.raises(NonFiniteError) as caught:
-        list(rows.part(10, 30).blocks(rows.made(), 1))
+        list(rows.part(10, 30).blocks(rows.ready(), 1))
     assert (caught.value.row, caught.value.side, caught.value.column) == (4, 1, 101)

@@ -186,7 +186,7 @@ def test_rows_that_have_changed_are_refused(client, tmp_path):
 def test_few_patterns_need_one_pass(log, client, tmp_path):
     with changed(pattern_table_bytes=1 << 26):
         job = covdist.submit(log, job=tmp_path / "job", client=client, selection=CHOSEN).wait(60)
-    check(job, {name: one.compute() for name, one in log_moments(covdist.open_log(log), CHOSEN).items()})
+        check(job, {name: one.compute() for name, one in log_moments(covdist.open_log(log), CHOSEN).items()})
     assert job.directory.progress()["folds_started"] == 2 * SHARDS
 
 
