@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -21,6 +22,17 @@ FOR_PEOPLE = {"all", "test", "notebooks"}
 
 def names(requirements: list[str]) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in requirements}
+
+
+def lowest(requirements: list[str]) -> dict[str, Version]:
+    """Return the lowest version of each, where one is asked for by >= or ==."""
+    parsed = [Requirement(line) for line in requirements]
+    return {
+        canonicalize_name(one.name): Version(each.version)
+        for one in parsed
+        for each in one.specifier
+        if each.operator in (">=", "==")
+    }
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -51,6 +63,16 @@ def test_everything_imported_is_declared_and_everything_declared_imported():
 def test_all_is_every_extra_for_users():
     (line,) = PROJECT["optional-dependencies"]["all"]
     assert Requirement(line).extras == set(PROJECT["optional-dependencies"]) - {"all", "test"}
+
+
+def test_the_lowest_versions_are_those_that_are_tried():
+    lines = [line for line in (ROOT / ".ci" / "lowest.txt").read_text().splitlines() if not line.startswith("#")]
+    declared = lowest(PROJECT["dependencies"])
+    pandas = lowest(PROJECT["optional-dependencies"]["test"])["pandas"]  # through xarray, and made by tests
+    assert all("==" in line for line in lines)
+    assert lowest(lines) == {**declared, "pandas": pandas}
+    assert set(declared) == names(PROJECT["dependencies"]), "a dependency without its lowest version"
+    assert declared["dask"] == declared["distributed"]
 
 
 @pytest.mark.parametrize("code", ["import a.b", "from a import b", "def f():\n    from a.b import c"])
