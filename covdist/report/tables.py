@@ -17,7 +17,7 @@ from covdist.results.moments import Moments
 def plan_table(plans: dict[str, Plan]) -> Table:
     """One row an array; where its matrix is too large for a state, also the other ways."""
     table = Table(
-        "array", "way", "rows", "columns", "state", "read", "operations", "shards", "tasks", "peak", "write",
+        "array", "strategy", "rows", "columns", "state", "read", "operations", "shards", "tasks", "peak", "write",
         title="Plan (nothing has been read)",
     )  # fmt: skip
     for path, plan in plans.items():

@@ -27,8 +27,7 @@ SAVED = [
     "pairwise", "pairwise cross", "pairwise variances", "pairwise by text", "maxent", "both weights", "extremes",
 ]  # fmt: skip
 MERGED = ["cross with a twin", "by text", "pairwise cross"]
-ROOT_ONLY = pytest.mark.xfail(strict=False, reason="covdist merge keeps nothing but the root where there is one")
-SEVERAL = ["log", pytest.param("nodes", marks=ROOT_ONLY)]
+SEVERAL = ["log", "nodes"]
 BY_THE_WAY = {"created", "versions"}  # attributes that every result has anew
 CLOSE = 1e-13
 SINGLE_PRECISION = 1e-6

@@ -8,8 +8,8 @@ import os
 import fsspec
 import pytest
 
-from covdist.jobs.directory import fingerprint as module
 from covdist.jobs.directory.fingerprint import array_facts, difference, fingerprint, job_id
+from covdist.limits import changed
 
 FACTS = array_facts((100, 4), "float32", ((50, 50), (4,)))
 
@@ -88,7 +88,7 @@ def test_a_single_file(tmp_path):
     assert difference(before, fingerprint({}, [str(path)])) == f"{path} was written to since"
 
 
-def test_a_thousand_files_at_most_are_looked_at(tmp_path, monkeypatch):
+def test_a_thousand_files_at_most_are_looked_at(tmp_path):
     for i in range(1500):
         (tmp_path / f"{i:04}").touch()
     (tmp_path / "zarr.json").touch()
@@ -96,8 +96,8 @@ def test_a_thousand_files_at_most_are_looked_at(tmp_path, monkeypatch):
     assert found["count"] == 1501
     assert len(found["sample"]) == 1000
     assert {"0000", "1499", "zarr.json"} <= set(found["sample"])
-    monkeypatch.setattr(module, "_STATS", 10)
-    assert len(fingerprint({}, [str(tmp_path)])["files"][str(tmp_path)]["sample"]) == 10
+    with changed(fingerprint_files=10):
+        assert len(fingerprint({}, [str(tmp_path)])["files"][str(tmp_path)]["sample"]) == 10
 
 
 def test_on_other_file_systems(tmp_path):

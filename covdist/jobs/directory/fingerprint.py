@@ -12,9 +12,9 @@ from urllib.parse import unquote, urlsplit
 import fsspec  # type: ignore[import-untyped]
 
 from covdist.jobs.directory.secrets import clean, clean_text
+from covdist.limits import limits
 from covdist.storage.place import Folder
 
-_STATS = 1000
 _METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata", "manifest.json")
 _TAGS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
 Stat = Callable[[str], list[object]]  # size, and time or etag, of a file
@@ -39,7 +39,7 @@ def fingerprint(
         Storage options for fsspec, not part of the fingerprint.
     """
     paths = list(paths)
-    share = max(1, _STATS // max(1, len(paths)))
+    share = max(1, limits().fingerprint_files // max(1, len(paths)))
     files = {clean_text(path): _files(path, share, dict(options or {})) for path in paths}
     return {"arrays": {name: dict(facts) for name, facts in arrays.items()}, "files": files}
 

@@ -17,6 +17,7 @@ from dask.typing import Key
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.folding.passes import Pass
 from covdist.folding.streams import Streams
+from covdist.limits import limits
 from covdist.numerics import packed
 from covdist.numerics.eigen import Spectrum
 from covdist.results.deferred import Deferred, apply
@@ -24,8 +25,6 @@ from covdist.results.labels import Labelled
 from covdist.rows.stream import Stream
 from covdist.rows.transposed import column_stream, fold_columns, map_columns
 from covdist.state.gram import LEAST_COLUMNS, Gram, GramAccumulator, eigenvectors
-
-_SLAB = 1 << 23  # bytes that a look at one slab of columns takes
 
 
 class Dual:
@@ -64,9 +63,9 @@ class Dual:
 
 def dual_plan(side: Labelled, k: int) -> Plan:
     """Say what it would take, without a look at the chunks."""
-    height = max(1, _SLAB // max(1, math.prod(side.sample_shape) * side.data.dtype.itemsize))
+    height = max(1, limits().transposed_bytes // max(1, math.prod(side.sample_shape) * side.data.dtype.itemsize))
     pieces = -(-side.axis.size // height)
-    return replace(make_plan(_work_of(side, k, pieces, _SLAB, shared=False)), strategy="dual")
+    return replace(make_plan(_work_of(side, k, pieces, limits().transposed_bytes, shared=False)), strategy="dual")
 
 
 def _work(side: Labelled, stream: Stream, k: int) -> Work:
