@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from engine.test_imports import ALLOWED
 from state import test_laws
 from state.kinds import Kind
 
@@ -122,3 +123,8 @@ def _headings(path: Path) -> set[str]:
     """Return the anchors that GitHub gives to the headings of a page."""
     titles = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_picture_of_the_rooms_is_that_of_the_table():
+    picture = re.findall(r"^  (\w+) .* <- ?(.*)$", PAGE.read_text(), re.MULTILINE)
+    assert dict(picture) == ALLOWED
