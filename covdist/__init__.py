@@ -3,28 +3,63 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import logging
+from typing import TYPE_CHECKING
+
+from covdist import plugins
+
+if TYPE_CHECKING:  # the names below are found without this list; it is for type checkers
+    from covdist.engine.plan import Plan as Plan
+    from covdist.errors import CovdistError as CovdistError
+    from covdist.jobs.job import Job as Job
+    from covdist.jobs.submitting import submit as submit
+    from covdist.logs.opening import open_log as open_log
+    from covdist.readings.autocov import autocov as autocov
+    from covdist.readings.corr import corr as corr
+    from covdist.readings.cov import cov as cov
+    from covdist.readings.fill import fill as fill
+    from covdist.readings.gradient_stats import gradient_stats as gradient_stats
+    from covdist.readings.kurtosis import kurtosis as kurtosis
+    from covdist.readings.moments import moments as moments
+    from covdist.readings.plan import plan as plan
+    from covdist.readings.skewness import skewness as skewness
+    from covdist.readings.spectrum import spectrum as spectrum
+    from covdist.readings.var import var as var
+    from covdist.record.recorder import Recorder as Recorder
+    from covdist.results.load import load as load
+    from covdist.results.moments import Moments as Moments
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "open_log": "covdist.logs.opening",
-    "Moments": "covdist.results.moments",
-    "load": "covdist.results.load",
-    "submit": "covdist.jobs.submitting",
-    "Job": "covdist.jobs.job",
-    "Recorder": "covdist.record.recorder",
     "CovdistError": "covdist.errors",
+    "Job": "covdist.jobs.job",
+    "Moments": "covdist.results.moments",
+    "Plan": "covdist.engine.plan",
+    "Recorder": "covdist.record.recorder",
+    "load": "covdist.results.load",
+    "open_log": "covdist.logs.opening",
+    "submit": "covdist.jobs.submitting",
 }
 
+logging.getLogger("covdist").addHandler(logging.NullHandler())
 
-def __getattr__(name: str) -> Any:
-    # Lazily, so that `import covdist` and `covdist --help` stay quick; a reading is found by its file's name.
-    if name.startswith("_"):
-        raise AttributeError(f"module 'covdist' has no attribute {name!r}")
-    try:
-        return getattr(importlib.import_module(_HOMES.get(name, f"covdist.readings.{name}")), name)
-    except ModuleNotFoundError as error:
-        if error.name != f"covdist.readings.{name}":
-            raise
-        raise AttributeError(f"module 'covdist' has no attribute {name!r}") from None
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        # Lazily, so that `import covdist` and `covdist --help` stay quick; a reading is found by its file's name.
+        if name == "__all__":
+            return __dir__()
+        if name.startswith("_"):
+            raise AttributeError(f"module 'covdist' has no attribute {name!r}")
+        try:
+            home = importlib.import_module(_HOMES[name]) if name in _HOMES else plugins.find("readings", name)
+            return getattr(home, name)
+        except (LookupError, AttributeError):
+            raise AttributeError(f"module 'covdist' has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    readings = [name for name in plugins.names("readings") if hasattr(plugins.find("readings", name), name)]
+    return sorted([*_HOMES, *readings])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
@@ -57,9 +58,13 @@ def _sentence(error: Exception) -> str:
 
 @click.group(name="covdist", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--verbose", is_flag=True, help="Say on standard error what is planned, merged and tried again.")
 @click.version_option(package_name="covdist")
-def main(debug: bool) -> None:
+def main(debug: bool, verbose: bool) -> None:
     """Covariances, variances and gradient statistics of neural-network logs."""
+    if verbose:
+        logging.basicConfig(format="%(asctime)s %(name)s: %(message)s")
+        logging.getLogger("covdist").setLevel(logging.DEBUG)
 
 
 @main.command()

@@ -1,8 +1,34 @@
+"""What all tests share.
+
+``HYPOTHESIS_PROFILE=quick`` lets every property try a fifth of its examples, at least five. .ci/run uses it where the
+same tests run once more, with other versions; without it each property tries as many as it says.
+"""
+
+from __future__ import annotations
+
+import os
+
 import dask
 import pytest
+from hypothesis import settings
+
+FRACTIONS = {"": 1, "quick": 5}
+
+settings.register_profile("covdist", deadline=None)  # beside other tests on the same cores any example may take long
+settings.load_profile("covdist")
 
 
 @pytest.fixture(autouse=True, scope="module")
 def no_scheduler_left_behind():
     yield
     assert dask.config.get("scheduler", None) is None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Hypothesis' own profiles are no help: what a test says itself, as most here do, comes before the profile.
+    fraction = FRACTIONS[os.environ.get("HYPOTHESIS_PROFILE", "")]
+    tests = {getattr(item.obj, "__func__", item.obj) for item in items if hasattr(item, "obj")}
+    for test in tests if fraction > 1 else ():
+        if asked := getattr(test, "_hypothesis_internal_use_settings", None):
+            fewer = settings(asked, max_examples=max(5, asked.max_examples // fraction))
+            test._hypothesis_internal_use_settings = fewer

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from covdist.jobs.directory.directory import ShardCounts
     from covdist.jobs.driver import Watch
     from covdist.jobs.job import Job
+    from covdist.jobs.trees import JobPlan
 
 
 def run_job(
@@ -38,11 +39,14 @@ def run_job(
     from covdist.jobs.job import job_directory
     from covdist.jobs.trees import JobPlan, question
 
-    JobPlan(question(log, selection, missing_chunks, output)).begin(job_directory(path))
-    _drive(path, cluster_options, force, as_json, output)
+    plan = JobPlan(question(log, selection, missing_chunks, output))
+    plan.begin(job_directory(path))
+    _drive(path, plan, cluster_options, force, as_json, output)
 
 
-def _drive(path: str, cluster_options: dict[str, Any], force: bool, as_json: bool, output: str | None) -> None:
+def _drive(
+    path: str, plan: JobPlan | None, cluster_options: dict[str, Any], force: bool, as_json: bool, output: str | None
+) -> None:
     from covdist.engine.cluster import cluster
     from covdist.jobs.driving import drive, opened
     from covdist.jobs.job import Job
@@ -50,9 +54,9 @@ def _drive(path: str, cluster_options: dict[str, Any], force: bool, as_json: boo
     job = Job(path)
     if job.status()["status"] != "done":
         job.directory.owners.check_free(time.time())
-        opened(job.directory)  # both refuse before a cluster is started
+        plan = plan or opened(job.directory)  # both refuse before a cluster is started
         with StopRequest() as stop, _bar() as watch, cluster(**cluster_options) as client:
-            drive(job.directory, client, stop=stop.received, watch=watch, force=force)
+            drive(job.directory, client, plan, stop=stop.received, watch=watch, force=force)
         if stop.number:
             click.echo(f"interrupted: `covdist resume {path}` goes on where it was", err=True)
             click.get_current_context().exit(128 + stop.number)
@@ -125,7 +129,7 @@ def resume(job: str, cluster_options: dict[str, Any], force: bool, as_json: bool
 
     if not _names_cluster(cluster_options):
         output = Job(job).directory.manifest()["asked"]["output"]
-        _drive(job, cluster_options, force, as_json, output)
+        _drive(job, None, cluster_options, force, as_json, output)
         return
     with cluster(**cluster_options) as client:
         continued = resumed(job, client, force=force)

@@ -53,7 +53,7 @@ def check_plans(plan: JobPlan, client: Client) -> None:
 
 
 def drive(
-    directory: Directory, client: Client, *, stop: Callable[[], bool] = lambda: False,
+    directory: Directory, client: Client, plan: JobPlan | None = None, *, stop: Callable[[], bool] = lambda: False,
     watch: Watch = lambda progress: None, given: Lease | None = None, force: bool = False,
 ) -> str:  # fmt: skip
     """Run a job that has begun until it ends or cannot go on, and return its status.
@@ -62,6 +62,8 @@ def drive(
     ----------
     directory : Directory
     client : Client
+    plan : JobPlan, optional
+        By ``opened`` or ``begin``; the log is opened here otherwise.
     stop : callable
         Returns whether to stop, called about once a second; states on disk are kept.
     watch : callable
@@ -86,7 +88,7 @@ def drive(
     lease = _taken(directory, given)
     _log.debug("%s: %s drives job %s", directory.path, lease.owner, job)
     try:
-        plan = opened(directory)
+        plan = plan or opened(directory)
         if not force:
             check_plans(plan, client)
         work, stopped = plan.work(directory, job), lambda: stop() or directory.owners.cancelled(lease)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import xarray as xr
@@ -123,11 +123,23 @@ class Moments(LabelledState):
         """
         return self._reading("smallest_eigenvalue")(ddof=ddof, min_periods=min_periods)
 
-    def __getattr__(self, name: str) -> Reading:
-        # A further reading is one file in covdist/readings with a function `read`; none is listed here.
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self._reading(name)
+    if TYPE_CHECKING:  # found without this list, which is for type checkers
+
+        def autocov(self, ddof: float = 0) -> xr.DataArray: ...
+
+        def gradient_stats(self) -> xr.Dataset: ...
+
+        def kurtosis(self) -> xr.DataArray: ...
+
+        def skewness(self) -> xr.DataArray: ...
+
+    else:
+
+        def __getattr__(self, name):
+            # A further reading is one file in covdist/readings with a function `read`.
+            if name.startswith("_"):
+                raise AttributeError(name)
+            return self._reading(name)
 
     def __dir__(self) -> list[str]:
         readings = [name for name in plugins.names("readings") if hasattr(plugins.find("readings", name), "read")]

@@ -49,7 +49,9 @@ def state_type(given: Named | Sequence[Named]) -> StateType:
 def _called(text: str) -> StateType:
     match = _CALL.fullmatch(text)
     try:
-        name, inside = match.groups() if match else (text, None)
+        if match is None:
+            raise ValueError("brackets")
+        name, inside = match.groups()
         pairs = [part.split("=") for part in (inside or "").split(",") if part.strip()]
         parameters = {key.strip(): ast.literal_eval(value.strip()) for key, value in pairs}
     except (ValueError, SyntaxError) as error:

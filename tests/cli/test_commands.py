@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
+import numpy as np
+
 from .running import COVDIST, DASK, output, run
 
 COMMANDS = ["demo", "plan", "run", "show", "merge"]
@@ -30,3 +32,11 @@ def test_demo(tmp_path, scheduler):
     found = json.loads(output("demo", "-o", place, "--json", "--scheduler", scheduler))
     assert sorted(path.name for path in place.iterdir()) == sorted(f"{name}.zarr" for name in found)
     assert all(one["layers"] and one["suggestions"] for one in found.values())
+
+
+def test_verbose_says_what_is_planned(tmp_path):
+    np.save(tmp_path / "x.npy", np.eye(3))
+    quiet, verbose = (run(COVDIST, *flags, "plan", tmp_path / "x.npy") for flags in ([], ["--verbose"]))
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    assert "covdist.engine.plan: " in verbose.stderr
+    assert verbose.stdout == quiet.stdout

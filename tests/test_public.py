@@ -1,0 +1,63 @@
+"""The names that users and editors see."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+import covdist
+from covdist import plugins
+from covdist.errors import DataError
+
+PUBLIC = {
+    "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocov", "corr", "cov", "fill", "gradient_stats",
+    "kurtosis", "load", "moments", "open_log", "plan", "skewness", "spectrum", "submit", "var",
+}  # fmt: skip
+
+
+def test_names_complete():
+    assert set(dir(covdist)) == set(covdist.__all__) == PUBLIC
+    assert all(getattr(covdist, name).__doc__ for name in PUBLIC)
+    assert {"cov", "skewness", "save", "spectrum", "scaled"} <= set(dir(covdist.moments([[1.0], [2.0]])))
+
+
+def test_all_of_them_can_be_imported_by_a_star():
+    code = "from covdist import *; print(cov([[1.0], [3.0]]).item())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["1.0"]
+
+
+@pytest.mark.parametrize("name", ["cvo", "std", "readings_", "interpolated"])
+def test_other_names_are_said_not_to_exist(name):
+    with pytest.raises(AttributeError, match=f"module 'covdist' has no attribute '{name}'"):
+        getattr(covdist, name)
+
+
+def test_a_reading_whose_package_is_missing_says_which(monkeypatch):
+    def find(room, name):
+        raise ImportError("No module named 'matplotlib'")
+
+    monkeypatch.setattr(plugins, "find", find)
+    with pytest.raises(ImportError, match="matplotlib"):
+        covdist.cov  # noqa: B018
+    with pytest.raises(ImportError, match="matplotlib"):
+        covdist.moments([[1.0], [2.0]]).cov()
+
+
+def test_the_package_is_silent_unless_asked(caplog):
+    with caplog.at_level(logging.DEBUG, logger="covdist"):
+        covdist.plan([[1.0], [2.0]])
+    assert any(record.name.startswith("covdist.") for record in caplog.records)
+    assert any(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("covdist").handlers)
+
+
+def test_a_state_by_any_of_its_names():
+    x = [[1.0, 2.0], [3.0, 5.0]]
+    assert covdist.moments(x, state="variances").layout.kind == "variances"
+    assert covdist.moments(x, state=("full", "higher")).layout.kind == "together"
+    for state, words in {"fulll": "there is no state 'fulll'", "lagged(": "cannot be read", "cross": "x and y"}.items():
+        with pytest.raises(DataError, match=words):
+            covdist.moments(x, state=state)

@@ -1,0 +1,119 @@
+"""A script as somebody who types their own code would write it: never run, read by mypy (and pyright) in strict mode.
+
+``assert_type`` refuses Any, so whatever stands here has a type of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, assert_type
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+import covdist
+from covdist import CovdistError, Job, Moments, Recorder
+
+Array = NDArray[np.float64]
+
+
+def record(path: Path, activation: Array) -> None:
+    with covdist.Recorder(path, mode="x", chunk_bytes=1 << 20, per_step=("gradient",)) as recorder:
+        assert_type(recorder, Recorder)
+        recorder.log(0, {"fc1/activation": activation}, epoch=0)
+        recorder.flush()
+    recorder.close()
+
+
+def open_one(path: Path) -> xr.DataArray:
+    log = covdist.open_log(path, missing_chunks="fill")
+    assert_type(log, xr.DataTree)
+    return log["fc1"].dataset["activation"]
+
+
+def read_once(x: xr.DataArray, y: Array, lazy: da.Array) -> None:
+    assert_type(covdist.cov(x, dim="sample", ddof=1), xr.DataArray)
+    assert_type(covdist.cov(x, y, dim="sample", weights=[1.0, 2.0]), xr.DataArray)
+    assert_type(covdist.cov(x, matrix="tiles", memory="3GiB"), xr.DataArray)
+    assert_type(covdist.corr(x, dim="sample", missing="pairwise", min_periods=2), xr.DataArray)
+    assert_type(covdist.var(lazy, dim=0), xr.DataArray)
+    assert_type(covdist.fill(x, method="interpolate", dim="sample"), xr.DataArray)
+    assert_type(covdist.spectrum(x, 20, dim="sample", method="auto"), xr.Dataset)
+    assert_type(covdist.gradient_stats(y), xr.Dataset | xr.DataTree)
+
+
+def read_often(x: xr.DataArray, y: Array) -> Moments:
+    m = covdist.moments(x, y, dim="sample", by="epoch", precision="fast")
+    assert_type(m, Moments)
+    assert_type(m.compute(scheduler="threads"), Moments)
+    assert_type(m.persist(), Moments)
+    assert_type(m.count, xr.DataArray)
+    assert_type(m.rows, xr.DataArray)
+    assert_type(m.mean(), xr.DataArray)
+    assert_type(m.var(ddof=1), xr.DataArray)
+    assert_type(m.std(), xr.DataArray)
+    assert_type(m.cov(ddof=1), xr.DataArray)
+    assert_type(m.corr(), xr.DataArray)
+    assert_type(m.spectrum(3), xr.Dataset)
+    assert_type(m.smallest_eigenvalue(), xr.DataArray)
+    assert_type(m.gradient_stats(), xr.Dataset)
+    assert_type(m.sel(epoch=3), Moments)
+    assert_type(m.x, Moments)
+    assert_type(m.y, Moments)
+    assert_type(m.dataset, xr.Dataset)
+    assert_type(m.layout.kind, str)
+    m.save("fc1.zarr")
+    return m.merge("epoch").merge(m) + m
+
+
+def loaded(path: Path) -> int:
+    found = covdist.load(path)
+    assert_type(found, Moments | dict[str, Moments])
+    states = {"": found} if isinstance(found, Moments) else found
+    return sum(int(state.count) for state in states.values())
+
+
+def planned(x: xr.DataArray) -> bool:
+    plan = covdist.plan(x, dim="sample", variances_only=True)
+    assert_type(plan, covdist.Plan)
+    assert_type(plan.shards, int)
+    assert_type(plan.fan_in, int)
+    assert_type(plan.depth, int)
+    assert_type(plan.tasks, int)
+    assert_type(plan.strips, int)
+    assert_type(plan.way, str)
+    assert_type(plan.why, str)
+    assert_type(plan.ways, tuple[covdist.Plan, ...])
+    assert_type(plan.bytes_read, int)
+    assert_type(plan.bytes_moved, int)
+    assert_type(plan.bytes_written, int)
+    assert_type(plan.state_bytes, int)
+    assert_type(plan.shard_bytes, int)
+    assert_type(plan.peak_bytes, int)
+    assert_type(plan.flops, float)
+    assert_type(plan.core_seconds, float)
+    assert_type(plan.seconds_here, float)
+    assert_type(plan.rows_of_text(), list[tuple[str, str]])
+    plan.check(4 << 30)
+    return plan.peak_bytes < 1 << 30
+
+
+def submitted(path: Path) -> Moments | dict[str, Moments]:
+    try:
+        job = covdist.submit(path, job="jobs/1", layer="fc*", by="epoch")
+    except CovdistError as error:
+        raise SystemExit(str(error)) from error
+    assert_type(job, Job)
+    assert_type(job.id, str)
+    assert_type(job.path, str)
+    assert_type(job.status(), dict[str, Any])
+    assert_type(job.wait(60.0), Job)
+    assert_type(job.result(), Moments | dict[str, Moments])
+    assert_type(job.cancel(), bool)
+    job.deliver("result.zarr")
+    return covdist.Job("jobs/1").result()
+
+
+assert_type(covdist.__version__, str)
