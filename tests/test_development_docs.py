@@ -1,8 +1,9 @@
-"""docs/development.md: its examples run as they stand, and what the documentation names exists."""
+"""The examples of docs/development.md and the README run as they stand, and what the documentation names exists."""
 
 from __future__ import annotations
 
 import importlib
+import logging
 import re
 import sys
 from pathlib import Path
@@ -48,9 +49,11 @@ def rooms(tmp_path, monkeypatch):
         assert not (Path(package.__path__[0]) / f"{name}.py").exists()
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     monkeypatch.chdir(tmp_path)
+    level = logging.getLogger("covdist").level
     _forget()
     yield set(found)
     _forget()
+    logging.getLogger("covdist").setLevel(level)
     for room, name in found:
         sys.modules.pop(f"covdist.{room}.{name}", None)
         vars(importlib.import_module(f"covdist.{room}")).pop(name, None)
@@ -76,6 +79,15 @@ def test_every_word_of_the_glossary_stands_once_and_in_order():
     words = re.findall(r"^\| (\S[^|]*?) \|", PAGE.read_text().split("## Glossary")[1], re.MULTILINE)[1:]
     assert words[0] != "---"
     assert words == sorted(set(words))
+
+
+def test_the_smallest_case_prints_what_the_readme_shows(capsys):
+    case = (ROOT / "README.md").read_text().split("## The smallest case")[1].split("\n## ")[0]
+    first, second = FENCED.findall(case)
+    namespace: dict[str, object] = {}
+    exec(first, namespace)
+    assert f"```\n{capsys.readouterr().out}```" in case
+    exec(second, namespace)
 
 
 # ---- names and links
