@@ -286,7 +286,7 @@ class Moments(LabelledState):
         kind = type(of_no_columns(self.layout.state).side(number))
         layout = replace(self.layout, state=cast(Any, kind), axes=(self.layout.axes[number],))
         deferred = self.deferred.map_groups(partial(_side_of, number=number))
-        return Moments(deferred, layout)
+        return Moments(deferred if number == 0 else deferred._replace(widths=layout.widths), layout)
 
     # ---- as data
 

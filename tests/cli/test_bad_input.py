@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 import covdist
-from covdist.numerics.nonfinite import POLICIES
+from covdist import plugins
 from covdist.numerics.products import PRECISIONS
 
 from . import logs
@@ -156,7 +156,7 @@ def test_no_scheduler_file(content, found, log, place):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--missing", "foo"], ["'--missing'", "'foo'", *POLICIES]),
+        (["--missing", "foo"], ["'--missing'", "'foo'", *plugins.names("missing")]),
         (["--precision", "foo"], ["'--precision'", "'foo'", *PRECISIONS]),
         (["--missing-chunks", "foo"], ["'--missing-chunks'", "'foo'", "raise", "fill"]),
         (["--workers", "0"], ["'--workers'", "0"]),

@@ -17,7 +17,17 @@ ROOT = Path(__file__).parents[2]
 USER = Path(__file__).with_name("user.py")
 # What covdist hands to itself: states without names, and how a job's folder and a plan's work are made.
 FOR_COVDIST = {
-    covdist.Moments: {"state", "parts", "matrix", "read"},
+    covdist.Moments: {
+        "state",
+        "deferred",
+        "matrix",
+        "read",
+        "read_matrix",
+        "read_columns",
+        "can_answer",
+        "asking",
+        "with_tiles_in",
+    },
     covdist.Job: {"directory"},
     Plan: {"work", "cuts", "in_short"},
     covdist.Recorder: set(),

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, assert_type
+from typing import assert_type
 
 import dask.array as da
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import covdist
 from covdist import CovdistError, Job, Moments, Recorder
+from covdist.jobs.job import JobStatus
 
 Array = NDArray[np.float64]
 
@@ -42,6 +43,9 @@ def read_once(x: xr.DataArray, y: Array, lazy: da.Array) -> None:
     assert_type(covdist.fill(x, method="interpolate", dim="sample"), xr.DataArray)
     assert_type(covdist.spectrum(x, 20, dim="sample", method="auto"), xr.Dataset)
     assert_type(covdist.gradient_stats(y), xr.Dataset | xr.DataTree)
+    assert_type(covdist.skewness(x, dim="sample"), xr.DataArray)
+    assert_type(covdist.kurtosis(lazy), xr.DataArray)
+    assert_type(covdist.autocov(x, 3, dim="sample", ddof=1), xr.DataArray)
 
 
 def read_often(x: xr.DataArray, y: Array) -> Moments:
@@ -59,6 +63,10 @@ def read_often(x: xr.DataArray, y: Array) -> Moments:
     assert_type(m.spectrum(3), xr.Dataset)
     assert_type(m.smallest_eigenvalue(), xr.DataArray)
     assert_type(m.gradient_stats(), xr.Dataset)
+    assert_type(m.skewness(), xr.DataArray)
+    assert_type(m.kurtosis(), xr.DataArray)
+    assert_type(m.autocov(ddof=1), xr.DataArray)
+    assert_type(m.scaled(0.5), Moments)
     assert_type(m.sel(epoch=3), Moments)
     assert_type(m.x, Moments)
     assert_type(m.y, Moments)
@@ -83,6 +91,9 @@ def planned(x: xr.DataArray) -> bool:
     assert_type(plan.depth, int)
     assert_type(plan.tasks, int)
     assert_type(plan.strips, int)
+    assert_type(plan.strategy, str)
+    assert_type(plan.reason, str)
+    assert_type(plan.strategies, tuple[covdist.Plan, ...])
     assert_type(plan.way, str)
     assert_type(plan.why, str)
     assert_type(plan.ways, tuple[covdist.Plan, ...])
@@ -108,7 +119,8 @@ def submitted(path: Path) -> Moments | dict[str, Moments]:
     assert_type(job, Job)
     assert_type(job.id, str)
     assert_type(job.path, str)
-    assert_type(job.status(), dict[str, Any])
+    assert_type(job.status(), JobStatus)
+    assert_type(job.status()["status"], str)
     assert_type(job.wait(60.0), Job)
     assert_type(job.result(), Moments | dict[str, Moments])
     assert_type(job.cancel(), bool)
