@@ -140,3 +140,16 @@ def _headings(path: Path) -> set[str]:
 def test_the_picture_of_the_rooms_is_that_of_the_table():
     picture = re.findall(r"^  (\w+) .* <- ?(.*)$", PAGE.read_text(), re.MULTILINE)
     assert dict(picture) == ALLOWED
+
+
+CLASSES = {
+    name for path in (ROOT / "covdist").rglob("*.py") for name in re.findall(r"^class (\w+)", path.read_text(), re.M)
+}
+OTHERS = {"Delayed", "DataArray", "Extremes"}  # of dask, of xarray, of the page's own example
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_classes_exist(path):
+    plain = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"`([A-Z][a-z]+[A-Za-z]*)[`(.]", plain))
+    assert named <= CLASSES | OTHERS
