@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import xarray as xr
 
 from covdist.folding.fold import fold_rows
+from covdist.results.labels import ArrayLike, Dims, Rows
 from covdist.results.moments import Moments
 from covdist.state.lagged import Lagged
 
 
 def autocov(
-    x: Any, lag: int, *, dim: Any = None, ddof: float = 0, by: Any = None, missing: str = "raise", inf: str = "raise"
+    x: ArrayLike,
+    lag: int,
+    *,
+    dim: Dims = None,
+    ddof: float = 0,
+    by: Rows = None,
+    missing: str = "raise",
+    inf: str = "raise",
 ) -> xr.DataArray:
     """Covariance of x's columns in row t with x's columns in row t + lag, in one pass and for any chunking.
 
@@ -54,8 +60,7 @@ def autocov(
     >>> covdist.autocov(x, 1).values, covdist.autocov(x, 2).values.round(4)
     (array([[-0.25]]), array([[0.2222]]))
     """
-    options: dict[str, Any] = {"missing": missing, "inf": inf, "state": Lagged(lag)}
-    return read(fold_rows(x, dim=dim, by=by, **options), ddof)
+    return read(fold_rows(x, dim=dim, by=by, missing=missing, inf=inf, state=Lagged(lag)), ddof)
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import xarray as xr
 
 from covdist.errors import DataError
 from covdist.folding.fold import fold_rows
+from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
 
 _METHODS = ("pearson",)
 
 
 def corr(
-    x: Any,
-    y: Any = None,
+    x: ArrayLike,
+    y: ArrayLike | None = None,
     *,
-    dim: Any = None,
+    dim: Dims = None,
     method: str = "pearson",
-    by: Any = None,
-    weights: Any = None,
+    by: Rows = None,
+    weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
     min_periods: int = 1,

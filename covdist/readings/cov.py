@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import xarray as xr
 from dask.base import is_dask_collection
 
@@ -11,18 +9,18 @@ from covdist.errors import DataError
 from covdist.folding.fitted import RECORDED
 from covdist.folding.fold import fold_rows
 from covdist.numerics.eigen import smallest_of
-from covdist.results.labels import labelled
+from covdist.results.labels import ArrayLike, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
 
 
 def cov(
-    x: Any,
-    y: Any = None,
+    x: ArrayLike,
+    y: ArrayLike | None = None,
     *,
-    dim: Any = None,
+    dim: Dims = None,
     ddof: float = 0,
-    by: Any = None,
-    weights: Any = None,
+    by: Rows = None,
+    weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
     min_periods: int = 1,
@@ -79,8 +77,9 @@ def cov(
     >>> bool(np.allclose(covdist.cov(X, ddof=1), np.cov(X.T)))
     True
     """
-    options: dict[str, Any] = {"missing": missing, "inf": inf, "matrix": matrix, "memory": memory}
-    found = fold_rows(x, y, dim=dim, by=by, weights=weights, ddof=ddof, **options)
+    found = fold_rows(
+        x, y, dim=dim, ddof=ddof, by=by, weights=weights, missing=missing, inf=inf, matrix=matrix, memory=memory
+    )
     result = read(found, ddof, min_periods, nearest_psd)
     result.attrs |= {name: value for name, value in found.layout.provenance.items() if name in RECORDED}
     as_given = found.matrix is None or is_dask_collection(found)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
 from covdist.folding.fold import fold_rows
+from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
 from covdist.state.base import ColumnState
 from covdist.state.variances import Variances
 
 
 def var(
-    x: Any,
+    x: ArrayLike,
     *,
-    dim: Any = None,
+    dim: Dims = None,
     ddof: float = 0,
-    by: Any = None,
-    weights: Any = None,
+    by: Rows = None,
+    weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
 ) -> xr.DataArray:
@@ -52,8 +51,8 @@ def var(
     >>> covdist.var(np.array([[1.0, 5.0], [3.0, 5.0]])).values
     array([1., 0.])
     """
-    options: dict[str, Any] = {"missing": missing, "inf": inf, "state": Variances}
-    return read(fold_rows(x, dim=dim, by=by, weights=weights, ddof=ddof, **options), ddof)
+    found = fold_rows(x, dim=dim, ddof=ddof, by=by, weights=weights, missing=missing, inf=inf, state=Variances)
+    return read(found, ddof)
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import dask.array as da
 import numpy as np
@@ -18,7 +18,7 @@ from dask.typing import Key
 
 from covdist.errors import DataError
 from covdist.results.deferred import Deferred
-from covdist.results.labels import Axis
+from covdist.results.labels import Attrs, Axis
 from covdist.results.layout import Layout
 from covdist.results.matrix import TiledMatrix, read_matrix
 from covdist.state.base import State, ask, can_answer, get
@@ -29,7 +29,7 @@ from covdist.state.named import answering
 class LabelledState:
     """A state or the promise of one, its layout, and beside it perhaps a matrix in tiles."""
 
-    def __init__(self, state: Any, layout: Layout, matrix: TiledMatrix | None = None):
+    def __init__(self, state: object, layout: Layout, matrix: TiledMatrix | None = None):
         deferred = state if isinstance(state, Deferred) else Deferred((state,), layout.widths[:1])
         self._deferred = deferred._replace(groups=layout.groups)
         self._layout, self._matrix = layout, matrix
@@ -47,7 +47,7 @@ class LabelledState:
         return self._layout
 
     @property
-    def state(self) -> Any:
+    def state(self) -> object:
         """The state: arrays without names, or a ``dask.delayed.Delayed`` of them."""
         return self._deferred.parts[0] if len(self._deferred.parts) == 1 else self._deferred
 
@@ -94,10 +94,10 @@ class LabelledState:
         self,
         answer: str,
         axes: Sequence[Axis],
-        *arguments: Any,
+        *arguments: object,
         name: str | None = None,
         dtype: npt.DTypeLike = np.float64,
-        attrs: dict[str, Any] | None = None,
+        attrs: Attrs = None,
     ) -> xr.DataArray:
         """Ask the state, once a group, and label its answer.
 
@@ -118,18 +118,18 @@ class LabelledState:
         """
         return self.asking(answer).read(ask, axes, answer, *arguments, name=name, dtype=dtype, attrs=attrs)
 
-    def read_matrix(self, answer: str, *arguments: Any, name: str, attrs: dict[str, Any]) -> xr.DataArray:
+    def read_matrix(self, answer: str, *arguments: object, name: str, attrs: Attrs) -> xr.DataArray:
         """Ask the state for a matrix by rows, ``answer(rows, *arguments)``, and label it; as :meth:`read`."""
         axes = self._layout.matrix_axes()
         return read_matrix(self.asking(answer), axes, _ask_rows, answer, *arguments, name=name, attrs=attrs)
 
     def read_columns(
         self,
-        function: Callable[..., Any],
-        *arguments: Any,
+        function: Callable[..., object],
+        *arguments: object,
         name: str | None = None,
         dtype: npt.DTypeLike = np.float64,
-        attrs: dict[str, Any] | None = None,
+        attrs: Attrs = None,
     ) -> xr.DataArray:
         """Label ``function(columns, *arguments)`` of the state of single columns of x, an array (columns,)."""
         axes = self._layout.axes[:1]
@@ -157,7 +157,7 @@ class LabelledState:
 
     # ---- a dask collection
 
-    def compute(self, **options: Any) -> Self:
+    def compute(self, **options: object) -> Self:
         """Return the same with the state computed; options as for ``dask.compute``.
 
         Examples
@@ -168,7 +168,7 @@ class LabelledState:
         """
         return compute(self, **options)[0]
 
-    def persist(self, **options: Any) -> Self:
+    def persist(self, **options: object) -> Self:
         """Return the same with the state kept on the cluster; options as for ``dask.persist``.
 
         Examples
@@ -192,10 +192,10 @@ class LabelledState:
     __dask_optimize__ = staticmethod(da.Array.__dask_optimize__)
     __dask_scheduler__ = staticmethod(Delayed.__dask_scheduler__)
 
-    def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __dask_postcompute__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return computed, (type(self), self._deferred.widths, self._layout, self._matrix)
 
-    def __dask_postpersist__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __dask_postpersist__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return _persisted, (type(self), self.__dask_keys__(), self._deferred.widths, self._layout, self._matrix)
 
     def __dask_tokenize__(self) -> object:
@@ -206,7 +206,7 @@ S = TypeVar("S", bound=LabelledState)
 
 
 def computed(
-    states: Sequence[Any], cls: type[S], widths: tuple[int, ...], layout: Layout, matrix: TiledMatrix | None = None
+    states: Sequence[object], cls: type[S], widths: tuple[int, ...], layout: Layout, matrix: TiledMatrix | None = None
 ) -> S:
     """Return the moments of neighbouring columns' states; those of an estimated state say how it was estimated."""
     state = Deferred(tuple(states), widths).joined()
@@ -216,23 +216,23 @@ def computed(
 
 
 def _persisted(
-    graph: Mapping[Key, Any],
+    graph: Mapping[Key, object],
     cls: type[S],
     keys: list[Key],
     widths: tuple[int, ...],
     layout: Layout,
     matrix: TiledMatrix | None,
     *,
-    rename: Mapping[Any, Any] | None = None,
+    rename: Mapping[Key, Key] | None = None,
 ) -> S:
     names = rename or {}
     parts = tuple(Delayed(names.get(key, key), graph) for key in keys)
     return cls(Deferred(parts, widths), layout, matrix)
 
 
-def _of_columns(state: State, function: Callable[..., Any], *arguments: Any) -> Any:
+def _of_columns(state: State, function: Callable[..., object], *arguments: object) -> object:
     return function(state.side(0), *arguments)
 
 
-def _ask_rows(state: State, rows: slice, answer: str, *arguments: Any) -> Any:
+def _ask_rows(state: State, rows: slice, answer: str, *arguments: object) -> object:
     return getattr(state, answer)(rows, *arguments)

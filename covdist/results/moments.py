@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 import xarray as xr
@@ -23,7 +23,7 @@ from covdist.state.grouped import Grouped
 class Reading(Protocol):
     """A reading of some moments."""
 
-    def __call__(self, *arguments: Any, **options: Any) -> xr.DataArray: ...
+    def __call__(self, *arguments: object, **options: object) -> xr.DataArray: ...
 
 
 class Moments(LabelledState):
@@ -216,7 +216,7 @@ class Moments(LabelledState):
             )
         return Moments(self.deferred.map(Grouped.union), replace(self.layout, groups=None))
 
-    def sel(self, **labels: Any) -> Moments:
+    def sel(self, **labels: object) -> Moments:
         """Return one group's moments, such as ``m.sel(epoch=3)``.
 
         Raises
@@ -272,7 +272,7 @@ class Moments(LabelledState):
 
     def _side(self, number: int) -> Moments:
         kind = type(of_no_columns(self.layout.state).side(number))
-        layout = replace(self.layout, state=cast(Any, kind), axes=(self.layout.axes[number],))
+        layout = replace(self.layout, state=cast(StateType, kind), axes=(self.layout.axes[number],))
         deferred = self.deferred.map_groups(partial(_side_of, number=number))
         return Moments(deferred, layout)
 
@@ -327,7 +327,7 @@ def _side_of(state: State, number: int) -> ColumnState:
     return state.side(number)
 
 
-def _group(state: Grouped, code: int) -> Any:
+def _group(state: Grouped, code: int) -> State:
     return state.group(code)
 
 

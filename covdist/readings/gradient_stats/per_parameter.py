@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -12,17 +13,18 @@ from covdist.folding.fold import fold_rows
 from covdist.readings.gradient_stats.pool import layer_values, mean, pooled, ratio, zero_fraction
 from covdist.readings.std import deviation
 from covdist.readings.var import variance
+from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
 from covdist.state.base import ColumnState
 from covdist.state.variances import Variances
 
 
 def gradient_stats(
-    g: Any,
+    g: ArrayLike | xr.DataTree,
     *,
-    dim: Any = None,
-    by: Any = None,
-    weights: Any = None,
+    dim: Dims = None,
+    by: Rows = None,
+    weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
     var: str = "gradient",
@@ -66,9 +68,8 @@ def gradient_stats(
     >>> float(s["layer_mean"]), float(s["layer_zero_fraction"])
     (1.0, 0.5)
     """
-    if isinstance(g, xr.DataTree):
-        return _tree(g, var, dim=dim, by=by, weights=weights, missing=missing, inf=inf)
-    return read(fold_rows(g, dim=dim, by=by, weights=weights, missing=missing, inf=inf, state=Variances))
+    fold = partial(fold_rows, dim=dim, by=by, weights=weights, missing=missing, inf=inf, state=Variances)
+    return _tree(g, var, fold) if isinstance(g, xr.DataTree) else read(fold(g))
 
 
 def read(moments: Moments) -> xr.Dataset:
@@ -102,13 +103,13 @@ def dead(columns: ColumnState) -> np.ndarray:
     return columns.zeros() == columns.rows()
 
 
-def _tree(tree: xr.DataTree, var: str, **options: Any) -> xr.DataTree:
+def _tree(tree: xr.DataTree, var: str, fold: Callable[[xr.DataArray], Moments]) -> xr.DataTree:
     layers: dict[str, Moments] = {}
     for node in tree.subtree:
         if var in node.data_vars:
             path = node.path.strip("/") or _root_name(tree)
             name = f"{node.path.strip('/')}/{var}".strip("/")
-            layers[path] = fold_rows(node[var].rename(name), state=Variances, **options)
+            layers[path] = fold(node[var].rename(name))
     if not layers:
         names = sorted({str(name) for node in tree.subtree for name in node.data_vars})
         raise DataError(f"no node of the log holds a variable {var!r}, found are {', '.join(names)}: pass var=...")

@@ -53,9 +53,11 @@ class Dual:
     def vectors(self) -> da.Array:
         """Return the covariance's eigenvectors (columns, k), chunked along the columns."""
         key = self._spectrum.key
-        items = self._pass.items(self._accumulator)
         name = f"eigenvectors-{tokenize(key)}"
-        tasks: dict[Key, Any] = {(name, i, 0): (map_columns, eigenvectors, key, *item) for i, item in enumerate(items)}
+        tasks: dict[Key, object] = {
+            (name, i, 0): (map_columns, eigenvectors, key, *item)
+            for i, item in enumerate(self._pass.items(self._accumulator))
+        }
         dependencies: list[Any] = [self._spectrum, *self._pass.streams.collections]
         graph = HighLevelGraph.from_collections(name, tasks, dependencies=dependencies)
         heights = tuple(stop - start for start, stop in self._pass.cuts)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import dask.array as da
 import numpy as np
@@ -25,7 +25,7 @@ from covdist.numerics.nonfinite import INFINITIES, propagate
 from covdist.readings.spectrum.dual import Dual
 from covdist.readings.spectrum.fields import fields
 from covdist.readings.spectrum.sketch import Sketched, directions_for
-from covdist.results.labels import Axis, Labelled, label, labelled
+from covdist.results.labels import ArrayLike, Axis, Dims, Labelled, label, labelled
 from covdist.results.moments import Moments
 from covdist.state.named import answering
 from covdist.state.scatter import Scatter
@@ -38,10 +38,10 @@ _DUAL_ROWS = 5000  # 100 MiB packed, and again a minute
 
 
 def spectrum(
-    x: Any,
+    x: ArrayLike,
     k: int,
     *,
-    dim: Any = None,
+    dim: Dims = None,
     method: str = "auto",
     vectors: bool = True,
     missing: str = "raise",
@@ -165,7 +165,7 @@ def _policy(missing: str) -> Policy:
     return chosen
 
 
-def _check_count(k: Any, columns: int) -> None:
+def _check_count(k: object, columns: int) -> None:
     if not isinstance(k, int | np.integer) or not 1 <= k <= columns:
         raise DataError(f"k={k!r} eigenpairs of {columns} columns: pass a whole number from 1 to {columns}")
 
