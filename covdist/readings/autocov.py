@@ -28,11 +28,9 @@ def autocov(
         Samples along ``dim``, in their order; all other dims are columns, stacked where there are several.
     lag : int
         Rows, 0 or more.
-    dim : str, int or sequence of them
-        Sample dims; for arrays without names an axis, 0 by default.
     ddof : float
         The divisor is the number of pairs of rows, N - lag, less ``ddof``; 0 by default.
-    by, missing, inf
+    dim, by, missing, inf
         As for :func:`covdist.moments`. Rows of one group follow each other. ``missing="drop"`` leaves out the pairs of
         which one row has a missing value; ``"pairwise"`` and ``"maxent"`` are refused.
 
@@ -45,7 +43,7 @@ def autocov(
     Raises
     ------
     DataError
-        If dims, dtypes or the lag do not fit, or ``ddof`` leaves nothing to divide by.
+        If dims, dtypes or the lag do not fit, or ``ddof`` leaves no divisor.
 
     Notes
     -----

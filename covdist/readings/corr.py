@@ -28,13 +28,9 @@ def corr(
 
     Parameters
     ----------
-    x, y : DataArray, dask array or array_like, real
-        Samples along ``dim``; all other dims are columns, stacked where there are several.
-    dim : str, int or sequence of them
-        Sample dims; for arrays without names an axis, 0 by default.
     method : str
         "pearson". There is no ddof (default 0): it cancels.
-    by, weights, missing, inf
+    x, y, dim, by, weights, missing, inf
         As for :func:`covdist.moments`. Under ``missing="pairwise"`` the spreads, too, are those of a pair's rows.
     min_periods : int
         Under ``missing="pairwise"`` entries of fewer rows are NaN.

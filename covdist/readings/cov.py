@@ -40,7 +40,7 @@ def cov(
         The divisor is N - ddof; 0, the default, gives the population covariance (1/N).
     by, weights, missing, inf
         As for :func:`covdist.moments`. A result under ``missing="pairwise"`` need not be positive semidefinite:
-        ``covdist.moments(...).smallest_eigenvalue()`` says, and so does ``.attrs["smallest_eigenvalue"]`` of a result
+        ``covdist.moments(...).smallest_eigenvalue()`` tells, and so does ``.attrs["smallest_eigenvalue"]`` of a result
         that is not lazy.
     min_periods : int
         Under ``missing="pairwise"`` entries of fewer rows are NaN.
@@ -63,7 +63,7 @@ def cov(
     Raises
     ------
     DataError
-        If dims, rows or dtypes do not fit, or ``ddof`` leaves nothing to divide by.
+        If dims, rows or dtypes do not fit, or ``ddof`` leaves no divisor.
     PlanError
         If what is asked for does not fit into ``memory``.
 

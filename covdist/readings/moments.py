@@ -61,7 +61,7 @@ def moments(
         off by some 1e-7 of σ_i σ_j, 1.3e-4 at the worst; means and variances are not.
     state : str, StateType or sequence of them, optional
         What is kept of the rows: "full", the scatter matrix of x, by default, "cross" with ``y``; "variances" of single
-        columns; or another by name. Several, such as ``("full", "moments4")``, are folded in the same pass, and answer
+        columns; or another by name. Several, such as ``("full", "higher")``, are folded in the same pass, and answer
         together.
     matrix, memory : str, and int or str, optional
         As for :func:`covdist.cov`: whether the matrix is part of the state or, for very many columns, stays in tiles.

@@ -1,4 +1,4 @@
-"""``plan``: what a call would read, compute and hold."""
+"""``plan``: the reading, computing and memory of a call, before it is made."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def plan(
 
 
 def request_plan(request: Request) -> Plan:
-    """Plan a request; of a covariance matrix say also what a spectrum would take, which needs no matrix."""
+    """Plan a request; of a covariance matrix also the spectrum's strategies, which need no matrix."""
     if not can_be_tiled(request):
         return plan_of(request)
     (side,) = request.sides

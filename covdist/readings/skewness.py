@@ -23,11 +23,7 @@ def skewness(
 
     Parameters
     ----------
-    x : DataArray, dask array or array_like, real
-        Samples along ``dim``; all other dims are columns, stacked where there are several.
-    dim : str, int or sequence of them
-        Sample dims; for arrays without names an axis, 0 by default.
-    by, weights, missing, inf
+    x, dim, by, weights, missing, inf
         As for :func:`covdist.moments`; ``missing="pairwise"`` and ``"maxent"`` are refused.
 
     Returns

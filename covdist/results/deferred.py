@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import dask.array as da
@@ -40,7 +41,7 @@ class Deferred(NamedTuple):
 
     def map_groups(self, function: Callable[..., object]) -> Deferred:
         """Apply a function to the state of each group, or to the state where there are no groups."""
-        return self.map(_MapGroups(function) if self.groups else function)
+        return self.map(partial(Grouped.map, function=function) if self.groups else function)
 
     def after(self, others: Sequence[Delayed]) -> Deferred:
         """Let the first part come after ``others`` are computed."""
@@ -64,17 +65,9 @@ class Deferred(NamedTuple):
         dtype: npt.DTypeLike = np.float64,
         attrs: Attrs = None,
     ) -> xr.DataArray:
-        """Apply ``function(state, *arguments)``, once a group, and label the array it returns.
+        """Label the array of the sizes of ``axes`` that ``function(state, *arguments)`` returns, once a group.
 
-        Parameters
-        ----------
-        function : callable
-            Takes an ungrouped state; returns an array whose shape is the sizes of ``axes``.
-        axes : sequence of Axis
-        *arguments
-            Passed on; part of the lazy result's key.
-        name, dtype, attrs
-            Of the result.
+        The arguments are part of a lazy result's key.
         """
         shape = tuple(axis.size for axis in axes)
         if self.groups is not None:
@@ -144,19 +137,6 @@ def members(state: State | Grouped, size: int) -> list[State]:
 def _blank(inner: State, shape: tuple[int, ...]) -> tuple[int, ...]:
     """A strip of many columns is narrower than what is read of all of them."""
     return tuple(inner.columns.width for _ in shape) if isinstance(inner, Variances) else shape
-
-
-class _MapGroups:
-    """A function of states as one of groups."""
-
-    def __init__(self, function: Callable[..., object]):
-        self._function = function
-
-    def __call__(self, state: Grouped) -> Grouped:
-        return state.map(self._function)
-
-    def __dask_tokenize__(self) -> object:
-        return "groups", tokenize(self._function)
 
 
 def _read(

@@ -48,17 +48,38 @@ class LabelledState:
 
     @property
     def state(self) -> object:
-        """The state: arrays without names, or a ``dask.delayed.Delayed`` of them."""
+        """The state: arrays without names, or a ``dask.delayed.Delayed`` of them.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(3)).state.columns.rows
+        3
+        """
         return self._deferred.parts[0] if len(self._deferred.parts) == 1 else self._deferred
 
     @property
     def deferred(self) -> Deferred:
-        """The state with the names of its groups, or the promise of it."""
+        """The state with the names of its groups, or the promise of it.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(3)).deferred.lazy
+        False
+        """
         return self._deferred
 
     @property
     def matrix(self) -> TiledMatrix | None:
-        """The tiles of a matrix too large for a state, where there are any."""
+        """The tiles of a matrix too large for a state, where there are any.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(3)).matrix is None
+        True
+        """
         return self._matrix
 
     @property
@@ -115,11 +136,27 @@ class LabelledState:
         ------
         DataError
             If states of this type cannot answer; the message says which can.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> m = covdist.moments(np.array([1.0, 2.0, 4.0]), state="higher")
+        >>> m.read("skewness", m.layout.axes).round(3).item()
+        0.382
         """
         return self.asking(answer).read(ask, axes, answer, *arguments, name=name, dtype=dtype, attrs=attrs)
 
     def read_matrix(self, answer: str, *arguments: object, name: str, attrs: Attrs) -> xr.DataArray:
-        """Ask the state for a matrix by rows, ``answer(rows, *arguments)``, and label it; as :meth:`read`."""
+        """Ask the state for a matrix by rows, ``answer(rows, *arguments)``, and label it; as :meth:`read`.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> m = covdist.moments(np.eye(2))
+        >>> m.read_matrix("covariance", 0, name="cov", attrs={}).values
+        array([[ 0.25, -0.25],
+               [-0.25,  0.25]])
+        """
         axes = self._layout.matrix_axes()
         return read_matrix(self.asking(answer), axes, _ask_rows, answer, *arguments, name=name, attrs=attrs)
 
@@ -131,16 +168,37 @@ class LabelledState:
         dtype: npt.DTypeLike = np.float64,
         attrs: Attrs = None,
     ) -> xr.DataArray:
-        """Label ``function(columns, *arguments)`` of the state of single columns of x, an array (columns,)."""
+        """Label ``function(columns, *arguments)`` of the state of single columns of x, an array (columns,).
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(2)).read_columns(lambda columns: columns.zeros()).values
+        array([1, 1])
+        """
         axes = self._layout.axes[:1]
         return self._deferred.read(_of_columns, axes, function, *arguments, name=name, dtype=dtype, attrs=attrs)
 
     def can_answer(self, answer: str) -> bool:
-        """Say whether states of this type have an answer."""
+        """Return whether states of this type have an answer.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(2)).can_answer("kurtosis")
+        False
+        """
         return can_answer(self._layout.state, answer)
 
     def asking(self, answer: str) -> Deferred:
-        """Return the state, or the promise of it, that has an answer; DataError where it has not."""
+        """Return the state, or the promise of it, that has an answer; DataError where it has not.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(2)).asking("covariance").widths
+        (2,)
+        """
         if not self.can_answer(answer):
             raise DataError(
                 f"this needs a state of kind {' or '.join(answering(answer))}, found a {self._layout.describe()}: "
@@ -150,7 +208,15 @@ class LabelledState:
         return self._deferred
 
     def with_tiles_in(self, group: zarr.Group) -> Self:
-        """Return moments that, when computed, write the tiles beside them, if there are any, to a Zarr group."""
+        """Return moments that, when computed, write the tiles beside them, if there are any, to a Zarr group.
+
+        Examples
+        --------
+        >>> import numpy as np, zarr, covdist
+        >>> m = covdist.moments(np.eye(2))
+        >>> m.with_tiles_in(zarr.group()) is m
+        True
+        """
         if self._matrix is None:
             return self
         return type(self)(self._matrix.written(self._deferred, self._layout.matrix_axes(), group), self._layout)

@@ -38,7 +38,7 @@ class Layout:
 
     @property
     def kind(self) -> str:
-        """The name of the state's type, such as "full", "cross" or "variances"."""
+        """The name of the state's type, as files and messages have it."""
         return self.state.name
 
     @property
@@ -57,7 +57,7 @@ class Layout:
         return f"{self.kind} state of {' × '.join(map(str, self.axes))}{grouped}"
 
     def merge(self, other: Layout) -> tuple[Layout, tuple[Recoding, Recoding] | None]:
-        """Return the layout of a sum, and what gives each state its groups' codes where they change.
+        """Return the layout of a sum, and functions that give each state its groups' codes where they change.
 
         Raises
         ------

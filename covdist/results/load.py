@@ -40,7 +40,7 @@ def load(path: str | Path) -> Moments | dict[str, Moments]:
     Raises
     ------
     ResultError
-        If there is nothing at ``path``, or no covdist result.
+        If ``path`` does not exist, or holds no covdist result.
 
     Examples
     --------

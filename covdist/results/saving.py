@@ -15,7 +15,7 @@ from covdist.results.store import new_result, write
 
 
 class _Saved(Protocol):
-    """What saving asks of Moments."""
+    """The part of Moments that saving uses."""
 
     @property
     def layout(self) -> Layout: ...

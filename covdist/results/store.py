@@ -60,7 +60,7 @@ def _places(nodes: Sequence[str]) -> dict[str, str]:
 
 
 def free_path(path: str | Path) -> Path:
-    """Return where a result can be written, or say why not."""
+    """Return the absolute path of a new result; ResultError where it cannot be written."""
     target = Path(path).absolute()
     if target.exists():
         raise ResultError(f"{path} exists already: choose another output, or remove it first")
@@ -110,7 +110,7 @@ def _provenance() -> dict[str, Any]:
 
 def write(group: zarr.Group, dataset: xr.Dataset, attrs: Mapping[str, Any]) -> None:
     """Write the arrays and attributes of a dataset, and further attributes."""
-    # What xarray makes coordinates again when it opens the group.
+    # xarray makes coordinates of these again when it opens the group.
     beside = [str(name) for name in dataset.coords if name not in dataset.dims and " " not in str(name)]
     group.attrs.update({**dataset.attrs, **attrs, "coordinates": " ".join(beside)})
     for name, array in dataset.variables.items():

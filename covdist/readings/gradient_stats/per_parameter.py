@@ -11,11 +11,9 @@ import xarray as xr
 from covdist.errors import DataError
 from covdist.folding.fold import fold_rows
 from covdist.readings.gradient_stats.pool import layer_values, mean, pooled, ratio, zero_fraction
-from covdist.readings.std import deviation
-from covdist.readings.var import variance
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
-from covdist.state.base import ColumnState
+from covdist.state.base import ColumnState, ask
 from covdist.state.variances import Variances
 
 
@@ -76,8 +74,8 @@ def read(moments: Moments) -> xr.Dataset:
     """Read gradient statistics off a state."""
     arrays = {
         "mean": moments.mean(),
-        "variance": moments.read_columns(variance, 0),
-        "std": moments.read_columns(deviation, 0),
+        "variance": moments.read_columns(ask, "variance", 0),
+        "std": moments.read_columns(ask, "deviation", 0),
         "snr": moments.read_columns(signal_to_noise),
         "norm": moments.read_columns(norm),
         "zero_fraction": moments.read_columns(zero_fraction),
@@ -99,7 +97,7 @@ def norm(columns: ColumnState) -> np.ndarray:
 
 
 def dead(columns: ColumnState) -> np.ndarray:
-    """Say which parameters were always zero."""
+    """Return, for each parameter, whether it was always zero."""
     return columns.zeros() == columns.rows()
 
 

@@ -18,7 +18,6 @@ from covdist.engine.plan import Plan, Work, make_plan
 from covdist.folding.passes import Pass
 from covdist.folding.streams import Streams
 from covdist.numerics import packed
-from covdist.numerics.eigen import Spectrum
 from covdist.results.deferred import Deferred, apply
 from covdist.results.labels import Labelled
 from covdist.rows.stream import Stream
@@ -38,7 +37,7 @@ class Dual:
         self._pass = Pass(Streams({side.name: stream}, {}), make_plan(_work(side, stream, k)), lazy)
         self._accumulator, self._k = partial(GramAccumulator, rows, refuse), k
         state = self._pass.tree(self._pass.key("gram", rows, refuse), self._accumulator, function=fold_columns)
-        self._spectrum: Delayed = apply(partial(_spectrum, k=k), state)
+        self._spectrum: Delayed = apply(partial(Gram.spectrum, k=k), state)
 
     @property
     def spectrum(self) -> Deferred:
@@ -65,7 +64,7 @@ class Dual:
 
 
 def dual_plan(side: Labelled, k: int) -> Plan:
-    """Say what it would take, without a look at the chunks."""
+    """Plan the first pass from sizes alone, without looking at the chunks."""
     height = max(1, _SLAB // max(1, math.prod(side.sample_shape) * side.data.dtype.itemsize))
     pieces = -(-side.axis.size // height)
     return replace(make_plan(_work_of(side, k, pieces, _SLAB, shared=False)), strategy="dual")
@@ -90,7 +89,3 @@ def _work_of(side: Labelled, k: int, pieces: int, piece_bytes: int, shared: bool
         shared=shared,
         result_bytes=8 * k * side.axis.size,
     )
-
-
-def _spectrum(state: Gram, k: int) -> Spectrum:
-    return state.spectrum(k)

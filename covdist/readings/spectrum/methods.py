@@ -50,7 +50,7 @@ def spectrum(
     seed: int = 0,
     memory: int | str | None = None,
 ) -> xr.Dataset:
-    """Leading eigenpairs of the covariance of x's columns, and what the eigenvalues say about it.
+    """Leading eigenpairs of the covariance of x's columns, and numbers that sum up its eigenvalues.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def _choose(method: str, side: Labelled, missing: str, k: int) -> tuple[str, str
 
 
 class _Call(NamedTuple):
-    """What each method is told."""
+    """The arguments of every method."""
 
     side: Labelled
     k: int
