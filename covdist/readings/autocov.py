@@ -24,15 +24,14 @@ def autocov(
 
     Parameters
     ----------
-    x : DataArray, dask array or array_like, real
-        Samples along ``dim``, in their order; all other dims are columns, stacked where there are several.
+    x, dim, by, missing, inf
+        As for :func:`covdist.moments`; samples in their order, of which those of one group follow each other.
+        ``missing="drop"`` leaves out the pairs of which one row has a missing value; ``"pairwise"`` and ``"maxent"``
+        are refused.
     lag : int
         Rows, 0 or more.
     ddof : float
         The divisor is the number of pairs of rows, N - lag, less ``ddof``; 0 by default.
-    dim, by, missing, inf
-        As for :func:`covdist.moments`. Rows of one group follow each other. ``missing="drop"`` leaves out the pairs of
-        which one row has a missing value; ``"pairwise"`` and ``"maxent"`` are refused.
 
     Returns
     -------

@@ -28,10 +28,10 @@ def corr(
 
     Parameters
     ----------
-    method : str
-        "pearson". There is no ddof (default 0): it cancels.
     x, y, dim, by, weights, missing, inf
         As for :func:`covdist.moments`. Under ``missing="pairwise"`` the spreads, too, are those of a pair's rows.
+    method : str
+        "pearson". There is no ddof (default 0): it cancels.
     min_periods : int
         Under ``missing="pairwise"`` entries of fewer rows are NaN.
 

@@ -32,16 +32,12 @@ def cov(
 
     Parameters
     ----------
-    x, y : DataArray, dask array or array_like, real
-        Samples along ``dim``; all other dims are columns, stacked where there are several.
-    dim : str, int or sequence of them
-        Sample dims; for arrays without names an axis, 0 by default.
-    ddof : float
-        The divisor is N - ddof; 0, the default, gives the population covariance (1/N).
-    by, weights, missing, inf
+    x, y, dim, by, weights, missing, inf
         As for :func:`covdist.moments`. A result under ``missing="pairwise"`` need not be positive semidefinite:
         ``covdist.moments(...).smallest_eigenvalue()`` tells, and so does ``.attrs["smallest_eigenvalue"]`` of a result
         that is not lazy.
+    ddof : float
+        The divisor is N - ddof; 0, the default, gives the population covariance (1/N).
     min_periods : int
         Under ``missing="pairwise"`` entries of fewer rows are NaN.
     nearest_psd : bool
@@ -52,7 +48,7 @@ def cov(
         such as by ``.isel(...)`` or ``.to_zarr(...)``, for more columns than a worker can hold. "auto": memory up to
         4,096 columns, and as long as the state takes at most 1.7 GB and fits into ``memory``.
     memory : int or str, optional
-        What one worker may hold, such as "3GiB"; decides between the two, and how the matrix is cut.
+        The most that one worker may hold, such as "3GiB"; decides between the two, and how the matrix is cut.
 
     Returns
     -------

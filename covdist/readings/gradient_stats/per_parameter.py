@@ -34,10 +34,8 @@ def gradient_stats(
     g : DataArray, dask array or array_like, real; or DataTree
         Gradients of one layer, samples along ``dim`` and parameters along the rest; or a log of many layers,
         whose nodes hold them as the variable ``var``.
-    dim : str, int or sequence of them
-        Sample dims, usually ``"step"``; for arrays without names an axis, 0 by default.
-    by, weights, missing, inf
-        As for :func:`covdist.moments`.
+    dim, by, weights, missing, inf
+        As for :func:`covdist.moments`; ``dim`` is usually ``"step"``.
     var : str
         Variable to read from the nodes of a DataTree.
 

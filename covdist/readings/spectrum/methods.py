@@ -54,12 +54,10 @@ def spectrum(
 
     Parameters
     ----------
-    x : DataArray, dask array or array_like, real
-        Samples along ``dim``; all other dims are columns, stacked where there are several.
+    x, dim, inf
+        As for :func:`covdist.moments`.
     k : int
         Eigenpairs wanted, at most as many as there are columns.
-    dim : str, int or sequence of them
-        Sample dims; for arrays without names an axis, 0 by default.
     method : str
         "exact": from the full matrix, columns × columns. "dual": as exact, from the products of the rows with each
         other; for few rows. "sketch": from what the matrix does to 2k + 20 random directions. "auto": exact up to
@@ -70,14 +68,12 @@ def spectrum(
     missing : str
         "raise", "propagate", "interpolate", "drop", which dual cannot, or "maxent", which takes exact; as for
         :func:`covdist.moments`.
-    inf : str
-        As for :func:`covdist.moments`.
     passes : int
         Of a sketch: 1, or 2 for eigenvalues that are far closer where the spectrum falls slowly.
     seed : int
         Of a sketch's random directions.
     memory : int or str, optional
-        What one worker has, in bytes or as "4GiB"; refused where the plan says that it takes more.
+        Memory of one worker, in bytes or as "4GiB"; refused where the plan says that it takes more.
 
     Returns
     -------
