@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import xarray as xr
 
 from covdist.folding.fold import fold_rows
+from covdist.results.labels import ArrayLike, Dims, Rows
 from covdist.results.moments import Moments
 from covdist.state.lagged import Lagged
 
 
 def autocov(
-    x: Any, lag: int, *, dim: Any = None, ddof: float = 0, by: Any = None, missing: str = "raise", inf: str = "raise"
+    x: ArrayLike,
+    lag: int,
+    *,
+    dim: Dims = None,
+    ddof: float = 0,
+    by: Rows = None,
+    missing: str = "raise",
+    inf: str = "raise",
 ) -> xr.DataArray:
     """Covariance of x's columns in row t with x's columns in row t + lag, in one pass and for any chunking.
 
     Parameters
     ----------
-    x : DataArray, dask array or array_like, real
-        Samples along ``dim``, in their order; all other dims are columns, stacked where there are several.
+    x, dim, by, missing, inf
+        As for :func:`covdist.moments`; samples in their order, of which those of one group follow each other.
+        ``missing="drop"`` leaves out the pairs of which one row has a missing value; ``"pairwise"`` and ``"maxent"``
+        are refused.
     lag : int
         Rows, 0 or more.
-    dim : str, int or sequence of them
-        Sample dims; for arrays without names an axis, 0 by default.
     ddof : float
         The divisor is the number of pairs of rows, N - lag, less ``ddof``; 0 by default.
-    by, missing, inf
-        As for :func:`covdist.moments`. Rows of one group follow each other. ``missing="drop"`` leaves out the pairs of
-        which one row has a missing value; ``"pairwise"`` and ``"maxent"`` are refused.
 
     Returns
     -------
@@ -39,7 +42,7 @@ def autocov(
     Raises
     ------
     DataError
-        If dims, dtypes or the lag do not fit, or ``ddof`` leaves nothing to divide by.
+        If dims, dtypes or the lag do not fit, or ``ddof`` leaves no divisor.
 
     Notes
     -----
@@ -54,8 +57,7 @@ def autocov(
     >>> covdist.autocov(x, 1).values, covdist.autocov(x, 2).values.round(4)
     (array([[-0.25]]), array([[0.2222]]))
     """
-    options: dict[str, Any] = {"missing": missing, "inf": inf, "state": Lagged(lag)}
-    return read(fold_rows(x, dim=dim, by=by, **options), ddof)
+    return read(fold_rows(x, dim=dim, by=by, missing=missing, inf=inf, state=Lagged(lag)), ddof)
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:

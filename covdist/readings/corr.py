@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import xarray as xr
 
 from covdist.errors import DataError
 from covdist.folding.fold import fold_rows
+from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
 
 _METHODS = ("pearson",)
 
 
 def corr(
-    x: Any,
-    y: Any = None,
+    x: ArrayLike,
+    y: ArrayLike | None = None,
     *,
-    dim: Any = None,
+    dim: Dims = None,
     method: str = "pearson",
-    by: Any = None,
-    weights: Any = None,
+    by: Rows = None,
+    weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
     min_periods: int = 1,
@@ -29,14 +28,10 @@ def corr(
 
     Parameters
     ----------
-    x, y : DataArray, dask array or array_like, real
-        Samples along ``dim``; all other dims are columns, stacked where there are several.
-    dim : str, int or sequence of them
-        Sample dims; for arrays without names an axis, 0 by default.
+    x, y, dim, by, weights, missing, inf
+        As for :func:`covdist.moments`. Under ``missing="pairwise"`` the spreads, too, are those of a pair's rows.
     method : str
         "pearson". There is no ddof (default 0): it cancels.
-    by, weights, missing, inf
-        As for :func:`covdist.moments`. Under ``missing="pairwise"`` the spreads, too, are those of a pair's rows.
     min_periods : int
         Under ``missing="pairwise"`` entries of fewer rows are NaN.
 

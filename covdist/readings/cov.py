@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import xarray as xr
 from dask.base import is_dask_collection
 
@@ -11,18 +9,18 @@ from covdist.errors import DataError
 from covdist.folding.fitted import RECORDED
 from covdist.folding.fold import fold_rows
 from covdist.numerics.eigen import smallest_of
-from covdist.results.labels import labelled
+from covdist.results.labels import ArrayLike, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
 
 
 def cov(
-    x: Any,
-    y: Any = None,
+    x: ArrayLike,
+    y: ArrayLike | None = None,
     *,
-    dim: Any = None,
+    dim: Dims = None,
     ddof: float = 0,
-    by: Any = None,
-    weights: Any = None,
+    by: Rows = None,
+    weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
     min_periods: int = 1,
@@ -34,16 +32,12 @@ def cov(
 
     Parameters
     ----------
-    x, y : DataArray, dask array or array_like, real
-        Samples along ``dim``; all other dims are columns, stacked where there are several.
-    dim : str, int or sequence of them
-        Sample dims; for arrays without names an axis, 0 by default.
+    x, y, dim, by, weights, missing, inf
+        As for :func:`covdist.moments`. A result under ``missing="pairwise"`` need not be positive semidefinite:
+        ``covdist.moments(...).smallest_eigenvalue()`` tells, and so does ``.attrs["smallest_eigenvalue"]`` of a result
+        that is not lazy.
     ddof : float
         The divisor is N - ddof; 0, the default, gives the population covariance (1/N).
-    by, weights, missing, inf
-        As for :func:`covdist.moments`. A result under ``missing="pairwise"`` need not be positive semidefinite:
-        ``covdist.moments(...).smallest_eigenvalue()`` says, and so does ``.attrs["smallest_eigenvalue"]`` of a result
-        that is not lazy.
     min_periods : int
         Under ``missing="pairwise"`` entries of fewer rows are NaN.
     nearest_psd : bool
@@ -54,7 +48,7 @@ def cov(
         such as by ``.isel(...)`` or ``.to_zarr(...)``, for more columns than a worker can hold. "auto": memory up to
         4,096 columns, and as long as the state takes at most 1.7 GB and fits into ``memory``.
     memory : int or str, optional
-        What one worker may hold, such as "3GiB"; decides between the two, and how the matrix is cut.
+        The most that one worker may hold, such as "3GiB"; decides between the two, and how the matrix is cut.
 
     Returns
     -------
@@ -65,7 +59,7 @@ def cov(
     Raises
     ------
     DataError
-        If dims, rows or dtypes do not fit, or ``ddof`` leaves nothing to divide by.
+        If dims, rows or dtypes do not fit, or ``ddof`` leaves no divisor.
     PlanError
         If what is asked for does not fit into ``memory``.
 
@@ -79,8 +73,9 @@ def cov(
     >>> bool(np.allclose(covdist.cov(X, ddof=1), np.cov(X.T)))
     True
     """
-    options: dict[str, Any] = {"missing": missing, "inf": inf, "matrix": matrix, "memory": memory}
-    found = fold_rows(x, y, dim=dim, by=by, weights=weights, ddof=ddof, **options)
+    found = fold_rows(
+        x, y, dim=dim, ddof=ddof, by=by, weights=weights, missing=missing, inf=inf, matrix=matrix, memory=memory
+    )
     result = read(found, ddof, min_periods, nearest_psd)
     result.attrs |= {name: value for name, value in found.layout.provenance.items() if name in RECORDED}
     as_given = found.matrix is None or is_dask_collection(found)

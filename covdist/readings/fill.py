@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
+import numpy as np
 import xarray as xr
 
 from covdist import plugins
@@ -11,17 +10,17 @@ from covdist.folding.fill_options import FillOptions
 from covdist.folding.inputs import one_of
 from covdist.folding.request import policy
 from covdist.numerics.nonfinite import INFINITIES
-from covdist.results.labels import label, named_axes
+from covdist.results.labels import ArrayLike, Dims, label, named_axes
 
 
 def fill(
-    x: Any,
+    x: ArrayLike,
     *,
     method: str = "interpolate",
-    dim: Any = None,
+    dim: Dims = None,
     kind: str = "linear",
     along: str | None = None,
-    max_gap: Any = None,
+    max_gap: float | np.timedelta64 | None = None,
     ends: str = "keep",
     inf: str = "raise",
     tolerance: float = 1e-10,
@@ -81,12 +80,13 @@ def fill(
     >>> covdist.fill(np.array([[1.0], [np.nan], [4.0], [np.nan]])).values.ravel()
     array([1. , 2.5, 4. , nan])
     """
-    one_of("method", method, [name for name in plugins.names("missing") if policy(name).fill])
+    fills = {name: found for name in plugins.names("missing") if (found := policy(name).fill)}
+    one_of("method", method, list(fills))
     one_of("inf", inf, INFINITIES)
     array, dims = named_axes(x, dim)
     side = label(array, dims, fallback="x")
     options = FillOptions(kind, along, max_gap, ends, inf, tolerance, max_iterations, ridge)
-    data = cast(Any, policy(method).fill)(side, options)
+    data = fills[method](side, options)
     features = [d for d in array.dims if d not in side.sample_dims]
     filled = xr.DataArray(data, dims=[*side.sample_dims, *features], name=array.name).transpose(*array.dims)
     return array.copy(data=filled.data)

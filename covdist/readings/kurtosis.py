@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import xarray as xr
 
 from covdist.folding.fold import fold_rows
+from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
 from covdist.state.higher import HigherMoments
 
 
 def kurtosis(
-    x: Any, *, dim: Any = None, by: Any = None, weights: Any = None, missing: str = "raise", inf: str = "raise"
+    x: ArrayLike,
+    *,
+    dim: Dims = None,
+    by: Rows = None,
+    weights: Weights = None,
+    missing: str = "raise",
+    inf: str = "raise",
 ) -> xr.DataArray:
     """Excess kurtosis of each column over the samples, 0 for a Gaussian, in one pass.
 
     Parameters
     ----------
-    x : DataArray, dask array or array_like, real
-        Samples along ``dim``; all other dims are columns, stacked where there are several.
-    dim : str, int or sequence of them
-        Sample dims; for arrays without names an axis, 0 by default.
-    by, weights, missing, inf
+    x, dim, by, weights, missing, inf
         As for :func:`covdist.moments`; ``missing="pairwise"`` and ``"maxent"`` are refused.
 
     Returns
@@ -47,8 +48,7 @@ def kurtosis(
     >>> covdist.kurtosis(np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [4.0, 4.0]])).values.round(4)
     array([-0.6667, -1.36  ])
     """
-    options: dict[str, Any] = {"weights": weights, "missing": missing, "inf": inf, "state": HigherMoments}
-    return read(fold_rows(x, dim=dim, by=by, **options))
+    return read(fold_rows(x, dim=dim, by=by, weights=weights, missing=missing, inf=inf, state=HigherMoments))
 
 
 def read(moments: Moments) -> xr.DataArray:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+
+import numpy as np
 
 from covdist.folding.fold import fold_request
 from covdist.folding.request import make_request
+from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
+from covdist.state.named import Named
 
 
 def moments(
-    x: Any,
-    y: Any = None,
+    x: ArrayLike,
+    y: ArrayLike | None = None,
     *,
-    dim: Any = None,
-    by: Any = None,
-    weights: Any = None,
-    halflife: Any = None,
+    dim: Dims = None,
+    by: Rows = None,
+    weights: Weights = None,
+    halflife: float | np.timedelta64 | None = None,
     missing: str = "raise",
     inf: str = "raise",
     precision: str = "high",
-    state: Any = None,
+    state: Named | Sequence[Named] | None = None,
     matrix: str = "auto",
     memory: int | str | None = None,
 ) -> Moments:

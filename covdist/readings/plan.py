@@ -1,4 +1,4 @@
-"""``plan``: what a call would read, compute and hold."""
+"""``plan``: the reading, computing and memory of a call, before it is made."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from covdist.folding.request import Request, make_request
 from covdist.folding.strategy import can_be_tiled, plan_of
 from covdist.readings.spectrum.dual import dual_plan
 from covdist.readings.spectrum.sketch import sketch_plan
+from covdist.results.labels import ArrayLike, Dims, Rows
 from covdist.state.variances import Variances
 
 _VECTORS = 20  # eigenvectors that the plans of dual and sketch are for
 
 
 def plan(
-    x: Any, y: Any = None, *, dim: Any = None, by: Any = None, variances_only: bool = False, **options: Any
+    x: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    dim: Dims = None,
+    by: Rows = None,
+    variances_only: bool = False,
+    **options: Any,
 ) -> Plan:
     """Plan what :func:`covdist.moments` would read, compute, hold and write; no row is read.
 
@@ -54,7 +61,7 @@ def plan(
 
 
 def request_plan(request: Request) -> Plan:
-    """Plan a request; of a covariance matrix say also what a spectrum would take, which needs no matrix."""
+    """Plan a request; of a covariance matrix also the spectrum's strategies, which need no matrix."""
     if not can_be_tiled(request):
         return plan_of(request)
     (side,) = request.sides

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import xarray as xr
 
 from covdist.results.moments import Moments
-from covdist.state.base import ColumnState
+from covdist.state.base import ask
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
     """Read the standard deviations off a state."""
-    return moments.read_columns(deviation, ddof, name="std", attrs={"ddof": ddof})
-
-
-def deviation(columns: ColumnState, ddof: float) -> np.ndarray:
-    """Return the standard deviations, (columns,)."""
-    return columns.deviation(ddof)
+    return moments.read_columns(ask, "deviation", ddof, name="std", attrs={"ddof": ddof})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -25,7 +24,7 @@ def dataset(deferred: Deferred, layout: Layout) -> xr.Dataset:
     return xr.Dataset(arrays, attrs={"kind": layout.kind, **_parameters(layout), "ddof": 0, **layout.provenance})
 
 
-def _parameters(layout: Layout) -> dict[str, Any]:
+def _parameters(layout: Layout) -> dict[str, object]:
     parameters = {key: value for key, value in described(layout.state).items() if key != "name"}
     return {"parameters": parameters} if parameters else {}
 

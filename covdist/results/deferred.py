@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import dask.array as da
 import numpy as np
@@ -14,12 +15,12 @@ from dask.delayed import Delayed, delayed
 from dask.highlevelgraph import HighLevelGraph
 
 from covdist.errors import DataError, MergeError
-from covdist.results.labels import Axis, Groups, labelled
+from covdist.results.labels import Array, Attrs, Axis, Groups, labelled
 from covdist.state.base import State, merged
 from covdist.state.grouped import Grouped
 from covdist.state.variances import Variances, side_by_side
 
-Part = State | Grouped | Delayed
+T = TypeVar("T")
 
 
 class Deferred(NamedTuple):
@@ -34,13 +35,13 @@ class Deferred(NamedTuple):
         """Whether a part is still to be computed."""
         return any(isinstance(part, Delayed) for part in self.parts)
 
-    def map(self, function: Callable[[Any], Any]) -> Deferred:
+    def map(self, function: Callable[..., object]) -> Deferred:
         """Apply a function to each part, groups and all."""
         return self._replace(parts=tuple(apply(function, part) for part in self.parts))
 
-    def map_groups(self, function: Callable[[Any], Any]) -> Deferred:
+    def map_groups(self, function: Callable[..., object]) -> Deferred:
         """Apply a function to the state of each group, or to the state where there are no groups."""
-        return self.map(_MapGroups(function) if self.groups else function)
+        return self.map(partial(Grouped.map, function=function) if self.groups else function)
 
     def after(self, others: Sequence[Delayed]) -> Deferred:
         """Let the first part come after ``others`` are computed."""
@@ -57,24 +58,16 @@ class Deferred(NamedTuple):
 
     def read(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., object],
         axes: Sequence[Axis],
-        *arguments: Any,
+        *arguments: object,
         name: str | None = None,
         dtype: npt.DTypeLike = np.float64,
-        attrs: dict[str, Any] | None = None,
+        attrs: Attrs = None,
     ) -> xr.DataArray:
-        """Apply ``function(state, *arguments)``, once a group, and label the array it returns.
+        """Label the array of the sizes of ``axes`` that ``function(state, *arguments)`` returns, once a group.
 
-        Parameters
-        ----------
-        function : callable
-            Takes an ungrouped state; returns an array whose shape is the sizes of ``axes``.
-        axes : sequence of Axis
-        *arguments
-            Passed on; part of the lazy result's key.
-        name, dtype, attrs
-            Of the result.
+        The arguments are part of a lazy result's key.
         """
         shape = tuple(axis.size for axis in axes)
         if self.groups is not None:
@@ -85,12 +78,12 @@ class Deferred(NamedTuple):
 
     def _array(
         self,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
+        function: Callable[..., object],
+        arguments: tuple[object, ...],
         shape: tuple[int, ...],
         dtype: np.dtype,
         per_column: bool,
-    ) -> np.ndarray | da.Array:
+    ) -> Array:
         """Join the parts' arrays along the last axis, or read one that does not run along columns off the first."""
         if not per_column or len(self.parts) == 1:
             return _read(self.parts[0], function, arguments, shape, dtype)
@@ -104,7 +97,7 @@ class Deferred(NamedTuple):
         """Return the graph of what is still to be computed."""
         return HighLevelGraph.merge(*(part.__dask_graph__() for part in self.parts)) if self.lazy else None
 
-    def joined(self) -> Any:
+    def joined(self) -> object:
         """Return computed parts as one state."""
         if len(self.parts) == 1:
             return self.parts[0]
@@ -115,26 +108,28 @@ class Deferred(NamedTuple):
         return side_by_side(list(self.parts))
 
 
-def apply(function: Callable[..., Any], *states: Any) -> Any:
+def apply(function: Callable[..., object], *states: object) -> Any:
     """Call now, or later where a state is still to come."""
     if not any(isinstance(state, Delayed) for state in states):
         return function(*states)
     return delayed(function, pure=True, traverse=False)(*states)
 
 
-def by_group(state: Grouped, function: Callable[..., Any], shape: tuple[int, ...], *arguments: Any) -> np.ndarray:
+def by_group(
+    state: Grouped, function: Callable[..., npt.ArrayLike], shape: tuple[int, ...], *arguments: object
+) -> np.ndarray:
     """Stack what a function returns for each group; NaN where a group alone has too few rows."""
-    parts = []
+    parts: list[np.ndarray | None] = []
     for code in range(shape[0]):
         try:
-            parts.append(function(state.group(code), *arguments))
+            parts.append(np.asarray(function(state.group(code), *arguments)))
         except DataError:
             parts.append(None)
     one = next((np.shape(part) for part in parts if part is not None), _blank(state.inner, shape[1:]))
     return np.stack([np.full(one, np.nan) if part is None else part for part in parts])
 
 
-def members(state: Any, size: int) -> list[Any]:
+def members(state: State | Grouped, size: int) -> list[State]:
     """Return the states of the groups in the order of their codes; of a state without groups, itself."""
     return [state.group(code) for code in range(size)] if isinstance(state, Grouped) else [state]
 
@@ -144,22 +139,13 @@ def _blank(inner: State, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(inner.columns.width for _ in shape) if isinstance(inner, Variances) else shape
 
 
-class _MapGroups:
-    """A function of states as one of groups."""
-
-    def __init__(self, function: Callable[[Any], Any]):
-        self._function = function
-
-    def __call__(self, state: Grouped) -> Grouped:
-        return state.map(self._function)
-
-    def __dask_tokenize__(self) -> object:
-        return "groups", tokenize(self._function)
-
-
 def _read(
-    state: Any, function: Callable[..., Any], arguments: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype
-) -> np.ndarray | da.Array:
+    state: object,
+    function: Callable[..., object],
+    arguments: tuple[object, ...],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+) -> Array:
     if not isinstance(state, Delayed):
         return _array_of(state, function, *arguments)
     key = f"read-{tokenize(function, arguments, state.key)}"
@@ -167,9 +153,9 @@ def _read(
     return da.from_delayed(value, shape, dtype, name=f"array-{key}")
 
 
-def _array_of(state: Any, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
+def _array_of(state: object, function: Callable[..., object], *arguments: object) -> np.ndarray:
     return np.asarray(function(state, *arguments))
 
 
-def _first(state: Any, *_: Any) -> Any:
+def _first(state: T, *_: object) -> T:
     return state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import dask.array as da
 import numpy as np
@@ -18,7 +18,7 @@ from dask.typing import Key
 
 from covdist.errors import DataError
 from covdist.results.deferred import Deferred
-from covdist.results.labels import Axis
+from covdist.results.labels import Attrs, Axis
 from covdist.results.layout import Layout
 from covdist.results.matrix import TiledMatrix, read_matrix
 from covdist.state.base import State, ask, can_answer, get
@@ -29,7 +29,7 @@ from covdist.state.named import answering
 class LabelledState:
     """A state or the promise of one, its layout, and beside it perhaps a matrix in tiles."""
 
-    def __init__(self, state: Any, layout: Layout, matrix: TiledMatrix | None = None):
+    def __init__(self, state: object, layout: Layout, matrix: TiledMatrix | None = None):
         deferred = state if isinstance(state, Deferred) else Deferred((state,), layout.widths[:1])
         self._deferred = deferred._replace(groups=layout.groups)
         self._layout, self._matrix = layout, matrix
@@ -47,18 +47,39 @@ class LabelledState:
         return self._layout
 
     @property
-    def state(self) -> Any:
-        """The state: arrays without names, or a ``dask.delayed.Delayed`` of them."""
+    def state(self) -> object:
+        """The state: arrays without names, or a ``dask.delayed.Delayed`` of them.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(3)).state.columns.rows
+        3
+        """
         return self._deferred.parts[0] if len(self._deferred.parts) == 1 else self._deferred
 
     @property
     def deferred(self) -> Deferred:
-        """The state with the names of its groups, or the promise of it."""
+        """The state with the names of its groups, or the promise of it.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(3)).deferred.lazy
+        False
+        """
         return self._deferred
 
     @property
     def matrix(self) -> TiledMatrix | None:
-        """The tiles of a matrix too large for a state, where there are any."""
+        """The tiles of a matrix too large for a state, where there are any.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(3)).matrix is None
+        True
+        """
         return self._matrix
 
     @property
@@ -94,10 +115,10 @@ class LabelledState:
         self,
         answer: str,
         axes: Sequence[Axis],
-        *arguments: Any,
+        *arguments: object,
         name: str | None = None,
         dtype: npt.DTypeLike = np.float64,
-        attrs: dict[str, Any] | None = None,
+        attrs: Attrs = None,
     ) -> xr.DataArray:
         """Ask the state, once a group, and label its answer.
 
@@ -115,32 +136,69 @@ class LabelledState:
         ------
         DataError
             If states of this type cannot answer; the message says which can.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> m = covdist.moments(np.array([1.0, 2.0, 4.0]), state="higher")
+        >>> m.read("skewness", m.layout.axes).round(3).item()
+        0.382
         """
         return self.asking(answer).read(ask, axes, answer, *arguments, name=name, dtype=dtype, attrs=attrs)
 
-    def read_matrix(self, answer: str, *arguments: Any, name: str, attrs: dict[str, Any]) -> xr.DataArray:
-        """Ask the state for a matrix by rows, ``answer(rows, *arguments)``, and label it; as :meth:`read`."""
+    def read_matrix(self, answer: str, *arguments: object, name: str, attrs: Attrs) -> xr.DataArray:
+        """Ask the state for a matrix by rows, ``answer(rows, *arguments)``, and label it; as :meth:`read`.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> m = covdist.moments(np.eye(2))
+        >>> m.read_matrix("covariance", 0, name="cov", attrs={}).values
+        array([[ 0.25, -0.25],
+               [-0.25,  0.25]])
+        """
         axes = self._layout.matrix_axes()
         return read_matrix(self.asking(answer), axes, _ask_rows, answer, *arguments, name=name, attrs=attrs)
 
     def read_columns(
         self,
-        function: Callable[..., Any],
-        *arguments: Any,
+        function: Callable[..., object],
+        *arguments: object,
         name: str | None = None,
         dtype: npt.DTypeLike = np.float64,
-        attrs: dict[str, Any] | None = None,
+        attrs: Attrs = None,
     ) -> xr.DataArray:
-        """Label ``function(columns, *arguments)`` of the state of single columns of x, an array (columns,)."""
+        """Label ``function(columns, *arguments)`` of the state of single columns of x, an array (columns,).
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(2)).read_columns(lambda columns: columns.zeros()).values
+        array([1, 1])
+        """
         axes = self._layout.axes[:1]
         return self._deferred.read(_of_columns, axes, function, *arguments, name=name, dtype=dtype, attrs=attrs)
 
     def can_answer(self, answer: str) -> bool:
-        """Say whether states of this type have an answer."""
+        """Return whether states of this type have an answer.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(2)).can_answer("kurtosis")
+        False
+        """
         return can_answer(self._layout.state, answer)
 
     def asking(self, answer: str) -> Deferred:
-        """Return the state, or the promise of it, that has an answer; DataError where it has not."""
+        """Return the state, or the promise of it, that has an answer; DataError where it has not.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.eye(2)).asking("covariance").widths
+        (2,)
+        """
         if not self.can_answer(answer):
             raise DataError(
                 f"this needs a state of kind {' or '.join(answering(answer))}, found a {self._layout.describe()}: "
@@ -150,14 +208,22 @@ class LabelledState:
         return self._deferred
 
     def with_tiles_in(self, group: zarr.Group) -> Self:
-        """Return moments that, when computed, write the tiles beside them, if there are any, to a Zarr group."""
+        """Return moments that, when computed, write the tiles beside them, if there are any, to a Zarr group.
+
+        Examples
+        --------
+        >>> import numpy as np, zarr, covdist
+        >>> m = covdist.moments(np.eye(2))
+        >>> m.with_tiles_in(zarr.group()) is m
+        True
+        """
         if self._matrix is None:
             return self
         return type(self)(self._matrix.written(self._deferred, self._layout.matrix_axes(), group), self._layout)
 
     # ---- a dask collection
 
-    def compute(self, **options: Any) -> Self:
+    def compute(self, **options: object) -> Self:
         """Return the same with the state computed; options as for ``dask.compute``.
 
         Examples
@@ -168,7 +234,7 @@ class LabelledState:
         """
         return compute(self, **options)[0]
 
-    def persist(self, **options: Any) -> Self:
+    def persist(self, **options: object) -> Self:
         """Return the same with the state kept on the cluster; options as for ``dask.persist``.
 
         Examples
@@ -192,10 +258,10 @@ class LabelledState:
     __dask_optimize__ = staticmethod(da.Array.__dask_optimize__)
     __dask_scheduler__ = staticmethod(Delayed.__dask_scheduler__)
 
-    def __dask_postcompute__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __dask_postcompute__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return computed, (type(self), self._deferred.widths, self._layout, self._matrix)
 
-    def __dask_postpersist__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __dask_postpersist__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return _persisted, (type(self), self.__dask_keys__(), self._deferred.widths, self._layout, self._matrix)
 
     def __dask_tokenize__(self) -> object:
@@ -206,7 +272,7 @@ S = TypeVar("S", bound=LabelledState)
 
 
 def computed(
-    states: Sequence[Any], cls: type[S], widths: tuple[int, ...], layout: Layout, matrix: TiledMatrix | None = None
+    states: Sequence[object], cls: type[S], widths: tuple[int, ...], layout: Layout, matrix: TiledMatrix | None = None
 ) -> S:
     """Return the moments of neighbouring columns' states; those of an estimated state say how it was estimated."""
     state = Deferred(tuple(states), widths).joined()
@@ -216,23 +282,23 @@ def computed(
 
 
 def _persisted(
-    graph: Mapping[Key, Any],
+    graph: Mapping[Key, object],
     cls: type[S],
     keys: list[Key],
     widths: tuple[int, ...],
     layout: Layout,
     matrix: TiledMatrix | None,
     *,
-    rename: Mapping[Any, Any] | None = None,
+    rename: Mapping[Key, Key] | None = None,
 ) -> S:
     names = rename or {}
     parts = tuple(Delayed(names.get(key, key), graph) for key in keys)
     return cls(Deferred(parts, widths), layout, matrix)
 
 
-def _of_columns(state: State, function: Callable[..., Any], *arguments: Any) -> Any:
+def _of_columns(state: State, function: Callable[..., object], *arguments: object) -> object:
     return function(state.side(0), *arguments)
 
 
-def _ask_rows(state: State, rows: slice, answer: str, *arguments: Any) -> Any:
+def _ask_rows(state: State, rows: slice, answer: str, *arguments: object) -> object:
     return getattr(state, answer)(rows, *arguments)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 import dask.array as da
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from covdist.errors import DataError
 from covdist.rows.masked_arrays import unmasked
+
+Array = da.Array | np.ndarray
+ArrayLike = xr.DataArray | da.Array | npt.ArrayLike
+Dims = Hashable | Sequence[Hashable] | None
+Rows = str | ArrayLike | None  # one value a row, or the coordinate that has them
+Weights = ArrayLike | Mapping[str, ArrayLike] | None
+Attrs = Mapping[str, object] | None
 
 DEFAULT_SAMPLE, DEFAULT_UNIT = "sample", "unit"
 
@@ -75,15 +83,15 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def labelled(
-    data: Any,
+    data: Array,
     axes: list[Axis],
     groups: Groups | None,
     name: str | None = None,
-    attrs: dict[str, Any] | None = None,
+    attrs: Attrs = None,
 ) -> xr.DataArray:
     """Attach names to an array of shape (groups, *axes); axes of a single variable are squeezed out."""
     dims: list[str] = [] if groups is None else [groups.dim]
-    coords: dict[Hashable, Any] = {} if groups is None else {groups.dim: groups.values}
+    coords: dict[Hashable, object] = {} if groups is None else {groups.dim: groups.values}
     shape = [] if groups is None else [len(groups.values)]
     for axis in axes:
         if axis.dim is not None:
@@ -97,7 +105,7 @@ def labelled(
 class Labelled:
     """An array with its sample axes in front, and the names of all axes."""
 
-    data: da.Array | np.ndarray
+    data: Array
     sample_dims: tuple[str, ...]
     axis: Axis
     name: str
@@ -114,7 +122,7 @@ class Labelled:
         return xr.DataArray(self.data, dims=(*self.sample_dims, *columns), name=self.name)
 
 
-def label(array: Any, dim: Any, *, fallback: str) -> Labelled:
+def label(array: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
     """Take any array the public functions accept apart into data and names.
 
     Parameters
@@ -142,7 +150,7 @@ def label(array: Any, dim: Any, *, fallback: str) -> Labelled:
     return Labelled(data, tuple(map(str, dims)), axis, str(array.name or fallback), along)
 
 
-def named_axes(array: Any, dim: Any) -> tuple[xr.DataArray, Any]:
+def named_axes(array: ArrayLike, dim: Dims) -> tuple[xr.DataArray, Dims]:
     """Return an array with names for its axes, and those of the samples; a DataArray as it is."""
     if isinstance(array, xr.DataArray):
         return array, dim
@@ -150,9 +158,8 @@ def named_axes(array: Any, dim: Any) -> tuple[xr.DataArray, Any]:
     return named, named.attrs.pop("sample_dims")
 
 
-def _named(array: Any, dim: Any) -> xr.DataArray:
-    if not hasattr(array, "dask"):
-        array = unmasked(array)
+def _named(given: ArrayLike, dim: Dims) -> xr.DataArray:
+    array = cast(Array, given) if hasattr(given, "dask") else unmasked(given)
     if array.ndim == 0:
         raise DataError("a single number has no samples: pass an array with at least one axis")
     axes = (0,) if dim is None else tuple(dim) if isinstance(dim, tuple | list) else (dim,)
@@ -172,7 +179,7 @@ def _named(array: Any, dim: Any) -> xr.DataArray:
     return xr.DataArray(array, dims=dims, attrs=attrs).rename(None)  # xarray takes a dask array's key for a name
 
 
-def _sample_dims(array: xr.DataArray, dim: Any, fallback: str) -> tuple[Hashable, ...]:
+def _sample_dims(array: xr.DataArray, dim: Dims, fallback: str) -> tuple[Hashable, ...]:
     name = array.name or fallback
     known = ", ".join(map(repr, array.dims))
     if dim is None:
@@ -187,13 +194,13 @@ def _sample_dims(array: xr.DataArray, dim: Any, fallback: str) -> tuple[Hashable
     return dims
 
 
-def _check_distinct(dims: tuple[Any, ...], given: Any) -> None:
+def _check_distinct(dims: Sequence[Hashable], given: Dims) -> None:
     if not dims or len(set(dims)) < len(dims):
         found = "names an axis twice" if dims else "names no axis"
         raise DataError(f"dim={given!r} {found}: pass each axis that counts samples once, and at least one")
 
 
-def _check_sizes(data: Any, name: str) -> None:
+def _check_sizes(data: Array, name: str) -> None:
     if any(math.isnan(n) for n in data.shape):
         raise DataError(
             f"{name} has chunks of unknown size, as selecting by a mask makes them: "

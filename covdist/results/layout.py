@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -35,11 +34,11 @@ class Layout:
     state: StateType
     axes: tuple[Axis, ...]
     groups: Groups | None = None
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, object] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
-        """The name of the state's type, such as "full", "cross" or "variances"."""
+        """The name of the state's type, as files and messages have it."""
         return self.state.name
 
     @property
@@ -58,7 +57,7 @@ class Layout:
         return f"{self.kind} state of {' × '.join(map(str, self.axes))}{grouped}"
 
     def merge(self, other: Layout) -> tuple[Layout, tuple[Recoding, Recoding] | None]:
-        """Return the layout of a sum, and what gives each state its groups' codes where they change.
+        """Return the layout of a sum, and functions that give each state its groups' codes where they change.
 
         Raises
         ------
@@ -89,12 +88,13 @@ def _union(a: Groups, b: Groups) -> tuple[Groups, tuple[Recoding, Recoding]]:
     return Groups(a.dim, values), (first, second)
 
 
-def _joint(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+def _joint(a: dict[str, object], b: dict[str, object]) -> dict[str, object]:
     """Provenance of a sum: where both agree the value, else the values side by side."""
-    joint = {}
+    joint: dict[str, object] = {}
     for key in {**a, **b}:
         values = list(dict.fromkeys(str(p[key]) for p in (a, b) if key in p))
         joint[key] = a.get(key, b.get(key)) if len(values) == 1 else "; ".join(values)
-    if "rows" in a and "rows" in b:
-        joint["rows"] = a["rows"] + b["rows"]
+    counts = [rows for each in (a, b) if isinstance(rows := each.get("rows"), int | np.integer)]
+    if len(counts) == 2:
+        joint["rows"] = sum(counts)
     return joint

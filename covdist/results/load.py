@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import zarr
 
@@ -13,14 +12,15 @@ from covdist.results.arrays import from_arrays
 from covdist.results.labels import Axis, Groups
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
-from covdist.results.store import open_result, read_array
+from covdist.results.store import attributes, open_result, read_array
 from covdist.results.tile_store import StoredTiles
 from covdist.state.named import state_type
 from covdist.state.tiled import Tiled
 
 JOB_RESULT = "result.zarr"  # within a job's folder
 _NOT_PROVENANCE = {
-    "covdist", "nodes", "versions", "created", "kind", "parameters", "ddof", "axes", "groups", "coordinates", "tiles",
+    "covdist", "nodes", "versions", "created", "kind", "parameters", "ddof", "axes", "groups", "coordinates",
+    Tiled.name,
 }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def load(path: str | Path) -> Moments | dict[str, Moments]:
     Raises
     ------
     ResultError
-        If there is nothing at ``path``, or no covdist result.
+        If ``path`` does not exist, or holds no covdist result.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def _in_job(path: Path) -> Path:
 
 
 def _moments(group: zarr.Group) -> Moments:
-    attrs: dict[str, Any] = dict(group.attrs)
+    attrs = attributes(group)
     axes = [
         Axis(each["dim"], each["size"], {name: read_array(group, stored) for name, stored in each["coords"].items()})
         for each in attrs["axes"]

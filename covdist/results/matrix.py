@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import dask.array as da
 import numpy as np
@@ -13,7 +13,7 @@ import zarr
 
 from covdist.limits import limits
 from covdist.results.deferred import Deferred
-from covdist.results.labels import Axis, labelled
+from covdist.results.labels import Attrs, Axis, labelled
 
 
 class TiledMatrix(Protocol):
@@ -29,11 +29,11 @@ class TiledMatrix(Protocol):
 def read_matrix(
     deferred: Deferred,
     axes: tuple[Axis, Axis],
-    function: Callable[..., Any],
-    *arguments: Any,
+    function: Callable[..., object],
+    *arguments: object,
     name: str,
     dtype: npt.DTypeLike = np.float64,
-    attrs: dict[str, Any] | None = None,
+    attrs: Attrs = None,
 ) -> xr.DataArray:
     """Label the matrix of which ``function(state, rows, *arguments)`` returns a slice of rows."""
     first, second = axes

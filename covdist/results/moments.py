@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 import xarray as xr
@@ -16,14 +16,14 @@ from covdist.errors import DataError, MergeError
 from covdist.results.arrays import dataset
 from covdist.results.labelled_state import LabelledState
 from covdist.results.saving import save
-from covdist.state.base import ColumnState, State, StateType, of_no_columns, scaled
+from covdist.state.base import ColumnState, State, StateType, ask, of_no_columns, scaled
 from covdist.state.grouped import Grouped
 
 
 class Reading(Protocol):
     """A reading of some moments."""
 
-    def __call__(self, *arguments: Any, **options: Any) -> xr.DataArray: ...
+    def __call__(self, *arguments: object, **options: object) -> xr.DataArray: ...
 
 
 class Moments(LabelledState):
@@ -53,7 +53,7 @@ class Moments(LabelledState):
         >>> covdist.moments(np.array([[1.0, 2.0], [3.0, 6.0]])).mean().values
         array([2., 4.])
         """
-        return self.read_columns(_mean, name="mean")
+        return self.read_columns(ask, "mean", name="mean")
 
     def var(self, ddof: float = 0) -> xr.DataArray:
         """Variance of each column of x, float64; ``ddof=0`` divides by the number of rows.
@@ -214,7 +214,7 @@ class Moments(LabelledState):
             raise DataError(f"factor={factor!r} is no weight: pass a number greater than 0")
         if self.layout.state.ordered or self.matrix is not None:
             raise DataError(f"a {self.layout.describe()} cannot be scaled: its rows have no weights")
-        return Moments(self.deferred.map_groups(partial(_scaled, self.layout.state, float(factor))), self.layout)
+        return Moments(self.deferred.map_groups(partial(scaled, self.layout.state, factor=float(factor))), self.layout)
 
     def _merge_groups(self, dim: str) -> Moments:
         groups = self.layout.groups
@@ -228,7 +228,7 @@ class Moments(LabelledState):
             )
         return Moments(self.deferred.map(Grouped.union), replace(self.layout, groups=None))
 
-    def sel(self, **labels: Any) -> Moments:
+    def sel(self, **labels: object) -> Moments:
         """Return one group's moments, such as ``m.sel(epoch=3)``.
 
         Raises
@@ -256,7 +256,7 @@ class Moments(LabelledState):
         found = np.flatnonzero(groups.values == value)
         if not len(found):
             raise KeyError(f"no group {dim}={value!r}, there are {groups.values.tolist()}")
-        return Moments(self.deferred.map(partial(_group, code=int(found[0]))), replace(self.layout, groups=None))
+        return Moments(self.deferred.map(partial(Grouped.group, code=int(found[0]))), replace(self.layout, groups=None))
 
     @property
     def x(self) -> Moments:
@@ -284,7 +284,7 @@ class Moments(LabelledState):
 
     def _side(self, number: int) -> Moments:
         kind = type(of_no_columns(self.layout.state).side(number))
-        layout = replace(self.layout, state=cast(Any, kind), axes=(self.layout.axes[number],))
+        layout = replace(self.layout, state=cast(StateType, kind), axes=(self.layout.axes[number],))
         deferred = self.deferred.map_groups(partial(_side_of, number=number))
         return Moments(deferred if number == 0 else deferred._replace(widths=layout.widths), layout)
 
@@ -292,7 +292,7 @@ class Moments(LabelledState):
 
     @property
     def dataset(self) -> xr.Dataset:
-        """The state itself as labelled arrays: what :meth:`save` writes.
+        """The state itself as labelled arrays, as :meth:`save` writes it.
 
         Examples
         --------
@@ -308,7 +308,7 @@ class Moments(LabelledState):
         Raises
         ------
         ResultError
-            If something exists at ``path``; nothing is changed then.
+            If ``path`` exists; it is left as it is.
 
         Examples
         --------
@@ -337,15 +337,3 @@ class Moments(LabelledState):
 
 def _side_of(state: State, number: int) -> ColumnState:
     return state.side(number)
-
-
-def _group(state: Grouped, code: int) -> Any:
-    return state.group(code)
-
-
-def _scaled(kind: StateType, factor: float, state: State) -> State:
-    return scaled(kind, state, factor)
-
-
-def _mean(columns: ColumnState) -> np.ndarray:
-    return columns.mean()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import xarray as xr
 import zarr
@@ -15,7 +15,7 @@ from covdist.results.store import new_result, write
 
 
 class _Saved(Protocol):
-    """What saving asks of Moments."""
+    """The part of Moments that saving uses."""
 
     @property
     def layout(self) -> Layout: ...
@@ -60,7 +60,7 @@ def save(
     return results
 
 
-def _names(layout: Layout) -> dict[str, Any]:
+def _names(layout: Layout) -> dict[str, object]:
     """Return the names that the arrays do not carry: y's dim and coordinates may be stored under others."""
     first, second = layout.matrix_axes()
     axes = [

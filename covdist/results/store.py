@@ -39,9 +39,10 @@ def new_result(path: str | Path, nodes: Sequence[str]) -> Iterator[dict[str, zar
     """
     target = free_path(path)
     with _renamed_when_done(target) as place:
-        marks = {"covdist": _FORMAT, "nodes": _places(nodes), **_provenance()}
+        places = _places(nodes)
+        marks = {"covdist": _FORMAT, "nodes": places, **_provenance()}
         root = zarr.open_group(place, mode="w", zarr_format=3, attributes=marks)
-        yield {node: root.require_group(at) if at else root for node, at in marks["nodes"].items()}
+        yield {node: root.require_group(at) if at else root for node, at in places.items()}
 
 
 def _places(nodes: Sequence[str]) -> dict[str, str]:
@@ -59,7 +60,7 @@ def _places(nodes: Sequence[str]) -> dict[str, str]:
 
 
 def free_path(path: str | Path) -> Path:
-    """Return where a result can be written, or say why not."""
+    """Return the absolute path of a new result; ResultError where it cannot be written."""
     target = Path(path).absolute()
     if target.exists():
         raise ResultError(f"{path} exists already: choose another output, or remove it first")
@@ -109,7 +110,7 @@ def _provenance() -> dict[str, Any]:
 
 def write(group: zarr.Group, dataset: xr.Dataset, attrs: Mapping[str, Any]) -> None:
     """Write the arrays and attributes of a dataset, and further attributes."""
-    # What xarray makes coordinates again when it opens the group.
+    # xarray makes coordinates of these again when it opens the group.
     beside = [str(name) for name in dataset.coords if name not in dataset.dims and " " not in str(name)]
     group.attrs.update({**dataset.attrs, **attrs, "coordinates": " ".join(beside)})
     for name, array in dataset.variables.items():
@@ -158,11 +159,16 @@ def open_result(path: str | Path) -> Iterator[dict[str, zarr.Group]]:
             f"{path} is no covdist result of format {_FORMAT}: pass what `covdist run -o` or Moments.save wrote"
         )
     try:
-        nodes: Any = root.attrs["nodes"]
+        nodes = attributes(root)["nodes"]
         yield {node: _group(root, place) for node, place in nodes.items()}
     except _BROKEN as error:
         said = " ".join(str(error).split())
         raise ResultError(f"{path} is damaged ({said}): restore it from a copy, or make it again") from error
+
+
+def attributes(group: zarr.Group) -> dict[str, Any]:
+    """Return the attributes of a group, as JSON holds them."""
+    return dict(group.attrs)
 
 
 def _group(root: zarr.Group, place: str) -> zarr.Group:
@@ -172,9 +178,17 @@ def _group(root: zarr.Group, place: str) -> zarr.Group:
     return group
 
 
+def stored_array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """Return an array of a group without reading it."""
+    array = group[name]
+    if not isinstance(array, zarr.Array):
+        raise ValueError(f"{name} is no array")
+    return array
+
+
 def read_array(group: zarr.Group, name: str) -> np.ndarray:
     """Return an array of a group; ValueError where a chunk is lost."""
-    array: Any = group[name]
+    array = stored_array(group, name)
     if array.nchunks_initialized != array.nchunks:
         lost = array.nchunks - array.nchunks_initialized
         raise ValueError(f"{array.path} lacks {lost} of its {array.nchunks} chunks")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -20,7 +19,9 @@ from covdist.numerics.columns import divisor
 from covdist.numerics.correlation import covariance_of
 from covdist.results.deferred import Deferred
 from covdist.results.labels import Axis
+from covdist.results.store import attributes, stored_array
 from covdist.state.cross import Cross
+from covdist.state.tiled import Tiled
 
 _ABOUT = "scatter holds the tiles on and above the diagonal; the tiles below are their transposes and not stored"
 
@@ -37,10 +38,10 @@ def tiles_of(band: Band, side: int) -> Iterator[tuple[int, int]]:
             yield i, j
 
 
-def mirrored(name: str, columns: int, side: int, upper: Callable[[int, int], tuple[Any, ...]]) -> dict[Key, Any]:
+def mirrored(name: str, columns: int, side: int, upper: Callable[[int, int], tuple[object, ...]]) -> dict[Key, object]:
     """Return the tasks of a symmetric matrix in tiles, of which ``upper(i, j)`` makes those with i <= j."""
     count = len(edges(columns, side))
-    tasks: dict[Key, Any] = {(name, i, j): upper(i, j) for i in range(count) for j in range(i, count)}
+    tasks: dict[Key, object] = {(name, i, j): upper(i, j) for i in range(count) for j in range(i, count)}
     tasks |= {(name, j, i): (_transposed, (name, i, j)) for i in range(count) for j in range(i + 1, count)}
     return tasks
 
@@ -79,23 +80,20 @@ def column_exponents(state: Cross, band: Band) -> np.ndarray:
 def create(group: zarr.Group, bands: Sequence[Band], side: int, dims: Sequence[str]) -> None:
     """Make the arrays that ``write_band`` fills."""
     columns = bands[-1].last
-    made: dict[str, Any] = {"compressors": [Crc32cCodec()], "config": {"write_empty_chunks": True}}
-    group.create_array(
-        "scatter", shape=(columns, columns), chunks=(side, side), dtype="f8", fill_value=np.nan,
-        dimension_names=dims, **made,
+    make = partial(group.create_array, compressors=[Crc32cCodec()], config={"write_empty_chunks": True})
+    make(
+        "scatter", shape=(columns, columns), chunks=(side, side), dtype="f8", fill_value=np.nan, dimension_names=dims
     )  # fmt: skip
-    group.create_array(
-        "exponents", shape=(len(bands), columns), chunks=(1, columns), dtype="i2",
-        dimension_names=["band", dims[1]], **made,
+    make(
+        "exponents", shape=(len(bands), columns), chunks=(1, columns), dtype="i2", dimension_names=["band", dims[1]]
     )  # fmt: skip
-    group.attrs["tiles"] = {"side": side, "bands": [list(band) for band in bands], "about": _ABOUT}
+    group.attrs[Tiled.name] = {"side": side, "bands": [list(band) for band in bands], "about": _ABOUT}
 
 
 def write_band(place: str, number: int, band: Band, side: int, state: Cross) -> None:
     """Write a band's tiles one by one, and the powers of two its columns are scaled by."""
     group = zarr.open_group(place, mode="r+")
-    scatter: Any = group["scatter"]
-    exponents: Any = group["exponents"]
+    scatter, exponents = stored_array(group, "scatter"), stored_array(group, "exponents")
     cuts = edges(scatter.shape[0], side)
     for i, j in tiles_of(band, side):
         scatter[slice(*cuts[i]), slice(*cuts[j])] = scatter_tile(state, band, cuts[i], cuts[j])
@@ -109,8 +107,7 @@ class StoredTiles:
     """The matrix of a stored result."""
 
     def __init__(self, group: zarr.Group):
-        said: Any = group.attrs["tiles"]
-        array: Any = group["scatter"]
+        said, array = attributes(group)[Tiled.name], stored_array(group, "scatter")
         self._place = str(Path(str(group.store_path).removeprefix("file://")))
         self._side, self._columns = int(said["side"]), int(array.shape[0])
         self._bands = [Band(*band) for band in said["bands"]]
@@ -126,7 +123,7 @@ class StoredTiles:
         read = partial(_read_tile, self._place, divisor(columns.parts[0].columns, ddof))
         name = f"cov-{tokenize(self._place, Path(self._place).stat().st_mtime_ns, ddof)}"
 
-        def upper(i: int, j: int) -> tuple[Any, ...]:
+        def upper(i: int, j: int) -> tuple[object, ...]:
             return (partial(read, numbers[i, j], cuts[i], cuts[j]),)
 
         tasks = mirrored(name, self._columns, self._side, upper)
@@ -142,8 +139,7 @@ def _read_tile(
     place: str, divided_by: float, number: int, rows: tuple[int, int], columns: tuple[int, int]
 ) -> np.ndarray:
     group = zarr.open_group(place, mode="r")
-    scatter: Any = group["scatter"]
-    exponents: Any = group["exponents"]
-    scales = exponents[number].astype(np.int64)
-    tile = scatter[slice(*rows), slice(*columns)]
+    scatter, exponents = stored_array(group, "scatter"), stored_array(group, "exponents")
+    scales = np.asarray(exponents[number], np.int64)
+    tile = np.asarray(scatter[slice(*rows), slice(*columns)])
     return covariance_of(tile, divided_by, scales[slice(*rows)], scales[slice(*columns)])

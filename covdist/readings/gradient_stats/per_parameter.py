@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -10,19 +11,18 @@ import xarray as xr
 from covdist.errors import DataError
 from covdist.folding.fold import fold_rows
 from covdist.readings.gradient_stats.pool import layer_values, mean, pooled, ratio, zero_fraction
-from covdist.readings.std import deviation
-from covdist.readings.var import variance
+from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
-from covdist.state.base import ColumnState
+from covdist.state.base import ColumnState, ask
 from covdist.state.variances import Variances
 
 
 def gradient_stats(
-    g: Any,
+    g: ArrayLike | xr.DataTree,
     *,
-    dim: Any = None,
-    by: Any = None,
-    weights: Any = None,
+    dim: Dims = None,
+    by: Rows = None,
+    weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
     var: str = "gradient",
@@ -34,10 +34,8 @@ def gradient_stats(
     g : DataArray, dask array or array_like, real; or DataTree
         Gradients of one layer, samples along ``dim`` and parameters along the rest; or a log of many layers,
         whose nodes hold them as the variable ``var``.
-    dim : str, int or sequence of them
-        Sample dims, usually ``"step"``; for arrays without names an axis, 0 by default.
-    by, weights, missing, inf
-        As for :func:`covdist.moments`.
+    dim, by, weights, missing, inf
+        As for :func:`covdist.moments`; ``dim`` is usually ``"step"``.
     var : str
         Variable to read from the nodes of a DataTree.
 
@@ -66,17 +64,16 @@ def gradient_stats(
     >>> float(s["layer_mean"]), float(s["layer_zero_fraction"])
     (1.0, 0.5)
     """
-    if isinstance(g, xr.DataTree):
-        return _tree(g, var, dim=dim, by=by, weights=weights, missing=missing, inf=inf)
-    return read(fold_rows(g, dim=dim, by=by, weights=weights, missing=missing, inf=inf, state=Variances))
+    fold = partial(fold_rows, dim=dim, by=by, weights=weights, missing=missing, inf=inf, state=Variances)
+    return _tree(g, var, fold) if isinstance(g, xr.DataTree) else read(fold(g))
 
 
 def read(moments: Moments) -> xr.Dataset:
     """Read gradient statistics off a state."""
     arrays = {
         "mean": moments.mean(),
-        "variance": moments.read_columns(variance, 0),
-        "std": moments.read_columns(deviation, 0),
+        "variance": moments.read_columns(ask, "variance", 0),
+        "std": moments.read_columns(ask, "deviation", 0),
         "snr": moments.read_columns(signal_to_noise),
         "norm": moments.read_columns(norm),
         "zero_fraction": moments.read_columns(zero_fraction),
@@ -98,17 +95,17 @@ def norm(columns: ColumnState) -> np.ndarray:
 
 
 def dead(columns: ColumnState) -> np.ndarray:
-    """Say which parameters were always zero."""
+    """Return, for each parameter, whether it was always zero."""
     return columns.zeros() == columns.rows()
 
 
-def _tree(tree: xr.DataTree, var: str, **options: Any) -> xr.DataTree:
+def _tree(tree: xr.DataTree, var: str, fold: Callable[[xr.DataArray], Moments]) -> xr.DataTree:
     layers: dict[str, Moments] = {}
     for node in tree.subtree:
         if var in node.data_vars:
             path = node.path.strip("/") or _root_name(tree)
             name = f"{node.path.strip('/')}/{var}".strip("/")
-            layers[path] = fold_rows(node[var].rename(name), state=Variances, **options)
+            layers[path] = fold(node[var].rename(name))
     if not layers:
         names = sorted({str(name) for node in tree.subtree for name in node.data_vars})
         raise DataError(f"no node of the log holds a variable {var!r}, found are {', '.join(names)}: pass var=...")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import dask.array as da
 import numpy as np
@@ -13,9 +13,12 @@ from dask.delayed import Delayed, delayed
 
 from covdist.errors import DataError
 from covdist.results.deferred import apply, members
-from covdist.results.labels import labelled
+from covdist.results.labels import Array, labelled
 from covdist.results.moments import Moments
-from covdist.state.base import ColumnState
+from covdist.state.base import ColumnState, State
+from covdist.state.grouped import Grouped
+
+V = TypeVar("V", float, np.ndarray)
 
 
 class LayerSummary(NamedTuple):
@@ -70,7 +73,7 @@ def zero_fraction(columns: ColumnState) -> np.ndarray:
     return columns.zeros() / np.maximum(columns.rows(), 1)
 
 
-def ratio(signal: Any, noise: Any) -> Any:
+def ratio(signal: V, noise: V) -> V:
     """Infinite without noise, NaN where there is no signal either."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.divide(signal, noise)
@@ -113,7 +116,7 @@ def pooled(layers: dict[str, Moments]) -> xr.Dataset:
     coords = {"layer": names} if groups[0] is None else {"layer": names, groups[0].dim: groups[0].values}
     dims, shape = list(coords), tuple(map(len, coords.values()))
     pools = [apply(_joined_pools, *_pools_of(moments)) for moments in layers.values()]
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, tuple[list[str], Array]] = {}
     for name in POOLED:
         table = _array(partial(_table, name=name, shape=shape), pools, shape)
         network = _array(partial(_network, name=name, shape=shape[1:]), pools, shape[1:])
@@ -121,7 +124,7 @@ def pooled(layers: dict[str, Moments]) -> xr.Dataset:
     return xr.Dataset(arrays, coords)
 
 
-def _pools(state: Any, size: int) -> list[LayerSummary]:
+def _pools(state: State | Grouped, size: int) -> list[LayerSummary]:
     return [LayerSummary.of(member.side(0)) for member in members(state, size)]
 
 
@@ -133,7 +136,7 @@ def _network(*pools: list[LayerSummary], name: str, shape: tuple[int, ...]) -> n
     return np.array([POOLED[name](pool) for pool in _joined_pools(*pools)]).reshape(shape)
 
 
-def _pools_of(moments: Moments) -> list[Any]:
+def _pools_of(moments: Moments) -> list[object]:
     """Return the groups' pools for each part of the columns."""
     groups = moments.layout.groups
     size = 1 if groups is None else len(groups.values)
@@ -144,7 +147,7 @@ def _joined_pools(*parts: list[LayerSummary]) -> list[LayerSummary]:
     return [LayerSummary.joined(list(beside)) for beside in zip(*parts, strict=True)]
 
 
-def _array(function: Callable[..., np.ndarray], pools: list[Any], shape: tuple[int, ...]) -> Any:
+def _array(function: Callable[..., np.ndarray], pools: Sequence[object], shape: tuple[int, ...]) -> Array:
     if not any(isinstance(pool, Delayed) for pool in pools):
         return function(*pools)
     return da.from_delayed(delayed(function, pure=True)(*pools), shape, np.float64)

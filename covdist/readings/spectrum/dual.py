@@ -19,7 +19,6 @@ from covdist.folding.passes import Pass
 from covdist.folding.streams import Streams
 from covdist.limits import limits
 from covdist.numerics import packed
-from covdist.numerics.eigen import Spectrum
 from covdist.results.deferred import Deferred, apply
 from covdist.results.labels import Labelled
 from covdist.rows.stream import Stream
@@ -37,7 +36,7 @@ class Dual:
         self._pass = Pass(Streams({side.name: stream}, {}), make_plan(_work(side, stream, k)), lazy)
         self._accumulator, self._k = partial(GramAccumulator, rows, refuse), k
         state = self._pass.tree(self._pass.key("gram", rows, refuse), self._accumulator, function=fold_columns)
-        self._spectrum: Delayed = apply(partial(_spectrum, k=k), state)
+        self._spectrum: Delayed = apply(partial(Gram.spectrum, k=k), state)
 
     @property
     def spectrum(self) -> Deferred:
@@ -52,9 +51,11 @@ class Dual:
     def vectors(self) -> da.Array:
         """Return the covariance's eigenvectors (columns, k), chunked along the columns."""
         key = self._spectrum.key
-        items = self._pass.items(self._accumulator)
         name = f"eigenvectors-{tokenize(key)}"
-        tasks: dict[Key, Any] = {(name, i, 0): (map_columns, eigenvectors, key, *item) for i, item in enumerate(items)}
+        tasks: dict[Key, object] = {
+            (name, i, 0): (map_columns, eigenvectors, key, *item)
+            for i, item in enumerate(self._pass.items(self._accumulator))
+        }
         dependencies: list[Any] = [self._spectrum, *self._pass.streams.collections]
         graph = HighLevelGraph.from_collections(name, tasks, dependencies=dependencies)
         heights = tuple(stop - start for start, stop in self._pass.cuts)
@@ -62,7 +63,7 @@ class Dual:
 
 
 def dual_plan(side: Labelled, k: int) -> Plan:
-    """Say what it would take, without a look at the chunks."""
+    """Plan the first pass from sizes alone, without looking at the chunks."""
     height = max(1, limits().transposed_bytes // max(1, math.prod(side.sample_shape) * side.data.dtype.itemsize))
     pieces = -(-side.axis.size // height)
     return replace(make_plan(_work_of(side, k, pieces, limits().transposed_bytes, shared=False)), strategy="dual")
@@ -87,7 +88,3 @@ def _work_of(side: Labelled, k: int, pieces: int, piece_bytes: int, shared: bool
         shared=shared,
         result_bytes=8 * k * side.axis.size,
     )
-
-
-def _spectrum(state: Gram, k: int) -> Spectrum:
-    return state.spectrum(k)

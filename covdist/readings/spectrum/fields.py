@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 
 import numpy as np
 import xarray as xr
@@ -13,7 +14,7 @@ from covdist.results.labels import Axis
 
 
 def fields(spectra: Deferred, columns: Axis, k: int, vectors: bool) -> xr.Dataset:
-    """Return everything that spectra of ``columns`` say, those of groups stacked."""
+    """Return all numbers of spectra of ``columns``, those of groups stacked."""
     component = Axis("component", k, {"component": np.arange(k)})
     found = {name: spectra.read(field, (component,)) for name, field in _PER_COMPONENT.items()}
     found |= {name: spectra.read(field, ()) for name, field in _WHOLE.items()}
@@ -47,18 +48,6 @@ def edge(spectrum: Spectrum, columns: int) -> np.ndarray:
     return spectrum.variance(spectrum.total / columns * (1 + np.sqrt(columns / spectrum.rows)) ** 2)
 
 
-def _effective_rank(spectrum: Spectrum) -> float:
-    return spectrum.effective_rank
-
-
-def _participation(spectrum: Spectrum) -> float:
-    return spectrum.participation
-
-
-def _condition(spectrum: Spectrum) -> float:
-    return spectrum.condition
-
-
 def _vectors(spectrum: Spectrum) -> np.ndarray:
     return spectrum.vectors.T
 
@@ -71,7 +60,7 @@ _PER_COMPONENT: dict[str, Callable[[Spectrum], np.ndarray]] = {
 }
 _WHOLE: dict[str, Callable[[Spectrum], np.ndarray | float]] = {
     "total_variance": total_variance,
-    "effective_rank": _effective_rank,
-    "participation_ratio": _participation,
-    "condition": _condition,
+    "effective_rank": attrgetter("effective_rank"),
+    "participation_ratio": attrgetter("participation"),
+    "condition": attrgetter("condition"),
 }

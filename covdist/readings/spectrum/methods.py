@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import dask.array as da
 import numpy as np
@@ -25,7 +25,7 @@ from covdist.numerics.nonfinite import INFINITIES, propagate
 from covdist.readings.spectrum.dual import Dual
 from covdist.readings.spectrum.fields import fields
 from covdist.readings.spectrum.sketch import Sketched, directions_for
-from covdist.results.labels import Axis, Labelled, label, labelled
+from covdist.results.labels import ArrayLike, Axis, Dims, Labelled, label, labelled
 from covdist.results.moments import Moments
 from covdist.state.named import answering
 from covdist.state.scatter import Scatter
@@ -38,10 +38,10 @@ _DUAL_ROWS = 5000  # 100 MiB packed, and again a minute
 
 
 def spectrum(
-    x: Any,
+    x: ArrayLike,
     k: int,
     *,
-    dim: Any = None,
+    dim: Dims = None,
     method: str = "auto",
     vectors: bool = True,
     missing: str = "raise",
@@ -50,16 +50,14 @@ def spectrum(
     seed: int = 0,
     memory: int | str | None = None,
 ) -> xr.Dataset:
-    """Leading eigenpairs of the covariance of x's columns, and what the eigenvalues say about it.
+    """Leading eigenpairs of the covariance of x's columns, and numbers that sum up its eigenvalues.
 
     Parameters
     ----------
-    x : DataArray, dask array or array_like, real
-        Samples along ``dim``; all other dims are columns, stacked where there are several.
+    x, dim, inf
+        As for :func:`covdist.moments`.
     k : int
         Eigenpairs wanted, at most as many as there are columns.
-    dim : str, int or sequence of them
-        Sample dims; for arrays without names an axis, 0 by default.
     method : str
         "exact": from the full matrix, columns × columns. "dual": as exact, from the products of the rows with each
         other; for few rows. "sketch": from what the matrix does to 2k + 20 random directions. "auto": exact up to
@@ -70,14 +68,12 @@ def spectrum(
     missing : str
         "raise", "propagate", "interpolate", "drop", which dual cannot, or "maxent", which takes exact; as for
         :func:`covdist.moments`.
-    inf : str
-        As for :func:`covdist.moments`.
     passes : int
         Of a sketch: 1, or 2 for eigenvalues that are far closer where the spectrum falls slowly.
     seed : int
         Of a sketch's random directions.
     memory : int or str, optional
-        What one worker has, in bytes or as "4GiB"; refused where the plan says that it takes more.
+        Memory of one worker, in bytes or as "4GiB"; refused where the plan says that it takes more.
 
     Returns
     -------
@@ -165,7 +161,7 @@ def _policy(missing: str) -> Policy:
     return chosen
 
 
-def _check_count(k: Any, columns: int) -> None:
+def _check_count(k: object, columns: int) -> None:
     if not isinstance(k, int | np.integer) or not 1 <= k <= columns:
         raise DataError(f"k={k!r} eigenpairs of {columns} columns: pass a whole number from 1 to {columns}")
 
@@ -193,7 +189,7 @@ def _choose(method: str, side: Labelled, missing: str, k: int) -> tuple[str, str
 
 
 class _Call(NamedTuple):
-    """What each method is told."""
+    """The arguments of every method."""
 
     side: Labelled
     k: int

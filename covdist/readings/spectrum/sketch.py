@@ -14,7 +14,6 @@ from covdist.folding.passes import Pass, fold_with
 from covdist.folding.request import Policy, SideRows
 from covdist.folding.streams import Streams
 from covdist.numerics.accumulator import Options
-from covdist.numerics.eigen import Spectrum
 from covdist.results.deferred import Deferred, apply
 from covdist.results.labels import Labelled
 from covdist.rows.stream import Stream
@@ -54,7 +53,7 @@ class Sketched:
         basis = apply(Basis.of, sketch)
         applied = partial(AppliedAccumulator, options=self._options)
         again = self._pass.tree(self._pass.key("sketch-again", *about), applied, basis, function=fold_with)
-        return apply(partial(_refined, k=self._k), again, sketch, basis)
+        return apply(partial(Applied.spectrum, k=self._k), again, sketch, basis)
 
 
 def directions_for(k: int) -> int:
@@ -63,7 +62,7 @@ def directions_for(k: int) -> int:
 
 
 def sketch_plan(rows: Work, width: int, k: int, passes: int = 1) -> Plan:
-    """Say what a sketch takes, given what reading the same rows does."""
+    """Plan a sketch, given the work of reading the same rows."""
     directions = Directions(directions_for(k)).total(width)
     # The second pass holds the basis that the first one found, and is as much work.
     held = passes * directions
@@ -79,7 +78,7 @@ def sketch_plan(rows: Work, width: int, k: int, passes: int = 1) -> Plan:
 
 
 def _work(side: Labelled, rows: Stream) -> Work:
-    """What reading the rows takes; the rest is told by ``sketch_plan``."""
+    """Return the work of reading the rows; ``sketch_plan`` adds the rest."""
     return Work(
         rows=math.prod(side.sample_shape),
         pieces=len(rows.bounds) - 1,
@@ -90,7 +89,3 @@ def _work(side: Labelled, rows: Stream) -> Work:
         state_bytes=0,
         shared=rows.shared,
     )
-
-
-def _refined(applied: Applied, sketch: Sketch, basis: Basis, k: int) -> Spectrum:
-    return applied.spectrum(sketch, basis, k)
