@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from covdist.errors import DataError, JobError
-from covdist.folding.request import Request
+from covdist.folding.request import IN_TILES, Request
 from covdist.folding.selection import Selection, requests
 from covdist.folding.strategy import plan_of
 from covdist.folding.streams import whole_streams
@@ -183,7 +183,7 @@ def check_same(directory: Directory, manifest: Mapping[str, Any], found: Mapping
 
 
 def _check(path: str, request: Request) -> None:
-    if request.matrix == "tiles":
+    if request.matrix == IN_TILES:
         raise DataError(
             f"{path or 'the log'} would become a matrix in tiles, which a job does not make yet: "
             "run it without --job, or leave out --beyond tiles"
