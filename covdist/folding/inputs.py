@@ -28,7 +28,7 @@ def side_names(sides: list[Labelled]) -> list[str]:
 
 
 def y_dim(x: npt.ArrayLike, y: npt.ArrayLike, dim: Dims) -> Dims:
-    """An axis number means nothing to a DataArray, nor a name to a plain array: take y's first axes."""
+    """Return the dim of y; DataArrays have names for axes and plain arrays numbers, so x and y must be alike."""
     if isinstance(x, xr.DataArray) == isinstance(y, xr.DataArray):
         return dim
     raise DataError(
