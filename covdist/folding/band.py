@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from covdist.errors import NonFiniteError
@@ -56,6 +54,6 @@ class BandAccumulator:
         self._seen += len(blocks[0])
         return keep
 
-    def state(self) -> Any:
+    def state(self) -> Cross:
         """Return the state of all rows so far."""
         return self._inner.state()

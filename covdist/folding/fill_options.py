@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 
 class FillOptions(NamedTuple):
@@ -10,7 +12,7 @@ class FillOptions(NamedTuple):
 
     kind: str = "linear"
     along: str | None = None
-    max_gap: Any = None
+    max_gap: float | np.timedelta64 | None = None
     ends: str = "keep"
     inf: str = "raise"
     tolerance: float = 1e-10

@@ -1,11 +1,11 @@
-"""A Gaussian fitted to rows with missing values: the passes it takes, and the moments that come of it."""
+"""A Gaussian fitted to rows with missing values: the passes it takes, and the resulting moments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import cast
 
 from dask.base import tokenize
 from dask.delayed import Delayed, delayed
@@ -13,7 +13,7 @@ from dask.delayed import Delayed, delayed
 from covdist.engine.nested import nested
 from covdist.engine.plan import Plan, make_plan
 from covdist.engine.tree import tree
-from covdist.folding.in_memory import Strip, first_strips, in_memory, work_of
+from covdist.folding.in_memory import Accumulate, Strip, first_strips, in_memory, work_of
 from covdist.folding.passes import Pass, fold_with
 from covdist.folding.request import Policy, Request
 from covdist.folding.side_by_side import SideBySide
@@ -26,6 +26,7 @@ from covdist.numerics.nonfinite import propagate
 from covdist.results.deferred import apply
 from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
+from covdist.rows.fold import AnyAccumulator
 from covdist.state.base import StateType, merged
 from covdist.state.expected import Expected, ExpectedAccumulator
 from covdist.state.fitted import Fitted, FittedCross
@@ -33,41 +34,50 @@ from covdist.state.patterns import Patterns, begin, moments_of, without_holes
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 
-# By results that are not lazy.
+# In the record of results that are not lazy.
 RECORDED = ("iterations", "converged", "tolerance", "ridge", "log_likelihood")
+Estimated = Variances | Fitted | FittedCross
 
 
 def fitted_moments(request: Request) -> Moments:
-    """Return the moments of the fitted Gaussian; variances alone of rows without missing values are those of the rows.
+    """Return the moments of the fitted Gaussian; variances of rows without missing values are those of the rows.
 
-    A graph cannot know how many passes it takes until the model has converged, so all but the first are computed from
-    within the one task that promises the model; where the patterns are few there are none.
+    A graph cannot know how many passes the model needs to converge, so all but the first are computed from within the
+    one task that promises the model; with few patterns there are none.
     """
     layout, first = request.layout(), request.widths[0]
 
-    def fitted() -> Any:
-        patterns, model = fitted_model(request)
+    def fitted() -> Estimated | Delayed:
+        patterns, model = promised_model(request) if request.lazy else computed_model(request)
         return apply(partial(fitted_state, kind=layout.state, first=first), model, patterns)
 
     if layout.state is not Variances:
-        state = fitted()
+        state: Estimated | Delayed = fitted()
     elif isinstance(own := _own_variances(request), Delayed):
-        state = apply(partial(_fitted_where_needed, later=_OnDemand(fitted())), own)
+        state = apply(partial(_fitted_where_needed, later=_OnDemand(cast(Delayed, fitted()))), own)
     else:
         state = own if _complete(own) else fitted()
     return Moments(state, layout) if request.lazy else computed([state], Moments, (first,), layout)
 
 
-def fitted_model(request: Request) -> tuple[Any, Any]:
-    """Return the patterns of rows and the fitted model, or of lazy arrays promises of them."""
+def promised_model(request: Request) -> tuple[Delayed, Delayed]:
+    """Return promises of the patterns of rows and of the fitted model."""
+    promise, iterations = _passes(request)
+    return promise, apply(partial(_fitted, fit=request.fit, iterations=iterations), promise)
+
+
+def computed_model(request: Request) -> tuple[Patterns, Model]:
+    """Return the patterns of rows and the fitted model."""
+    promise, iterations = _passes(request)
+    compute = partial(Delayed.compute, scheduler="threads")
+    patterns = compute(promise)
+    return patterns, iterations.fitted(begin(patterns, request.fit), compute)
+
+
+def _passes(request: Request) -> tuple[Delayed, Iterations]:
     one = Pass(whole_streams(request), pattern_plan(request), request.lazy)
     patterns = one.tree(one.key("patterns", request.options, request.sample_ndim), pattern_accumulator(request))
-    iterations = Iterations(request, one)
-    if request.lazy:
-        return patterns, apply(partial(_fitted, fit=request.fit, iterations=iterations), patterns)
-    found = patterns.compute(scheduler="threads")
-    compute = partial(Delayed.compute, scheduler="threads")
-    return found, iterations.fitted(begin(found, request.fit), compute)
+    return patterns, Iterations(request, one)
 
 
 class Iterations:
@@ -95,24 +105,26 @@ class Iterations:
         return tree(fold_with, merged, items, name=name, fan_in=self._fan_in, dependencies=dependencies)
 
 
-def pattern_accumulator(request: Request) -> Callable[[], Any]:
-    """Return what makes the accumulator of the first pass."""
+def pattern_accumulator(request: Request) -> Accumulate:
+    """Return the function that makes the accumulator of the first pass."""
     return partial(_patterns, *request.widths, options=request.options)
 
 
 def pattern_strip(request: Request) -> Strip:
-    """Return the first pass for those who run it as something else than a graph."""
+    """Return the first pass, for runners that build no dask graph."""
     (strip,) = first_strips(request, pattern_plan(request), pattern_accumulator(request))
     return strip
 
 
-def _patterns(*widths: int, options: Options) -> Any:
-    one = Patterns.folded(sum(widths), options)
-    return one if len(widths) == 1 else SideBySide(one, *widths)
+def _patterns(*widths: int, options: Options) -> AnyAccumulator:
+    return _side_by_side(Patterns.folded(sum(widths), options), widths)
 
 
-def _expecting(model: Model, widths: tuple[int, ...], inf: str) -> Any:
-    one = ExpectedAccumulator(model, inf)
+def _expecting(model: Model, widths: tuple[int, ...], inf: str) -> AnyAccumulator:
+    return _side_by_side(ExpectedAccumulator(model, inf), widths)
+
+
+def _side_by_side(one: AnyAccumulator, widths: tuple[int, ...]) -> AnyAccumulator:
     return one if len(widths) == 1 else SideBySide(one, *widths)
 
 
@@ -127,21 +139,17 @@ def _fitted(patterns: Patterns, *, fit: Fit, iterations: Iterations) -> Model:
 def pattern_plan(request: Request) -> Plan:
     """Plan the first pass: cut as that of rows without missing values, but with tables of patterns as states."""
     width = sum(request.widths)
-    work = replace(work_of(request, whole_streams(request), request.widths, request.state), **_costs_of_full(width))
+    work, full = work_of(request, whole_streams(request), request.widths, request.state), Scatter.cost(width)
+    work = replace(work, row_flops=full.row_flops, state_bytes=full.state_bytes)
     cost, matrices = Patterns.cost(width), 3 * 8 * width**2
-    found = replace(work, state_bytes=cost.state_bytes, block_bytes=cost.block_bytes + matrices)
-    return replace(make_plan(found, work), fan_in=make_plan(found).fan_in)
+    tables = replace(work, state_bytes=cost.state_bytes, block_bytes=cost.block_bytes + matrices)
+    return replace(make_plan(tables, work), fan_in=make_plan(tables).fan_in)
 
 
-def _costs_of_full(width: int) -> dict[str, Any]:
-    cost = Scatter.cost(width)
-    return {"row_flops": cost.row_flops, "state_bytes": cost.state_bytes}
-
-
-def _own_variances(request: Request) -> Any:
+def _own_variances(request: Request) -> Variances | Delayed:
     """Return the rows' own variances: at 64 columns a pass without a matrix takes 0.4 of the time of one with it."""
     options = replace(request.options, missing=propagate)
-    return in_memory(replace(request, options=options, policy=Policy(propagate))).state
+    return cast(Variances | Delayed, in_memory(replace(request, options=options, policy=Policy(propagate))).state)
 
 
 class _OnDemand:
@@ -154,18 +162,18 @@ class _OnDemand:
         return str(self.promised.key)
 
 
-def _fitted_where_needed(own: Variances, *, later: _OnDemand) -> Any:
+def _fitted_where_needed(own: Variances, *, later: _OnDemand) -> Estimated:
     if _complete(own):
         return own
     with nested() as compute:
-        return compute(later.promised)
+        return cast(Estimated, compute(later.promised))
 
 
 def _complete(own: Variances) -> bool:
     return not (own.columns.census.nans.any() or own.columns.census.infs.any())
 
 
-def fitted_state(model: Model, patterns: Patterns, kind: StateType, first: int) -> Any:
+def fitted_state(model: Model, patterns: Patterns, kind: StateType, first: int) -> Estimated:
     """Return the state of rows as the Gaussian would complete them; the ``first`` columns are those of x."""
     if without_holes(patterns):
         columns, triangle = patterns.columns, patterns.clean.triangle
@@ -175,10 +183,10 @@ def fitted_state(model: Model, patterns: Patterns, kind: StateType, first: int) 
     if kind is Variances:
         return Variances(columns)
     if kind is Scatter:
-        found: Any = Fitted(columns, triangle)
+        state: Fitted | FittedCross = Fitted(columns, triangle)
     else:
         x, y = slice(first), slice(first, None)
         rectangle = packed.unpack(triangle, columns.width)[x, y].copy()
-        found = FittedCross(part(columns, x), part(columns, y), rectangle)
-    found.record = model.record()
-    return found
+        state = FittedCross(part(columns, x), part(columns, y), rectangle)
+    state.record = model.record()
+    return state

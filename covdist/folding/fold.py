@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy.typing as npt
+
 from covdist.errors import DataError
 from covdist.folding.in_memory import in_memory
-from covdist.folding.request import Request, make_request
+from covdist.folding.request import IN_MEMORY, IN_TILES, Request, make_request
 from covdist.folding.strategy import choose, plan_of
 from covdist.folding.tiled import Tiles
 from covdist.results.moments import Moments
@@ -16,7 +18,7 @@ from covdist.state.variances import Variances
 
 
 def fold_request(request: Request, ddof: float = 0) -> Moments:
-    """Return the moments of a request: lazy where an array is; ``ddof`` is only checked.
+    """Return the moments of a request, lazy if an array is; ``ddof`` is only checked.
 
     Raises
     ------
@@ -31,17 +33,17 @@ def fold_request(request: Request, ddof: float = 0) -> Moments:
         )
     if request.memory is not None:
         plan_of(request)  # refuses what does not fit
-    if choose(request)[0] == "tiles":
+    if choose(request)[0] == IN_TILES:
         return _tiled(request)
     return (request.policy.strategy or in_memory)(request)
 
 
 def _tiled(request: Request) -> Moments:
-    """Return the columns' moments, and beside them the matrix; tiles are made when they are read."""
+    """Return the columns' moments with the matrix beside them, whose tiles are made when they are read."""
     columns = fold_request(replace(request, state=Variances, matrix="auto", memory=None))
     return Moments(columns.deferred, replace(columns.layout, state=Tiled), Tiles(request))
 
 
-def fold_rows(x: Any, y: Any = None, *, ddof: float = 0, **options: Any) -> Moments:
-    """Fold the arrays of a call that wants one state in memory; options as for ``make_request``."""
-    return fold_request(make_request(x, y, **{"matrix": "memory", **options}), ddof)
+def fold_rows(x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, ddof: float = 0, **options: Any) -> Moments:
+    """Fold arrays into one state in memory; options as for ``make_request``."""
+    return fold_request(make_request(x, y, **{"matrix": IN_MEMORY, **options}), ddof)

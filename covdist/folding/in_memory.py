@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from dask.delayed import Delayed
 
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.tree import root_key
@@ -15,15 +17,16 @@ from covdist.folding.streams import Streams, column_strips, streams_of, strip_wi
 from covdist.limits import limits
 from covdist.results.deferred import Deferred
 from covdist.results.moments import Moments
+from covdist.rows.fold import AnyAccumulator
 from covdist.state.base import ColumnState, State, StateType
 from covdist.state.grouped import Grouped
 from covdist.state.named import containing, described
 
-Accumulate = Callable[..., Any]
+Accumulate = Callable[..., AnyAccumulator]
 
 
 class Strip(NamedTuple):
-    """Columns that one tree of folds and merges is about, for those who run it as something else than a graph."""
+    """The columns of one tree of folds and merges, for runners that build no dask graph."""
 
     plan: Plan
     width: int
@@ -31,7 +34,7 @@ class Strip(NamedTuple):
 
 
 def in_memory(request: Request) -> Moments:
-    """Return the moments: lazy where an array is, else computed on this machine's threads."""
+    """Return the moments: lazy if an array is, else computed on this machine's threads."""
     strips = column_strips(request)
     parts = tuple(_tree(request, strip, len(strips)) for strip in strips)
     deferred = Deferred(parts, tuple(strip_widths(request, strip)[0] for strip in strips))
@@ -40,13 +43,13 @@ def in_memory(request: Request) -> Moments:
 
 
 def memory_plan(request: Request) -> Plan:
-    """Plan one state of everything."""
+    """Plan one state of all columns."""
     strips = column_strips(request)
     return _plan(request, streams_of(request, strips[0]), strip_widths(request, strips[0]), len(strips))
 
 
 def first_strips(request: Request, plan: Plan | None = None, accumulator: Accumulate | None = None) -> list[Strip]:
-    """Return what ``in_memory`` folds, or the first pass of another plan with another accumulator."""
+    """Return the strips that ``in_memory`` folds, or the first pass of another plan with another accumulator."""
     strips = column_strips(request)
     return [_strip(request, strip, len(strips), plan, accumulator) for strip in strips]
 
@@ -59,7 +62,7 @@ def _strip(request: Request, strip: slice, strips: int, plan: Plan | None, accum
     return Strip(one.plan, widths[0], [(shard, ready) for shard in shards])
 
 
-def _tree(request: Request, strip: slice, strips: int) -> Any:
+def _tree(request: Request, strip: slice, strips: int) -> Delayed:
     widths = strip_widths(request, strip)
     one = _pass(request, streams_of(request, strip), widths, strips)
     derived_from = None
@@ -77,17 +80,17 @@ def _key(one: Pass, request: Request, kind: StateType) -> str:
 
 
 def accumulator_of(request: Request, widths: tuple[int, ...]) -> Accumulate:
-    """Return what makes the accumulator of a shard."""
+    """Return the function that makes the accumulator of a shard."""
     inner = partial(request.state.accumulator, *widths, options=request.options)
     return inner if request.groups is None else partial(Grouped.accumulator, inner)
 
 
 def _wider(request: Request) -> StateType | None:
-    """Return the type whose state of the same rows would hold this result, bit for bit because it is cut alike."""
+    """Return the type whose state of the same rows would contain this result, bit for bit because it is cut alike."""
     return containing(request.state) if request.widths[0] <= limits().derived_columns else None
 
 
-def _columns_of(state: Any) -> Any:
+def _columns_of(state: State | Grouped) -> State | Grouped:
     return state.map(_side) if isinstance(state, Grouped) else _side(state)
 
 
@@ -102,7 +105,7 @@ def _plan(request: Request, streams: Streams, widths: tuple[int, ...], strips: i
 
 
 def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: StateType) -> Work:
-    """Return what folding some columns into states of a type takes."""
+    """Return the cost of folding some columns into states of a type."""
     itemsizes = [side.data.dtype.itemsize for side in request.sides]
     row_bytes = sum(width * size for width, size in zip(widths, itemsizes, strict=True))
     cost = kind.cost(*widths[: kind.sides])
@@ -122,5 +125,5 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
 
 
 def result_bytes(kind: StateType, widths: tuple[int, ...]) -> int:
-    """Return what a saved state takes, matrices as squares."""
+    """Return the size of a saved state, whose matrices are square."""
     return 8 * sum(math.prod(field.shape(widths)) for field in kind.FIELDS.values())

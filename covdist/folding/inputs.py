@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
 
 import dask.array as da
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from covdist.errors import DataError
 from covdist.results.labels import Groups, Labelled
 from covdist.rows.masked_arrays import unmasked
 
+Array = da.Array | np.ndarray
+Dims = Hashable | Sequence[Hashable] | None
 
-def one_of(option: str, value: Any, known: Sequence[str]) -> None:
+
+def one_of(option: str, value: object, known: Sequence[str]) -> None:
     if value not in known:
         raise DataError(f"{option}={value!r} is unknown: pass one of {', '.join(map(repr, known))}")
 
@@ -24,8 +27,8 @@ def side_names(sides: list[Labelled]) -> list[str]:
     return names if len(set(names)) == len(names) else [f"{name} ({s})" for name, s in zip(names, "xy", strict=False)]
 
 
-def y_dim(x: Any, y: Any, dim: Any) -> Any:
-    """An axis number means nothing to a DataArray, nor a name to a plain array: take y's first axes."""
+def y_dim(x: npt.ArrayLike, y: npt.ArrayLike, dim: Dims) -> Dims:
+    """Return the dim of y; DataArrays have names for axes and plain arrays numbers, so x and y must be alike."""
     if isinstance(x, xr.DataArray) == isinstance(y, xr.DataArray):
         return dim
     raise DataError(
@@ -47,33 +50,36 @@ def _extent(side: Labelled) -> str:
     return " × ".join(f"{n} along {d}" for d, n in zip(side.sample_dims, side.sample_shape, strict=True))
 
 
-def along_samples(values: Any, x: Labelled, what: str) -> Any:
+def along_samples(values: npt.ArrayLike, x: Labelled, what: str) -> Array:
     """Return one value per sample as an array over the sample dims."""
     if isinstance(values, str):
-        # A log names what belongs to samples, not steps, after their dim: "sample_epoch" is their epoch.
-        names = [values, *(f"{dim}_{values}" for dim in x.sample_dims)]
-        name = next((name for name in names if name in x.coords), None)
-        if name is None:
-            known = ", ".join(map(repr, x.coords)) or "none"
-            raise DataError(
-                f"{x.name} has no coordinate {values!r} along {', '.join(x.sample_dims)} for {what}, there are: {known}"
-            )
-        values = x.coords[name]
+        values = _coordinate(values, x, what)
     if isinstance(values, xr.DataArray):
         unknown = [d for d in values.dims if d not in x.sample_dims]
         if unknown:
             raise DataError(f"{what} has the dims {values.dims}, expected are only sample dims {x.sample_dims}")
         sizes = dict(zip(x.sample_dims, x.sample_shape, strict=True))
         missing = {d: sizes[d] for d in x.sample_dims if d not in values.dims}
-        values = values.expand_dims(missing).transpose(*x.sample_dims).data
-    elif not hasattr(values, "dask"):
-        values = unmasked(values)
-    if values.shape != x.sample_shape:
-        raise DataError(f"{what} has shape {values.shape}, expected is one value per sample, {x.sample_shape}")
-    return values
+        data: Array = values.expand_dims(missing).transpose(*x.sample_dims).data
+    else:
+        data = values if isinstance(values, da.Array) else unmasked(values)
+    if data.shape != x.sample_shape:
+        raise DataError(f"{what} has shape {data.shape}, expected is one value per sample, {x.sample_shape}")
+    return data
 
 
-def aligned(arrays: list[Any], sample_ndim: int) -> list[Any]:
+def _coordinate(given: str, x: Labelled, what: str) -> xr.DataArray:
+    # A log names a coordinate of samples, not steps, after their dim: "sample_epoch" is their epoch.
+    for name in (given, *(f"{dim}_{given}" for dim in x.sample_dims)):
+        if name in x.coords:
+            return x.coords[name]
+    known = ", ".join(map(repr, x.coords)) or "none"
+    raise DataError(
+        f"{x.name} has no coordinate {given!r} along {', '.join(x.sample_dims)} for {what}, there are: {known}"
+    )
+
+
+def aligned(arrays: list[Array], sample_ndim: int) -> list[Array]:
     """Chunk arrays alike over several sample dims, since their rows run in the order of the chunks."""
     lazy = [array for array in arrays if isinstance(array, da.Array)]
     if sample_ndim == 1 or not lazy:
@@ -82,7 +88,7 @@ def aligned(arrays: list[Any], sample_ndim: int) -> list[Any]:
     return [da.asarray(array).rechunk(chunks) for array in arrays]
 
 
-def grouping(by: Any, x: Labelled, *others: Labelled) -> tuple[Groups | None, Any]:
+def grouping(by: npt.ArrayLike | None, x: Labelled, *others: Labelled) -> tuple[Groups | None, np.ndarray | None]:
     if by is None:
         return None, None
     name = by if isinstance(by, str) else str(getattr(by, "name", None) or "group")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 from uuid import uuid4
 
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
-from dask.typing import Key
+from dask.typing import DaskCollection, Key
 
 from covdist.errors import DataError, NonFiniteError
-from covdist.folding.inputs import one_of
+from covdist.folding.inputs import Array, one_of
 from covdist.numerics.interpolation import (
     ENDS,
     KINDS,
@@ -39,23 +41,21 @@ def interpolated(
     *,
     kind: str = "linear",
     along: str | None = None,
-    max_gap: Any = None,
+    max_gap: float | np.timedelta64 | None = None,
     ends: str = "keep",
     inf: str = "raise",
-) -> Any:
-    """Return the array of ``side``, its sample axis in front, with gaps filled as :func:`covdist.fill` says."""
+) -> Array:
+    """Return the array of ``side``, its sample axis first, with gaps filled as by :func:`covdist.fill`."""
     one_of("kind", kind, KINDS)
     one_of("ends", ends, ENDS)
     places, unit = _places(side, along)
-    longest = float("inf") if max_gap is None else float(max_gap / unit)
+    longest = float("inf") if max_gap is None else float(operator.truediv(max_gap, unit))
     options = InterpolationOptions(kind, ends, inf, longest, float(places[0]), float(places[-1]))
     positions = between(places, 0, len(places))
     if isinstance(side.data, da.Array):
         return _lazy(side.data, side.name, positions, options)
-    nothing = NearestValue.none(side.data.shape[1:])
-    return _Chunk(side.name, side.data.shape, (0,) * side.data.ndim, positions, options).filled(
-        side.data, nothing, nothing
-    )
+    none = NearestValue.none(side.data.shape[1:])
+    return _Chunk(side.name, side.data.shape, (0,) * side.data.ndim, positions, options).filled(side.data, none, none)
 
 
 def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = None, number: int = 0) -> Stream:
@@ -74,7 +74,7 @@ def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = 
     return FilledStream(rows, places, options, token, (number, first))
 
 
-def _places(side: Labelled, along: str | None) -> tuple[Places, Any]:
+def _places(side: Labelled, along: str | None) -> tuple[Places, float | np.timedelta64]:
     """Return the positions of the rows, and their unit."""
     if len(side.sample_dims) != 1:
         raise DataError(
@@ -90,9 +90,9 @@ def _places(side: Labelled, along: str | None) -> tuple[Places, Any]:
             f"{side.name} has no coordinate {along!r} along {dim} to interpolate by, there are: "
             f"{', '.join(map(repr, side.coords)) or 'none'}"
         )
-    values, unit = np.asarray(side.coords[name]), cast(Any, 1)
-    if values.dtype.kind in "mM":
-        unit = np.timedelta64(1, "ns")
+    values = np.asarray(side.coords[name])
+    unit = np.timedelta64(1, "ns") if values.dtype.kind in "mM" else 1
+    if isinstance(unit, np.timedelta64):
         values = (values - values[0]) / unit
     if values.dtype.kind not in "iuf" or not (np.diff(values.astype(np.float64)) > 0).all():
         raise DataError(
@@ -112,16 +112,15 @@ class _Chunk:
     positions: np.ndarray
     options: InterpolationOptions
 
-    def edges(self, rows: Any) -> tuple[NearestValue, NearestValue]:
+    def edges(self, rows: np.ndarray | Chunk) -> tuple[NearestValue, NearestValue]:
         """Return the first and the last values."""
-        rows = self._checked(rows.read() if isinstance(rows, Chunk) else rows)
-        inf = self.options.inf
-        return first_values(rows, self.positions, inf), last_values(rows, self.positions, inf)
+        plain, inf = self._checked(rows.read() if isinstance(rows, Chunk) else rows), self.options.inf
+        return first_values(plain, self.positions, inf), last_values(plain, self.positions, inf)
 
-    def filled(self, rows: Any, before: NearestValue, after: NearestValue) -> np.ndarray:
+    def filled(self, rows: np.ndarray, before: NearestValue, after: NearestValue) -> np.ndarray:
         return filled(self._checked(rows), self.positions, before, after, self.options)
 
-    def _checked(self, rows: Any) -> np.ndarray:
+    def _checked(self, rows: np.ndarray) -> np.ndarray:
         """Return plain rows, or raise at an infinity."""
         plain = np.asarray(unmasked(rows))
         if all_finite(plain):
@@ -141,12 +140,12 @@ def _lazy(data: da.Array, name: str, positions: np.ndarray, options: Interpolati
     """Fill chunk by chunk, given the nearest values before and after each.
 
     Those run through the chunks from both sides as one row each. Chunks are made twice, so that none waits in memory
-    for what follows it; but not those that share work, such as those of a rechunked array.
+    for later ones, unless they share work, as those of a rechunked array do.
     """
     token = tokenize(data.name, positions, options)
     apart = chunks_apart(data)
     starts = [np.cumsum([0, *sizes]).tolist() for sizes in data.chunks]
-    graph: dict[Key, Any] = {}
+    graph: dict[Key, object] = {}
     for at in itertools.product(*map(range, data.numblocks)):
         corner = tuple(starts[axis][i] for axis, i in enumerate(at))
         rows = positions[corner[0] : starts[0][at[0] + 1]]
@@ -161,14 +160,16 @@ def _lazy(data: da.Array, name: str, positions: np.ndarray, options: Interpolati
         graph |= _carried(token, f"before-{token}", 1, [(i, *across) for i in order], shape)
         graph |= _carried(token, f"after-{token}", 0, [(i, *across) for i in reversed(order)], shape)
     key = f"filled-{token}"
-    layers = HighLevelGraph.from_collections(key, graph, dependencies=cast(Any, [data]))
+    layers = HighLevelGraph.from_collections(key, graph, dependencies=cast(Sequence[DaskCollection], [data]))
     return da.Array(layers, key, chunks=data.chunks, dtype=data.dtype)
 
 
-def _carried(token: str, name: str, edge: int, chunks: list[tuple[int, ...]], shape: tuple[int, ...]) -> dict[Key, Any]:
+def _carried(
+    token: str, name: str, edge: int, chunks: list[tuple[int, ...]], shape: tuple[int, ...]
+) -> dict[Key, object]:
     """Return the tasks that carry the nearest values from chunk to chunk, from the ``edge`` that each passes last."""
-    tasks: dict[Key, Any] = {}
-    nearest: Any = NearestValue.none(shape)
+    tasks: dict[Key, object] = {}
+    nearest: object = NearestValue.none(shape)
     for at in chunks:
         tasks[name, *at] = nearest
         nearest = _passed, edge, (f"edges-{token}", *at), (name, *at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 from uuid import uuid4
 
 from dask.base import tokenize
@@ -13,10 +13,10 @@ from dask.delayed import Delayed
 from covdist.engine.plan import Plan
 from covdist.engine.tree import tree
 from covdist.folding.streams import Streams
-from covdist.rows.fold import Shard, fold
+from covdist.rows.fold import AnyAccumulator, Shard, fold
 from covdist.state.base import merged
 
-Item = tuple[Any, ...]  # the arguments of one fold
+Item = tuple[Shard, list[list[object]]]  # the arguments of one fold
 
 
 class Pass(NamedTuple):
@@ -40,40 +40,40 @@ class Pass(NamedTuple):
         """First and last row, exclusive, of each shard."""
         return self.plan.cuts(self.streams.first.bounds)
 
-    def key(self, name: str, *about: Any) -> str:
-        """Name a tree: the same for the same rows, and the same ``about`` them."""
+    def key(self, name: str, *about: object) -> str:
+        """Name a tree: equal for equal rows and equal ``about``."""
         return f"{name}-{tokenize(*self.streams.tokens(), *about) if self.lazy else uuid4().hex}"
 
-    def shards(self, accumulator: Callable[..., Any]) -> list[Shard]:
-        """Return what the task of each shard carries."""
+    def shards(self, accumulator: Callable[..., AnyAccumulator]) -> list[Shard]:
+        """Return the shards, each carried by one task."""
         return [self._shard(accumulator, *cut) for cut in self.cuts]
 
-    def _shard(self, accumulator: Callable[..., Any], start: int, stop: int) -> Shard:
+    def _shard(self, accumulator: Callable[..., AnyAccumulator], start: int, stop: int) -> Shard:
         blocks, vectors = (
             {name: stream.part(start, stop) for name, stream in streams.items()}
             for streams in (self.streams.blocks, self.streams.vectors)
         )
         return Shard(accumulator, start, blocks, vectors)
 
-    def items(self, accumulator: Callable[..., Any]) -> list[Item]:
-        """Return, for each shard, what its task carries, and the keys of the blocks that dask makes for it."""
+    def items(self, accumulator: Callable[..., AnyAccumulator]) -> list[Item]:
+        """Return each shard and the keys of the blocks that dask makes for it."""
         cuts = zip(self.shards(accumulator), self.cuts, strict=True)
         return [(shard, self.streams.keys(*cut)) for shard, cut in cuts]
 
     def tree(
         self,
         key: str,
-        accumulator: Callable[..., Any],
+        accumulator: Callable[..., AnyAccumulator],
         *arguments: Delayed,
-        function: Callable[..., Any] = fold,
-        derived_from: tuple[Callable[[Any], Any], str] | None = None,
+        function: Callable[..., object] = fold,
+        derived_from: tuple[Callable[..., object], str] | None = None,
     ) -> Delayed:
-        """Return the state that ``accumulator`` makes of all rows, lazily.
+        """Return the state of all rows, lazily.
 
         Parameters
         ----------
         key : str
-            As ``key`` returns it; must tell the accumulator and the function.
+            From ``key``; must identify the accumulator and the function.
         accumulator : callable
         *arguments : Delayed
             Further arguments of ``function``.
@@ -93,7 +93,6 @@ class Pass(NamedTuple):
         )
 
 
-def fold_with(shard: Shard, given: Sequence[Any], argument: Any) -> Any:
-    """Fold into an accumulator that is told something computed before."""
-    accumulator: Callable[[], Any] = partial(cast(Any, shard.accumulator), argument)
-    return fold(Shard(accumulator, shard.start, shard.blocks, shard.vectors), list(given))
+def fold_with(shard: Shard, given: Sequence[list[object]], argument: object) -> object:
+    """Fold into an accumulator that is made with ``argument``, which was computed before."""
+    return fold(Shard(partial(shard.accumulator, argument), shard.start, shard.blocks, shard.vectors), list(given))

@@ -1,20 +1,20 @@
-"""``Request``: everything one call says about its arrays, brought together before a row is read."""
+"""``Request``: the arrays and options of one call, brought together before a row is read."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import dask.array as da
-import numpy as np
+import numpy.typing as npt
 from dask.utils import parse_bytes
 
 from covdist import plugins
 from covdist.errors import DataError
-from covdist.folding.inputs import aligned, grouping, matching, one_of, side_names, y_dim
-from covdist.folding.weights import fading, weight_vectors
+from covdist.folding.inputs import Array, Dims, aligned, grouping, matching, one_of, side_names, y_dim
+from covdist.folding.weights import Halflife, Weights, fading, weight_vectors
 from covdist.numerics.accumulator import Options
 from covdist.numerics.em import Fit
 from covdist.numerics.nonfinite import INFINITIES, RowPolicy
@@ -25,12 +25,12 @@ from covdist.results.moments import Moments
 from covdist.rows.stream import Stream, stream
 from covdist.state.base import StateType
 from covdist.state.cross import Cross
-from covdist.state.named import state_type
+from covdist.state.named import Named, state_type
 from covdist.state.scatter import Scatter
 
 DEFAULT_FIT = Fit()
-MATRICES = ("auto", "memory", "tiles")
-Array = da.Array | np.ndarray
+IN_MEMORY, IN_TILES = "memory", "tiles"
+MATRICES = ("auto", IN_MEMORY, IN_TILES)
 
 
 class SideRows(NamedTuple):
@@ -41,7 +41,7 @@ class SideRows(NamedTuple):
     columns: slice | None
     number: int
     inf: str
-    lazy: bool  # whether the result is found again by its token, which of a numpy array costs a pass
+    lazy: bool  # whether the result is found again by its token, which costs a pass over a numpy array
 
 
 def rows_as_they_are(rows: SideRows) -> Stream:
@@ -59,7 +59,7 @@ def _accept(request: Request) -> None:
 
 @dataclass(frozen=True)
 class Policy:
-    """What ``missing=`` names: a file in ``covdist.missing`` puts one together from functions.
+    """A policy for missing values; each file in ``covdist.missing`` makes one from functions.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ class Request:
     weighted : bool
     halflife : float or timedelta64, optional
     matrix : str
-        "auto", "memory" or "tiles".
+        One of ``MATRICES``.
     memory : int or None
         Bytes that one worker may hold.
     fit : Fit
@@ -132,7 +132,7 @@ class Request:
     policy: Policy
     options: Options
     weighted: bool = False
-    halflife: Any = None
+    halflife: Halflife = None
     matrix: str = "auto"
     memory: int | None = None
     fit: Fit = DEFAULT_FIT
@@ -140,12 +140,11 @@ class Request:
 
     @property
     def sample_ndim(self) -> int:
-        """Sample axes, which stand in front."""
+        """Number of sample axes, which come first."""
         return len(self.sides[0].sample_dims)
 
     @property
     def rows(self) -> int:
-        """Rows in all."""
         return math.prod(self.sides[0].sample_shape)
 
     @property
@@ -160,7 +159,6 @@ class Request:
 
     @property
     def source(self) -> str:
-        """The names of the arrays."""
         return " with ".join(side.name for side in self.sides)
 
     def layout(self) -> Layout:
@@ -188,24 +186,24 @@ class Request:
         rows = SideRows(side, data, columns, number, self.options.inf, self.lazy)
         return self._once(f"{self.policy.stream} {number} {columns}", self.policy.stream, rows)
 
-    def _once(self, key: str, make: Callable[..., Stream], *arguments: Any) -> Stream:
+    def _once(self, key: str, make: Callable[..., Stream], *arguments: object) -> Stream:
         if key not in self.known:
             self.known[key] = make(*arguments)
         return self.known[key]
 
 
 def make_request(
-    x: Any,
-    y: Any = None,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike | None = None,
     *,
-    dim: Any = None,
-    by: Any = None,
-    weights: Any = None,
-    halflife: Any = None,
+    dim: Dims = None,
+    by: npt.ArrayLike | None = None,
+    weights: Weights = None,
+    halflife: Halflife = None,
     missing: str = "raise",
     inf: str = "raise",
     precision: str = "high",
-    state: Any = None,
+    state: Named | Sequence[Named] | None = None,
     matrix: str = "auto",
     memory: int | str | None = None,
     fit: Fit = DEFAULT_FIT,
@@ -251,7 +249,7 @@ def make_request(
     return request
 
 
-def _kind(state: Any, sides: list[Labelled]) -> StateType:
+def _kind(state: Named | Sequence[Named] | None, sides: list[Labelled]) -> StateType:
     kind = state_type((Scatter, Cross)[len(sides) - 1] if state is None else state)
     if kind.sides != len(sides):
         raise DataError(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from functools import partial
 
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.folding.request import Request, make_request
+from covdist.folding.request import IN_MEMORY, IN_TILES, Request, make_request
 from covdist.state.variances import Variances
 
 _LATER = ("state", "halflife")  # fields that the first jobs did not have
@@ -30,9 +30,9 @@ class Selection:
         Sample dim, the array's first if None; coordinate to group by.
     missing, precision, inf : str
     max_columns : int
-        Up to this many columns the full covariance matrix, beyond it what ``beyond`` says.
+        Up to this many columns the full covariance matrix is folded, for more what ``beyond`` names.
     beyond : str
-        "variances" only, or the full matrix in "tiles".
+        Variances alone (the default), or the full matrix in tiles.
     state : str or tuple of str
         State to fold instead, by name, such as "lagged(lag=3)"; several are folded together.
     halflife : float, optional
@@ -47,14 +47,14 @@ class Selection:
     missing: str = "raise"
     precision: str = "high"
     max_columns: int = 4096
-    beyond: str = "variances"
+    beyond: str = Variances.name
     inf: str = "raise"
     state: str | tuple[str, ...] = ()
     halflife: float | None = None
 
-    def asked(self) -> dict[str, Any]:
+    def asked(self) -> dict[str, object]:
         """Return the selection as JSON, without later fields that are not asked for: jobs begun before go on."""
-        asked: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        asked: dict[str, object] = json.loads(json.dumps(asdict(self)))
         return {key: value for key, value in asked.items() if key not in _LATER or value}
 
 
@@ -90,12 +90,10 @@ def _names(node: xr.DataTree, selection: Selection) -> list[str]:
 def _request(node: xr.DataTree, path: str, name: str, selection: Selection) -> Request:
     x = node[name].rename(f"{path}/{name}".strip("/"))
     dim = selection.dim if selection.dim is not None else x.dims[0]
-    options: dict[str, Any] = {
-        "dim": dim, "by": selection.by, "missing": selection.missing, "inf": selection.inf,
-        "precision": selection.precision,
-        "state": selection.state or None,
-        "halflife": selection.halflife,
-    }  # fmt: skip
+    make = partial(
+        make_request, dim=dim, by=selection.by, missing=selection.missing, inf=selection.inf,
+        precision=selection.precision, state=selection.state or None, halflife=selection.halflife,
+    )  # fmt: skip
     if selection.against is not None:
         if selection.against not in node.data_vars:
             raise DataError(
@@ -105,13 +103,13 @@ def _request(node: xr.DataTree, path: str, name: str, selection: Selection) -> R
         y = node[selection.against].rename(f"{path}/{selection.against}".strip("/"))
         if dim == x.dims[0] and dim not in y.dims:  # renamed where the log was opened, because the lengths differ
             y = y.rename({y.dims[0]: dim})
-        return make_request(x, y, **options)
+        return make(x, y)
     columns = x.size // max(x.sizes.get(dim, 1), 1)
     if columns <= selection.max_columns or selection.state:
-        return make_request(x, matrix="memory", **options)
-    if selection.beyond == "tiles":
-        return make_request(x, matrix="tiles", **options)
-    return make_request(x, **{**options, "state": Variances})
+        return make(x, matrix=IN_MEMORY)
+    if selection.beyond == IN_TILES:
+        return make(x, matrix=IN_TILES)
+    return make(x, state=Variances)
 
 
 def _wanted(selection: Selection) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
 
 from covdist.errors import NonFiniteError
+from covdist.rows.fold import AnyAccumulator
 
 
 class SideBySide:
     """An accumulator of one block, fed with one block a side."""
 
-    def __init__(self, accumulator: Any, *widths: int):
+    def __init__(self, accumulator: AnyAccumulator, *widths: int):
         self._inner, self.least_rows = accumulator, accumulator.least_rows
         self._starts = [0, *accumulate(widths)]
 
@@ -26,6 +26,6 @@ class SideBySide:
             error.column -= self._starts[error.side]
             raise
 
-    def state(self) -> Any:
-        """Return what was folded so far, of the columns of all sides."""
+    def state(self) -> object:
+        """Return the state of the columns of all sides."""
         return self._inner.state()

@@ -1,4 +1,4 @@
-"""In memory or in tiles: which it is, by the data and the options alone, and what each would take."""
+"""In memory or in tiles: chosen by the data and the options alone, and the plan of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from covdist.engine.plan import Plan, human_bytes
 from covdist.errors import DataError
 from covdist.folding.fitted import pattern_plan
 from covdist.folding.in_memory import memory_plan
-from covdist.folding.request import Request
+from covdist.folding.request import IN_MEMORY, IN_TILES, Request
 from covdist.folding.tiled import Tiles
 from covdist.state.scatter import Scatter
 
@@ -17,35 +17,35 @@ _MOST_STATE_BYTES = 1_700_000_000  # 20,600 columns; a worker holds two or three
 
 
 def choose(request: Request) -> tuple[str, str]:
-    """Return "memory" or "tiles", and the reason."""
+    """Return ``IN_MEMORY`` or ``IN_TILES``, and the reason."""
     if not can_be_tiled(request):
-        if request.matrix == "tiles":
+        if request.matrix == IN_TILES:
             found = f"groups by {request.groups.dim!r}" if request.groups else f"a {request.state.name} matrix"
             raise DataError(
                 f"matrix='tiles' is for one array's columns with each other and without groups, found {found}: "
                 "leave out y and by, or pick the rows of one group at a time"
             )
-        return "memory", ""
+        return IN_MEMORY, ""
     if request.matrix != "auto":
         return request.matrix, "asked for"
     (columns,) = request.widths
     if columns <= _FEW_COLUMNS:
-        return "memory", f"up to {_FEW_COLUMNS:,} columns a state is small"
+        return IN_MEMORY, f"up to {_FEW_COLUMNS:,} columns a state is small"
     state = Scatter.cost(columns).state_bytes
     if state > _MOST_STATE_BYTES:
-        return "tiles", f"one state would take {human_bytes(state)}, more than {human_bytes(_MOST_STATE_BYTES)}"
+        return IN_TILES, f"one state would take {human_bytes(state)}, more than {human_bytes(_MOST_STATE_BYTES)}"
     if request.memory is not None and (peak := memory_plan(request).peak_bytes) > request.memory:
-        return "tiles", f"in memory a worker would need {human_bytes(peak)} of {human_bytes(request.memory)}"
-    return "memory", f"one state takes {human_bytes(state)}"
+        return IN_TILES, f"in memory a worker would need {human_bytes(peak)} of {human_bytes(request.memory)}"
+    return IN_MEMORY, f"one state takes {human_bytes(state)}"
 
 
 def can_be_tiled(request: Request) -> bool:
-    """Say whether the result is one matrix of an array's columns with each other."""
+    """Return whether the result is one matrix of an array's columns with each other."""
     return request.state is Scatter and request.groups is None
 
 
 def first_pass_plan(request: Request) -> Plan:
-    """Plan one state of everything, or what the policy folds first."""
+    """Plan one state of all columns, or the policy's first pass."""
     return memory_plan(request) if request.policy.strategy is None else pattern_plan(request)
 
 

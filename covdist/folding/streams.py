@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import dask.array as da
+from dask.typing import DaskCollection
 
-from covdist.folding.request import Array, Request
+from covdist.folding.inputs import Array
+from covdist.folding.request import Request
 from covdist.limits import limits
 from covdist.rows.stream import Stream
 from covdist.state.variances import Variances
@@ -21,12 +23,10 @@ class Streams(NamedTuple):
 
     @property
     def all(self) -> dict[str, Stream]:
-        """Blocks, then vectors."""
         return {**self.blocks, **self.vectors}
 
     @property
     def first(self) -> Stream:
-        """That of x."""
         return next(iter(self.blocks.values()))
 
     @property
@@ -35,25 +35,25 @@ class Streams(NamedTuple):
         return any(each.shared for each in self.all.values())
 
     @property
-    def collections(self) -> list[Any]:
+    def collections(self) -> list[DaskCollection]:
         """The dask collections that make the keys of ``keys``."""
         return [each for stream in self.all.values() for each in stream.collections]
 
-    def keys(self, start: int, stop: int) -> list[list[Any]]:
+    def keys(self, start: int, stop: int) -> list[list[object]]:
         """Return, stream by stream, the keys of the blocks that dask makes for a shard."""
         return [each.keys(start, stop) for each in self.all.values()]
 
-    def ready(self) -> list[list[Any]]:
-        """Return, stream by stream, what those keys stand for where pieces share no work."""
+    def ready(self) -> list[list[object]]:
+        """Return, stream by stream, the values of those keys where pieces share no work."""
         return [each.ready() for each in self.all.values()]
 
     def tokens(self) -> tuple[list[str], dict[str, str]]:
-        """Return names that are equal for equal rows."""
+        """Return names of the rows: equal only where the rows are equal."""
         return [s.token for s in self.blocks.values()], {name: s.token for name, s in self.vectors.items()}
 
 
 def streams_of(request: Request, *strips: slice) -> Streams:
-    """Return the arrays' streams; of x one or several strips of its first column axis."""
+    """Return the streams of a request's arrays; of x one or several strips of its first column axis."""
     x, *others = request.blocks
     blocks = {x + " " * i: request.side_stream(0, strip) for i, strip in enumerate(strips)}
     blocks |= {name: request.side_stream(1) for name in others}
@@ -61,7 +61,7 @@ def streams_of(request: Request, *strips: slice) -> Streams:
 
 
 def whole_streams(request: Request) -> Streams:
-    """Return the arrays' streams, whole."""
+    """Return the streams of all columns."""
     return streams_of(request, slice(0, column_axis(request)))
 
 
@@ -72,7 +72,7 @@ def column_axis(request: Request) -> int:
 
 
 def column_strips(request: Request) -> list[slice]:
-    """Return ranges of that axis, one for each state: only variances can be had strip by strip."""
+    """Return ranges of that axis, one for each state: only variances are folded strip by strip."""
     most = limits().strip_columns
     if request.state is not Variances or request.widths[0] <= most:
         return [slice(0, column_axis(request))]
@@ -86,7 +86,7 @@ def column_strips(request: Request) -> list[slice]:
 
 
 def strip_widths(request: Request, strip: slice) -> tuple[int, ...]:
-    """Return the columns of each side, of x those of a strip."""
+    """Return the number of columns on each side, for x that of a strip."""
     first, *others = request.widths
     return first // column_axis(request) * (strip.stop - strip.start), *others
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import cast
 
 import dask.array as da
 import numpy as np
@@ -12,12 +12,14 @@ import zarr
 from dask.base import tokenize
 from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
+from dask.typing import DaskCollection
 
 from covdist.engine.bands import Band, band_bytes, band_plan, cut_bands, tile_side
 from covdist.engine.plan import Plan, Work
 from covdist.folding.band import BandAccumulator
+from covdist.folding.inputs import Array
 from covdist.folding.passes import Pass
-from covdist.folding.request import Array, Request
+from covdist.folding.request import Request
 from covdist.folding.streams import Streams, column_axis, streams_of
 from covdist.numerics.columns import divisor
 from covdist.numerics.correlation import covariance_of
@@ -33,7 +35,7 @@ from covdist.results.tile_store import (
     tiles_of,
     write_band,
 )
-from covdist.rows.fold import fold
+from covdist.rows.fold import Shard, fold
 from covdist.state.cross import Cross
 
 Reads = tuple[tuple[int, int], ...]  # one or two ranges of the first column axis
@@ -52,8 +54,6 @@ class Tiles:
             room = (request.memory - plan.peak_bytes) // 3 + plan.state_bytes
             if room < plan.state_bytes:
                 self._bands = cut_bands(self._columns, self._side, max(room, 0))
-
-    # ---- plan
 
     @cached_property
     def plan(self) -> Plan:
@@ -74,7 +74,7 @@ class Tiles:
             piece_bytes=max(sum(block.piece_bytes for block in each.blocks.values()) for each in streams.values()),
             row_flops=sum(cost.row_flops for cost in costs) / count,
             state_bytes=state_bytes,
-            # Beside a band there may be one that is still to be read from, and a few of its tiles.
+            # Beside a band there may be another that is still to be read from, and a few of its tiles.
             block_bytes=max(
                 cost.block_bytes + 2 * cost.least_rows * row_bytes[self._reads(band)]
                 for cost, band in zip(costs, self._bands, strict=True)
@@ -98,7 +98,6 @@ class Tiles:
 
     @property
     def _length(self) -> int:
-        """Of the first axis that is no sample axis."""
         return column_axis(self._request)
 
     @property
@@ -107,7 +106,7 @@ class Tiles:
 
     @cached_property
     def _borders(self) -> np.ndarray:
-        """Of the chunks along that axis, which are read whole anyway; equal reads share one stream."""
+        """Borders of the chunks along that axis, which are read whole anyway; equal reads share one stream."""
         ndim = self._request.sample_ndim
         if not isinstance(self._array, da.Array) or self._array.ndim == ndim:
             return np.array([0, self._length])
@@ -131,12 +130,12 @@ class Tiles:
     def _streams(self, reads: Reads) -> Streams:
         return streams_of(self._request, *(slice(*ends) for ends in reads))
 
-    def _band(self, band: Band, then: Callable[[Cross], Any] | None = None) -> Delayed:
-        """Return what ``then`` makes of a band, or the band itself."""
+    def _band(self, band: Band, then: Callable[[Cross], object] | None = None) -> Delayed:
+        """Return ``then(state)`` of a band, or its state."""
         request, plan = self._request, self.plan
         one = Pass(self._streams(self._reads(band)), plan, request.lazy)
         key = one.key("band", str(band), tokenize(then), request.options, request.sample_ndim)
-        function: Callable[..., Any] = fold if then is None or plan.shards > 1 else partial(_fold_and, then)
+        function: Callable[..., object] = fold if then is None or plan.shards > 1 else partial(_fold_and, then)
         state = one.tree(key, self._accumulator(band), function=function)
         return state if then is None or plan.shards == 1 else apply(then, state)
 
@@ -155,15 +154,14 @@ class Tiles:
         owners = {tile: n for n, band in enumerate(self._bands) for tile in tiles_of(band, self._side)}
         cuts = edges(self._columns, self._side)
 
-        def upper(i: int, j: int) -> tuple[Any, ...]:
+        def upper(i: int, j: int) -> tuple[object, ...]:
             n = owners[i, j]
             return partial(_tile, self._bands[n], cuts[i], cuts[j], ddof), bands[n].key
 
         name = f"cov-{tokenize(ddof, [band.key for band in bands])}"
         tasks = mirrored(name, self._columns, self._side, upper)
         sizes = tuple(stop - start for start, stop in cuts)
-        dependencies: list[Any] = list(bands)
-        graph = HighLevelGraph.from_collections(name, tasks, dependencies=dependencies)
+        graph = HighLevelGraph.from_collections(name, tasks, dependencies=cast(Sequence[DaskCollection], bands))
         return da.Array(graph, name, chunks=(sizes, sizes), dtype=float)
 
     def written(self, columns: Deferred, axes: tuple[Axis, Axis], group: zarr.Group) -> Deferred:
@@ -176,8 +174,8 @@ class Tiles:
         return columns.after(writes)
 
 
-def _fold_and(then: Callable[[Cross], Any], shard: Any, given: Any) -> Any:
-    return then(fold(shard, given))
+def _fold_and(then: Callable[[Cross], object], shard: Shard, given: list[list[object]]) -> object:
+    return then(cast(Cross, fold(shard, given)))
 
 
 def _tile(band: Band, rows: tuple[int, int], columns: tuple[int, int], ddof: float, state: Cross) -> np.ndarray:

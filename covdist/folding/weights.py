@@ -1,19 +1,23 @@
-"""Weights of rows: what the caller says, and weights that fade along the samples."""
+"""Weights of rows: given by the caller, or fading along the samples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 import dask.array as da
 import numpy as np
+import numpy.typing as npt
 
 from covdist.errors import DataError
-from covdist.folding.inputs import along_samples, one_of
+from covdist.folding.inputs import Array, along_samples, one_of
 from covdist.results.labels import Labelled
 
+Weights = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
+Halflife = float | np.timedelta64 | None
 
-def weight_vectors(weights: Any, x: Labelled) -> dict[str, Any]:
+
+def weight_vectors(weights: Weights, x: Labelled) -> dict[str, Array]:
     if weights is None:
         return {}
     if not isinstance(weights, Mapping):
@@ -29,18 +33,18 @@ def weight_vectors(weights: Any, x: Labelled) -> dict[str, Any]:
     return vectors
 
 
-def _whole(values: Any) -> bool:
+def _whole(values: Array) -> bool:
     return isinstance(values, np.ndarray) and values.dtype.kind == "f" and bool((values == np.rint(values)).all())
 
 
-def _check_weights(values: Any, what: str, kinds: str) -> None:
+def _check_weights(values: Array, what: str, kinds: str) -> None:
     if values.dtype.kind not in kinds:
         expected = "integers (frequency) or floats (reliability)" if "f" in kinds else "integers"
         way_out = "convert them" if "f" in kinds else "round them, or pass them as reliability"
         raise DataError(f"{what} have dtype {values.dtype}, expected are {expected}: {way_out}")
 
 
-def fading(halflife: Any, x: Labelled, vectors: dict[str, Any]) -> dict[str, Any]:
+def fading(halflife: Halflife, x: Labelled, vectors: dict[str, Array]) -> dict[str, Array]:
     """Return the vectors with reliabilities that halve with every ``halflife`` before the last sample."""
     if halflife is None:
         return vectors
@@ -49,8 +53,8 @@ def fading(halflife: Any, x: Labelled, vectors: dict[str, Any]) -> dict[str, Any
     return {**vectors, "reliability": weights if given is None else given * weights}
 
 
-def _ages(halflife: Any, x: Labelled) -> Any:
-    """Return how many half-lives each sample lies before the last one, by its coordinate or its number."""
+def _ages(halflife: float | np.timedelta64, x: Labelled) -> Array:
+    """Return the age of each sample in half-lives before the last one, by its coordinate or its number."""
     if len(x.sample_dims) != 1:
         raise DataError(
             f"halflife runs along one dim, found {len(x.sample_dims)}, {', '.join(x.sample_dims)}: pass one of them"
@@ -67,9 +71,9 @@ def _ages(halflife: Any, x: Labelled) -> Any:
     return (values.max() - values) / unit / _positive(halflife, unit)
 
 
-def _positive(halflife: Any, unit: Any) -> float:
+def _positive(halflife: float | np.timedelta64, unit: float | np.timedelta64) -> float:
     try:
-        steps = float(np.timedelta64(halflife) / unit if isinstance(unit, np.timedelta64) else halflife)
+        steps = float(np.timedelta64(cast(int, halflife)) / unit if isinstance(unit, np.timedelta64) else halflife)
     except (TypeError, ValueError):
         steps = float("nan")
     if not (np.isfinite(steps) and steps > 0):

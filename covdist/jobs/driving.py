@@ -36,8 +36,8 @@ def opened(directory: Directory) -> JobPlan:
     """
     manifest = directory.manifest()
     plan = JobPlan(manifest["asked"])
-    check_same(directory, manifest, plan.found())
-    if plan.shapes != directory.trees():
+    check_same(directory, manifest, plan.input_now())
+    if plan.trees != directory.trees():
         raise JobError(
             f"the job in {directory.path} was begun by covdist {manifest['versions'].get('covdist')}, which cuts rows "
             f"otherwise than this {versions()['covdist']}: resume it with that version, or begin a new job"

@@ -27,38 +27,31 @@ Read = Callable[[Node], memoryview]  # raises MissingState
 
 
 class TreeFold(Protocol):
-    """A tree that is folded once, or in rounds.
+    """A tree that is folded once, or in rounds."""
 
-    Attributes
-    ----------
-    width : int
-        Columns.
-    bytes_kept : int
-        Of all checkpoints that there are at a time.
-    """
-
-    width: int
+    width: int  # columns
 
     @property
-    def bytes_kept(self) -> int: ...
+    def bytes_kept(self) -> int:
+        """Most bytes of checkpoints at a time."""
 
-    def shape(self, number: int) -> MergeTree:
+    def tree(self, number: int) -> MergeTree:
         """Return the tree of a round, from 0 on."""
 
     def due(self, directory: Directory, job: str) -> tuple[MergeTree, bool]:
-        """Return the round that is to be folded, and whether it is the last."""
+        """Return the round to fold next, or the last one, and whether it is the last."""
 
     def fold(self, node: Node, read: Read) -> tuple[Any, ...]:
-        """Return a function that makes a shard's state, and its arguments."""
+        """Return the function that makes a shard's state, and its arguments."""
 
     def dumps(self, node: Node, read: Read) -> Callable[[Any], bytes]:
-        """Return what turns a state into bytes."""
+        """Return the function that turns a state into bytes."""
 
     def loads(self, node: Node) -> Callable[[memoryview], Any]:
-        """Return what turns the bytes of a state that is no root into it."""
+        """Return the function that reads a state, other than a root, from its bytes."""
 
     def state(self, root: Node, read: Read) -> Any:
-        """Return what comes of the last round, given its root."""
+        """Return the state of the result, given the root of the last round."""
 
 
 def folds(request: Request, first: int) -> list[TreeFold]:
@@ -73,13 +66,13 @@ class OnePass:
 
     def __init__(self, tree: int, strip: Strip):
         self._items, self.width, self._bytes = strip.items, strip.width, strip.plan.state_bytes
-        self._shape = _shape(tree, strip.plan, len(strip.items), self._bytes)
+        self._tree = _merge_tree(tree, strip.plan, len(strip.items), self._bytes)
 
-    def shape(self, number: int) -> MergeTree:
-        return self._shape
+    def tree(self, number: int) -> MergeTree:
+        return self._tree
 
     def due(self, directory: Directory, job: str) -> tuple[MergeTree, bool]:
-        return self._shape, True
+        return self._tree, True
 
     def fold(self, node: Node, read: Read) -> tuple[Any, ...]:
         return fold, *self._items[node.start]
@@ -95,33 +88,33 @@ class OnePass:
 
     @property
     def bytes_kept(self) -> int:
-        return len(self._shape.kept) * self._bytes
+        return len(self._tree.kept) * self._bytes
 
 
 class Fitting:
-    """A Gaussian: the first round's root is the rows' patterns, that of each later one the model of an iteration."""
+    """A Gaussian: the root of the first round holds the rows' patterns, that of each later round the next model."""
 
     def __init__(self, tree: int, strip: Strip, request: Request):
         later = Iterations(request, Pass(whole_streams(request), strip.plan, request.lazy))
         self._items, self.width, self._kind = (strip.items, later.items), strip.width, request.state
         columns = sum(request.widths)
         self._bytes = strip.plan.state_bytes, 8 * columns * (columns + 1)
-        self._shapes = [_shape(tree, strip.plan, len(strip.items), size) for size in self._bytes]
-        self._roots = _Roots(columns, request.fit, self._shapes[0].root)
-        self._round = lru_cache(maxsize=4)(lambda number: replace(self._shapes[number > 0], round=number))
+        self._trees = [_merge_tree(tree, strip.plan, len(strip.items), size) for size in self._bytes]
+        self._roots = _Roots(columns, request.fit, self._trees[0].root)
+        self._round = lru_cache(maxsize=4)(lambda number: replace(self._trees[number > 0], round=number))
 
-    def shape(self, number: int) -> MergeTree:
+    def tree(self, number: int) -> MergeTree:
         return self._round(number)
 
     def due(self, directory: Directory, job: str) -> tuple[MergeTree, bool]:
-        return due(directory, job, self.shape, self._ends)
+        return due(directory, job, self.tree, self._ends)
 
     def fold(self, node: Node, read: Read) -> tuple[Any, ...]:
         item = self._items[node.round > 0][node.start]
         return (_fold_next, self._roots, node.round, read, *item) if node.round else (fold, *item)
 
     def dumps(self, node: Node, read: Read) -> Callable[[Any], bytes]:
-        if node.round and node == self.shape(node.round).root:
+        if node.round and node == self.tree(node.round).root:
             return partial(_dump_next, self._roots, node.round, read)
         return dump_state
 
@@ -138,12 +131,12 @@ class Fitting:
 
     @property
     def bytes_kept(self) -> int:
-        first, later = (len(shape.kept) * size for shape, size in zip(self._shapes, self._bytes, strict=True))
+        first, later = (len(each.kept) * size for each, size in zip(self._trees, self._bytes, strict=True))
         return first + 3 * later
 
 
 class _Roots(NamedTuple):
-    """Reads what rounds have left."""
+    """Reads the roots of earlier rounds."""
 
     width: int
     fit: Fit
@@ -171,5 +164,5 @@ def _dump_next(roots: _Roots, number: int, read: Read, expected: Expected) -> by
         return dump_state(roots.model(number - 1, read).stepped(*expected))
 
 
-def _shape(tree: int, plan: Plan, shards: int, state_bytes: int) -> MergeTree:
+def _merge_tree(tree: int, plan: Plan, shards: int, state_bytes: int) -> MergeTree:
     return MergeTree(tree, shards, plan.fan_in, keep_every(shards, state_bytes, core_seconds(plan.work) / shards))

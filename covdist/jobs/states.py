@@ -50,7 +50,7 @@ def _fields(state: Any, place: str) -> Iterator[tuple[str, Any]]:
 def _like(empty: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(empty, tuple):
         values = [_like(value, f"{place}{name}/", arrays) for name, value in _named(empty)]
-        return type(empty)(*values) if hasattr(empty, "_fields") else tuple(values)
+        return type(empty)(*values) if type(empty) is not tuple else tuple(values)
     found = arrays.get(place)
     if found is None or not _fits(found.shape, np.shape(empty)):
         raise ValueError(f"{place} is {None if found is None else found.shape}, expected is {np.shape(empty)}")

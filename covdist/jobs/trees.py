@@ -1,4 +1,4 @@
-"""What a job folds: the trees of every array that was asked for, and how their roots become a result."""
+"""``JobPlan``: the trees that a job folds, one or more for each selected array, and the result made of their roots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from covdist.errors import DataError, JobError
-from covdist.folding.request import Request
+from covdist.folding.request import IN_TILES, Request
 from covdist.folding.selection import Selection, requests
 from covdist.folding.strategy import plan_of
 from covdist.folding.streams import whole_streams
@@ -32,23 +32,23 @@ from covdist.state.base import merged
 def question(
     log: str | os.PathLike[str], selection: Selection, missing_chunks: str, output: str | os.PathLike[str] | None
 ) -> dict[str, Any]:
-    """Return what is asked, as JSON that means the same on another machine with the same disks.
+    """Return the question as JSON that means the same on another machine with the same disks.
 
     Raises
     ------
     JobError
         If the address of the log holds credentials.
     """
-    asked = {
+    given = {
         "log": _absolute(log), "missing_chunks": missing_chunks, "selection": selection.asked(),
         "output": None if output is None else _absolute(output),
     }  # fmt: skip
-    if clean(asked) != asked:
+    if clean(given) != given:
         raise JobError(
-            f"the address {clean(asked['log'])} holds credentials, which a job directory never keeps: put them into "
+            f"the address {clean(given['log'])} holds credentials, which a job directory never keeps: put them into "
             "the environment of the workers"
         )
-    return asked
+    return given
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
@@ -57,18 +57,12 @@ def _absolute(path: str | os.PathLike[str]) -> str:
 
 
 class JobPlan:
-    """The requests of a question, and their trees.
+    """The requests of a ``question``, and their trees."""
 
-    Parameters
-    ----------
-    asked : mapping
-        From ``question``.
-    """
-
-    def __init__(self, asked: Mapping[str, Any]):
-        self.asked = dict(asked)
-        log = open_log(asked["log"], missing_chunks=asked["missing_chunks"])
-        self.requests = requests(log, Selection(**asked["selection"]))
+    def __init__(self, question: Mapping[str, Any]):
+        self.question = dict(question)
+        log = open_log(question["log"], missing_chunks=question["missing_chunks"])
+        self.requests = requests(log, Selection(**question["selection"]))
         self._folds: dict[str, list[TreeFold]] = {}
         for path, request in self.requests.items():
             _check(path, request)
@@ -79,22 +73,22 @@ class JobPlan:
         return [one for several in self._folds.values() for one in several]
 
     @cached_property
-    def shapes(self) -> list[MergeTree]:
+    def trees(self) -> list[MergeTree]:
         """The trees of the first round."""
-        return [one.shape(0) for one in self._all]
+        return [one.tree(0) for one in self._all]
 
     def due(self, directory: Directory, job: str) -> list[MergeTree]:
-        """Return the trees that are to be folded now; none where the job is done."""
+        """Return the trees that are to be folded now; none if the job is done."""
         return [] if directory.result(job) is not None else [one.due(directory, job)[0] for one in self._all]
 
-    def found(self) -> dict[str, Any]:
+    def input_now(self) -> dict[str, Any]:
         """Return the fingerprint of the input as it is now."""
         sides = [side for request in self.requests.values() for side in request.sides]
         facts = {
             side.name: array_facts(side.data.shape, side.data.dtype, getattr(side.data, "chunksize", None))
             for side in sides
         }
-        return fingerprint(facts, [self.asked["log"]])
+        return fingerprint(facts, [self.question["log"]])
 
     @property
     def need(self) -> int:
@@ -119,26 +113,26 @@ class JobPlan:
         """
         if not directory.begun:  # else much of it is written already
             check_room(directory.path, self.bytes_written)
-        found, plan = self.found(), [[shape.shards, shape.fan_in, shape.keep] for shape in self.shapes]
-        job = job_id({**self.asked, "output": None}, plan, found)
+        now, plan = self.input_now(), [[tree.shards, tree.fan_in, tree.keep] for tree in self.trees]
+        job = job_id({**self.question, "output": None}, plan, now)
         try:
-            directory.begin(job, self.asked, self.shapes, found)
+            directory.begin(job, self.question, self.trees, now)
         except OSError as error:
             raise JobError(f"{directory.path} cannot be written ({error}): choose another directory") from error
         except JobError:
             before = directory.manifest()
-            if {**before["asked"], "output": self.asked["output"]} == self.asked:
-                check_same(directory, before, found)
+            if {**before["asked"], "output": self.question["output"]} == self.question:
+                check_same(directory, before, now)
             raise
         return job
 
     def work(self, directory: Directory, job: str) -> TaskWork:
-        """Return what the tasks do."""
+        """Return the work of the tasks."""
         every, read = self._all, partial(checkpoint, directory, job)
 
         def dumps(node: Node) -> Any:
             one = every[node.tree]
-            return one.dumps(node, read) if node in one.shape(node.round).kept else None
+            return one.dumps(node, read) if node in one.tree(node.round).kept else None
 
         return TaskWork(
             job,
@@ -152,11 +146,11 @@ class JobPlan:
         )
 
     def _finish(self, directory: Directory, job: str) -> None:
-        found = [one.due(directory, job) for one in self._all]
-        for shape, _ in found:
-            clear(directory, shape)
-        if all(last for _, last in found):
-            self._deliver(directory, job, [shape.root for shape, _ in found])
+        due = [one.due(directory, job) for one in self._all]
+        for tree, _ in due:
+            clear(directory, tree)
+        if all(last for _, last in due):
+            self._deliver(directory, job, [tree.root for tree, _ in due])
 
     def _deliver(self, directory: Directory, job: str, roots: list[Node]) -> None:
         read, results = partial(checkpoint, directory, job), {}
@@ -167,14 +161,14 @@ class JobPlan:
             results[path] = computed(states, Moments, widths, request.layout())
         with written(directory.path) as place:
             save(results if len(results) > 1 else {"": next(iter(results.values()))}, place)
-            if self.asked["output"] is not None:
-                deliver(place, self.asked["output"])
+            if self.question["output"] is not None:
+                deliver(place, self.question["output"])
         directory.finish(job, {"result": JOB_RESULT})
 
 
-def check_same(directory: Directory, manifest: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Raise JobError where the input is no longer what it was when the job began."""
-    changed = difference(manifest["input"], found)
+def check_same(directory: Directory, manifest: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise JobError if the input has changed since the job began."""
+    changed = difference(manifest["input"], now)
     if changed is not None:
         raise JobError(
             f"the input of the job in {directory.path} has changed since it began, {changed}: "
@@ -183,7 +177,7 @@ def check_same(directory: Directory, manifest: Mapping[str, Any], found: Mapping
 
 
 def _check(path: str, request: Request) -> None:
-    if request.matrix == "tiles":
+    if request.matrix == IN_TILES:
         raise DataError(
             f"{path or 'the log'} would become a matrix in tiles, which a job does not make yet: "
             "run it without --job, or leave out --beyond tiles"

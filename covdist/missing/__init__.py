@@ -1,1 +1,1 @@
-"""What missing values do: one file a policy, named as the option ``missing=`` names it."""
+"""Policies for missing values: one file each, by the name that ``missing=`` takes."""

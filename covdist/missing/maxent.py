@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
+from dask.typing import DaskCollection, Key
 
 from covdist.errors import DataError
 from covdist.folding.fill_options import FillOptions
-from covdist.folding.fitted import fitted_model, fitted_moments
-from covdist.folding.request import Array, Policy, Request, make_request
+from covdist.folding.fitted import computed_model, fitted_moments, promised_model
+from covdist.folding.inputs import Array
+from covdist.folding.request import IN_TILES, Policy, Request, make_request
 from covdist.numerics.blas import single_thread
 from covdist.numerics.em import Fit, Model, complete, precision_of
 from covdist.numerics.nonfinite import all_finite, holes, keep_all
@@ -47,7 +50,7 @@ def check(request: Request) -> None:
             f"missing='maxent' fits one Gaussian to all rows, found by={request.groups.dim!r}: pass the rows of one "
             "group at a time"
         )
-    if columns > _MOST_COLUMNS or request.matrix == "tiles":
+    if columns > _MOST_COLUMNS or request.matrix == IN_TILES:
         raise DataError(
             f"missing='maxent' inverts matrices of all columns, at most {_MOST_COLUMNS:,} and in memory, found "
             f"{columns:,}: choose fewer columns, or missing='interpolate'"
@@ -59,15 +62,20 @@ def fill(side: Labelled, options: FillOptions) -> Array:
     fit = Fit(options.tolerance, options.max_iterations, options.ridge)
     request = make_request(side.array(), dim=list(side.sample_dims), missing="maxent", inf=options.inf, fit=fit)
     data, ndim, inf = side.data, len(side.sample_dims), options.inf
-    patterns, model = fitted_model(request)
     if isinstance(data, np.ndarray):
-        return data if all_finite(data) else filled(data, model, patterns, ndim, inf)
+        if all_finite(data):
+            return data
+        observed, fitted = computed_model(request)
+        return filled(data, fitted, observed, ndim, inf)
+    patterns, model = promised_model(request)
     whole = data.rechunk(dict.fromkeys(range(ndim, data.ndim), -1))
     name = f"filled-{tokenize(whole.name, model.key)}"
-    tasks: dict[Any, Any] = {
+    tasks: dict[Key, object] = {
         (name, *key[1:]): (filled, key, model.key, patterns.key, ndim, inf) for key in flatten(whole.__dask_keys__())
     }
-    layers = HighLevelGraph.from_collections(name, tasks, dependencies=cast(Any, [whole, model, patterns]))
+    layers = HighLevelGraph.from_collections(
+        name, tasks, dependencies=cast(Sequence[DaskCollection], [whole, model, patterns])
+    )
     return da.Array(layers, name, chunks=whole.chunks, dtype=data.dtype)
 
 

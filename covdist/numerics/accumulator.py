@@ -59,7 +59,7 @@ COLUMN_FLOPS = 8.0
 
 @dataclass(frozen=True)
 class Counted:
-    """What is counted of the rows whatever they are folded into; one set of special values a side."""
+    """Counts of the rows, whatever they are folded into; one set of special values a side."""
 
     rows: int
     skipped: int
@@ -158,7 +158,7 @@ class RowsAccumulator:
                 blocks = [block[keep] for block in blocks]
                 frequency, reliability = (w if w is None else w[keep] for w in (frequency, reliability))
                 screens = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
-                screens = [_with_holes(*pair) for pair in zip(screens, holes, strict=True)]
+                screens = [_with_nonfinite(*pair) for pair in zip(screens, holes, strict=True)]
         for census, found in zip(self._censuses, screens, strict=True):
             for name, count in found.counts.items():
                 getattr(census, name)[:] += count
@@ -206,7 +206,7 @@ def _weight2(rows: int, weights: Vector, reliability: Vector) -> float:
     return float(weights.sum() if reliability is None else (weights * reliability).sum())
 
 
-def _with_holes(kept: Screening, all_rows: Screening) -> Screening:
+def _with_nonfinite(kept: Screening, all_rows: Screening) -> Screening:
     """Zeros and subnormals of the kept rows, NaN and infinities of all rows seen."""
     holes = {name: count for name, count in all_rows.counts.items() if name in ("nans", "infs")}
     return kept._replace(counts={**kept.counts, **holes})

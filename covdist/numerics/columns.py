@@ -47,7 +47,7 @@ class Columns(NamedTuple):
 
 
 class Link(NamedTuple):
-    """What the merge of two ``Columns`` does to a matrix that goes with them."""
+    """How merging two ``Columns`` changes a matrix that goes with them."""
 
     shift_a: np.ndarray  # powers of two that bring each side to the common scale
     shift_b: np.ndarray
@@ -95,7 +95,7 @@ def _live_exponent(columns: Columns) -> np.ndarray:
 
 
 def quantised_exponent(magnitude: np.ndarray) -> np.ndarray:
-    """Multiple of 256 nearest to each magnitude's binary exponent; zeros and non-finite ones say nothing."""
+    """Multiple of 256 nearest to each magnitude's binary exponent; ``NO_EXPONENT`` for zeros and non-finite ones."""
     exponents = np.frexp(magnitude)[1].astype(np.int64)
     quantised = np.clip(_STEP * ((exponents + _STEP // 2) // _STEP), -_TOP, _TOP)
     return np.where((magnitude > 0) & np.isfinite(magnitude), quantised, NO_EXPONENT)

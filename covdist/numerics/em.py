@@ -1,9 +1,9 @@
-"""The Gaussian that rows with holes come from, by expectation and maximisation.
+"""The Gaussian behind rows with missing values, by expectation and maximisation.
 
-Dempster, Laird and Rubin (1977); Little and Rubin (2002), chapter 11. Given mean and covariance, the holes of a row
-have a conditional mean, which is the fill of maximum entropy, and a conditional covariance; the sums of both make the
-next mean and covariance. With the precision P of all columns, the holes m of a row have the covariance (P_mm)⁻¹ and
-the mean -(P_mm)⁻¹ (P z)_m, where z are its deviations, zero in holes: what is inverted is as large as the holes.
+Dempster, Laird and Rubin (1977); Little and Rubin (2002), chapter 11. Given mean and covariance, the missing
+values m of a row have a conditional mean, which is the fill of maximum entropy, and a conditional covariance; the sums
+of both make the next mean and covariance. With the precision P of all columns, the covariance is (P_mm)⁻¹ and the mean
+-(P_mm)⁻¹ (P z)_m, where z are the row's deviations, 0 where missing: the matrix to invert is only as large as m.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Model(NamedTuple):
     def stepped(self, weight: float, sums: np.ndarray, products: np.ndarray, log_likelihood: float) -> Model:
         """Return the model that makes the sums which this one expects most likely: the M step."""
         if weight == 0:
-            raise DataError("there is no row that holds any value: nothing can be said about the holes")
+            raise DataError("there is no row that holds any value: nothing can be said about the missing values")
         step = sums / weight
         cov = products / weight - np.outer(step, step)
         cov = (cov + cov.T) / 2
@@ -141,7 +141,7 @@ def regression(precision: np.ndarray, present: np.ndarray, missing: np.ndarray) 
 
 
 class Completed(NamedTuple):
-    """A block's deviations from the model's mean, holes at their conditional mean, and what else is expected."""
+    """A block's deviations from the model's mean, missing values at their conditional mean, and other expectations."""
 
     rows: np.ndarray  # (rows, active)
     covariance: np.ndarray  # summed conditional covariances (active, active)
@@ -151,7 +151,7 @@ class Completed(NamedTuple):
 def complete(
     block: np.ndarray, present: np.ndarray, weights: np.ndarray, model: Model, inverse: Precision
 ) -> Completed:
-    """Fill the holes of rows of the active columns by their conditional means, the E step of rows.
+    """Fill missing values of the active columns by their conditional means, the E step of rows.
 
     ``inverse`` is ``precision_of(model)``.
     """
@@ -184,7 +184,7 @@ def _at_once(missing: int) -> int:
 
 
 def _batches(patterns: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield indices of patterns of equally many holes, a batch at a time, and their missing columns."""
+    """Yield indices of patterns with equally many missing values, a batch at a time, and their missing columns."""
     amount = patterns.shape[1] - patterns.sum(axis=1)
     for missing in np.unique(amount[amount > 0]).tolist():
         alike, step = np.flatnonzero(amount == missing), _at_once(missing)
@@ -209,8 +209,8 @@ class PatternTable(NamedTuple):
 
     held: np.ndarray  # bool (patterns, columns)
     weight: np.ndarray  # (patterns,)
-    mean: np.ndarray  # (patterns, columns), less the origin; 0 in holes
-    scatter: np.ndarray  # (patterns, columns, columns), centred; 0 in holes
+    mean: np.ndarray  # (patterns, columns), less the origin; 0 where missing
+    scatter: np.ndarray  # (patterns, columns, columns), centred; 0 where missing
 
     @classmethod
     def empty(cls, width: int) -> PatternTable:

@@ -1,4 +1,4 @@
-"""``FilledBlock``: rows whose holes have been filled, with what they were."""
+"""``FilledBlock``: rows whose missing values have been filled, with the rows as they were."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fills holes from the values before and after them in the same column, a stretch of rows at a time."""
+"""Fills missing values from those before and after them in the same column, a stretch of rows at a time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class NearestValue(NamedTuple):
 @dataclass(frozen=True)
 class InterpolationOptions:
     kind: str  # "linear", "previous" or "nearest"
-    ends: str  # "keep" holes that have a value on one side alone, or fill them with the "nearest"
+    ends: str  # "keep" gaps that have a value on one side alone, or fill them with the "nearest"
     inf: str  # "raise" or "missing"
     max_gap: float  # longer gaps, from value to value, stay
     first: float  # positions of the first and the last row of all: a gap at an end reaches to them
@@ -107,7 +107,7 @@ def _fill(
     begins = np.append(True, (np.diff(row) != 1) | (np.diff(column) != 0))
     first = np.flatnonzero(begins)
     last = np.append(first[1:], len(row)) - 1
-    gap = np.cumsum(begins) - 1  # of each hole
+    gap = np.cumsum(begins) - 1  # of each missing value
     low = _neighbour(values, positions, before, row[first] - 1, column[first])
     high = _neighbour(values, positions, after, row[last] + 1, column[last])
     with np.errstate(invalid="ignore", over="ignore"):
@@ -125,7 +125,7 @@ def _neighbour(
 
 
 def _between(low: NearestValue, high: NearestValue, at: np.ndarray, options: InterpolationOptions) -> np.ndarray:
-    """Return the values of holes at positions between two neighbours."""
+    """Return the values at positions between two neighbours."""
     if options.kind == "linear":
         value = (high.value - low.value) / (high.position - low.position) * (at - low.position) + low.value
     elif options.kind == "previous":

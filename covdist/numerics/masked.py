@@ -1,7 +1,7 @@
-"""Blocks of rows with holes: deviations that are zero in them, and ``MaskedSegments``, which sends each block its way.
+"""Blocks with missing values: deviations that are zero there, and ``MaskedSegments``, which sorts out such blocks.
 
-A block without holes goes the way of every other state, at its speed. A block with holes becomes a state of its own,
-about the means of the values it holds, and is merged; so there is no pilot that could drift away.
+A complete block is folded as by every other state, at that speed. One with missing values becomes a state of its own,
+about the means of its values, and is merged; so there is no pilot that could drift away.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from covdist.numerics.workspace import Workspace
 
 
 class Side(NamedTuple):
-    """One side's rows of a block with holes, and the moments of its columns."""
+    """One side's rows of a block with missing values, and the moments of its columns."""
 
-    rows: np.ndarray  # deviations, times 2**-exponent and the root of the row's weight; 0 in holes
+    rows: np.ndarray  # deviations, times 2**-exponent and the root of the row's weight; 0 where missing
     mask: np.ndarray  # 1.0 where there is a value
     weighted: np.ndarray  # the row's weight where there is a value
     roots: np.ndarray  # the root of the row's weight where there is a value
@@ -37,11 +37,11 @@ class MaskedSegments:
     Parameters
     ----------
     clean : Segments
-        Folds blocks without holes.
+        Folds complete blocks.
     lift : callable
         ``lift(state of clean, rows)`` as a state of the kind wanted.
     fold : callable
-        ``fold(sides)``, the state of a block with holes.
+        ``fold(sides)``, the state of a block with missing values.
     empty : State
     options : Options
     """
@@ -71,7 +71,7 @@ class MaskedSegments:
             self._rows += len(blocks[0])
 
     def state(self) -> Any:
-        """Return what was folded so far."""
+        """Return the state of all rows so far."""
         return self._lift(self._clean.state(), self._rows).merge(self._held)
 
 

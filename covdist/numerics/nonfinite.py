@@ -1,4 +1,4 @@
-"""Which rows with NaN or infinity are folded: one function a way to decide it.
+"""Which rows with NaN or infinity are folded: one function for each rule.
 
 Each looks at the blocks of one stretch of rows (``x`` alone, or ``x`` and ``y``) and returns the rows to keep, a bool
 array, or None for all of them. NaN is missing; infinity is an error, or missing as well where ``inf="missing"``.
@@ -30,7 +30,7 @@ def holes(block: np.ndarray, inf: str) -> np.ndarray:
 
 
 def all_finite(block: np.ndarray) -> bool:
-    """Say whether there is neither NaN nor infinity."""
+    """Return whether all values are finite."""
     if block.dtype.kind in "iub":
         return True
     if block.dtype.kind == "f" and block.flags.c_contiguous:
@@ -52,7 +52,7 @@ def propagate(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
 
 
 def drop(blocks: Sequence[np.ndarray], inf: str) -> np.ndarray | None:
-    """Leave out each row with a hole in any column of any block."""
+    """Leave out each row with a missing value in any column of any block."""
     refuse_infinity(blocks, inf)
     keep = np.ones(len(blocks[0]), bool)
     for block in blocks:

@@ -20,7 +20,7 @@ class PairMarginals(NamedTuple):
 
     @classmethod
     def all(cls, squares: np.ndarray, width_y: int) -> PairMarginals:
-        """Return those of columns without a hole, of which ``squares`` are the columns' own."""
+        """Return those of complete columns, of which ``squares`` are the columns' own."""
         every = np.repeat(squares[:, None], width_y, axis=1)
         return cls(np.zeros(every.shape), every)
 
@@ -44,14 +44,14 @@ class Pairs(NamedTuple):
 
     @classmethod
     def all(cls, rows: int, weight: float, scatter: np.ndarray) -> Pairs:
-        """Return the pairs of rows without a hole."""
+        """Return the pairs of complete rows."""
         return cls(np.full(scatter.shape, rows, np.int64), np.full(scatter.shape, weight), scatter)
 
 
 def pairs_of(x: Side, y: Side) -> tuple[Pairs, PairMarginals]:
-    """Return the pairs of a block with holes and the marginals of x, by the products of deviations and masks.
+    """Return the pairs of a block with missing values and the marginals of x, by the products of deviations and masks.
 
-    With W the masks and X the deviations, zero in holes: N = WᵀW, P = XᵀW, Q = (X∘X)ᵀW, G = XᵀX; the pairs' means are
+    With W the masks, X the deviations (0 where missing): N = WᵀW, P = XᵀW, Q = (X∘X)ᵀW, G = XᵀX; the pairs' means are
     P / N, so that their scatter is G - P Pᵀ / N. Symmetric where the sides are one: numpy then calls ``syrk``.
     """
     rows = (x.mask.T @ y.mask).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What a block holds besides numbers: zeros, subnormals, NaN and infinities, counted per column."""
+"""Special values of a block: zeros, subnormals, NaN and infinities, counted per column."""
 
 from __future__ import annotations
 

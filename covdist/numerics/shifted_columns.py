@@ -82,9 +82,9 @@ class ShiftedColumns:
                 roots, weight = np.sqrt(weights), float(weights.sum())
                 out *= roots[:, None]
                 sums = weighted_sums(roots, out)
-            holed = ~np.isfinite(sums)
-            if holed.any():  # infinity would leave infinity or NaN in the products, depending on how rows are cut
-                out[:, holed] = np.nan
+            spoilt = ~np.isfinite(sums)
+            if spoilt.any():  # infinity would leave infinity or NaN in the products, depending on how rows are cut
+                out[:, spoilt] = np.nan
             squares = self._folded(np.einsum("ij,ij->j", wide, wide)) + np.einsum("ij,ij->j", rest, rest)
         return Deviations(out, roots, sums, squares, weight, self.exponent)
 

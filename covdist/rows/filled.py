@@ -1,4 +1,4 @@
-"""``FilledStream``: a stream whose holes are filled from the rows around them while it is read.
+"""``FilledStream``: a stream whose missing values are filled from the rows around them while it is read.
 
 A shard reads its own rows once, and beyond its ends only as far as the gaps that reach across them.
 """
@@ -22,7 +22,7 @@ from covdist.rows.neighbours import Neighbours, Places, stretches
 from covdist.rows.stream import PlainStream
 
 _COLUMN_BYTES = 32 * 8  # carried along and remembered of a column
-_STRETCH_BYTES = 8 * 8 * TILE  # of a stretch as it was and filled, and where its holes are
+_STRETCH_BYTES = 8 * 8 * TILE  # of a stretch as it was and filled, and where its values are missing
 
 
 class FilledStream:
@@ -50,7 +50,7 @@ class FilledStream:
         return [self.collections[0].key]
 
     def ready(self) -> list[Any]:
-        """Return what dask would make."""
+        """Return the neighbours themselves."""
         return [Neighbours(self._stream, self._places, self._options.inf)]
 
     def part(self, start: int, stop: int) -> FilledPart:
@@ -63,7 +63,7 @@ class _Stretch(NamedTuple):
     rows: np.ndarray
     positions: np.ndarray
     stop: int
-    whole: bool  # without holes
+    whole: bool  # without missing values
     before: NearestValue
 
 
@@ -74,9 +74,9 @@ class FilledPart:
         self._part, self._start, self._places, self._options, self._first = part, start, places, options, first
 
     def blocks(self, given: list[Any], least_rows: int) -> Iterator[Block]:
-        """Yield rows without holes as they are, others together with what they were.
+        """Yield complete rows as they are, others filled, together with the rows as they were.
 
-        A stretch whose last row has holes waits for the next one, so that few values are read twice.
+        A stretch with missing values in its last row waits for the next one, so that few values are read twice.
         """
         (neighbours,), inf = given, self._options.inf
         waiting: _Stretch | None = None
@@ -137,7 +137,7 @@ class PrefilledStream:
         return [each.keys(start, stop) for each in self._both]
 
     def ready(self) -> list[Any]:
-        """Return nothing: dask alone can make pieces that share work."""
+        """Return an empty list: only dask can make pieces that share work."""
         return []
 
     def part(self, start: int, stop: int) -> PrefilledPart:
@@ -151,7 +151,7 @@ class PrefilledPart:
         self._parts = parts
 
     def blocks(self, given: list[Any], least_rows: int) -> Iterator[Block]:
-        """Yield rows without holes as they are, others together with what they were."""
+        """Yield complete rows as they are, others filled, together with the rows as they were."""
         both = [part.blocks(blocks, least_rows) for part, blocks in zip(self._parts, given, strict=True)]
         for rows, before in together(both):
             yield rows if all_finite(before) else FilledBlock(columns_of(rows), columns_of(before))

@@ -45,12 +45,23 @@ class Part:
         return gathered(self.pieces(given), least_rows)
 
 
+class AnyAccumulator(Protocol):
+    """Folds rows in place, whatever its state is; see ``covdist.state.base.Accumulator``."""
+
+    @property
+    def least_rows(self) -> int: ...
+
+    def add(self, *blocks: Any, **vectors: Any) -> None: ...
+
+    def state(self) -> object: ...
+
+
 class Shard:
     """Opaque on purpose: dask neither looks for tasks in it nor takes what it carries for dependencies."""
 
     def __init__(
         self,
-        accumulator: Callable[[], Any],
+        accumulator: Callable[..., AnyAccumulator],
         start: int,
         blocks: Mapping[str, Blocks],
         vectors: Mapping[str, Blocks],
@@ -59,7 +70,7 @@ class Shard:
         self.blocks, self.vectors = blocks, vectors
 
 
-def fold(shard: Shard, given: list[list[Any]]) -> Any:
+def fold(shard: Shard, given: list[list[Any]]) -> object:
     """Fold a shard's rows, holding one piece of each array and one accumulator.
 
     ``given`` is what dask made for each block, then for each vector: a list, since dask looks for keys in lists alone.

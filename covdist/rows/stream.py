@@ -39,7 +39,7 @@ class Stream(Protocol):
 
     @property
     def collections(self) -> Sequence[Any]:
-        """What dask makes for shards."""
+        """Collections that dask computes for shards."""
 
     def part(self, start: int, stop: int) -> Blocks: ...
 
@@ -47,7 +47,7 @@ class Stream(Protocol):
         """Return the keys of what dask makes for a shard."""
 
     def ready(self) -> list[Any]:
-        """Return what those keys stand for, where it can be had without dask; equal for all shards."""
+        """Return the values of those keys where they need no dask; equal for all shards."""
 
 
 class PlainStream(Stream, Protocol):
@@ -87,7 +87,7 @@ def _bounds(chunks: tuple[tuple[int, ...], ...]) -> np.ndarray:
 
 
 class Unshared:
-    """Of streams whose pieces share no work: dask makes nothing for a shard."""
+    """For streams whose pieces share no work: dask computes none of them."""
 
     shared = False
     collections: Sequence[Any] = ()
@@ -110,7 +110,7 @@ class _PieceStream(Unshared):
         self.token = array.name
         self._reader = reader
         heights = int(np.diff(self.bounds).max(initial=0))
-        # Of a user's own graph nothing more is known than that it makes the piece from something as large.
+        # A user's own graph is assumed to make each piece from something as large.
         self.piece_bytes = piece_bytes or 2 * heights * self.width * array.dtype.itemsize
 
     def part(self, start: int, stop: int) -> Part:

@@ -1,4 +1,4 @@
-"""What a state is, and how its fields are read, rebuilt and scaled.
+"""The states, and how their fields are read, rebuilt and scaled.
 
 A *state* is all that is kept of some rows: a small, immutable tuple of numbers and float64 arrays. The state of all
 rows comes of the states of parts by ``merge``. For every state
@@ -132,10 +132,10 @@ class StateType(Protocol):
         """Return the state of no rows, the identity of ``merge``."""
 
     def accumulator(self, *widths: Any, **options: Any) -> Accumulator:
-        """Return what folds rows, as ``options`` says."""
+        """Return an accumulator that folds rows."""
 
     def cost(self, *widths: Any, **none: Any) -> Cost:
-        """Return what folding takes, for the plan."""
+        """Return the cost of folding, for the plan."""
 
 
 SCALARS: Fields = {
@@ -216,9 +216,9 @@ def _replaced(state: Any, values: Mapping[str, Any]) -> Any:
         head, _, rest = path.partition(".")
         inner[head][rest] = value
     changed = {head: below[""] if "" in below else _replaced(get(state, head), below) for head, below in inner.items()}
-    if hasattr(state, "_replace"):
-        return state._replace(**changed)
-    return tuple(changed.get(str(place), value) for place, value in enumerate(state))
+    if type(state) is tuple:
+        return tuple(changed.get(str(place), value) for place, value in enumerate(state))
+    return state._replace(**changed)
 
 
 # ---- answers
@@ -230,7 +230,7 @@ def of_no_columns(kind: StateType) -> State:
 
 
 def can_answer(kind: StateType, answer: str) -> bool:
-    """Say whether states of a type have an answer."""
+    """Return whether states of a type have an answer."""
     return callable(getattr(of_no_columns(kind), answer, None))
 
 

@@ -1,4 +1,4 @@
-"""``Cross``: the columns' moments of x and of y, and the rectangular scatter between them, nothing else."""
+"""``Cross``: the columns' moments of x and of y, and the rectangular scatter between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``Expected``: sums over rows whose holes hold what a Gaussian expects of them, of a table or row by row."""
+"""``Expected``: sums over rows, with missing values as a Gaussian expects them; of a table or row by row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VALUES = 1 << 18  # looked at together
 
 
 class Expected(NamedTuple):
-    """Sums over the active columns of a model, less its mean; what an iteration makes the next model of."""
+    """Sums over the active columns of a model, less its mean; an iteration turns them into the next model."""
 
     weight: float
     sums: np.ndarray

@@ -101,7 +101,7 @@ class GramAccumulator:
         return exponent
 
     def state(self) -> Gram:
-        """Return what was folded so far."""
+        """Return the state of all rows so far."""
         return self._state._replace(triangle=self._state.triangle.copy())
 
 

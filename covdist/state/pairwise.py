@@ -169,7 +169,7 @@ class PairwiseCross(_PairwiseCrossFields):
 
 
 def _cost(entries: int, columns: int, flops: float) -> Cost:
-    """A block with holes is a state of its own, and merging it makes another."""
+    """A block with missing values is a state of its own, and merging it makes another."""
     held = 8 * entries
     return Cost(
         held + (COLUMN_BYTES + 16) * columns, flops + COLUMN_FLOPS * columns, _LEAST_ROWS, 3 * columns, 2 * held

@@ -26,11 +26,11 @@ from covdist.state.expected import expected_of
 from covdist.state.scatter import Scatter
 from covdist.state.variances import LEAST_ROWS
 
-_GATHERED = 1 << 22  # values of rows with holes that are sorted at once: a pattern then has many of them
+_GATHERED = 1 << 22  # values of rows with missing values that are sorted at once: a pattern then has many of them
 
 
 class Patterns(NamedTuple):
-    """Columns' moments, the scatter of rows without holes, and about ``origin`` the table of all other patterns.
+    """Columns' moments, the scatter of complete rows, and about ``origin`` the table of all other patterns.
 
     The table has the columns' exponents.
 
@@ -56,7 +56,7 @@ class Patterns(NamedTuple):
 
     @classmethod
     def folded(cls, width: int, options: Options) -> RowsAccumulator:
-        """Return what folds blocks of rows; not ``accumulator``: merging depends on how many patterns there are."""
+        """Return an accumulator; not called ``accumulator``, since merging depends on the number of patterns."""
         folds = [(slice(None), _PatternSegments(width, options))]
         return RowsAccumulator([width], LEAST_ROWS, folds, finish_one, options)
 
@@ -82,7 +82,7 @@ class Patterns(NamedTuple):
 
     @property
     def all(self) -> PatternTable:
-        """Every pattern, that without holes too."""
+        """Every pattern, that of complete rows too."""
         columns, width = self.clean.columns, self.columns.width
         if columns.weight == 0:
             return self.table
@@ -99,7 +99,7 @@ def _fitting(table: PatternTable) -> tuple[PatternTable, int]:
 
 
 class _PatternSegments:
-    """Rows without holes go the way of every scatter; those with holes are gathered, then sorted by pattern."""
+    """Complete rows are folded like any scatter; the others are gathered, then sorted by pattern."""
 
     def __init__(self, width: int, options: Options):
         self._clean: Segments = Scatter.segments(width, options)
@@ -160,7 +160,7 @@ def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
 
 
 def start(patterns: Patterns, fit: Fit) -> Model:
-    """Return a model of independent columns, converged where no hole is left to be fitted."""
+    """Return a model of independent columns, converged where no missing value is left to be fitted."""
     columns, seen = patterns.columns, patterns.seen
     active = (seen.weight > 0) & (columns.squares > 0)
     share = np.divide(1.0, seen.weight, out=np.zeros(columns.width), where=active)
@@ -187,7 +187,7 @@ def without_holes(patterns: Patterns) -> bool:
 
 
 def moments_of(model: Model, patterns: Patterns) -> tuple[Columns, np.ndarray]:
-    """Return the columns' moments and the scatter, as rows without holes would have left them; NaN if never seen."""
+    """Return the columns' moments and the scatter, as of complete rows; NaN if never seen."""
     columns, width, weight = patterns.columns, patterns.columns.width, patterns.columns.weight
     known = patterns.seen.weight > 0
     mean, low = np.where(known, columns.mean, np.nan), np.where(known, columns.mean_low, 0.0)

@@ -34,7 +34,7 @@ class Directions(NamedTuple):
         return width if self.complete(width) else self.amount + PROBES
 
     def complete(self, width: int) -> bool:
-        """Whether Ω is the identity, because there are no more columns than directions; nothing is lost then."""
+        """Whether Ω is the identity, because there are no more columns than directions, so the sketch is exact."""
         return width <= self.amount + PROBES
 
     def matrix(self, width: int) -> np.ndarray:
@@ -98,7 +98,7 @@ def _scaled(directions: np.ndarray, exponent: np.ndarray) -> np.ndarray:
 
 
 class _Image:
-    """Sums of (deviations)ᵀ (deviations Ω) within a leg."""
+    """Sums of (deviations)ᵀ (deviations Ω) within a segment."""
 
     def __init__(self, width: int, directions: Directions):
         self._width, self._directions = width, directions
@@ -110,7 +110,7 @@ class _Image:
         self._image = np.zeros((self._width, self._directions.total(self._width)))
 
     def _matrix(self, exponent: np.ndarray) -> np.ndarray:
-        """The directions under the scale of the leg, which belongs on both sides of the product."""
+        """The directions under the scale of the segment, which belongs on both sides of the product."""
         if self._drawn is None:  # at the first row, which a group may never see
             self._drawn = self._directions.matrix(self._width)
         if self._scaled is None:

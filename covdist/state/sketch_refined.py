@@ -21,7 +21,7 @@ _LEAST_ROWS = 64
 
 
 class Basis(NamedTuple):
-    """What the first pass hands to the second: rows are centred and scaled by what is known of all of them."""
+    """Passed from the first pass to the second: directions, and the shift and scale of all rows."""
 
     directions: np.ndarray  # (columns, m), orthonormal
     mean: np.ndarray
@@ -87,5 +87,5 @@ class AppliedAccumulator:
         add_product(deviations, deviations @ directions, self._image)
 
     def state(self) -> Applied:
-        """Return what was folded so far."""
+        """Return the state of all rows so far."""
         return Applied(self._image.copy())

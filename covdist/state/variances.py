@@ -79,7 +79,7 @@ def side_by_side(states: Sequence[Variances]) -> Variances:
 
 
 def tiles(width: int) -> list[tuple[slice, Segments]]:
-    """Return what folds which columns, no more of them at once than a block's rows can share a cache with."""
+    """Return ranges of columns and what folds them, each narrow enough that a block's rows stay in the cache."""
     folds = []
     for start in range(0, max(width, 1), TILE_COLUMNS):
         tile = slice(start, min(start + TILE_COLUMNS, width))
