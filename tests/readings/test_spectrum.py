@@ -244,7 +244,7 @@ def test_on_a_cluster(method):
 
 
 def test_dual_vectors_are_chunked_along_the_columns():
-    with changed(most_slab_bytes=N * 8 * 20):
+    with changed(most_transposed_bytes=N * 8 * 20):
         found = covdist.spectrum(da.from_array(VALUES, chunks=(8, 90)), K, method="dual")
     assert_right(found.compute(scheduler="synchronous"))
 
@@ -259,7 +259,7 @@ def test_dual_of_a_log_reads_slabs(tmp_path, chunks, slab):
     )
     array[:] = VALUES
     x = covdist.open_log(tmp_path / "log.zarr")["gradient"]
-    with changed(slab_bytes=slab, most_slab_bytes=slab):
+    with changed(transposed_bytes=slab, most_transposed_bytes=slab):
         widths = np.diff(column_stream(x.data, 1).bounds)
         found = covdist.spectrum(x, K, dim="step", method="dual")
     assert widths.sum() == D
