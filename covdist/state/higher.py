@@ -73,7 +73,7 @@ class HigherMoments(_HigherFields):
         **column_fields(),
         "cubes": Field("cubes", (0,), extensive=1),
         "fourths": Field("fourths", (0,), extensive=1),
-        "unit": Field("unit", (0,), np.int64),
+        "power_exponent": Field("unit", (0,), np.int64),
     }
 
     @classmethod
