@@ -55,5 +55,4 @@ class BandAccumulator:
         return keep
 
     def state(self) -> Cross:
-        """Return the state of all rows so far."""
         return self._inner.state()

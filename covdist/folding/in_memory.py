@@ -18,7 +18,7 @@ from covdist.limits import limits
 from covdist.results.deferred import Deferred
 from covdist.results.moments import Moments
 from covdist.rows.fold import AnyAccumulator
-from covdist.state.base import ColumnState, State, StateType
+from covdist.state.base import State, StateType
 from covdist.state.grouped import Grouped
 from covdist.state.named import containing, described
 
@@ -44,8 +44,8 @@ def in_memory(request: Request) -> Moments:
 
 def memory_plan(request: Request) -> Plan:
     """Plan one state of all columns."""
-    strips = column_strips(request)
-    return _plan(request, streams_of(request, strips[0]), strip_widths(request, strips[0]), len(strips))
+    first, *others = column_strips(request)
+    return _plan(request, streams_of(request, first), strip_widths(request, first), 1 + len(others))
 
 
 def first_strips(request: Request, plan: Plan | None = None, accumulator: Accumulate | None = None) -> list[Strip]:
@@ -56,7 +56,8 @@ def first_strips(request: Request, plan: Plan | None = None, accumulator: Accumu
 
 def _strip(request: Request, strip: slice, strips: int, plan: Plan | None, accumulator: Accumulate | None) -> Strip:
     widths = strip_widths(request, strip)
-    one = _pass(request, streams_of(request, strip), widths, strips, plan)
+    streams = streams_of(request, strip)
+    one = Pass(streams, plan or _plan(request, streams, widths, strips), request.lazy)
     shards = one.shards(accumulator or accumulator_of(request, widths))
     ready = one.streams.ready()
     return Strip(one.plan, widths[0], [(shard, ready) for shard in shards])
@@ -64,15 +65,12 @@ def _strip(request: Request, strip: slice, strips: int, plan: Plan | None, accum
 
 def _tree(request: Request, strip: slice, strips: int) -> Delayed:
     widths = strip_widths(request, strip)
-    one = _pass(request, streams_of(request, strip), widths, strips)
+    streams = streams_of(request, strip)
+    one = Pass(streams, _plan(request, streams, widths, strips), request.lazy)
     derived_from = None
     if request.lazy and (wider := _wider(request)) is not None:
         derived_from = (_columns_of, root_key(_key(one, request, wider)))
     return one.tree(_key(one, request, request.state), accumulator_of(request, widths), derived_from=derived_from)
-
-
-def _pass(request: Request, streams: Streams, widths: tuple[int, ...], strips: int, plan: Plan | None = None) -> Pass:
-    return Pass(streams, plan or _plan(request, streams, widths, strips), request.lazy)
 
 
 def _key(one: Pass, request: Request, kind: StateType) -> str:
@@ -91,11 +89,7 @@ def _wider(request: Request) -> StateType | None:
 
 
 def _columns_of(state: State | Grouped) -> State | Grouped:
-    return state.map(_side) if isinstance(state, Grouped) else _side(state)
-
-
-def _side(state: State) -> ColumnState:
-    return state.side(0)
+    return state.map(lambda each: each.side(0)) if isinstance(state, Grouped) else state.side(0)
 
 
 def _plan(request: Request, streams: Streams, widths: tuple[int, ...], strips: int) -> Plan:

@@ -121,7 +121,6 @@ class _Chunk:
         return filled(self._checked(rows), self.positions, before, after, self.options)
 
     def _checked(self, rows: np.ndarray) -> np.ndarray:
-        """Return plain rows, or raise at an infinity."""
         plain = np.asarray(unmasked(rows))
         if all_finite(plain):
             return plain

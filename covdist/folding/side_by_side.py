@@ -18,7 +18,6 @@ class SideBySide:
         self._starts = [0, *accumulate(widths)]
 
     def add(self, *blocks: np.ndarray, **vectors: np.ndarray | None) -> None:
-        """Fold rows in place."""
         try:
             self._inner.add(np.concatenate(blocks, axis=1), **vectors)
         except NonFiniteError as error:

@@ -113,7 +113,6 @@ class Tiles:
         return np.concatenate([[0], np.cumsum(self._array.chunks[ndim])])
 
     def _reads(self, band: Band) -> Reads:
-        """Return the one or two ranges of that axis."""
         if self._request.policy.whole_rows:
             return ((0, self._length),)
         rows, columns = self._range(band.start, band.stop), self._range(band.first, band.last)

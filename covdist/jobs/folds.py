@@ -136,8 +136,6 @@ class Fitting:
 
 
 class _Roots(NamedTuple):
-    """Reads the roots of earlier rounds."""
-
     width: int
     fit: Fit
     first: Node

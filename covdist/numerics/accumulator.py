@@ -181,7 +181,6 @@ class RowsAccumulator:
             raise
 
     def state(self) -> Any:
-        """Return the state of all rows so far."""
         censuses = [SpecialCounts(*map(np.copy, census)) for census in self._censuses]  # rows may still be added
         counted = Counted(self._rows, self._skipped, self._weight2, censuses)
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):

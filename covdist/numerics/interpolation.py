@@ -125,7 +125,6 @@ def _neighbour(
 
 
 def _between(low: NearestValue, high: NearestValue, at: np.ndarray, options: InterpolationOptions) -> np.ndarray:
-    """Return the values at positions between two neighbours."""
     if options.kind == "linear":
         value = (high.value - low.value) / (high.position - low.position) * (at - low.position) + low.value
     elif options.kind == "previous":

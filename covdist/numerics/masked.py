@@ -59,7 +59,6 @@ class MaskedSegments:
         self._rows = 0
 
     def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
-        """Fold rows of positive weight."""
         if not all(map(all_finite, blocks)):
             sides = [
                 observe(block, ~holes(block, self._inf), weights, is_extreme)
@@ -71,7 +70,6 @@ class MaskedSegments:
             self._rows += len(blocks[0])
 
     def state(self) -> Any:
-        """Return the state of all rows so far."""
         return self._lift(self._clean.state(), self._rows).merge(self._held)
 
 

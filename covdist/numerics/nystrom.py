@@ -88,7 +88,6 @@ def approximate(directions: np.ndarray, image: np.ndarray) -> Low:
 
 
 def _spread(low: Low) -> np.ndarray:
-    """Return a square root of the approximation."""
     return low.basis @ (low.rotated * np.sqrt(low.values))
 
 

@@ -82,8 +82,6 @@ def rescaled(rectangle: np.ndarray, shift: np.ndarray, shift_y: np.ndarray) -> n
 
 
 class _HighPrecision:
-    """Products and sums in float64."""
-
     def __init__(self, form: Form, make: Make):
         self._form, self._make = form, make
         self._sums = form.zeros(np.float64)
@@ -102,8 +100,6 @@ class _HighPrecision:
 
 
 class _FastPrecision(_HighPrecision):
-    """Products in float32, sums in float64."""
-
     def __init__(self, form: Form, make: Make):
         super().__init__(form, make)
         self._single = form.zeros(np.float32)

@@ -85,7 +85,6 @@ def _screen(block: np.ndarray, dtype: np.dtype, workspace: Workspace) -> Screeni
 
 
 def _some(**masks: np.ndarray) -> dict[str, np.ndarray]:
-    """Count per column what there is any of."""
     return {name: _column_counts(mask) for name, mask in masks.items() if mask.any()}
 
 

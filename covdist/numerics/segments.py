@@ -50,7 +50,6 @@ class Segments:
         self._shifted = [ShiftedColumns(width) for width in widths]
 
     def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
-        """Fold rows of positive weight."""
         if not self._shifted[0].started:
             self._begin(blocks, weights, extreme)
         sides = self._deviations(blocks, weights, workspace)
@@ -81,7 +80,6 @@ class Segments:
             shifted.started = False
 
     def state(self) -> Any:
-        """Return the state of all rows so far."""
         if self._shifted[0].started:
             self._close()
         return self._closed

@@ -106,7 +106,6 @@ class FilledPart:
             before = last if whole else last.or_else(before)
 
     def _filled(self, stretch: _Stretch, after: NearestValue, neighbours: Neighbours, stop: int) -> FilledBlock:
-        """Fill a stretch, given the first values after it in the shard's rows up to ``stop``."""
         missing = holes(stretch.rows[-1], self._options.inf) & after.unknown
         after = after.or_else(neighbours.after(missing, self._start + stop))
         rows, positions, _, _, before = stretch

@@ -71,7 +71,6 @@ class SourceReader:
         return tuple(map(int, np.unravel_index(number, self._grid()[: self._sample_ndim])))
 
     def _rectangle(self, number: int) -> tuple[slice, ...]:
-        """Return the part of the array that a piece covers."""
         source, n = self._source, self._sample_ndim
         rows = [slice(i * size, (i + 1) * size) for i, size in zip(self._cell(number), source.chunks, strict=False)]
         return (*rows, self._columns, *[slice(None)] * (len(source.shape) - n - 1))

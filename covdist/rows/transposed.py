@@ -34,7 +34,6 @@ def column_stream(array: da.Array | np.ndarray, sample_ndim: int) -> PlainStream
 
 
 def _split(array: da.Array) -> tuple[int, ...]:
-    """Return the chunks along the columns, with those that are too large cut into equal parts."""
     most = max(1, limits().most_transposed_bytes // max(1, array.shape[0] * array.dtype.itemsize))
     cut: list[int] = []
     for width in array.chunks[1]:

@@ -72,7 +72,6 @@ class ExpectedAccumulator:
             self._precision = precision_of(model)
 
     def add(self, block: np.ndarray, frequency: Vector = None, reliability: Vector = None) -> None:
-        """Fold rows in place."""
         weights = combined(frequency, reliability)
         height = max(1, _VALUES // max(block.shape[1], 1))
         with single_thread():

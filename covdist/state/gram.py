@@ -101,7 +101,6 @@ class GramAccumulator:
         return exponent
 
     def state(self) -> Gram:
-        """Return the state of all rows so far."""
         return self._state._replace(triangle=self._state.triangle.copy())
 
 

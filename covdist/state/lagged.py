@@ -144,7 +144,6 @@ class LaggedAccumulator:
         self._pairs.workspace = workspace
 
     def add(self, block: Block, frequency: Vector = None, reliability: Vector = None) -> None:
-        """Fold rows in place."""
         if frequency is not None or reliability is not None:
             raise DataError("a lagged state pairs rows with each other, found weights of single rows: leave them out")
         rows, lag = rows_of(block), self._lag
@@ -177,7 +176,6 @@ class LaggedAccumulator:
         return every if kept is None else kept
 
     def state(self) -> LaggedPairs:
-        """Return the state of all rows so far."""
         head, tail = (edge.padded(self._lag) for edge in (self._head, self._tail))
         return LaggedPairs(self._pairs.state(), self._rows, head.rows, tail.rows, head.kept, tail.kept)
 

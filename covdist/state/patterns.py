@@ -138,7 +138,6 @@ def _lifted(clean: Scatter, rows: int) -> Patterns:
 
 
 def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
-    """Return the patterns of a block."""
     columns, width = side.columns, side.columns.width
     patterns, pattern = distinct(held)
     if 8 * len(patterns) * width * width > limits().pattern_table_bytes:

@@ -68,7 +68,6 @@ class AppliedAccumulator:
         self._image = np.zeros(basis.directions.shape)
 
     def add(self, block: Block) -> None:
-        """Fold rows in place."""
         rows = rows_of(block)
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, len(rows), _LEAST_ROWS):
@@ -87,5 +86,4 @@ class AppliedAccumulator:
         add_product(deviations, deviations @ directions, self._image)
 
     def state(self) -> Applied:
-        """Return the state of all rows so far."""
         return Applied(self._image.copy())

@@ -108,8 +108,6 @@ class Combined(_CombinedFields):
 
 
 class _Products:
-    """Hands the same deviations to several products."""
-
     def __init__(self, products: Sequence[Product]):
         self._products = products
 
