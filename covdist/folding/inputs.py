@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import dask.array as da
 import numpy as np
@@ -10,11 +10,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.results.labels import Groups, Labelled
+from covdist.results.labels import Array, Dims, Groups, Labelled
 from covdist.rows.masked_arrays import unmasked
-
-Array = da.Array | np.ndarray
-Dims = Hashable | Sequence[Hashable] | None
 
 
 def one_of(option: str, value: object, known: Sequence[str]) -> None:

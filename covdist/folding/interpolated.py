@@ -17,7 +17,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.typing import DaskCollection, Key
 
 from covdist.errors import DataError, NonFiniteError
-from covdist.folding.inputs import Array, one_of
+from covdist.folding.inputs import one_of
 from covdist.numerics.interpolation import (
     ENDS,
     KINDS,
@@ -28,7 +28,7 @@ from covdist.numerics.interpolation import (
     last_values,
 )
 from covdist.numerics.nonfinite import all_finite, refuse_infinity
-from covdist.results.labels import Labelled
+from covdist.results.labels import Array, Labelled
 from covdist.rows.chunks import Chunk, chunks_apart
 from covdist.rows.filled import FilledStream, PrefilledStream
 from covdist.rows.masked_arrays import unmasked

@@ -13,13 +13,13 @@ from dask.utils import parse_bytes
 
 from covdist import plugins
 from covdist.errors import DataError
-from covdist.folding.inputs import Array, Dims, aligned, grouping, matching, one_of, side_names, y_dim
-from covdist.folding.weights import Halflife, Weights, fading, weight_vectors
+from covdist.folding.inputs import aligned, grouping, matching, one_of, side_names, y_dim
+from covdist.folding.weights import Halflife, fading, weight_vectors
 from covdist.numerics.accumulator import Options
 from covdist.numerics.em import Fit
 from covdist.numerics.nonfinite import INFINITIES, RowPolicy
 from covdist.numerics.products import PRECISIONS
-from covdist.results.labels import Groups, Labelled, label
+from covdist.results.labels import Array, Dims, Groups, Labelled, Weights, label
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
 from covdist.rows.stream import Stream, stream

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import dask.array as da
 from dask.typing import DaskCollection
 
-from covdist.folding.inputs import Array
 from covdist.folding.request import Request
 from covdist.limits import limits
+from covdist.results.labels import Array
 from covdist.rows.stream import Stream
 from covdist.state.variances import Variances
 

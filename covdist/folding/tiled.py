@@ -17,14 +17,13 @@ from dask.typing import DaskCollection
 from covdist.engine.bands import Band, band_bytes, band_plan, cut_bands, tile_side
 from covdist.engine.plan import Plan, Work
 from covdist.folding.band import BandAccumulator
-from covdist.folding.inputs import Array
 from covdist.folding.passes import Pass
 from covdist.folding.request import Request
 from covdist.folding.streams import Streams, column_axis, streams_of
 from covdist.numerics.columns import divisor
 from covdist.numerics.correlation import covariance_of
 from covdist.results.deferred import Deferred, apply
-from covdist.results.labels import Axis
+from covdist.results.labels import Array, Axis
 from covdist.results.tile_store import (
     column_exponents,
     create,

@@ -7,13 +7,11 @@ from typing import cast
 
 import dask.array as da
 import numpy as np
-import numpy.typing as npt
 
 from covdist.errors import DataError
-from covdist.folding.inputs import Array, along_samples, one_of
-from covdist.results.labels import Labelled
+from covdist.folding.inputs import along_samples, one_of
+from covdist.results.labels import Array, Labelled, Weights
 
-Weights = npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
 Halflife = float | np.timedelta64 | None
 
 

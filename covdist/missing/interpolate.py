@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from covdist.folding.fill_options import FillOptions
-from covdist.folding.inputs import Array
 from covdist.folding.interpolated import filled_stream, interpolated
 from covdist.folding.request import Policy, SideRows
 from covdist.numerics.nonfinite import refuse_unfilled
-from covdist.results.labels import Labelled
+from covdist.results.labels import Array, Labelled
 from covdist.rows.stream import Stream
 
 

@@ -16,12 +16,11 @@ from dask.typing import DaskCollection, Key
 from covdist.errors import DataError
 from covdist.folding.fill_options import FillOptions
 from covdist.folding.fitted import computed_model, fitted_moments, promised_model
-from covdist.folding.inputs import Array
 from covdist.folding.request import IN_TILES, Policy, Request, make_request
 from covdist.numerics.blas import single_thread
 from covdist.numerics.em import Fit, Model, complete, precision_of
 from covdist.numerics.nonfinite import all_finite, holes, keep_all
-from covdist.results.labels import Labelled
+from covdist.results.labels import Array, Labelled
 from covdist.rows.masked_arrays import unmasked
 from covdist.state.base import StateType
 from covdist.state.cross import Cross
