@@ -27,7 +27,7 @@ ALLOWED = {
     "results": "errors limits plugins numerics state engine rows",
     "folding": "errors limits plugins numerics state engine rows results",
     "missing": "errors numerics state rows results folding",
-    "readings": "errors plugins numerics state engine rows results folding",
+    "readings": "errors limits plugins numerics state engine rows results folding",
     "jobs": "errors limits storage numerics state engine logs rows results folding",
     "report": "engine results readings jobs",
     "record": "errors storage",
