@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,3 +73,10 @@ def test_an_error_ahead_reaches_the_one_who_folds():
         found.append(str(error))
     assert len(found) == 2
     assert found[1] == "broken"
+
+
+@pytest.mark.parametrize(("first", "later", "value"), [("i4", "f8", np.nan), ("f4", "f8", 1e200), ("i2", "i8", 2**40)])
+def test_gathered_holds_what_a_later_piece_holds(first, later, value):
+    pieces = [np.ones((2, 1), first), np.array([[value]], later), np.ones((2, 1), first)]
+    rows = np.concatenate([piece.copy() for piece in gathered(iter(pieces), 4)])
+    np.testing.assert_array_equal(rows, np.concatenate(pieces))
