@@ -103,7 +103,8 @@ def gathered(pieces: Iterator[np.ndarray], least_rows: int) -> Iterator[np.ndarr
                 break
             if filled == 0:
                 held = np.empty((least_rows, *piece.shape[1:]), piece.dtype) if held.size == 0 else held
-            held = wide_enough(held, piece)
+            # A mask turns whole numbers into floats with NaN, in some chunks alone.
+            held = held.astype(np.promote_types(held.dtype, piece.dtype), copy=False)
             taken = min(least_rows - filled, len(piece))
             held[filled : filled + taken] = piece[:taken]
             filled, piece = filled + taken, piece[taken:]
@@ -112,11 +113,6 @@ def gathered(pieces: Iterator[np.ndarray], least_rows: int) -> Iterator[np.ndarr
                 filled = 0
     if filled:
         yield held[:filled]
-
-
-def wide_enough(rows: np.ndarray, piece: np.ndarray) -> np.ndarray:
-    """Return rows in a dtype that holds the piece: a mask may turn whole numbers into floats in some chunks alone."""
-    return rows.astype(np.promote_types(rows.dtype, piece.dtype), copy=False)
 
 
 def together(streams: list[Iterator[Any]]) -> Iterator[list[Any]]:

@@ -17,7 +17,7 @@ import numpy as np
 from covdist.errors import NonFiniteError
 from covdist.limits import limits
 from covdist.logs.dask_arrays import from_dask
-from covdist.rows.fold import Part, Shard, wide_enough
+from covdist.rows.fold import Part, Shard
 from covdist.rows.stream import PlainStream, Unshared, stream
 
 
@@ -87,7 +87,6 @@ class _ColumnReader:
                     break
                 if start == 0:
                     rows = np.empty((part.rows, piece.shape[1]), piece.dtype)
-                rows = wide_enough(rows, piece)
                 rows[start : start + len(piece)] = piece
                 start += len(piece)
             else:

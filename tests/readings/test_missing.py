@@ -152,11 +152,7 @@ def test_a_group_whose_rows_are_all_dropped_is_nan():
     np.testing.assert_allclose(found[1], np.cov(x[1::2].T, ddof=0), rtol=1e-12)
 
 
-READINGS = [lambda x: covdist.cov(x, dim=0), lambda x: covdist.spectrum(x, 2, dim=0, method="dual")]
-
-
-@pytest.mark.parametrize("read", READINGS, ids=["cov", "dual"])
-def test_chunks_of_other_dtypes_lose_nothing(read):
+def test_chunks_of_other_dtypes_lose_nothing():
     """As where a mask turns whole numbers into floats with NaN, in some chunks alone."""
     values = np.random.default_rng(0).integers(-9, 9, (6, 40)).astype(float)
     values[-1, 2] = 1e10 + 0.5
@@ -165,4 +161,4 @@ def test_chunks_of_other_dtypes_lose_nothing(read):
         return block.astype("i4") if block_info[0]["chunk-location"][0] == 0 else block
 
     x = da.from_array(values, chunks=(3, 40)).map_blocks(chunk, dtype="i4")
-    xr.testing.assert_allclose(read(x), read(values), rtol=1e-12)
+    xr.testing.assert_allclose(covdist.cov(x, dim=0), covdist.cov(values, dim=0), rtol=1e-12)
