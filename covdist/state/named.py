@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import ModuleType
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ Named = str | Mapping[str, Any] | StateType
 _CALL = re.compile(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*")
 
 
+@cache
 def state_types() -> dict[str, Any]:
     """Return by name what stands in this folder: a class, or the dataclass of a type with parameters."""
     return {cls.name: cls for module in plugins.modules("state") for cls in _types_in(module)}
