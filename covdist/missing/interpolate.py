@@ -11,12 +11,10 @@ from covdist.rows.stream import Stream
 
 
 def stream(rows: SideRows) -> Stream:
-    """Return the rows with their gaps filled while they are read."""
     return filled_stream(rows.side, rows.inf, rows.lazy, rows.columns, rows.number)
 
 
 def fill(side: Labelled, options: FillOptions) -> Array:
-    """Return an array with its gaps filled."""
     return interpolated(
         side, kind=options.kind, along=options.along, max_gap=options.max_gap, ends=options.ends, inf=options.inf
     )

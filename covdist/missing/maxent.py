@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import cast
+from typing import Any
 
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
-from dask.typing import DaskCollection, Key
+from dask.typing import Key
 
 from covdist.errors import DataError
 from covdist.folding.fill_options import FillOptions
@@ -72,10 +71,9 @@ def fill(side: Labelled, options: FillOptions) -> Array:
     tasks: dict[Key, object] = {
         (name, *key[1:]): (filled, key, model.key, patterns.key, ndim, inf) for key in flatten(whole.__dask_keys__())
     }
-    layers = HighLevelGraph.from_collections(
-        name, tasks, dependencies=cast(Sequence[DaskCollection], [whole, model, patterns])
-    )
-    return da.Array(layers, name, chunks=whole.chunks, dtype=data.dtype)
+    collections: list[Any] = [whole, model, patterns]
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=collections)
+    return da.Array(graph, name, chunks=whole.chunks, dtype=data.dtype)
 
 
 def filled(rows: np.ndarray, model: Model, patterns: Patterns, sample_ndim: int, inf: str) -> np.ndarray:

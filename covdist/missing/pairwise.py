@@ -16,13 +16,7 @@ _PAIRWISE: dict[StateType, StateType] = {Scatter: Pairwise, Cross: PairwiseCross
 
 
 def state(kind: StateType) -> StateType:
-    """Return the type whose entries have rows of their own.
-
-    Raises
-    ------
-    DataError
-        If there is none for ``kind``.
-    """
+    """Return the type whose entries have rows of their own; DataError where there is none."""
     if kind not in _PAIRWISE:
         raise DataError(
             f"missing='pairwise' has no form of the state {kind.name!r}: pass missing='drop', or fill the values "

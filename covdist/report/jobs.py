@@ -13,19 +13,18 @@ def jobs_table(statuses: Iterable[JobStatus]) -> Table:
     """Return a table with one row per job."""
     table = Table("folder", "job", "status", "shards", "left", "log")
     for status in statuses:
-        table.add_row(
-            status["path"].rsplit("/", 1)[-1], status["job"], status["status"], _progress(status), _left(status),
-            status["log"],
-        )  # fmt: skip
+        folder = status["path"].rsplit("/", 1)[-1]
+        table.add_row(folder, status["job"], status["status"], _progress(status), _left(status), status["log"])
     return table
 
 
 def job_table(status: JobStatus) -> Table:
     """Return a table with one row per fact, and one for each of the last failures."""
     table = Table(show_header=False)
-    rate = status["per_second"]
+    rate, most = status["per_second"], status["iterations"]
     facts = {
-        "job": status["job"], "status": status["status"], "iteration": _iteration(status), "shards": _progress(status),
+        "job": status["job"], "status": status["status"],
+        "iteration": f"{status['iteration']} of at most {most}" if most else "", "shards": _progress(status),
         "rate": f"{rate:.3g} shards a second" if rate else "", "left": _left(status), "driver": status["owner"] or "",
         "reason": status["reason"], "log": status["log"], "folder": status["path"],
     }  # fmt: skip
@@ -40,10 +39,6 @@ def job_table(status: JobStatus) -> Table:
 def _progress(status: JobStatus) -> str:
     share = status["folded"] / status["shards"] if status["shards"] else 1.0
     return f"{status['folded']:,} of {status['shards']:,} ({share:.0%})"
-
-
-def _iteration(status: JobStatus) -> str:
-    return f"{status['iteration']} of at most {status['iterations']}" if status["iterations"] else ""
 
 
 def _left(status: JobStatus) -> str:

@@ -13,6 +13,10 @@ from covdist.readings.gradient_stats.per_parameter import read as statistics
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
 from covdist.results.moments import Moments
 
+_COSTS = (
+    "bytes_read", "flops", "shards", "fan_in", "tasks", "state_bytes", "bytes_moved", "peak_bytes", "bytes_written",
+)  # fmt: skip
+
 
 def plan_table(plans: dict[str, Plan]) -> Table:
     """One row an array; where its matrix is too large for a state, also the other ways."""
@@ -40,29 +44,12 @@ def _cells(plan: Plan) -> list[str]:
 
 def plan_record(plan: Plan) -> dict[str, Any]:
     """Numbers of a plan, sizes in bytes."""
-    return {
-        "rows": plan.work.rows,
-        "columns": plan.work.columns,
-        "way": plan.strategy,
-        "why": plan.reason,
-        **_costs(plan),
-        "ways": {each.strategy: _costs(each) for each in plan.strategies},
-    }
+    question = {"rows": plan.work.rows, "columns": plan.work.columns, "way": plan.strategy, "why": plan.reason}
+    return question | _costs(plan) | {"ways": {each.strategy: _costs(each) for each in plan.strategies}}
 
 
 def _costs(plan: Plan) -> dict[str, Any]:
-    return {
-        "bytes_read": plan.bytes_read,
-        "flops": plan.flops,
-        "shards": plan.shards,
-        "fan_in": plan.fan_in,
-        "tasks": plan.tasks,
-        "state_bytes": plan.state_bytes,
-        "bytes_moved": plan.bytes_moved,
-        "peak_bytes": plan.peak_bytes,
-        "bytes_written": plan.bytes_written,
-        "core_seconds": plan.seconds_here,
-    }
+    return {name: getattr(plan, name) for name in _COSTS} | {"core_seconds": plan.seconds_here}
 
 
 def result_record(moments: Moments) -> dict[str, Any]:
@@ -107,8 +94,7 @@ def result_table(records: dict[str, dict[str, Any]]) -> Table:
     table = Table("array", "state", "rows", "columns", "mean", "std", "SNR", "zeros", "constant", "largest |corr|")
     for path, record in records.items():
         strongest = record.get("largest_correlation")
-        groups = record["groups"]
-        kind = record["kind"] + ("" if groups is None else "".join(f" by {k} ({n})" for k, n in groups.items()))
+        kind = record["kind"] + "".join(f" by {dim} ({n})" for dim, n in (record["groups"] or {}).items())
         table.add_row(
             path or record.get("source", "(root)"), kind,
             f"{record['rows']:,}", " × ".join(f"{n:,}" for n in record["columns"]),

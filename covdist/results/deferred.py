@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+import zarr
 from dask.base import tokenize
 from dask.delayed import Delayed, delayed
-from dask.highlevelgraph import HighLevelGraph
 
 from covdist.errors import DataError, MergeError
+from covdist.limits import limits
 from covdist.results.labels import Array, Attrs, Axis, Groups, labelled
 from covdist.state.base import State, merged
 from covdist.state.grouped import Grouped
 from covdist.state.variances import Variances, side_by_side
 
-T = TypeVar("T")
+Function = Callable[..., object]
 
 
 class Deferred(NamedTuple):
@@ -35,11 +36,11 @@ class Deferred(NamedTuple):
         """Whether a part is still to be computed."""
         return any(isinstance(part, Delayed) for part in self.parts)
 
-    def map(self, function: Callable[..., object]) -> Deferred:
+    def map(self, function: Function) -> Deferred:
         """Apply a function to each part, groups and all."""
         return self._replace(parts=tuple(apply(function, part) for part in self.parts))
 
-    def map_groups(self, function: Callable[..., object]) -> Deferred:
+    def map_groups(self, function: Function) -> Deferred:
         """Apply a function to the state of each group, or to the state where there are no groups."""
         return self.map(partial(Grouped.map, function=function) if self.groups else function)
 
@@ -58,7 +59,7 @@ class Deferred(NamedTuple):
 
     def read(
         self,
-        function: Callable[..., object],
+        function: Function,
         axes: Sequence[Axis],
         *arguments: object,
         name: str | None = None,
@@ -73,29 +74,34 @@ class Deferred(NamedTuple):
         if self.groups is not None:
             shape = (len(self.groups.values), *shape)
             function, arguments = by_group, (function, shape, *arguments)
-        data = self._array(function, arguments, shape, np.dtype(dtype), per_column=bool(axes))
-        return labelled(data, list(axes), self.groups, name, attrs)
+        if not axes or len(self.parts) == 1:  # what does not run along columns is read off the first part
+            data = _read(self.parts[0], shape, np.dtype(dtype), function, *arguments)
+        else:
+            shapes = [(*shape[:-1], width) for width in self.widths]
+            strips = zip(self.parts, shapes, strict=True)
+            data = da.concatenate([_read(*strip, np.dtype(dtype), function, *arguments) for strip in strips], axis=-1)
+        return labelled(data, axes, self.groups, name, attrs)
 
-    def _array(
+    def read_matrix(
         self,
-        function: Callable[..., object],
-        arguments: tuple[object, ...],
-        shape: tuple[int, ...],
-        dtype: np.dtype,
-        per_column: bool,
-    ) -> Array:
-        """Join the parts' arrays along the last axis, or read one that does not run along columns off the first."""
-        if not per_column or len(self.parts) == 1:
-            return _read(self.parts[0], function, arguments, shape, dtype)
-        arrays = [
-            _read(part, function, arguments, (*shape[:-1], width), dtype)
-            for part, width in zip(self.parts, self.widths, strict=True)
-        ]
-        return da.concatenate(arrays, axis=-1)
-
-    def graph(self) -> HighLevelGraph | None:
-        """Return the graph of what is still to be computed."""
-        return HighLevelGraph.merge(*(part.__dask_graph__() for part in self.parts)) if self.lazy else None
+        function: Function,
+        axes: tuple[Axis, Axis],
+        *arguments: object,
+        name: str,
+        dtype: npt.DTypeLike = np.float64,
+        attrs: Attrs = None,
+    ) -> xr.DataArray:
+        """Label the matrix of which ``function(state, rows, *arguments)`` returns a slice of rows, lazily in chunks."""
+        first, second = axes
+        height = max(1, limits().matrix_chunk_bytes // (8 * max(1, second.size)))
+        if first.size <= height or not self.lazy:
+            return self.read(function, axes, slice(0, first.size), *arguments, name=name, dtype=dtype, attrs=attrs)
+        chunks = []
+        for start in range(0, first.size, height):
+            rows = slice(start, min(start + height, first.size))
+            some = Axis(first.dim, rows.stop - start), second
+            chunks.append(self.read(function, some, rows, *arguments, dtype=dtype).data)
+        return labelled(da.concatenate(chunks, axis=-2), axes, self.groups, name, attrs)
 
     def joined(self) -> object:
         """Return computed parts as one state."""
@@ -108,16 +114,24 @@ class Deferred(NamedTuple):
         return side_by_side(list(self.parts))
 
 
-def apply(function: Callable[..., object], *states: object) -> Any:
+class TiledMatrix(Protocol):
+    """A matrix too large for a state, beside the moments of its columns."""
+
+    def cov(self, columns: Deferred, ddof: float) -> da.Array:
+        """Return the covariance as a lazy array of tiles."""
+
+    def written(self, columns: Deferred, axes: tuple[Axis, Axis], group: zarr.Group) -> Deferred:
+        """Return the columns' moments; the tiles are written to ``group`` as they are computed."""
+
+
+def apply(function: Function, *states: object) -> Any:
     """Call now, or later where a state is still to come."""
     if not any(isinstance(state, Delayed) for state in states):
         return function(*states)
     return delayed(function, pure=True, traverse=False)(*states)
 
 
-def by_group(
-    state: Grouped, function: Callable[..., npt.ArrayLike], shape: tuple[int, ...], *arguments: object
-) -> np.ndarray:
+def by_group(state: Grouped, function: Function, shape: tuple[int, ...], *arguments: object) -> np.ndarray:
     """Stack what a function returns for each group; NaN where a group alone has too few rows."""
     parts: list[np.ndarray | None] = []
     for code in range(shape[0]):
@@ -125,7 +139,10 @@ def by_group(
             parts.append(np.asarray(function(state.group(code), *arguments)))
         except DataError:
             parts.append(None)
-    one = next((np.shape(part) for part in parts if part is not None), _blank(state.inner, shape[1:]))
+    inner, one = state.inner, shape[1:]
+    if isinstance(inner, Variances):  # maybe a strip, narrower than what is read of all columns
+        one = tuple(inner.columns.width for _ in one)
+    one = next((np.shape(part) for part in parts if part is not None), one)
     return np.stack([np.full(one, np.nan) if part is None else part for part in parts])
 
 
@@ -134,18 +151,7 @@ def members(state: State | Grouped, size: int) -> list[State]:
     return [state.group(code) for code in range(size)] if isinstance(state, Grouped) else [state]
 
 
-def _blank(inner: State, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A strip of many columns is narrower than what is read of all of them."""
-    return tuple(inner.columns.width for _ in shape) if isinstance(inner, Variances) else shape
-
-
-def _read(
-    state: object,
-    function: Callable[..., object],
-    arguments: tuple[object, ...],
-    shape: tuple[int, ...],
-    dtype: np.dtype,
-) -> Array:
+def _read(state: object, shape: tuple[int, ...], dtype: np.dtype, function: Function, *arguments: object) -> Array:
     if not isinstance(state, Delayed):
         return _array_of(state, function, *arguments)
     key = f"read-{tokenize(function, arguments, state.key)}"
@@ -153,9 +159,9 @@ def _read(
     return da.from_delayed(value, shape, dtype, name=f"array-{key}")
 
 
-def _array_of(state: object, function: Callable[..., object], *arguments: object) -> np.ndarray:
+def _array_of(state: object, function: Function, *arguments: object) -> np.ndarray:
     return np.asarray(function(state, *arguments))
 
 
-def _first(state: T, *_: object) -> T:
+def _first(state: object, *_: object) -> object:
     return state

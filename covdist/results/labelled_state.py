@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Self, TypeVar
 
@@ -17,13 +17,12 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.typing import Key
 
 from covdist.errors import DataError
-from covdist.results.deferred import Deferred
+from covdist.results.deferred import Deferred, Function, TiledMatrix
 from covdist.results.labels import Attrs, Axis
 from covdist.results.layout import Layout
-from covdist.results.matrix import TiledMatrix, read_matrix
-from covdist.state.base import State, ask, can_answer, get
+from covdist.state.base import Field, State, ask, can_answer, field_value, get
 from covdist.state.fitted import Fitted, FittedCross
-from covdist.state.named import answering
+from covdist.state.named import answering, described
 
 
 class LabelledState:
@@ -93,7 +92,8 @@ class LabelledState:
         3
         """
         field = self.layout.state.FIELDS[getattr(self.layout.state, "COUNT", "count")]
-        return self._numbers(field.path, field.axes, "count")
+        axes = [self._layout.matrix_axes()[axis] for axis in field.axes]
+        return self._deferred.read(get, axes, field.path, name="count", dtype=np.int64)
 
     @property
     def rows(self) -> xr.DataArray:
@@ -105,11 +105,31 @@ class LabelledState:
         >>> int(covdist.moments(np.array([[1.0, np.nan]]), missing="pairwise").rows)
         1
         """
-        return self._numbers("columns.rows", (), "rows")
+        return self._deferred.read(get, (), "columns.rows", name="rows", dtype=np.int64)
 
-    def _numbers(self, path: str, axes: Sequence[int], name: str) -> xr.DataArray:
-        named = [self.layout.matrix_axes()[axis] for axis in axes]
-        return self.deferred.read(get, named, path, name=name, dtype=np.int64)
+    @property
+    def dataset(self) -> xr.Dataset:
+        """The state itself as labelled arrays, as :meth:`Moments.save` writes it.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> list(covdist.moments(np.eye(2)).dataset)[:6]
+        ['count', 'skipped', 'weight', 'weight2', 'mean', 'mean_low']
+        """
+        layout = self._layout
+        parameters = {key: value for key, value in described(layout.state).items() if key != "name"}
+        attrs = {"kind": layout.kind, **({"parameters": parameters} if parameters else {}), "ddof": 0}
+        arrays = {name: self._field(name, field) for name, field in layout.state.FIELDS.items()}
+        return xr.Dataset(arrays, attrs={**attrs, **layout.provenance})
+
+    def _field(self, name: str, field: Field) -> xr.DataArray:
+        axes, dtype = self._layout.matrix_axes(), field.dtype
+        if len(field.axes) == 2:
+            return self._deferred.read_matrix(_rows_of, axes, field, name=name, dtype=dtype)
+        leading = [] if field.leading is None else [Axis(*field.leading)]
+        named = [*leading, *(axes[axis] for axis in field.axes)]
+        return self._deferred.read(field_value, named, field, name=name, dtype=dtype)
 
     def read(
         self,
@@ -158,11 +178,11 @@ class LabelledState:
                [-0.25,  0.25]])
         """
         axes = self._layout.matrix_axes()
-        return read_matrix(self.asking(answer), axes, _ask_rows, answer, *arguments, name=name, attrs=attrs)
+        return self.asking(answer).read_matrix(_ask_rows, axes, answer, *arguments, name=name, attrs=attrs)
 
     def read_columns(
         self,
-        function: Callable[..., object],
+        function: Function,
         *arguments: object,
         name: str | None = None,
         dtype: npt.DTypeLike = np.float64,
@@ -246,7 +266,8 @@ class LabelledState:
         return persist(self, **options)[0]
 
     def __dask_graph__(self) -> HighLevelGraph | None:
-        return self._deferred.graph()
+        parts = self._deferred.parts
+        return HighLevelGraph.merge(*(part.__dask_graph__() for part in parts)) if self._deferred.lazy else None
 
     def __dask_keys__(self) -> list[Key]:
         return [part.key for part in self._deferred.parts]
@@ -258,11 +279,15 @@ class LabelledState:
     __dask_optimize__ = staticmethod(da.Array.__dask_optimize__)
     __dask_scheduler__ = staticmethod(Delayed.__dask_scheduler__)
 
-    def __dask_postcompute__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+    def __dask_postcompute__(self) -> tuple[Function, tuple[object, ...]]:
         return computed, (type(self), self._deferred.widths, self._layout, self._matrix)
 
-    def __dask_postpersist__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        return _persisted, (type(self), self.__dask_keys__(), self._deferred.widths, self._layout, self._matrix)
+    def __dask_postpersist__(self) -> tuple[Function, tuple[object, ...]]:
+        return self._persisted, ()
+
+    def _persisted(self, graph: Mapping[Key, object], *, rename: Mapping[Key, Key] | None = None) -> Self:
+        parts = tuple(Delayed(rename.get(key, key) if rename else key, graph) for key in self.__dask_keys__())
+        return type(self)(self._deferred._replace(parts=parts), self._layout, self._matrix)
 
     def __dask_tokenize__(self) -> object:
         return tokenize(self._deferred.parts, self._layout.kind)
@@ -281,22 +306,11 @@ def computed(
     return cls(state, layout, matrix)
 
 
-def _persisted(
-    graph: Mapping[Key, object],
-    cls: type[S],
-    keys: list[Key],
-    widths: tuple[int, ...],
-    layout: Layout,
-    matrix: TiledMatrix | None,
-    *,
-    rename: Mapping[Key, Key] | None = None,
-) -> S:
-    names = rename or {}
-    parts = tuple(Delayed(names.get(key, key), graph) for key in keys)
-    return cls(Deferred(parts, widths), layout, matrix)
+def _rows_of(state: State, rows: slice, field: Field) -> np.ndarray:
+    return field_value(state, field, rows)
 
 
-def _of_columns(state: State, function: Callable[..., object], *arguments: object) -> object:
+def _of_columns(state: State, function: Function, *arguments: object) -> object:
     return function(state.side(0), *arguments)
 
 

@@ -22,45 +22,28 @@ Rows = str | ArrayLike | None  # one value a row, or the coordinate that has the
 Weights = ArrayLike | Mapping[str, ArrayLike] | None
 Attrs = Mapping[str, object] | None
 
-DEFAULT_SAMPLE, DEFAULT_UNIT = "sample", "unit"
-
 
 @dataclass(frozen=True)
 class Axis:
-    """The columns of one side of a state.
+    """The columns of one side of a state."""
 
-    Attributes
-    ----------
-    dim : str or None
-        Name in results; None for a single variable, whose results have no such dim.
-    size : int
-    coords : dict
-        Name of each coordinate along ``dim`` and its values, shape (size,).
-    """
-
-    dim: str | None
+    dim: str | None  # name in results; None for a single variable, whose results have no such dim
     size: int
-    coords: dict[str, np.ndarray] = field(default_factory=dict)
+    coords: dict[str, np.ndarray] = field(default_factory=dict)  # each of shape (size,)
 
     def second(self, taken: Axis) -> Axis:
         """Return this axis under the names it has as a result's second dim."""
         if self.dim is None:
             return self
         clash = self.dim == taken.dim
-        names = {n: f"{n}_2" if clash or n == taken.dim or n in taken.coords else n for n in self.coords}
-        return Axis(
-            f"{self.dim}_2" if clash else self.dim,
-            self.size,
-            {names[name]: values for name, values in self.coords.items()},
-        )
+        names = [f"{n}_2" if clash or n == taken.dim or n in taken.coords else n for n in self.coords]
+        coords = dict(zip(names, self.coords.values(), strict=True))
+        return Axis(f"{self.dim}_2" if clash else self.dim, self.size, coords)
 
     def same(self, other: Axis) -> bool:
-        return (
-            self.dim == other.dim
-            and self.size == other.size
-            and self.coords.keys() == other.coords.keys()
-            and all(_equal(self.coords[name], other.coords[name]) for name in self.coords)
-        )
+        if (self.dim, self.size, self.coords.keys()) != (other.dim, other.size, other.coords.keys()):
+            return False
+        return all(_equal(values, other.coords[name]) for name, values in self.coords.items())
 
     def __str__(self) -> str:
         return f"{self.dim or 'one variable'} ({self.size})"
@@ -83,11 +66,7 @@ def _equal(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def labelled(
-    data: Array,
-    axes: list[Axis],
-    groups: Groups | None,
-    name: str | None = None,
-    attrs: Attrs = None,
+    data: Array, axes: Sequence[Axis], groups: Groups | None, name: str | None = None, attrs: Attrs = None
 ) -> xr.DataArray:
     """Attach names to an array of shape (groups, *axes); axes of a single variable are squeezed out."""
     dims: list[str] = [] if groups is None else [groups.dim]
@@ -113,7 +92,6 @@ class Labelled:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Lengths of the sample axes."""
         return self.data.shape[: len(self.sample_dims)]
 
     def array(self) -> xr.DataArray:
@@ -123,42 +101,27 @@ class Labelled:
 
 
 def label(array: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
-    """Take any array the public functions accept apart into data and names.
-
-    Parameters
-    ----------
-    array : xarray.DataArray, dask.array.Array or array_like
-    dim : str, int or sequence of them, or None
-        Sample dims; for arrays without names axes, of which 0 is the default.
-    fallback : str
-        What messages call an array without a name.
-    """
+    """Take any array the public functions accept apart into data and names; ``fallback`` names it in messages."""
     array, dim = named_axes(array, dim)
-    dims = _sample_dims(array, dim, fallback)
+    name = str(array.name or fallback)
+    dims = _sample_dims(array, dim, name)
     features = [d for d in array.dims if d not in dims]
     data = array.data if array.dims[: len(dims)] == dims else array.transpose(*dims, *features).data
-    _check_dtype(data.dtype, str(array.name or fallback))
-    _check_sizes(data, str(array.name or fallback))
-    sizes = [array.sizes[d] for d in features]
-    axis = Axis("_".join(map(str, features)) if features else None, math.prod(sizes), _feature_coords(array, features))
-    along = {str(name): coord for name, coord in array.coords.items() if coord.dims and set(coord.dims) <= set(dims)}
-    if math.prod(data.shape[: len(dims)]) == 0 or axis.size == 0:
+    _check(data, name)
+    columns = math.prod(array.sizes[d] for d in features)
+    axis = Axis("_".join(map(str, features)) if features else None, columns, _feature_coords(array, features))
+    along = {str(key): coord for key, coord in array.coords.items() if coord.dims and set(coord.dims) <= set(dims)}
+    if math.prod(data.shape) == 0:
         raise DataError(
-            f"{array.name or fallback} is empty: its shape is {dict(array.sizes)}, at least one row "
-            "and one column are needed"
+            f"{name} is empty: its shape is {dict(array.sizes)}, at least one row and one column are needed"
         )
-    return Labelled(data, tuple(map(str, dims)), axis, str(array.name or fallback), along)
+    return Labelled(data, tuple(map(str, dims)), axis, name, along)
 
 
-def named_axes(array: ArrayLike, dim: Dims) -> tuple[xr.DataArray, Dims]:
+def named_axes(given: ArrayLike, dim: Dims) -> tuple[xr.DataArray, Dims]:
     """Return an array with names for its axes, and those of the samples; a DataArray as it is."""
-    if isinstance(array, xr.DataArray):
-        return array, dim
-    named = _named(array, dim)
-    return named, named.attrs.pop("sample_dims")
-
-
-def _named(given: ArrayLike, dim: Dims) -> xr.DataArray:
+    if isinstance(given, xr.DataArray):
+        return given, dim
     array = cast(Array, given) if hasattr(given, "dask") else unmasked(given)
     if array.ndim == 0:
         raise DataError("a single number has no samples: pass an array with at least one axis")
@@ -172,15 +135,13 @@ def _named(given: ArrayLike, dim: Dims) -> xr.DataArray:
     axes = tuple(int(axis) % array.ndim for axis in axes)
     _check_distinct(axes, dim)
     others = [i for i in range(array.ndim) if i not in axes]
-    names = {axis: DEFAULT_SAMPLE if len(axes) == 1 else f"{DEFAULT_SAMPLE}_{i}" for i, axis in enumerate(axes)}
-    names |= {axis: DEFAULT_UNIT if len(others) == 1 else f"{DEFAULT_UNIT}_{i}" for i, axis in enumerate(others)}
-    dims = [names[i] for i in range(array.ndim)]
-    attrs = {"sample_dims": [names[axis] for axis in axes]}
-    return xr.DataArray(array, dims=dims, attrs=attrs).rename(None)  # xarray takes a dask array's key for a name
+    names = {axis: "sample" if len(axes) == 1 else f"sample_{i}" for i, axis in enumerate(axes)}
+    names |= {axis: "unit" if len(others) == 1 else f"unit_{i}" for i, axis in enumerate(others)}
+    named = xr.DataArray(array, dims=[names[i] for i in range(array.ndim)])
+    return named.rename(None), [names[axis] for axis in axes]  # xarray takes a dask array's key for a name
 
 
-def _sample_dims(array: xr.DataArray, dim: Dims, fallback: str) -> tuple[Hashable, ...]:
-    name = array.name or fallback
+def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, ...]:
     known = ", ".join(map(repr, array.dims))
     if dim is None:
         raise DataError(
@@ -200,19 +161,16 @@ def _check_distinct(dims: Sequence[Hashable], given: Dims) -> None:
         raise DataError(f"dim={given!r} {found}: pass each axis that counts samples once, and at least one")
 
 
-def _check_sizes(data: Array, name: str) -> None:
+def _check(data: Array, name: str) -> None:
+    if data.dtype.kind in "OcSUVMmT" and data.dtype.name != "bfloat16":
+        raise DataError(
+            f"{name} has dtype {data.dtype}, but real numbers are expected: convert it first, complex "
+            "values for instance to their real and imaginary parts"
+        )
     if any(math.isnan(n) for n in data.shape):
         raise DataError(
             f"{name} has chunks of unknown size, as selecting by a mask makes them: "
             "call compute_chunk_sizes() on the dask array first, or fold the rows with weights of 0 and 1"
-        )
-
-
-def _check_dtype(dtype: np.dtype, name: str) -> None:
-    if dtype.kind in "OcSUVMmT" and dtype.name != "bfloat16":
-        raise DataError(
-            f"{name} has dtype {dtype}, but real numbers are expected: convert it first, complex "
-            "values for instance to their real and imaginary parts"
         )
 
 
@@ -222,8 +180,6 @@ def _feature_coords(array: xr.DataArray, features: list[Hashable]) -> dict[str, 
     coords = {}
     for name, coord in array.coords.items():
         if len(coord.dims) == 1 and coord.dims[0] in features:
-            position = features.index(coord.dims[0])
-            shape = [1] * len(features)
-            shape[position] = sizes[position]
+            shape = [size if d == coord.dims[0] else 1 for d, size in zip(features, sizes, strict=True)]
             coords[str(name)] = np.broadcast_to(np.asarray(coord).reshape(shape), sizes).ravel()
     return coords

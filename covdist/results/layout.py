@@ -18,23 +18,12 @@ Recoding = Callable[[Grouped], Grouped]
 
 @dataclass(frozen=True)
 class Layout:
-    """The type, names and provenance of a state.
+    """The type, names and provenance of a state."""
 
-    Attributes
-    ----------
-    state : StateType
-        Such as ``Scatter``, the scatter matrix of x, or ``Cross``, that of x with y.
-    axes : tuple of Axis
-        The columns of x, and of y where there is one.
-    groups : Groups or None
-    provenance : dict
-        Where the rows come from and how they were folded.
-    """
-
-    state: StateType
-    axes: tuple[Axis, ...]
+    state: StateType  # such as ``Scatter``, the scatter matrix of x, or ``Cross``, that of x with y
+    axes: tuple[Axis, ...]  # the columns of x, and of y where there is one
     groups: Groups | None = None
-    provenance: dict[str, object] = field(default_factory=dict)
+    provenance: dict[str, object] = field(default_factory=dict)  # where the rows come from and how they were folded
 
     @property
     def kind(self) -> str:
@@ -43,7 +32,6 @@ class Layout:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Columns of each side."""
         return tuple(axis.size for axis in self.axes)
 
     def matrix_axes(self) -> tuple[Axis, Axis]:
@@ -57,18 +45,9 @@ class Layout:
         return f"{self.kind} state of {' × '.join(map(str, self.axes))}{grouped}"
 
     def merge(self, other: Layout) -> tuple[Layout, tuple[Recoding, Recoding] | None]:
-        """Return the layout of a sum, and functions that give each state its groups' codes where they change.
-
-        Raises
-        ------
-        MergeError
-            If the columns, the types or the coordinates of the groups differ.
-        """
-        if (
-            self.state != other.state
-            or not all(map(Axis.same, self.axes, other.axes))
-            or bool(self.groups) != bool(other.groups)
-        ):
+        """Return the layout of a sum, and functions that give each state its groups' codes where they change."""
+        same = self.state == other.state and all(map(Axis.same, self.axes, other.axes))
+        if not same or bool(self.groups) != bool(other.groups):
             raise MergeError(
                 f"cannot merge a {self.describe()} with a {other.describe()}: both must have the same columns, "
                 "with the same coordinates"

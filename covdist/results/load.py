@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import zarr
 
 from covdist.errors import ResultError
-from covdist.results.arrays import from_arrays
 from covdist.results.labels import Axis, Groups
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
-from covdist.results.store import attributes, open_result, read_array
+from covdist.results.store import open_result, read_array
 from covdist.results.tile_store import StoredTiles
+from covdist.state.base import State, rebuilt
+from covdist.state.grouped import Grouped
 from covdist.state.named import state_type
 from covdist.state.tiled import Tiled
 
@@ -66,7 +67,7 @@ def _in_job(path: Path) -> Path:
 
 
 def _moments(group: zarr.Group) -> Moments:
-    attrs = attributes(group)
+    attrs: dict[str, Any] = dict(group.attrs)
     axes = [
         Axis(each["dim"], each["size"], {name: read_array(group, stored) for name, stored in each["coords"].items()})
         for each in attrs["axes"]
@@ -76,4 +77,13 @@ def _moments(group: zarr.Group) -> Moments:
     provenance = {key: value for key, value in attrs.items() if key not in _NOT_PROVENANCE}
     layout = Layout(kind, tuple(axes), groups, provenance)
     matrix = StoredTiles(group) if kind is Tiled else None
-    return Moments(from_arrays(partial(read_array, group), layout), layout, matrix)
+    return Moments(_state(group, layout), layout, matrix)
+
+
+def _state(group: zarr.Group, layout: Layout) -> State | Grouped:
+    kind, widths = layout.state, layout.widths
+    arrays = {name: read_array(group, name) for name in kind.FIELDS}
+    if layout.groups is None:
+        return rebuilt(kind, widths, arrays)
+    rows = [{name: values[code] for name, values in arrays.items()} for code in range(len(layout.groups.values))]
+    return Grouped(kind.empty(*widths), {code: rebuilt(kind, widths, row) for code, row in enumerate(rows)})

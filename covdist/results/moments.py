@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import xarray as xr
 
 from covdist import plugins
 from covdist.errors import DataError, MergeError
-from covdist.results.arrays import dataset
 from covdist.results.labelled_state import LabelledState
 from covdist.results.saving import save
 from covdist.state.base import ColumnState, State, StateType, ask, of_no_columns, scaled
 from covdist.state.grouped import Grouped
-
-
-class Reading(Protocol):
-    """A reading of some moments."""
-
-    def __call__(self, *arguments: object, **options: object) -> xr.DataArray: ...
 
 
 class Moments(LabelledState):
@@ -126,11 +120,8 @@ class Moments(LabelledState):
     if TYPE_CHECKING:  # found without this list, which is for type checkers
 
         def autocov(self, ddof: float = 0) -> xr.DataArray: ...
-
         def gradient_stats(self) -> xr.Dataset: ...
-
         def kurtosis(self) -> xr.DataArray: ...
-
         def skewness(self) -> xr.DataArray: ...
 
     else:
@@ -145,12 +136,11 @@ class Moments(LabelledState):
         readings = [name for name in plugins.names("readings") if hasattr(plugins.find("readings", name), "read")]
         return sorted({*super().__dir__(), *readings})
 
-    def _reading(self, name: str) -> Reading:
+    def _reading(self, name: str) -> Callable[..., xr.DataArray]:
         try:
-            read = plugins.find("readings", name).read
+            return partial(plugins.find("readings", name).read, self)
         except (LookupError, AttributeError):
             raise AttributeError(f"Moments has no reading {name!r}") from None
-        return cast(Reading, partial(read, self))
 
     # ---- algebra
 
@@ -247,16 +237,15 @@ class Moments(LabelledState):
         """
         groups = self.layout.groups
         if len(labels) != 1:
-            raise DataError(
-                f"sel() takes one label, such as sel(epoch=3), found {len(labels)}: {self.layout.describe()}"
-            )
+            found = f"found {len(labels)}: {self.layout.describe()}"
+            raise DataError(f"sel() takes one label, such as sel(epoch=3), {found}")
         ((dim, value),) = labels.items()
         if groups is None or groups.dim != dim:
             raise KeyError(f"no groups by {dim!r}: {self.layout.describe()}")
-        found = np.flatnonzero(groups.values == value)
-        if not len(found):
+        codes = np.flatnonzero(groups.values == value)
+        if not len(codes):
             raise KeyError(f"no group {dim}={value!r}, there are {groups.values.tolist()}")
-        return Moments(self.deferred.map(partial(Grouped.group, code=int(found[0]))), replace(self.layout, groups=None))
+        return Moments(self.deferred.map(partial(Grouped.group, code=int(codes[0]))), replace(self.layout, groups=None))
 
     @property
     def x(self) -> Moments:
@@ -288,20 +277,6 @@ class Moments(LabelledState):
         deferred = self.deferred.map_groups(partial(_side_of, number=number))
         return Moments(deferred if number == 0 else deferred._replace(widths=layout.widths), layout)
 
-    # ---- as data
-
-    @property
-    def dataset(self) -> xr.Dataset:
-        """The state itself as labelled arrays, as :meth:`save` writes it.
-
-        Examples
-        --------
-        >>> import numpy as np, covdist
-        >>> list(covdist.moments(np.eye(2)).dataset)[:6]
-        ['count', 'skipped', 'weight', 'weight2', 'mean', 'mean_low']
-        """
-        return dataset(self.deferred, self.layout)
-
     def save(self, path: str | Path) -> None:
         """Write to a new Zarr store that :func:`covdist.load` reads.
 
@@ -319,8 +294,6 @@ class Moments(LabelledState):
         <covdist.Moments of 3 rows: full state of unit (3)>
         """
         save({"": self}, path)
-
-    # ---- looks
 
     def __repr__(self) -> str:
         if self.deferred.lazy:

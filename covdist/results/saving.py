@@ -4,29 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import TypeVar
 
-import xarray as xr
-import zarr
 from dask.base import compute
 
+from covdist.results.labelled_state import LabelledState
 from covdist.results.layout import Layout
 from covdist.results.store import new_result, write
 
-
-class _Saved(Protocol):
-    """The part of Moments that saving uses."""
-
-    @property
-    def layout(self) -> Layout: ...
-
-    @property
-    def dataset(self) -> xr.Dataset: ...
-
-    def with_tiles_in(self, group: zarr.Group, /) -> Self: ...
-
-
-M = TypeVar("M", bound=_Saved)
+M = TypeVar("M", bound=LabelledState)
 
 
 def _computed(lazy: dict[str, M]) -> dict[str, M]:
@@ -36,22 +22,10 @@ def _computed(lazy: dict[str, M]) -> dict[str, M]:
 def save(
     nodes: Mapping[str, M], path: str | Path, computed: Callable[[dict[str, M]], dict[str, M]] = _computed
 ) -> dict[str, M]:
-    """Write a mapping {node path: Moments} to a new Zarr store, and return them computed.
+    """Write a mapping {node path: Moments} to a new Zarr store, and return them computed; one alone has the path "".
 
-    Parameters
-    ----------
-    nodes : mapping
-        Computed first where they are lazy; one alone has the path "".
-    path : str or Path
-        Must not exist; appears only when everything is written. Workers write the tiles of a matrix in tiles
-        themselves, so they must be able to reach it.
-    computed : callable
-        Computes a mapping of lazy moments.
-
-    Raises
-    ------
-    ResultError
-        If ``path`` exists, or its folder does not.
+    The store appears only when everything is written. Workers write the tiles of a matrix in tiles themselves, so they
+    must be able to reach it.
     """
     with new_result(path, list(nodes)) as groups:
         results = computed({node: one.with_tiles_in(groups[node]) for node, one in nodes.items()})
@@ -62,9 +36,8 @@ def save(
 
 def _names(layout: Layout) -> dict[str, object]:
     """Return the names that the arrays do not carry: y's dim and coordinates may be stored under others."""
-    first, second = layout.matrix_axes()
     axes = [
         {"dim": axis.dim, "size": axis.size, "coords": dict(zip(axis.coords, other.coords, strict=True))}
-        for axis, other in zip(layout.axes, (first, second), strict=False)
+        for axis, other in zip(layout.axes, layout.matrix_axes(), strict=False)
     ]
     return {"axes": axes} if layout.groups is None else {"axes": axes, "groups": layout.groups.dim}

@@ -23,6 +23,8 @@ from covdist.engine.plan import human_bytes
 from covdist.errors import ResultError
 from covdist.limits import limits
 
+# How arrays are made: chunks have checksums, and are written where they are empty: one that is not there was lost.
+CHECKED: dict[str, Any] = {"compressors": [Crc32cCodec()], "config": {"write_empty_chunks": True}}
 _FORMAT = 1
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError)  # what zarr raises for bad bytes and metadata
@@ -30,19 +32,27 @@ _BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError)  # what zarr 
 
 @contextmanager
 def new_result(path: str | Path, nodes: Sequence[str]) -> Iterator[dict[str, zarr.Group]]:
-    """Yield a Zarr group for each node of a result, which appears at ``path`` when the block has ended.
-
-    Raises
-    ------
-    ResultError
-        If ``path`` exists, its folder does not, or the disk is full.
-    """
+    """Yield a Zarr group for each node of a result, which appears at ``path`` when the block has ended."""
     target = free_path(path)
-    with _renamed_when_done(target) as place:
-        places = _places(nodes)
-        marks = {"covdist": _FORMAT, "nodes": places, **_provenance()}
-        root = zarr.open_group(place, mode="w", zarr_format=3, attributes=marks)
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+    versions = {name: version(name) for name in ("covdist", "numpy", "dask", "distributed", "zarr", "xarray")}
+    places = _places(nodes)
+    attrs: dict[str, Any] = {
+        "covdist": _FORMAT,
+        "nodes": places,
+        "versions": {"python": platform.python_version(), **versions},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    try:
+        root = zarr.open_group(partial, mode="w", zarr_format=3, attributes=attrs)
         yield {node: root.require_group(at) if at else root for node, at in places.items()}
+        os.rename(partial, target)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise ResultError(f"{target} cannot be written ({error}): choose another place") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _places(nodes: Sequence[str]) -> dict[str, str]:
@@ -86,28 +96,6 @@ def check_room(path: str | Path, size: int) -> None:
         )
 
 
-@contextmanager
-def _renamed_when_done(target: Path) -> Iterator[Path]:
-    place = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        yield place
-        os.rename(place, target)
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise ResultError(f"{target} cannot be written ({error}): choose another place") from error
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def _provenance() -> dict[str, Any]:
-    versions = {name: version(name) for name in ("covdist", "numpy", "dask", "distributed", "zarr", "xarray")}
-    return {
-        "versions": {"python": platform.python_version(), **versions},
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
 def write(group: zarr.Group, dataset: xr.Dataset, attrs: Mapping[str, Any]) -> None:
     """Write the arrays and attributes of a dataset, and further attributes."""
     # xarray makes coordinates of these again when it opens the group.
@@ -115,14 +103,8 @@ def write(group: zarr.Group, dataset: xr.Dataset, attrs: Mapping[str, Any]) -> N
     group.attrs.update({**dataset.attrs, **attrs, "coordinates": " ".join(beside)})
     for name, array in dataset.variables.items():
         values = _storable(array.to_numpy())
-        group.create_array(
-            str(name),
-            data=values,
-            chunks=_chunks(values),
-            compressors=[Crc32cCodec()],
-            dimension_names=[str(d) for d in array.dims],
-            config={"write_empty_chunks": True},  # so that a chunk that is not there was lost
-        )
+        dims = [str(dim) for dim in array.dims]
+        group.create_array(str(name), data=values, chunks=_chunks(values), dimension_names=dims, **CHECKED)
 
 
 def _storable(values: np.ndarray) -> np.ndarray:
@@ -143,13 +125,7 @@ def _chunks(values: np.ndarray) -> tuple[int, ...]:
 
 @contextmanager
 def open_result(path: str | Path) -> Iterator[dict[str, zarr.Group]]:
-    """Yield the groups of a result by node; what zarr raises within the block says that the result is damaged.
-
-    Raises
-    ------
-    ResultError
-        If there is no covdist result at ``path``, or it is damaged.
-    """
+    """Yield the groups of a result by node; what zarr raises within the block says that the result is damaged."""
     try:
         root = zarr.open_group(path, mode="r")
     except (FileNotFoundError, ValueError, OSError) as error:
@@ -159,16 +135,11 @@ def open_result(path: str | Path) -> Iterator[dict[str, zarr.Group]]:
             f"{path} is no covdist result of format {_FORMAT}: pass what `covdist run -o` or Moments.save wrote"
         )
     try:
-        nodes = attributes(root)["nodes"]
+        nodes: Any = root.attrs["nodes"]
         yield {node: _group(root, place) for node, place in nodes.items()}
     except _BROKEN as error:
         said = " ".join(str(error).split())
         raise ResultError(f"{path} is damaged ({said}): restore it from a copy, or make it again") from error
-
-
-def attributes(group: zarr.Group) -> dict[str, Any]:
-    """Return the attributes of a group, as JSON holds them."""
-    return dict(group.attrs)
 
 
 def _group(root: zarr.Group, place: str) -> zarr.Group:
@@ -189,8 +160,7 @@ def stored_array(group: zarr.Group, name: str) -> zarr.Array[Any]:
 def read_array(group: zarr.Group, name: str) -> np.ndarray:
     """Return an array of a group; ValueError where a chunk is lost."""
     array = stored_array(group, name)
-    if array.nchunks_initialized != array.nchunks:
-        lost = array.nchunks - array.nchunks_initialized
+    if lost := array.nchunks - array.nchunks_initialized:
         raise ValueError(f"{array.path} lacks {lost} of its {array.nchunks} chunks")
     values = np.asarray(array[...])
     return np.array(values.tolist(), str) if values.dtype.kind == "T" else values

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dask.array as da
 import numpy as np
 import zarr
 from dask.base import tokenize
 from dask.typing import Key
-from zarr.codecs import Crc32cCodec
 
 from covdist.engine.bands import Band
 from covdist.errors import ResultError
@@ -19,7 +19,7 @@ from covdist.numerics.columns import divisor
 from covdist.numerics.correlation import covariance_of
 from covdist.results.deferred import Deferred
 from covdist.results.labels import Axis
-from covdist.results.store import attributes, stored_array
+from covdist.results.store import CHECKED, stored_array
 from covdist.state.cross import Cross
 from covdist.state.tiled import Tiled
 
@@ -79,14 +79,10 @@ def column_exponents(state: Cross, band: Band) -> np.ndarray:
 
 def create(group: zarr.Group, bands: Sequence[Band], side: int, dims: Sequence[str]) -> None:
     """Make the arrays that ``write_band`` fills."""
-    columns = bands[-1].last
-    make = partial(group.create_array, compressors=[Crc32cCodec()], config={"write_empty_chunks": True})
-    make(
-        "scatter", shape=(columns, columns), chunks=(side, side), dtype="f8", fill_value=np.nan, dimension_names=dims
-    )  # fmt: skip
-    make(
-        "exponents", shape=(len(bands), columns), chunks=(1, columns), dtype="i2", dimension_names=["band", dims[1]]
-    )  # fmt: skip
+    make: Callable[..., object] = partial(group.create_array, **CHECKED)
+    width = bands[-1].last
+    make("scatter", shape=(width, width), chunks=(side, side), dtype="f8", fill_value=np.nan, dimension_names=dims)
+    make("exponents", shape=(len(bands), width), chunks=(1, width), dtype="i2", dimension_names=["band", dims[1]])
     group.attrs[Tiled.name] = {"side": side, "bands": [list(band) for band in bands], "about": _ABOUT}
 
 
@@ -107,39 +103,35 @@ class StoredTiles:
     """The matrix of a stored result."""
 
     def __init__(self, group: zarr.Group):
-        said, array = attributes(group)[Tiled.name], stored_array(group, "scatter")
+        said: Any = group.attrs[Tiled.name]
+        array = stored_array(group, "scatter")
         self._place = str(Path(str(group.store_path).removeprefix("file://")))
         self._side, self._columns = int(said["side"]), int(array.shape[0])
         self._bands = [Band(*band) for band in said["bands"]]
-        count = len(edges(self._columns, self._side))
-        lost = count * (count + 1) // 2 - array.nchunks_initialized
-        if lost:
-            raise ValueError(f"scatter lacks {lost} of its {count * (count + 1) // 2} tiles")
+        side = len(edges(self._columns, self._side))
+        count = side * (side + 1) // 2
+        if lost := count - array.nchunks_initialized:
+            raise ValueError(f"scatter lacks {lost} of its {count} tiles")
 
     def cov(self, columns: Deferred, ddof: float) -> da.Array:
-        """Return the covariance as a lazy array of tiles."""
         cuts = edges(self._columns, self._side)
         numbers = {tile: n for n, band in enumerate(self._bands) for tile in tiles_of(band, self._side)}
         read = partial(_read_tile, self._place, divisor(columns.parts[0].columns, ddof))
         name = f"cov-{tokenize(self._place, Path(self._place).stat().st_mtime_ns, ddof)}"
 
         def upper(i: int, j: int) -> tuple[object, ...]:
-            return (partial(read, numbers[i, j], cuts[i], cuts[j]),)
+            return (partial(read, numbers[i, j], slice(*cuts[i]), slice(*cuts[j])),)
 
         tasks = mirrored(name, self._columns, self._side, upper)
         sizes = tuple(stop - start for start, stop in cuts)
         return da.Array(tasks, name, chunks=(sizes, sizes), dtype=float)
 
     def written(self, columns: Deferred, axes: tuple[Axis, Axis], group: zarr.Group) -> Deferred:
-        """Refuse: the tiles are on disk already."""
         raise ResultError(f"{self._place} holds its matrix in tiles on disk: copy that folder instead of saving anew")
 
 
-def _read_tile(
-    place: str, divided_by: float, number: int, rows: tuple[int, int], columns: tuple[int, int]
-) -> np.ndarray:
+def _read_tile(place: str, divided_by: float, number: int, down: slice, across: slice) -> np.ndarray:
     group = zarr.open_group(place, mode="r")
-    scatter, exponents = stored_array(group, "scatter"), stored_array(group, "exponents")
-    scales = np.asarray(exponents[number], np.int64)
-    tile = np.asarray(scatter[slice(*rows), slice(*columns)])
-    return covariance_of(tile, divided_by, scales[slice(*rows)], scales[slice(*columns)])
+    scales = np.asarray(stored_array(group, "exponents")[number], np.int64)
+    tile = np.asarray(stored_array(group, "scatter")[down, across])
+    return covariance_of(tile, divided_by, scales[down], scales[across])

@@ -1,4 +1,4 @@
-"""``Place``: small files in a local folder, or behind a URL that fsspec knows."""
+"""``Place``: small files by names such as ``states/0-1-2``, in a local folder or behind a URL that fsspec knows."""
 
 from __future__ import annotations
 
@@ -7,38 +7,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import FileIO
-from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from covdist.storage.remote import PARTIAL, Remote
-
-
-class Place(Protocol):
-    """Files by names such as ``states/0-1-2``; a reader sees all of a file or none of it."""
-
-    def put(self, name: str, *parts: bytes | memoryview) -> None:
-        """Write or replace a file in one step, from one or more buffers."""
-
-    def create(self, name: str, data: bytes) -> bool:
-        """Write a file that must not exist yet, in one step; of several callers exactly one gets True."""
-
-    def append(self, name: str, data: bytes) -> None:
-        """Extend a file; after a crash it may end with a part of ``data``."""
-
-    def get(self, name: str) -> bytes | None:
-        """Return a file's bytes, None where there is no such file."""
-
-    def remove(self, name: str) -> None:
-        """Remove a file if it exists."""
-
-    def names(self, folder: str) -> list[str]:
-        """Return the sorted names in a folder, without the folder."""
-
-    def walk(self) -> Iterator[str]:
-        """Return the names of all files, in all folders."""
-
-    def exists(self) -> bool:
-        """Return whether anything is there, an empty folder included."""
 
 
 def place_at(path: str | os.PathLike[str], options: Mapping[str, object] | None = None, durable: bool = True) -> Place:
@@ -50,14 +21,7 @@ def place_at(path: str | os.PathLike[str], options: Mapping[str, object] | None 
 
 
 class Folder:
-    """A local folder.
-
-    Parameters
-    ----------
-    root : str
-    durable : bool
-        Files survive a power cut (fsync), and not only the death of the process.
-    """
+    """A local folder; ``durable`` files survive a power cut (fsync), and not only the death of the process."""
 
     def __init__(self, root: str, durable: bool = True):
         self.root, self._durable = root, durable
@@ -66,11 +30,13 @@ class Folder:
         return self.root
 
     def put(self, name: str, *parts: bytes | memoryview) -> None:
+        """Write or replace a file in one step, from one or more buffers; a reader sees all of it or none."""
         path = self._path(name)
         with self._written(path, parts) as partial:
             os.replace(partial, path)
 
     def create(self, name: str, data: bytes) -> bool:
+        """Write a file that must not exist yet, in one step; of several callers exactly one gets True."""
         path = self._path(name)
         with self._written(path, (data,)) as partial:
             try:
@@ -80,6 +46,7 @@ class Folder:
         return True
 
     def append(self, name: str, data: bytes) -> None:
+        """Extend a file; after a crash it may end with a part of ``data``."""
         with open(self._path(name), "a+b", buffering=0) as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
@@ -88,6 +55,7 @@ class Folder:
             _write_all(file, data)
 
     def get(self, name: str) -> bytes | None:
+        """Return a file's bytes, None where there is no such file."""
         try:
             with open(os.path.join(self.root, name), "rb") as file:
                 return file.read()
@@ -98,6 +66,7 @@ class Folder:
         _remove(os.path.join(self.root, name))
 
     def names(self, folder: str) -> list[str]:
+        """Return the sorted names in a folder, without the folder."""
         try:
             names = os.listdir(os.path.join(self.root, folder))
         except FileNotFoundError:
@@ -105,11 +74,13 @@ class Folder:
         return sorted(name for name in names if not name.endswith(PARTIAL))
 
     def walk(self) -> Iterator[str]:
+        """Return the names of all files, in all folders."""
         for folder, _, names in os.walk(self.root):
             inside = os.path.relpath(folder, self.root).replace(os.sep, "/")
             yield from (name if inside == "." else f"{inside}/{name}" for name in names if not name.endswith(PARTIAL))
 
     def exists(self) -> bool:
+        """Return whether anything is there, an empty folder included."""
         return os.path.lexists(self.root)
 
     def _path(self, name: str) -> str:
@@ -131,6 +102,9 @@ class Folder:
             _remove(partial)
         if self._durable:
             _sync_folder(os.path.dirname(path))
+
+
+Place = Folder | Remote
 
 
 def _write_all(file: FileIO, data: bytes | memoryview) -> None:

@@ -12,7 +12,6 @@ import fsspec  # type: ignore[import-untyped]
 from covdist.storage.retry import patiently, statuses
 
 PARTIAL = ".partial"
-_PRECONDITION_FAILED = 412
 
 
 class Remote:
@@ -32,7 +31,7 @@ class Remote:
         try:
             self._put(name, data, mode="create")
         except OSError as error:
-            if not isinstance(error, FileExistsError) and _PRECONDITION_FAILED not in statuses(error):
+            if not isinstance(error, FileExistsError) and 412 not in statuses(error):  # Precondition Failed
                 raise
             # The first answer may have been lost, so that a retry met the object of the first try.
             return self.get(name) == data
@@ -81,6 +80,4 @@ class Remote:
 
     def _at(self, name: str) -> tuple[fsspec.AbstractFileSystem, str]:
         # A cached listing would hide files that other processes have written since.
-        options = {"use_listings_cache": False, **self._options}
-        system, path = fsspec.core.url_to_fs(f"{self.url}/{name}", **options)
-        return system, path
+        return fsspec.core.url_to_fs(f"{self.url}/{name}", **{"use_listings_cache": False, **self._options})

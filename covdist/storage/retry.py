@@ -39,8 +39,16 @@ def may_pass(error: BaseException) -> bool:
 
 
 def statuses(error: BaseException) -> set[int]:
-    """Return the HTTP statuses of an error and its causes."""
-    return {status for cause in _chain(error) for status in _statuses(cause)}
+    """Return the HTTP statuses of an error and its causes, as aiohttp, requests and botocore name them."""
+    found: list[object] = []
+    for cause in _chain(error):
+        response = getattr(cause, "response", None)
+        found += [getattr(cause, name, None) for name in ("status", "status_code", "code")]
+        found.append(getattr(response, "status_code", None))
+        if isinstance(response, dict):
+            found.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
+    numbers = {int(one) for one in found if isinstance(one, int | str) and str(one).isdigit()}
+    return {number for number in numbers if 100 <= number < 600}
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -49,16 +57,3 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _statuses(error: BaseException) -> Iterator[int]:
-    """Yield HTTP statuses by the names that aiohttp, requests and botocore give them."""
-    response: object = getattr(error, "response", None)
-    statuses: list[object] = [getattr(error, name, None) for name in ("status", "status_code", "code")]
-    if isinstance(response, dict):
-        statuses.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
-    else:
-        statuses.append(getattr(response, "status_code", None))
-    for status in statuses:
-        if isinstance(status, int | str) and str(status).isdigit() and 100 <= int(status) < 600:
-            yield int(status)
