@@ -10,7 +10,6 @@ from covdist.jobs.job import JobStatus
 
 
 def jobs_table(statuses: Iterable[JobStatus]) -> Table:
-    """Return a table with one row per job."""
     table = Table("folder", "job", "status", "shards", "left", "log")
     for status in statuses:
         folder = status["path"].rsplit("/", 1)[-1]

@@ -90,7 +90,6 @@ def _strongest(moments: Moments) -> float | None:
 
 
 def result_table(records: dict[str, dict[str, Any]]) -> Table:
-    """One row a state."""
     table = Table("array", "state", "rows", "columns", "mean", "std", "SNR", "zeros", "constant", "largest |corr|")
     for path, record in records.items():
         strongest = record.get("largest_correlation")
