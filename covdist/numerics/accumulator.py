@@ -13,7 +13,7 @@ from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns
 from covdist.numerics.filled_block import Block, FilledBlock, rows_of
 from covdist.numerics.nonfinite import RowPolicy, refuse
-from covdist.numerics.screening import TILE, Screening, SpecialCounts, screen, widen
+from covdist.numerics.screening import TILE, SpecialCounts, screen, widen
 from covdist.numerics.segments import BlockFold, Blocks, Vector
 from covdist.numerics.workspace import Workspace
 
@@ -78,8 +78,8 @@ def finish_two(counted: Counted, states: list[Any]) -> Any:
 class RowsAccumulator:
     """Mutable, lives inside one task.
 
-    ``widths`` are the sides' columns, ``least_rows`` are worth folding at once, ``tiles`` are ranges of columns and what
-    folds them, and ``finish`` makes the state of the counts and the tiles' states.
+    ``widths`` are the sides' columns, ``least_rows`` are worth folding at once, ``tiles`` are ranges of columns and
+    what folds each, and ``finish`` makes the state of the counts and the tiles' states.
     """
 
     def __init__(self, widths: Sequence[int], least_rows: int, tiles: Sequence[Tile], finish: Finish, options: Options):
@@ -112,7 +112,7 @@ class RowsAccumulator:
     def _fold(self, blocks: Blocks, frequency: Vector, reliability: Vector) -> None:
         dtypes = [block.dtype for block in blocks]
         blocks = [widen(block) for block in blocks]
-        screens = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
+        screens = seen = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
         if any(s.nonfinite for s in screens):
             try:
                 keep = self._policy(blocks, self._inf)
@@ -123,14 +123,18 @@ class RowsAccumulator:
                 self._skipped += len(keep) - int(keep.sum())
                 blocks = [block[keep] for block in blocks]
                 frequency, reliability = (w if w is None else w[keep] for w in (frequency, reliability))
-                kept = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
-                screens = [_with_nonfinite(*pair) for pair in zip(kept, screens, strict=True)]
-        for census, found in zip(self._censuses, screens, strict=True):
-            for name, count in found.counts.items():
+                screens = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
+        for census, kept, every in zip(self._censuses, screens, seen, strict=True):
+            # NaN and infinities are counted in rows left out, too.
+            holes = {name: every.counts[name] for name in ("nans", "infs") if name in every.counts}
+            for name, count in (kept.counts | holes).items():
                 getattr(census, name)[:] += count
         self._rows += len(blocks[0])
         weights = combined(frequency, reliability)
-        self._weight2 += _weight2(len(blocks[0]), weights, reliability)
+        if weights is None:
+            self._weight2 += len(blocks[0])
+        else:
+            self._weight2 += float((weights if reliability is None else weights * reliability).sum())
         if weights is not None and not weights.all():
             live = weights > 0
             blocks, weights = [block[live] for block in blocks], weights[live]
@@ -156,15 +160,3 @@ def _checked(weights: np.ndarray) -> np.ndarray:
 def combined(frequency: Vector, reliability: Vector) -> Vector:
     given = [np.asarray(w, np.float64) for w in (frequency, reliability) if w is not None]
     return None if not given else given[0] if len(given) == 1 else given[0] * given[1]
-
-
-def _weight2(rows: int, weights: Vector, reliability: Vector) -> float:
-    if weights is None:
-        return float(rows)
-    return float(weights.sum() if reliability is None else (weights * reliability).sum())
-
-
-def _with_nonfinite(kept: Screening, all_rows: Screening) -> Screening:
-    """Zeros and subnormals of the kept rows, NaN and infinities of all rows seen."""
-    holes = {name: count for name, count in all_rows.counts.items() if name in ("nans", "infs")}
-    return kept._replace(counts={**kept.counts, **holes})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from covdist.numerics.products import rescaled
+
 _STRIP = 64  # rows divided together: their divisors are the only temporary
 
 
@@ -12,9 +14,7 @@ def covariance_of(
 ) -> np.ndarray:
     """Return ``scatter / divided_by``, in place, its rows and columns times two to the power of the exponents."""
     scatter /= divided_by
-    if exponent.any() or exponent_y.any():
-        return np.ldexp(np.ldexp(scatter, exponent[:, None]), exponent_y)
-    return scatter
+    return rescaled(scatter, exponent, exponent_y)
 
 
 def correlation_of(scatter: np.ndarray, roots: np.ndarray, roots_y: np.ndarray) -> np.ndarray:
