@@ -13,28 +13,18 @@ from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns
 from covdist.numerics.filled_block import Block, FilledBlock, rows_of
 from covdist.numerics.nonfinite import RowPolicy, refuse
-from covdist.numerics.screening import TILE, Screening, SpecialCounts, screen, widen
+from covdist.numerics.screening import TILE, SpecialCounts, screen, widen
 from covdist.numerics.segments import BlockFold, Blocks, Vector
 from covdist.numerics.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Options:
-    """How rows are folded.
+    """How rows are folded."""
 
-    Attributes
-    ----------
-    missing : callable
-        Decides which rows with NaN or infinity are kept, see ``covdist.numerics.nonfinite``.
-    precision : str
-        "high" (float64 products) or "fast" (see ``covdist.numerics.mixed_precision``).
-    inf : str
-        "raise" or "missing": whether infinity counts as missing.
-    """
-
-    missing: RowPolicy = refuse
-    precision: str = "high"
-    inf: str = "raise"
+    missing: RowPolicy = refuse  # decides which rows with NaN or infinity are kept
+    precision: str = "high"  # float64 products, or "fast", see ``covdist.numerics.products``
+    inf: str = "raise"  # or "missing": infinity counts as missing
 
 
 class Cost(NamedTuple):
@@ -59,12 +49,12 @@ COLUMN_FLOPS = 8.0
 
 @dataclass(frozen=True)
 class Counted:
-    """Counts of the rows, whatever they are folded into; one set of special values a side."""
+    """Counts of the rows, whatever they are folded into."""
 
     rows: int
     skipped: int
     weight2: float
-    censuses: Sequence[SpecialCounts]
+    censuses: Sequence[SpecialCounts]  # one a side
 
     def into(self, columns: Columns, side: int = 0) -> Columns:
         """Return a side's moments with these counts."""
@@ -72,16 +62,15 @@ class Counted:
 
 
 Finish = Callable[[Counted, list[Any]], Any]
+Tile = tuple[slice, BlockFold]
 
 
 def finish_one(counted: Counted, states: list[Any]) -> Any:
-    """Finish the one state of ``columns``."""
     (state,) = states
     return state._replace(columns=counted.into(state.columns))
 
 
 def finish_two(counted: Counted, states: list[Any]) -> Any:
-    """Finish the one state of ``columns`` and ``columns_y``."""
     (state,) = states
     return state._replace(columns=counted.into(state.columns), columns_y=counted.into(state.columns_y, 1))
 
@@ -89,27 +78,11 @@ def finish_two(counted: Counted, states: list[Any]) -> Any:
 class RowsAccumulator:
     """Mutable, lives inside one task.
 
-    Parameters
-    ----------
-    widths : sequence of int
-        Columns of each side.
-    least_rows : int
-        Rows that are worth folding at once.
-    tiles : sequence of (slice, BlockFold)
-        Ranges of the sides' columns, and what folds them.
-    finish : callable
-        Makes the state of the counts and the tiles' states.
-    options : Options
+    ``widths`` are the sides' columns, ``least_rows`` are worth folding at once, ``tiles`` are ranges of columns and
+    what folds each, and ``finish`` makes the state of the counts and the tiles' states.
     """
 
-    def __init__(
-        self,
-        widths: Sequence[int],
-        least_rows: int,
-        tiles: Sequence[tuple[slice, BlockFold]],
-        finish: Finish,
-        options: Options,
-    ):
+    def __init__(self, widths: Sequence[int], least_rows: int, tiles: Sequence[Tile], finish: Finish, options: Options):
         self.least_rows = least_rows
         self.workspace = Workspace()  # the accumulators of groups share one
         self._height = max(least_rows, TILE // max(sum(widths), 1))
@@ -119,23 +92,13 @@ class RowsAccumulator:
         self._weight2 = 0.0
         self._censuses = [SpecialCounts.empty(width) for width in widths]
 
-    def add(
-        self,
-        *blocks: Block,
-        frequency: Vector = None,
-        reliability: Vector = None,
-    ) -> None:
-        """Fold rows in place.
+    def add(self, *blocks: Block, frequency: Vector = None, reliability: Vector = None) -> None:
+        """Fold rows in place, (rows, columns) of any real dtype for each side.
 
-        Parameters
-        ----------
-        *blocks : arrays (rows, columns), one a side, any real dtype
-            Of those that were filled, what they were before is counted.
-        frequency, reliability : arrays (rows,), optional
-            How often each row counts, and how much it is trusted.
+        ``frequency`` says how often each row counts, ``reliability`` how much it is trusted.
         """
         for census, block in zip(self._censuses, blocks, strict=True):
-            if isinstance(block, FilledBlock):
+            if isinstance(block, FilledBlock):  # what was there before is counted
                 census.nans[:] += np.isnan(block.before).sum(axis=0)
                 census.infs[:] += np.isinf(block.before).sum(axis=0)
         plain = [rows_of(block) for block in blocks]
@@ -149,22 +112,29 @@ class RowsAccumulator:
     def _fold(self, blocks: Blocks, frequency: Vector, reliability: Vector) -> None:
         dtypes = [block.dtype for block in blocks]
         blocks = [widen(block) for block in blocks]
-        screens = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
+        screens = seen = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
         if any(s.nonfinite for s in screens):
-            keep = self._kept(blocks)
+            try:
+                keep = self._policy(blocks, self._inf)
+            except NonFiniteError as error:
+                error.row += self._seen
+                raise
             if keep is not None:
                 self._skipped += len(keep) - int(keep.sum())
-                holes = screens
                 blocks = [block[keep] for block in blocks]
                 frequency, reliability = (w if w is None else w[keep] for w in (frequency, reliability))
                 screens = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
-                screens = [_with_nonfinite(*pair) for pair in zip(screens, holes, strict=True)]
-        for census, found in zip(self._censuses, screens, strict=True):
-            for name, count in found.counts.items():
+        for census, kept, every in zip(self._censuses, screens, seen, strict=True):
+            # NaN and infinities are counted in rows left out, too.
+            holes = {name: every.counts[name] for name in ("nans", "infs") if name in every.counts}
+            for name, count in (kept.counts | holes).items():
                 getattr(census, name)[:] += count
         self._rows += len(blocks[0])
         weights = combined(frequency, reliability)
-        self._weight2 += _weight2(len(blocks[0]), weights, reliability)
+        if weights is None:
+            self._weight2 += len(blocks[0])
+        else:
+            self._weight2 += float((weights if reliability is None else weights * reliability).sum())
         if weights is not None and not weights.all():
             live = weights > 0
             blocks, weights = [block[live] for block in blocks], weights[live]
@@ -172,13 +142,6 @@ class RowsAccumulator:
             extreme = [s.extreme for s in screens]
             for columns, each in self._tiles:
                 each.add([block[:, columns] for block in blocks], weights, extreme, self.workspace)
-
-    def _kept(self, blocks: Blocks) -> Vector:
-        try:
-            return self._policy(blocks, self._inf)
-        except NonFiniteError as error:
-            error.row += self._seen
-            raise
 
     def state(self) -> Any:
         censuses = [SpecialCounts(*map(np.copy, census)) for census in self._censuses]  # rows may still be added
@@ -188,24 +151,12 @@ class RowsAccumulator:
 
 
 def _checked(weights: np.ndarray) -> np.ndarray:
-    if not (np.isfinite(weights).all() and (weights >= 0).all()):
-        bad = weights[~(np.isfinite(weights) & (weights >= 0))][0]
-        raise DataError(f"weights must be finite and not negative, found {bad}: correct or leave out such rows")
+    bad = weights[~(np.isfinite(weights) & (weights >= 0))]
+    if len(bad):
+        raise DataError(f"weights must be finite and not negative, found {bad[0]}: correct or leave out such rows")
     return weights
 
 
 def combined(frequency: Vector, reliability: Vector) -> Vector:
     given = [np.asarray(w, np.float64) for w in (frequency, reliability) if w is not None]
     return None if not given else given[0] if len(given) == 1 else given[0] * given[1]
-
-
-def _weight2(rows: int, weights: Vector, reliability: Vector) -> float:
-    if weights is None:
-        return float(rows)
-    return float(weights.sum() if reliability is None else (weights * reliability).sum())
-
-
-def _with_nonfinite(kept: Screening, all_rows: Screening) -> Screening:
-    """Zeros and subnormals of the kept rows, NaN and infinities of all rows seen."""
-    holes = {name: count for name, count in all_rows.counts.items() if name in ("nans", "infs")}
-    return kept._replace(counts={**kept.counts, **holes})

@@ -98,28 +98,22 @@ def add_outer(rows: np.ndarray, triangle: np.ndarray, alpha: float = 1.0) -> Non
     letter, real = _REAL[triangle.dtype]
     height, width = rows.shape
     stride = max(1, width)  # LAPACK refuses 0, even if there is nothing to add
-    _call(
-        f"{letter}sfrk", _PLAIN, _LOWER, _TRANSPOSED, height, width,
-        real(alpha), rows, stride, real(1.0), triangle,
-    )  # fmt: skip
+    by, one = real(alpha), real(1.0)
+    _call(f"{letter}sfrk", _PLAIN, _LOWER, _TRANSPOSED, height, width, by, rows, stride, one, triangle)
 
 
 def add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray, alpha: float = 1.0) -> None:
     """Add ``alpha * left.T @ right`` to ``out``; all C-contiguous and of one dtype."""
     letter, real = _REAL[out.dtype]
-    height, n_left, n_right = len(left), left.shape[1], right.shape[1]
+    n, m, height, by, one = right.shape[1], left.shape[1], len(left), real(alpha), real(1.0)
     # Fortran sees the transposes: out.T (right × left) += right.T-as-stored @ left.
-    _call(
-        f"{letter}gemm", _PLAIN, _TRANSPOSED, n_right, n_left, height,
-        real(alpha), right, n_right, left, n_left, real(1.0), out, n_right,
-    )  # fmt: skip
+    _call(f"{letter}gemm", _PLAIN, _TRANSPOSED, n, m, height, by, right, n, left, m, one, out, n)
 
 
 def weighted_sums(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return ``weights @ rows`` as float64."""
-    out = np.zeros(rows.shape[1])
     height, width = rows.shape
-    one = ctypes.c_double(1.0)
+    out, one = np.zeros(width), ctypes.c_double(1.0)
     _call("dgemv", _PLAIN, width, height, one, rows, width, weights, 1, one, out, 1)
     return out
 
@@ -150,9 +144,9 @@ class _SingleThread:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._undo: Callable[[], None] = _nothing
+        self._lock, self._inside = threading.Lock(), 0
+        self._thread = ThreadPoolExecutor(1, "covdist-blas-threads")
+        self._limit: Any = None
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -160,37 +154,20 @@ class _SingleThread:
             self._inside += 1
             if self._inside == 1:
                 # Workers of a cluster have one thread already and need not wait for the other thread.
-                self._undo = _nothing if _single_already() else _keeper().submit(_limit).result()
+                single = all(pool.num_threads == 1 for pool in _pools().lib_controllers)
+                self._limit = None if single else self._thread.submit(_pools().limit, limits=1).result()
         try:
             yield
         finally:
             with self._lock:
                 self._inside -= 1
-                if self._inside == 0 and self._undo is not _nothing:
-                    _keeper().submit(self._undo).result()
-
-
-def _nothing() -> None:
-    pass
-
-
-@cache
-def _keeper() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, "covdist-blas-threads")
+                if self._inside == 0 and self._limit is not None:
+                    self._thread.submit(self._limit.restore_original_limits).result()
 
 
 @cache
 def _pools() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
-
-
-def _single_already() -> bool:
-    return all(pool.num_threads == 1 for pool in _pools().lib_controllers)
-
-
-def _limit() -> Callable[[], None]:
-    restore: Callable[[], None] = _pools().limit(limits=1).restore_original_limits
-    return restore
 
 
 single_thread = _SingleThread()

@@ -57,28 +57,14 @@ class Link(NamedTuple):
 
 def combine(a: Columns, b: Columns) -> tuple[Columns, Link | None]:
     """Merge (Chan, Golub and LeVeque 1983); the link is None where one side carries no weight."""
-    counted = counted_together(a, b)
+    counted = _counted_together(a, b)
     if a.weight == 0 or b.weight == 0:
-        kept = b if a.weight == 0 else a
-        return kept._replace(**counted), None
-    weight = a.weight + b.weight
-    difference, rest = two_sum(b.mean, -a.mean)
-    delta = difference + (rest + (b.mean_low - a.mean_low))
-    # From the heavier side the step is short, and so is its rounding.
-    base, share = (a, b.weight / weight) if a.weight >= b.weight else (b, -a.weight / weight)
-    mean, mean_low = two_sum(base.mean, base.mean_low + delta * share)
-    exponent = np.maximum(np.maximum(_live_exponent(a), _live_exponent(b)), quantised_exponent(np.abs(delta)))
-    exponent[exponent == NO_EXPONENT] = 0
-    factor = a.weight * (b.weight / weight)
-    link = Link(a.exponent - exponent, b.exponent - exponent, np.ldexp(delta, -exponent), factor)
-    squares = (
-        np.ldexp(a.squares, 2 * link.shift_a) + np.ldexp(b.squares, 2 * link.shift_b) + link.factor * link.delta**2
-    )
-    merged = Columns(weight=weight, mean=mean, mean_low=mean_low, squares=squares, exponent=exponent, **counted)
-    return merged, link
+        return (b if a.weight == 0 else a)._replace(**counted), None
+    columns, scaled, factor, _, _ = _combined(a, np.array(a.weight), b, np.array(b.weight), counted)
+    return columns, Link(a.exponent - columns.exponent, b.exponent - columns.exponent, scaled, float(factor))
 
 
-def counted_together(a: Columns, b: Columns) -> dict[str, Any]:
+def _counted_together(a: Columns, b: Columns) -> dict[str, Any]:
     """Return the fields of a merge that are plain sums; raise MergeError where the columns are not as many."""
     if a.width != b.width:
         raise MergeError(f"cannot merge a state of {a.width} columns with one of {b.width} columns")
@@ -88,10 +74,6 @@ def counted_together(a: Columns, b: Columns) -> dict[str, Any]:
         "weight2": a.weight2 + b.weight2,
         "census": a.census.merge(b.census),
     }
-
-
-def _live_exponent(columns: Columns) -> np.ndarray:
-    return np.where(columns.squares > 0, columns.exponent, NO_EXPONENT)
 
 
 def quantised_exponent(magnitude: np.ndarray) -> np.ndarray:
@@ -111,7 +93,6 @@ def two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def part(columns: Columns, which: slice) -> Columns:
-    """Return some of the columns."""
     arrays: dict[str, Any] = {name: getattr(columns, name)[which] for name in _PER_COLUMN}
     return columns._replace(census=SpecialCounts(*(field[which] for field in columns.census)), **arrays)
 
@@ -125,28 +106,21 @@ def concatenate(parts: list[Columns]) -> Columns:
 
 
 def variance(columns: Columns, divided_by: float | np.ndarray) -> np.ndarray:
-    """Return the variances, (columns,)."""
     return np.ldexp(columns.squares / divided_by, 2 * columns.exponent)
 
 
 def deviation(columns: Columns, divided_by: float | np.ndarray) -> np.ndarray:
-    """Return the standard deviations, (columns,), right also where the variances underflow."""
+    """Return the standard deviations, right also where the variances underflow."""
     return np.ldexp(np.sqrt(columns.squares / divided_by), columns.exponent)
 
 
 def mean(columns: Columns, weight: float | np.ndarray) -> np.ndarray:
-    """Return the means, (columns,), NaN where there is no weight."""
+    """Return the means, NaN where there is no weight."""
     return np.where(np.asarray(weight) > 0, columns.mean + columns.mean_low, np.nan)
 
 
 def divisor(columns: Columns, ddof: float) -> float:
-    """Return N - ddof, with numpy's rule for reliability weights: sum w - ddof * sum(w a) / sum w.
-
-    Raises
-    ------
-    DataError
-        If ``ddof`` leaves nothing to divide by.
-    """
+    """Return N - ddof, with numpy's rule for reliability weights: sum w - ddof * sum(w a) / sum w."""
     left = columns.weight - ddof * columns.weight2 / columns.weight if columns.weight else 0.0
     if left <= 0:
         raise DataError(
@@ -157,13 +131,7 @@ def divisor(columns: Columns, ddof: float) -> float:
 
 
 def own_divisors(columns: Columns, weight: np.ndarray, ddof: float) -> np.ndarray:
-    """Return ``weight - ddof`` where columns, or pairs of them, have rows of their own; NaN where too few are left.
-
-    Raises
-    ------
-    DataError
-        If the rows have reliability weights, which give this no meaning.
-    """
+    """Return ``weight - ddof`` where columns, or pairs of them, have rows of their own; NaN where too few are left."""
     if ddof and columns.weight2 != columns.weight:
         raise DataError(
             f"ddof={ddof} with reliability weights has no meaning for missing='pairwise', whose pairs have rows of "
@@ -206,17 +174,19 @@ Observed = tuple[Columns, ObservedCounts]  # each column has rows of its own; ``
 def combine_observed(a: Observed, b: Observed) -> tuple[Columns, ObservedCounts, Shifts | None]:
     """Merge column by column (Chan, Golub and LeVeque 1983); no shifts where one state carries no weight."""
     (x, seen_x), (y, seen_y) = a, b
-    counted, seen = counted_together(x, y), seen_x.merge(seen_y)
+    counted, seen = _counted_together(x, y), seen_x.merge(seen_y)
     if x.weight == 0 or y.weight == 0:
         return (y if x.weight == 0 else x)._replace(**counted), seen, None
     with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity under missing="propagate"
-        columns, shifts = _combined(x, seen_x.weight, y, seen_y.weight, counted)
-    return columns, seen, shifts
+        columns, scaled, _, share_x, share_y = _combined(x, seen_x.weight, y, seen_y.weight, counted)
+        shifts = x.exponent - columns.exponent, y.exponent - columns.exponent
+        return columns, seen, Shifts(*shifts, scaled * share_y, -scaled * share_x)
 
 
 def _combined(
     x: Columns, weight_x: np.ndarray, y: Columns, weight_y: np.ndarray, counted: dict[str, Any]
-) -> tuple[Columns, Shifts]:
+) -> tuple[Columns, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the merge, the scaled difference of the means with the weight of its square, and each side's share."""
     weight, both = weight_x + weight_y, (weight_x > 0) & (weight_y > 0)
     difference, rest = two_sum(y.mean, -x.mean)
     delta = np.where(both, difference + (rest + (y.mean_low - x.mean_low)), 0.0)
@@ -229,13 +199,12 @@ def _combined(
     live = [np.where(side.squares > 0, side.exponent, NO_EXPONENT) for side in (x, y)]
     exponent = np.maximum(np.maximum(*live), quantised_exponent(np.abs(delta)))
     exponent[exponent == NO_EXPONENT] = 0
-    scaled, shift_x, shift_y = np.ldexp(delta, -exponent), x.exponent - exponent, y.exponent - exponent
-    squares = np.ldexp(x.squares, 2 * shift_x) + np.ldexp(y.squares, 2 * shift_y)
-    squares += weight_x * share_y * scaled**2
-    columns = Columns(
-        weight=x.weight + y.weight, mean=mean, mean_low=mean_low, squares=squares, exponent=exponent, **counted
-    )
-    return columns, Shifts(shift_x, shift_y, scaled * share_y, -scaled * share_x)
+    scaled, factor = np.ldexp(delta, -exponent), weight_x * share_y
+    squares = np.ldexp(x.squares, 2 * (x.exponent - exponent)) + np.ldexp(y.squares, 2 * (y.exponent - exponent))
+    squares += factor * scaled**2
+    total = x.weight + y.weight
+    columns = Columns(weight=total, mean=mean, mean_low=mean_low, squares=squares, exponent=exponent, **counted)
+    return columns, scaled, factor, share_x, share_y
 
 
 def share(part: np.ndarray | float, whole: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from covdist.numerics.products import rescaled
+
 _STRIP = 64  # rows divided together: their divisors are the only temporary
 
 
@@ -12,35 +14,23 @@ def covariance_of(
 ) -> np.ndarray:
     """Return ``scatter / divided_by``, in place, its rows and columns times two to the power of the exponents."""
     scatter /= divided_by
-    if exponent.any() or exponent_y.any():
-        return np.ldexp(np.ldexp(scatter, exponent[:, None]), exponent_y)
-    return scatter
+    return rescaled(scatter, exponent, exponent_y)
 
 
 def correlation_of(scatter: np.ndarray, roots: np.ndarray, roots_y: np.ndarray) -> np.ndarray:
-    """Divide a scatter, in place, by the roots of its rows' and columns' squares; NaN where one is 0.
-
-    Parameters
-    ----------
-    scatter : array (rows, columns)
-    roots, roots_y : arrays (rows,) and (columns,)
-    """
+    """Divide a scatter, in place, by the roots of its rows' and columns' squares; NaN where one is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        _divide(scatter, roots, roots_y)
+        # By one product of roots, which keeps the symmetry; mantissas apart, which keeps it within float64's range.
+        fractions, powers = np.frexp(roots)
+        fractions_y, powers_y = np.frexp(roots_y)
+        scatter *= np.ldexp(1.0, -powers)[:, None]
+        scatter *= np.ldexp(1.0, -powers_y)
+        for start in range(0, len(scatter), _STRIP):
+            rows = slice(start, start + _STRIP)
+            scatter[rows] /= np.multiply.outer(fractions[rows], fractions_y)
     np.clip(scatter, -1.0, 1.0, out=scatter)
     scatter[roots == 0], scatter[:, roots_y == 0] = np.nan, np.nan
     return scatter
-
-
-def _divide(matrix: np.ndarray, roots: np.ndarray, roots_y: np.ndarray) -> None:
-    """Divide entry (i, j) by one product of roots, which keeps the symmetry, within float64's range."""
-    fractions, powers = np.frexp(roots)
-    fractions_y, powers_y = np.frexp(roots_y)
-    matrix *= np.ldexp(1.0, -powers)[:, None]
-    matrix *= np.ldexp(1.0, -powers_y)
-    for start in range(0, len(matrix), _STRIP):
-        rows = slice(start, start + _STRIP)
-        matrix[rows] /= np.multiply.outer(fractions[rows], fractions_y)
 
 
 def pair_correlation(scatter: np.ndarray, squares: np.ndarray, squares_y: np.ndarray) -> np.ndarray:

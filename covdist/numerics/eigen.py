@@ -75,16 +75,15 @@ def decompose(matrix: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     n = len(matrix)
     if n == 1:
         return matrix[0].copy(), np.ones((1, k))
-    # The reduction squares entries of any size; scaling by powers of two is exact.
-    shift = int(np.frexp(np.abs(matrix).max())[1])
-    np.ldexp(matrix, -shift, out=matrix)
+    unit = _power_near(matrix)  # the reduction squares entries of any size; scaling by powers of two is exact
+    np.ldexp(matrix, -unit, out=matrix)
     with single_thread():
         diagonal, beside, factors = tridiagonal(matrix)
         values = eigh_tridiagonal(diagonal, beside, eigvals_only=True, lapack_driver="sterf")
         _, rotated = eigh_tridiagonal(diagonal, beside, select="i", select_range=(n - k, n - 1))
         vectors = np.ascontiguousarray(rotated.T[::-1])
         rotate_back(matrix, factors, vectors)
-    return np.ldexp(values[::-1], shift), np.ascontiguousarray(vectors.T)
+    return np.ldexp(values[::-1], unit), np.ascontiguousarray(vectors.T)
 
 
 def effective_rank(values: np.ndarray) -> float:
@@ -113,7 +112,7 @@ def smallest_of(matrix: np.ndarray) -> float:
     """Return the smallest eigenvalue; NaN if an entry is NaN."""
     if not np.isfinite(matrix).all():
         return float("nan")
-    unit = power_near(matrix)
+    unit = _power_near(matrix)
     with single_thread():
         values = scipy.linalg.eigh(np.ldexp(matrix, -unit), eigvals_only=True, subset_by_index=[0, 0])
     return float(np.ldexp(values[0], unit))
@@ -127,7 +126,7 @@ def nearest(matrix: np.ndarray) -> np.ndarray:
     """
     if not np.isfinite(matrix).all():
         return matrix
-    unit = power_near(matrix)
+    unit = _power_near(matrix)
     with single_thread():
         values, vectors = np.linalg.eigh(np.ldexp(matrix, -unit))
         if values[0] >= 0:
@@ -136,6 +135,6 @@ def nearest(matrix: np.ndarray) -> np.ndarray:
         return np.ldexp(scaled @ scaled.T, unit)
 
 
-def power_near(matrix: np.ndarray) -> int:
+def _power_near(matrix: np.ndarray) -> int:
     """Return the binary exponent of the largest entry; scaled by it, tiny and huge matrices keep their digits."""
     return int(np.frexp(np.abs(matrix).max(initial=0.0))[1])

@@ -15,26 +15,18 @@ import numpy as np
 import scipy.linalg
 
 from covdist.errors import DataError
+from covdist.numerics.columns import share
 
 _SINGULAR = 1e-12  # smallest squared pivot of a correlation matrix that is taken as it is
 _BATCH = 1 << 18  # numbers inverted at once
 
 
 class Fit(NamedTuple):
-    """How a Gaussian is fitted.
+    """How a Gaussian is fitted."""
 
-    Attributes
-    ----------
-    tolerance : float
-        Converged when no mean moves by more, in spreads, and no covariance, in products of spreads.
-    max_iterations : int
-    ridge : float
-        Added to the diagonal of a singular correlation matrix before it is inverted.
-    """
-
-    tolerance: float = 1e-10
+    tolerance: float = 1e-10  # converged when no mean moves by more, in spreads, and no covariance, in their products
     max_iterations: int = 100
-    ridge: float = 1e-8
+    ridge: float = 1e-8  # added to the diagonal of a singular correlation matrix before it is inverted
 
 
 class Model(NamedTuple):
@@ -55,11 +47,9 @@ class Model(NamedTuple):
         return cls(np.zeros(width, bool), np.zeros(0), np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 0)), Fit())
 
     def deviations(self, rows: np.ndarray) -> np.ndarray:
-        """Return rows of the active columns less the mean."""
         return (rows - self.origin) * np.ldexp(1.0, -self.exponent) - self.mean
 
     def rows(self, deviations: np.ndarray) -> np.ndarray:
-        """Return the rows that have these deviations."""
         return (deviations + self.mean) * np.ldexp(1.0, self.exponent) + self.origin
 
     @property
@@ -111,17 +101,17 @@ class Precision(NamedTuple):
 
 
 def precision_of(model: Model) -> Precision:
-    """Invert a model's covariance."""
-    cov, ridge = model.cov, model.fit.ridge
+    cov = model.cov
     spread = np.sqrt(np.diagonal(cov))
     correlation = cov / np.outer(spread, spread)
     np.fill_diagonal(correlation, 1.0)
     try:
-        root, ridged = np.linalg.cholesky(correlation), False
+        root = np.linalg.cholesky(correlation)
+        ridged = bool((np.diagonal(root) ** 2).min(initial=1.0) < _SINGULAR)
     except np.linalg.LinAlgError:
         ridged = True
-    if ridged or (np.diagonal(root) ** 2).min(initial=1.0) < _SINGULAR:
-        ridged, root = True, np.linalg.cholesky(correlation + max(ridge, _SINGULAR) * np.eye(len(cov)))
+    if ridged:
+        root = np.linalg.cholesky(correlation + max(model.fit.ridge, _SINGULAR) * np.eye(len(cov)))
     inverse = scipy.linalg.cho_solve((root, True), np.eye(len(cov)))
     log_determinant = 2 * float(np.log(np.diagonal(root)).sum() + np.log(spread).sum())
     return Precision((inverse + inverse.T) / 2 / np.outer(spread, spread), log_determinant, ridged)
@@ -148,15 +138,10 @@ class Completed(NamedTuple):
     log_likelihood: float
 
 
-def complete(
-    block: np.ndarray, present: np.ndarray, weights: np.ndarray, model: Model, inverse: Precision
-) -> Completed:
-    """Fill missing values of the active columns by their conditional means, the E step of rows.
-
-    ``inverse`` is ``precision_of(model)``.
-    """
+def complete(rows: np.ndarray, present: np.ndarray, weights: np.ndarray, model: Model, inverse: Precision) -> Completed:
+    """Fill missing values of the active columns by their conditional means: the E step of rows."""
     width = len(model.mean)
-    rows = np.where(present, model.deviations(block), 0.0)
+    rows = np.where(present, model.deviations(rows), 0.0)
     pulls = rows @ inverse.matrix
     quadratic = np.einsum("ij,ij->i", rows, pulls)
     patterns, pattern = distinct(present)
@@ -239,12 +224,11 @@ class PatternTable(NamedTuple):
         weight, mean, scatter = np.zeros(count), np.zeros((count, width)), np.zeros((count, width, width))
         weight[ours], mean[ours], scatter[ours] = self.weight, self.mean, self.scatter
         before = weight[theirs]
-        total = before + other.weight
-        share = np.divide(other.weight, total, out=np.zeros(len(total)), where=total > 0)
-        delta = np.where((before > 0)[:, None], other.mean - mean[theirs], 0.0)
-        scatter[theirs] += other.scatter + (before * share)[:, None, None] * (delta[:, :, None] * delta[:, None, :])
-        mean[theirs] = np.where((before > 0)[:, None], mean[theirs] + delta * share[:, None], other.mean)
-        weight[theirs] = total
+        weight[theirs] = before + other.weight
+        shares, known = share(other.weight, weight[theirs]), (before > 0)[:, None]
+        delta = np.where(known, other.mean - mean[theirs], 0.0)
+        scatter[theirs] += other.scatter + (before * shares)[:, None, None] * (delta[:, :, None] * delta[:, None, :])
+        mean[theirs] = np.where(known, mean[theirs] + delta * shares[:, None], other.mean)
         return PatternTable(held, weight, mean, scatter)
 
 

@@ -27,14 +27,13 @@ class NearestValue(NamedTuple):
 
     @property
     def unknown(self) -> np.ndarray:
-        """Where there is no value, bool (columns,)."""
         return np.isnan(self.position)
 
-    def at(self, index: slice | np.ndarray) -> NearestValue:
+    def at(self, index: np.ndarray) -> NearestValue:
         return NearestValue(self.value[index], self.position[index])
 
     def of_columns(self, columns: np.ndarray) -> NearestValue:
-        """Return the values of some columns, bool (columns,), alone."""
+        """Keep the values of some columns, bool (columns,), alone."""
         return NearestValue(*(np.where(columns, part, np.nan) for part in self))
 
     def or_else(self, farther: NearestValue) -> NearestValue:
@@ -69,17 +68,13 @@ def first_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> NearestVa
 
 
 def last_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> NearestValue:
-    """Return each column's last value in rows (rows, ...)."""
     return first_values(rows[::-1], positions[::-1], inf)
 
 
 def filled(
     rows: np.ndarray, positions: np.ndarray, before: NearestValue, after: NearestValue, options: InterpolationOptions
 ) -> np.ndarray:
-    """Return rows (rows, ...) with their gaps filled, the rows themselves where there are none.
-
-    ``before`` and ``after`` are the nearest values outside.
-    """
+    """Return rows (rows, ...) with their gaps filled, given the nearest values outside; themselves without gaps."""
     if all_finite(rows):
         return rows
     flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
@@ -87,31 +82,18 @@ def filled(
     outside = [NearestValue(*(part.reshape(-1) for part in side)) for side in (before, after)]
     width = max(1, _STRIP // max(len(rows), 1))
     for start in range(0, flat.shape[1], width):
-        strip = slice(start, start + width)
-        hole = holes(flat[:, strip], options.inf)
+        hole = holes(flat[:, start : start + width], options.inf)
         if hole.any():
-            near = [side.at(strip) for side in outside]
-            _fill(out[:, strip], hole, positions, near[0], near[1], options)
+            column, row = np.nonzero(np.ascontiguousarray(hole.T))
+            begins = np.append(True, (np.diff(row) != 1) | (np.diff(column) != 0))
+            column, gap = column + start, np.cumsum(begins) - 1  # of each missing value
+            first = np.flatnonzero(begins)
+            last = np.append(first[1:], len(row)) - 1
+            low = _neighbour(flat, positions, outside[0], row[first] - 1, column[first])
+            high = _neighbour(flat, positions, outside[1], row[last] + 1, column[last])
+            with np.errstate(invalid="ignore", over="ignore"):
+                out[row, column] = _between(low.at(gap), high.at(gap), positions[row], options)
     return out.reshape(rows.shape)
-
-
-def _fill(
-    values: np.ndarray,
-    hole: np.ndarray,
-    positions: np.ndarray,
-    before: NearestValue,
-    after: NearestValue,
-    options: InterpolationOptions,
-) -> None:
-    column, row = np.nonzero(np.ascontiguousarray(hole.T))
-    begins = np.append(True, (np.diff(row) != 1) | (np.diff(column) != 0))
-    first = np.flatnonzero(begins)
-    last = np.append(first[1:], len(row)) - 1
-    gap = np.cumsum(begins) - 1  # of each missing value
-    low = _neighbour(values, positions, before, row[first] - 1, column[first])
-    high = _neighbour(values, positions, after, row[last] + 1, column[last])
-    with np.errstate(invalid="ignore", over="ignore"):
-        values[row, column] = _between(low.at(gap), high.at(gap), positions[row], options)
 
 
 def _neighbour(

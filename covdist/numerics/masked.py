@@ -31,64 +31,44 @@ class Side(NamedTuple):
     seen: ObservedCounts
 
 
-class MaskedSegments:
-    """Stands in for ``Segments`` where every value is left out by itself.
+Lift = Callable[[Any, int], Any]
+Fold = Callable[[list[Side]], Any]
 
-    Parameters
-    ----------
-    clean : Segments
-        Folds complete blocks.
-    lift : callable
-        ``lift(state of clean, rows)`` as a state of the kind wanted.
-    fold : callable
-        ``fold(sides)``, the state of a block with missing values.
-    empty : State
-    options : Options
+
+class MaskedSegments:
+    """Stands in for ``Segments``, which folds complete blocks, where every value is left out by itself.
+
+    ``lift(clean.state(), rows)`` is a state of the kind wanted, ``fold(sides)`` that of a block with missing values.
     """
 
-    def __init__(
-        self,
-        clean: Segments,
-        lift: Callable[[Any, int], Any],
-        fold: Callable[[list[Side]], Any],
-        empty: Any,
-        options: Options,
-    ):
+    def __init__(self, clean: Segments, lift: Lift, fold: Fold, empty: Any, options: Options):
         self._clean, self._lift, self._block, self._held = clean, lift, fold, empty
         self._inf = options.inf
         self._rows = 0
 
     def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
-        if not all(map(all_finite, blocks)):
-            sides = [
-                observe(block, ~holes(block, self._inf), weights, is_extreme)
-                for block, is_extreme in zip(blocks, extreme, strict=True)
-            ]
-            self._held = self._held.merge(self._block(sides))
-        else:
+        if all(map(all_finite, blocks)):
             self._clean.add(blocks, weights, extreme, workspace)
             self._rows += len(blocks[0])
+        else:
+            pairs = zip(blocks, extreme, strict=True)
+            sides = [observe(block, ~holes(block, self._inf), weights, is_extreme) for block, is_extreme in pairs]
+            self._held = self._held.merge(self._block(sides))
 
     def state(self) -> Any:
         return self._lift(self._clean.state(), self._rows).merge(self._held)
 
 
 def observe(block: np.ndarray, present: np.ndarray, weights: Vector, extreme: bool) -> Side:
-    """Centre the values that each column of a block holds.
-
-    Parameters
-    ----------
-    block : array (rows, columns)
-    present : bool array (rows, columns)
-        Where there is a value.
-    weights : array (rows,), optional
-    extreme : bool
-        Whether squares might leave float64's range.
-    """
+    """Centre the values that each column of a block holds; squares of ``extreme`` ones might leave float64's range."""
     mask = present.astype(np.float64)
     pilot = _pilot(block, present, mask, weights)
     rows = np.where(present, block - pilot, 0.0)
-    exponent = _scaled(rows) if extreme else np.zeros(block.shape[1], np.int64)
+    exponent = np.zeros(block.shape[1], np.int64)
+    if extreme:
+        exponent = quantised_exponent(np.abs(rows).max(axis=0))
+        exponent[exponent == NO_EXPONENT] = 0
+        np.ldexp(rows, -exponent, out=rows)
     roots, weighted, total, counts = mask, mask, float(len(block)), mask.sum(axis=0)
     weight = counts
     if weights is not None:
@@ -110,11 +90,3 @@ def _pilot(block: np.ndarray, present: np.ndarray, mask: np.ndarray, weights: Ve
     # The first value in its holes leaves a column constant; of a column without any, 0.
     rows = np.where(present, block, np.where(present.any(axis=0), first, 0)).astype(np.float64)
     return pilot_of(rows, lambda values: (shares @ np.where(present, values, 0)) / amount)
-
-
-def _scaled(rows: np.ndarray) -> np.ndarray:
-    """Bring deviations to powers of two that their squares can bear, in place; return the exponents."""
-    exponent = quantised_exponent(np.abs(rows).max(axis=0))
-    exponent[exponent == NO_EXPONENT] = 0
-    np.ldexp(rows, -exponent, out=rows)
-    return exponent

@@ -13,7 +13,6 @@ import numpy as np
 from covdist.errors import NonFiniteError
 
 RowPolicy = Callable[[Sequence[np.ndarray], str], np.ndarray | None]
-Found = Callable[[np.ndarray], np.ndarray]
 
 INFINITIES = ("raise", "missing")
 _UNFILLED = "a column without any value cannot be filled: leave it out, or pass missing='pairwise'"
@@ -30,7 +29,6 @@ def holes(block: np.ndarray, inf: str) -> np.ndarray:
 
 
 def all_finite(block: np.ndarray) -> bool:
-    """Return whether all values are finite."""
     if block.dtype.kind in "iub":
         return True
     if block.dtype.kind == "f" and block.flags.c_contiguous:
@@ -77,7 +75,7 @@ def refuse_infinity(blocks: Sequence[np.ndarray], inf: str) -> None:
         raise _error(blocks, np.isinf, _ASK)
 
 
-def _error(blocks: Sequence[np.ndarray], found: Found, advice: str) -> NonFiniteError:
+def _error(blocks: Sequence[np.ndarray], found: Callable[[np.ndarray], np.ndarray], advice: str) -> NonFiniteError:
     bad = [found(block) for block in blocks]
     first = [int(np.argmax(mask.any(axis=1))) if mask.any() else len(mask) for mask in bad]
     side = int(np.argmin(first))

@@ -14,7 +14,6 @@ from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from scipy.special import gammaincinv
 
 from covdist.numerics.eigen import Spectrum, unknown
-from covdist.numerics.eigen import effective_rank as rank_of
 
 PROBES = 10  # directions that only judge the result
 _EPS = float(np.finfo(np.float64).eps)
@@ -50,8 +49,8 @@ def spectrum_of_images(given: Images, k: int) -> Spectrum:
     if given.total == 0:
         return unknown(len(given.image), k, given.rows)._replace(values=np.zeros(k), error=np.zeros(k), total=0.0)
     low = approximate(given.directions, given.image)
-    values, spread = low.values, _spread(low)
-    vectors = low.basis @ low.rotated[:, :k]
+    values, vectors = low.values, low.basis @ low.rotated[:, :k]
+    spread = low.basis @ (low.rotated * np.sqrt(values))
     seen = spread @ (spread.T @ given.probes)
     missed = given.probed - seen
     rest = max(given.total - float(values.sum()), 0.0)
@@ -60,7 +59,7 @@ def spectrum_of_images(given: Images, k: int) -> Spectrum:
     return Spectrum(
         values=values[:k],
         vectors=vectors,
-        error=np.maximum(errors(values[: k + 1], vectors, missed, rest), rounding),
+        error=np.maximum(_errors(values[: k + 1], vectors, missed, rest), rounding),
         total=given.total,
         exponent=given.exponent,
         rows=given.rows,
@@ -87,26 +86,12 @@ def approximate(directions: np.ndarray, image: np.ndarray) -> Low:
     return Low(basis, rotated, np.maximum(singular**2 - shift, 0.0))
 
 
-def _spread(low: Low) -> np.ndarray:
-    return low.basis @ (low.rotated * np.sqrt(low.values))
+def _errors(values: np.ndarray, vectors: np.ndarray, missed: np.ndarray, rest: float) -> np.ndarray:
+    """Return bounds on how much too small each of the leading values is, one more of which may be given than vectors.
 
-
-def errors(values: np.ndarray, vectors: np.ndarray, missed: np.ndarray, rest: float) -> np.ndarray:
-    """Return bounds on how much too small each of the leading values is.
-
-    With E = C - Ĉ, no eigenvalue is off by more than ‖E‖ (Weyl). If a gap separates the leading vectors U from the
-    rest, it is off by at most r + r² / gap with r = ‖E U‖: the coupling of the two parts enters squared (by the Schur
-    complement, as in Li and Li 2005).
-
-    Parameters
-    ----------
-    values : array (k + 1,) or (k,)
-        One more than the vectors, if there is one.
-    vectors : array (columns, k)
-    missed : array (columns, PROBES)
-        E times the probes.
-    rest : float
-        Trace of E.
+    ``missed`` is E = C - Ĉ times the probes, ``rest`` its trace. No eigenvalue is off by more than ‖E‖ (Weyl). If a gap
+    separates the leading vectors U from the rest, it is off by at most r + r² / gap with r = ‖E U‖: the coupling of the
+    two parts enters squared (by the Schur complement, as in Li and Li 2005).
     """
     k = vectors.shape[1]
     beyond = values[k] if len(values) > k else 0.0
@@ -129,10 +114,6 @@ def _effective_rank(values: np.ndarray, rest: float, missed: np.ndarray) -> floa
     """Assume that the missed part has equal eigenvalues, as many as its trace and norm imply."""
     squares = float(np.sum(missed**2)) / PROBES
     count = max(1, round(rest**2 / squares)) if squares > 0 else 1
-    return rank_of(values) if rest == 0 else _rank_with(values, rest, count)
-
-
-def _rank_with(values: np.ndarray, rest: float, count: int) -> float:
-    total = values.sum() + rest
-    shares = np.append(values, rest)[np.append(values, rest) > 0] / total
+    total, parts = values.sum() + rest, np.append(values, rest)
+    shares = parts[parts > 0] / total
     return float(np.exp(-np.sum(shares * np.log(shares)) + rest / total * np.log(count)))

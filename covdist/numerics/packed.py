@@ -32,12 +32,6 @@ def _parts(flat: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     return rectangle[even:], rectangle[: n - h, 1 - even :]
 
 
-def diagonal(flat: np.ndarray, n: int) -> np.ndarray:
-    """Return a copy of the n diagonal entries."""
-    leading, trailing = _parts(flat, n)
-    return np.concatenate([np.diagonal(leading), np.diagonal(trailing)])
-
-
 def pack(full: np.ndarray) -> np.ndarray:
     """Return the lower triangle of ``full`` (n, n) as a flat triangle.
 

@@ -1,38 +1,30 @@
-"""Sums of products of deviations within a segment: of one side with itself, or of two."""
+"""Sums of products of deviations within a segment: of one side with itself, or of two.
+
+With precision "fast", products in float32 and sums in float64: about twice as fast, with a known error. Deviations are
+scaled to spreads near 1, rounded to float32 and multiplied in float32; every 2048 rows the sums are added to float64
+ones. The error of an entry is at most (2048 + 3) 2**-24 = 1.3e-4 of σ_i σ_j in the worst case (Higham 2002, section
+3.1), and typically 1e-7; variances and means are computed in float64.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from covdist.numerics import packed
 from covdist.numerics.blas import add_gram, add_product
 from covdist.numerics.columns import Columns
-from covdist.numerics.mixed_precision import MixedPrecision
 from covdist.numerics.segments import Product
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
+from covdist.numerics.workspace import Workspace
 
 _LEAST_PACKED = 256  # columns
+_MOST_ROWS = 2048  # summed in float32
+_LARGEST = 1e30  # larger sums of squares come near float32's limit
 
 Make = Callable[..., Any]  # the state of the sides' columns and the matrix
-
-
-class Form(Protocol):
-    """How the sums lie in memory."""
-
-    def zeros(self, dtype: type) -> np.ndarray:
-        """Return sums to which ``add`` adds."""
-
-    def add(self, sides: Sequence[np.ndarray], sums: np.ndarray, factor: float = 1.0) -> None:
-        """Add ``factor`` times the products of some rows of each side, in place."""
-
-    def matrix(self, sums: np.ndarray) -> np.ndarray:
-        """Return the sums as states hold them."""
-
-    def rescaled(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the matrix with rows and columns times ``2**shift``."""
 
 
 class Triangle:
@@ -46,9 +38,11 @@ class Triangle:
         return np.zeros((self._width, self._width) if square else packed.size(self._width), dtype)
 
     def add(self, sides: Sequence[np.ndarray], sums: np.ndarray, factor: float = 1.0) -> None:
+        """Add ``factor`` times the products of some rows of each side, in place."""
         add_gram(sides[0], sums, factor)
 
     def matrix(self, sums: np.ndarray) -> np.ndarray:
+        """Return the sums as states hold them."""
         return packed.pack(sums) if sums.ndim == 2 else sums
 
     def rescaled(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> np.ndarray:
@@ -56,7 +50,7 @@ class Triangle:
 
 
 class Rectangle:
-    """The products of one side's columns with the other's."""
+    """The products of one side's columns with the other's; its methods are those of ``Triangle``."""
 
     def __init__(self, *widths: int):
         self._widths = widths
@@ -72,6 +66,9 @@ class Rectangle:
 
     def rescaled(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> np.ndarray:
         return rescaled(matrix, *shifts)
+
+
+Form = Triangle | Rectangle
 
 
 def rescaled(rectangle: np.ndarray, shift: np.ndarray, shift_y: np.ndarray) -> np.ndarray:
@@ -102,24 +99,32 @@ class _HighPrecision:
 class _FastPrecision(_HighPrecision):
     def __init__(self, form: Form, make: Make):
         super().__init__(form, make)
-        self._single = form.zeros(np.float32)
-        self._mixed = MixedPrecision(self._high, self._fast, self._drain)
+        self._single, self._rows = form.zeros(np.float32), 0
+        self._shifts: list[np.ndarray] = []  # powers of two that bring the spreads in a segment near 1
+        self._workspace = Workspace()
 
-    def _high(self, *rows: np.ndarray) -> None:
-        self._form.add(rows, self._sums)
-
-    def _fast(self, *rows: np.ndarray) -> None:
-        self._form.add(rows, self._single)
+    def add(self, sides: Sequence[Deviations]) -> None:
+        if not self._shifts:
+            self._shifts = [-np.frexp(np.sqrt(s.squares / s.weight))[1].astype(np.int64) for s in sides]
+        scaled = [(side, np.ldexp(1.0, shift)) for side, shift in zip(sides, self._shifts, strict=True)]
+        if any((side.squares * scale**2 > _LARGEST).any() for side, scale in scaled):
+            self._form.add([side.rows * scale for side, scale in scaled], self._sums)
+            return
+        rounded = [self._workspace.array(f"rounded {i}", side.rows.shape, np.float32) for i, side in enumerate(sides)]
+        for (side, scale), out in zip(scaled, rounded, strict=True):
+            np.multiply(side.rows, scale, out=out, casting="same_kind")
+        self._form.add(rounded, self._single)
+        self._rows += len(rounded[0])
+        if self._rows >= _MOST_ROWS:
+            self._drain()
 
     def _drain(self) -> None:
         self._sums += self._single
-        self._single[:] = 0
-
-    def add(self, sides: Sequence[Deviations]) -> None:
-        self._mixed.add(sides)
+        self._single[:] = self._rows = 0
 
     def _matrix(self) -> np.ndarray:
-        undo = self._mixed.close()
+        self._drain()
+        undo, self._shifts = [-shift for shift in self._shifts], []
         return self._form.rescaled(self._form.matrix(self._sums), undo)
 
 

@@ -66,7 +66,8 @@ def _screen(block: np.ndarray, dtype: np.dtype, workspace: Workspace) -> Screeni
         return Screening(_some(zeros=block == 0), False, False)
     double = block.dtype.itemsize == 8
     magnitude = np.abs(block, out=workspace.array("magnitude", block.shape, block.dtype))
-    tiny = smallest_normal(dtype)
+    # bfloat16 shares float32's exponents.
+    tiny = float(np.finfo(dtype if dtype.kind == "f" else np.float32).smallest_normal)
     threshold = max(tiny, _SMALL) if double else tiny
     top = magnitude.max(initial=0)
     nonfinite = not np.isfinite(top)
@@ -86,12 +87,6 @@ def _screen(block: np.ndarray, dtype: np.dtype, workspace: Workspace) -> Screeni
 
 def _some(**masks: np.ndarray) -> dict[str, np.ndarray]:
     return {name: _column_counts(mask) for name, mask in masks.items() if mask.any()}
-
-
-def smallest_normal(dtype: np.dtype) -> float:
-    """Smallest normal magnitude of a floating dtype; bfloat16 shares float32's exponents."""
-    known = dtype if dtype.kind == "f" else np.dtype(np.float32)
-    return float(np.finfo(known).smallest_normal)
 
 
 def _column_counts(mask: np.ndarray) -> np.ndarray:

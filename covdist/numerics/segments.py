@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,13 +13,6 @@ from covdist.numerics.workspace import Workspace
 
 Blocks = Sequence[np.ndarray]  # one a side, (rows, columns)
 Vector = np.ndarray | None  # (rows,)
-
-
-class Mergeable(Protocol):
-    """Sums of some rows that merge with those of others; pure."""
-
-    def merge(self, other: Self, /) -> Self:
-        """Return the sums of the rows of both."""
 
 
 class Product(Protocol):
@@ -45,17 +38,18 @@ class BlockFold(Protocol):
 class Segments:
     """The closed segments of some columns, merged, and the open one: a product and a shift for each side."""
 
-    def __init__(self, widths: Sequence[int], product: Product, empty: Mergeable):
+    def __init__(self, widths: Sequence[int], product: Product, empty: Any):
         self._product, self._closed = product, empty
         self._shifted = [ShiftedColumns(width) for width in widths]
 
     def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
-        if not self._shifted[0].started:
+        if not self._shifted[0].weight:
             self._begin(blocks, weights, extreme)
         sides = self._deviations(blocks, weights, workspace)
+        together = zip(self._shifted, sides, blocks, extreme, strict=True)
         if any(
             shifted.drifted(side) or shifted.outgrown(block, is_extreme)
-            for shifted, side, block, is_extreme in zip(self._shifted, sides, blocks, extreme, strict=True)
+            for shifted, side, block, is_extreme in together
         ):
             self._close()
             self._begin(blocks, weights, extreme)
@@ -77,9 +71,9 @@ class Segments:
         columns = [shifted.columns() for shifted in self._shifted]
         self._closed = self._closed.merge(self._product.close(self._shifted, columns))
         for shifted in self._shifted:
-            shifted.started = False
+            shifted.weight = 0.0
 
     def state(self) -> Any:
-        if self._shifted[0].started:
+        if self._shifted[0].weight:
             self._close()
         return self._closed

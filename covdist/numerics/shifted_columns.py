@@ -39,8 +39,7 @@ class ShiftedColumns:
     def __init__(self, width: int):
         self.width = width
         self._group = max(1, _WIDE // width)  # rows taken as one, since numpy's inner loops run along a row
-        self.weight = 0.0
-        self.started = False
+        self.weight = 0.0  # of the open segment; 0 where there is none
 
     def begin(self, block: np.ndarray, weights: np.ndarray | None, extreme: bool) -> None:
         """Start a segment whose pilot is near the mean of ``block``, or the value itself where that is constant."""
@@ -50,7 +49,6 @@ class ShiftedColumns:
         with np.errstate(invalid="ignore", over="ignore"):
             pilot = pilot_of(sample, partial(np.average, axis=0, weights=shares))
         self.pilot = np.where(np.isfinite(pilot), pilot, 0.0)
-        self.started = True
         self._extreme = extreme
         self.exponent = np.zeros(self.width, np.int64)
         if extreme:
@@ -59,7 +57,6 @@ class ShiftedColumns:
         # As wide as the rows that ``_wide`` makes.
         self._shift = np.tile(self.pilot, self._group)
         self._scale = np.tile(np.ldexp(1.0, -self.exponent), self._group) if self.exponent.any() else None
-        self.weight = 0.0
         self.sums, self.squares = np.zeros(self.width), np.zeros(self.width)
 
     def _wanted_exponent(self, block: np.ndarray) -> np.ndarray:
@@ -148,9 +145,5 @@ def columns_about(
     """Return the moments of columns whose scaled mean lies ``offset`` from the pilot; rows are counted elsewhere."""
     mean, mean_low = two_sum(pilot, np.ldexp(offset, exponent))
     return Columns.empty(len(pilot))._replace(
-        mean=mean,
-        mean_low=mean_low,
-        squares=np.where(squares < 0, 0.0, squares),
-        exponent=exponent,
-        weight=weight,
+        mean=mean, mean_low=mean_low, squares=np.where(squares < 0, 0.0, squares), exponent=exponent, weight=weight
     )

@@ -46,16 +46,6 @@ def test_every_stretch_of_rows(n):
 
 
 @each_size
-def test_diagonal_is_a_copy(n):
-    flat = triangle.pack(_symmetric(n))
-    before = flat.copy()
-    diagonal = triangle.diagonal(flat, n)
-    np.testing.assert_array_equal(diagonal, np.diagonal(_symmetric(n)))
-    diagonal[:] = np.nan
-    np.testing.assert_array_equal(flat, before)
-
-
-@each_size
 def test_rescale_and_back(n):
     full = _symmetric(n)
     shift = np.random.default_rng(0).integers(-40, 40, n)
