@@ -5,7 +5,6 @@ from __future__ import annotations
 import timeit
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,22 +16,18 @@ _COPIED = 1 << 25
 _TRIES = 3
 
 
-class Rates(NamedTuple):
-    """Floating-point operations and bytes that one core does per second."""
-
-    flops: float
-    bytes: float
-
-
 @cache
-def rates() -> Rates:
-    """Measure for a tenth of a second: float64 products as for a covariance, and copies of memory beyond the cache."""
+def rates() -> tuple[float, float]:
+    """Return the floating-point operations and the bytes that one core does per second.
+
+    Measured for a tenth of a second: float64 products as for a covariance, and copies of memory beyond the cache.
+    """
     rows, triangle = np.ones((_ROWS, _COLUMNS)), np.zeros(size(_COLUMNS))
     source, target = np.ones(_COPIED, np.uint8), np.empty(_COPIED, np.uint8)
     with single_thread():
         product = _least_seconds(lambda: add_gram(rows, triangle))
     copy = _least_seconds(lambda: np.copyto(target, source))
-    return Rates(_ROWS * _COLUMNS**2 / product, _COPIED / copy)
+    return _ROWS * _COLUMNS**2 / product, _COPIED / copy
 
 
 def _least_seconds(run: Callable[[], None]) -> float:

@@ -28,13 +28,7 @@ logger = logging.getLogger(__name__)
 class MemoryWatch:
     """Watches the workers' memory while a run waits for them.
 
-    Parameters
-    ----------
-    client : Client
-    need : int
-        Bytes that one worker needs by the plan.
-    since : float, optional
-        Start of the run in seconds since 1970, by default now; earlier events are ignored.
+    ``need`` are the bytes that one worker needs by the plan. Events before ``since``, by default now, are ignored.
     """
 
     def __init__(self, client: Client, need: int, since: float | None = None):
@@ -45,10 +39,7 @@ class MemoryWatch:
     def check(self) -> None:
         """Look at the workers, if the last look was some seconds ago.
 
-        Raises
-        ------
-        ClusterError
-            If workers are paused with no memory that they could free, or are killed for it soon after each start.
+        Raises ClusterError if they are paused with no memory that they could free, or killed soon after each start.
         """
         now = time.monotonic()
         if now - self._looked < _LOOK or self._client.status != "running":
@@ -108,13 +99,7 @@ class MemoryWatch:
 
 
 def waited_for(client: Client, futures: Sequence[Future[Any]], need: int) -> list[Any]:
-    """Return the futures' results, or raise the error of the first that fails.
-
-    Raises
-    ------
-    ClusterError
-        If workers have too little memory to make progress.
-    """
+    """Return the futures' results, or raise the error of the first that fails, or what ``MemoryWatch.check`` raises."""
     watch, results = MemoryWatch(client, need), dict[Future[Any], Any]()
     completed = as_completed(futures, with_results=True)
     try:

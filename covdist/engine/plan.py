@@ -29,38 +29,18 @@ _BLOCK_BYTES = 5 << 20
 
 @dataclass(frozen=True)
 class Work:
-    """The work of folding an array, or one strip or band of it.
-
-    Attributes
-    ----------
-    rows, pieces : int
-        Rows in all, and the chunks they come in.
-    columns : str
-        For display: "1,024", or "784 × 10" for a cross-covariance.
-    row_bytes, piece_bytes : int
-        Bytes of one row as stored, and the most memory that one piece takes while it is read.
-    row_flops : float
-        Floating-point operations per row.
-    state_bytes : int
-        Bytes of one state, all of its groups included.
-    block_bytes : int
-        Working memory of one fold besides its piece and its state.
-    shared : bool
-        Whether dask tasks of their own make the pieces, so that a shard holds all of its pieces at once.
-    result_bytes : int
-        Bytes of the saved result, over all strips.
-    """
+    """The work of folding an array, or one strip or band of it."""
 
     rows: int
-    pieces: int
-    columns: str
-    row_bytes: int
-    piece_bytes: int
+    pieces: int  # the chunks that the rows come in
+    columns: str  # for display: "1,024", or "784 × 10" for a cross-covariance
+    row_bytes: int  # as stored
+    piece_bytes: int  # the most memory that one piece takes while it is read
     row_flops: float
-    state_bytes: int
-    block_bytes: int = _BLOCK_BYTES
-    shared: bool = False
-    result_bytes: int = 0
+    state_bytes: int  # all groups included
+    block_bytes: int = _BLOCK_BYTES  # working memory of one fold besides its piece and its state
+    shared: bool = False  # whether dask tasks make the pieces, so that a shard holds all of its pieces at once
+    result_bytes: int = 0  # as saved, over all strips
 
 
 @dataclass(frozen=True)
@@ -242,14 +222,8 @@ class Plan:
 def make_plan(work: Work, cut_like: Work | None = None, strips: int = 1) -> Plan:
     """Choose the shards by the data and the options alone, never by the machine.
 
-    Parameters
-    ----------
-    work : Work
-        The work of one strip.
-    cut_like : Work, optional
-        Other work on the same rows, which is to have the same shards.
-    strips : int
-        Equal ranges of columns.
+    ``work`` is that of one of so many ``strips``; ``cut_like``, other work on the same rows, which is to have the same
+    shards.
     """
     shards, fan_in = _cut(cut_like or work)
     plan = Plan(work, shards, fan_in, strips)

@@ -15,13 +15,16 @@ from covdist.results.labels import Axis
 
 def fields(spectra: Deferred, columns: Axis, k: int, vectors: bool) -> xr.Dataset:
     """Return all numbers of spectra of ``columns``, those of groups stacked."""
-    component = Axis("component", k, {"component": np.arange(k)})
-    found = {name: spectra.read(field, (component,)) for name, field in _PER_COMPONENT.items()}
+    found = {name: spectra.read(field, (component(k),)) for name, field in _PER_COMPONENT.items()}
     found |= {name: spectra.read(field, ()) for name, field in _WHOLE.items()}
     found["marchenko_pastur_edge"] = spectra.read(edge, (), columns.size)
     if vectors:
-        found["eigenvector"] = spectra.read(_vectors, (component, columns))
+        found["eigenvector"] = spectra.read(_vectors, (component(k), columns))
     return xr.Dataset(found, attrs={"ddof": 0})
+
+
+def component(k: int) -> Axis:
+    return Axis("component", k, {"component": np.arange(k)})
 
 
 def eigenvalue(spectrum: Spectrum) -> np.ndarray:
