@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import timeit
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -25,10 +24,6 @@ def rates() -> tuple[float, float]:
     rows, triangle = np.ones((_ROWS, _COLUMNS)), np.zeros(size(_COLUMNS))
     source, target = np.ones(_COPIED, np.uint8), np.empty(_COPIED, np.uint8)
     with single_thread():
-        product = _least_seconds(lambda: add_gram(rows, triangle))
-    copy = _least_seconds(lambda: np.copyto(target, source))
+        product = min(timeit.repeat(lambda: add_gram(rows, triangle), number=1, repeat=_TRIES))
+    copy = min(timeit.repeat(lambda: np.copyto(target, source), number=1, repeat=_TRIES))
     return _ROWS * _COLUMNS**2 / product, _COPIED / copy
-
-
-def _least_seconds(run: Callable[[], None]) -> float:
-    return min(timeit.repeat(run, number=1, repeat=_TRIES))

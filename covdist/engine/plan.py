@@ -142,7 +142,7 @@ class Plan:
     @property
     def seconds_here(self) -> float:
         """Time of a core like this machine's, measured when first asked for, with the data in memory."""
-        return self.strips * _seconds(self.work, *rates())
+        return self.strips * core_seconds(self.work, *rates())
 
     @property
     def bytes_written(self) -> int:
@@ -172,22 +172,20 @@ class Plan:
     def check(self, memory_limit: int | None) -> None:
         """Raise PlanError if a worker's memory limit, in bytes, is below ``peak_bytes``."""
         if memory_limit is not None and self.peak_bytes > memory_limit:
+            tiled = [plan.peak_bytes for plan in self.strategies if plan.strategy == "tiles" != self.strategy]
+            or_tiles = f", or tile the matrix, which needs {human_bytes(tiled[0])}" if tiled else ""
             raise PlanError(
                 f"a worker needs {human_bytes(self.peak_bytes)} (process {human_bytes(PROCESS_BYTES)}, one chunk "
                 f"{human_bytes(self.shard_bytes)}, states of {human_bytes(self.state_bytes)}) but has "
                 f"{human_bytes(memory_limit)}: give workers more memory, write smaller chunks, choose "
-                f"fewer columns{self._or_tiles}"
+                f"fewer columns{or_tiles}"
             )
-
-    @property
-    def _or_tiles(self) -> str:
-        tiles = next((plan for plan in self.strategies if plan.strategy == "tiles" != self.strategy), None)
-        return f", or tile the matrix, which needs {human_bytes(tiles.peak_bytes)}" if tiles else ""
 
     def rows_of_text(self) -> list[tuple[str, str]]:
         """Return pairs of (name, value) for a table."""
         work, tiled = self.work, self.strategy == "tiles"
         how_often = f"for {self.strips:,} bands" if tiled else "once"
+        merged = f"merged {self.fan_in} at a time in {self.depth} levels"
         return [
             ("rows", f"{work.rows:,}"),
             ("columns", work.columns),
@@ -195,10 +193,7 @@ class Plan:
             ("read", f"{human_bytes(self.bytes_read)} in {work.pieces:,} chunks, {how_often}"),
             ("compute", f"{self.flops:.3g} floating-point operations"),
             ("time", f"about {self.seconds_here:.2g} s on one core like this one, besides waiting for the disk"),
-            (
-                "shards of each band" if tiled else "shards",
-                f"{self.shards:,}, merged {self.fan_in} at a time in {self.depth} levels",
-            ),
+            ("shards of each band" if tiled else "shards", f"{self.shards:,}, {merged}"),
             *([("strips of columns", f"{self.strips:,}")] if self.strips > 1 and not tiled else []),
             ("tasks", f"{self.tasks:,}"),
             ("one state", human_bytes(self.state_bytes)),
@@ -231,12 +226,8 @@ def make_plan(work: Work, cut_like: Work | None = None, strips: int = 1) -> Plan
     return plan
 
 
-def core_seconds(work: Work) -> float:
-    """Return how long one core of a middling machine takes for one strip or band."""
-    return _seconds(work, _FLOPS, _BYTES)
-
-
-def _seconds(work: Work, flops: float, bytes_read: float) -> float:
+def core_seconds(work: Work, flops: float = _FLOPS, bytes_read: float = _BYTES) -> float:
+    """Return how long one core, by default of a middling machine, takes for one strip or band."""
     return work.rows * (work.row_flops / flops + work.row_bytes / bytes_read) + work.pieces * _PIECE_SECONDS
 
 
