@@ -62,8 +62,9 @@ class MemoryWatch:
         logger.debug("paused for lack of memory, with no task running for %.0f s: %s", now - self._ran, paused)
         if now - self._ran >= _STUCK:
             used = max(workers[address]["metrics"]["memory"] for address in paused)
+            more = f" and {len(paused) - 1} more" if len(paused) > 1 else ""
             raise ClusterError(
-                f"dask has paused {_named(paused)} for lack of memory, {human_bytes(used)} used that "
+                f"dask has paused the worker {paused[0]}{more} for lack of memory, {human_bytes(used)} used that "
                 f"cannot be freed, and no other task runs: {self._advice}"
             )
 
@@ -123,8 +124,3 @@ def waited_for(client: Client, futures: Sequence[Future[Any]], need: int) -> lis
 def _makes_progress(worker: Mapping[str, Any]) -> bool:
     states = ("executing",) if worker["status"] == "paused" else _BUSY
     return any(worker["metrics"]["task_counts"].get(state) for state in states)
-
-
-def _named(addresses: list[str]) -> str:
-    more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
-    return f"the worker {addresses[0]}{more}"

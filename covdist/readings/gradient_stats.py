@@ -86,7 +86,9 @@ def read(moments: Moments) -> xr.Dataset:
         "dead": moments.read_columns(dead, dtype=bool),
         "count": moments.count,
     }
-    arrays |= layer_values(moments)
+    groups, layer = moments.layout.groups, _layer(moments)
+    shape = () if groups is None else (len(groups.values),)
+    arrays |= {f"layer_{name}": labelled(_array(name, shape, layer), [], groups) for name in _POOLED}
     return xr.Dataset(arrays, attrs={"ddof": 0, "parameters": moments.layout.axes[0].size})
 
 
@@ -194,12 +196,6 @@ class LayerSummary(NamedTuple):
     @property
     def snr(self) -> float:
         return ratio(self.mean_norm, self.noise)
-
-
-def layer_values(moments: Moments) -> dict[str, xr.DataArray]:
-    groups, layer = moments.layout.groups, _layer(moments)
-    shape = () if groups is None else (len(groups.values),)
-    return {f"layer_{name}": labelled(_array(name, shape, layer), [], groups) for name in _POOLED}
 
 
 def pooled(layers: dict[str, Moments]) -> xr.Dataset:

@@ -121,9 +121,9 @@ def spectrum(
         full = fold_rows(side.array(), dim=side.sample_dims, missing=missing, inf=inf, memory=limit)
         found = read(Moments(full.deferred, replace(full.layout, axes=(side.axis,), provenance={})), k, vectors)
     elif method == "dual":
-        if chosen.fill is not None:
-            side = replace(side, data=chosen.fill(side, FillOptions(ends="nearest", inf=inf)))
-        found = dual_spectrum(side, k, chosen.rows is not propagate, vectors, limit)
+        ends = FillOptions(ends="nearest", inf=inf)
+        filled = side if chosen.fill is None else replace(side, data=chosen.fill(side, ends))
+        found = dual_spectrum(filled, k, chosen.rows is not propagate, vectors, limit)
     else:
         sketched = sketch_spectrum(side, k, chosen, Options(chosen.rows, inf=inf), passes, seed, limit)
         found = fields(sketched, side.axis, k, vectors)
