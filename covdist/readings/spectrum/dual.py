@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.base import tokenize
-from dask.delayed import Delayed
 from dask.highlevelgraph import HighLevelGraph
 
 from covdist.engine.plan import Plan, Work, make_plan
@@ -31,12 +31,12 @@ def dual_spectrum(side: Labelled, k: int, refuse: bool, vectors: bool, limit: in
     once.plan.check(limit)
     accumulator = partial(GramAccumulator, rows, refuse)
     gram = once.tree(once.key("gram", rows, refuse), accumulator, function=fold_columns)
-    spectrum: Delayed = apply(partial(Gram.spectrum, k=k), gram)
+    spectrum = apply(partial(Gram.spectrum, k=k), gram)
     found = fields(Deferred((spectrum,), (side.axis.size,)), side.axis, k, False)
     if vectors:
         name = f"eigenvectors-{tokenize(spectrum.key)}"
         items = enumerate(once.items(accumulator))
-        tasks = {(name, i, 0): (map_columns, eigenvectors, spectrum.key, *item) for i, item in items}
+        tasks: Any = {(name, i, 0): (map_columns, eigenvectors, spectrum.key, *item) for i, item in items}
         graph = HighLevelGraph.from_collections(name, tasks, dependencies=[spectrum, *once.streams.collections])
         heights = tuple(stop - start for start, stop in once.cuts)
         columns = da.Array(graph, name, chunks=(heights, (k,)), dtype=float)
