@@ -48,7 +48,7 @@ def tile_side(columns: int) -> int:
 
 
 def band_bytes(columns: int) -> int:
-    """Return the bytes that the matrix of a band may take by default."""
+    """What the matrix of a band may take by default."""
     return min(max(_LEAST_BYTES, 8 * _ROWS * columns), _MOST_BYTES)
 
 

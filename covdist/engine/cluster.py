@@ -1,4 +1,4 @@
-"""Finds the cluster to run on, or starts one on this machine's loopback."""
+"""Finds the cluster to run on and checks what runs there, or starts one on this machine's loopback."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import asyncio
 import json
 import logging
 import signal
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 import dask
-from distributed import Client, LocalCluster, Security
+from dask.system import CPU_COUNT
+from distributed import Client, LocalCluster, Security, get_worker, worker_client
 from distributed.comm.core import connect
 
 from covdist.engine.plan import human_bytes
-from covdist.engine.tls import TLS
 from covdist.errors import ClusterError
 from covdist.limits import limits
 
@@ -25,6 +29,7 @@ logger = logging.getLogger(__name__)
 # Failures reach the caller as exceptions; of dask's own log lines only those on memory say more.
 _WORKER_LOGGING = {"distributed.nanny.pre-spawn-environ.DASK_LOGGING": {"distributed.worker.memory": "warning"}}
 _PATIENCE = 7  # seconds; with the start of the process, a wrong address is reported within ten
+_SAME = ("covdist", "dask", "distributed", "numpy")  # packages on which messages or results depend
 
 
 @contextmanager
@@ -39,21 +44,8 @@ def cluster(
 ) -> Iterator[Client]:
     """Yield a client of a named scheduler, or of a LocalCluster that ends with the block.
 
-    Parameters
-    ----------
-    scheduler, scheduler_file : str, optional
-        Address (``tcp://host:8786``), or the file that ``dask scheduler --scheduler-file`` writes.
-    workers, threads : int
-        Processes, by default one per core, and threads in each.
-    memory_limit : str or int
-        Of each worker: bytes, ``"4GiB"``, or ``"auto"``.
-    tls : tuple of str, optional
-        Files of authority, certificate and key for a named scheduler; by default those of dask's configuration.
-
-    Raises
-    ------
-    ClusterError
-        If no scheduler answers within a few seconds, or it has no workers.
+    ``tls`` are PEM files of a named scheduler's authority, this client's certificate and its key; by default those of
+    dask's configuration. Raises ClusterError if no scheduler answers within a few seconds, or it has no workers.
     """
     if scheduler_file is not None:
         scheduler = _address(scheduler_file)
@@ -101,7 +93,7 @@ def _address(scheduler_file: str) -> str:
 
 
 def _connected(scheduler: str, tls: tuple[str, str, str] | None) -> Client:
-    security = Security() if tls is None else TLS(*tls).security(scheduler)
+    security = Security() if tls is None else _security(scheduler, *tls)
     try:
         # First without a client: one that fails halfway stays the process's default client.
         asyncio.run(_answers(scheduler, security))
@@ -127,6 +119,26 @@ def _connected(scheduler: str, tls: tuple[str, str, str] | None) -> Client:
     return client
 
 
+def _security(scheduler: str, authority: str, certificate: str, key: str) -> Security:
+    if "://" in scheduler and not scheduler.startswith("tls://"):
+        raise ClusterError(
+            f"{scheduler} is an address without TLS, but certificates were given: write it with tls://, or leave "
+            "the certificates out"
+        )
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except (OSError, ssl.SSLError) as error:
+        raise ClusterError(f"{authority} holds no certificate authority ({error}): pass its ca.pem") from error
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ClusterError(
+            f"{certificate} and {key} are no certificate and its key ({error}): pass what the same run of "
+            "make-certs.sh made"
+        ) from error
+    return Security(tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key, require_encryption=True)
+
+
 async def _answers(scheduler: str, security: Security) -> None:
     comm = await connect(scheduler, timeout=_PATIENCE, **security.get_connection_args("client"))
     await comm.close()
@@ -136,3 +148,40 @@ def least_memory(client: Client) -> int | None:
     """Return the smallest memory limit of the workers, in bytes; None if there are none with a limit."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return min((worker["memory_limit"] for worker in workers if worker["memory_limit"]), default=None)
+
+
+def check_versions(client: Client) -> None:
+    """Raise ClusterError where client, scheduler and workers would misunderstand each other."""
+    versions: Any = client.get_versions(packages=["covdist"])
+    here = _relevant(versions["client"])
+    workers = {f"worker {name}": each for name, each in versions["workers"].items()}
+    for name, each in {"the scheduler": versions["scheduler"], **workers}.items():
+        for package, version in _relevant(each).items():
+            if version != here[package]:
+                raise ClusterError(
+                    f"{name} has {package} {version or '(none)'} but here it is {here[package]}: "
+                    "install the same on client, scheduler and workers"
+                )
+
+
+def _relevant(about: dict[str, Any]) -> dict[str, str | None]:
+    packages = about["packages"]
+    python = ".".join(str(packages["python"]).split(".")[:2])
+    return {"python": python, **{name: packages.get(name) for name in _SAME}}
+
+
+@contextmanager
+def nested() -> Iterator[Callable[[Any], Any]]:
+    """Yield a function that computes a collection from within a task: on the task's cluster, or on threads.
+
+    Meanwhile the task occupies none of its worker's threads.
+    """
+    try:
+        get_worker()
+    except ValueError:
+        # Not the pool that dask's configuration may name: this task occupies one of its threads.
+        with ThreadPoolExecutor(dask.config.get("num_workers", None) or CPU_COUNT) as pool:
+            yield lambda collection: collection.compute(scheduler="threads", pool=pool)
+    else:
+        with worker_client() as client:
+            yield partial(client.compute, sync=True)

@@ -48,16 +48,8 @@ def queued_task(key: Key, call: tuple[Any, ...], keys: Collection[Key]) -> Task:
 class DerivedLayer(MaterializedLayer):
     """The tasks of one result, or a single task where the same computation makes what it can be derived from.
 
-    Before it computes, dask asks each layer which of its tasks are needed, and tells it the keys of all layers.
-
-    Parameters
-    ----------
-    graph : mapping
-        The tasks.
-    result : Key
-        The task that makes the result.
-    function, source : callable, Key
-        If ``source`` is computed too, the result is ``function`` of it.
+    Before it computes, dask asks each layer which of its tasks are needed, and tells it the keys of all layers. If
+    ``source`` is among them, ``result`` is ``function`` of it.
     """
 
     def __init__(self, graph: Mapping[Key, Any], result: Key, function: Callable[[Any], Any], source: Key):

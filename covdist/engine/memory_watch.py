@@ -28,13 +28,7 @@ logger = logging.getLogger(__name__)
 class MemoryWatch:
     """Watches the workers' memory while a run waits for them.
 
-    Parameters
-    ----------
-    client : Client
-    need : int
-        Bytes that one worker needs by the plan.
-    since : float, optional
-        Start of the run in seconds since 1970, by default now; earlier events are ignored.
+    ``need`` are the bytes that one worker needs by the plan. Events before ``since``, by default now, are ignored.
     """
 
     def __init__(self, client: Client, need: int, since: float | None = None):
@@ -45,10 +39,7 @@ class MemoryWatch:
     def check(self) -> None:
         """Look at the workers, if the last look was some seconds ago.
 
-        Raises
-        ------
-        ClusterError
-            If workers are paused with no memory that they could free, or are killed for it soon after each start.
+        Raises ClusterError if they are paused with no memory that they could free, or killed soon after each start.
         """
         now = time.monotonic()
         if now - self._looked < _LOOK or self._client.status != "running":
@@ -71,8 +62,9 @@ class MemoryWatch:
         logger.debug("paused for lack of memory, with no task running for %.0f s: %s", now - self._ran, paused)
         if now - self._ran >= _STUCK:
             used = max(workers[address]["metrics"]["memory"] for address in paused)
+            more = f" and {len(paused) - 1} more" if len(paused) > 1 else ""
             raise ClusterError(
-                f"dask has paused {_named(paused)} for lack of memory, {human_bytes(used)} used that "
+                f"dask has paused the worker {paused[0]}{more} for lack of memory, {human_bytes(used)} used that "
                 f"cannot be freed, and no other task runs: {self._advice}"
             )
 
@@ -108,13 +100,7 @@ class MemoryWatch:
 
 
 def waited_for(client: Client, futures: Sequence[Future[Any]], need: int) -> list[Any]:
-    """Return the futures' results, or raise the error of the first that fails.
-
-    Raises
-    ------
-    ClusterError
-        If workers have too little memory to make progress.
-    """
+    """Return the futures' results, or raise the error of the first that fails, or what ``MemoryWatch.check`` raises."""
     watch, results = MemoryWatch(client, need), dict[Future[Any], Any]()
     completed = as_completed(futures, with_results=True)
     try:
@@ -138,8 +124,3 @@ def waited_for(client: Client, futures: Sequence[Future[Any]], need: int) -> lis
 def _makes_progress(worker: Mapping[str, Any]) -> bool:
     states = ("executing",) if worker["status"] == "paused" else _BUSY
     return any(worker["metrics"]["task_counts"].get(state) for state in states)
-
-
-def _named(addresses: list[str]) -> str:
-    more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
-    return f"the worker {addresses[0]}{more}"

@@ -20,15 +20,6 @@ class Span(NamedTuple):
 def merge_order(shards: int, fan_in: int) -> dict[Span, tuple[Span, ...]]:
     """Return, for every state, the neighbours it is merged from; none for a shard's own. Those come before it.
 
-    Parameters
-    ----------
-    shards : int
-        At least one.
-    fan_in : int
-        Most states that one merge takes; at least two.
-
-    Examples
-    --------
     >>> order = merge_order(3, fan_in=2)
     >>> [(str(span), [str(part) for part in parts]) for span, parts in order.items() if parts]
     [('0-2', ['0-1', '1-2']), ('0-3', ['0-2', '2-3'])]

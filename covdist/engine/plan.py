@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import timeit
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
 
-from covdist.engine.calibration import rates
 from covdist.engine.order import depth, merge_order
 from covdist.errors import PlanError
 from covdist.limits import limits
+from covdist.numerics import packed
+from covdist.numerics.blas import add_gram, single_thread
 
 logger = logging.getLogger(__name__)
 
@@ -29,38 +32,18 @@ _BLOCK_BYTES = 5 << 20
 
 @dataclass(frozen=True)
 class Work:
-    """The work of folding an array, or one strip or band of it.
-
-    Attributes
-    ----------
-    rows, pieces : int
-        Rows in all, and the chunks they come in.
-    columns : str
-        For display: "1,024", or "784 × 10" for a cross-covariance.
-    row_bytes, piece_bytes : int
-        Bytes of one row as stored, and the most memory that one piece takes while it is read.
-    row_flops : float
-        Floating-point operations per row.
-    state_bytes : int
-        Bytes of one state, all of its groups included.
-    block_bytes : int
-        Working memory of one fold besides its piece and its state.
-    shared : bool
-        Whether dask tasks of their own make the pieces, so that a shard holds all of its pieces at once.
-    result_bytes : int
-        Bytes of the saved result, over all strips.
-    """
+    """The work of folding an array, or one strip or band of it."""
 
     rows: int
-    pieces: int
-    columns: str
-    row_bytes: int
-    piece_bytes: int
+    pieces: int  # the chunks that the rows come in
+    columns: str  # for display: "1,024", or "784 × 10" for a cross-covariance
+    row_bytes: int  # as stored
+    piece_bytes: int  # the most memory that one piece takes while it is read
     row_flops: float
-    state_bytes: int
-    block_bytes: int = _BLOCK_BYTES
-    shared: bool = False
-    result_bytes: int = 0
+    state_bytes: int  # all groups included
+    block_bytes: int = _BLOCK_BYTES  # working memory of one fold besides its piece and its state
+    shared: bool = False  # whether dask tasks make the pieces, so that a shard holds all of its pieces at once
+    result_bytes: int = 0  # as saved, over all strips
 
 
 @dataclass(frozen=True)
@@ -162,7 +145,7 @@ class Plan:
     @property
     def seconds_here(self) -> float:
         """Time of a core like this machine's, measured when first asked for, with the data in memory."""
-        return self.strips * _seconds(self.work, *rates())
+        return self.strips * core_seconds(self.work, *_rates_here())
 
     @property
     def bytes_written(self) -> int:
@@ -192,22 +175,20 @@ class Plan:
     def check(self, memory_limit: int | None) -> None:
         """Raise PlanError if a worker's memory limit, in bytes, is below ``peak_bytes``."""
         if memory_limit is not None and self.peak_bytes > memory_limit:
+            tiled = [plan.peak_bytes for plan in self.strategies if plan.strategy == "tiles" != self.strategy]
+            or_tiles = f", or tile the matrix, which needs {human_bytes(tiled[0])}" if tiled else ""
             raise PlanError(
                 f"a worker needs {human_bytes(self.peak_bytes)} (process {human_bytes(PROCESS_BYTES)}, one chunk "
                 f"{human_bytes(self.shard_bytes)}, states of {human_bytes(self.state_bytes)}) but has "
                 f"{human_bytes(memory_limit)}: give workers more memory, write smaller chunks, choose "
-                f"fewer columns{self._or_tiles}"
+                f"fewer columns{or_tiles}"
             )
-
-    @property
-    def _or_tiles(self) -> str:
-        tiles = next((plan for plan in self.strategies if plan.strategy == "tiles" != self.strategy), None)
-        return f", or tile the matrix, which needs {human_bytes(tiles.peak_bytes)}" if tiles else ""
 
     def rows_of_text(self) -> list[tuple[str, str]]:
         """Return pairs of (name, value) for a table."""
         work, tiled = self.work, self.strategy == "tiles"
         how_often = f"for {self.strips:,} bands" if tiled else "once"
+        merged = f"merged {self.fan_in} at a time in {self.depth} levels"
         return [
             ("rows", f"{work.rows:,}"),
             ("columns", work.columns),
@@ -215,10 +196,7 @@ class Plan:
             ("read", f"{human_bytes(self.bytes_read)} in {work.pieces:,} chunks, {how_often}"),
             ("compute", f"{self.flops:.3g} floating-point operations"),
             ("time", f"about {self.seconds_here:.2g} s on one core like this one, besides waiting for the disk"),
-            (
-                "shards of each band" if tiled else "shards",
-                f"{self.shards:,}, merged {self.fan_in} at a time in {self.depth} levels",
-            ),
+            ("shards of each band" if tiled else "shards", f"{self.shards:,}, {merged}"),
             *([("strips of columns", f"{self.strips:,}")] if self.strips > 1 and not tiled else []),
             ("tasks", f"{self.tasks:,}"),
             ("one state", human_bytes(self.state_bytes)),
@@ -242,14 +220,8 @@ class Plan:
 def make_plan(work: Work, cut_like: Work | None = None, strips: int = 1) -> Plan:
     """Choose the shards by the data and the options alone, never by the machine.
 
-    Parameters
-    ----------
-    work : Work
-        The work of one strip.
-    cut_like : Work, optional
-        Other work on the same rows, which is to have the same shards.
-    strips : int
-        Equal ranges of columns.
+    ``work`` is that of one of so many ``strips``; ``cut_like``, other work on the same rows, which is to have the same
+    shards.
     """
     shards, fan_in = _cut(cut_like or work)
     plan = Plan(work, shards, fan_in, strips)
@@ -257,13 +229,24 @@ def make_plan(work: Work, cut_like: Work | None = None, strips: int = 1) -> Plan
     return plan
 
 
-def core_seconds(work: Work) -> float:
-    """Return how long one core of a middling machine takes for one strip or band."""
-    return _seconds(work, _FLOPS, _BYTES)
-
-
-def _seconds(work: Work, flops: float, bytes_read: float) -> float:
+def core_seconds(work: Work, flops: float = _FLOPS, bytes_read: float = _BYTES) -> float:
+    """Return how long one core, by default of a middling machine, takes for one strip or band."""
     return work.rows * (work.row_flops / flops + work.row_bytes / bytes_read) + work.pieces * _PIECE_SECONDS
+
+
+@cache
+def _rates_here() -> tuple[float, float]:
+    """Measure the operations and the bytes a second of one core for the times that plans show, never for how they cut.
+
+    For a tenth of a second: float64 products as for a covariance, and copies of memory beyond the cache.
+    """
+    columns, count, copied, tries = 512, 1024, 1 << 25, 3  # 0.27e9 operations, 4 MiB: some ten milliseconds
+    rows, triangle = np.ones((count, columns)), np.zeros(packed.size(columns))
+    source, target = np.ones(copied, np.uint8), np.empty(copied, np.uint8)
+    with single_thread():
+        product = min(timeit.repeat(lambda: add_gram(rows, triangle), number=1, repeat=tries))
+    copy = min(timeit.repeat(lambda: np.copyto(target, source), number=1, repeat=tries))
+    return count * columns**2 / product, copied / copy
 
 
 def _cut(work: Work) -> tuple[int, int]:

@@ -25,21 +25,11 @@ def tree(
     dependencies: Sequence[Any] = (),
     derived_from: tuple[Callable[[Any], Any], str] | None = None,
 ) -> Delayed:
-    """Return the merge of ``fold(*item)`` over ``items``, lazily.
+    """Return the merge of ``fold(*item)`` over ``items``, of which there is at least one, lazily.
 
-    Parameters
-    ----------
-    fold, merge : callables
-        ``fold(*item) -> state`` and ``merge(state, state) -> state``; ``merge`` must not change its arguments.
-    items : sequence of tuples, at least one
-        Arguments of one fold each; keys of ``dependencies`` among them are replaced by their values.
-    name : str
-        Part of all keys; equal names must mean equal results.
-    fan_in : int
-        States merged by one task.
-    dependencies : sequence of dask collections
-    derived_from : (function, key), optional
-        If ``key`` is computed in the same call, the result is ``function`` of its value and nothing is folded.
+    ``merge`` must not change its arguments. Keys of ``dependencies`` among an item's are replaced by their values.
+    Equal names must mean equal results. If the key of ``derived_from`` is computed in the same call, the result is the
+    function of its value and nothing is folded.
     """
     root, layer = root_key(name), f"{name}-tree"
     if len(items) == 1:
@@ -53,7 +43,6 @@ def tree(
 
 
 def root_key(name: str) -> str:
-    """Return the key of the state that ``tree`` returns."""
     return f"state-{name}"
 
 

@@ -10,7 +10,7 @@ from typing import cast
 from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 
-from covdist.engine.nested import nested
+from covdist.engine.cluster import nested
 from covdist.engine.plan import Plan, make_plan
 from covdist.engine.tree import tree
 from covdist.folding.in_memory import Accumulate, Strip, first_strips, in_memory, work_of

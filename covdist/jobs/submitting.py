@@ -8,7 +8,7 @@ from typing import Any
 
 from distributed import Client, get_client
 
-from covdist.engine.versions import check_versions
+from covdist.engine.cluster import check_versions
 from covdist.errors import ClusterError, DataError
 from covdist.folding.selection import Selection
 from covdist.jobs.driving import LEASE, check_plans, opened, send

@@ -61,5 +61,4 @@ def autocov(
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
-    """Read the covariance with later rows off a lagged state."""
     return moments.read_matrix("autocovariance", ddof, name="autocov", attrs={"ddof": ddof})

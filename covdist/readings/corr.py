@@ -6,6 +6,7 @@ import xarray as xr
 
 from covdist.errors import DataError
 from covdist.folding.fold import fold_rows
+from covdist.folding.inputs import one_of
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
 
@@ -54,13 +55,12 @@ def corr(
     array([[ 1., -1.],
            [-1.,  1.]])
     """
-    _check(method)
+    one_of("method", method, _METHODS)
     return read(fold_rows(x, y, dim=dim, by=by, weights=weights, missing=missing, inf=inf), method, min_periods)
 
 
 def read(moments: Moments, method: str = "pearson", min_periods: int = 1) -> xr.DataArray:
-    """Read the correlation matrix off a state."""
-    _check(method)
+    one_of("method", method, _METHODS)
     if moments.can_answer("pair_correlation"):
         attrs = {"method": method, "min_periods": min_periods}
         axes = moments.layout.matrix_axes()
@@ -71,8 +71,3 @@ def read(moments: Moments, method: str = "pearson", min_periods: int = 1) -> xr.
             "of the same rows"
         )
     return moments.read_matrix("correlation", name="corr", attrs={"method": method})
-
-
-def _check(method: str) -> None:
-    if method not in _METHODS:
-        raise DataError(f"method={method!r} is unknown: pass one of {', '.join(map(repr, _METHODS))}")

@@ -83,7 +83,6 @@ def cov(
 
 
 def read(moments: Moments, ddof: float = 0, min_periods: int = 1, nearest_psd: bool = False) -> xr.DataArray:
-    """Read the covariance matrix off a state."""
     if moments.can_answer("pair_covariance"):
         return _of_pairs(moments, ddof, min_periods, nearest_psd)
     if min_periods != 1 or nearest_psd:

@@ -85,8 +85,7 @@ def fill(
     one_of("inf", inf, INFINITIES)
     array, dims = named_axes(x, dim)
     side = label(array, dims, fallback="x")
-    options = FillOptions(kind, along, max_gap, ends, inf, tolerance, max_iterations, ridge)
-    data = fills[method](side, options)
+    data = fills[method](side, FillOptions(kind, along, max_gap, ends, inf, tolerance, max_iterations, ridge))
     features = [d for d in array.dims if d not in side.sample_dims]
     filled = xr.DataArray(data, dims=[*side.sample_dims, *features], name=array.name).transpose(*array.dims)
     return array.copy(data=filled.data)

@@ -38,9 +38,8 @@ def kurtosis(
 
     Notes
     -----
-    m₄ / m₂² - 3 of the central moments m₂, ... with the divisor N; ``scipy.stats.kurtosis`` with ``bias=True``. Blocks
-    are merged by the formulas of Pébay (2008), Formulas for robust, one-pass parallel computation of covariances
-    and arbitrary-order statistical moments.
+    m₄ / m₂² - 3 of the central moments m₂, ... with the divisor N, as ``scipy.stats.kurtosis`` with ``bias=True``.
+    Blocks are merged as for :func:`covdist.skewness`.
 
     Examples
     --------
@@ -52,5 +51,4 @@ def kurtosis(
 
 
 def read(moments: Moments) -> xr.DataArray:
-    """Read the kurtosis off a state of higher moments."""
     return moments.read("kurtosis", moments.layout.axes[:1], name="kurtosis")

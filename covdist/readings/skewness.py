@@ -52,5 +52,4 @@ def skewness(
 
 
 def read(moments: Moments) -> xr.DataArray:
-    """Read the skewness off a state of higher moments."""
     return moments.read("skewness", moments.layout.axes[:1], name="skewness")

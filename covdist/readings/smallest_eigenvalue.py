@@ -8,5 +8,4 @@ from covdist.results.moments import Moments
 
 
 def read(moments: Moments, ddof: float = 0, min_periods: int = 1) -> xr.DataArray:
-    """Read the smallest eigenvalue of the covariance matrix, NaN where an entry is NaN."""
     return moments.read("smallest_eigenvalue", (), ddof, min_periods, name="smallest_eigenvalue")

@@ -9,5 +9,4 @@ from covdist.state.base import ask
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
-    """Read the standard deviations off a state."""
     return moments.read_columns(ask, "deviation", ddof, name="std", attrs={"ddof": ddof})

@@ -51,5 +51,4 @@ def var(
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
-    """Read the variances off a state."""
     return moments.read_columns(ask, "variance", ddof, name="var", attrs={"ddof": ddof})

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from covdist.engine.plan import Plan, human_bytes
 from covdist.readings.corr import read as correlation
-from covdist.readings.gradient_stats.per_parameter import read as statistics
+from covdist.readings.gradient_stats import read as statistics
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
 from covdist.results.moments import Moments
 

@@ -16,10 +16,9 @@ import covdist
 from covdist.errors import PlanError
 from covdist.folding.request import policy
 from covdist.limits import changed
-from covdist.numerics.accumulator import Options
 from covdist.readings.spectrum import methods as module
-from covdist.readings.spectrum.dual import Dual
-from covdist.readings.spectrum.sketch import Sketched
+from covdist.readings.spectrum.dual import dual_pass
+from covdist.readings.spectrum.sketch import sketch_pass
 from covdist.results.labels import label
 from covdist.rows.transposed import column_stream
 
@@ -316,8 +315,8 @@ def test_what_does_not_fit_is_refused_with_both_numbers(method):
 
 def test_the_plan_of_a_call_is_near_that_of_its_way():
     x = label(da.zeros((4000, 9000), chunks=(4000, 250), dtype="f4"), 0, fallback="x")
-    sketch = Sketched(x, 20, policy("raise"), Options(), 1, 0)
-    for way, plan in {"dual": Dual(x, 20, True).plan, "sketch": sketch.plan}.items():
+    sketch = sketch_pass(x, 20, policy("raise"), "raise")
+    for way, plan in {"dual": dual_pass(x, 20).plan, "sketch": sketch.plan}.items():
         other = next(each for each in covdist.plan(x.data).strategies if each.strategy == way)
         assert other.flops == plan.flops
         assert other.peak_bytes == pytest.approx(plan.peak_bytes, rel=0.1)

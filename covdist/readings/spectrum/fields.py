@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import attrgetter
-
 import numpy as np
 import xarray as xr
 
@@ -15,30 +12,34 @@ from covdist.results.labels import Axis
 
 def fields(spectra: Deferred, columns: Axis, k: int, vectors: bool) -> xr.Dataset:
     """Return all numbers of spectra of ``columns``, those of groups stacked."""
-    component = Axis("component", k, {"component": np.arange(k)})
-    found = {name: spectra.read(field, (component,)) for name, field in _PER_COMPONENT.items()}
-    found |= {name: spectra.read(field, ()) for name, field in _WHOLE.items()}
-    found["marchenko_pastur_edge"] = spectra.read(edge, (), columns.size)
+    each = (component(k),)
+    found = {
+        "eigenvalue": spectra.read(variance, each, "values"),
+        "std": spectra.read(Spectrum.root, each),
+        "error": spectra.read(variance, each, "error"),
+        "explained": spectra.read(explained, each),
+        "total_variance": spectra.read(variance, (), "total"),
+        "effective_rank": spectra.read(getattr, (), "effective_rank"),
+        "participation_ratio": spectra.read(getattr, (), "participation"),
+        "condition": spectra.read(getattr, (), "condition"),
+        "marchenko_pastur_edge": spectra.read(edge, (), columns.size),
+    }
     if vectors:
-        found["eigenvector"] = spectra.read(_vectors, (component, columns))
+        found["eigenvector"] = spectra.read(_vectors, (*each, columns))
     return xr.Dataset(found, attrs={"ddof": 0})
 
 
-def eigenvalue(spectrum: Spectrum) -> np.ndarray:
-    return spectrum.variance(spectrum.values)
+def component(k: int) -> Axis:
+    return Axis("component", k, {"component": np.arange(k)})
 
 
-def error(spectrum: Spectrum) -> np.ndarray:
-    return spectrum.variance(spectrum.error)
+def variance(spectrum: Spectrum, name: str) -> np.ndarray:
+    return spectrum.variance(getattr(spectrum, name))
 
 
 def explained(spectrum: Spectrum) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         return spectrum.values / spectrum.total
-
-
-def total_variance(spectrum: Spectrum) -> np.ndarray:
-    return spectrum.variance(spectrum.total)
 
 
 def edge(spectrum: Spectrum, columns: int) -> np.ndarray:
@@ -50,17 +51,3 @@ def edge(spectrum: Spectrum, columns: int) -> np.ndarray:
 
 def _vectors(spectrum: Spectrum) -> np.ndarray:
     return spectrum.vectors.T
-
-
-_PER_COMPONENT: dict[str, Callable[[Spectrum], np.ndarray]] = {
-    "eigenvalue": eigenvalue,
-    "std": Spectrum.root,
-    "error": error,
-    "explained": explained,
-}
-_WHOLE: dict[str, Callable[[Spectrum], np.ndarray | float]] = {
-    "total_variance": total_variance,
-    "effective_rank": attrgetter("effective_rank"),
-    "participation_ratio": attrgetter("participation"),
-    "condition": attrgetter("condition"),
-}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import NamedTuple
+from operator import methodcaller
 
 import dask.array as da
 import numpy as np
@@ -20,12 +18,11 @@ from covdist.folding.fold import fold_rows
 from covdist.folding.inputs import one_of
 from covdist.folding.request import Policy, policy
 from covdist.numerics.accumulator import Options
-from covdist.numerics.eigen import Spectrum
 from covdist.numerics.nonfinite import INFINITIES, propagate
-from covdist.readings.spectrum.dual import Dual
+from covdist.readings.spectrum.dual import dual_spectrum
 from covdist.readings.spectrum.fields import fields
-from covdist.readings.spectrum.sketch import Sketched, directions_for
-from covdist.results.labels import ArrayLike, Axis, Dims, Labelled, label, labelled
+from covdist.readings.spectrum.sketch import directions_for, sketch_spectrum
+from covdist.results.labels import ArrayLike, Dims, Labelled, label
 from covdist.results.moments import Moments
 from covdist.state.named import answering
 from covdist.state.scatter import Scatter
@@ -119,20 +116,22 @@ def spectrum(
     side = label(x, dim, fallback="x")
     _check_count(k, side.axis.size)
     method, reason = _choose(method, side, missing, k)
-    call = _Call(side, k, missing, chosen, Options(chosen.rows, inf=inf), vectors)
-    call = call._replace(limit=None if memory is None else parse_bytes(memory))
-    methods: dict[str, Callable[[_Call], xr.Dataset]] = {
-        "exact": _exact,
-        "dual": _dual,
-        "sketch": partial(_sketch, passes=passes, seed=seed),
-    }
-    found = methods[method](call)
+    limit = None if memory is None else parse_bytes(memory)
+    if method == "exact":
+        full = fold_rows(side.array(), dim=side.sample_dims, missing=missing, inf=inf, memory=limit)
+        found = read(Moments(full.deferred, replace(full.layout, axes=(side.axis,), provenance={})), k, vectors)
+    elif method == "dual":
+        ends = FillOptions(ends="nearest", inf=inf)
+        filled = side if chosen.fill is None else replace(side, data=chosen.fill(side, ends))
+        found = dual_spectrum(filled, k, chosen.rows is not propagate, vectors, limit)
+    else:
+        sketched = sketch_spectrum(side, k, chosen, Options(chosen.rows, inf=inf), passes, seed, limit)
+        found = fields(sketched, side.axis, k, vectors)
     found.attrs |= {"method": method, "reason": reason}
     return found if isinstance(side.data, da.Array) else found.compute(scheduler="threads")
 
 
 def read(moments: Moments, k: int, vectors: bool = True) -> xr.Dataset:
-    """Read the k leading eigenpairs off a full state, as :func:`covdist.spectrum` gives them."""
     layout = moments.layout
     if not moments.can_answer("spectrum"):
         raise DataError(
@@ -140,14 +139,9 @@ def read(moments: Moments, k: int, vectors: bool = True) -> xr.Dataset:
             "the data with covdist.moments(x, dim=...), or call covdist.spectrum(x, k, dim=...), which needs no matrix"
         )
     _check_count(k, layout.axes[0].size)
-    spectra = moments.deferred.map_groups(partial(_spectrum, k=k))
-    found = fields(spectra, layout.axes[0], k, vectors)
+    found = fields(moments.deferred.map_groups(methodcaller("spectrum", k)), layout.axes[0], k, vectors)
     found.attrs |= {"method": "exact", "reason": "the state holds the full matrix"}
     return found
-
-
-def _spectrum(state: Scatter, k: int) -> Spectrum:
-    return state.spectrum(k)
 
 
 def _policy(missing: str) -> Policy:
@@ -186,41 +180,3 @@ def _choose(method: str, side: Labelled, missing: str, k: int) -> tuple[str, str
     if rows >= columns and columns <= _EXACT_COLUMNS_TALL:
         return "exact", f"{sizes}with as many rows, up to {_EXACT_COLUMNS_TALL:,} columns the full matrix is worth it"
     return "sketch", f"{sizes}the full matrix is too large; sketched with {directions_for(k)} directions"
-
-
-class _Call(NamedTuple):
-    """The arguments of every method."""
-
-    side: Labelled
-    k: int
-    missing: str
-    policy: Policy
-    options: Options
-    vectors: bool
-    limit: int | None = None
-
-
-def _exact(call: _Call) -> xr.Dataset:
-    side = call.side
-    full = fold_rows(side.array(), dim=side.sample_dims, missing=call.missing, inf=call.options.inf, memory=call.limit)
-    layout = replace(full.layout, axes=(side.axis,), provenance={})
-    return read(Moments(full.deferred, layout), call.k, call.vectors)
-
-
-def _dual(call: _Call) -> xr.Dataset:
-    side, k = call.side, call.k
-    if call.policy.fill is not None:
-        side = replace(side, data=call.policy.fill(side, FillOptions(ends="nearest", inf=call.options.inf)))
-    dual = Dual(side, k, refuse=call.options.missing is not propagate)
-    dual.plan.check(call.limit)
-    found = fields(dual.spectrum, side.axis, k, False)
-    if call.vectors:
-        component = Axis("component", k, {"component": np.arange(k)})
-        found["eigenvector"] = labelled(dual.vectors().T, [component, side.axis], None)
-    return found
-
-
-def _sketch(call: _Call, *, passes: int, seed: int) -> xr.Dataset:
-    sketched = Sketched(call.side, call.k, call.policy, call.options, passes, seed)
-    sketched.plan.check(call.limit)
-    return fields(sketched.spectrum, call.side.axis, call.k, call.vectors)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
-from dask.delayed import Delayed
 
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.folding.passes import Pass, fold_with
@@ -16,44 +15,27 @@ from covdist.folding.streams import Streams
 from covdist.numerics.accumulator import Options
 from covdist.results.deferred import Deferred, apply
 from covdist.results.labels import Labelled
-from covdist.rows.stream import Stream
 from covdist.state.sketch import LEAST_ROWS, Directions, Sketch, spectrum_of_sketch
 from covdist.state.sketch_refined import Applied, AppliedAccumulator, Basis
 
 
-class Sketched:
-    """One pass over the rows, and another one where two are asked for."""
-
-    def __init__(self, side: Labelled, k: int, policy: Policy, options: Options, passes: int, seed: int):
-        self._k, self._options = k, options
-        self._directions = Directions(directions_for(k), seed)
-        self._width, self._ndim = side.axis.size, len(side.sample_dims)
-        self._passes = 1 if self._directions.complete(self._width) else passes
-        lazy = not isinstance(side.data, np.ndarray)
-        rows = policy.stream(SideRows(side, side.data, None, 0, options.inf, lazy))
-        plan = sketch_plan(_work(side, rows), self._width, k, self._passes)
-        self._pass = Pass(Streams({side.name: rows}, {}), plan, lazy)
-
-    @property
-    def plan(self) -> Plan:
-        """Plan all passes."""
-        return self._pass.plan
-
-    @cached_property
-    def spectrum(self) -> Deferred:
-        """The leading eigenpairs."""
-        return Deferred((self._spectrum(),), (self._width,))
-
-    def _spectrum(self) -> Delayed:
-        accumulator = partial(Sketch.accumulator, self._width, options=self._options, directions=self._directions)
-        about = self._ndim, self._options, tuple(self._directions)
-        sketch = self._pass.tree(self._pass.key("sketch", *about), accumulator)
-        if self._passes == 1:
-            return apply(partial(spectrum_of_sketch, k=self._k), sketch)
-        basis = apply(Basis.of, sketch)
-        applied = partial(AppliedAccumulator, options=self._options)
-        again = self._pass.tree(self._pass.key("sketch-again", *about), applied, basis, function=fold_with)
-        return apply(partial(Applied.spectrum, k=self._k), again, sketch, basis)
+def sketch_spectrum(
+    side: Labelled, k: int, policy: Policy, options: Options, passes: int, seed: int, limit: int | None
+) -> Deferred:
+    """Read the rows once, or twice where the sketch is not already exact."""
+    directions, width = Directions(directions_for(k), seed), side.axis.size
+    passes = 1 if directions.complete(width) else passes
+    each = sketch_pass(side, k, policy, options.inf, passes)
+    each.plan.check(limit)
+    about = len(side.sample_dims), options, tuple(directions)
+    accumulator = partial(Sketch.accumulator, width, options=options, directions=directions)
+    sketch = each.tree(each.key("sketch", *about), accumulator)
+    if passes == 1:
+        return Deferred((apply(partial(spectrum_of_sketch, k=k), sketch),), (width,))
+    basis = apply(Basis.of, sketch)
+    applied = partial(AppliedAccumulator, options=options)
+    again = each.tree(each.key("sketch-again", *about), applied, basis, function=fold_with)
+    return Deferred((apply(partial(Applied.spectrum, k=k), again, sketch, basis),), (width,))
 
 
 def directions_for(k: int) -> int:
@@ -61,25 +43,11 @@ def directions_for(k: int) -> int:
     return 2 * k + 10
 
 
-def sketch_plan(rows: Work, width: int, k: int, passes: int = 1) -> Plan:
-    """Plan a sketch, given the work of reading the same rows."""
-    directions = Directions(directions_for(k)).total(width)
-    # The second pass holds the basis that the first one found, and is as much work.
-    held = passes * directions
-    work = replace(
-        rows,
-        row_bytes=passes * rows.row_bytes,
-        row_flops=passes * (4.0 * width * directions + 8.0 * width),
-        state_bytes=8 * width * (directions + 12),
-        block_bytes=8 * max(LEAST_ROWS * width, 1 << 18) + 8 * width * held,
-        result_bytes=8 * k * width,
-    )
-    return replace(make_plan(work), strategy="sketch")
-
-
-def _work(side: Labelled, rows: Stream) -> Work:
-    """Return the work of reading the rows; ``sketch_plan`` adds the rest."""
-    return Work(
+def sketch_pass(side: Labelled, k: int, policy: Policy, inf: str, passes: int = 1) -> Pass:
+    """Return the pass over the rows, with the plan of all passes."""
+    lazy = not isinstance(side.data, np.ndarray)
+    rows = policy.stream(SideRows(side, side.data, None, 0, inf, lazy))
+    reading = Work(
         rows=math.prod(side.sample_shape),
         pieces=len(rows.bounds) - 1,
         columns=f"{side.axis.size:,}",
@@ -89,3 +57,19 @@ def _work(side: Labelled, rows: Stream) -> Work:
         state_bytes=0,
         shared=rows.shared,
     )
+    return Pass(Streams({side.name: rows}, {}), sketch_plan(reading, side.axis.size, k, passes), lazy)
+
+
+def sketch_plan(rows: Work, width: int, k: int, passes: int = 1) -> Plan:
+    """Plan a sketch, given the work of reading the same rows."""
+    directions = Directions(directions_for(k)).total(width)
+    work = replace(
+        rows,
+        row_bytes=passes * rows.row_bytes,
+        row_flops=passes * (4.0 * width * directions + 8.0 * width),
+        state_bytes=8 * width * (directions + 12),
+        # The second pass holds the basis that the first one found, and is as much work.
+        block_bytes=8 * max(LEAST_ROWS * width, 1 << 18) + 8 * width * passes * directions,
+        result_bytes=8 * k * width,
+    )
+    return replace(make_plan(work), strategy="sketch")

@@ -1,0 +1,239 @@
+"""Gradient statistics per parameter, pooled over each layer and over the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.delayed import Delayed
+
+from covdist.errors import DataError
+from covdist.folding.fold import fold_rows
+from covdist.results.deferred import apply, members
+from covdist.results.labels import Array, ArrayLike, Dims, Rows, Weights, labelled
+from covdist.results.moments import Moments
+from covdist.state.base import ColumnState, State, ask
+from covdist.state.grouped import Grouped
+from covdist.state.variances import Variances
+
+V = TypeVar("V", float, np.ndarray)
+_POOLED = ("mean", "variance", "std", "snr", "norm", "mean_norm", "zero_fraction")
+
+
+def gradient_stats(
+    g: ArrayLike | xr.DataTree,
+    *,
+    dim: Dims = None,
+    by: Rows = None,
+    weights: Weights = None,
+    missing: str = "raise",
+    inf: str = "raise",
+    var: str = "gradient",
+) -> xr.Dataset | xr.DataTree:
+    """Mean, variance, signal-to-noise ratio, norms and zeros of gradients, per parameter and pooled.
+
+    Parameters
+    ----------
+    g : DataArray, dask array or array_like, real; or DataTree
+        Gradients of one layer, samples along ``dim`` and parameters along the rest; or a log of many layers,
+        whose nodes hold them as the variable ``var``.
+    dim, by, weights, missing, inf
+        As for :func:`covdist.moments`; ``dim`` is usually ``"step"``.
+    var : str
+        Variable to read from the nodes of a DataTree.
+
+    Returns
+    -------
+    Dataset or DataTree
+        Per parameter ``mean``, ``variance`` (1/N, ``ddof=0``), ``std``, ``snr`` = |mean|/std, ``norm`` = root mean
+        square over the samples, ``zero_fraction``, ``dead`` (always zero). Pooled over the layer's values
+        ``layer_mean``, ``layer_variance``, ``layer_std``, ``layer_zero_fraction``; of the gradient vector
+        ``layer_norm`` (root mean square over the samples of its L2 norm), ``layer_mean_norm`` (L2 norm of the
+        mean gradient) and ``layer_snr`` = ``layer_mean_norm`` / root of the summed variances. For a DataTree the
+        same per node, and in the root the pooled ones along ``layer`` and over the whole ``network_``; a variable of
+        the log's root is the layer ``root`` (``root_`` where there is one of that name).
+
+    Raises
+    ------
+    DataError
+        If dims or dtypes do not fit, or a DataTree holds no such variable.
+
+    Examples
+    --------
+    >>> import numpy as np, covdist
+    >>> s = covdist.gradient_stats(np.array([[1.0, 0.0], [3.0, 0.0]]))
+    >>> s["mean"].values, s["variance"].values, s["snr"].values[0]
+    (array([2., 0.]), array([1., 0.]), np.float64(2.0))
+    >>> float(s["layer_mean"]), float(s["layer_zero_fraction"])
+    (1.0, 0.5)
+    """
+    fold = partial(fold_rows, dim=dim, by=by, weights=weights, missing=missing, inf=inf, state=Variances)
+    return _tree(g, var, fold) if isinstance(g, xr.DataTree) else read(fold(g))
+
+
+def read(moments: Moments) -> xr.Dataset:
+    arrays = {
+        "mean": moments.mean(),
+        "variance": moments.read_columns(ask, "variance", 0),
+        "std": moments.read_columns(ask, "deviation", 0),
+        "snr": moments.read_columns(signal_to_noise),
+        "norm": moments.read_columns(norm),
+        "zero_fraction": moments.read_columns(zero_fraction),
+        "dead": moments.read_columns(dead, dtype=bool),
+        "count": moments.count,
+    }
+    groups, layer = moments.layout.groups, _layer(moments)
+    shape = () if groups is None else (len(groups.values),)
+    arrays |= {f"layer_{name}": labelled(_array(name, shape, layer), [], groups) for name in _POOLED}
+    return xr.Dataset(arrays, attrs={"ddof": 0, "parameters": moments.layout.axes[0].size})
+
+
+def _tree(tree: xr.DataTree, var: str, fold: Callable[[xr.DataArray], Moments]) -> xr.DataTree:
+    layers: dict[str, Moments] = {}
+    for node in tree.subtree:
+        if var in node.data_vars:
+            path = node.path.strip("/") or _root_name(tree)
+            name = f"{node.path.strip('/')}/{var}".strip("/")
+            layers[path] = fold(node[var].rename(name))
+    if not layers:
+        names = sorted({str(name) for node in tree.subtree for name in node.data_vars})
+        raise DataError(f"no node of the log holds a variable {var!r}, found are {', '.join(names)}: pass var=...")
+    nodes = {f"/{path}": read(moments) for path, moments in layers.items()}
+    return xr.DataTree.from_dict({"/": pooled(layers), **nodes})
+
+
+def _root_name(tree: xr.DataTree) -> str:
+    name = "root"
+    while name in tree.children:
+        name += "_"
+    return name
+
+
+def signal_to_noise(columns: ColumnState) -> np.ndarray:
+    return ratio(np.abs(mean(columns)), columns.deviation(0))
+
+
+def norm(columns: ColumnState) -> np.ndarray:
+    return np.hypot(mean(columns), columns.deviation(0))
+
+
+def dead(columns: ColumnState) -> np.ndarray:
+    return columns.zeros() == columns.rows()
+
+
+def mean(columns: ColumnState) -> np.ndarray:
+    """Return the means; DataError where there are no rows."""
+    columns.variance(0)
+    return columns.mean()
+
+
+def zero_fraction(columns: ColumnState) -> np.ndarray:
+    return columns.zeros() / np.maximum(columns.rows(), 1)
+
+
+def ratio(signal: V, noise: V) -> V:
+    """Infinite without noise, NaN where there is no signal either."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.divide(signal, noise)
+
+
+def root_sum_squares(values: np.ndarray) -> float:
+    """L2 norm that neither underflows nor overflows on the way."""
+    top = float(np.abs(values).max(initial=0.0))
+    if top == 0 or not np.isfinite(top):
+        return top
+    return top * float(np.sqrt(((values / top) ** 2).sum()))
+
+
+class LayerSummary(NamedTuple):
+    """A layer in a few numbers, from which the network's follow; roots, because squares could underflow."""
+
+    size: float  # parameters
+    mean: float
+    std: float
+    norm: float
+    mean_norm: float
+    noise: float  # root of the summed variances
+    zero_fraction: float
+
+    @classmethod
+    def of(cls, columns: ColumnState) -> LayerSummary:
+        means, deviations = mean(columns), columns.deviation(0)
+        noise, between = root_sum_squares(deviations), root_sum_squares(means - means.mean())
+        return cls(
+            size=len(means),
+            mean=float(means.mean()),
+            std=float(np.hypot(noise, between) / np.sqrt(len(means))),
+            norm=root_sum_squares(np.hypot(means, deviations)),
+            mean_norm=root_sum_squares(means),
+            noise=noise,
+            zero_fraction=float(zero_fraction(columns).mean()),
+        )
+
+    @classmethod
+    def joined(cls, layers: list[LayerSummary]) -> LayerSummary:
+        sizes, means, stds, norms, mean_norms, noises, zeros = map(np.array, zip(*layers, strict=True))
+        share = sizes / sizes.sum()
+        centre = float(share @ means)
+        return cls(
+            size=float(sizes.sum()),
+            mean=centre,
+            std=root_sum_squares(np.hypot(stds, means - centre) * np.sqrt(share)),
+            norm=root_sum_squares(norms),
+            mean_norm=root_sum_squares(mean_norms),
+            noise=root_sum_squares(noises),
+            zero_fraction=float(share @ zeros),
+        )
+
+    @property
+    def variance(self) -> float:
+        return self.std * self.std  # not **: a float raises where this is infinite
+
+    @property
+    def snr(self) -> float:
+        return ratio(self.mean_norm, self.noise)
+
+
+def pooled(layers: dict[str, Moments]) -> xr.Dataset:
+    """Return the layers' numbers along ``layer``, and the network's."""
+    groups = [moments.layout.groups for moments in layers.values()]
+    if any((a is None) != (groups[0] is None) or (a and not a.same(groups[0])) for a in groups):  # type: ignore[arg-type]
+        raise DataError("the layers have different groups: fold them one by one, or over a coordinate they share")
+    names = np.array(list(layers))
+    coords = {"layer": names} if groups[0] is None else {"layer": names, groups[0].dim: groups[0].values}
+    dims, shape = list(coords), tuple(map(len, coords.values()))
+    pools = [_layer(moments) for moments in layers.values()]
+    network = apply(_joined, *pools)
+    arrays: dict[str, tuple[list[str], Array]] = {}
+    for name in _POOLED:
+        arrays[f"layer_{name}"] = dims, _array(name, shape, *pools)
+        arrays[f"network_{name}"] = dims[1:], _array(name, shape[1:], network)
+    return xr.Dataset(arrays, coords)
+
+
+def _layer(moments: Moments) -> object:
+    """Return each group's pool, those of parts of the columns joined."""
+    groups = moments.layout.groups
+    size = 1 if groups is None else len(groups.values)
+    return apply(_joined, *(apply(partial(_pools, size=size), part) for part in moments.deferred.parts))
+
+
+def _pools(state: State | Grouped, size: int) -> list[LayerSummary]:
+    return [LayerSummary.of(member.side(0)) for member in members(state, size)]
+
+
+def _joined(*parts: list[LayerSummary]) -> list[LayerSummary]:
+    return [LayerSummary.joined(list(beside)) for beside in zip(*parts, strict=True)]
+
+
+def _array(name: str, shape: tuple[int, ...], *layers: object) -> Array:
+    values = apply(partial(_values, name=name, shape=shape), *layers)
+    return da.from_delayed(values, shape, np.float64) if isinstance(values, Delayed) else values
+
+
+def _values(*layers: list[LayerSummary], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    return np.array([[getattr(pool, name) for pool in pools] for pools in layers]).reshape(shape)
