@@ -16,6 +16,7 @@ from state.kinds import Kind
 import covdist
 from covdist import plugins
 from covdist.logs import formats
+from covdist.state import named
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "development.md"
@@ -35,6 +36,7 @@ LAWS = (
 def _forget() -> None:
     plugins._modules.cache_clear()
     formats.formats.cache_clear()
+    named.state_types.cache_clear()
 
 
 @pytest.fixture
