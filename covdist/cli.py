@@ -92,15 +92,9 @@ def plan(selection: Selection, log: str, missing_chunks: str, as_json: bool) -> 
 @click.option("-o", "--output", help="Result to write; must not exist.")
 @click.option("--job", help="Folder for what is done so far, and the result: the same command goes on from there.")
 def run(
-    selection: Selection,
-    log: str,
-    missing_chunks: str,
-    cluster_options: dict[str, Any],
-    force: bool,
-    as_json: bool,
-    output: str | None,
-    job: str | None,
-) -> None:
+    selection: Selection, log: str, missing_chunks: str, cluster_options: dict[str, Any], force: bool, as_json: bool,
+    output: str | None, job: str | None,
+) -> None:  # fmt: skip
     """Fold LOG on a cluster and write the moments to a result that `show` and covdist.load read."""
     if output is None and job is None:
         raise click.UsageError("Missing option '-o' / '--output': say where the result goes, or --job to make a job")
@@ -191,11 +185,7 @@ def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
 @clustering
 @json_option
 @click.option(
-    "-o",
-    "--output",
-    default="covdist-demo",
-    show_default=True,
-    help="Folder for the two logs; must not exist.",
+    "-o", "--output", default="covdist-demo", show_default=True, help="Folder for the two logs; must not exist."
 )
 def demo(cluster_options: dict[str, Any], as_json: bool, output: str) -> None:
     """Record two real small training runs, analyse them and say what the statistics show."""

@@ -17,7 +17,6 @@ class MissingState(Exception):
 
 
 def checkpoint(directory: Directory, job: str, node: Node) -> memoryview:
-    """Return a checkpoint; raise MissingState where it is missing, torn or damaged."""
     data = directory.load(job, node)
     if data is None:
         raise MissingState(node)
@@ -29,14 +28,8 @@ def due(
 ) -> tuple[MergeTree, bool]:
     """Return the round of a tree to fold next and False, or the last round, whose root is on disk, and True.
 
-    Damaged roots are skipped, so that an earlier round may be due again.
-
-    Parameters
-    ----------
-    tree : callable
-        ``tree(number)`` returns a round.
-    ends : callable
-        ``ends(number, root)`` returns whether a round with such a root is the last.
+    Damaged roots are skipped, so that an earlier round may be due again. ``ends(number, root)`` tells whether a round
+    with such a root is the last.
     """
     first, *later = (tree(number) for number in _begun(directory, tree(0)))
     root = _whole(directory, job, first)
@@ -44,8 +37,7 @@ def due(
         return first, False  # every result depends on it
     last = first
     for candidate in later:
-        whole = _whole(directory, job, candidate)
-        if whole is not None:
+        if (whole := _whole(directory, job, candidate)) is not None:
             last, root = candidate, whole
             break
     ended = ends(last.round, root)

@@ -12,18 +12,11 @@ from covdist.state.grouped import Grouped
 
 
 def dump_state(state: Any) -> bytes:
-    """Return the fields of a state, named by their place in it."""
     return dump_arrays(dict(_fields(state, "")))
 
 
 def load_state(accumulator: Callable[[], Any], data: bytes | memoryview) -> Any:
-    """Return the state, which is built like the empty one of ``accumulator()``.
-
-    Raises
-    ------
-    ValueError
-        If ``data`` holds another kind of state.
-    """
+    """Return the state, which is built like the empty one of ``accumulator()``, else raise ValueError."""
     return load_like(accumulator().state(), data)
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +16,9 @@ _ALIGN = 64
 _KINDS = "biufc"
 
 
-class _Header(TypedDict):
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    at: int
-
-
 def dump_arrays(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
     """Return named arrays, or numbers, as bytes; equal arrays give equal bytes."""
-    parts: list[bytes] = []
-    headers: list[_Header] = []
-    offset = 0
+    parts, headers, offset = list[bytes](), list[dict[str, Any]](), 0
     for name, value in arrays.items():
         array = np.asarray(value)
         if array.dtype.kind not in _KINDS:
@@ -42,23 +33,17 @@ def dump_arrays(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
 
 
 def load_arrays(data: bytes | memoryview) -> dict[str, np.ndarray]:
-    """Return the arrays as writable copies.
-
-    Raises
-    ------
-    ValueError
-        If ``data`` does not come from ``dump_arrays``.
-    """
+    """Return the arrays as writable copies; raise ValueError if ``data`` does not come from ``dump_arrays``."""
     view = memoryview(data)
     try:
         start = _LENGTH.size + _LENGTH.unpack_from(view)[0]
-        headers: list[_Header] = json.loads(bytes(view[_LENGTH.size : start]))
+        headers = json.loads(bytes(view[_LENGTH.size : start]))
         return {str(header["name"]): _array(view[start:], header) for header in headers}
     except (struct.error, KeyError, TypeError) as error:
         raise ValueError(f"these bytes hold no arrays ({error})") from error
 
 
-def _array(view: memoryview, header: _Header) -> np.ndarray:
+def _array(view: memoryview, header: dict[str, Any]) -> np.ndarray:
     dtype, shape = np.dtype(header["dtype"]), tuple(map(int, header["shape"]))
     if dtype.kind not in _KINDS or min(shape, default=0) < 0:
         raise ValueError(f"array {header['name']!r} has dtype {dtype} and shape {shape}, but only numbers can be read")
