@@ -46,14 +46,9 @@ class _Commands(click.Group):
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"covdist: {_sentence(error)}", err=True)
+            hint = f"unexpected {type(error).__name__}: {error}; `covdist --debug ...` shows where it happened"
+            click.echo(f"covdist: {error if isinstance(error, CovdistError) else hint}", err=True)
             ctx.exit(1)
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, CovdistError):
-        return str(error)
-    return f"unexpected {type(error).__name__}: {error}; `covdist --debug ...` shows where it happened"
 
 
 @click.group(name="covdist", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -125,8 +120,7 @@ def run(
         lazy = {path: fold_request(request) for path, request in chosen.items()}
         nodes = lazy if len(lazy) > 1 else {"": next(iter(lazy.values()))}
         saved = save(nodes, output, functools.partial(_computed, client, need))
-    results = dict(zip(lazy, saved.values(), strict=True))
-    print_results(results, as_json)
+    print_results(dict(zip(lazy, saved.values(), strict=True)), as_json)
 
 
 def _computed(client: Client, need: int, lazy: dict[str, Moments]) -> dict[str, Moments]:
@@ -148,10 +142,8 @@ def _computed(client: Client, need: int, lazy: dict[str, Moments]) -> dict[str, 
 def show(result: str, as_json: bool) -> None:
     """Print what RESULT holds."""
     from covdist.results.load import load
-    from covdist.results.moments import Moments
 
-    found = load(result)
-    print_results({"": found} if isinstance(found, Moments) else found, as_json)
+    print_results(load(result), as_json)
 
 
 @main.command()

@@ -83,12 +83,10 @@ def _signals() -> Iterator[list[int]]:
 
 
 def _print_ended(job: Job, as_json: bool, output: str | None = None) -> None:
-    from covdist.results.moments import Moments
-
     result = job.result()
     if output is not None:
         job.deliver(output)
-    print_results({"": result} if isinstance(result, Moments) else result, as_json)
+    print_results(result, as_json)
 
 
 @contextmanager

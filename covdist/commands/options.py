@@ -130,10 +130,11 @@ force_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 
 
-def print_results(results: dict[str, Moments], as_json: bool) -> None:
+def print_results(results: Moments | dict[str, Moments], as_json: bool) -> None:
     from covdist.report.tables import result_record, result_table
 
-    records = {path: result_record(one) for path, one in results.items()}
+    named = results if isinstance(results, dict) else {"": results}
+    records = {path: result_record(one) for path, one in named.items()}
     if as_json:
         print_json(records)
     else:

@@ -32,7 +32,7 @@ class Runner(Protocol):
         """Free a task's state."""
 
     def events(self, running: list[events.Task], holding: list[events.Task]) -> Iterable[events.Event]:
-        """Pause, and return what happened; ``Lost`` also for each of these tasks, or inputs of theirs, that is gone."""
+        """Return the events since the last call, after a short pause; ``Lost`` also for inputs that are gone."""
 
     def slots(self) -> int:
         """Return how many folds can run at once."""
@@ -116,17 +116,14 @@ class Driver:
         if isinstance(event, events.Failed | events.Done | events.Missing) and self.machine.expects(event.task):
             self._note_task(event)
         for action in self.machine.on(event):
-            self._act(action)
-
-    def _act(self, action: events.Action) -> None:
-        _log.debug("%s: %s %s", self._directory.path, type(action).__name__.lower(), action.task)
-        if isinstance(action, events.Start):
-            self._folds += action.task.kind == events.FOLD
-            self._runner.start(action.task, action.inputs)
-        elif isinstance(action, events.Drop):
-            self._runner.drop(action.task)
-        else:
-            self._runner.stop(action.task)
+            _log.debug("%s: %s %s", self._directory.path, type(action).__name__.lower(), action.task)
+            if isinstance(action, events.Start):
+                self._folds += action.task.kind == events.FOLD
+                self._runner.start(action.task, action.inputs)
+            elif isinstance(action, events.Drop):
+                self._runner.drop(action.task)
+            else:
+                self._runner.stop(action.task)
 
     # ---- for observers
 

@@ -31,23 +31,18 @@ def due(
     Damaged roots are skipped, so that an earlier round may be due again. ``ends(number, root)`` tells whether a round
     with such a root is the last.
     """
-    first, *later = (tree(number) for number in _begun(directory, tree(0)))
-    root = _whole(directory, job, first)
+    last, saved = tree(0), directory.saved()
+    later = {node.round for node in saved if node.round and node == last.root._replace(round=node.round)}
+    root = _whole(directory, job, last)
     if root is None:
-        return first, False  # every result depends on it
-    last = first
-    for candidate in later:
-        if (whole := _whole(directory, job, candidate)) is not None:
-            last, root = candidate, whole
+        return last, False  # every result depends on it
+    for number in sorted(later, reverse=True):
+        whole = _whole(directory, job, tree(number))
+        if whole is not None:
+            last, root = tree(number), whole
             break
     ended = ends(last.round, root)
     return (last if ended else tree(last.round + 1)), ended
-
-
-def _begun(directory: Directory, first: MergeTree) -> list[int]:
-    """Return round 0, then the other rounds that have a root by name, latest first."""
-    nodes = directory.saved()
-    return [0, *sorted({n.round for n in nodes if n.round and n == first.root._replace(round=n.round)}, reverse=True)]
 
 
 def _whole(directory: Directory, job: str, tree: MergeTree) -> memoryview | None:

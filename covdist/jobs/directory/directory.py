@@ -17,6 +17,7 @@ import logging
 import os
 import platform
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypedDict, cast
@@ -187,8 +188,6 @@ def versions() -> Mapping[str, str]:
     """Return the versions that a state's bytes may depend on."""
     installed = {"python": platform.python_version()}
     for package in _PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             installed[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return installed
