@@ -78,8 +78,8 @@ def _signals() -> Iterator[list[int]]:
     try:
         yield received
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
 
 
 def _print_ended(job: Job, as_json: bool, output: str | None = None) -> None:
