@@ -46,8 +46,8 @@ class DaskRunner:
 
     Where a worker dies, dask would recompute its states from the start. The runner cancels those tasks and reports
     the loss to the machine, which goes on from the nearest checkpoint. ``driver`` is part of all task keys, so that
-    drivers of the same question in several directories do not share tasks; ``stop`` is asked about once a second; and
-    ``since`` says when this driver was sent, in seconds since 1970, or the first, where dask runs it again.
+    drivers of the same question in several directories do not share tasks. ``stop`` is asked about once a second.
+    ``since`` is when this driver was sent, in seconds since 1970; where dask runs it again, when the first was.
     """
 
     def __init__(self, client: Client, work: TaskWork, driver: str, stop: Callable[[], bool], since: float):
