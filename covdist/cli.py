@@ -46,14 +46,9 @@ class _Commands(click.Group):
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"covdist: {_sentence(error)}", err=True)
+            hint = f"unexpected {type(error).__name__}: {error}; `covdist --debug ...` shows where it happened"
+            click.echo(f"covdist: {error if isinstance(error, CovdistError) else hint}", err=True)
             ctx.exit(1)
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, CovdistError):
-        return str(error)
-    return f"unexpected {type(error).__name__}: {error}; `covdist --debug ...` shows where it happened"
 
 
 @click.group(name="covdist", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,15 +87,9 @@ def plan(selection: Selection, log: str, missing_chunks: str, as_json: bool) -> 
 @click.option("-o", "--output", help="Result to write; must not exist.")
 @click.option("--job", help="Folder for what is done so far, and the result: the same command goes on from there.")
 def run(
-    selection: Selection,
-    log: str,
-    missing_chunks: str,
-    cluster_options: dict[str, Any],
-    force: bool,
-    as_json: bool,
-    output: str | None,
-    job: str | None,
-) -> None:
+    selection: Selection, log: str, missing_chunks: str, cluster_options: dict[str, Any], force: bool, as_json: bool,
+    output: str | None, job: str | None,
+) -> None:  # fmt: skip
     """Fold LOG on a cluster and write the moments to a result that `show` and covdist.load read."""
     if output is None and job is None:
         raise click.UsageError("Missing option '-o' / '--output': say where the result goes, or --job to make a job")
@@ -131,8 +120,7 @@ def run(
         lazy = {path: fold_request(request) for path, request in chosen.items()}
         nodes = lazy if len(lazy) > 1 else {"": next(iter(lazy.values()))}
         saved = save(nodes, output, functools.partial(_computed, client, need))
-    results = dict(zip(lazy, saved.values(), strict=True))
-    print_results(results, as_json)
+    print_results(dict(zip(lazy, saved.values(), strict=True)), as_json)
 
 
 def _computed(client: Client, need: int, lazy: dict[str, Moments]) -> dict[str, Moments]:
@@ -154,10 +142,8 @@ def _computed(client: Client, need: int, lazy: dict[str, Moments]) -> dict[str, 
 def show(result: str, as_json: bool) -> None:
     """Print what RESULT holds."""
     from covdist.results.load import load
-    from covdist.results.moments import Moments
 
-    found = load(result)
-    print_results({"": found} if isinstance(found, Moments) else found, as_json)
+    print_results(load(result), as_json)
 
 
 @main.command()
@@ -191,11 +177,7 @@ def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
 @clustering
 @json_option
 @click.option(
-    "-o",
-    "--output",
-    default="covdist-demo",
-    show_default=True,
-    help="Folder for the two logs; must not exist.",
+    "-o", "--output", default="covdist-demo", show_default=True, help="Folder for the two logs; must not exist."
 )
 def demo(cluster_options: dict[str, Any], as_json: bool, output: str) -> None:
     """Record two real small training runs, analyse them and say what the statistics show."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,7 +21,6 @@ from covdist.commands.options import (
     print_results,
     selecting,
 )
-from covdist.commands.signals import StopRequest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,21 +56,37 @@ def _drive(
     if job.status()["status"] != "done":
         job.directory.owners.check_free(time.time())
         plan = plan or opened(job.directory)  # both refuse before a cluster is started
-        with StopRequest() as stop, _bar() as watch, cluster(**cluster_options) as client:
-            drive(job.directory, client, plan, stop=stop.received, watch=watch, force=force)
-        if stop.number:
+        with _signals() as received, _bar() as watch, cluster(**cluster_options) as client:
+            drive(job.directory, client, plan, stop=lambda: bool(received), watch=watch, force=force)
+        if received:
             click.echo(f"interrupted: `covdist resume {path}` goes on where it was", err=True)
-            click.get_current_context().exit(128 + stop.number)
+            click.get_current_context().exit(128 + received[-1])
     _print_ended(job, as_json, output)
 
 
-def _print_ended(job: Job, as_json: bool, output: str | None = None) -> None:
-    from covdist.results.moments import Moments
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect the first Ctrl-C and SIGTERM, so that finished work is kept; the second of each has its usual effect."""
+    received, before = list[int](), dict[int, Any]()
 
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, before[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, receive)
+    try:
+        yield received
+    finally:
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
+
+
+def _print_ended(job: Job, as_json: bool, output: str | None = None) -> None:
     result = job.result()
     if output is not None:
         job.deliver(output)
-    print_results({"": result} if isinstance(result, Moments) else result, as_json)
+    print_results(result, as_json)
 
 
 @contextmanager

@@ -71,10 +71,7 @@ _SELECTION = {  # by the fields of Selection
     "state": _option("--state", multiple=True, help="What to keep of the rows, by name; several are folded together."),
 }
 _MISSING_CHUNKS = _option(
-    "--missing-chunks",
-    type=click.Choice(["raise", "fill"]),
-    default="raise",
-    help="Chunks that the store lacks.",
+    "--missing-chunks", type=click.Choice(["raise", "fill"]), default="raise", help="Chunks that the store lacks."
 )
 
 
@@ -82,25 +79,13 @@ def clustering(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose a cluster, and pass them on as ``cluster_options``."""
 
     @functools.wraps(command)
-    def wrapped(
-        scheduler: str | None,
-        scheduler_file: str | None,
-        workers: int | None,
-        threads: int,
-        memory_limit: str,
-        tls_ca: str | None,
-        tls_cert: str | None,
-        tls_key: str | None,
-        **rest: Any,
-    ) -> Any:
-        if scheduler is not None and scheduler_file is not None:
+    def wrapped(tls_ca: str | None, tls_cert: str | None, tls_key: str | None, **given: Any) -> Any:
+        names = ("scheduler", "scheduler_file", "workers", "threads", "memory_limit")
+        options = {name: given.pop(name) for name in names}
+        if options["scheduler"] is not None and options["scheduler_file"] is not None:
             raise click.UsageError("--scheduler and --scheduler-file both name a scheduler: give one of them")
-        tls = _tls(tls_ca, tls_cert, tls_key, scheduler or scheduler_file)
-        options = {
-            "scheduler": scheduler, "scheduler_file": scheduler_file, "workers": workers, "threads": threads,
-            "memory_limit": memory_limit, "tls": tls,
-        }  # fmt: skip
-        return command(cluster_options=options, **rest)
+        options["tls"] = _tls(tls_ca, tls_cert, tls_key, options["scheduler"] or options["scheduler_file"])
+        return command(cluster_options=options, **given)
 
     for option in reversed(_CLUSTER):
         wrapped = option(wrapped)
@@ -145,10 +130,11 @@ force_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 
 
-def print_results(results: dict[str, Moments], as_json: bool) -> None:
+def print_results(results: Moments | dict[str, Moments], as_json: bool) -> None:
     from covdist.report.tables import result_record, result_table
 
-    records = {path: result_record(one) for path, one in results.items()}
+    named = results if isinstance(results, dict) else {"": results}
+    records = {path: result_record(one) for path, one in named.items()}
     if as_json:
         print_json(records)
     else:

@@ -18,6 +18,7 @@ from covdist.jobs.directory.directory import Directory
 from covdist.jobs.machine.events import FINISH, FOLD, LOAD, MERGE, Cancel, Done, Event, Failed, Lost, Missing, Task
 from covdist.jobs.machine.tree import Node
 from covdist.jobs.rounds import MissingState, checkpoint
+from covdist.state.base import merged
 
 S = TypeVar("S")
 Call = tuple[Callable[..., object], *tuple[object, ...]]  # a function and its arguments
@@ -29,53 +30,24 @@ _PRIORITY = {FOLD: 0, LOAD: 10, MERGE: 20}
 
 @dataclass(frozen=True)
 class TaskWork:
-    """The functions that the tasks of a job run.
-
-    Parameters
-    ----------
-    job : str
-    directory : Directory
-    fold : callable
-        ``fold(node)`` returns a function that computes a shard's state, and its arguments.
-    merge : callable
-        As for ``engine.tree.tree``.
-    dumps : callable
-        ``dumps(node)`` returns the function that turns a state into bytes, None for a state that is not saved.
-    loads : callable
-        ``loads(node)`` returns the function that turns those bytes into the state again.
-    finish : callable
-        Writes the result from the roots on disk unless another round follows; raises MissingState where a root is
-        missing.
-    need : int
-        Bytes that a worker needs by the plan.
-    """
+    """The functions that the tasks of a job run."""
 
     job: str
     directory: Directory
-    fold: Callable[[Node], Call]
-    merge: Callable[[Any, Any], Any]
-    dumps: Callable[[Node], Callable[[Any], bytes] | None]
-    loads: Callable[[Node], Callable[[memoryview], object]]
-    finish: Callable[[], None]
-    need: int
+    fold: Callable[[Node], Call]  # gives the function that computes a shard's state
+    dumps: Callable[[Node], Callable[[Any], bytes] | None]  # ... that turns a state into bytes, None: it is not saved
+    loads: Callable[[Node], Callable[[memoryview], object]]  # ... that turns those bytes into the state again
+    finish: Callable[[], None]  # writes the result from roots on disk unless a round follows; raises MissingState
+    need: int  # bytes that a worker needs by the plan
 
 
 class DaskRunner:
     """A ``Runner`` on a client's cluster.
 
     Where a worker dies, dask would recompute its states from the start. The runner cancels those tasks and reports
-    the loss to the machine, which goes on from the nearest checkpoint.
-
-    Parameters
-    ----------
-    client : Client
-    work : TaskWork
-    driver : str
-        Part of all task keys, so that drivers of the same question in several directories do not share tasks.
-    stop : callable
-        Returns whether the job is to end; called about once a second.
-    since : float
-        Seconds since 1970 at which this driver was sent; for a driver that dask runs again, at which the first was.
+    the loss to the machine, which goes on from the nearest checkpoint. ``driver`` is part of all task keys, so that
+    drivers of the same question in several directories do not share tasks. ``stop`` is asked about once a second.
+    ``since`` is when this driver was sent, in seconds since 1970; where dask runs it again, when the first was.
     """
 
     def __init__(self, client: Client, work: TaskWork, driver: str, stop: Callable[[], bool], since: float):
@@ -99,7 +71,7 @@ class DaskRunner:
         work, node = self._work, task.node
         if task.kind == LOAD:
             return _load, work.directory, work.job, node, work.loads(node)
-        compute: Call = work.fold(node) if task.kind == FOLD else (merge_all, work.merge, states)
+        compute: Call = work.fold(node) if task.kind == FOLD else (merge_all, merged, states)
         dumps = work.dumps(node)
         return compute if dumps is None else (_saved, work.directory, work.job, node, dumps, *compute)
 
@@ -108,7 +80,6 @@ class DaskRunner:
         return f"{task.kind}-{self._work.job}-{task.node.name}-{self._driver}-{task.attempt}"
 
     def stop(self, task: Task) -> None:
-        """Cancel a task."""
         future = self._futures.pop(task, None)
         if future is not None:
             future.cancel()
@@ -173,7 +144,6 @@ class DaskRunner:
         return 2 * self._threads
 
     def close(self) -> None:
-        """Cancel all tasks."""
         for task in list(self._futures):
             self.stop(task)
         self._local.shutdown(wait=False)

@@ -32,10 +32,7 @@ class Runner(Protocol):
         """Free a task's state."""
 
     def events(self, running: list[events.Task], holding: list[events.Task]) -> Iterable[events.Event]:
-        """Return the events since the last call, after a short pause.
-
-        ``Lost`` for each of these tasks that no longer exists, and for each input that a task has not found.
-        """
+        """Return the events since the last call, after a short pause; ``Lost`` also for inputs that are gone."""
 
     def slots(self) -> int:
         """Return how many folds can run at once."""
@@ -43,44 +40,16 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class DriverSettings:
-    """Intervals and limits of a driver.
-
-    Parameters
-    ----------
-    lease_seconds : float
-        Length of a lease.
-    progress_seconds : float
-        Between two writes of the progress.
-    retries : int
-        Failures that one piece of work may have.
-    """
-
     lease_seconds: float = 30.0
-    progress_seconds: float = 2.0
-    retries: int = 3
+    progress_seconds: float = 2.0  # between two writes
+    retries: int = 3  # of one piece of work
 
 
 class Driver:
     """Runs a job to its end or until it cannot go on; the job can be resumed at any time.
 
-    Parameters
-    ----------
-    directory : Directory
-        With a manifest.
-    lease : Lease
-        From ``directory.owners.acquire``.
-    trees : iterable of MergeTree
-    runner : Runner
-    clock : callable
-        Returns seconds since 1970.
-    settings : DriverSettings
-    following : callable
-        Returns the trees to fold after these; none ends the job.
-
-    Attributes
-    ----------
-    machine : Machine
-        Of the current round.
+    Needs a manifest, a lease from ``directory.owners.acquire`` and a clock that tells seconds since 1970.
+    ``following`` returns the trees of the next round, none at the job's end; ``machine`` is that of this round.
     """
 
     def __init__(
@@ -147,17 +116,14 @@ class Driver:
         if isinstance(event, events.Failed | events.Done | events.Missing) and self.machine.expects(event.task):
             self._note_task(event)
         for action in self.machine.on(event):
-            self._act(action)
-
-    def _act(self, action: events.Action) -> None:
-        _log.debug("%s: %s %s", self._directory.path, type(action).__name__.lower(), action.task)
-        if isinstance(action, events.Start):
-            self._folds += action.task.kind == events.FOLD
-            self._runner.start(action.task, action.inputs)
-        elif isinstance(action, events.Drop):
-            self._runner.drop(action.task)
-        else:
-            self._runner.stop(action.task)
+            _log.debug("%s: %s %s", self._directory.path, type(action).__name__.lower(), action.task)
+            if isinstance(action, events.Start):
+                self._folds += action.task.kind == events.FOLD
+                self._runner.start(action.task, action.inputs)
+            elif isinstance(action, events.Drop):
+                self._runner.drop(action.task)
+            else:
+                self._runner.stop(action.task)
 
     # ---- for observers
 

@@ -27,13 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def opened(directory: Directory) -> JobPlan:
-    """Return the plan of a job that has begun.
-
-    Raises
-    ------
-    JobError
-        If its input, or how covdist cuts it into shards, has changed since.
-    """
+    """Return the plan of a job that has begun, unless its input, or how covdist cuts it, has changed since."""
     manifest = directory.manifest()
     plan = JobPlan(manifest["asked"])
     check_same(directory, manifest, plan.input_now())
@@ -58,29 +52,8 @@ def drive(
 ) -> str:  # fmt: skip
     """Run a job that has begun until it ends or cannot go on, and return its status.
 
-    Parameters
-    ----------
-    directory : Directory
-    client : Client
-    plan : JobPlan, optional
-        By ``opened`` or ``begin``; the log is opened here otherwise.
-    stop : callable
-        Returns whether to stop, called about once a second; states on disk are kept.
-    watch : callable
-        As for ``Driver.run``.
-    given : Lease, optional
-        Acquired for this driver by the process that sent it.
-    force : bool
-        Run even where the plan needs more memory than a worker has.
-
-    Raises
-    ------
-    JobError
-        If another driver owns the job, or its input has changed.
-    PlanError
-        If a worker has too little memory by the plan.
-    ClusterError
-        If the scheduler is gone, or workers have too little memory to make progress.
+    ``stop`` is asked about once a second, ``watch`` is called as by ``Driver.run``, and ``given`` is the lease that the
+    process which sent this driver acquired for it.
     """
     job = directory.manifest()["job"]
     if directory.result(job) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple
 
 from covdist.engine.plan import Plan, core_seconds
 from covdist.folding.fitted import Iterations, fitted_state, pattern_strip
@@ -26,69 +26,37 @@ from covdist.state.patterns import Patterns, begin
 Read = Callable[[Node], memoryview]  # raises MissingState
 
 
-class TreeFold(Protocol):
-    """A tree that is folded once, or in rounds."""
+class OnePass:
+    """The state of a strip of columns, by a tree that is folded once."""
 
-    width: int  # columns
-
-    @property
-    def bytes_kept(self) -> int:
-        """Most bytes of checkpoints at a time."""
+    def __init__(self, tree: int, strip: Strip):
+        self._items, self.width, size = strip.items, strip.width, strip.plan.state_bytes
+        self._tree = _merge_tree(tree, strip.plan, len(strip.items), size)
+        self.bytes_kept = len(self._tree.kept) * size  # most bytes of checkpoints at a time
 
     def tree(self, number: int) -> MergeTree:
         """Return the tree of a round, from 0 on."""
-
-    def due(self, directory: Directory, job: str) -> tuple[MergeTree, bool]:
-        """Return the round to fold next, or the last one, and whether it is the last."""
-
-    def fold(self, node: Node, read: Read) -> tuple[Any, ...]:
-        """Return the function that makes a shard's state, and its arguments."""
-
-    def dumps(self, node: Node, read: Read) -> Callable[[Any], bytes]:
-        """Return the function that turns a state into bytes."""
-
-    def loads(self, node: Node) -> Callable[[memoryview], Any]:
-        """Return the function that reads a state, other than a root, from its bytes."""
-
-    def state(self, root: Node, read: Read) -> Any:
-        """Return the state of the result, given the root of the last round."""
-
-
-def folds(request: Request, first: int) -> list[TreeFold]:
-    """Return a request's trees, numbered from ``first`` on."""
-    if request.policy.strategy is not None:
-        return [Fitting(first, pattern_strip(request), request)]
-    return [OnePass(first + i, strip) for i, strip in enumerate(first_strips(request))]
-
-
-class OnePass:
-    """The state of a strip of columns."""
-
-    def __init__(self, tree: int, strip: Strip):
-        self._items, self.width, self._bytes = strip.items, strip.width, strip.plan.state_bytes
-        self._tree = _merge_tree(tree, strip.plan, len(strip.items), self._bytes)
-
-    def tree(self, number: int) -> MergeTree:
         return self._tree
 
     def due(self, directory: Directory, job: str) -> tuple[MergeTree, bool]:
+        """Return the round to fold next, or the last one, and whether it is the last."""
         return self._tree, True
 
     def fold(self, node: Node, read: Read) -> tuple[Any, ...]:
+        """Return the function that makes a shard's state, and its arguments."""
         return fold, *self._items[node.start]
 
     def dumps(self, node: Node, read: Read) -> Callable[[Any], bytes]:
+        """Return the function that turns a state into bytes."""
         return dump_state
 
     def loads(self, node: Node) -> Callable[[memoryview], Any]:
+        """Return the function that reads a state, other than a root of several rounds, from its bytes."""
         return partial(load_state, self._items[0][0].accumulator)
 
     def state(self, root: Node, read: Read) -> Any:
+        """Return the state of the result, given the root of the last round."""
         return self.loads(root)(read(root))
-
-    @property
-    def bytes_kept(self) -> int:
-        return len(self._tree.kept) * self._bytes
 
 
 class Fitting:
@@ -98,8 +66,10 @@ class Fitting:
         later = Iterations(request, Pass(whole_streams(request), strip.plan, request.lazy))
         self._items, self.width, self._kind = (strip.items, later.items), strip.width, request.state
         columns = sum(request.widths)
-        self._bytes = strip.plan.state_bytes, 8 * columns * (columns + 1)
-        self._trees = [_merge_tree(tree, strip.plan, len(strip.items), size) for size in self._bytes]
+        sizes = strip.plan.state_bytes, 8 * columns * (columns + 1)
+        self._trees = [_merge_tree(tree, strip.plan, len(strip.items), size) for size in sizes]
+        kept, each_round = (len(each.kept) * size for each, size in zip(self._trees, sizes, strict=True))
+        self.bytes_kept = kept + 3 * each_round
         self._roots = _Roots(columns, request.fit, self._trees[0].root)
         self._round = lru_cache(maxsize=4)(lambda number: replace(self._trees[number > 0], round=number))
 
@@ -122,17 +92,24 @@ class Fitting:
         return partial(load_like, Expected.empty(0) if node.round else Patterns.empty(self._roots.width))
 
     def _ends(self, number: int, root: memoryview) -> bool:
-        read = _given(root)
+        def read(node: Node) -> memoryview:
+            return root
+
         few = number == 0 and bool(self._roots.patterns(read).complete)
         return few or self._roots.model(number, read).done
 
     def state(self, root: Node, read: Read) -> Any:
         return fitted_state(self._roots.model(root.round, read), self._roots.patterns(read), self._kind, self.width)
 
-    @property
-    def bytes_kept(self) -> int:
-        first, later = (len(each.kept) * size for each, size in zip(self._trees, self._bytes, strict=True))
-        return first + 3 * later
+
+TreeFold = OnePass | Fitting
+
+
+def folds(request: Request, first: int) -> list[TreeFold]:
+    """Return a request's trees, numbered from ``first`` on."""
+    if request.policy.strategy is not None:
+        return [Fitting(first, pattern_strip(request), request)]
+    return [OnePass(first + i, strip) for i, strip in enumerate(first_strips(request))]
 
 
 class _Roots(NamedTuple):
@@ -141,16 +118,12 @@ class _Roots(NamedTuple):
     first: Node
 
     def patterns(self, read: Read) -> Patterns:
-        return cast(Patterns, load_like(Patterns.empty(self.width), read(self.first)))
+        return load_like(Patterns.empty(self.width), read(self.first))
 
     def model(self, number: int, read: Read) -> Model:
         if number == 0:
             return begin(self.patterns(read), self.fit)
-        return cast(Model, load_like(Model.empty(self.width), read(self.first._replace(round=number))))
-
-
-def _given(root: memoryview) -> Read:
-    return lambda node: root
+        return load_like(Model.empty(self.width), read(self.first._replace(round=number)))
 
 
 def _fold_next(roots: _Roots, number: int, read: Read, shard: Shard, given: Any) -> Any:

@@ -245,13 +245,7 @@ class Job:
 
 
 def jobs_in(folder: str | os.PathLike[str]) -> list[Job]:
-    """Return the jobs whose directories are in a folder, local or remote, by name.
-
-    Raises
-    ------
-    JobError
-        If there is no such folder.
-    """
+    """Return the jobs whose directories are in a folder, local or remote, by name."""
     root = _absolute(folder)
     place = place_at(root)
     if not place.exists() or os.path.isfile(root):
@@ -261,13 +255,7 @@ def jobs_in(folder: str | os.PathLike[str]) -> list[Job]:
 
 
 def job_directory(path: str | os.PathLike[str]) -> Directory:
-    """Return a job directory by its absolute path or URL; storage options come from fsspec's configuration.
-
-    Raises
-    ------
-    JobError
-        If the URL holds credentials.
-    """
+    """Return a job directory by its absolute path or URL; storage options come from fsspec's configuration."""
     return Directory(_absolute(path))
 
 

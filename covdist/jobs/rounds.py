@@ -17,7 +17,6 @@ class MissingState(Exception):
 
 
 def checkpoint(directory: Directory, job: str, node: Node) -> memoryview:
-    """Return a checkpoint; raise MissingState where it is missing, torn or damaged."""
     data = directory.load(job, node)
     if data is None:
         raise MissingState(node)
@@ -29,33 +28,21 @@ def due(
 ) -> tuple[MergeTree, bool]:
     """Return the round of a tree to fold next and False, or the last round, whose root is on disk, and True.
 
-    Damaged roots are skipped, so that an earlier round may be due again.
-
-    Parameters
-    ----------
-    tree : callable
-        ``tree(number)`` returns a round.
-    ends : callable
-        ``ends(number, root)`` returns whether a round with such a root is the last.
+    Damaged roots are skipped, so that an earlier round may be due again. ``ends(number, root)`` tells whether a round
+    with such a root is the last.
     """
-    first, *later = (tree(number) for number in _begun(directory, tree(0)))
-    root = _whole(directory, job, first)
+    last, saved = tree(0), directory.saved()
+    later = {node.round for node in saved if node.round and node == last.root._replace(round=node.round)}
+    root = _whole(directory, job, last)
     if root is None:
-        return first, False  # every result depends on it
-    last = first
-    for candidate in later:
-        whole = _whole(directory, job, candidate)
+        return last, False  # every result depends on it
+    for number in sorted(later, reverse=True):
+        whole = _whole(directory, job, tree(number))
         if whole is not None:
-            last, root = candidate, whole
+            last, root = tree(number), whole
             break
     ended = ends(last.round, root)
     return (last if ended else tree(last.round + 1)), ended
-
-
-def _begun(directory: Directory, first: MergeTree) -> list[int]:
-    """Return round 0, then the other rounds that have a root by name, latest first."""
-    nodes = directory.saved()
-    return [0, *sorted({n.round for n in nodes if n.round and n == first.root._replace(round=n.round)}, reverse=True)]
 
 
 def _whole(directory: Directory, job: str, tree: MergeTree) -> memoryview | None:

@@ -89,13 +89,7 @@ def submit(
 
 
 def resume(path: str | os.PathLike[str], client: Client | None = None, *, force: bool = False) -> Job:
-    """Continue a job on this or another cluster, from the states on disk.
-
-    Raises
-    ------
-    JobError
-        If a driver owns the job, or its input has changed.
-    """
+    """Continue a job on this or another cluster, from the states on disk, unless a driver owns it."""
     job, client = Job(path), client or _current()
     check_versions(client)
     plan = opened(job.directory)

@@ -26,19 +26,12 @@ from covdist.results.load import JOB_RESULT
 from covdist.results.moments import Moments
 from covdist.results.saving import save
 from covdist.results.store import check_room
-from covdist.state.base import merged
 
 
 def question(
     log: str | os.PathLike[str], selection: Selection, missing_chunks: str, output: str | os.PathLike[str] | None
 ) -> dict[str, Any]:
-    """Return the question as JSON that means the same on another machine with the same disks.
-
-    Raises
-    ------
-    JobError
-        If the address of the log holds credentials.
-    """
+    """Return the question as JSON that means the same on another machine with the same disks."""
     given = {
         "log": _absolute(log), "missing_chunks": missing_chunks, "selection": selection.asked(),
         "output": None if output is None else _absolute(output),
@@ -63,14 +56,11 @@ class JobPlan:
         self.question = dict(question)
         log = open_log(question["log"], missing_chunks=question["missing_chunks"])
         self.requests = requests(log, Selection(**question["selection"]))
-        self._folds: dict[str, list[TreeFold]] = {}
+        self._folds, self._all = dict[str, list[TreeFold]](), list[TreeFold]()
         for path, request in self.requests.items():
             _check(path, request)
             self._folds[path] = folds(request, len(self._all))
-
-    @property
-    def _all(self) -> list[TreeFold]:
-        return [one for several in self._folds.values() for one in several]
+            self._all += self._folds[path]
 
     @cached_property
     def trees(self) -> list[MergeTree]:
@@ -82,7 +72,6 @@ class JobPlan:
         return [] if directory.result(job) is not None else [one.due(directory, job)[0] for one in self._all]
 
     def input_now(self) -> dict[str, Any]:
-        """Return the fingerprint of the input as it is now."""
         sides = [side for request in self.requests.values() for side in request.sides]
         facts = {
             side.name: array_facts(side.data.shape, side.data.dtype, getattr(side.data, "chunksize", None))
@@ -90,29 +79,12 @@ class JobPlan:
         }
         return fingerprint(facts, [self.question["log"]])
 
-    @property
-    def need(self) -> int:
-        """Bytes that a worker needs, by the plan."""
-        return max(plan_of(request).peak_bytes for request in self.requests.values())
-
-    @property
-    def bytes_written(self) -> int:
-        """Of all checkpoints and the result."""
-        states = sum(one.bytes_kept for one in self._all)
-        return states + sum(plan_of(request).bytes_written for request in self.requests.values())
-
     def begin(self, directory: Directory) -> str:
-        """Write the manifest, or find it there, and return the job's id.
-
-        Raises
-        ------
-        JobError
-            If the directory holds another job, or this one about an input that has changed since, or cannot be written.
-        ResultError
-            If the disk has too little room for checkpoints and result.
-        """
+        """Write the manifest, or find it there, and return the job's id."""
         if not directory.begun:  # else much of it is written already
-            check_room(directory.path, self.bytes_written)
+            states = sum(one.bytes_kept for one in self._all)
+            results = sum(plan_of(request).bytes_written for request in self.requests.values())
+            check_room(directory.path, states + results)
         now, plan = self.input_now(), [[tree.shards, tree.fan_in, tree.keep] for tree in self.trees]
         job = job_id({**self.question, "output": None}, plan, now)
         try:
@@ -127,7 +99,6 @@ class JobPlan:
         return job
 
     def work(self, directory: Directory, job: str) -> TaskWork:
-        """Return the work of the tasks."""
         every, read = self._all, partial(checkpoint, directory, job)
 
         def dumps(node: Node) -> Any:
@@ -138,11 +109,10 @@ class JobPlan:
             job,
             directory,
             fold=lambda node: every[node.tree].fold(node, read),
-            merge=merged,
             dumps=dumps,
             loads=lambda node: every[node.tree].loads(node),
             finish=partial(self._finish, directory, job),
-            need=self.need,
+            need=max(plan_of(request).peak_bytes for request in self.requests.values()),
         )
 
     def _finish(self, directory: Directory, job: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from covdist.jobs.directory.arrays import dump_arrays, load_arrays
+from covdist.jobs.states import dump_arrays, load_arrays
 
 numbers = hnp.arrays(
     st.sampled_from(["f8", "f4", "f2", "i8", "u1", "?", "c16", ">f8"]), hnp.array_shapes(min_dims=0, min_side=0)

@@ -17,6 +17,7 @@ import logging
 import os
 import platform
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypedDict, cast
@@ -35,8 +36,6 @@ _log = logging.getLogger(__name__)
 
 
 class Manifest(TypedDict):
-    """The content of manifest.json."""
-
     format: int
     job: str
     asked: dict[str, Any]
@@ -54,8 +53,6 @@ class ShardCounts(TypedDict):
 
 
 class Progress(ShardCounts, total=False):
-    """The content of progress.json."""
-
     time: float
     term: int
     owner: str
@@ -69,22 +66,7 @@ class Progress(ShardCounts, total=False):
 
 
 class Directory:
-    """A job's files. Picklable; never shows storage options.
-
-    Parameters
-    ----------
-    path : str or Path
-        Local path or URL.
-    options : mapping, optional
-        Storage options for fsspec, never written.
-    place : Place, optional
-        Instead of the one at ``path``.
-
-    Attributes
-    ----------
-    owners : Owners
-        Who drives the job.
-    """
+    """A job's files at a local path or URL. Picklable; never shows or writes fsspec's storage options."""
 
     def __init__(
         self, path: str | os.PathLike[str], options: Mapping[str, object] | None = None, place: Place | None = None
@@ -102,13 +84,7 @@ class Directory:
     def begin(
         self, job: str, question: Mapping[str, Any], trees: Iterable[MergeTree], input_now: Mapping[str, Any]
     ) -> None:
-        """Write the manifest without credentials, unless the same job has one here already.
-
-        Raises
-        ------
-        JobError
-            If another job's manifest is here.
-        """
+        """Write the manifest without credentials, unless the same job has one here; refuse where another has."""
         content = {
             "format": _FORMAT, "job": job, "asked": question,
             "plan": [[tree.shards, tree.fan_in, tree.keep] for tree in trees],
@@ -125,17 +101,9 @@ class Directory:
 
     @property
     def begun(self) -> bool:
-        """Whether any job has a manifest here."""
         return self._place.get(_MANIFEST) is not None
 
     def manifest(self) -> Manifest:
-        """Return the manifest.
-
-        Raises
-        ------
-        JobError
-            If there is none, or it is damaged.
-        """
         data = self._place.get(_MANIFEST)
         if data is None:
             raise JobError(f"{self.path} is no job directory, it has no manifest.json: pass what `covdist submit` gave")
@@ -147,7 +115,6 @@ class Directory:
         return cast(Manifest, content)
 
     def trees(self) -> list[MergeTree]:
-        """Return the trees of the plan, in their first round."""
         return [MergeTree(number, *sizes) for number, sizes in enumerate(self.manifest()["plan"])]
 
     # ---- states
@@ -171,7 +138,6 @@ class Directory:
         return {Node.named(name) for name in self._place.names("states")}
 
     def forget(self, nodes: Iterable[Node]) -> None:
-        """Remove checkpoints."""
         for node in nodes:
             self._place.remove(f"states/{node.name}")
 
@@ -198,7 +164,6 @@ class Directory:
         return events
 
     def set_progress(self, progress: Progress) -> None:
-        """Write the progress."""
         self._place.put(_PROGRESS, to_json(self._clean(progress)))
 
     def progress(self) -> Progress:
@@ -223,8 +188,6 @@ def versions() -> Mapping[str, str]:
     """Return the versions that a state's bytes may depend on."""
     installed = {"python": platform.python_version()}
     for package in _PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             installed[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return installed

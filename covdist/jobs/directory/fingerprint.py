@@ -21,22 +21,15 @@ Stat = Callable[[str], list[object]]  # size, and time or etag, of a file
 
 
 def array_facts(shape: Sequence[int], dtype: object, chunks: object) -> dict[str, Any]:
-    """Return an array's shape, dtype and chunks as JSON-like content."""
     return json.loads(json.dumps({"shape": shape, "dtype": str(dtype), "chunks": chunks}))
 
 
 def fingerprint(
     arrays: Mapping[str, Mapping[str, Any]], paths: Iterable[str], options: Mapping[str, object] | None = None
 ) -> dict[str, Any]:
-    """Return a JSON-like fingerprint of a job's input.
+    """Return a JSON-like fingerprint of arrays, by their ``array_facts``, and of local or remote files or folders.
 
-    Parameters
-    ----------
-    arrays : mapping {name: array_facts(...)}
-    paths : iterable of str
-        Files or folders, local or URLs. At most 1,000 files are looked at in all; none is read.
-    options : mapping, optional
-        Storage options for fsspec, not part of the fingerprint.
+    At most 1,000 files are looked at in all, and none is read.
     """
     paths = list(paths)
     share = max(1, limits().fingerprint_files // max(1, len(paths)))

@@ -18,17 +18,10 @@ _log = logging.getLogger(__name__)
 
 
 class Owners:
-    """Grants a job to one owner at a time, each in a term of its own.
-
-    Parameters
-    ----------
-    place : Place
-    path : str
-        The job directory, for messages.
-    """
+    """Grants a job to one owner at a time, each in a term of its own."""
 
     def __init__(self, place: Place, path: str):
-        self._place, self._path = place, path
+        self._place, self._path = place, path  # the path is for messages
 
     def current(self) -> Lease | None:
         """Return the lease of the highest term; one whose file is damaged has expired."""
@@ -43,23 +36,9 @@ class Owners:
         return lease.over(now) or dead(lease.process)
 
     def acquire(self, now: float, seconds: float, *, process: str = "", steal: bool = False) -> Lease:
-        """Become the owner, at once where the last owner is known to be dead.
+        """Become the owner for some seconds, at once where the last owner is known to be dead.
 
-        Parameters
-        ----------
-        now : float
-            Seconds since 1970.
-        seconds : float
-            Length of the lease unless renewed.
-        process : str
-            The driver's, by ``process.here``, where it is known already.
-        steal : bool
-            Depose an owner whose lease has not expired.
-
-        Raises
-        ------
-        JobError
-            If the job has an owner; the message names it.
+        Raises JobError where the job has an owner, unless that is deposed by ``steal``.
         """
         current = self.current()
         steal = steal or (current is not None and self.lost(current, now))

@@ -12,29 +12,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Lease:
-    """One owner's term.
+    """One owner's term."""
 
-    Parameters
-    ----------
-    term : int
-        From 1.
-    owner : str
-        Host and process, for messages.
-    nonce : str
-        Tells apart owners of the same name.
-    until : float
-        Seconds since 1970 at which the lease expires unless renewed.
-    released : bool
-    process : str
-        From ``process.here``, for others on the owner's machine; empty until a driver takes over the lease.
-    """
-
-    term: int
-    owner: str
-    nonce: str
-    until: float
+    term: int  # from 1
+    owner: str  # host and process, for messages
+    nonce: str  # tells apart owners of the same name
+    until: float  # seconds since 1970 at which the lease expires unless renewed
     released: bool = False
-    process: str = ""
+    process: str = ""  # from `process.here`, for others on the owner's machine; empty until a driver takes over
 
     def over(self, now: float) -> bool:
         """Return whether another owner may begin the next term."""

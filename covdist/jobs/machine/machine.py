@@ -9,38 +9,40 @@ out of order; an event that never arrives has to be replaced by ``Lost``.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from covdist.jobs.machine import events
-from covdist.jobs.machine.ready import folded_shards, ready_tasks
-from covdist.jobs.machine.task_state import DONE, IDLE, RUNNING, TaskState
 from covdist.jobs.machine.tree import MergeTree, Node
 
+IDLE, RUNNING, DONE = "idle", "running", "done"
+
+
+@dataclass(slots=True)
+class TaskState:
+    """The attempts at one piece of work, a state of a tree or the end of the job, and how far the current one is."""
+
+    attempts: int = 0
+    failures: int = 0
+    phase: str = IDLE
+    task: events.Task | None = None
+    inputs: tuple[events.Task, ...] = ()
+
+    @property
+    def current(self) -> events.Task:
+        assert self.task is not None
+        return self.task
+
+
+Ready = tuple[str, Node, tuple[events.Task, ...]]  # kind, node and inputs of the next attempt
 _UNKNOWN = TaskState()  # of tasks of another round
 
 
 class Machine:
     """One driver's view of a job.
 
-    Parameters
-    ----------
-    trees : sequence of MergeTree
-        Numbered from 0.
-    saved : collection of Node
-        Checkpoints on disk.
-    retries : int
-        Failures, or losses while running, that one piece of work may have before the job fails.
-    slots : int
-        Folds that may run at once.
-    attempts : int
-        Most attempts of earlier machines of the same driver; this one counts on from there, so that no two tasks of a
-        driver are equal.
-
-    Attributes
-    ----------
-    status : str
-        "running", "done", "failed", "cancelled" or "deposed"; all but the first are final.
-    reason : str
-        Of a failure.
+    A piece of work may fail, or be lost while running, ``retries`` times before the job fails; ``slots`` folds run at
+    once. ``attempts`` is the most of earlier machines of the same driver; this one counts on from there, so that no
+    two tasks of a driver are equal. ``status`` is "running" until "done", "failed", "cancelled" or "deposed".
     """
 
     def __init__(
@@ -49,10 +51,10 @@ class Machine:
     ):  # fmt: skip
         self.trees, self.retries, self.slots = tuple(trees), retries, slots
         self.status, self.reason = "running", ""
-        self.states = {node: TaskState(attempts) for tree in trees for node in tree.nodes()}
+        nodes = (node for tree in trees for node in tree.nodes())
+        self.states = {node: TaskState(attempts) for node in (*nodes, events.JOB)}
         self.kept = frozenset(node for tree in trees for node in tree.kept)
         self.saved = set(self.kept & set(saved))
-        self.finish = TaskState(attempts)
         self.busy: dict[str, set[Node]] = {events.FOLD: set(), events.LOAD: set()}  # running
         self.furthest = [-1] * len(self.trees)  # last shard started
         self.unfinished = [tree for tree in self.trees if tree.root not in saved]
@@ -74,7 +76,7 @@ class Machine:
         return list(self._start_ready())
 
     def _on_task(self, event: events.TaskEvent) -> list[events.Action]:
-        state = self._state(event.task)
+        state = self.states.get(event.task.node, _UNKNOWN)
         if state.task != event.task or state.phase == IDLE:
             return []
         if isinstance(event, events.Done):
@@ -120,12 +122,15 @@ class Machine:
     # ---- consequences
 
     def _start_ready(self) -> Iterator[events.Action]:
-        for task, inputs in ready_tasks(self):
-            self._state(task).start(task, inputs)
-            if task.kind in self.busy:
-                self.busy[task.kind].add(task.node)
-            if task.kind == events.FOLD:
-                self.furthest[task.node.tree] = max(self.furthest[task.node.tree], task.node.start)
+        for kind, node, inputs in self._ready():
+            state = self.states[node]
+            state.attempts += 1
+            task = events.Task(kind, node, state.attempts)
+            state.phase, state.task, state.inputs = RUNNING, task, inputs
+            if kind in self.busy:
+                self.busy[kind].add(node)
+            if kind == events.FOLD:
+                self.furthest[node.tree] = max(self.furthest[node.tree], node.start)
             yield events.Start(task, inputs)
 
     def _drop(self, nodes: Iterable[Node]) -> list[events.Action]:
@@ -155,6 +160,45 @@ class Machine:
         self.status = status
         return [*(events.Stop(task) for task in self.running()), *(events.Drop(task) for task in self.holding())]
 
+    # ---- what can start: each piece of work is started before the next is looked for
+
+    def _ready(self) -> Iterator[Ready]:
+        for tree in self.unfinished:
+            yield from self._towards(tree, tree.root)
+            if self._full() and self.furthest[tree.number] < 0:
+                break  # the trees after this one are untouched too
+        if not self.unfinished and self.states[events.JOB].phase == IDLE:
+            yield events.FINISH, events.JOB, ()
+
+    def _towards(self, tree: MergeTree, node: Node) -> Iterator[Ready]:
+        """Yield the ready work that ``node`` depends on, or its own."""
+        if self.states[node].phase != IDLE:
+            return
+        if node.shards == 1:
+            if not self._full():
+                yield events.FOLD, node, ()
+            return
+        children = tree.children(node)
+        if all(self.states[child].phase == DONE for child in children):
+            yield events.MERGE, node, tuple(self.states[child].current for child in children)
+            return
+        for child in children:
+            if self._full() and child.start > self.furthest[tree.number]:
+                return
+            if child not in self.saved:
+                yield from self._towards(tree, child)
+        # Loads wait until all siblings exist, so that no state waits in memory for a sibling yet to be folded.
+        if len(self.busy[events.LOAD]) < max(1, self.slots) and all(self._exists(child) for child in children):
+            for child in children:
+                if self.states[child].phase == IDLE:
+                    yield events.LOAD, child, ()
+
+    def _full(self) -> bool:
+        return len(self.busy[events.FOLD]) >= self.slots
+
+    def _exists(self, node: Node) -> bool:
+        return self.states[node].phase == DONE or node in self.saved
+
     # ---- queries
 
     @property
@@ -164,13 +208,11 @@ class Machine:
 
     def expects(self, task: events.Task) -> bool:
         """Return whether the task runs, so that news of it would count."""
-        state = self._state(task)
+        state = self.states.get(task.node, _UNKNOWN)
         return self.status == "running" and state.phase == RUNNING and state.task == task
 
     def running(self) -> list[events.Task]:
-        """Return the tasks that have been started and not yet ended."""
-        states = (*self.states.values(), self.finish)
-        return [state.current for state in states if state.phase == RUNNING]
+        return [state.current for state in self.states.values() if state.phase == RUNNING]
 
     def holding(self) -> list[events.Task]:
         """Return the tasks whose states should be in memory."""
@@ -178,14 +220,18 @@ class Machine:
 
     def folded(self) -> int:
         """Count the shards that are part of an existing state."""
-        return sum(folded_shards(self, tree) for tree in self.trees)
+        count, waiting = 0, [tree.root for tree in self.trees]
+        while waiting:
+            node = waiting.pop()
+            if self._exists(node):
+                count += node.shards
+            else:
+                waiting.extend(self.trees[node.tree].children(node))
+        return count
 
     def attempts(self) -> int:
         """Return the most attempts at one piece of work."""
-        return max(state.attempts for state in (*self.states.values(), self.finish))
-
-    def _state(self, task: events.Task) -> TaskState:
-        return self.finish if task.kind == events.FINISH else self.states.get(task.node, _UNKNOWN)
+        return max(state.attempts for state in self.states.values())
 
     def _settle(self, node: Node, state: TaskState, phase: str) -> None:
         state.phase = phase

@@ -22,13 +22,11 @@ class Node(NamedTuple):
     round: int = 0
 
     @property
-    def name(self) -> str:
-        """Part of file names and task keys."""
+    def name(self) -> str:  # part of file names and task keys
         return "-".join(map(str, self[: 4 if self.round else 3]))
 
     @classmethod
     def named(cls, name: str) -> Self:
-        """Return the node of that name."""
         return cls(*map(int, name.split("-")))
 
     @property
@@ -38,25 +36,13 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True)
 class MergeTree:
-    """One round of the tree that ``engine.tree.tree`` builds.
+    """One round of the tree that ``engine.tree.tree`` builds."""
 
-    Parameters
-    ----------
-    number : int
-        Of the tree in its job, from 0.
-    shards, fan_in : int
-        As for ``merge_order``.
-    keep : int
-        Shards from one checkpoint to the next; the root is always a checkpoint.
-    round : int
-        From 0; later rounds fold the same shards again, given the root of the round before.
-    """
-
-    number: int
+    number: int  # of the tree in its job, from 0
     shards: int
     fan_in: int
-    keep: int
-    round: int = 0
+    keep: int  # shards from one checkpoint to the next; the root is always a checkpoint
+    round: int = 0  # later rounds fold the same shards again, given the root of the round before
 
     @cached_property
     def root(self) -> Node:
