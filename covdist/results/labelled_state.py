@@ -22,8 +22,9 @@ from covdist.results.labels import Attrs, Axis
 from covdist.results.layout import Layout
 from covdist.results.matrix import TiledMatrix, read_matrix
 from covdist.state.base import State, ask, can_answer, get
-from covdist.state.fitted import Fitted, FittedCross
+from covdist.state.cross import FittedCross
 from covdist.state.named import answering
+from covdist.state.scatter import Fitted
 
 
 class LabelledState:

@@ -25,9 +25,9 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from covdist.numerics import packed
-from covdist.numerics.accumulator import Cost
+from covdist.numerics.accumulator import Cost, Options, RowsAccumulator, finish_one, finish_two
 from covdist.numerics.filled_block import Block
-from covdist.numerics.segments import Vector
+from covdist.numerics.segments import BlockFold, Vector
 
 
 class Field(NamedTuple):
@@ -119,6 +119,12 @@ def column_fields(sides: int = 1, count: str = "count") -> Fields:
         for name, field in _VECTORS.items():
             fields[name + suffix] = field._replace(path=f"columns{suffix}.{field.path}", axes=(side,))
     return fields
+
+
+def fold_whole(fold: BlockFold, widths: Sequence[int], least_rows: int, options: Options) -> RowsAccumulator:
+    """Return the accumulator of a state whose columns are folded together."""
+    finish = finish_one if len(widths) == 1 else finish_two
+    return RowsAccumulator(widths, least_rows, [(slice(None), fold)], finish, options)
 
 
 # ---- fields of states

@@ -11,26 +11,15 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import DataError, NonFiniteError
-from covdist.state.base import State, merged
+from covdist.state.base import merged
 
 
 @dataclass(frozen=True, eq=False)
 class Grouped(Mapping[int, Any]):
-    """The state of each group's rows, by group code in ascending order.
+    """The state of each group's rows, by group code in ascending order."""
 
-    Attributes
-    ----------
-    inner : State
-        The empty state of a group.
-    groups : dict {int: State}
-    """
-
-    inner: Any
+    inner: Any  # the empty state of a group
     groups: dict[int, Any]
-
-    @classmethod
-    def empty(cls, inner: State) -> Grouped:
-        return cls(inner, {})
 
     @classmethod
     def accumulator(cls, make_inner: Callable[[], Any]) -> GroupedAccumulator:

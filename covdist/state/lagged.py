@@ -24,14 +24,9 @@ class Lagged:
     """The type of states of row t with row t + lag.
 
     Rows are taken in their order; merging joins the last rows of the first state with the first rows of the second.
-
-    Parameters
-    ----------
-    lag : int
-        Rows, 0 or more.
     """
 
-    lag: int = 1
+    lag: int = 1  # rows, 0 or more
     name: ClassVar[str] = "lagged"
     sides: ClassVar[int] = 1
     ordered: ClassVar[bool] = True
@@ -120,7 +115,6 @@ class LaggedPairs(NamedTuple):
         return Variances(self.columns)
 
     def autocovariance(self, rows: slice, ddof: float) -> np.ndarray:
-        """Return rows of the covariance of row t with row t + lag."""
         return self.pairs.covariance(rows, ddof)
 
 
@@ -150,10 +144,8 @@ class LaggedAccumulator:
         edge = _Edge(rows, self._kept(rows))
         if self._rows == 0:
             self._head = self._tail = edge.part(slice(0))  # of the rows' dtype
-        border = self._tail.joined(edge.part(slice(lag)), slice(None)).rows
-        self._pair(border)
-        if len(rows) > lag:
-            self._pair(rows)
+        self._pair(self._tail.joined(edge.part(slice(lag)), slice(None)).rows)
+        self._pair(rows)
         if len(self._head.rows) < lag:
             self._head = self._head.joined(edge.part(slice(lag)), slice(lag))
         self._tail = self._tail.joined(edge.part(slice(-lag or len(rows), None)), slice(-lag or None, None))
@@ -194,6 +186,6 @@ class _Edge(NamedTuple):
         return _Edge(*map(np.concatenate, zip(self, later, strict=True))).part(rows)
 
     def padded(self, length: int) -> _Edge:
-        missing = length - len(self.rows)
-        rows = np.pad(self.rows.astype(np.float64), ((0, missing), (0, 0)))
-        return _Edge(rows, np.pad(self.kept.astype(np.int64), (0, missing)))
+        after = 0, length - len(self.rows)
+        rows = np.pad(self.rows.astype(np.float64), (after, (0, 0)))
+        return _Edge(rows, np.pad(self.kept.astype(np.int64), after))

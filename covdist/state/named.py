@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 from covdist import plugins
 from covdist.errors import DataError
@@ -22,23 +21,16 @@ _CALL = re.compile(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*")
 @cache
 def state_types() -> dict[str, Any]:
     """Return by name what stands in this folder: a class, or the dataclass of a type with parameters."""
-    return {cls.name: cls for module in plugins.modules("state") for cls in _types_in(module)}
-
-
-def _types_in(module: ModuleType) -> Iterator[Any]:
-    for cls in vars(module).values():
-        if inspect.isclass(cls) and cls.__module__ == module.__name__ and isinstance(vars(cls).get("name"), str):
-            yield cls
+    return {
+        cls.name: cls
+        for module in plugins.modules("state")
+        for cls in vars(module).values()
+        if inspect.isclass(cls) and cls.__module__ == module.__name__ and isinstance(vars(cls).get("name"), str)
+    }
 
 
 def state_type(given: Named | Sequence[Named]) -> StateType:
-    """Return the type that a name, such as "full" or "lagged(lag=3)", stands for; of several, the type of all together.
-
-    Raises
-    ------
-    DataError
-        If there is none of that name, or it has no such parameters.
-    """
+    """Return the type that a name such as "full" or "lagged(lag=3)" stands for; of several, that of all together."""
     if isinstance(given, str):
         return _called(given)
     if isinstance(given, Mapping):
@@ -57,9 +49,8 @@ def _called(text: str) -> StateType:
         pairs = [part.split("=") for part in (inside or "").split(",") if part.strip()]
         parameters = {key.strip(): ast.literal_eval(value.strip()) for key, value in pairs}
     except (ValueError, SyntaxError) as error:
-        raise DataError(
-            f"state={text!r} cannot be read ({error}): write it as a name or like 'lagged(lag=3)'"
-        ) from None
+        advice = "write it as a name or like 'lagged(lag=3)'"
+        raise DataError(f"state={text!r} cannot be read ({error}): {advice}") from None
     return _made(name, parameters)
 
 
@@ -68,27 +59,21 @@ def _made(name: str, parameters: Mapping[str, Any]) -> StateType:
     if name not in known:
         raise DataError(f"there is no state {name!r}: pass one of {', '.join(sorted(map(repr, known)))}")
     cls = known[name]
-    if not _has_parameters(cls):
+    if not is_dataclass(cls):
         if parameters:
             raise DataError(f"the state {name!r} has no parameters, found {', '.join(parameters)}: leave them out")
-        return cast(StateType, cls)
+        return cls
     try:
-        return cast(StateType, cls(**parameters))
+        return cls(**parameters)
     except TypeError:
-        allowed = ", ".join(inspect.signature(cls).parameters)
-        found = ", ".join(parameters)
+        allowed, found = ", ".join(inspect.signature(cls).parameters), ", ".join(parameters)
         raise DataError(f"the state {name!r} has the parameters {allowed}, found {found}: pass those") from None
-
-
-def _has_parameters(cls: object) -> bool:
-    return is_dataclass(cls)
 
 
 def described(kind: StateType) -> dict[str, Any]:
     """Return a type's name and parameters as JSON holds them; ``state_type`` returns the type again."""
-    if isinstance(kind, type):
-        return {"name": kind.name}
-    return {"name": kind.name, **{each.name: _plain(getattr(kind, each.name)) for each in fields(cast(Any, kind))}}
+    parameters = fields(kind) if is_dataclass(kind) else ()
+    return {"name": kind.name, **{each.name: _plain(getattr(kind, each.name)) for each in parameters}}
 
 
 def _plain(value: Any) -> Any:
@@ -104,7 +89,7 @@ def answering(answer: str) -> list[str]:
 
 def _can_answer(cls: Any, answer: str) -> bool:
     try:
-        kind = cls() if _has_parameters(cls) else cls
+        kind = cls() if is_dataclass(cls) else cls
     except TypeError:  # a type whose parameters say what it answers
         return False
     return can_answer(kind, answer)

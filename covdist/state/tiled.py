@@ -10,4 +10,3 @@ class Tiled(Variances):
 
     __slots__ = ()
     name = "tiles"
-    sides = 1

@@ -15,8 +15,7 @@ from covdist.errors import MergeError
 from covdist.numerics.accumulator import Options
 from covdist.numerics.eigen import Spectrum
 from covdist.numerics.nystrom import PROBES
-from covdist.state.sketch import Directions, Sketch, spectrum_of_sketch
-from covdist.state.sketch_refined import Applied, AppliedAccumulator, Basis
+from covdist.state.sketch import Applied, AppliedAccumulator, Basis, Directions, Sketch, spectrum_of_sketch
 
 from .kinds import POLICIES, bits, frozen
 
