@@ -15,7 +15,7 @@ from covdist.results.moments import Moments
 from covdist.results.store import attributes, open_result, read_array
 from covdist.results.tile_store import StoredTiles
 from covdist.state.named import state_type
-from covdist.state.tiled import Tiled
+from covdist.state.variances import Tiled
 
 JOB_RESULT = "result.zarr"  # within a job's folder
 _NOT_PROVENANCE = {

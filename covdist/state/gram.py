@@ -70,18 +70,15 @@ class GramAccumulator:
     def add(self, block: np.ndarray) -> None:
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
             for columns, deviations in _runs(block):
-                self._fold(columns, deviations)
-
-    def _fold(self, columns: np.ndarray, deviations: np.ndarray) -> None:
-        rows, folded, exponent, products = self._state
-        if self._refuse and not np.isfinite(deviations[-1]).all():
-            _refuse(columns, folded)
-        if columns.dtype.itemsize == 8:
-            exponent = self._scaled(deviations)
-        elif exponent == NO_EXPONENT and deviations.any():
-            exponent = 0
-        add_outer(deviations, products)
-        self._state = Gram(rows, folded + columns.shape[1], exponent, products)
+                rows, folded, exponent, products = self._state
+                if self._refuse and not np.isfinite(deviations[-1]).all():
+                    _refuse(columns, folded)
+                if columns.dtype.itemsize == 8:
+                    exponent = self._scaled(deviations)
+                elif exponent == NO_EXPONENT and deviations.any():
+                    exponent = 0
+                add_outer(deviations, products)
+                self._state = Gram(rows, folded + columns.shape[1], exponent, products)
 
     def _scaled(self, deviations: np.ndarray) -> int:
         """Bring the deviations and what is held to one scale, in place; return its exponent."""
@@ -111,17 +108,12 @@ def _runs(block: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     buffer, ones = np.empty(width * rows), np.ones(rows)
     for start in range(0, len(block), max(width, 1)):
         columns = block[start : start + width].T
-        yield columns, _deviations(columns, ones, buffer)
-
-
-def _deviations(columns: np.ndarray, ones: np.ndarray, buffer: np.ndarray) -> np.ndarray:
-    out = buffer[: columns.size].reshape(columns.shape)
-    np.copyto(out, columns)
-    # A constant column must leave exactly 0, so the pilot is a value of the column and a mean of differences.
-    pilot = out[0] + (out[::_SAMPLE_STEP] - out[0]).mean(axis=0)
-    out -= pilot
-    out -= weighted_sums(ones, out) / len(out)
-    return out
+        out = buffer[: columns.size].reshape(columns.shape)
+        np.copyto(out, columns)
+        # A constant column must leave exactly 0, so the pilot is a value of the column and a mean of differences.
+        out -= out[0] + (out[::_SAMPLE_STEP] - out[0]).mean(axis=0)
+        out -= weighted_sums(ones, out) / len(out)
+        yield columns, out
 
 
 def _refuse(columns: np.ndarray, folded: int) -> None:

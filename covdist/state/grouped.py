@@ -45,7 +45,6 @@ class Grouped(Mapping[int, Any]):
         return self.groups.get(code, self.inner)
 
     def map(self, function: Callable[[Any], Any]) -> Grouped:
-        """Apply a function to the state of each group."""
         return Grouped(function(self.inner), {code: function(state) for code, state in self.groups.items()})
 
     def recoded(self, codes: np.ndarray) -> Grouped:

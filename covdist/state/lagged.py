@@ -80,10 +80,8 @@ class LaggedPairs(NamedTuple):
     def merge(self, other: LaggedPairs) -> LaggedPairs:
         lag = len(self.head)
         if self.head.shape != other.head.shape:
-            raise MergeError(
-                f"cannot merge a state of {self.head.shape[1]} columns and a lag of {lag} rows with one of "
-                f"{other.head.shape[1]} columns and a lag of {len(other.head)} rows"
-            )
+            mine, its = (f"{each.head.shape[1]} columns and a lag of {len(each.head)} rows" for each in (self, other))
+            raise MergeError(f"cannot merge a state of {mine} with one of {its}")
         if self.rows == 0 or other.rows == 0:
             return other if self.rows == 0 else self
         pairs = self.pairs.merge(self._border(other)).merge(other.pairs)

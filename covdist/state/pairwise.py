@@ -233,21 +233,18 @@ def _observed(sides: list[Side]) -> PairwiseVariances:
 
 
 def _finish(counted: Counted, parts: list[PairwiseVariances]) -> PairwiseVariances:
-    rows, weights = zip(*(part.seen for part in parts), strict=True)
-    columns = counted.into(concatenate([part.columns for part in parts]))
-    return PairwiseVariances(columns, ObservedCounts(np.concatenate(rows), np.concatenate(weights)))
+    seen = ObservedCounts(*map(np.concatenate, zip(*(part.seen for part in parts), strict=True)))
+    return PairwiseVariances(counted.into(concatenate([part.columns for part in parts])), seen)
 
 
 def _lifted(clean: Scatter, rows: int) -> Pairwise:
-    columns, width = clean.columns, clean.columns.width
-    pairs = Pairs.all(rows, columns.weight, packed.unpack(clean.triangle, width))
-    half = PairMarginals.all(columns.squares, width)
-    return Pairwise(columns, ObservedCounts.all(width, rows, columns.weight), pairs, half)
+    columns, seen = _lifted_variances(clean.side(0), rows)
+    pairs = Pairs.all(rows, columns.weight, packed.unpack(clean.triangle, columns.width))
+    return Pairwise(columns, seen, pairs, PairMarginals.all(columns.squares, columns.width))
 
 
 def _lifted_cross(clean: Cross, rows: int) -> PairwiseCross:
-    x, y = clean.columns, clean.columns_y
-    seen, seen_y = (ObservedCounts.all(side.width, rows, side.weight) for side in (x, y))
+    (x, seen), (y, seen_y) = (_lifted_variances(clean.side(number), rows) for number in (0, 1))
     half, half_y = PairMarginals.all(x.squares, y.width), PairMarginals.all(y.squares, x.width).turned
     return PairwiseCross(x, y, seen, seen_y, Pairs.all(rows, x.weight, clean.rectangle), half, half_y)
 

@@ -184,10 +184,6 @@ class Applied(NamedTuple):
 
     image: np.ndarray  # float64 (columns, m)
 
-    @classmethod
-    def empty(cls, width: int, directions: int) -> Applied:
-        return cls(np.zeros((width, directions)))
-
     def merge(self, other: Applied) -> Applied:
         if self.image.shape != other.image.shape:
             raise MergeError(f"cannot merge images of shapes {self.image.shape} and {other.image.shape}")
@@ -210,22 +206,19 @@ class AppliedAccumulator:
         self._image = np.zeros(basis.directions.shape)
 
     def add(self, block: Block) -> None:
+        directions, mean, mean_low, exponent = self._basis
         rows = rows_of(block)
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, len(rows), LEAST_ROWS):
-                self._fold(rows[start : start + LEAST_ROWS])
-
-    def _fold(self, rows: np.ndarray) -> None:
-        directions, mean, mean_low, exponent = self._basis
-        deviations = rows.astype(np.float64)
-        keep = None if np.isfinite(deviations.sum()) else self._policy([deviations], self._inf)
-        if keep is not None:
-            deviations = deviations[keep]
-        deviations -= mean
-        deviations -= mean_low
-        if exponent:
-            np.ldexp(deviations, -exponent, out=deviations)
-        add_product(deviations, deviations @ directions, self._image)
+                deviations = rows[start : start + LEAST_ROWS].astype(np.float64)
+                keep = None if np.isfinite(deviations.sum()) else self._policy([deviations], self._inf)
+                if keep is not None:
+                    deviations = deviations[keep]
+                deviations -= mean
+                deviations -= mean_low
+                if exponent:
+                    np.ldexp(deviations, -exponent, out=deviations)
+                add_product(deviations, deviations @ directions, self._image)
 
     def state(self) -> Applied:
         return Applied(self._image.copy())

@@ -77,10 +77,6 @@ class Combined(NamedTuple):
     def side(self, number: int) -> ColumnState:
         return self.parts[0].side(number)
 
-    @property
-    def columns(self) -> Columns:
-        return self.parts[0].columns
-
     def __getattr__(self, answer: str) -> Any:
         if not answer.startswith("_"):
             for part in self.parts:

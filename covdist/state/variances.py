@@ -73,6 +73,13 @@ class Variances(_VariancesFields):
         return moments.deviation(self.columns, divisor(self.columns, ddof))
 
 
+class Tiled(Variances):
+    """Those of a matrix too large for a state: a sum is refused, as the tiles beside it would not add up."""
+
+    __slots__ = ()
+    name = "tiles"
+
+
 def side_by_side(states: Sequence[Variances]) -> Variances:
     """Return the state of all columns of states of the same rows."""
     return Variances(concatenate([state.columns for state in states]))

@@ -55,7 +55,7 @@ def read(sketch: Sketch) -> Spectrum:
 
 
 def _second(sketch: Sketch, basis: Basis, *pieces: np.ndarray, missing: str = "raise") -> Spectrum:
-    state = Applied.empty(*basis.directions.shape)
+    state = Applied(np.zeros(basis.directions.shape))
     for piece in pieces:
         accumulator = AppliedAccumulator(basis, Options(POLICIES[missing]))
         accumulator.add(piece)
