@@ -27,7 +27,7 @@ import numpy as np
 from covdist.numerics import packed
 from covdist.numerics.accumulator import Cost, Options, RowsAccumulator, finish_one, finish_two
 from covdist.numerics.filled_block import Block
-from covdist.numerics.segments import BlockFold, Vector
+from covdist.numerics.segments import BlockFold, Segments, Vector
 
 
 class Field(NamedTuple):
@@ -119,6 +119,11 @@ def column_fields(sides: int = 1, count: str = "count") -> Fields:
         for name, field in _VECTORS.items():
             fields[name + suffix] = field._replace(path=f"columns{suffix}.{field.path}", axes=(side,))
     return fields
+
+
+def segments(kind: Any, *widths: int, options: Options) -> Segments:
+    """Return what folds blocks into states of a type that has a ``product``."""
+    return Segments(widths, kind.product(*widths, options), kind.empty(*widths))
 
 
 def fold_whole(fold: BlockFold, widths: Sequence[int], least_rows: int, options: Options) -> RowsAccumulator:

@@ -11,8 +11,8 @@ from covdist.numerics.blas import add_product
 from covdist.numerics.columns import Columns, combine, divisor
 from covdist.numerics.correlation import correlation_of, covariance_of
 from covdist.numerics.products import Rectangle, product, rescaled
-from covdist.numerics.segments import Product, Segments
-from covdist.state.base import Field, Fields, column_fields, fold_whole
+from covdist.numerics.segments import Product
+from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
 from covdist.state.variances import LEAST_ROWS, Variances
 
 
@@ -37,15 +37,11 @@ class Cross(_CrossFields):
 
     @classmethod
     def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> RowsAccumulator:
-        return fold_whole(cls.segments(width, width_y, options), [width, width_y], LEAST_ROWS, options)
+        return fold_whole(segments(cls, width, width_y, options=options), [width, width_y], LEAST_ROWS, options)
 
     @classmethod
     def product(cls, width: int, width_y: int, options: Options) -> Product:
         return product(Rectangle(width, width_y), Cross, options.precision)
-
-    @classmethod
-    def segments(cls, width: int, width_y: int, options: Options) -> Segments:
-        return Segments([width, width_y], cls.product(width, width_y, options), cls.empty(width, width_y))
 
     @classmethod
     def cost(cls, width: int, width_y: int) -> Cost:

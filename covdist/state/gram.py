@@ -56,10 +56,7 @@ class Gram(NamedTuple):
 
 
 class GramAccumulator:
-    """Folds blocks (columns, rows) of the transposed data; mutable, lives inside one task.
-
-    It refuses NaN and infinity, or else lets them into every product.
-    """
+    """Folds blocks (columns, rows) of the transposed data; refuses NaN and infinity, or lets them into all products."""
 
     least_rows = LEAST_COLUMNS  # of the transposed data
 

@@ -52,7 +52,6 @@ class Grouped(Mapping[int, Any]):
         return Grouped(self.inner, {int(codes[code]): state for code, state in self.groups.items()})
 
     def union(self) -> Any:
-        """Return the state of the rows of all groups."""
         return reduce(merged, self.groups.values(), self.inner)
 
 

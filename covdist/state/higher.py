@@ -9,9 +9,8 @@ import numpy as np
 
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.columns import NO_EXPONENT, Columns, combine
-from covdist.numerics.segments import Segments
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.state.base import Field, Fields, column_fields, fold_whole
+from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
 from covdist.state.variances import LEAST_ROWS, Variances
 
 
@@ -78,7 +77,7 @@ class HigherMoments(_HigherFields):
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> RowsAccumulator:
-        return fold_whole(Segments([width], _Blocks(width), cls.empty(width)), [width], LEAST_ROWS, options)
+        return fold_whole(segments(cls, width, options=options), [width], LEAST_ROWS, options)
 
     @classmethod
     def product(cls, width: int, options: Options) -> _Blocks:
@@ -129,11 +128,8 @@ class _Blocks:
     """Sums of powers within a segment, each block's about its own mean, merged."""
 
     def __init__(self, width: int):
-        self._width = width
-        self._clear()
-
-    def _clear(self) -> None:
-        self._powers, self._mean = _Powers.empty(self._width), np.zeros(self._width)
+        self._empty = _Powers.empty(width), np.zeros(width)
+        self._powers, self._mean = self._empty
 
     def add(self, sides: Sequence[Deviations]) -> None:
         (block,) = sides
@@ -150,5 +146,5 @@ class _Blocks:
 
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> HigherMoments:
         state = HigherMoments._of(columns[0], self._powers)
-        self._clear()
+        self._powers, self._mean = self._empty
         return state

@@ -84,23 +84,21 @@ class LaggedPairs(NamedTuple):
             raise MergeError(f"cannot merge a state of {mine} with one of {its}")
         if self.rows == 0 or other.rows == 0:
             return other if self.rows == 0 else self
-        pairs = self.pairs.merge(self._border(other)).merge(other.pairs)
-        head = self._head.joined(other._head, slice(lag)).padded(lag)
-        tail = self._tail.joined(other._tail, slice(-lag or lag, None)).padded(lag)
+        (head, tail), (its_head, its_tail) = self._edges(), other._edges()
+        pairs = self.pairs.merge(self._border(tail, its_head)).merge(other.pairs)
+        head = head.joined(its_head, slice(lag)).padded(lag)
+        tail = tail.joined(its_tail, slice(-lag or lag, None)).padded(lag)
         return LaggedPairs(pairs, self.rows + other.rows, head.rows, tail.rows, head.kept, tail.kept)
 
-    @property
-    def _head(self) -> _Edge:
-        return _Edge(self.head, self.head_kept).part(slice(self.rows))
+    def _edges(self) -> list[_Edge]:
+        """Return the first rows and the last ones."""
+        ends = _Edge(self.head, self.head_kept), _Edge(self.tail, self.tail_kept)
+        return [edge.part(slice(self.rows)) for edge in ends]
 
-    @property
-    def _tail(self) -> _Edge:
-        return _Edge(self.tail, self.tail_kept).part(slice(self.rows))
-
-    def _border(self, other: LaggedPairs) -> Cross:
-        """Return the pairs of which one row is here and the other one there."""
+    def _border(self, tail: _Edge, head: _Edge) -> Cross:
+        """Return the pairs of a row at this end and one at the beginning of the next state."""
         lag, width = self.head.shape
-        rows, kept = self._tail.joined(other._head, slice(None))
+        rows, kept = tail.joined(head, slice(None))
         count = max(0, min(self.rows, len(rows) - lag))
         both = (kept[:count] * kept[lag : lag + count]).astype(bool)
         accumulator = Cross.accumulator(width, width, Options(propagate))

@@ -14,7 +14,7 @@ from covdist.numerics.correlation import covariance_of, pair_correlation
 from covdist.numerics.eigen import nearest, smallest_of
 from covdist.numerics.masked import MaskedSegments, Side
 from covdist.numerics.pairs import PairMarginals, Pairs, SideMerge, marginals_of, merge, pairs_of
-from covdist.state.base import Field, Fields, column_fields, fold_whole
+from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
 from covdist.state.cross import Cross
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances, tiles
@@ -67,8 +67,8 @@ class Pairwise(_PairwiseFields):
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> RowsAccumulator:
-        segments = MaskedSegments(Scatter.segments(width, options), _lifted, _folded, cls.empty(width), options)
-        return fold_whole(segments, [width], _LEAST_ROWS, options)
+        clean, empty = segments(Scatter, width, options=options), cls.empty(width)
+        return fold_whole(MaskedSegments(clean, _lifted, _folded, empty, options), [width], _LEAST_ROWS, options)
 
     @classmethod
     def cost(cls, width: int) -> Cost:
@@ -131,9 +131,9 @@ class PairwiseCross(_PairwiseCrossFields):
 
     @classmethod
     def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> RowsAccumulator:
-        clean, empty = Cross.segments(width, width_y, options), cls.empty(width, width_y)
-        segments = MaskedSegments(clean, _lifted_cross, _folded_cross, empty, options)
-        return fold_whole(segments, [width, width_y], _LEAST_ROWS, options)
+        clean, empty = segments(Cross, width, width_y, options=options), cls.empty(width, width_y)
+        masked = MaskedSegments(clean, _lifted_cross, _folded_cross, empty, options)
+        return fold_whole(masked, [width, width_y], _LEAST_ROWS, options)
 
     @classmethod
     def cost(cls, width: int, width_y: int) -> Cost:
@@ -184,8 +184,8 @@ class PairwiseVariances(_PairwiseVariancesFields):
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> RowsAccumulator:
         masked = [
-            (tile, MaskedSegments(segments, _lifted_variances, _observed, cls.empty(tile.stop - tile.start), options))
-            for tile, segments in tiles(width)
+            (tile, MaskedSegments(clean, _lifted_variances, _observed, cls.empty(tile.stop - tile.start), options))
+            for tile, clean in tiles(width)
         ]
         return RowsAccumulator([width], cls.cost(width).least_rows, masked, _finish, options)
 
@@ -250,8 +250,7 @@ def _lifted_cross(clean: Cross, rows: int) -> PairwiseCross:
 
 
 def _folded(sides: list[Side]) -> Pairwise:
-    (x,) = sides
-    return Pairwise(x.columns, x.seen, *pairs_of(x, x))
+    return Pairwise(*_observed(sides), *pairs_of(sides[0], sides[0]))
 
 
 def _folded_cross(sides: list[Side]) -> PairwiseCross:

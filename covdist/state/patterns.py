@@ -23,7 +23,7 @@ from covdist.numerics.masked import Side, observe
 from covdist.numerics.nonfinite import all_finite, holes
 from covdist.numerics.segments import Blocks, Vector
 from covdist.numerics.workspace import Workspace
-from covdist.state.base import fold_whole
+from covdist.state.base import fold_whole, segments
 from covdist.state.scatter import Scatter
 from covdist.state.variances import LEAST_ROWS
 
@@ -86,7 +86,7 @@ class _PatternSegments:
     """Complete rows are folded like any scatter; the others are gathered, then sorted by pattern."""
 
     def __init__(self, width: int, options: Options):
-        self._clean = Scatter.segments(width, options)
+        self._clean = segments(Scatter, width, options=options)
         self._inf, self._held, self._rows = options.inf, Patterns.empty(width), 0
         self._waiting: list[tuple[np.ndarray, Vector, bool]] = []
 
@@ -216,10 +216,7 @@ def expected_of(table: PatternTable, model: Model) -> Expected:
 
 
 class ExpectedAccumulator:
-    """Folds rows into ``Expected``, where there are more patterns than a table is worth.
-
-    Mutable, lives inside one task; the pass that made the model has screened the rows.
-    """
+    """Folds rows, which the pass that made the model has screened; mutable, lives inside one task."""
 
     least_rows = 256
 
@@ -234,8 +231,8 @@ class ExpectedAccumulator:
         height = max(1, _VALUES // max(block.shape[1], 1))
         with single_thread():
             for start in range(0, len(block), height):
-                cut = slice(start, start + height)
-                self._fold(block[cut], None if weights is None else weights[cut])
+                given = None if weights is None else weights[start : start + height]
+                self._fold(block[start : start + height], given)
 
     def _fold(self, block: np.ndarray, given: Vector) -> None:
         values = block[:, self._model.active].astype(np.float64)

@@ -13,8 +13,8 @@ from covdist.numerics.columns import Columns, combine, divisor
 from covdist.numerics.correlation import correlation_of, covariance_of
 from covdist.numerics.eigen import Spectrum, smallest_of, spectrum_of, unknown
 from covdist.numerics.products import Triangle, product
-from covdist.numerics.segments import Product, Segments
-from covdist.state.base import Field, Fields, column_fields, fold_whole
+from covdist.numerics.segments import Product
+from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
 from covdist.state.variances import LEAST_ROWS, Variances
 
 
@@ -39,15 +39,11 @@ class Scatter(_ScatterFields):
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> RowsAccumulator:
-        return fold_whole(cls.segments(width, options), [width], LEAST_ROWS, options)
+        return fold_whole(segments(cls, width, options=options), [width], LEAST_ROWS, options)
 
     @classmethod
     def product(cls, width: int, options: Options) -> Product:
         return product(Triangle(width), Scatter, options.precision)
-
-    @classmethod
-    def segments(cls, width: int, options: Options) -> Segments:
-        return Segments([width], cls.product(width, options), cls.empty(width))
 
     @classmethod
     def cost(cls, width: int) -> Cost:

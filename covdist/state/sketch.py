@@ -79,7 +79,7 @@ class Sketch(NamedTuple):
         merged = rescaled(self.image, link.shift_a + (self.columns.exponent.max() - top))
         merged = merged + rescaled(other.image, link.shift_b + (other.columns.exponent.max() - top))
         with np.errstate(invalid="ignore"):  # infinity under missing="propagate"
-            projected = link.delta @ _scaled(self.directions.matrix(columns.width), columns.exponent)
+            projected = link.delta @ rescaled(self.directions.matrix(columns.width), columns.exponent - top)
         add_product(link.delta[None], projected[None], merged, link.factor)
         return self._replace(columns=columns, image=merged)
 
@@ -87,11 +87,6 @@ class Sketch(NamedTuple):
 def rescaled(rows: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Return row i times ``2 ** shift[i]``."""
     return np.ldexp(rows, shift[:, None]) if shift.any() else rows
-
-
-def _scaled(directions: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    """Undo the scale of the deviations, but for what keeps the largest at 1."""
-    return rescaled(directions, exponent - exponent.max())
 
 
 class _Image:
@@ -107,11 +102,11 @@ class _Image:
         self._image = np.zeros((self._width, self._directions.total(self._width)))
 
     def _matrix(self, exponent: np.ndarray) -> np.ndarray:
-        """The directions under the scale of the segment, which belongs on both sides of the product."""
+        """Return Ω in the segment's scale, which belongs on both sides of the product; the largest is kept at 1."""
         if self._drawn is None:  # at the first row, which a group may never see
             self._drawn = self._directions.matrix(self._width)
         if self._scaled is None:
-            self._scaled = _scaled(self._drawn, exponent)
+            self._scaled = rescaled(self._drawn, exponent - exponent.max())
         return self._scaled
 
     def add(self, sides: Sequence[Deviations]) -> None:

@@ -101,6 +101,5 @@ class _Products:
 
 
 def _finish(counted: Counted, states: list[Combined]) -> Combined:
-    (combined,) = states
     finish = finish_one if len(counted.censuses) == 1 else finish_two
-    return Combined(tuple(finish(counted, [part]) for part in combined.parts))
+    return Combined(tuple(finish(counted, [part]) for part in states[0].parts))
