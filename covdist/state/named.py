@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 from covdist import plugins
 from covdist.errors import DataError
@@ -21,12 +22,13 @@ _CALL = re.compile(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*")
 @cache
 def state_types() -> dict[str, Any]:
     """Return by name what stands in this folder: a class, or the dataclass of a type with parameters."""
-    return {
-        cls.name: cls
-        for module in plugins.modules("state")
-        for cls in vars(module).values()
-        if inspect.isclass(cls) and cls.__module__ == module.__name__ and isinstance(vars(cls).get("name"), str)
-    }
+    return {cls.name: cls for module in plugins.modules("state") for cls in _types_in(module)}
+
+
+def _types_in(module: ModuleType) -> Iterator[Any]:
+    for cls in vars(module).values():
+        if inspect.isclass(cls) and cls.__module__ == module.__name__ and isinstance(vars(cls).get("name"), str):
+            yield cls
 
 
 def state_type(given: Named | Sequence[Named]) -> StateType:
@@ -59,21 +61,26 @@ def _made(name: str, parameters: Mapping[str, Any]) -> StateType:
     if name not in known:
         raise DataError(f"there is no state {name!r}: pass one of {', '.join(sorted(map(repr, known)))}")
     cls = known[name]
-    if not is_dataclass(cls):
+    if not _has_parameters(cls):
         if parameters:
             raise DataError(f"the state {name!r} has no parameters, found {', '.join(parameters)}: leave them out")
-        return cls
+        return cast(StateType, cls)
     try:
-        return cls(**parameters)
+        return cast(StateType, cls(**parameters))
     except TypeError:
         allowed, found = ", ".join(inspect.signature(cls).parameters), ", ".join(parameters)
         raise DataError(f"the state {name!r} has the parameters {allowed}, found {found}: pass those") from None
 
 
+def _has_parameters(cls: object) -> bool:  # mypy would narrow ``Any`` to a dataclass that cannot be called
+    return is_dataclass(cls)
+
+
 def described(kind: StateType) -> dict[str, Any]:
     """Return a type's name and parameters as JSON holds them; ``state_type`` returns the type again."""
-    parameters = fields(kind) if is_dataclass(kind) else ()
-    return {"name": kind.name, **{each.name: _plain(getattr(kind, each.name)) for each in parameters}}
+    if isinstance(kind, type):
+        return {"name": kind.name}
+    return {"name": kind.name, **{each.name: _plain(getattr(kind, each.name)) for each in fields(cast(Any, kind))}}
 
 
 def _plain(value: Any) -> Any:
@@ -89,7 +96,7 @@ def answering(answer: str) -> list[str]:
 
 def _can_answer(cls: Any, answer: str) -> bool:
     try:
-        kind = cls() if is_dataclass(cls) else cls
+        kind = cls() if _has_parameters(cls) else cls
     except TypeError:  # a type whose parameters say what it answers
         return False
     return can_answer(kind, answer)
