@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import ModuleType
@@ -16,6 +16,7 @@ from covdist.errors import DataError
 from covdist.state.base import StateType, can_answer
 
 Named = str | Mapping[str, Any] | StateType
+_has_parameters: Callable[[object], bool] = is_dataclass  # itself it would narrow types to what cannot be called
 _CALL = re.compile(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*")
 
 
@@ -70,10 +71,6 @@ def _made(name: str, parameters: Mapping[str, Any]) -> StateType:
     except TypeError:
         allowed, found = ", ".join(inspect.signature(cls).parameters), ", ".join(parameters)
         raise DataError(f"the state {name!r} has the parameters {allowed}, found {found}: pass those") from None
-
-
-def _has_parameters(cls: object) -> bool:  # mypy would narrow ``Any`` to a dataclass that cannot be called
-    return is_dataclass(cls)
 
 
 def described(kind: StateType) -> dict[str, Any]:
