@@ -28,10 +28,9 @@ from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
 from covdist.rows.fold import AnyAccumulator
 from covdist.state.base import StateType, merged
-from covdist.state.expected import Expected, ExpectedAccumulator
-from covdist.state.fitted import Fitted, FittedCross
-from covdist.state.patterns import Patterns, begin, moments_of, without_holes
-from covdist.state.scatter import Scatter
+from covdist.state.cross import FittedCross
+from covdist.state.patterns import Expected, ExpectedAccumulator, Patterns, begin, moments_of, without_holes
+from covdist.state.scatter import Fitted, Scatter
 from covdist.state.variances import Variances
 
 # In the record of results that are not lazy.

@@ -13,8 +13,7 @@ from covdist.folding.request import IN_MEMORY, IN_TILES, Request, make_request
 from covdist.folding.strategy import choose, plan_of
 from covdist.folding.tiled import Tiles
 from covdist.results.moments import Moments
-from covdist.state.tiled import Tiled
-from covdist.state.variances import Variances
+from covdist.state.variances import Tiled, Variances
 
 
 def fold_request(request: Request, ddof: float = 0) -> Moments:

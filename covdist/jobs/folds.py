@@ -20,8 +20,7 @@ from covdist.jobs.states import dump_state, load_like, load_state
 from covdist.numerics.blas import single_thread
 from covdist.numerics.em import Fit, Model
 from covdist.rows.fold import Shard, fold
-from covdist.state.expected import Expected
-from covdist.state.patterns import Patterns, begin
+from covdist.state.patterns import Expected, Patterns, begin
 
 Read = Callable[[Node], memoryview]  # raises MissingState
 

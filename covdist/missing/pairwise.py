@@ -7,8 +7,7 @@ from covdist.folding.request import Policy
 from covdist.numerics.nonfinite import keep_all
 from covdist.state.base import StateType
 from covdist.state.cross import Cross
-from covdist.state.pairwise import Pairwise, PairwiseCross
-from covdist.state.pairwise_variances import PairwiseVariances
+from covdist.state.pairwise import Pairwise, PairwiseCross, PairwiseVariances
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 

@@ -21,8 +21,9 @@ from covdist.results.deferred import Deferred, Function, TiledMatrix
 from covdist.results.labels import Attrs, Axis
 from covdist.results.layout import Layout
 from covdist.state.base import Field, State, ask, can_answer, field_value, get
-from covdist.state.fitted import Fitted, FittedCross
+from covdist.state.cross import FittedCross
 from covdist.state.named import answering, described
+from covdist.state.scatter import Fitted
 
 
 class LabelledState:

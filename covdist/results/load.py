@@ -16,7 +16,7 @@ from covdist.results.tile_store import StoredTiles
 from covdist.state.base import State, rebuilt
 from covdist.state.grouped import Grouped
 from covdist.state.named import state_type
-from covdist.state.tiled import Tiled
+from covdist.state.variances import Tiled
 
 JOB_RESULT = "result.zarr"  # within a job's folder
 _NOT_PROVENANCE = {

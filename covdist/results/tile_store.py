@@ -21,7 +21,7 @@ from covdist.results.deferred import Deferred
 from covdist.results.labels import Axis
 from covdist.results.store import CHECKED, stored_array
 from covdist.state.cross import Cross
-from covdist.state.tiled import Tiled
+from covdist.state.variances import Tiled
 
 _ABOUT = "scatter holds the tiles on and above the diagonal; the tiles below are their transposes and not stored"
 

@@ -1,4 +1,1 @@
-"""The algebra: small immutable states that merge, and the accumulators that fold blocks into them.
-
-numpy and BLAS only: no dask, no labels, no files.
-"""
+"""The algebra, numpy and BLAS only: small immutable states that merge, and accumulators that fold blocks into them."""

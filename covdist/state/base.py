@@ -20,43 +20,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, Self, cast
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
 from covdist.numerics import packed
-from covdist.numerics.accumulator import Cost
+from covdist.numerics.accumulator import Cost, Options, RowsAccumulator, finish_one, finish_two
 from covdist.numerics.filled_block import Block
-from covdist.numerics.segments import Vector
+from covdist.numerics.segments import BlockFold, Segments, Vector
 
 
 class Field(NamedTuple):
-    """One number or array of a state, as it is labelled and written.
+    """One number or array of a state, as it is labelled and written."""
 
-    Attributes
-    ----------
-    path : str
-        Attributes that lead to it, such as "columns.mean".
-    axes : tuple of int
-        0 for the columns of x, 1 for those of y, or of x again where there is no y.
-    dtype : type
-    extensive : int
-        The power of a common factor of all weights that the value grows with; 0 where it does not.
-    triangle : bool
-        Kept as one triangle of a symmetric matrix, see ``covdist.numerics.packed``.
-    also : tuple of str
-        Further paths that hold the same value.
-    leading : tuple of (str, int), optional
-        Name and length of an axis of its own, before the others.
-    """
-
-    path: str
-    axes: tuple[int, ...] = ()
+    path: str  # attributes that lead to it, such as "columns.mean"
+    axes: tuple[int, ...] = ()  # 0: the columns of x; 1: those of y, or of x again where there is no y
     dtype: type = np.float64
-    extensive: int = 0
-    triangle: bool = False
-    also: tuple[str, ...] = ()
-    leading: tuple[str, int] | None = None
+    extensive: int = 0  # the power of a common factor of all weights that the value grows with; 0 where it does not
+    triangle: bool = False  # kept as one triangle of a symmetric matrix, see ``covdist.numerics.packed``
+    also: tuple[str, ...] = ()  # further paths that hold the same value
+    leading: tuple[str, int] | None = None  # name and length of an axis of its own, before the others
 
     def shape(self, widths: Sequence[int]) -> tuple[int, ...]:
         """Return the shape for so many columns a side."""
@@ -70,72 +53,45 @@ Fields = Mapping[str, Field]
 class State(Protocol):
     """Immutable and mergeable; answers are further methods."""
 
-    def merge(self, other: Self, /) -> Self:
-        """Return the state of the rows of both."""
-
-    def side(self, number: int, /) -> ColumnState:
-        """Return the state of single columns of x (0) or y (1)."""
+    def merge(self, other: Self, /) -> Self: ...  # the state of the rows of both
+    def side(self, number: int, /) -> ColumnState: ...  # of single columns of x (0) or y (1)
 
 
 class ColumnState(State, Protocol):
     """A state that answers for single columns; arrays have the shape (columns,)."""
 
-    def rows(self) -> np.ndarray:
-        """Return how many rows hold a value, int64."""
-
-    def zeros(self) -> np.ndarray:
-        """Return how many values are zero, int64."""
-
-    def mean(self) -> np.ndarray:
-        """Return the means, NaN where there is no value."""
-
-    def variance(self, ddof: float) -> np.ndarray:
-        """Return the variances; DataError where ``ddof`` leaves nothing to divide by."""
-
-    def deviation(self, ddof: float) -> np.ndarray:
-        """Return the standard deviations, right also where variances underflow."""
+    def rows(self) -> np.ndarray: ...  # that hold a value, int64
+    def zeros(self) -> np.ndarray: ...  # how many values are zero, int64
+    def mean(self) -> np.ndarray: ...  # NaN where there is no value
+    def variance(self, ddof: float) -> np.ndarray: ...  # DataError where ``ddof`` leaves nothing to divide by
+    def deviation(self, ddof: float) -> np.ndarray: ...  # standard deviation, right also where variances underflow
 
 
 class Accumulator(Protocol):
-    """Folds blocks of rows in place; mutable, lives inside one task."""
+    """Folds blocks of rows, one a side, in place; mutable, lives inside one task."""
 
     least_rows: int
 
-    def add(self, *blocks: Block, frequency: Vector = None, reliability: Vector = None) -> None:
-        """Fold rows, one block a side."""
-
-    def state(self) -> State:
-        """Return the state of all rows so far."""
+    def add(self, *blocks: Block, frequency: Vector = None, reliability: Vector = None) -> None: ...
+    def state(self) -> State: ...  # of all rows so far
 
 
 class StateType(Protocol):
     """Makes states of so many columns a side."""
 
     @property
-    def name(self) -> str:
-        """In files, messages and on the command line."""
-
+    def name(self) -> str: ...  # in files, messages and on the command line
     @property
-    def sides(self) -> int:
-        """1: x; 2: x and y."""
-
+    def sides(self) -> int: ...  # 1: x; 2: x and y
     @property
-    def ordered(self) -> bool:
-        """Whether merging needs the order of the rows."""
-
+    def ordered(self) -> bool: ...  # whether merging needs the order of the rows
     @property
-    def FIELDS(self) -> Fields:
-        """By the names that labelled arrays and files have."""
+    def FIELDS(self) -> Fields: ...  # by the names that labelled arrays and files have
 
     # ``*widths: int``, the columns of each side; mypy takes no other signature for one that states narrow.
-    def empty(self, *widths: Any, **none: Any) -> State:
-        """Return the state of no rows, the identity of ``merge``."""
-
-    def accumulator(self, *widths: Any, **options: Any) -> Accumulator:
-        """Return an accumulator that folds rows."""
-
-    def cost(self, *widths: Any, **none: Any) -> Cost:
-        """Return the cost of folding, for the plan."""
+    def empty(self, *widths: Any, **none: Any) -> State: ...  # the state of no rows, the identity of ``merge``
+    def accumulator(self, *widths: Any, **options: Any) -> Accumulator: ...
+    def cost(self, *widths: Any, **none: Any) -> Cost: ...  # of folding, for the plan
 
 
 SCALARS: Fields = {
@@ -163,6 +119,17 @@ def column_fields(sides: int = 1, count: str = "count") -> Fields:
         for name, field in _VECTORS.items():
             fields[name + suffix] = field._replace(path=f"columns{suffix}.{field.path}", axes=(side,))
     return fields
+
+
+def segments(kind: Any, *widths: int, options: Options) -> Segments:
+    """Return what folds blocks into states of a type that has a ``product``."""
+    return Segments(widths, kind.product(*widths, options), kind.empty(*widths))
+
+
+def fold_whole(fold: BlockFold, widths: Sequence[int], least_rows: int, options: Options) -> RowsAccumulator:
+    """Return the accumulator of a state whose columns are folded together."""
+    finish = finish_one if len(widths) == 1 else finish_two
+    return RowsAccumulator(widths, least_rows, [(slice(None), fold)], finish, options)
 
 
 # ---- fields of states
@@ -195,7 +162,7 @@ def rebuilt(kind: StateType, widths: Sequence[int], arrays: Mapping[str, np.ndar
         elif value.ndim == 0:
             value = value.item()
         values |= dict.fromkeys((field.path, *field.also), value)
-    return cast(State, _replaced(kind.empty(*widths), values))
+    return _replaced(kind.empty(*widths), values)
 
 
 def scaled(kind: StateType, state: State, factor: float) -> State:
@@ -206,7 +173,7 @@ def scaled(kind: StateType, state: State, factor: float) -> State:
         for path in (field.path, *field.also)
         if field.extensive
     }
-    return cast(State, _replaced(state, values))
+    return _replaced(state, values)
 
 
 def _replaced(state: Any, values: Mapping[str, Any]) -> Any:

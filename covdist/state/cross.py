@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator, finish_two
+from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.blas import add_product
 from covdist.numerics.columns import Columns, combine, divisor
 from covdist.numerics.correlation import correlation_of, covariance_of
 from covdist.numerics.products import Rectangle, product, rescaled
-from covdist.numerics.segments import Product, Segments
-from covdist.state.base import Field, Fields, column_fields
+from covdist.numerics.segments import Product
+from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
 from covdist.state.variances import LEAST_ROWS, Variances
 
 
@@ -37,16 +37,11 @@ class Cross(_CrossFields):
 
     @classmethod
     def accumulator(cls, width: int, width_y: int, options: Options = Options()) -> RowsAccumulator:
-        folds = [(slice(None), cls.segments(width, width_y, options))]
-        return RowsAccumulator([width, width_y], LEAST_ROWS, folds, finish_two, options)
+        return fold_whole(segments(cls, width, width_y, options=options), [width, width_y], LEAST_ROWS, options)
 
     @classmethod
     def product(cls, width: int, width_y: int, options: Options) -> Product:
         return product(Rectangle(width, width_y), Cross, options.precision)
-
-    @classmethod
-    def segments(cls, width: int, width_y: int, options: Options) -> Segments:
-        return Segments([width, width_y], cls.product(width, width_y, options), cls.empty(width, width_y))
 
     @classmethod
     def cost(cls, width: int, width_y: int) -> Cost:
@@ -67,11 +62,15 @@ class Cross(_CrossFields):
         return Variances(self.columns_y if number else self.columns)
 
     def covariance(self, rows: slice, ddof: float) -> np.ndarray:
-        """Return rows of the covariance matrix."""
         exponent, exponent_y = self.columns.exponent[rows], self.columns_y.exponent
         return covariance_of(self.rectangle[rows].copy(), divisor(self.columns, ddof), exponent, exponent_y)
 
     def correlation(self, rows: slice) -> np.ndarray:
-        """Return rows of the correlation matrix."""
         roots, roots_y = np.sqrt(self.columns.squares[rows]), np.sqrt(self.columns_y.squares)
         return correlation_of(self.rectangle[rows].copy(), roots, roots_y)
+
+
+class FittedCross(Cross):
+    """An estimated scatter of x with y; a sum of it with another is a plain one."""
+
+    record: dict[str, Any]

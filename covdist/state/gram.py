@@ -6,8 +6,7 @@ eigenvectors. Blocks of *columns* are folded, each with all of its rows, so ever
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -43,8 +42,10 @@ class Gram(NamedTuple):
         live = [state for state in (self, other) if state.exponent != NO_EXPONENT]
         if len(live) < 2:
             return (live[0] if live else self)._replace(columns=columns)
-        mine, its = (_rescaled(state.triangle, state.exponent - exponent) for state in live)
-        return Gram(self.rows, columns, exponent, mine + its)
+        low, high = sorted(live, key=lambda state: state.exponent)
+        shift = 2 * (low.exponent - exponent)
+        lowered = np.ldexp(low.triangle, shift) if shift else low.triangle
+        return Gram(self.rows, columns, exponent, high.triangle + lowered)
 
     def spectrum(self, k: int) -> Spectrum:
         """Return the k leading eigenpairs of the covariance; the vectors are those of the rows."""
@@ -55,15 +56,7 @@ class Gram(NamedTuple):
 
 
 class GramAccumulator:
-    """Folds blocks (columns, rows) of the transposed data; mutable, lives inside one task.
-
-    Parameters
-    ----------
-    rows : int
-        Length of each column.
-    refuse : bool
-        Raise at NaN or infinity, else let them into every product.
-    """
+    """Folds blocks (columns, rows) of the transposed data; refuses NaN and infinity, or lets them into all products."""
 
     least_rows = LEAST_COLUMNS  # of the transposed data
 
@@ -72,20 +65,17 @@ class GramAccumulator:
         self._refuse = refuse
 
     def add(self, block: np.ndarray) -> None:
-        """Fold columns in place."""
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
-            for_each_run(block, self._fold)
-
-    def _fold(self, start: int, deviations: np.ndarray, columns: np.ndarray) -> None:
-        rows, folded, exponent, products = self._state
-        if self._refuse and not np.isfinite(deviations[-1]).all():
-            _refuse(columns, folded)
-        if columns.dtype.itemsize == 8:
-            exponent = self._scaled(deviations)
-        elif exponent == NO_EXPONENT and deviations.any():
-            exponent = 0
-        add_outer(deviations, products)
-        self._state = Gram(rows, folded + columns.shape[1], exponent, products)
+            for columns, deviations in _runs(block):
+                rows, folded, exponent, products = self._state
+                if self._refuse and not np.isfinite(deviations[-1]).all():
+                    _refuse(columns, folded)
+                if columns.dtype.itemsize == 8:
+                    exponent = self._scaled(deviations)
+                elif exponent == NO_EXPONENT and deviations.any():
+                    exponent = 0
+                add_outer(deviations, products)
+                self._state = Gram(rows, folded + columns.shape[1], exponent, products)
 
     def _scaled(self, deviations: np.ndarray) -> int:
         """Bring the deviations and what is held to one scale, in place; return its exponent."""
@@ -104,32 +94,23 @@ class GramAccumulator:
         return self._state._replace(triangle=self._state.triangle.copy())
 
 
-def for_each_run(block: np.ndarray, function: Callable[[int, np.ndarray, np.ndarray], None]) -> None:
-    """Call ``function(start, deviations, columns)`` on runs of columns small enough for the cache.
+def _runs(block: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield runs of the columns of ``block`` (columns, rows) small enough for the cache, and their deviations.
 
-    ``block`` is (columns, rows), ``columns`` a run of it transposed; ``deviations`` (rows, columns) are float64,
-    less each column's mean, in a buffer that may be overwritten. One that is not finite spoils its whole column.
+    Both are (rows, columns); deviations are float64, less each column's mean, in a buffer that may be overwritten. One
+    that is not finite spoils its whole column.
     """
     rows = max(block.shape[1], 1)
     width = min(max(LEAST_COLUMNS, TILE // rows), len(block))
     buffer, ones = np.empty(width * rows), np.ones(rows)
     for start in range(0, len(block), max(width, 1)):
         columns = block[start : start + width].T
-        function(start, _deviations(columns, ones, buffer), columns)
-
-
-def _deviations(columns: np.ndarray, ones: np.ndarray, buffer: np.ndarray) -> np.ndarray:
-    out = buffer[: columns.size].reshape(columns.shape)
-    np.copyto(out, columns)
-    # A constant column must leave exactly 0, so the pilot is a value of the column and a mean of differences.
-    pilot = out[0] + (out[::_SAMPLE_STEP] - out[0]).mean(axis=0)
-    out -= pilot
-    out -= weighted_sums(ones, out) / len(out)
-    return out
-
-
-def _rescaled(products: np.ndarray, shift: int) -> np.ndarray:
-    return np.ldexp(products, 2 * shift) if shift else products
+        out = buffer[: columns.size].reshape(columns.shape)
+        np.copyto(out, columns)
+        # A constant column must leave exactly 0, so the pilot is a value of the column and a mean of differences.
+        out -= out[0] + (out[::_SAMPLE_STEP] - out[0]).mean(axis=0)
+        out -= weighted_sums(ones, out) / len(out)
+        yield columns, out
 
 
 def _refuse(columns: np.ndarray, folded: int) -> None:
@@ -137,9 +118,8 @@ def _refuse(columns: np.ndarray, folded: int) -> None:
     if bad.any():
         column = int(np.argmax(bad.any(axis=0)))
         row = int(np.argmax(bad[:, column]))
-        raise NonFiniteError(
-            f"{columns[row, column]}", row=row, column=folded + column, amount=int(bad.sum()), advice=_EXPECTED
-        )
+        value, amount = f"{columns[row, column]}", int(bad.sum())
+        raise NonFiniteError(value, row=row, column=folded + column, amount=amount, advice=_EXPECTED)
 
 
 def eigenvectors(block: np.ndarray, spectrum: Spectrum) -> np.ndarray:
@@ -150,15 +130,12 @@ def eigenvectors(block: np.ndarray, spectrum: Spectrum) -> np.ndarray:
     values, n = spectrum.values, block.shape[1]
     with np.errstate(invalid="ignore", divide="ignore"):
         basis = np.where(values > spectrum.error, spectrum.vectors / np.sqrt(n * values), np.nan)
-    out = np.empty((len(block), len(values)))
+    basis, out = np.ascontiguousarray(basis), np.empty((len(block), len(values)))
+    done = 0
     with single_thread(), np.errstate(over="ignore", invalid="ignore"):
-        for_each_run(block, partial(_project, np.ascontiguousarray(basis), spectrum.exponent, out))
+        for columns, deviations in _runs(block):
+            if spectrum.exponent:
+                np.ldexp(deviations, -spectrum.exponent, out=deviations)
+            np.matmul(deviations.T, basis, out=out[done : done + columns.shape[1]])
+            done += columns.shape[1]
     return out
-
-
-def _project(
-    basis: np.ndarray, exponent: int, out: np.ndarray, start: int, deviations: np.ndarray, columns: np.ndarray
-) -> None:
-    if exponent:
-        np.ldexp(deviations, -exponent, out=deviations)
-    np.matmul(deviations.T, basis, out=out[start : start + columns.shape[1]])

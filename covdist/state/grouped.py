@@ -11,26 +11,15 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import DataError, NonFiniteError
-from covdist.state.base import State, merged
+from covdist.state.base import merged
 
 
 @dataclass(frozen=True, eq=False)
 class Grouped(Mapping[int, Any]):
-    """The state of each group's rows, by group code in ascending order.
+    """The state of each group's rows, by group code in ascending order."""
 
-    Attributes
-    ----------
-    inner : State
-        The empty state of a group.
-    groups : dict {int: State}
-    """
-
-    inner: Any
+    inner: Any  # the empty state of a group
     groups: dict[int, Any]
-
-    @classmethod
-    def empty(cls, inner: State) -> Grouped:
-        return cls(inner, {})
 
     @classmethod
     def accumulator(cls, make_inner: Callable[[], Any]) -> GroupedAccumulator:
@@ -56,7 +45,6 @@ class Grouped(Mapping[int, Any]):
         return self.groups.get(code, self.inner)
 
     def map(self, function: Callable[[Any], Any]) -> Grouped:
-        """Apply a function to the state of each group."""
         return Grouped(function(self.inner), {code: function(state) for code, state in self.groups.items()})
 
     def recoded(self, codes: np.ndarray) -> Grouped:
@@ -64,7 +52,6 @@ class Grouped(Mapping[int, Any]):
         return Grouped(self.inner, {int(codes[code]): state for code, state in self.groups.items()})
 
     def union(self) -> Any:
-        """Return the state of the rows of all groups."""
         return reduce(merged, self.groups.values(), self.inner)
 
 

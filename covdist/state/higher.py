@@ -7,11 +7,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator, finish_one
+from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.columns import NO_EXPONENT, Columns, combine
-from covdist.numerics.segments import Segments
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.state.base import Field, Fields, column_fields
+from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
 from covdist.state.variances import LEAST_ROWS, Variances
 
 
@@ -45,13 +44,9 @@ class _Powers(NamedTuple):
         p, q = a.weight / n, b.weight / n
         squares = a.squares + b.squares + a.weight * q * d**2
         cubes = a.cubes + b.cubes + a.weight * q * (p - q) * d**3 + 3 * d * (p * b.squares - q * a.squares)
-        fourths = (
-            a.fourths
-            + b.fourths
-            + a.weight * q * (p * p - p * q + q * q) * d**4
-            + 6 * d**2 * (p * p * b.squares + q * q * a.squares)
-            + 4 * d * (p * b.cubes - q * a.cubes)
-        )
+        fourths = a.fourths + b.fourths + a.weight * q * (p * p - p * q + q * q) * d**4
+        fourths += 6 * d**2 * (p * p * b.squares + q * q * a.squares)
+        fourths += 4 * d * (p * b.cubes - q * a.cubes)
         return _Powers(n, squares, cubes, fourths, unit)
 
 
@@ -82,8 +77,7 @@ class HigherMoments(_HigherFields):
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> RowsAccumulator:
-        segments = Segments([width], cls.product(width, options), cls.empty(width))
-        return RowsAccumulator([width], LEAST_ROWS, [(slice(None), segments)], finish_one, options)
+        return fold_whole(segments(cls, width, options=options), [width], LEAST_ROWS, options)
 
     @classmethod
     def product(cls, width: int, options: Options) -> _Blocks:
@@ -125,7 +119,7 @@ class HigherMoments(_HigherFields):
             return powers.weight * powers.fourths / powers.squares**2 - 3
 
 
-def _binary_exponent(values: np.ndarray, exponent: np.ndarray | int = 0) -> np.ndarray:
+def _binary_exponent(values: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     found = np.frexp(np.abs(values))[1].astype(np.int64) + exponent
     return np.where((values != 0) & np.isfinite(values), found, NO_EXPONENT)
 
@@ -134,28 +128,23 @@ class _Blocks:
     """Sums of powers within a segment, each block's about its own mean, merged."""
 
     def __init__(self, width: int):
-        self._width = width
-        self._clear()
-
-    def _clear(self) -> None:
-        self._powers, self._mean = _Powers.empty(self._width), np.zeros(self._width)
+        self._empty = _Powers.empty(width), np.zeros(width)
+        self._powers, self._mean = self._empty
 
     def add(self, sides: Sequence[Deviations]) -> None:
         (block,) = sides
         mean = block.sums / block.weight
         deviations = block.rows / block.roots[:, None] - mean
-        exponent = block.exponent
-        unit = _binary_exponent(np.abs(deviations).max(axis=0), exponent)
-        deviations = np.ldexp(deviations, np.maximum(exponent - unit, -2000))
+        unit = _binary_exponent(np.abs(deviations).max(axis=0), block.exponent)
+        deviations = np.ldexp(deviations, np.maximum(block.exponent - unit, -2000))
         weights = block.roots**2
         squares, cubes, fourths = (weights @ deviations**k for k in (2, 3, 4))
         powers = _Powers(block.weight, squares, cubes, fourths, unit)
-        share = block.weight / (self._powers.weight + block.weight)
-        delta = mean - self._mean
-        self._powers = self._powers.merge(powers, delta, exponent)
+        share, delta = block.weight / (self._powers.weight + block.weight), mean - self._mean
+        self._powers = self._powers.merge(powers, delta, block.exponent)
         self._mean = self._mean + delta * share
 
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> HigherMoments:
         state = HigherMoments._of(columns[0], self._powers)
-        self._clear()
+        self._powers, self._mean = self._empty
         return state

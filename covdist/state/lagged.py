@@ -24,14 +24,9 @@ class Lagged:
     """The type of states of row t with row t + lag.
 
     Rows are taken in their order; merging joins the last rows of the first state with the first rows of the second.
-
-    Parameters
-    ----------
-    lag : int
-        Rows, 0 or more.
     """
 
-    lag: int = 1
+    lag: int = 1  # rows, 0 or more
     name: ClassVar[str] = "lagged"
     sides: ClassVar[int] = 1
     ordered: ClassVar[bool] = True
@@ -85,29 +80,25 @@ class LaggedPairs(NamedTuple):
     def merge(self, other: LaggedPairs) -> LaggedPairs:
         lag = len(self.head)
         if self.head.shape != other.head.shape:
-            raise MergeError(
-                f"cannot merge a state of {self.head.shape[1]} columns and a lag of {lag} rows with one of "
-                f"{other.head.shape[1]} columns and a lag of {len(other.head)} rows"
-            )
+            mine, its = (f"{each.head.shape[1]} columns and a lag of {len(each.head)} rows" for each in (self, other))
+            raise MergeError(f"cannot merge a state of {mine} with one of {its}")
         if self.rows == 0 or other.rows == 0:
             return other if self.rows == 0 else self
-        pairs = self.pairs.merge(self._border(other)).merge(other.pairs)
-        head = self._head.joined(other._head, slice(lag)).padded(lag)
-        tail = self._tail.joined(other._tail, slice(-lag or lag, None)).padded(lag)
+        (head, tail), (its_head, its_tail) = self._edges(), other._edges()
+        pairs = self.pairs.merge(self._border(tail, its_head)).merge(other.pairs)
+        head = head.joined(its_head, slice(lag)).padded(lag)
+        tail = tail.joined(its_tail, slice(-lag or lag, None)).padded(lag)
         return LaggedPairs(pairs, self.rows + other.rows, head.rows, tail.rows, head.kept, tail.kept)
 
-    @property
-    def _head(self) -> _Edge:
-        return _Edge(self.head, self.head_kept).part(slice(self.rows))
+    def _edges(self) -> list[_Edge]:
+        """Return the first rows and the last ones."""
+        ends = _Edge(self.head, self.head_kept), _Edge(self.tail, self.tail_kept)
+        return [edge.part(slice(self.rows)) for edge in ends]
 
-    @property
-    def _tail(self) -> _Edge:
-        return _Edge(self.tail, self.tail_kept).part(slice(self.rows))
-
-    def _border(self, other: LaggedPairs) -> Cross:
-        """Return the pairs of which one row is here and the other one there."""
+    def _border(self, tail: _Edge, head: _Edge) -> Cross:
+        """Return the pairs of a row at this end and one at the beginning of the next state."""
         lag, width = self.head.shape
-        rows, kept = self._tail.joined(other._head, slice(None))
+        rows, kept = tail.joined(head, slice(None))
         count = max(0, min(self.rows, len(rows) - lag))
         both = (kept[:count] * kept[lag : lag + count]).astype(bool)
         accumulator = Cross.accumulator(width, width, Options(propagate))
@@ -120,7 +111,6 @@ class LaggedPairs(NamedTuple):
         return Variances(self.columns)
 
     def autocovariance(self, rows: slice, ddof: float) -> np.ndarray:
-        """Return rows of the covariance of row t with row t + lag."""
         return self.pairs.covariance(rows, ddof)
 
 
@@ -150,10 +140,8 @@ class LaggedAccumulator:
         edge = _Edge(rows, self._kept(rows))
         if self._rows == 0:
             self._head = self._tail = edge.part(slice(0))  # of the rows' dtype
-        border = self._tail.joined(edge.part(slice(lag)), slice(None)).rows
-        self._pair(border)
-        if len(rows) > lag:
-            self._pair(rows)
+        self._pair(self._tail.joined(edge.part(slice(lag)), slice(None)).rows)
+        self._pair(rows)
         if len(self._head.rows) < lag:
             self._head = self._head.joined(edge.part(slice(lag)), slice(lag))
         self._tail = self._tail.joined(edge.part(slice(-lag or len(rows), None)), slice(-lag or None, None))
@@ -194,6 +182,6 @@ class _Edge(NamedTuple):
         return _Edge(*map(np.concatenate, zip(self, later, strict=True))).part(rows)
 
     def padded(self, length: int) -> _Edge:
-        missing = length - len(self.rows)
-        rows = np.pad(self.rows.astype(np.float64), ((0, missing), (0, 0)))
-        return _Edge(rows, np.pad(self.kept.astype(np.int64), (0, missing)))
+        after = 0, length - len(self.rows)
+        rows = np.pad(self.rows.astype(np.float64), (after, (0, 0)))
+        return _Edge(rows, np.pad(self.kept.astype(np.int64), after))

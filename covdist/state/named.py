@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import ModuleType
@@ -16,6 +16,7 @@ from covdist.errors import DataError
 from covdist.state.base import StateType, can_answer
 
 Named = str | Mapping[str, Any] | StateType
+_has_parameters: Callable[[object], bool] = is_dataclass  # itself it would narrow types to what cannot be called
 _CALL = re.compile(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*")
 
 
@@ -32,13 +33,7 @@ def _types_in(module: ModuleType) -> Iterator[Any]:
 
 
 def state_type(given: Named | Sequence[Named]) -> StateType:
-    """Return the type that a name, such as "full" or "lagged(lag=3)", stands for; of several, the type of all together.
-
-    Raises
-    ------
-    DataError
-        If there is none of that name, or it has no such parameters.
-    """
+    """Return the type that a name such as "full" or "lagged(lag=3)" stands for; of several, that of all together."""
     if isinstance(given, str):
         return _called(given)
     if isinstance(given, Mapping):
@@ -57,9 +52,8 @@ def _called(text: str) -> StateType:
         pairs = [part.split("=") for part in (inside or "").split(",") if part.strip()]
         parameters = {key.strip(): ast.literal_eval(value.strip()) for key, value in pairs}
     except (ValueError, SyntaxError) as error:
-        raise DataError(
-            f"state={text!r} cannot be read ({error}): write it as a name or like 'lagged(lag=3)'"
-        ) from None
+        advice = "write it as a name or like 'lagged(lag=3)'"
+        raise DataError(f"state={text!r} cannot be read ({error}): {advice}") from None
     return _made(name, parameters)
 
 
@@ -75,13 +69,8 @@ def _made(name: str, parameters: Mapping[str, Any]) -> StateType:
     try:
         return cast(StateType, cls(**parameters))
     except TypeError:
-        allowed = ", ".join(inspect.signature(cls).parameters)
-        found = ", ".join(parameters)
+        allowed, found = ", ".join(inspect.signature(cls).parameters), ", ".join(parameters)
         raise DataError(f"the state {name!r} has the parameters {allowed}, found {found}: pass those") from None
-
-
-def _has_parameters(cls: object) -> bool:
-    return is_dataclass(cls)
 
 
 def described(kind: StateType) -> dict[str, Any]:

@@ -1,64 +1,55 @@
 """``Patterns``: rows sorted by which columns they hold; each pattern's count, mean and scatter.
 
 They are all that the likelihood of a Gaussian needs of the rows. With many more rows than patterns, fitting one works
-on them alone; where the patterns would take more room than a few matrices, only the columns' moments are kept.
+on them alone. Where the patterns would take more room than a few matrices, only the columns' moments are kept, and
+each iteration folds the rows again, into ``Expected``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from covdist.limits import limits
 from covdist.numerics import packed
-from covdist.numerics.accumulator import COLUMN_BYTES, Cost, Options, RowsAccumulator, finish_one
+from covdist.numerics.accumulator import COLUMN_BYTES, Cost, Options, RowsAccumulator, combined
 from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns, ObservedCounts, combine_observed
-from covdist.numerics.em import Fit, Model, PatternTable, distinct
+from covdist.numerics.em import Fit, Model, PatternTable, complete, distinct, precision_of, regression
 from covdist.numerics.masked import Side, observe
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.segments import Blocks, Segments, Vector
+from covdist.numerics.segments import Blocks, Vector
 from covdist.numerics.workspace import Workspace
-from covdist.state.expected import expected_of
+from covdist.state.base import fold_whole, segments
 from covdist.state.scatter import Scatter
 from covdist.state.variances import LEAST_ROWS
 
 _GATHERED = 1 << 22  # values of rows with missing values that are sorted at once: a pattern then has many of them
+_VALUES = 1 << 18  # of rows completed at once
 
 
 class Patterns(NamedTuple):
-    """Columns' moments, the scatter of complete rows, and about ``origin`` the table of all other patterns.
-
-    The table has the columns' exponents.
-
-    ``complete`` is 0 where those are too many to be kept.
-    """
+    """Columns' moments, the scatter of complete rows, and the table of all other patterns."""
 
     columns: Columns
     seen: ObservedCounts
     clean: Scatter
     origin: np.ndarray
-    table: PatternTable
-    complete: int = 1
+    table: PatternTable  # about ``origin``, with the columns' exponents
+    complete: int = 1  # 0 where the patterns are too many to be kept
 
     @classmethod
     def empty(cls, width: int) -> Patterns:
-        return cls(
-            Columns.empty(width),
-            ObservedCounts.empty(width),
-            Scatter.empty(width),
-            np.zeros(width),
-            PatternTable.empty(width),
-        )
+        columns, seen, clean = Columns.empty(width), ObservedCounts.empty(width), Scatter.empty(width)
+        return cls(columns, seen, clean, np.zeros(width), PatternTable.empty(width))
 
     @classmethod
     def folded(cls, width: int, options: Options) -> RowsAccumulator:
         """Return an accumulator; not called ``accumulator``, since merging depends on the number of patterns."""
-        folds = [(slice(None), _PatternSegments(width, options))]
-        return RowsAccumulator([width], LEAST_ROWS, folds, finish_one, options)
+        return fold_whole(_PatternSegments(width, options), [width], LEAST_ROWS, options)
 
     @classmethod
     def cost(cls, width: int) -> Cost:
@@ -72,13 +63,12 @@ class Patterns(NamedTuple):
             kept = other if self.columns.weight == 0 else self
             return kept._replace(columns=columns, seen=seen, clean=clean)
         origin = np.where(self.seen.weight > 0, self.origin, other.origin)
-        tables = [
-            state.table.moved(shift, np.ldexp(state.origin - origin, -columns.exponent))
-            for state, shift in ((self, shifts.shift_a), (other, shifts.shift_b))
-        ]
-        if not (self.complete and other.complete):
-            return Patterns(columns, seen, clean, origin, PatternTable.empty(len(origin)), 0)
-        return Patterns(columns, seen, clean, origin, *_fitting(tables[0].merge(tables[1])))
+        ours = self.table.moved(shifts.shift_a, np.ldexp(self.origin - origin, -columns.exponent))
+        theirs = other.table.moved(shifts.shift_b, np.ldexp(other.origin - origin, -columns.exponent))
+        table = ours.merge(theirs)
+        if self.complete and other.complete and table.scatter.nbytes <= limits().pattern_table_bytes:
+            return Patterns(columns, seen, clean, origin, table)
+        return Patterns(columns, seen, clean, origin, PatternTable.empty(len(origin)), 0)
 
     @property
     def all(self) -> PatternTable:
@@ -92,17 +82,11 @@ class Patterns(NamedTuple):
         return self.table.merge(whole)
 
 
-def _fitting(table: PatternTable) -> tuple[PatternTable, int]:
-    if table.scatter.nbytes <= limits().pattern_table_bytes:
-        return table, 1
-    return PatternTable.empty(table.held.shape[1]), 0
-
-
 class _PatternSegments:
     """Complete rows are folded like any scatter; the others are gathered, then sorted by pattern."""
 
     def __init__(self, width: int, options: Options):
-        self._clean: Segments = Scatter.segments(width, options)
+        self._clean = segments(Scatter, width, options=options)
         self._inf, self._held, self._rows = options.inf, Patterns.empty(width), 0
         self._waiting: list[tuple[np.ndarray, Vector, bool]] = []
 
@@ -127,21 +111,18 @@ class _PatternSegments:
 
     def state(self) -> Patterns:
         self._sort()
-        clean: Any = self._clean.state()
-        return _lifted(clean, self._rows).merge(self._held)
-
-
-def _lifted(clean: Scatter, rows: int) -> Patterns:
-    columns, width = clean.columns, clean.columns.width
-    seen = ObservedCounts.all(width, rows, columns.weight)
-    return Patterns(columns, seen, clean, columns.mean, PatternTable.empty(width))
+        clean: Scatter = self._clean.state()
+        columns, width = clean.columns, clean.columns.width
+        seen = ObservedCounts.all(width, self._rows, columns.weight)
+        return Patterns(columns, seen, clean, columns.mean, PatternTable.empty(width)).merge(self._held)
 
 
 def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
     columns, width = side.columns, side.columns.width
     patterns, pattern = distinct(held)
+    bare = Patterns(columns, side.seen, Scatter.empty(width), columns.mean, PatternTable.empty(width), 0)
     if 8 * len(patterns) * width * width > limits().pattern_table_bytes:
-        return Patterns(columns, side.seen, Scatter.empty(width), columns.mean, PatternTable.empty(width), 0)
+        return bare
     order = np.argsort(pattern, kind="stable")
     rows = (side.rows - side.centre * side.roots)[order]  # about the columns' own means
     roots = np.ones(len(rows)) if weights is None else np.sqrt(weights)[order]
@@ -153,26 +134,18 @@ def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
         np.matmul(alike.T, alike, out=scatter[i])
     mean /= weight[:, None]
     scatter -= weight[:, None, None] * (mean[:, :, None] * mean[:, None, :])
-    return Patterns(
-        columns, side.seen, Scatter.empty(width), columns.mean, PatternTable(patterns, weight, mean, scatter)
-    )
-
-
-def start(patterns: Patterns, fit: Fit) -> Model:
-    """Return a model of independent columns, converged where no missing value is left to be fitted."""
-    columns, seen = patterns.columns, patterns.seen
-    active = (seen.weight > 0) & (columns.squares > 0)
-    share = np.divide(1.0, seen.weight, out=np.zeros(columns.width), where=active)
-    variances, exponent = (columns.squares * share)[active], columns.exponent[active]
-    origin = patterns.origin[active]
-    mean = np.ldexp((columns.mean[active] - origin) + columns.mean_low[active], -exponent)
-    model = Model(active, origin, exponent, mean, np.diag(variances), fit)
-    return model._replace(converged=not active.any() or without_holes(patterns))
+    return bare._replace(table=PatternTable(patterns, weight, mean, scatter), complete=1)
 
 
 def begin(patterns: Patterns, fit: Fit) -> Model:
-    """Return the model that is fitted to a table of all patterns; without one, a model to begin with."""
-    model = start(patterns, fit)
+    """Return the model that is fitted to a table of all patterns; without one, a model of independent columns."""
+    columns, weight = patterns.columns, patterns.seen.weight
+    active = (weight > 0) & (columns.squares > 0)
+    variances = columns.squares[active] * (1.0 / weight[active])
+    origin, exponent = patterns.origin[active], columns.exponent[active]
+    mean = np.ldexp((columns.mean[active] - origin) + columns.mean_low[active], -exponent)
+    converged = not active.any() or without_holes(patterns)  # no missing value is left to be fitted
+    model = Model(active, origin, exponent, mean, np.diag(variances), fit, converged=converged)
     if patterns.complete and not model.done:
         with single_thread():  # two threads take twice as long as one for matrices so small
             table = patterns.all.columns(model.active)
@@ -199,3 +172,78 @@ def moments_of(model: Model, patterns: Patterns) -> tuple[Columns, np.ndarray]:
     exponent = np.zeros(width, np.int64)
     exponent[model.active] = model.exponent
     return columns._replace(mean=total, mean_low=low, squares=np.diagonal(scatter).copy(), exponent=exponent), scatter
+
+
+# ---- sums over rows, with missing values as a Gaussian expects them; of a table or row by row
+
+
+class Expected(NamedTuple):
+    """Sums over the active columns of a model, less its mean; an iteration turns them into the next model."""
+
+    weight: float
+    sums: np.ndarray
+    products: np.ndarray
+    log_likelihood: float
+
+    @classmethod
+    def empty(cls, width: int) -> Expected:
+        return cls(0.0, np.zeros(width), np.zeros((width, width)), 0.0)
+
+    def merge(self, other: Expected) -> Expected:
+        weight, log_likelihood = self.weight + other.weight, self.log_likelihood + other.log_likelihood
+        return Expected(weight, self.sums + other.sums, self.products + other.products, log_likelihood)
+
+
+def expected_of(table: PatternTable, model: Model) -> Expected:
+    """Return the sums over all rows of a table of the active columns, each pattern at once."""
+    inverse, weight = precision_of(model), table.weight
+    precision, away = inverse.matrix, np.where(table.held, table.mean - model.mean, 0.0)
+    sums, products = weight @ away, table.scatter.sum(axis=0) + (away * weight[:, None]).T @ away
+    log_likelihood = -0.5 * float(weight @ (table.held @ model.volume))
+    for held, w, mean, scatter in zip(table.held, weight, away, table.scatter, strict=True):
+        present, missing = np.flatnonzero(held), np.flatnonzero(~held)
+        known = scatter[present[:, None], present] + w * np.outer(mean[present], mean[present])
+        coefficients, covariance, log_determinant = regression(precision, present, missing)
+        crossed = coefficients @ known
+        sums[missing] -= w * (coefficients @ mean[present])
+        products[missing[:, None], present] -= crossed
+        products[present[:, None], missing] -= crossed.T
+        products[missing[:, None], missing] += crossed @ coefficients.T + w * covariance
+        quadratic = float(np.vdot(precision[present[:, None], present], known))
+        quadratic -= float(np.vdot(precision[missing[:, None], present], crossed))
+        log_likelihood -= 0.5 * (w * (inverse.log_determinant + log_determinant) + quadratic)
+    return Expected(float(weight.sum()), sums, products, log_likelihood)
+
+
+class ExpectedAccumulator:
+    """Folds rows, which the pass that made the model has screened; mutable, lives inside one task."""
+
+    least_rows = 256
+
+    def __init__(self, model: Model, inf: str):
+        self._model, self._inf = model, inf
+        self._held = Expected.empty(len(model.mean))
+        with single_thread():
+            self._precision = precision_of(model)
+
+    def add(self, block: np.ndarray, frequency: Vector = None, reliability: Vector = None) -> None:
+        weights = combined(frequency, reliability)
+        height = max(1, _VALUES // max(block.shape[1], 1))
+        with single_thread():
+            for start in range(0, len(block), height):
+                given = None if weights is None else weights[start : start + height]
+                self._fold(block[start : start + height], given)
+
+    def _fold(self, block: np.ndarray, given: Vector) -> None:
+        values = block[:, self._model.active].astype(np.float64)
+        present = ~holes(values, self._inf)
+        weights = np.ones(len(block)) if given is None else given
+        some = present.any(axis=1) & (weights > 0)
+        values, present, weights = values[some], present[some], weights[some]
+        filled = complete(values, present, weights, self._model, self._precision)
+        rows = filled.rows if given is None else filled.rows * np.sqrt(weights)[:, None]
+        sums, products = weights @ filled.rows, rows.T @ rows + filled.covariance
+        self._held = self._held.merge(Expected(float(weights.sum()), sums, products, filled.log_likelihood))
+
+    def state(self) -> Expected:
+        return self._held

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from covdist.numerics import packed
-from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator, finish_one
+from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.blas import add_gram
 from covdist.numerics.columns import Columns, combine, divisor
 from covdist.numerics.correlation import correlation_of, covariance_of
 from covdist.numerics.eigen import Spectrum, smallest_of, spectrum_of, unknown
 from covdist.numerics.products import Triangle, product
-from covdist.numerics.segments import Product, Segments
-from covdist.state.base import Field, Fields, column_fields
+from covdist.numerics.segments import Product
+from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
 from covdist.state.variances import LEAST_ROWS, Variances
 
 
@@ -39,15 +39,11 @@ class Scatter(_ScatterFields):
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> RowsAccumulator:
-        return RowsAccumulator([width], LEAST_ROWS, [(slice(None), cls.segments(width, options))], finish_one, options)
+        return fold_whole(segments(cls, width, options=options), [width], LEAST_ROWS, options)
 
     @classmethod
     def product(cls, width: int, options: Options) -> Product:
         return product(Triangle(width), Scatter, options.precision)
-
-    @classmethod
-    def segments(cls, width: int, options: Options) -> Segments:
-        return Segments([width], cls.product(width, options), cls.empty(width))
 
     @classmethod
     def cost(cls, width: int) -> Cost:
@@ -65,27 +61,22 @@ class Scatter(_ScatterFields):
     def side(self, number: int) -> Variances:
         return Variances(self.columns)
 
-    def _matrix(self, rows: slice) -> np.ndarray:
-        return packed.rows(self.triangle, self.columns.width, rows.start, rows.stop)
-
     def covariance(self, rows: slice, ddof: float) -> np.ndarray:
-        """Return rows of the covariance matrix."""
-        exponent = self.columns.exponent
-        matrix = covariance_of(self._matrix(rows), divisor(self.columns, ddof), exponent[rows], exponent)
+        exponent, width = self.columns.exponent, self.columns.width
+        matrix = packed.rows(self.triangle, width, rows.start, rows.stop)
+        matrix = covariance_of(matrix, divisor(self.columns, ddof), exponent[rows], exponent)
         np.fill_diagonal(matrix[:, rows], self.side(0).variance(ddof)[rows])
         return matrix
 
     def correlation(self, rows: slice) -> np.ndarray:
-        """Return rows of the correlation matrix."""
         roots = np.sqrt(self.columns.squares)
-        matrix = correlation_of(self._matrix(rows), roots[rows], roots)
-        # A column's correlation with itself is 1 by definition, not by rounding; NaN stays NaN.
         own = roots[rows]
+        matrix = correlation_of(packed.rows(self.triangle, len(roots), rows.start, rows.stop), own, roots)
+        # A column's correlation with itself is 1 by definition, not by rounding; NaN stays NaN.
         np.fill_diagonal(matrix[:, rows], np.where(np.isfinite(own) & (own > 0), 1.0, np.nan))
         return matrix
 
     def smallest_eigenvalue(self, ddof: float, min_periods: int) -> float:
-        """Return the smallest eigenvalue of the covariance."""
         return smallest_of(self.covariance(slice(0, self.columns.width), ddof))
 
     def spectrum(self, k: int) -> Spectrum:
@@ -101,3 +92,9 @@ class Scatter(_ScatterFields):
         if shift.any():
             matrix = np.ldexp(np.ldexp(matrix, shift[:, None]), shift)
         return spectrum_of(matrix, k, rows=columns.rows, exponent=unit)
+
+
+class Fitted(Scatter):
+    """A scatter that was estimated; a sum of it with another is a plain one."""
+
+    record: dict[str, Any]  # how it was estimated

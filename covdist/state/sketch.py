@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.errors import MergeError
-from covdist.numerics.accumulator import Options, RowsAccumulator, finish_one
+from covdist.numerics.accumulator import Options, RowsAccumulator
 from covdist.numerics.blas import add_product, single_thread
 from covdist.numerics.columns import Columns, combine
 from covdist.numerics.eigen import Spectrum, spectrum_of, unknown
-from covdist.numerics.nystrom import PROBES, Images, spectrum_of_images
+from covdist.numerics.filled_block import Block, rows_of
+from covdist.numerics.nystrom import PROBES, Images, approximate, spectrum_of_images
 from covdist.numerics.segments import Segments
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
+from covdist.state.base import fold_whole
 
 LEAST_ROWS = 64  # as many as there are directions, or reading and writing the image costs more than the rows
 _BLOCK = 4096  # columns whose random numbers are drawn together
@@ -49,16 +51,12 @@ class Directions(NamedTuple):
         return out
 
 
-class _SketchFields(NamedTuple):
+class Sketch(NamedTuple):
+    """Sum over the rows of (x - mean)(x - mean)ᵀ Ω; row i times 2**-(exponent[i] + the largest exponent)."""
+
     columns: Columns
     image: np.ndarray  # float64 (columns, directions)
     directions: Directions
-
-
-class Sketch(_SketchFields):
-    """Sum over the rows of (x - mean)(x - mean)ᵀ Ω; row i times 2**-(exponent[i] + the largest exponent)."""
-
-    __slots__ = ()
 
     @classmethod
     def empty(cls, width: int, directions: Directions = Directions()) -> Sketch:
@@ -69,7 +67,7 @@ class Sketch(_SketchFields):
         cls, width: int, options: Options = Options(), directions: Directions = Directions()
     ) -> RowsAccumulator:
         segments = Segments([width], _Image(width, directions), cls.empty(width, directions))
-        return RowsAccumulator([width], LEAST_ROWS, [(slice(None), segments)], finish_one, options)
+        return fold_whole(segments, [width], LEAST_ROWS, options)
 
     def merge(self, other: Sketch) -> Sketch:
         columns, link = combine(self.columns, other.columns)
@@ -78,11 +76,10 @@ class Sketch(_SketchFields):
         if link is None:
             return self._replace(columns=columns, image=(other if self.columns.weight == 0 else self).image)
         top = columns.exponent.max()
-        mine = rescaled(self.image, link.shift_a + (self.columns.exponent.max() - top))
-        its = rescaled(other.image, link.shift_b + (other.columns.exponent.max() - top))
-        merged = mine + its
+        merged = rescaled(self.image, link.shift_a + (self.columns.exponent.max() - top))
+        merged = merged + rescaled(other.image, link.shift_b + (other.columns.exponent.max() - top))
         with np.errstate(invalid="ignore"):  # infinity under missing="propagate"
-            projected = link.delta @ _scaled(self.directions.matrix(columns.width), columns.exponent)
+            projected = link.delta @ rescaled(self.directions.matrix(columns.width), columns.exponent - top)
         add_product(link.delta[None], projected[None], merged, link.factor)
         return self._replace(columns=columns, image=merged)
 
@@ -90,11 +87,6 @@ class Sketch(_SketchFields):
 def rescaled(rows: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Return row i times ``2 ** shift[i]``."""
     return np.ldexp(rows, shift[:, None]) if shift.any() else rows
-
-
-def _scaled(directions: np.ndarray, exponent: np.ndarray) -> np.ndarray:
-    """Undo the scale of the deviations, but for what keeps the largest at 1."""
-    return rescaled(directions, exponent - exponent.max())
 
 
 class _Image:
@@ -110,11 +102,11 @@ class _Image:
         self._image = np.zeros((self._width, self._directions.total(self._width)))
 
     def _matrix(self, exponent: np.ndarray) -> np.ndarray:
-        """The directions under the scale of the segment, which belongs on both sides of the product."""
+        """Return Ω in the segment's scale, which belongs on both sides of the product; the largest is kept at 1."""
         if self._drawn is None:  # at the first row, which a group may never see
             self._drawn = self._directions.matrix(self._width)
         if self._scaled is None:
-            self._scaled = _scaled(self._drawn, exponent)
+            self._scaled = rescaled(self._drawn, exponent - exponent.max())
         return self._scaled
 
     def add(self, sides: Sequence[Deviations]) -> None:
@@ -160,3 +152,68 @@ def _in_one_unit(sketch: Sketch) -> tuple[np.ndarray, int]:
 
 def _total(columns: Columns, unit: int) -> float:
     return float(np.ldexp(columns.squares, 2 * (columns.exponent - unit)).sum() / columns.weight)
+
+
+# ---- a second pass: one step of block power iteration, from which the same Nyström approximation is far closer
+
+
+class Basis(NamedTuple):
+    """What the first pass found: directions for the second one, and the shift and scale of all rows."""
+
+    directions: np.ndarray  # (columns, m), orthonormal
+    mean: np.ndarray
+    mean_low: np.ndarray
+    exponent: int
+
+    @classmethod
+    def of(cls, sketch: Sketch) -> Basis:
+        """Return an orthonormal basis of what the sketch spans."""
+        with single_thread():
+            given = images(sketch)
+            basis = approximate(given.directions, given.image).basis
+        return cls(basis, sketch.columns.mean, sketch.columns.mean_low, given.exponent)
+
+
+class Applied(NamedTuple):
+    """Sum over the rows of (x - mean)(x - mean)ᵀ Q, times ``4 ** -exponent`` of the basis Q."""
+
+    image: np.ndarray  # float64 (columns, m)
+
+    def merge(self, other: Applied) -> Applied:
+        if self.image.shape != other.image.shape:
+            raise MergeError(f"cannot merge images of shapes {self.image.shape} and {other.image.shape}")
+        return Applied(self.image + other.image)
+
+    def spectrum(self, sketch: Sketch, basis: Basis, k: int) -> Spectrum:
+        """Return the k leading eigenpairs; the first pass's probes judge them."""
+        with single_thread():
+            image = self.image / sketch.columns.weight
+            return spectrum_of_images(images(sketch)._replace(directions=basis.directions, image=image), k)
+
+
+class AppliedAccumulator:
+    """Folds rows that the first pass has seen; mutable, lives inside one task."""
+
+    least_rows = LEAST_ROWS
+
+    def __init__(self, basis: Basis, options: Options = Options()):
+        self._basis, self._policy, self._inf = basis, options.missing, options.inf
+        self._image = np.zeros(basis.directions.shape)
+
+    def add(self, block: Block) -> None:
+        directions, mean, mean_low, exponent = self._basis
+        rows = rows_of(block)
+        with single_thread(), np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, len(rows), LEAST_ROWS):
+                deviations = rows[start : start + LEAST_ROWS].astype(np.float64)
+                keep = None if np.isfinite(deviations.sum()) else self._policy([deviations], self._inf)
+                if keep is not None:
+                    deviations = deviations[keep]
+                deviations -= mean
+                deviations -= mean_low
+                if exponent:
+                    np.ldexp(deviations, -exponent, out=deviations)
+                add_product(deviations, deviations @ directions, self._image)
+
+    def state(self) -> Applied:
+        return Applied(self._image.copy())

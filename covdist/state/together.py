@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple
 
 from covdist.errors import DataError, MergeError
 from covdist.numerics.accumulator import Cost, Counted, Options, RowsAccumulator, finish_one, finish_two
 from covdist.numerics.columns import Columns
 from covdist.numerics.segments import Product, Segments
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.state.base import ColumnState, Fields, State, StateType
+from covdist.state.base import ColumnState, Fields
 from covdist.state.named import Named, state_type
 
 
@@ -20,14 +20,9 @@ class Together:
     """The type of states side by side, all of x, or all of x and y.
 
     Rows are screened once and shifted once for all of them. A combined state has the answers of all its parts.
-
-    Parameters
-    ----------
-    states : tuple of state types
-        Or their names. Each must be one that sums products of deviations.
     """
 
-    states: tuple[StateType, ...]
+    states: tuple[Any, ...]  # types, each of which sums products of deviations
     name: ClassVar[str] = "together"
     sides: ClassVar[int] = 1
     ordered: ClassVar[bool] = False
@@ -35,7 +30,8 @@ class Together:
     def __init__(self, states: Sequence[Named]):
         types = tuple(state_type(each) for each in states)
         if len({kind.sides for kind in types}) != 1:
-            raise DataError(f"states together are all of x, or all of x and y, found {_names(types)}: leave some out")
+            found = ", ".join(kind.name for kind in types)
+            raise DataError(f"states together are all of x, or all of x and y, found {found}: leave some out")
         apart = [kind.name for kind in types if not hasattr(kind, "product")]
         if apart:
             raise DataError(f"{', '.join(apart)} cannot be folded together with others: fold it by itself")
@@ -58,31 +54,20 @@ class Together:
         return Combined(tuple(kind.empty(*widths) for kind in self.states))
 
     def accumulator(self, *widths: int, options: Options = Options()) -> RowsAccumulator:
-        products = [cast(Any, kind).product(*widths, options) for kind in self.states]
+        products = [kind.product(*widths, options) for kind in self.states]
         folds = [(slice(None), Segments(widths, _Products(products), self.empty(*widths)))]
         return RowsAccumulator(widths, self.cost(*widths).least_rows, folds, _finish, options)
 
     def cost(self, *widths: int) -> Cost:
         costs = [kind.cost(*widths) for kind in self.states]
-        return Cost(
-            sum(cost.state_bytes for cost in costs),
-            sum(cost.row_flops for cost in costs),
-            max(cost.least_rows for cost in costs),
-            max(cost.tile_columns for cost in costs),
-            sum(cost.merged_bytes for cost in costs),
-        )
+        state_bytes, row_flops, least_rows, tile_columns, merged_bytes = zip(*costs, strict=True)
+        return Cost(sum(state_bytes), sum(row_flops), max(least_rows), max(tile_columns), sum(merged_bytes))
 
 
-def _names(types: Sequence[StateType]) -> str:
-    return ", ".join(kind.name for kind in types)
-
-
-class _CombinedFields(NamedTuple):
-    parts: tuple[Any, ...]
-
-
-class Combined(_CombinedFields):
+class Combined(NamedTuple):
     """States of the same rows."""
+
+    parts: tuple[Any, ...]
 
     def merge(self, other: Combined) -> Combined:
         if list(map(type, self.parts)) != list(map(type, other.parts)):
@@ -90,11 +75,7 @@ class Combined(_CombinedFields):
         return Combined(tuple(a.merge(b) for a, b in zip(self.parts, other.parts, strict=True)))
 
     def side(self, number: int) -> ColumnState:
-        return cast(State, self.parts[0]).side(number)
-
-    @property
-    def columns(self) -> Columns:
-        return cast(Columns, self.parts[0].columns)
+        return self.parts[0].side(number)
 
     def __getattr__(self, answer: str) -> Any:
         if not answer.startswith("_"):
@@ -107,19 +88,18 @@ class Combined(_CombinedFields):
         return f"states of {', '.join(type(part).__name__ for part in self.parts)}"
 
 
+@dataclass
 class _Products:
-    def __init__(self, products: Sequence[Product]):
-        self._products = products
+    each: Sequence[Product]
 
     def add(self, sides: Sequence[Deviations]) -> None:
-        for product in self._products:
+        for product in self.each:
             product.add(sides)
 
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Combined:
-        return Combined(tuple(product.close(shifted, columns) for product in self._products))
+        return Combined(tuple(product.close(shifted, columns) for product in self.each))
 
 
 def _finish(counted: Counted, states: list[Combined]) -> Combined:
-    (combined,) = states
     finish = finish_one if len(counted.censuses) == 1 else finish_two
-    return Combined(tuple(finish(counted, [part]) for part in combined.parts))
+    return Combined(tuple(finish(counted, [part]) for part in states[0].parts))

@@ -73,6 +73,13 @@ class Variances(_VariancesFields):
         return moments.deviation(self.columns, divisor(self.columns, ddof))
 
 
+class Tiled(Variances):
+    """Those of a matrix too large for a state: a sum is refused, as the tiles beside it would not add up."""
+
+    __slots__ = ()
+    name = "tiles"
+
+
 def side_by_side(states: Sequence[Variances]) -> Variances:
     """Return the state of all columns of states of the same rows."""
     return Variances(concatenate([state.columns for state in states]))
@@ -82,9 +89,8 @@ def tiles(width: int) -> list[tuple[slice, Segments]]:
     """Return ranges of columns and what folds them, each narrow enough that a block's rows stay in the cache."""
     folds = []
     for start in range(0, max(width, 1), TILE_COLUMNS):
-        tile = slice(start, min(start + TILE_COLUMNS, width))
-        size = tile.stop - start
-        folds.append((tile, Segments([size], _Squares(), Variances.empty(size))))
+        size = min(TILE_COLUMNS, width - start)
+        folds.append((slice(start, start + size), Segments([size], _Squares(), Variances.empty(size))))
     return folds
 
 
@@ -93,10 +99,8 @@ def _finish(counted: Counted, states: list[Variances]) -> Variances:
 
 
 class _Squares:
-    """No products beyond the squares that every column keeps."""
-
     def add(self, sides: Sequence[Deviations]) -> None:
-        pass
+        """Add nothing: every column keeps its squares."""
 
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Variances:
         return Variances(columns[0])

@@ -37,7 +37,7 @@ class Kind:
 
     def empty(self, widths: Sequence[int]):
         inner = self.cls.empty(*widths[: self.sides])
-        return Grouped.empty(inner) if self.grouped else inner
+        return Grouped(inner, {}) if self.grouped else inner
 
     def accumulator(self, widths: Sequence[int], options: Options = Options()):
         make = partial(self.cls.accumulator, *widths[: self.sides], options=options)

@@ -15,8 +15,7 @@ from covdist.errors import MergeError
 from covdist.numerics.accumulator import Options
 from covdist.numerics.eigen import Spectrum
 from covdist.numerics.nystrom import PROBES
-from covdist.state.sketch import Directions, Sketch, spectrum_of_sketch
-from covdist.state.sketch_refined import Applied, AppliedAccumulator, Basis
+from covdist.state.sketch import Applied, AppliedAccumulator, Basis, Directions, Sketch, spectrum_of_sketch
 
 from .kinds import POLICIES, bits, frozen
 
@@ -56,7 +55,7 @@ def read(sketch: Sketch) -> Spectrum:
 
 
 def _second(sketch: Sketch, basis: Basis, *pieces: np.ndarray, missing: str = "raise") -> Spectrum:
-    state = Applied.empty(*basis.directions.shape)
+    state = Applied(np.zeros(basis.directions.shape))
     for piece in pieces:
         accumulator = AppliedAccumulator(basis, Options(POLICIES[missing]))
         accumulator.add(piece)

@@ -15,8 +15,7 @@ from covdist.folding.streams import Streams
 from covdist.numerics.accumulator import Options
 from covdist.results.deferred import Deferred, apply
 from covdist.results.labels import Labelled
-from covdist.state.sketch import LEAST_ROWS, Directions, Sketch, spectrum_of_sketch
-from covdist.state.sketch_refined import Applied, AppliedAccumulator, Basis
+from covdist.state.sketch import LEAST_ROWS, Applied, AppliedAccumulator, Basis, Directions, Sketch, spectrum_of_sketch
 
 
 def sketch_spectrum(
