@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from dask.base import compute
 import covdist
 from covdist.demo.advice import LayerNumbers, Row, dead_units, judge, redundant_units, suggestions
 from covdist.demo.table import layer_table
-from covdist.demo.training import Initialise, Trained, he, layer_names, small_weights, train
+from covdist.demo.training import Initialise, he, layer_names, small_weights, train
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -30,56 +29,36 @@ RUNS: Mapping[str, tuple[str, Initialise]] = {
 def run(directory: Path, console: Console, client: Client | None = None) -> dict[str, Any]:
     """Train and record two small networks, analyse both logs and print what they say.
 
-    Parameters
-    ----------
-    directory : pathlib.Path
-        Gets the logs ``vanishing.zarr`` and ``sound.zarr``.
-    console : rich.console.Console
-        Where the tables go.
-    client : distributed.Client, optional
-        Computes the statistics; without one, dask's threads do.
-
-    Returns
-    -------
-    dict
-        For each run: ``log``, ``train_accuracy``, ``test_accuracy``, ``steps``, ``suggestions`` and
-        ``layers``, one dict of numbers per layer.
+    ``directory`` gets the logs ``vanishing.zarr`` and ``sound.zarr``; without ``client``, dask's threads compute. What
+    was found is returned by the name of the run, with one dict of numbers per layer.
     """
     directory.mkdir(parents=True, exist_ok=True)
     found = {}
     for name, (title, initialise) in RUNS.items():
         path = directory / f"{name}.zarr"
-        with console.status(f"{name}: training and recording"):
-            trained = record(initialise, path)
+        with console.status(f"{name}: training and recording"), covdist.Recorder(path, chunk_bytes=1 << 20) as recorder:
+            trained = train(initialise, recorder)
         with console.status(f"{name}: reading the log"):
             rows = analyse(covdist.open_log(path), client)
-        _show(f"{name}: {title}", rows, trained, console)
-        found[name] = _plain(path, rows, trained)
+        advice = suggestions(rows)
+        console.print(layer_table(f"{name}: {title}", rows))
+        console.print(f"accuracy: {trained.train_accuracy:.1%} in training, {trained.test_accuracy:.1%} held out")
+        for sentence in advice:
+            console.print(f"-> {sentence}")
+        console.print()
+        found[name] = {
+            "log": str(path),
+            "train_accuracy": trained.train_accuracy,
+            "test_accuracy": trained.test_accuracy,
+            "steps": trained.steps,
+            "suggestions": advice,
+            "layers": [row.plain() for row in rows],
+        }
     return found
 
 
-def record(initialise: Initialise, path: Path) -> Trained:
-    """Train from ``initialise`` and write the gradients and activations to a new log at ``path``."""
-    with closing(covdist.Recorder(path, chunk_bytes=1 << 20)) as recorder:
-        return train(initialise, recorder)
-
-
 def analyse(log: xr.DataTree, client: Client | None = None) -> list[Row]:
-    """Read gradients and activations of all layers in one pass over the log.
-
-    Parameters
-    ----------
-    log : xarray.DataTree
-        One node per layer, named as ``layer_names`` names them, with ``gradient`` (step, param) and
-        ``activation`` (sample, unit).
-    client : distributed.Client, optional
-        Computes the statistics; without one, dask's threads do.
-
-    Returns
-    -------
-    list of Row
-        From the input to the output.
-    """
+    """Read gradients (step, param) and activations (sample, unit) of all layers in one pass over the log."""
     names = layer_names(len(log.children))
     lazy = [_readings(log.children[name]) for name in names]
     computed = compute(lazy, scheduler=client)[0]
@@ -105,22 +84,3 @@ def _numbers(layer: str, readings: Mapping[str, Any]) -> LayerNumbers:
         dead=dead_units(variance),
         redundant=redundant_units(np.asarray(readings["correlation"])),
     )
-
-
-def _show(title: str, rows: list[Row], trained: Trained, console: Console) -> None:
-    console.print(layer_table(title, rows))
-    console.print(f"accuracy: {trained.train_accuracy:.1%} in training, {trained.test_accuracy:.1%} held out")
-    for sentence in suggestions(rows):
-        console.print(f"-> {sentence}")
-    console.print()
-
-
-def _plain(path: Path, rows: list[Row], trained: Trained) -> dict[str, Any]:
-    return {
-        "log": str(path),
-        "train_accuracy": trained.train_accuracy,
-        "test_accuracy": trained.test_accuracy,
-        "steps": trained.steps,
-        "suggestions": suggestions(rows),
-        "layers": [row.plain() for row in rows],
-    }

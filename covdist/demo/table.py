@@ -12,19 +12,7 @@ from covdist.demo.advice import Row
 
 
 def layer_table(title: str, rows: Sequence[Row]) -> Table:
-    """Lay out the layers of one run for a terminal of 80 columns.
-
-    Parameters
-    ----------
-    title : str
-        Stands above the table.
-    rows : sequence of Row
-        From the input to the output.
-
-    Returns
-    -------
-    rich.table.Table
-    """
+    """Lay out the layers of one run, from the input to the output, for a terminal of 80 columns."""
     grid = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
     grid.padding, grid.show_edge = (0, 1, 0, 0), False  # else the widest figures outgrow 80 columns
     grid.add_column("layer", no_wrap=True)
