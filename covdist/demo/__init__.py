@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from dask.base import compute
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 import covdist
 from covdist.demo.advice import LayerNumbers, Row, dead_units, judge, redundant_units, suggestions
-from covdist.demo.table import layer_table
 from covdist.demo.training import Initialise, he, layer_names, small_weights, train
 
 if TYPE_CHECKING:
@@ -84,3 +86,25 @@ def _numbers(layer: str, readings: Mapping[str, Any]) -> LayerNumbers:
         dead=dead_units(variance),
         redundant=redundant_units(np.asarray(readings["correlation"])),
     )
+
+
+def layer_table(title: str, rows: Sequence[Row]) -> Table:
+    """Lay out the layers of one run, from the input to the output, for a terminal of 80 columns."""
+    grid = Table(title=title, title_style="bold", title_justify="left", box=box.SIMPLE_HEAD)
+    grid.padding, grid.show_edge = (0, 1, 0, 0), False  # else the widest figures outgrow 80 columns
+    grid.add_column("layer", no_wrap=True)
+    for name in ("gradient\nmean", "\nvariance", "\nSNR", "vs last\nlayer"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    grid.add_column("\nverdict", no_wrap=True)
+    for name in ("dead\nunits", "redundant\nunits"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        numbers = row.numbers
+        grid.add_row(
+            numbers.layer,
+            *(f"{number:.1e}" for number in (numbers.mean, numbers.variance, numbers.snr, row.relative)),
+            Text(row.verdict, style="green" if row.verdict == "ok" else "bold red"),
+            f"{numbers.dead}/{numbers.units}",
+            f"{numbers.redundant}/{numbers.units}",
+        )
+    return grid

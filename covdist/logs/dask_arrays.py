@@ -16,10 +16,8 @@ from covdist.logs.source import Source
 
 def to_dask(source: Source) -> da.Array:
     """Wrap a source as a lazy dask array with one block per chunk of the log."""
-    return da.from_array(
-        source, chunks=source.chunks, name=f"log-{source.token}", lock=False, asarray=True, fancy=False,
-        inline_array=False, meta=np.empty((0,) * len(source.shape), source.dtype),
-    )  # fmt: skip
+    meta = np.empty((0,) * len(source.shape), source.dtype)
+    return da.from_array(source, source.chunks, f"log-{source.token}", asarray=True, fancy=False, meta=meta)
 
 
 def from_dask(array: da.Array) -> Source | None:

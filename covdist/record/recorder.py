@@ -182,9 +182,8 @@ class Recorder:
             self._of[name] = track
 
     def _begin(self, node: str, dim: str, peers: list[Rows], marks: Mapping[str, np.ndarray]) -> Track:
-        parts = node.split("/") if node else []
-        for depth in range(len(parts)):
-            self._put_group("/".join(parts[: depth + 1]), {})
+        for upper in _uppers(join(node, dim)):
+            self._put_group(upper, {})
         base = max(1, self._chunk_bytes // max(each.row_bytes for each in peers))
         track = self._tracks[node, dim] = Track(self._place, node, dim, base, self._chunk_bytes)
         for mark, value in marks.items():
