@@ -155,9 +155,7 @@ def _backward(layers: list[Layer], signals: list[Array], labels: NDArray[np.int6
 
 def _record(gradients: list[Layer], signals: list[Array]) -> dict[str, Array]:
     names = layer_names(len(gradients))
-    arrays = {
-        f"{name}/gradient": np.append(weight, bias) for name, (weight, bias) in zip(names, gradients, strict=True)
-    }
+    arrays = {f"{name}/gradient": np.append(*layer) for name, layer in zip(names, gradients, strict=True)}
     for name, (before, after) in zip(names, pairwise(signals), strict=False):
         arrays |= {f"{name}/input": before, f"{name}/activation": after}
     return arrays

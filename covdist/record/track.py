@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -22,11 +22,6 @@ class Track:
         self.marks: dict[str, Column] = {}  # "step" -> the coordinate with the steps
         self.members: dict[str, Column] = {}  # by variable
         self.length = self.stored = 0
-
-    def columns(self) -> Iterator[Column]:
-        """Yield coordinates first: they must be as long as the arrays that refer to them."""
-        yield from self.marks.values()
-        yield from self.members.values()
 
     def add(self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...]) -> None:
         """Add an array before the first row."""
@@ -54,9 +49,11 @@ class Track:
         """Write all rows, then all lengths."""
         if self.length == self.stored and self.length:
             return
-        for column in self.columns():
+        # Coordinates first: they must be as long as the arrays that refer to them.
+        columns = [*self.marks.values(), *self.members.values()]
+        for column in columns:
             column.write()
-        for column in self.columns():
+        for column in columns:
             column.commit()
         self.stored = self.length
 
