@@ -1,4 +1,16 @@
-"""Every error covdist raises on purpose."""
+"""Every error covdist raises on purpose.
+
+CovdistError
+├── LogError              a path that cannot be read as a log
+│   └── MissingChunkError a chunk that the log's metadata promises and its store lacks
+├── DataError             rows that cannot be folded
+│   └── NonFiniteError    NaN or infinity where the policy expects none
+├── MergeError            two states that do not describe the same columns
+├── PlanError             work that cannot fit, said before any of it runs
+├── ResultError           a result that exists already, or is not one
+├── ClusterError          no scheduler, or one that cannot be used
+└── JobError              a job directory that is none, is somebody else's, or no longer fits its input
+"""
 
 from __future__ import annotations
 

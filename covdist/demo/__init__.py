@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 from dask.base import compute
 from rich import box
@@ -61,20 +60,14 @@ def run(directory: Path, console: Console, client: Client | None = None) -> dict
 
 def analyse(log: xr.DataTree, client: Client | None = None) -> list[Row]:
     """Read gradients (step, param) and activations (sample, unit) of all layers in one pass over the log."""
-    names = layer_names(len(log.children))
-    lazy = [_readings(log.children[name]) for name in names]
-    computed = compute(lazy, scheduler=client)[0]
-    return judge([_numbers(*pair) for pair in zip(names, computed, strict=True)])
+    lazy = {}
+    for name in layer_names(len(log.children)):
+        units = covdist.moments(log[name]["activation"], dim="sample")
+        lazy[name] = covdist.gradient_stats(log[name]["gradient"], dim="step"), units.var(), units.corr()
+    return judge([_numbers(name, *readings) for name, readings in compute(lazy, scheduler=client)[0].items()])
 
 
-def _readings(layer: xr.DataTree) -> dict[str, Any]:
-    units = covdist.moments(layer["activation"], dim="sample")
-    gradient = covdist.gradient_stats(layer["gradient"], dim="step")
-    return {"gradient": gradient, "variance": units.var(), "correlation": units.corr()}
-
-
-def _numbers(layer: str, readings: Mapping[str, Any]) -> LayerNumbers:
-    gradient, variance = readings["gradient"], np.asarray(readings["variance"])
+def _numbers(layer: str, gradient: xr.Dataset, variance: xr.DataArray, correlation: xr.DataArray) -> LayerNumbers:
     return LayerNumbers(
         layer=layer,
         mean=float(gradient["layer_mean"]),
@@ -83,8 +76,8 @@ def _numbers(layer: str, readings: Mapping[str, Any]) -> LayerNumbers:
         snr=float(gradient["layer_snr"]),
         rms=float(gradient["layer_norm"]) / math.sqrt(gradient["mean"].size),
         units=variance.size,
-        dead=dead_units(variance),
-        redundant=redundant_units(np.asarray(readings["correlation"])),
+        dead=dead_units(variance.to_numpy()),
+        redundant=redundant_units(correlation.to_numpy()),
     )
 
 
