@@ -24,7 +24,7 @@ class LogError(CovdistError):
 
 
 class MissingChunkError(LogError):
-    """A chunk that the log's metadata promises is not in its store."""
+    """A chunk that the log's metadata promises and its store lacks."""
 
 
 class DataError(CovdistError, ValueError):
@@ -34,37 +34,15 @@ class DataError(CovdistError, ValueError):
 class NonFiniteError(DataError):
     """NaN or infinity where the policy for missing values expects none.
 
-    Parameters
-    ----------
-    row, column : int
-        First bad entry, counted within what was folded so far.
-    amount : int
-        Non-finite values in the block that holds it.
-    side : int
-        0 for ``x``, 1 for ``y``.
-    advice : str, optional
-        What was expected and what to do.
+    ``amount`` such values are in one block. The first is at ``row`` and ``column``, counted within what was folded so
+    far, of x (``side`` 0) or y (1). ``advice`` says what was expected and what to do.
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        row: int = 0,
-        column: int = 0,
-        amount: int = 0,
-        side: int = 0,
-        advice: str = "",
+        self, message: str, *, row: int = 0, column: int = 0, amount: int = 0, side: int = 0, advice: str = ""
     ):
         super().__init__(message)
         self.row, self.column, self.amount, self.side, self.advice = row, column, amount, side, advice
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _non_finite, (str(self), self.row, self.column, self.amount, self.side, self.advice)
-
-
-def _non_finite(message: str, row: int, column: int, amount: int, side: int, advice: str) -> NonFiniteError:
-    return NonFiniteError(message, row=row, column=column, amount=amount, side=side, advice=advice)
 
 
 class MergeError(CovdistError, ValueError):

@@ -16,38 +16,6 @@ from covdist.errors import DataError
 class Limits:
     """All of them, each greater than zero.
 
-    Attributes
-    ----------
-    least_shard_seconds : float
-        Seconds that one shard works, on a middling core, where there is enough to do. A dask task costs about a
-        millisecond of the scheduler, and states must be merged.
-    state_bytes_per_second : float
-        A shard works at least a second for so many bytes of its state. Large states then are few, and few of them
-        wait to be merged.
-    pattern_table_bytes : int
-        Bytes of one table of missing patterns with their moments. A larger table would take more room than a few
-        matrices, so only the moments of the columns are kept then.
-    fingerprint_files : int
-        Files whose size and time a job's fingerprint looks at; on an object store each costs a request.
-    npy_chunk_bytes : int
-        Bytes of the chunks into which rows of ``.npy`` and ``.npz`` files are cut.
-    matrix_chunk_bytes : int
-        Bytes of the chunks of a lazy covariance or correlation matrix. In one chunk, dask copies the result while it
-        still holds the state: 4,096 columns take 64 + 134 + 134 MB; in four chunks the state is freed before.
-    strip_columns : int
-        Columns whose variances are one state, of 64 MiB at that number; more are cut into strips.
-    derived_columns : int
-        Columns up to which variances are read off the scatter matrix where the same call folds it anyway. Beyond,
-        variances gather more rows at a time than a matrix does, and their bits differ.
-    store_chunk_bytes : int
-        Bytes of the chunks of a saved result.
-    worker_wait_seconds : float
-        Seconds to wait for the first worker of a named scheduler; they may have been started together.
-    transposed_bytes, most_transposed_bytes : int
-        Bytes of the columns that are read together where few rows of many columns are folded along the columns. Small
-        chunks are joined to the first; larger ones are cut at the second, which is large because each part may have to
-        read the same chunk again.
-
     Examples
     --------
     >>> limits().npy_chunk_bytes
@@ -57,17 +25,34 @@ class Limits:
     1048576
     """
 
+    # Seconds that one shard works, on a middling core, where there is enough to do. A dask task costs about a
+    # millisecond of the scheduler, and states must be merged.
     least_shard_seconds: float = 0.5
+    # A shard works at least a second for so many bytes of its state: large states are few, and few wait to be merged.
     state_bytes_per_second: float = 5e6
+    # Bytes of one table of missing patterns with their moments. A larger table would take more room than a few
+    # matrices, so only the moments of the columns are kept then.
     pattern_table_bytes: int = 1 << 26
+    # Files whose size and time a job's fingerprint looks at; on an object store each costs a request.
     fingerprint_files: int = 1000
+    # Bytes of the chunks into which rows of .npy and .npz files are cut.
     npy_chunk_bytes: int = 8 << 20
+    # Bytes of the chunks of a lazy covariance or correlation matrix. In one chunk, dask copies the result while it
+    # still holds the state: 4,096 columns take 64 + 134 + 134 MB; in four chunks the state is freed before.
     matrix_chunk_bytes: int = 1 << 25
+    # Columns whose variances are one state, of 64 MiB at that number; more are cut into strips.
     strip_columns: int = 1 << 20
+    # Columns up to which variances are read off the scatter matrix where the same call folds it anyway. Beyond,
+    # variances gather more rows at a time than a matrix does, and their bits differ.
     derived_columns: int = 4096
+    # Bytes of the chunks of a saved result.
     store_chunk_bytes: int = 1 << 24
+    # Seconds to wait for the first worker of a named scheduler; they may have been started together.
     worker_wait_seconds: float = 10.0
+    # Bytes of the columns that are read together where few rows of many columns are folded along the columns: small
+    # chunks are joined to so many.
     transposed_bytes: int = 1 << 23
+    # Larger chunks are cut at so many bytes; many, because each part may have to read the same chunk again.
     most_transposed_bytes: int = 1 << 28
 
     def __post_init__(self) -> None:

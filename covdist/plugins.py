@@ -21,18 +21,13 @@ def names(room: str) -> list[str]:
 
 
 def find(room: str, name: str) -> ModuleType:
-    """Import and return a plug-in.
+    """Import and return a plug-in, or raise NoSuchPluginError.
 
-    Raises
-    ------
-    NoSuchPluginError
-        If the room has none of that name. If it has one that cannot be imported, for instance because an optional
-        package is missing, the error is that of its own import.
+    One that cannot be imported, for instance because an optional package is missing, raises the error of its import.
     """
-    module = _modules(room).get(name)
-    if module is None:
+    if name not in _modules(room):
         raise NoSuchPluginError(f"covdist.{room} has no {name!r}, only {', '.join(names(room))}")
-    return importlib.import_module(module)
+    return importlib.import_module(_modules(room)[name])
 
 
 def modules(room: str) -> list[ModuleType]:

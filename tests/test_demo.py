@@ -13,7 +13,6 @@ from rich.console import Console
 
 from covdist import demo
 from covdist.demo import advice, training
-from covdist.demo.table import layer_table
 
 NAMES = training.layer_names(9)
 
@@ -215,7 +214,7 @@ def test_the_table_fits_80_columns():
     widest = advice.LayerNumbers("layer10", -1.2e-13, 1e-130, 1e-65, 3.21e-10, 1e-5, 2048, 1024, 1000)
     layers = [widest, numbers("output")]
     console = page()
-    console.print(layer_table("one run", advice.judge(layers)))
+    console.print(demo.layer_table("one run", advice.judge(layers)))
     first, last = [line.split() for line in console.export_text().splitlines() if "/" in line][-2:]
     assert first[:5] == ["layer10", "-1.2e-13", "1.0e-130", "3.2e-10", "1.0e-05"]
     assert first[5:] == ["vanishing", "1024/2048", "1000/2048"]

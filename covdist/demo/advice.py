@@ -54,13 +54,7 @@ def redundant_units(correlation: NDArray[np.floating]) -> int:
 
 
 def verdict(relative: float) -> str:
-    """What a gradient of this size, relative to the last layer's, means.
-
-    Examples
-    --------
-    >>> verdict(0.5), verdict(0.001), verdict(1e4), verdict(0.0)
-    ('ok', 'vanishing', 'exploding', 'no gradient')
-    """
+    """What a gradient of this size, relative to the last layer's, means."""
     if not math.isfinite(relative):
         return "not finite"
     if relative == 0:
@@ -71,17 +65,7 @@ def verdict(relative: float) -> str:
 
 
 def judge(layers: Sequence[LayerNumbers]) -> list[Row]:
-    """Compare every layer's gradient with that of the last.
-
-    Parameters
-    ----------
-    layers : sequence of LayerNumbers
-        From the input to the output.
-
-    Returns
-    -------
-    list of Row
-    """
+    """Compare every layer's gradient with that of the last; they come from the input to the output."""
     last = layers[-1].rms
     ratios = [numbers.rms / last if last else 0.0 for numbers in layers]
     return [Row(numbers, ratio, verdict(ratio)) for numbers, ratio in zip(layers, ratios, strict=True)]
@@ -89,7 +73,13 @@ def judge(layers: Sequence[LayerNumbers]) -> list[Row]:
 
 def suggestions(rows: Sequence[Row]) -> list[str]:
     """Plain sentences on what to change, the most pressing first; one that says so where nothing is wrong."""
-    found = [_about_gradients(rows), _about_dead(rows), _about_redundant(rows)]
+    dead = _worst(rows, lambda numbers: numbers.dead)
+    redundant = _worst(rows, lambda numbers: numbers.redundant)
+    found = [
+        _about_gradients(rows),
+        dead and f"{dead} never fire: start biases at zero, or lower the learning rate.",
+        redundant and f"{redundant} repeat an earlier unit: a narrower layer would do, or a less uniform start.",
+    ]
     return [sentence for sentence in found if sentence] or ["Nothing to change."]
 
 
@@ -112,16 +102,6 @@ def _about_gradients(rows: Sequence[Row]) -> str:
 def _per_layer(rows: Sequence[Row], extreme: int) -> str:
     factor = rows[extreme].relative ** (1 / (len(rows) - 1 - extreme))
     return f"{max(factor, 1 / factor):.1f}x per layer on their way back to {rows[extreme].numbers.layer}"
-
-
-def _about_dead(rows: Sequence[Row]) -> str:
-    worst = _worst(rows, lambda numbers: numbers.dead)
-    return worst and f"{worst} never fire: start biases at zero, or lower the learning rate."
-
-
-def _about_redundant(rows: Sequence[Row]) -> str:
-    worst = _worst(rows, lambda numbers: numbers.redundant)
-    return worst and f"{worst} repeat an earlier unit: a narrower layer would do, or a less uniform start."
 
 
 def _worst(rows: Sequence[Row], count: Callable[[LayerNumbers], int]) -> str:

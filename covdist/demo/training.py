@@ -61,19 +61,9 @@ class Trained:
 
 
 def spirals(samples: int, rng: np.random.Generator) -> Data:
-    """Three interleaved noisy spirals, seen through 20 inputs.
+    """Three interleaved noisy spirals, one a class, seen through 20 inputs.
 
-    Parameters
-    ----------
-    samples : int
-        Number of rows; about a third of them belongs to each class.
-    rng : numpy.random.Generator
-        Where the points and their noise come from.
-
-    Returns
-    -------
-    Data
-        The 2 coordinates, 14 sines and cosines of them, and 4 inputs of pure noise.
+    These are the 2 coordinates, 14 sines and cosines of them, and 4 inputs of pure noise.
     """
     labels = rng.integers(CLASSES, size=samples)
     turn = 3 * np.pi * np.sqrt(rng.uniform(0.05, 1, samples))
@@ -104,23 +94,13 @@ def he(rng: np.random.Generator, inputs: int, units: int) -> Layer:
 def train(initialise: Initialise, log: Log | None = None, settings: TrainingSettings = TrainingSettings()) -> Trained:
     """Train on the spirals by stochastic gradient descent with momentum, recording as it goes.
 
-    Parameters
-    ----------
-    initialise : callable
-        ``small_weights``, ``he``, or any function of (generator, inputs, units) to a ``Layer``.
-    log : object with ``log(step, arrays, epoch=...)``, optional
-        Gets every layer's gradient (weights, then biases, flat) at each step, and its inputs and
-        activations at every ``activations_every``-th.
-    settings : Settings
-        Sizes, length and speed of the training; its seed fixes everything random.
-
-    Returns
-    -------
-    Trained
+    ``log`` gets every layer's gradient (weights, then biases, flat) at each step, and its inputs and activations at
+    every ``activations_every``-th. The seed of ``settings`` fixes everything random.
     """
     rng = np.random.default_rng(settings.seed)
     training, held_out = spirals(settings.samples, rng), spirals(settings.samples, rng)
-    layers = _network(initialise, (training.inputs.shape[1], *settings.hidden, CLASSES), rng)
+    widths = (training.inputs.shape[1], *settings.hidden, CLASSES)
+    layers = [initialise(rng, *pair) for pair in pairwise(widths)]
     speeds = [Layer(np.zeros_like(w), np.zeros_like(b)) for w, b in layers]
     step = 0
     for epoch in range(settings.epochs):
@@ -154,10 +134,6 @@ def layer_names(amount: int) -> list[str]:
     return [*(f"layer{number}" for number in range(1, amount)), "output"]
 
 
-def _network(initialise: Initialise, widths: tuple[int, ...], rng: np.random.Generator) -> list[Layer]:
-    return [initialise(rng, *pair) for pair in pairwise(widths)]
-
-
 def _batches(data: Data, size: int, rng: np.random.Generator) -> Iterator[Data]:
     order = rng.permutation(len(data.labels))
     for start in range(0, len(order), size):
@@ -179,9 +155,7 @@ def _backward(layers: list[Layer], signals: list[Array], labels: NDArray[np.int6
 
 def _record(gradients: list[Layer], signals: list[Array]) -> dict[str, Array]:
     names = layer_names(len(gradients))
-    arrays = {
-        f"{name}/gradient": np.append(weight, bias) for name, (weight, bias) in zip(names, gradients, strict=True)
-    }
+    arrays = {f"{name}/gradient": np.append(*layer) for name, layer in zip(names, gradients, strict=True)}
     for name, (before, after) in zip(names, pairwise(signals), strict=False):
         arrays |= {f"{name}/input": before, f"{name}/activation": after}
     return arrays

@@ -16,14 +16,12 @@ from covdist.logs.source import Source
 
 def to_dask(source: Source) -> da.Array:
     """Wrap a source as a lazy dask array with one block per chunk of the log."""
-    return da.from_array(
-        source, chunks=source.chunks, name=f"log-{source.token}", lock=False, asarray=True, fancy=False,
-        inline_array=False, meta=np.empty((0,) * len(source.shape), source.dtype),
-    )  # fmt: skip
+    meta = np.empty((0,) * len(source.shape), source.dtype)
+    return da.from_array(source, source.chunks, f"log-{source.token}", asarray=True, fancy=False, meta=meta)
 
 
 def from_dask(array: da.Array) -> Source | None:
-    """Return the source behind an array, None if there is none or the array was sliced or changed since."""
+    """Return the source behind an array; None if there is none, or the array was sliced or changed since."""
     wrapped = wrapped_by(array)
     source = wrapped if isinstance(wrapped, Source) else adopted(wrapped)
     whole = source is not None and normalize_chunks(source.chunks, source.shape) == array.chunks
@@ -48,9 +46,6 @@ class Reopened:
     source: Source
 
     def __getitem__(self, index: Any) -> Any:
-        plain = isinstance(index, tuple) and len(index) == len(self.source.shape) and all(map(_contiguous, index))
+        whole = isinstance(index, tuple) and len(index) == len(self.source.shape)
+        plain = whole and all(isinstance(part, slice) and part.step in (None, 1) for part in index)
         return self.source[index] if plain else self.array[index]
-
-
-def _contiguous(part: Any) -> bool:
-    return isinstance(part, slice) and part.step in (None, 1)

@@ -14,11 +14,6 @@ Index = tuple[int, ...]
 Slices = tuple[slice, ...]
 
 
-def chunk_slices(index: Index, chunks: Index, shape: Index) -> Slices:
-    """Return the part of an array that a chunk covers, cut to the array's shape."""
-    return tuple(slice(i * c, min((i + 1) * c, n)) for i, c, n in zip(index, chunks, shape, strict=True))
-
-
 @dataclass(frozen=True, eq=False)
 class GridSource(ABC):
     """A ``Source`` that only has to read chunks: rectangles are assembled from them."""
@@ -43,8 +38,8 @@ class GridSource(ABC):
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray: ...
 
     def cut(self, index: Index) -> Slices:
-        """Return the part of this array that a chunk covers."""
-        return chunk_slices(index, self.chunks, self.shape)
+        """Return the part of this array that a chunk covers, cut to the array's shape."""
+        return tuple(slice(i * c, min((i + 1) * c, n)) for i, c, n in zip(index, self.chunks, self.shape, strict=True))
 
     def __getitem__(self, index: Slices) -> np.ndarray:
         bounds = [each.indices(size)[:2] for each, size in zip(index, self.shape, strict=True)]

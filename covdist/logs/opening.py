@@ -10,6 +10,7 @@ import xarray as xr
 
 from covdist.errors import DataError, LogError
 from covdist.logs.formats import read
+from covdist.logs.paths import is_url
 from covdist.logs.tree import build
 
 
@@ -58,14 +59,12 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise") -> 
     """
     if missing_chunks not in ("raise", "fill"):
         raise DataError(f'missing_chunks must be "raise" or "fill", found {missing_chunks!r}.')
-    place = _local(os.fspath(path))
+    place = os.fspath(path)
+    if place.startswith("file://"):
+        place = unquote(urlsplit(place).path)
+    elif not is_url(place):
+        place = str(Path(place))
     nodes = read(place, missing_chunks)
     if not any(nodes.values()):
         raise LogError(f"{place} holds no arrays: record something into it first, or name another path.")
     return build(nodes)
-
-
-def _local(path: str) -> str:
-    if path.startswith("file://"):
-        return unquote(urlsplit(path).path)
-    return path if "://" in path else str(Path(path))

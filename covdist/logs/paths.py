@@ -15,13 +15,7 @@ def is_url(path: str) -> bool:
 
 
 def exists(path: str) -> bool:
-    """Return whether a file or folder is there.
-
-    Raises
-    ------
-    LogError
-        If the protocol is unknown, its package is missing, or the store does not answer.
-    """
+    """Return whether a file or folder is there; LogError if its store cannot be asked."""
     if not is_url(path):
         return os.path.exists(path)
     try:

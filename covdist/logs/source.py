@@ -64,11 +64,14 @@ class SlabSource(Source, Protocol):
         """
 
 
+Named = tuple[str | None, ...] | None  # dims as a log names them
+
+
 class Entry(NamedTuple):
     """One variable of a log: source, dims as the log names them, attributes, and a source for use as a coordinate."""
 
     source: Source
-    dims: tuple[str | None, ...] | None = None
+    dims: Named = None
     attrs: Mapping[str, Any] = {}
     coordinate: Source | None = None
 

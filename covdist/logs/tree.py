@@ -1,4 +1,4 @@
-"""Builds the lazy tree of a log from the headers that a format has read."""
+"""Builds the lazy tree of a log, and names its dims, from the headers that a format has read."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import xarray as xr
 
 from covdist.errors import LogError
 from covdist.logs.dask_arrays import to_dask
-from covdist.logs.dims import choose
-from covdist.logs.source import Entry, Nodes, Source
+from covdist.logs.source import Entry, Named, Nodes, Source
 
 INDEX_ENTRIES = 1_000_000  # longer coordinates stay on disk
 INDEX_CHUNKS = 1_000  # so do coordinates cut finer: each chunk is a file to open
@@ -50,25 +49,43 @@ def _dims(path: str, variables: Mapping[str, Entry], above: Mapping[str, int]) -
     # Wide variables first: a vector beside them takes the leading dim that it fits.
     for name in sorted(variables, key=lambda name: (len(variables[name].source.shape) < 2, name)):
         entry = variables[name]
-        dims[name] = choose(path, name, entry.source.shape, entry.dims, taken)
+        dims[name] = _choose(path, name, entry.source.shape, entry.dims, taken)
         taken.update(zip(dims[name], entry.source.shape, strict=True))
     return dims
+
+
+def _choose(node: str, variable: str, shape: tuple[int, ...], named: Named, taken: Mapping[str, int]) -> list[str]:
+    """Return one free name per axis: the log's, else by convention, longer where sizes clash with ``taken``."""
+    defaults = _convention(variable, len(shape))
+    if named is None and len(shape) == 1:
+        fitting = (name for name in (variable, "sample", "step") if taken.get(name) == shape[0])
+        defaults = (next(fitting, "sample"),)
+    preferred = [name or default for name, default in zip(named or defaults, defaults, strict=True)]
+    chosen: list[str] = []
+    for axis, (name, size) in enumerate(zip(preferred, shape, strict=True)):
+        own = f"{variable}_{name}"
+        options = (name, own, f"{own}_{axis}", f"{node.replace('/', '_')}_{own}_{axis}")
+        blocked = {*chosen, variable} if len(shape) > 1 else set()
+        chosen.append(next(each for each in options if each not in blocked and taken.get(each, size) == size))
+    return chosen
+
+
+def _convention(variable: str, ndim: int) -> tuple[str, ...]:
+    if variable == "gradient" and ndim in (2, 3):
+        return ("step", "param") if ndim == 2 else ("step", "sample", "param")
+    return ("sample", "unit")[:ndim] if ndim <= 2 else ("sample", *(f"unit_{axis}" for axis in range(ndim - 1)))
 
 
 def _dataset(variables: Mapping[str, Entry], dims: Mapping[str, list[str]], leaf: bool) -> xr.Dataset:
     leading = {dims[name][0] for name in variables if len(dims[name]) > 1}
     coords = {n for n in variables if len(dims[n]) == 1 and (dims[n][0] in leading or dims[n] == [n])}
     indexes = {n for n in coords if leaf and dims[n] == [n] and _small(variables[n].source)}
-    variables = {n: _as_coordinate(entry) if n in coords else entry for n, entry in variables.items()}
+    variables = {n: e._replace(source=e.coordinate or e.source) if n in coords else e for n, e in variables.items()}
     lazy = {n: _variable(n, dims[n], variables[n]) for n in sorted(variables) if n not in indexes}
     return xr.Dataset(
         {n: variable for n, variable in lazy.items() if n not in coords},
         coords=xr.Coordinates({n: variable for n, variable in lazy.items() if n in coords}, indexes={}),
     ).assign_coords({n: _variable(n, dims[n], variables[n]).compute() for n in sorted(indexes)})
-
-
-def _as_coordinate(entry: Entry) -> Entry:
-    return entry._replace(source=entry.coordinate or entry.source)
 
 
 def _small(source: Source) -> bool:

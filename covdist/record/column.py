@@ -84,6 +84,7 @@ class Column:
         return ".".join([f"{self.path}/c", str(start // self.chunk_rows), *("0" for _ in self.row)])
 
     def _metadata(self) -> dict[str, object]:
+        order = {"configuration": {"endian": "little"}} if self.dtype.itemsize > 1 else {}
         return {
             "zarr_format": 3,
             "node_type": "array",
@@ -92,12 +93,8 @@ class Column:
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [self.chunk_rows, *self.row]}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
             "fill_value": False if self.dtype.kind == "b" else 0,
-            "codecs": [_bytes_codec(self.dtype), {"name": "crc32c"}],
+            "codecs": [{"name": "bytes", **order}, {"name": "crc32c"}],
             "dimension_names": list(self.dims),
             "attributes": {"covdist_marks": self.coordinate} if self.coordinate else {},
             "storage_transformers": [],
         }
-
-
-def _bytes_codec(dtype: np.dtype) -> dict[str, object]:
-    return {"name": "bytes", **({"configuration": {"endian": "little"}} if dtype.itemsize > 1 else {})}

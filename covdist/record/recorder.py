@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from covdist.errors import DataError, ResultError
 from covdist.record.column import METADATA
-from covdist.record.resume import FORMAT, check_root, read_tracks
-from covdist.record.track import Track, join, mark_name
+from covdist.record.track import Track, join, mark_name, read_tracks
 from covdist.record.values import Rows, as_marks, as_rows, check_marks, check_same
 from covdist.storage.place import place_at
+
+FORMAT = 1  # the root's attribute "covdist"
 
 
 class Recorder:
@@ -73,7 +74,7 @@ class Recorder:
         elif mode == "x":
             raise ResultError(f'{path} exists already: give a new path, or mode="a" to continue a log.')
         else:
-            check_root(self._place, path)
+            self._check_root()
             self._tracks = read_tracks(self._place, chunk_bytes)
         self._of = {column.path: track for track in self._tracks.values() for column in track.members.values()}
         self._sizes = {
@@ -110,8 +111,9 @@ class Recorder:
             raise ResultError(f'{self._path} is closed: open it again with Recorder(path, mode="a").')
         marks = as_marks(step, coordinates)
         rows = {name: as_rows(name, value, self._per_step) for name, value in arrays.items()}
-        self._check(rows, marks)
-        self._create({name: each for name, each in rows.items() if name not in self._of}, marks)
+        new = {name: each for name, each in rows.items() if name not in self._of}
+        self._check(rows, new, marks)
+        self._create(new, marks)
         for track in {id(track): track for track in map(self._of.__getitem__, rows)}.values():
             self._append(track, rows, marks)
 
@@ -132,17 +134,21 @@ class Recorder:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _check(self, rows: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
-        new = {}
+    def _check_root(self) -> None:
+        root = self._place.get(METADATA)
+        version = json.loads(root).get("attributes", {}).get("covdist") if root else None
+        if version != FORMAT:
+            raise ResultError(
+                f"{self._path} is no log of format {FORMAT} that a Recorder began (found {version!r}): give a new path."
+            )
+
+    def _check(self, rows: Mapping[str, Rows], new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
         for name, each in rows.items():
             node, _, variable = name.rpartition("/")
-            track = self._of.get(name)
-            if track is None:
-                new[name] = each
-                track = self._tracks.get((node, each.dim))
-            else:
+            track = self._tracks.get((node, each.dim)) if name in new else self._of[name]
+            if track and name not in new:
                 check_same(name, each, track.members[variable])
-            if track and (name in self._of or not track.length):
+            if track and (name not in new or not track.length):
                 check_marks(name, marks, track.marks)
         if new:
             self._check_names(new, marks)
@@ -176,9 +182,8 @@ class Recorder:
             self._of[name] = track
 
     def _begin(self, node: str, dim: str, peers: list[Rows], marks: Mapping[str, np.ndarray]) -> Track:
-        parts = node.split("/") if node else []
-        for depth in range(len(parts)):
-            self._put_group("/".join(parts[: depth + 1]), {})
+        for upper in _uppers(join(node, dim)):
+            self._put_group(upper, {})
         base = max(1, self._chunk_bytes // max(each.row_bytes for each in peers))
         track = self._tracks[node, dim] = Track(self._place, node, dim, base, self._chunk_bytes)
         for mark, value in marks.items():
@@ -188,11 +193,10 @@ class Recorder:
     def _unit_dims(self, node: str, variable: str, rows: Rows) -> tuple[str, ...]:
         row = rows.data.shape[1:]
         names = ["param" if rows.dim == "step" else "unit"] if len(row) == 1 else [f"unit_{i}" for i in range(len(row))]
-        free = [
+        return tuple(
             dim if self._sizes.setdefault((node, dim), size) == size else f"{variable}_{dim}"
             for dim, size in zip(names, row, strict=True)
-        ]
-        return tuple(free)
+        )
 
     def _append(self, track: Track, rows: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
         given = {name: rows.get(join(track.node, name)) for name in track.members}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import math
+from collections.abc import Mapping
 
 import numpy as np
 
-from covdist.record.column import Column
+from covdist.record.column import METADATA, Column
 from covdist.storage.place import Place
 
 NARROW_BYTES = 64 << 10  # smaller chunks span several flushes, so that coordinates have few files
@@ -20,11 +22,6 @@ class Track:
         self.marks: dict[str, Column] = {}  # "step" -> the coordinate with the steps
         self.members: dict[str, Column] = {}  # by variable
         self.length = self.stored = 0
-
-    def columns(self) -> Iterator[Column]:
-        """Yield coordinates first: they must be as long as the arrays that refer to them."""
-        yield from self.marks.values()
-        yield from self.members.values()
 
     def add(self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...]) -> None:
         """Add an array before the first row."""
@@ -52,9 +49,11 @@ class Track:
         """Write all rows, then all lengths."""
         if self.length == self.stored and self.length:
             return
-        for column in self.columns():
+        # Coordinates first: they must be as long as the arrays that refer to them.
+        columns = [*self.marks.values(), *self.members.values()]
+        for column in columns:
             column.write()
-        for column in self.columns():
+        for column in columns:
             column.commit()
         self.stored = self.length
 
@@ -90,5 +89,34 @@ def mark_name(dim: str, mark: str) -> str:
 
 
 def join(node: str, name: str) -> str:
-    """Return the path of an array."""
     return f"{node}/{name}" if node else name
+
+
+def read_tracks(place: Place, chunk_bytes: int) -> dict[tuple[str, str], Track]:
+    """Return the tracks of a log by node and dim, also after a crash: each cut to the length of its shortest array."""
+    arrays: dict[tuple[str, str], list[tuple[Column, int]]] = {}
+    for key in sorted(name for name in place.walk() if name.endswith(f"/{METADATA}")):
+        metadata = json.loads(place.get(key) or b"{}")
+        if metadata.get("node_type") == "array":
+            path, dims = key.removesuffix(f"/{METADATA}"), tuple(metadata["dimension_names"])
+            chunk_rows, *row = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+            mark = metadata["attributes"].get("covdist_marks")
+            column = Column(place, path, dims, np.dtype(metadata["data_type"]), tuple(row), chunk_rows, mark)
+            arrays.setdefault((path.rpartition("/")[0], dims[0]), []).append((column, metadata["shape"][0]))
+    tracks = {key: _track(place, key, columns, chunk_bytes) for key, columns in arrays.items()}
+    return {key: track for key, track in tracks.items() if track.members}
+
+
+def _track(place: Place, key: tuple[str, str], columns: list[tuple[Column, int]], chunk_bytes: int) -> Track:
+    track = Track(place, *key, math.gcd(*(column.chunk_rows for column, _ in columns)), chunk_bytes)
+    track.length = track.stored = min(length for _, length in columns)
+    for column, length in columns:
+        if column.coordinate:
+            track.marks[column.coordinate] = column
+        else:
+            track.members[column.path.rpartition("/")[2]] = column
+        column.resume(track.length)
+        if length != track.length:
+            # Before a chunk is rewritten, so that no reader takes its new rows for forgotten ones.
+            column.commit()
+    return track

@@ -43,16 +43,14 @@ def as_rows(name: str, value: npt.ArrayLike, per_step: tuple[str, ...]) -> Rows:
             f"{name} has dtype {data.dtype}, expected booleans, integers or floats of at most 64 bits: "
             "convert it first."
         )
-    rows = _rows(data.astype(data.dtype.newbyteorder("<"), copy=False), name.rpartition("/")[2] in per_step)
+    data = data.astype(data.dtype.newbyteorder("<"), copy=False)
+    if data.ndim == 0 or name.rpartition("/")[2] in per_step:
+        rows = Rows("step", data.reshape(1, -1) if data.ndim else data.reshape(1))
+    else:
+        rows = Rows("sample", data)
     if not rows.row_bytes:
         raise DataError(f"{name} has shape {data.shape}, expected rows of at least one value: leave it out.")
     return rows
-
-
-def _rows(data: np.ndarray, per_step: bool) -> Rows:
-    if data.ndim == 0:
-        return Rows("step", data.reshape(1))
-    return Rows("step", data.reshape(1, -1)) if per_step else Rows("sample", data)
 
 
 def check_same(name: str, rows: Rows, column: Column) -> None:

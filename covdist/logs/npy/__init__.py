@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from covdist.logs.npy.files import open_npy
 from covdist.logs.npy.npz import open_npz
 from covdist.logs.paths import is_url
-from covdist.logs.source import Entry, Nodes, Source
+from covdist.logs.source import Entry, Nodes
 
 READS = "NumPy .npy and .npz files or a folder of them"
 RANK = 1
@@ -28,26 +28,16 @@ def recognises(path: str) -> bool:
 def read(path: str, missing_chunks: str) -> Nodes:
     """Read the headers of all arrays below the path; files have no chunks that could be missing."""
     nodes: Nodes = {}
-    if os.path.isdir(path):
-        for file in sorted(_files(path)):
-            stem = os.path.splitext(os.path.relpath(file, path))[0].replace(os.sep, "/")
-            _add(nodes, file, stem, prefix=f"{stem}/")
-    else:
-        _add(nodes, path, os.path.splitext(os.path.basename(path))[0], prefix="")
+    many = os.path.isdir(path)
+    for file in sorted(_files(path)) if many else [path]:
+        stem = os.path.splitext(os.path.relpath(file, path if many else os.path.dirname(path)))[0].replace(os.sep, "/")
+        prefix = f"{stem}/" if many else ""
+        for source in [open_npy(file, stem)] if file.endswith(".npy") else open_npz(file, prefix):
+            node, _, variable = source.name.rpartition("/")
+            nodes.setdefault(node, {})[variable] = Entry(source)
     return nodes
 
 
 def _files(folder: str) -> Iterator[str]:
     for place, _, names in os.walk(folder, followlinks=True):
         yield from (os.path.join(place, name) for name in names if name.endswith((".npy", ".npz")))
-
-
-def _add(nodes: Nodes, file: str, stem: str, prefix: str) -> None:
-    arrays: dict[str, Source]
-    if file.endswith(".npy"):
-        arrays = {stem: open_npy(file, stem)}
-    else:
-        arrays = {f"{prefix}{key}": source for key, source in open_npz(file, prefix).items()}
-    for full, source in arrays.items():
-        node, _, variable = full.rpartition("/")
-        nodes.setdefault(node, {})[variable] = Entry(source)

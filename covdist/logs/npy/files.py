@@ -28,7 +28,6 @@ class RowSource(GridSource):
         return self.chunk_bytes
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
-        """Read a run of whole rows."""
         shape = [each.stop - each.start for each in self.cut(index)]
         size = math.prod(shape) * self.dtype.itemsize
         space = (np.empty(size, np.uint8) if buffer is None else buffer)[:size]
@@ -57,7 +56,6 @@ class FortranSource(GridSource):
         return np.ascontiguousarray(mapped[index])
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
-        """Gather a run of rows."""
         return self[self.cut(index)]
 
 

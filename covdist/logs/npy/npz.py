@@ -12,7 +12,7 @@ import numpy as np
 from covdist.errors import LogError
 from covdist.logs.grid import GridSource, Index
 from covdist.logs.npy.files import stored
-from covdist.logs.npy.header import Header, file_token, read_header
+from covdist.logs.npy.header import file_token, read_header
 from covdist.logs.source import Source
 
 LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of the name and of the extra field, 26 bytes into a member
@@ -38,18 +38,19 @@ class MemberSource(GridSource):
         return np.ascontiguousarray(rows).reshape(self.shape)
 
 
-def open_npz(path: str, prefix: str) -> dict[str, Source]:
-    """Read the headers of all members; ``prefix`` goes before their keys in messages."""
+def open_npz(path: str, prefix: str) -> list[Source]:
+    """Read the headers of all members; ``prefix`` goes before their keys in names."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-            return {info.filename[:-4]: _source(archive, path, info, prefix) for info in members}
+            return [_source(archive, path, info, prefix) for info in members]
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise LogError(f"{path} is no readable .npz file ({error}): it was cut off, write it again.") from error
 
 
 def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, prefix: str) -> Source:
     key = info.filename[:-4]
+    name = f"{prefix}{key}"
     with archive.open(info) as stream:
         header = read_header(stream, f"{path}: {key}")
     if info.file_size != header.size + header.nbytes:
@@ -58,17 +59,9 @@ def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, prefix: 
             f"{header.size + header.nbytes:,}: write it again."
         )
     if info.compress_type == zipfile.ZIP_STORED:
-        return stored(path, f"{prefix}{key}", header, _data_offset(path, info) + header.size)
-    return _compressed(path, info, f"{prefix}{key}", header)
-
-
-def _data_offset(path: str, info: zipfile.ZipInfo) -> int:
-    with open(path, "rb") as file:
-        file.seek(info.header_offset)
-        return info.header_offset + LOCAL_HEADER.size + sum(LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size)))
-
-
-def _compressed(path: str, info: zipfile.ZipInfo, name: str, header: Header) -> MemberSource:
+        with open(path, "rb") as file:
+            file.seek(info.header_offset)
+            local = LOCAL_HEADER.size + sum(LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size)))
+        return stored(path, name, header, info.header_offset + local + header.size)
     chunks = tuple(max(1, size) for size in header.shape)
-    token = file_token(path, name, header)
-    return MemberSource(name, header.shape, header.dtype, chunks, token, path, info.filename)
+    return MemberSource(name, header.shape, header.dtype, chunks, file_token(path, name, header), path, info.filename)

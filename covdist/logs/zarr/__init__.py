@@ -20,16 +20,12 @@ RANK = 0
 def recognises(path: str) -> bool:
     """Return whether there is Zarr metadata in the folder, in the zip file, or behind the URL."""
     if path.endswith(".zip") and not is_url(path):
-        return _zip_with_metadata(path)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return not set(MARKERS).isdisjoint(archive.namelist())
+        except (OSError, zipfile.BadZipFile):
+            return False
     return any(exists(f"{path.rstrip('/')}/{name}") for name in MARKERS)
-
-
-def _zip_with_metadata(path: str) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return not set(MARKERS).isdisjoint(archive.namelist())
-    except (OSError, zipfile.BadZipFile):
-        return False
 
 
 def read(path: str, missing_chunks: str) -> Nodes:

@@ -20,21 +20,13 @@ from covdist.logs.zarr.files import broken, missing_chunk
 
 @dataclass(frozen=True, eq=False)
 class ZarrSource(GridSource):
-    """Reads through ``zarr``; a chunk that is missing inside a shard reads as the fill value.
+    """Reads through ``zarr``; a chunk that is missing inside a shard reads as the fill value."""
 
-    Parameters
-    ----------
-    place, inner : str, str
-        Path or URL of the store, and the array's path in it.
-    missing : {"raise", "fill"}
-    """
-
-    place: str
-    inner: str
-    missing: str
+    place: str  # path or URL of the store
+    inner: str  # the array's path in it
+    missing: str  # "raise" or "fill"
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
-        """Read one chunk with zarr's own indexing."""
         array = opened(self.place, self.inner, self.token)
         grid = array.shards or array.chunks
         outer = tuple(i * c // g for i, c, g in zip(index, self.chunks, grid, strict=True))
@@ -44,11 +36,7 @@ class ZarrSource(GridSource):
         except (*BROKEN, TypeError, KeyError) as error:
             raise broken(self.name, key, error) from error
         # Only chunks that look like fill are worth a request to a store that may be far away.
-        if (
-            self.missing == "raise"
-            and _all_fill(data, array.fill_value)
-            and not sync((array.store_path / key).exists())
-        ):
+        if self.missing == "raise" and _is_fill(data, array.fill_value) and not sync((array.store_path / key).exists()):
             raise missing_chunk(self.name, key)
         return data
 
@@ -66,7 +54,7 @@ def store_at(place: str) -> str | ZipStore:
     return ZipStore(place, mode="r") if place.endswith(".zip") and os.path.isfile(place) else place
 
 
-def _all_fill(data: np.ndarray, fill_value: object) -> bool:
+def _is_fill(data: np.ndarray, fill_value: object) -> bool:
     fill = np.zeros((), data.dtype) if fill_value is None else np.asarray(fill_value)
     if data.dtype.kind in "fc" and np.isnan(fill):
         return bool(np.isnan(data).all())

@@ -23,25 +23,14 @@ COMPRESSORS = ("zstd", "blosc", "gzip", "zlib")
 
 @dataclass(frozen=True, eq=False)
 class ZarrFileSource(GridSource):
-    """Reads chunk files straight into the caller's buffer.
+    """Reads chunk files straight into the caller's buffer."""
 
-    Parameters
-    ----------
-    folder : str
-        The folder of the array's metadata.
-    lead, separator : tuple of str, str
-        A chunk's key is ``lead`` and its indices, joined.
-    codecs : tuple of mapping
-        In the order in which the writer applied them.
-    missing : {"raise", "fill"}
-    """
-
-    folder: str
-    lead: tuple[str, ...]
+    folder: str  # of the array's metadata
+    lead: tuple[str, ...]  # a chunk's key is lead and its indices, joined by the separator
     separator: str
-    codecs: tuple[Codec, ...]
+    codecs: tuple[Codec, ...]  # in the order in which the writer applied them
     fill_value: Any
-    missing: str
+    missing: str  # "raise" or "fill"
 
     @property
     def buffer_size(self) -> int:
@@ -53,13 +42,15 @@ class ZarrFileSource(GridSource):
         return all(codec["id"] == "crc32c" for codec in self.codecs)
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
-        """Read one chunk file."""
         key = self._key(index)
         space = np.empty(self.buffer_size, np.uint8) if buffer is None else buffer
         cut = tuple(slice(0, each.stop - each.start) for each in self.cut(index))
         try:
             with open(self._path(index), "rb", buffering=0) as file:
-                data = self._plain_bytes(file, space) if self._plain else self._decoded(file, space)
+                if self._plain:
+                    data = self._plain_bytes(file, space)
+                else:
+                    data = decode(np.frombuffer(file.read(), np.uint8), self.codecs, space[: self.chunk_bytes])
         except FileNotFoundError:
             return self._filled(key, cut)
         except BROKEN as error:
@@ -69,8 +60,10 @@ class ZarrFileSource(GridSource):
     @property
     def slab_size(self) -> int:
         """Bytes of rows, about 2 MiB: read 1.5 times as fast as 32 MiB, since they stay in the cache."""
-        row = self.chunk_bytes // self.chunks[0] if self.chunks else self.chunk_bytes
-        return min(max(row, SLAB_BYTES // row * row), self.buffer_size) if self._in_slabs else self.buffer_size
+        if not self._in_slabs:
+            return self.buffer_size
+        row = self.chunk_bytes // self.chunks[0]
+        return min(max(row, SLAB_BYTES // row * row), self.buffer_size)
 
     @property
     def _in_slabs(self) -> bool:
@@ -129,10 +122,6 @@ class ZarrFileSource(GridSource):
             data = checked(data)
         return data
 
-    def _decoded(self, file: FileIO, space: np.ndarray) -> np.ndarray:
-        encoded = np.frombuffer(file.read(), np.uint8)
-        return decode(encoded, self.codecs, space[: self.chunk_bytes])
-
     def _filled(self, key: str, cut: Slices) -> np.ndarray:
         if self.missing == "raise":
             raise missing_chunk(self.name, key)
@@ -157,12 +146,8 @@ def direct_codecs(metadata: Mapping[str, Any], dtype: np.dtype) -> tuple[Codec, 
     """Return the codecs of an array as numcodecs configurations; None where only zarr can decode them."""
     if dtype.kind not in "biufc" or dtype.byteorder == ">":
         return None
-    if metadata["zarr_format"] == 2:
-        return _codecs_v2(metadata)
-    return _codecs_v3(metadata["codecs"], metadata.get("storage_transformers"))
-
-
-def _codecs_v2(metadata: Mapping[str, Any]) -> tuple[Codec, ...] | None:
+    if metadata["zarr_format"] == 3:
+        return _codecs_v3(metadata)
     compressor = metadata["compressor"]
     if metadata["filters"] or (metadata["order"] != "C" and len(metadata["shape"]) > 1):
         return None
@@ -171,9 +156,10 @@ def _codecs_v2(metadata: Mapping[str, Any]) -> tuple[Codec, ...] | None:
     return (compressor,) if compressor["id"] in COMPRESSORS else None
 
 
-def _codecs_v3(codecs: list[Mapping[str, Any]], transformers: object) -> tuple[Codec, ...] | None:
-    first, *rest = codecs
-    if transformers or first["name"] != "bytes" or first.get("configuration", {}).get("endian") == "big":
+def _codecs_v3(metadata: Mapping[str, Any]) -> tuple[Codec, ...] | None:
+    first, *rest = metadata["codecs"]
+    big = first.get("configuration", {}).get("endian") == "big"
+    if metadata.get("storage_transformers") or first["name"] != "bytes" or big:
         return None
     if not all(codec["name"] in ("crc32c", "zstd", "blosc", "gzip") for codec in rest):
         return None

@@ -11,7 +11,7 @@ from zarr.storage import FsspecStore, LocalStore
 
 from covdist.logs.source import Source
 from covdist.logs.zarr.files import ZarrFileSource
-from covdist.logs.zarr.sources import source_of
+from covdist.logs.zarr.reading import source_of
 
 # xarray's, around an array that is neither indexed nor decoded; others, such as those that scale, change values.
 _WRAPPERS = ("ImplicitToExplicitIndexingAdapter", "CopyOnWriteArray", "LazilyIndexedArray", "ZarrArrayWrapper")
@@ -24,8 +24,7 @@ def source_of_opened(value: Any) -> Source | None:
     reads as the fill value, as it does with zarr and xarray.
     """
     array = _unwrapped(value)
-    root = None if array is None else _folder(array.store)
-    if array is None or root is None:
+    if array is None or (root := _folder(array.store)) is None:
         return None
     folder = os.path.join(root, array.path)
     source = source_of(folder, "", array.path or folder, array, "fill")
