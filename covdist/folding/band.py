@@ -10,17 +10,10 @@ from covdist.state.cross import Cross
 
 
 class BandAccumulator:
-    """Makes a ``Cross``; counts of rows and of special values are those of the rectangle's columns alone.
+    """Makes a ``Cross`` of the columns ``left`` of the first block that is added, and ``right`` of the last one.
 
-    Parameters
-    ----------
-    left, right : slice
-        Columns of the first and of the last block that is added.
-    origins : pair of int
-        Columns of the whole array that lie before those blocks, for messages.
-    options : Options
-    whole_rows : bool
-        Whether a value that is missing in any column leaves its row out.
+    Counts of rows and of special values are those of the rectangle's columns alone. ``origins`` are the columns of the
+    whole array before those blocks, for messages; with ``whole_rows`` a missing value leaves its row out of all columns.
     """
 
     def __init__(self, left: slice, right: slice, origins: tuple[int, int], options: Options, whole_rows: bool):

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from typing import cast
 
+import numpy as np
 from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 
 from covdist.engine.nested import nested
 from covdist.engine.plan import Plan, make_plan
 from covdist.engine.tree import tree
+from covdist.errors import NonFiniteError
 from covdist.folding.in_memory import Accumulate, Strip, first_strips, in_memory, work_of
 from covdist.folding.passes import Pass, fold_with
 from covdist.folding.request import Policy, Request
-from covdist.folding.side_by_side import SideBySide
 from covdist.folding.streams import whole_streams
 from covdist.numerics import packed
 from covdist.numerics.accumulator import Options
@@ -67,7 +69,6 @@ def promised_model(request: Request) -> tuple[Delayed, Delayed]:
 
 
 def computed_model(request: Request) -> tuple[Patterns, Model]:
-    """Return the patterns of rows and the fitted model."""
     promise, iterations = _passes(request)
     compute = partial(Delayed.compute, scheduler="threads")
     patterns = compute(promise)
@@ -93,7 +94,6 @@ class Iterations:
         return self._key
 
     def fitted(self, model: Model, compute: Callable[[Delayed], Expected]) -> Model:
-        """Step until the model is done."""
         while not model.done:
             model = model.stepped(*compute(self._pass(model)))
         return model
@@ -106,7 +106,6 @@ class Iterations:
 
 
 def pattern_accumulator(request: Request) -> Accumulate:
-    """Return the function that makes the accumulator of the first pass."""
     return partial(_patterns, *request.widths, options=request.options)
 
 
@@ -124,8 +123,24 @@ def _expecting(model: Model, widths: tuple[int, ...], inf: str) -> AnyAccumulato
     return _side_by_side(ExpectedAccumulator(model, inf), widths)
 
 
-def _side_by_side(one: AnyAccumulator, widths: tuple[int, ...]) -> AnyAccumulator:
-    return one if len(widths) == 1 else SideBySide(one, *widths)
+def _side_by_side(accumulator: AnyAccumulator, widths: tuple[int, ...]) -> AnyAccumulator:
+    """Return an accumulator that takes one block a side, given one of a single block."""
+    return accumulator if len(widths) == 1 else SideBySide(accumulator, widths)
+
+
+class SideBySide:
+    def __init__(self, accumulator: AnyAccumulator, widths: tuple[int, ...]):
+        self._inner, self.least_rows = accumulator, accumulator.least_rows
+        self.state = accumulator.state
+        self._starts = [0, *accumulate(widths)]
+
+    def add(self, *blocks: np.ndarray, **vectors: np.ndarray | None) -> None:
+        try:
+            self._inner.add(np.concatenate(blocks, axis=1), **vectors)
+        except NonFiniteError as error:
+            error.side = int(np.searchsorted(self._starts, error.column, side="right")) - 1
+            error.column -= self._starts[error.side]
+            raise
 
 
 def _fitted(patterns: Patterns, *, fit: Fit, iterations: Iterations) -> Model:

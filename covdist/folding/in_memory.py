@@ -43,24 +43,19 @@ def in_memory(request: Request) -> Moments:
 
 
 def memory_plan(request: Request) -> Plan:
-    """Plan one state of all columns."""
     first, *others = column_strips(request)
     return _plan(request, streams_of(request, first), strip_widths(request, first), 1 + len(others))
 
 
 def first_strips(request: Request, plan: Plan | None = None, accumulator: Accumulate | None = None) -> list[Strip]:
     """Return the strips that ``in_memory`` folds, or the first pass of another plan with another accumulator."""
-    strips = column_strips(request)
-    return [_strip(request, strip, len(strips), plan, accumulator) for strip in strips]
-
-
-def _strip(request: Request, strip: slice, strips: int, plan: Plan | None, accumulator: Accumulate | None) -> Strip:
-    widths = strip_widths(request, strip)
-    streams = streams_of(request, strip)
-    one = Pass(streams, plan or _plan(request, streams, widths, strips), request.lazy)
-    shards = one.shards(accumulator or accumulator_of(request, widths))
-    ready = one.streams.ready()
-    return Strip(one.plan, widths[0], [(shard, ready) for shard in shards])
+    strips, found = column_strips(request), []
+    for strip in strips:
+        widths, streams = strip_widths(request, strip), streams_of(request, strip)
+        one = Pass(streams, plan or _plan(request, streams, widths, len(strips)), request.lazy)
+        shards, ready = one.shards(accumulator or accumulator_of(request, widths)), streams.ready()
+        found.append(Strip(one.plan, widths[0], [(shard, ready) for shard in shards]))
+    return found
 
 
 def _tree(request: Request, strip: slice, strips: int) -> Delayed:
@@ -78,7 +73,6 @@ def _key(one: Pass, request: Request, kind: StateType) -> str:
 
 
 def accumulator_of(request: Request, widths: tuple[int, ...]) -> Accumulate:
-    """Return the function that makes the accumulator of a shard."""
     inner = partial(request.state.accumulator, *widths, options=request.options)
     return inner if request.groups is None else partial(Grouped.accumulator, inner)
 

@@ -112,6 +112,10 @@ class Request:
         return len(self.sides[0].sample_dims)
 
     @property
+    def x(self) -> Array:
+        return next(iter(self.blocks.values()))
+
+    @property
     def rows(self) -> int:
         return math.prod(self.sides[0].sample_shape)
 
