@@ -16,19 +16,18 @@ from covdist.engine.nested import nested
 from covdist.engine.plan import Plan, make_plan
 from covdist.engine.tree import tree
 from covdist.errors import NonFiniteError
-from covdist.folding.in_memory import Accumulate, Strip, first_strips, in_memory, work_of
+from covdist.folding.in_memory import Strip, first_strips, in_memory, work_of
 from covdist.folding.passes import Pass, fold_with
 from covdist.folding.request import Policy, Request
 from covdist.folding.streams import whole_streams
 from covdist.numerics import packed
-from covdist.numerics.accumulator import Options
 from covdist.numerics.columns import part
 from covdist.numerics.em import Fit, Model
 from covdist.numerics.nonfinite import propagate
 from covdist.results.deferred import apply
 from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
-from covdist.rows.fold import AnyAccumulator
+from covdist.rows.fold import Accumulate, AnyAccumulator
 from covdist.state.base import StateType, merged
 from covdist.state.expected import Expected, ExpectedAccumulator
 from covdist.state.fitted import Fitted, FittedCross
@@ -85,7 +84,7 @@ class Iterations:
     """The passes after the first, each for the model that the one before made; opaque, as ``Shard`` is."""
 
     def __init__(self, request: Request, one: Pass):
-        accumulator = partial(_expecting, widths=request.widths, inf=request.options.inf)
+        accumulator = partial(_side_by_side, partial(ExpectedAccumulator, inf=request.options.inf), request.widths)
         self.items, self._fan_in = one.items(accumulator), one.plan.fan_in
         self._shared = one.streams.collections
         self._key = one.key("expected", request.options, request.sample_ndim)
@@ -106,7 +105,8 @@ class Iterations:
 
 
 def pattern_accumulator(request: Request) -> Accumulate:
-    return partial(_patterns, *request.widths, options=request.options)
+    make = partial(Patterns.folded, sum(request.widths), request.options)
+    return partial(_side_by_side, make, request.widths)
 
 
 def pattern_strip(request: Request) -> Strip:
@@ -115,16 +115,9 @@ def pattern_strip(request: Request) -> Strip:
     return strip
 
 
-def _patterns(*widths: int, options: Options) -> AnyAccumulator:
-    return _side_by_side(Patterns.folded(sum(widths), options), widths)
-
-
-def _expecting(model: Model, widths: tuple[int, ...], inf: str) -> AnyAccumulator:
-    return _side_by_side(ExpectedAccumulator(model, inf), widths)
-
-
-def _side_by_side(accumulator: AnyAccumulator, widths: tuple[int, ...]) -> AnyAccumulator:
-    """Return an accumulator that takes one block a side, given one of a single block."""
+def _side_by_side(make: Accumulate, widths: tuple[int, ...], *arguments: Model) -> AnyAccumulator:
+    """Return an accumulator that takes one block a side, given what makes one of a single block."""
+    accumulator = make(*arguments)
     return accumulator if len(widths) == 1 else SideBySide(accumulator, widths)
 
 

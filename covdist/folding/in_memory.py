@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -17,12 +16,10 @@ from covdist.folding.streams import Streams, column_strips, streams_of, strip_wi
 from covdist.limits import limits
 from covdist.results.deferred import Deferred
 from covdist.results.moments import Moments
-from covdist.rows.fold import AnyAccumulator
+from covdist.rows.fold import Accumulate
 from covdist.state.base import State, StateType
 from covdist.state.grouped import Grouped
 from covdist.state.named import containing, described
-
-Accumulate = Callable[..., AnyAccumulator]
 
 
 class Strip(NamedTuple):
@@ -98,6 +95,7 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
     row_bytes = sum(width * size for width, size in zip(widths, itemsizes, strict=True))
     cost = kind.cost(*widths[: kind.sides])
     groups = 1 if request.groups is None else len(request.groups.values)
+    saved = 8 * sum(math.prod(field.shape(request.widths)) for field in kind.FIELDS.values())  # matrices are square
     return Work(
         rows=request.rows,
         pieces=len(streams.first.bounds) - 1,
@@ -108,10 +106,5 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
         state_bytes=groups * cost.state_bytes,
         block_bytes=cost.block_bytes + 2 * cost.least_rows * row_bytes,
         shared=streams.shared,
-        result_bytes=groups * result_bytes(kind, request.widths),
+        result_bytes=groups * saved,
     )
-
-
-def result_bytes(kind: StateType, widths: tuple[int, ...]) -> int:
-    """Return the size of a saved state, whose matrices are square."""
-    return 8 * sum(math.prod(field.shape(widths)) for field in kind.FIELDS.values())

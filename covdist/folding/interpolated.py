@@ -55,11 +55,7 @@ def interpolated(
 
 
 def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = None, number: int = 0) -> Stream:
-    """Return the rows of ``side``, or a range of its first column axis, as statistics have them.
-
-    ``lazy`` says that others must find the result by its token, which for a numpy array costs a pass; ``number`` is 0
-    for x and 1 for y.
-    """
+    """Return the rows of ``side``, or a range of its first column axis, as statistics have them; see ``SideRows``."""
     places, _ = _places(side, None)
     rows = stream(side.data, 1, columns)
     if rows.shared:

@@ -13,7 +13,7 @@ from dask.delayed import Delayed
 from covdist.engine.plan import Plan
 from covdist.engine.tree import tree
 from covdist.folding.streams import Streams
-from covdist.rows.fold import AnyAccumulator, Blocks, Shard, fold
+from covdist.rows.fold import Accumulate, Blocks, Shard, fold
 from covdist.rows.stream import Stream
 from covdist.state.base import merged
 
@@ -36,11 +36,11 @@ class Pass(NamedTuple):
         """Name a tree: equal for equal rows and equal ``about``."""
         return f"{name}-{tokenize(*self.streams.tokens(), *about) if self.lazy else uuid4().hex}"
 
-    def shards(self, accumulator: Callable[..., AnyAccumulator]) -> list[Shard]:
+    def shards(self, accumulator: Accumulate) -> list[Shard]:
         blocks, vectors = self.streams
         return [Shard(accumulator, cut[0], _parts(blocks, *cut), _parts(vectors, *cut)) for cut in self.cuts]
 
-    def items(self, accumulator: Callable[..., AnyAccumulator]) -> list[Item]:
+    def items(self, accumulator: Accumulate) -> list[Item]:
         """Return each shard and the keys of the blocks that dask makes for it."""
         shards = self.shards(accumulator)
         return [(shard, self.streams.keys(*cut)) for shard, cut in zip(shards, self.cuts, strict=True)]
@@ -48,7 +48,7 @@ class Pass(NamedTuple):
     def tree(
         self,
         key: str,
-        accumulator: Callable[..., AnyAccumulator],
+        accumulator: Accumulate,
         *arguments: Delayed,
         function: Callable[..., object] = fold,
         derived_from: tuple[Callable[..., object], str] | None = None,

@@ -82,10 +82,8 @@ class Policy:
 
 
 def policy(name: str) -> Policy:
-    """Return the policy of that name; DataError where there is none."""
     one_of("missing", name, tuple(plugins.names("missing")))
-    found: Policy = plugins.find("missing", name).POLICY
-    return found
+    return plugins.find("missing", name).POLICY
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,12 +123,8 @@ class GraphReader:
         self._pieces, self._sample_ndim = pieces, sample_ndim
 
     def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
-        return ahead(self._pieces_of(range(first, last)))
-
-    def _pieces_of(self, numbers: range) -> Iterator[np.ndarray]:
-        for number in numbers:
-            graph, keys = self._pieces[number]
-            yield as_rows(_joined(get_sync(graph, keys)), self._sample_ndim)
+        made = (get_sync(*self._pieces[number]) for number in range(first, last))
+        return ahead(as_rows(_joined(blocks), self._sample_ndim) for blocks in made)
 
 
 class GivenReader:
