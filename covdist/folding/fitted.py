@@ -123,8 +123,7 @@ def _side_by_side(make: Accumulate, widths: tuple[int, ...], *arguments: Model) 
 
 class SideBySide:
     def __init__(self, accumulator: AnyAccumulator, widths: tuple[int, ...]):
-        self._inner, self.least_rows = accumulator, accumulator.least_rows
-        self.state = accumulator.state
+        self._inner, self.least_rows, self.state = accumulator, accumulator.least_rows, accumulator.state
         self._starts = [0, *accumulate(widths)]
 
     def add(self, *blocks: np.ndarray, **vectors: np.ndarray | None) -> None:

@@ -64,20 +64,30 @@ class FillOptions(NamedTuple):
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy for missing values; each file in ``covdist.missing`` makes one from functions."""
+    """A policy for missing values; each file in ``covdist.missing`` makes one from functions.
 
-    rows: RowPolicy  # decides which rows of a block are folded
-    # Whether a value missing in one column leaves its row out of all, so that columns cannot be read apart.
+    Attributes
+    ----------
+    rows : callable
+        Decides which rows of a block are folded.
+    whole_rows : bool
+        Whether a value missing in one column leaves its row out of all, so that columns cannot be read apart.
+    state, stream : callable
+        Return the state type that answers in place of the one asked for, and the rows of one array as they are folded.
+    check : callable
+        Raises DataError at a request that the policy cannot serve.
+    strategy : callable or None
+        Returns the moments of a request where the policy takes passes of its own, one after the other.
+    fill : callable or None
+        Returns the array of :func:`covdist.fill`, sample axes in front, for an array, its dims and options.
+    """
+
+    rows: RowPolicy
     whole_rows: bool = False
-    # The state type that answers in place of the one asked for.
     state: Callable[[StateType], StateType] = lambda kind: kind
-    # The rows of one array as they are folded.
     stream: Callable[[SideRows], Stream] = rows_as_they_are
-    # Raises DataError at a request that the policy cannot serve.
     check: Callable[[Request], None] = lambda request: None
-    # The moments of a request, where the policy takes passes of its own, one after the other.
     strategy: Callable[[Request], Moments] | None = None
-    # The array of :func:`covdist.fill`, its sample axes in front.
     fill: Callable[[Labelled, FillOptions], Array] | None = None
 
 

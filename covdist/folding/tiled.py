@@ -176,7 +176,7 @@ class BandAccumulator:
         self._before = [origin + cut.start for origin, cut in zip(origins, self._cuts, strict=True)]
         self._seen = 0
         self._inner = Cross.accumulator(left.stop - left.start, right.stop - right.start, options)
-        self.least_rows = self._inner.least_rows
+        self.least_rows, self.state = self._inner.least_rows, self._inner.state
 
     def add(self, *blocks: np.ndarray, **vectors: np.ndarray) -> None:
         """Fold rows of one block that holds all the columns, or of two."""
@@ -201,6 +201,3 @@ class BandAccumulator:
             raise
         self._seen += len(blocks[0])
         return keep
-
-    def state(self) -> Cross:
-        return self._inner.state()
