@@ -95,11 +95,12 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
     row_bytes = sum(width * size for width, size in zip(widths, itemsizes, strict=True))
     cost = kind.cost(*widths[: kind.sides])
     groups = 1 if request.groups is None else len(request.groups.values)
-    saved = 8 * sum(math.prod(field.shape(request.widths)) for field in kind.FIELDS.values())  # matrices are square
+    whole = request.widths
+    saved = 8 * sum(math.prod(field.shape(whole)) for field in kind.FIELDS.values())  # matrices are square
     return Work(
         rows=request.rows,
         pieces=len(streams.first.bounds) - 1,
-        columns=" × ".join(f"{width:,}" for width in request.widths),
+        columns=" × ".join(f"{width:,}" for width in whole),
         row_bytes=row_bytes,
         piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
         row_flops=cost.row_flops,
