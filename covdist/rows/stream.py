@@ -61,7 +61,8 @@ def stream(array: da.Array | np.ndarray, sample_ndim: int, columns: slice | None
     """Return the rows of an array whose leading ``sample_ndim`` axes are samples; ``columns`` cuts the first other."""
     whole = slice(0, array.shape[sample_ndim] if array.ndim > sample_ndim else 1)
     columns = whole if columns is None else columns
-    cut = array if array.ndim == sample_ndim or columns == whole else array[(slice(None),) * sample_ndim + (columns,)]
+    every = array.ndim == sample_ndim or columns == whole
+    cut: Any = array if every else array[(slice(None),) * sample_ndim + (columns,)]
     if isinstance(array, np.ndarray):
         return _ArrayStream(cut, sample_ndim)
     if (source := from_dask(array)) is None:
