@@ -5,28 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from typing import cast
 
+import numpy as np
 from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 
 from covdist.engine.cluster import nested
 from covdist.engine.plan import Plan, make_plan
 from covdist.engine.tree import tree
-from covdist.folding.in_memory import Accumulate, Strip, first_strips, in_memory, work_of
+from covdist.errors import NonFiniteError
+from covdist.folding.in_memory import Strip, first_strips, in_memory, work_of
 from covdist.folding.passes import Pass, fold_with
 from covdist.folding.request import Policy, Request
-from covdist.folding.side_by_side import SideBySide
 from covdist.folding.streams import whole_streams
 from covdist.numerics import packed
-from covdist.numerics.accumulator import Options
 from covdist.numerics.columns import part
 from covdist.numerics.em import Fit, Model
 from covdist.numerics.nonfinite import propagate
 from covdist.results.deferred import apply
 from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
-from covdist.rows.fold import AnyAccumulator
+from covdist.rows.fold import Accumulate, AnyAccumulator
 from covdist.state.base import StateType, merged
 from covdist.state.cross import FittedCross
 from covdist.state.patterns import Expected, ExpectedAccumulator, Patterns, begin, moments_of, without_holes
@@ -66,7 +67,6 @@ def promised_model(request: Request) -> tuple[Delayed, Delayed]:
 
 
 def computed_model(request: Request) -> tuple[Patterns, Model]:
-    """Return the patterns of rows and the fitted model."""
     promise, iterations = _passes(request)
     compute = partial(Delayed.compute, scheduler="threads")
     patterns = compute(promise)
@@ -83,7 +83,7 @@ class Iterations:
     """The passes after the first, each for the model that the one before made; opaque, as ``Shard`` is."""
 
     def __init__(self, request: Request, one: Pass):
-        accumulator = partial(_expecting, widths=request.widths, inf=request.options.inf)
+        accumulator = partial(_side_by_side, partial(ExpectedAccumulator, inf=request.options.inf), request.widths)
         self.items, self._fan_in = one.items(accumulator), one.plan.fan_in
         self._shared = one.streams.collections
         self._key = one.key("expected", request.options, request.sample_ndim)
@@ -92,7 +92,6 @@ class Iterations:
         return self._key
 
     def fitted(self, model: Model, compute: Callable[[Delayed], Expected]) -> Model:
-        """Step until the model is done."""
         while not model.done:
             model = model.stepped(*compute(self._pass(model)))
         return model
@@ -105,8 +104,8 @@ class Iterations:
 
 
 def pattern_accumulator(request: Request) -> Accumulate:
-    """Return the function that makes the accumulator of the first pass."""
-    return partial(_patterns, *request.widths, options=request.options)
+    make = partial(Patterns.folded, sum(request.widths), request.options)
+    return partial(_side_by_side, make, request.widths)
 
 
 def pattern_strip(request: Request) -> Strip:
@@ -115,16 +114,24 @@ def pattern_strip(request: Request) -> Strip:
     return strip
 
 
-def _patterns(*widths: int, options: Options) -> AnyAccumulator:
-    return _side_by_side(Patterns.folded(sum(widths), options), widths)
+def _side_by_side(make: Accumulate, widths: tuple[int, ...], *arguments: Model) -> AnyAccumulator:
+    """Return an accumulator that takes one block a side, given what makes one of a single block."""
+    accumulator = make(*arguments)
+    return accumulator if len(widths) == 1 else SideBySide(accumulator, widths)
 
 
-def _expecting(model: Model, widths: tuple[int, ...], inf: str) -> AnyAccumulator:
-    return _side_by_side(ExpectedAccumulator(model, inf), widths)
+class SideBySide:
+    def __init__(self, accumulator: AnyAccumulator, widths: tuple[int, ...]):
+        self._inner, self.least_rows, self.state = accumulator, accumulator.least_rows, accumulator.state
+        self._starts = [0, *accumulate(widths)]
 
-
-def _side_by_side(one: AnyAccumulator, widths: tuple[int, ...]) -> AnyAccumulator:
-    return one if len(widths) == 1 else SideBySide(one, *widths)
+    def add(self, *blocks: np.ndarray, **vectors: np.ndarray | None) -> None:
+        try:
+            self._inner.add(np.concatenate(blocks, axis=1), **vectors)
+        except NonFiniteError as error:
+            error.side = int(np.searchsorted(self._starts, error.column, side="right")) - 1
+            error.column -= self._starts[error.side]
+            raise
 
 
 def _fitted(patterns: Patterns, *, fit: Fit, iterations: Iterations) -> Model:

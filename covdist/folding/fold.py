@@ -17,15 +17,7 @@ from covdist.state.variances import Tiled, Variances
 
 
 def fold_request(request: Request, ddof: float = 0) -> Moments:
-    """Return the moments of a request, lazy if an array is; ``ddof`` is only checked.
-
-    Raises
-    ------
-    DataError
-        If ``ddof`` leaves nothing to divide by.
-    PlanError
-        If it does not fit into the memory that the caller named.
-    """
+    """Return the moments of a request, lazy if an array is; ``ddof`` is only checked."""
     if not request.weighted and request.groups is None and ddof >= request.rows:
         raise DataError(
             f"ddof={ddof} leaves nothing to divide by with {request.rows} rows: use a smaller ddof or more rows"
@@ -33,14 +25,10 @@ def fold_request(request: Request, ddof: float = 0) -> Moments:
     if request.memory is not None:
         plan_of(request)  # refuses what does not fit
     if choose(request)[0] == IN_TILES:
-        return _tiled(request)
+        # The columns' moments with the matrix beside them, whose tiles are made when they are read.
+        columns = fold_request(replace(request, state=Variances, matrix="auto", memory=None))
+        return Moments(columns.deferred, replace(columns.layout, state=Tiled), Tiles(request))
     return (request.policy.strategy or in_memory)(request)
-
-
-def _tiled(request: Request) -> Moments:
-    """Return the columns' moments with the matrix beside them, whose tiles are made when they are read."""
-    columns = fold_request(replace(request, state=Variances, matrix="auto", memory=None))
-    return Moments(columns.deferred, replace(columns.layout, state=Tiled), Tiles(request))
 
 
 def fold_rows(x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, ddof: float = 0, **options: Any) -> Moments:

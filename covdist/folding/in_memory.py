@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -17,12 +16,10 @@ from covdist.folding.streams import Streams, column_strips, streams_of, strip_wi
 from covdist.limits import limits
 from covdist.results.deferred import Deferred
 from covdist.results.moments import Moments
-from covdist.rows.fold import AnyAccumulator
+from covdist.rows.fold import Accumulate
 from covdist.state.base import State, StateType
 from covdist.state.grouped import Grouped
 from covdist.state.named import containing, described
-
-Accumulate = Callable[..., AnyAccumulator]
 
 
 class Strip(NamedTuple):
@@ -43,24 +40,19 @@ def in_memory(request: Request) -> Moments:
 
 
 def memory_plan(request: Request) -> Plan:
-    """Plan one state of all columns."""
     first, *others = column_strips(request)
     return _plan(request, streams_of(request, first), strip_widths(request, first), 1 + len(others))
 
 
 def first_strips(request: Request, plan: Plan | None = None, accumulator: Accumulate | None = None) -> list[Strip]:
     """Return the strips that ``in_memory`` folds, or the first pass of another plan with another accumulator."""
-    strips = column_strips(request)
-    return [_strip(request, strip, len(strips), plan, accumulator) for strip in strips]
-
-
-def _strip(request: Request, strip: slice, strips: int, plan: Plan | None, accumulator: Accumulate | None) -> Strip:
-    widths = strip_widths(request, strip)
-    streams = streams_of(request, strip)
-    one = Pass(streams, plan or _plan(request, streams, widths, strips), request.lazy)
-    shards = one.shards(accumulator or accumulator_of(request, widths))
-    ready = one.streams.ready()
-    return Strip(one.plan, widths[0], [(shard, ready) for shard in shards])
+    strips, found = column_strips(request), []
+    for strip in strips:
+        widths, streams = strip_widths(request, strip), streams_of(request, strip)
+        one = Pass(streams, plan or _plan(request, streams, widths, len(strips)), request.lazy)
+        shards, ready = one.shards(accumulator or accumulator_of(request, widths)), streams.ready()
+        found.append(Strip(one.plan, widths[0], [(shard, ready) for shard in shards]))
+    return found
 
 
 def _tree(request: Request, strip: slice, strips: int) -> Delayed:
@@ -78,7 +70,6 @@ def _key(one: Pass, request: Request, kind: StateType) -> str:
 
 
 def accumulator_of(request: Request, widths: tuple[int, ...]) -> Accumulate:
-    """Return the function that makes the accumulator of a shard."""
     inner = partial(request.state.accumulator, *widths, options=request.options)
     return inner if request.groups is None else partial(Grouped.accumulator, inner)
 
@@ -104,20 +95,17 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
     row_bytes = sum(width * size for width, size in zip(widths, itemsizes, strict=True))
     cost = kind.cost(*widths[: kind.sides])
     groups = 1 if request.groups is None else len(request.groups.values)
+    whole = request.widths
+    saved = 8 * sum(math.prod(field.shape(whole)) for field in kind.FIELDS.values())  # matrices are square
     return Work(
         rows=request.rows,
         pieces=len(streams.first.bounds) - 1,
-        columns=" × ".join(f"{width:,}" for width in request.widths),
+        columns=" × ".join(f"{width:,}" for width in whole),
         row_bytes=row_bytes,
         piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
         row_flops=cost.row_flops,
         state_bytes=groups * cost.state_bytes,
         block_bytes=cost.block_bytes + 2 * cost.least_rows * row_bytes,
         shared=streams.shared,
-        result_bytes=groups * result_bytes(kind, request.widths),
+        result_bytes=groups * saved,
     )
-
-
-def result_bytes(kind: StateType, widths: tuple[int, ...]) -> int:
-    """Return the size of a saved state, whose matrices are square."""
-    return 8 * sum(math.prod(field.shape(widths)) for field in kind.FIELDS.values())

@@ -52,8 +52,7 @@ def along_samples(values: npt.ArrayLike, x: Labelled, what: str) -> Array:
     if isinstance(values, str):
         values = _coordinate(values, x, what)
     if isinstance(values, xr.DataArray):
-        unknown = [d for d in values.dims if d not in x.sample_dims]
-        if unknown:
+        if not set(values.dims) <= set(x.sample_dims):
             raise DataError(f"{what} has the dims {values.dims}, expected are only sample dims {x.sample_dims}")
         sizes = dict(zip(x.sample_dims, x.sample_shape, strict=True))
         missing = {d: sizes[d] for d in x.sample_dims if d not in values.dims}

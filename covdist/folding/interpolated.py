@@ -7,33 +7,29 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 import dask.array as da
 import numpy as np
-from dask.base import tokenize
+from dask.base import optimize, tokenize
+from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
+from dask.local import get_sync
 from dask.typing import DaskCollection, Key
 
 from covdist.errors import DataError, NonFiniteError
 from covdist.folding.inputs import one_of
-from covdist.numerics.interpolation import (
-    ENDS,
-    KINDS,
-    InterpolationOptions,
-    NearestValue,
-    filled,
-    first_values,
-    last_values,
-)
+from covdist.numerics import interpolation
+from covdist.numerics.interpolation import InterpolationOptions, NearestValue, first_values, last_values
 from covdist.numerics.nonfinite import all_finite, refuse_infinity
 from covdist.results.labels import Array, Labelled
-from covdist.rows.chunks import Chunk, chunks_apart
 from covdist.rows.filled import FilledStream, PrefilledStream
 from covdist.rows.masked_arrays import unmasked
 from covdist.rows.neighbours import Places, between
-from covdist.rows.stream import Stream, stream
+from covdist.rows.stream import Stream, culled, share_work, stream
+
+Tasks = dict[Key, object]
 
 
 def interpolated(
@@ -46,8 +42,8 @@ def interpolated(
     inf: str = "raise",
 ) -> Array:
     """Return the array of ``side``, its sample axis first, with gaps filled as by :func:`covdist.fill`."""
-    one_of("kind", kind, KINDS)
-    one_of("ends", ends, ENDS)
+    one_of("kind", kind, interpolation.KINDS)
+    one_of("ends", ends, interpolation.ENDS)
     places, unit = _places(side, along)
     longest = float("inf") if max_gap is None else float(operator.truediv(max_gap, unit))
     options = InterpolationOptions(kind, ends, inf, longest, float(places[0]), float(places[-1]))
@@ -59,11 +55,7 @@ def interpolated(
 
 
 def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = None, number: int = 0) -> Stream:
-    """Return the rows of ``side``, or a range of its first column axis, as statistics have them.
-
-    ``lazy`` says that others must find the result by its token, which for a numpy array costs a pass; ``number`` is 0
-    for x and 1 for y.
-    """
+    """Return the rows of ``side``, or a range of its first column axis, as statistics have them; see ``SideRows``."""
     places, _ = _places(side, None)
     rows = stream(side.data, 1, columns)
     if rows.shared:
@@ -102,6 +94,13 @@ def _places(side: Labelled, along: str | None) -> tuple[Places, float | np.timed
     return values.astype(np.float64), unit
 
 
+class _Graph:
+    """The graph of a chunk, hidden from dask, which would take its keys for dependencies."""
+
+    def __init__(self, graph: dict[Key, Any], key: Key):
+        self.graph, self.key = graph, key
+
+
 @dataclass(frozen=True)
 class _Chunk:
     """Fills one chunk, whose first entry lies at ``corner`` of an array of ``shape``, called ``name`` in messages."""
@@ -112,13 +111,13 @@ class _Chunk:
     positions: np.ndarray
     options: InterpolationOptions
 
-    def edges(self, rows: np.ndarray | Chunk) -> tuple[NearestValue, NearestValue]:
-        """Return the first and the last values."""
-        plain, inf = self._checked(rows.read() if isinstance(rows, Chunk) else rows), self.options.inf
+    def edges(self, rows: np.ndarray | _Graph) -> tuple[NearestValue, NearestValue]:
+        made = get_sync(rows.graph, rows.key) if isinstance(rows, _Graph) else rows
+        plain, inf = self._checked(made), self.options.inf
         return first_values(plain, self.positions, inf), last_values(plain, self.positions, inf)
 
     def filled(self, rows: np.ndarray, before: NearestValue, after: NearestValue) -> np.ndarray:
-        return filled(self._checked(rows), self.positions, before, after, self.options)
+        return interpolation.filled(self._checked(rows), self.positions, before, after, self.options)
 
     def _checked(self, rows: np.ndarray) -> np.ndarray:
         plain = np.asarray(unmasked(rows))
@@ -142,38 +141,44 @@ def _lazy(data: da.Array, name: str, positions: np.ndarray, options: Interpolati
     for later ones, unless they share work, as those of a rechunked array do.
     """
     token = tokenize(data.name, positions, options)
-    apart = chunks_apart(data)
+    key, edges, before, after = (f"{what}-{token}" for what in ("filled", "edges", "before", "after"))
+    graphs = _graphs(data)
     starts = [np.cumsum([0, *sizes]).tolist() for sizes in data.chunks]
-    graph: dict[Key, object] = {}
+    graph: Tasks = {}
     for at in itertools.product(*map(range, data.numblocks)):
         corner = tuple(starts[axis][i] for axis, i in enumerate(at))
         rows = positions[corner[0] : starts[0][at[0] + 1]]
         chunk = _Chunk(name, data.shape, corner, rows, options)
-        graph[f"edges-{token}", *at] = chunk.edges, (data.name, *at) if apart is None else apart[at]
-        graph[f"filled-{token}", *at] = (
-            chunk.filled, (data.name, *at), (f"before-{token}", *at), (f"after-{token}", *at)
-        )  # fmt: skip
+        graph[edges, *at] = chunk.edges, (data.name, *at) if graphs is None else graphs[at]
+        graph[key, *at] = chunk.filled, *((each, *at) for each in (data.name, before, after))
     for across in itertools.product(*map(range, data.numblocks[1:])):
         shape = tuple(sizes[i] for sizes, i in zip(data.chunks[1:], across, strict=True))
         order = range(data.numblocks[0])
-        graph |= _carried(token, f"before-{token}", 1, [(i, *across) for i in order], shape)
-        graph |= _carried(token, f"after-{token}", 0, [(i, *across) for i in reversed(order)], shape)
-    key = f"filled-{token}"
+        graph |= _carried(before, edges, 1, [(i, *across) for i in order], shape)
+        graph |= _carried(after, edges, 0, [(i, *across) for i in reversed(order)], shape)
     layers = HighLevelGraph.from_collections(key, graph, dependencies=cast(Sequence[DaskCollection], [data]))
     return da.Array(layers, key, chunks=data.chunks, dtype=data.dtype)
 
 
-def _carried(
-    token: str, name: str, edge: int, chunks: list[tuple[int, ...]], shape: tuple[int, ...]
-) -> dict[Key, object]:
-    """Return the tasks that carry the nearest values from chunk to chunk, from the ``edge`` that each passes last."""
-    tasks: dict[Key, object] = {}
+def _graphs(array: da.Array) -> dict[tuple[int, ...], _Graph] | None:
+    """Return what makes each chunk, by its index; None if they share work, which is best left to dask."""
+    (optimised,) = optimize(array)
+    whole = dict(optimised.__dask_graph__())
+    graphs = {key: culled(whole, key) for key in flatten(optimised.__dask_keys__())}
+    if share_work(list(graphs.values())):
+        return None
+    return {key[1:]: _Graph(graph, key) for key, graph in graphs.items()}
+
+
+def _carried(name: str, edges: str, side: int, chunks: list[tuple[int, ...]], shape: tuple[int, ...]) -> Tasks:
+    """Return the tasks that carry the nearest values from chunk to chunk, from the ``side`` that each passes last."""
+    tasks: Tasks = {}
     nearest: object = NearestValue.none(shape)
     for at in chunks:
         tasks[name, *at] = nearest
-        nearest = _passed, edge, (f"edges-{token}", *at), (name, *at)
+        nearest = _passed, side, (edges, *at), (name, *at)
     return tasks
 
 
-def _passed(edge: int, edges: tuple[NearestValue, NearestValue], farther: NearestValue) -> NearestValue:
-    return edges[edge].or_else(farther)
+def _passed(side: int, edges: tuple[NearestValue, NearestValue], farther: NearestValue) -> NearestValue:
+    return edges[side].or_else(farther)

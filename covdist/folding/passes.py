@@ -13,74 +13,50 @@ from dask.delayed import Delayed
 from covdist.engine.plan import Plan
 from covdist.engine.tree import tree
 from covdist.folding.streams import Streams
-from covdist.rows.fold import AnyAccumulator, Shard, fold
+from covdist.rows.fold import Accumulate, Blocks, Shard, fold
+from covdist.rows.stream import Stream
 from covdist.state.base import merged
 
 Item = tuple[Shard, list[list[object]]]  # the arguments of one fold
 
 
 class Pass(NamedTuple):
-    """Streams and how they are cut.
-
-    Attributes
-    ----------
-    streams : Streams
-    plan : Plan
-    lazy : bool
-        Whether a tree is found again by its key: numpy arrays are folded at once, and naming them by their content
-        would be a pass over them.
-    """
+    """Streams and how they are cut."""
 
     streams: Streams
     plan: Plan
+    # Whether a tree is found again by its key: naming numpy arrays, folded at once, by content would be a pass.
     lazy: bool
 
     @property
     def cuts(self) -> list[tuple[int, int]]:
-        """First and last row, exclusive, of each shard."""
         return self.plan.cuts(self.streams.first.bounds)
 
     def key(self, name: str, *about: object) -> str:
         """Name a tree: equal for equal rows and equal ``about``."""
         return f"{name}-{tokenize(*self.streams.tokens(), *about) if self.lazy else uuid4().hex}"
 
-    def shards(self, accumulator: Callable[..., AnyAccumulator]) -> list[Shard]:
-        """Return the shards, each carried by one task."""
-        return [self._shard(accumulator, *cut) for cut in self.cuts]
+    def shards(self, accumulator: Accumulate) -> list[Shard]:
+        blocks, vectors = self.streams
+        return [Shard(accumulator, cut[0], _parts(blocks, *cut), _parts(vectors, *cut)) for cut in self.cuts]
 
-    def _shard(self, accumulator: Callable[..., AnyAccumulator], start: int, stop: int) -> Shard:
-        blocks, vectors = (
-            {name: stream.part(start, stop) for name, stream in streams.items()}
-            for streams in (self.streams.blocks, self.streams.vectors)
-        )
-        return Shard(accumulator, start, blocks, vectors)
-
-    def items(self, accumulator: Callable[..., AnyAccumulator]) -> list[Item]:
+    def items(self, accumulator: Accumulate) -> list[Item]:
         """Return each shard and the keys of the blocks that dask makes for it."""
-        cuts = zip(self.shards(accumulator), self.cuts, strict=True)
-        return [(shard, self.streams.keys(*cut)) for shard, cut in cuts]
+        shards = self.shards(accumulator)
+        return [(shard, self.streams.keys(*cut)) for shard, cut in zip(shards, self.cuts, strict=True)]
 
     def tree(
         self,
         key: str,
-        accumulator: Callable[..., AnyAccumulator],
+        accumulator: Accumulate,
         *arguments: Delayed,
         function: Callable[..., object] = fold,
         derived_from: tuple[Callable[..., object], str] | None = None,
     ) -> Delayed:
-        """Return the state of all rows, lazily.
+        """Return the state of all rows, lazily; ``function(shard, given, *arguments)`` makes that of a shard.
 
-        Parameters
-        ----------
-        key : str
-            From ``key``; must identify the accumulator and the function.
-        accumulator : callable
-        *arguments : Delayed
-            Further arguments of ``function``.
-        function : callable
-            ``function(shard, given, *arguments)`` makes the state of a shard.
-        derived_from : (function, key), optional
-            As for ``covdist.engine.tree.tree``.
+        ``key``, from ``self.key``, must identify the accumulator and the function; ``derived_from`` as for
+        ``covdist.engine.tree.tree``.
         """
         return tree(
             function,
@@ -91,6 +67,10 @@ class Pass(NamedTuple):
             dependencies=[*self.streams.collections, *arguments],
             derived_from=derived_from,
         )
+
+
+def _parts(streams: dict[str, Stream], start: int, stop: int) -> dict[str, Blocks]:
+    return {name: stream.part(start, stop) for name, stream in streams.items()}
 
 
 def fold_with(shard: Shard, given: Sequence[list[object]], argument: object) -> object:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import dask.array as da
+import numpy as np
 import numpy.typing as npt
 from dask.utils import parse_bytes
 
@@ -45,16 +46,20 @@ class SideRows(NamedTuple):
 
 
 def rows_as_they_are(rows: SideRows) -> Stream:
-    """Return the stream of an array's own rows."""
     return stream(rows.data, len(rows.side.sample_dims), rows.columns)
 
 
-def _as_asked(kind: StateType) -> StateType:
-    return kind
+class FillOptions(NamedTuple):
+    """As for :func:`covdist.fill`; each policy takes what concerns it."""
 
-
-def _accept(request: Request) -> None:
-    pass
+    kind: str = "linear"
+    along: str | None = None
+    max_gap: float | np.timedelta64 | None = None
+    ends: str = "keep"
+    inf: str = "raise"
+    tolerance: float = 1e-10
+    max_iterations: int = 100
+    ridge: float = 1e-8
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,9 @@ class Policy:
     rows : callable
         Decides which rows of a block are folded.
     whole_rows : bool
-        Whether a value that is missing in one column leaves its row out of all of them, so that columns cannot be
-        read apart from each other.
-    state : callable
-        Returns the state type that answers in place of the one asked for.
-    stream : callable
-        Returns the rows of one array as they are folded.
+        Whether a value missing in one column leaves its row out of all, so that columns cannot be read apart.
+    state, stream : callable
+        Return the state type that answers in place of the one asked for, and the rows of one array as they are folded.
     check : callable
         Raises DataError at a request that the policy cannot serve.
     strategy : callable or None
@@ -82,66 +84,44 @@ class Policy:
 
     rows: RowPolicy
     whole_rows: bool = False
-    state: Callable[[StateType], StateType] = _as_asked
+    state: Callable[[StateType], StateType] = lambda kind: kind
     stream: Callable[[SideRows], Stream] = rows_as_they_are
-    check: Callable[[Request], None] = _accept
+    check: Callable[[Request], None] = lambda request: None
     strategy: Callable[[Request], Moments] | None = None
-    fill: Callable[..., Array] | None = None
+    fill: Callable[[Labelled, FillOptions], Array] | None = None
 
 
 def policy(name: str) -> Policy:
-    """Return the policy of that name; DataError where there is none."""
     one_of("missing", name, tuple(plugins.names("missing")))
-    found: Policy = plugins.find("missing", name).POLICY
-    return found
+    return plugins.find("missing", name).POLICY
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """Names, arrays and options of one call.
+    """Names, arrays and options of one call."""
 
-    Attributes
-    ----------
-    sides : tuple of Labelled
-        x, and y where there is one.
-    blocks : dict
-        The sides' arrays by the names that messages know.
-    vectors : dict
-        Arrays with one value a row: group codes "by", "frequency" and "reliability".
-    groups : Groups or None
-    state : StateType
-        As the policy gives it.
-    missing : str
-    policy : Policy
-    options : Options
-    weighted : bool
-    halflife : float or timedelta64, optional
-    matrix : str
-        One of ``MATRICES``.
-    memory : int or None
-        Bytes that one worker may hold.
-    fit : Fit
-    """
-
-    sides: tuple[Labelled, ...]
-    blocks: Mapping[str, Array]
-    vectors: Mapping[str, Array]
+    sides: tuple[Labelled, ...]  # x, and y where there is one
+    blocks: Mapping[str, Array]  # the sides' arrays by the names that messages know
+    vectors: Mapping[str, Array]  # one value a row: group codes "by", "frequency" and "reliability"
     groups: Groups | None
-    state: StateType
+    state: StateType  # as the policy gives it
     missing: str
     policy: Policy
     options: Options
     weighted: bool = False
     halflife: Halflife = None
-    matrix: str = "auto"
-    memory: int | None = None
+    matrix: str = "auto"  # one of MATRICES
+    memory: int | None = None  # bytes that one worker may hold
     fit: Fit = DEFAULT_FIT
     known: dict[str, Stream] = field(default_factory=dict, repr=False)  # looking through a graph takes a while
 
     @property
     def sample_ndim(self) -> int:
-        """Number of sample axes, which come first."""
         return len(self.sides[0].sample_dims)
+
+    @property
+    def x(self) -> Array:
+        return next(iter(self.blocks.values()))
 
     @property
     def rows(self) -> int:
@@ -149,12 +129,10 @@ class Request:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Columns of each side."""
         return tuple(side.axis.size for side in self.sides)
 
     @property
     def lazy(self) -> bool:
-        """Whether an array is still to be computed."""
         return any(isinstance(array, da.Array) for array in (*self.blocks.values(), *self.vectors.values()))
 
     @property
@@ -162,7 +140,6 @@ class Request:
         return " with ".join(side.name for side in self.sides)
 
     def layout(self) -> Layout:
-        """Return the names and the provenance of the result."""
         provenance = {
             "rows": self.rows,
             "source": self.source,
@@ -176,9 +153,8 @@ class Request:
             provenance["halflife"] = str(self.halflife)
         return Layout(self.state, tuple(side.axis for side in self.sides), self.groups, provenance)
 
-    def stream_of(self, array: Array, columns: slice | None = None) -> Stream:
-        """Return an array's own rows, or a range of its first column axis."""
-        return self._once(f"{id(array)} {columns}", stream, array, self.sample_ndim, columns)
+    def stream_of(self, array: Array) -> Stream:
+        return self._once(f"{id(array)}", stream, array, self.sample_ndim)
 
     def side_stream(self, number: int, columns: slice | None = None) -> Stream:
         """Return the rows of a side as they are folded."""
@@ -208,13 +184,7 @@ def make_request(
     memory: int | str | None = None,
     fit: Fit = DEFAULT_FIT,
 ) -> Request:
-    """Bring a call's arrays and options together; those of :func:`covdist.moments`.
-
-    Raises
-    ------
-    DataError
-        If they do not fit together.
-    """
+    """Bring a call's arrays and options together; those of :func:`covdist.moments`, or DataError."""
     one_of("matrix", matrix, MATRICES)
     chosen = policy(missing)
     one_of("inf", inf, INFINITIES)

@@ -18,39 +18,20 @@ _LATER = ("state", "halflife")  # fields that the first jobs did not have
 
 @dataclass(frozen=True)
 class Selection:
-    """Which arrays of a log to fold, and how.
+    """Which arrays of a log to fold, and how."""
 
-    Attributes
-    ----------
-    layer : str
-        Glob of node paths.
-    var, against : str or None
-        Variable to fold, all if None; and the variable it is set against, for a cross-covariance.
-    dim, by : str or None
-        Sample dim, the array's first if None; coordinate to group by.
-    missing, precision, inf : str
-    max_columns : int
-        Up to this many columns the full covariance matrix is folded, for more what ``beyond`` names.
-    beyond : str
-        Variances alone (the default), or the full matrix in tiles.
-    state : str or tuple of str
-        State to fold instead, by name, such as "lagged(lag=3)"; several are folded together.
-    halflife : float, optional
-        Rows count half for every so many units of the sample coordinate before the last.
-    """
-
-    layer: str = "*"
-    var: str | None = None
-    against: str | None = None
-    dim: str | None = None
-    by: str | None = None
+    layer: str = "*"  # glob of node paths
+    var: str | None = None  # all if None
+    against: str | None = None  # the variable it is set against, for a cross-covariance
+    dim: str | None = None  # the array's first if None
+    by: str | None = None  # coordinate to group by
     missing: str = "raise"
     precision: str = "high"
-    max_columns: int = 4096
-    beyond: str = Variances.name
+    max_columns: int = 4096  # up to so many the full covariance matrix is folded, for more what ``beyond`` names:
+    beyond: str = Variances.name  # variances alone, or the full matrix in tiles
     inf: str = "raise"
-    state: str | tuple[str, ...] = ()
-    halflife: float | None = None
+    state: str | tuple[str, ...] = ()  # to fold instead, by name, such as "lagged(lag=3)"; several are folded together
+    halflife: float | None = None  # rows count half for every so many units of the sample coordinate before the last
 
     def asked(self) -> dict[str, object]:
         """Return the selection as JSON, without later fields that are not asked for: jobs begun before go on."""
@@ -59,22 +40,20 @@ class Selection:
 
 
 def requests(log: xr.DataTree, selection: Selection) -> dict[str, Request]:
-    """Return the requests by the path a result stores them under.
-
-    Raises
-    ------
-    DataError
-        If nothing in the log is selected.
-    """
-    chosen = {}
-    for node in log.subtree:
-        path = node.path.strip("/")
-        if not fnmatchcase(path, selection.layer):
-            continue
-        for name in _names(node, selection):
-            chosen[path, name] = _request(node, path, name, selection)
+    """Return the requests by the path a result stores them under."""
+    nodes = {node.path.strip("/"): node for node in log.subtree}
+    chosen = {
+        (path, name): _request(node, path, name, selection)
+        for path, node in nodes.items()
+        if fnmatchcase(path, selection.layer)
+        for name in _names(node, selection)
+    }
     if not chosen:
-        raise DataError(f"nothing selected: {_wanted(selection)}, but the log holds {_inventory(log)}")
+        wanted = f"layer {selection.layer!r}" + ("" if selection.var is None else f" and variable {selection.var!r}")
+        found = [f"{path}/{name}".strip("/") for path, node in nodes.items() for name in node.data_vars]
+        more = f" and {len(found) - 8} more" if len(found) > 8 else ""
+        inventory = (", ".join(found[:8]) or "no variables") + more
+        raise DataError(f"nothing selected: {wanted}, but the log holds {inventory}")
     paths = [path for path, _ in chosen]
     if len(set(paths)) == len(paths):  # one variable a node: the node's path says it all
         return {path: request for (path, _), request in chosen.items()}
@@ -110,13 +89,3 @@ def _request(node: xr.DataTree, path: str, name: str, selection: Selection) -> R
     if selection.beyond == IN_TILES:
         return make(x, matrix=IN_TILES)
     return make(x, state=Variances)
-
-
-def _wanted(selection: Selection) -> str:
-    return f"layer {selection.layer!r}" + ("" if selection.var is None else f" and variable {selection.var!r}")
-
-
-def _inventory(log: xr.DataTree) -> str:
-    found = [f"{node.path.strip('/')}/{name}".strip("/") for node in log.subtree for name in node.data_vars]
-    more = f" and {len(found) - 8} more" if len(found) > 8 else ""
-    return (", ".join(found[:8]) or "no variables") + more

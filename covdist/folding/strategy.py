@@ -44,21 +44,13 @@ def can_be_tiled(request: Request) -> bool:
     return request.state is Scatter and request.groups is None
 
 
-def first_pass_plan(request: Request) -> Plan:
-    """Plan one state of all columns, or the policy's first pass."""
-    return memory_plan(request) if request.policy.strategy is None else pattern_plan(request)
-
-
 def plan_of(request: Request, *others: Plan) -> Plan:
     """Return the plan of the strategy that is chosen, with those of all strategies; ``others`` lead to no matrix.
 
-    Raises
-    ------
-    PlanError
-        If it does not fit into the memory that the caller named.
+    PlanError if it does not fit into the memory that the caller named.
     """
     chosen, reason = choose(request)
-    plan = first_pass_plan(request)
+    plan = (memory_plan if request.policy.strategy is None else pattern_plan)(request)
     if can_be_tiled(request):
         plans = (plan, Tiles(request).plan, *others)
         plan = next(replace(each, reason=reason, strategies=plans) for each in plans if each.strategy == chosen)

@@ -10,7 +10,6 @@ from dask.typing import DaskCollection
 
 from covdist.folding.request import Request
 from covdist.limits import limits
-from covdist.results.labels import Array
 from covdist.rows.stream import Stream
 from covdist.state.variances import Variances
 
@@ -36,7 +35,6 @@ class Streams(NamedTuple):
 
     @property
     def collections(self) -> list[DaskCollection]:
-        """The dask collections that make the keys of ``keys``."""
         return [each for stream in self.all.values() for each in stream.collections]
 
     def keys(self, start: int, stop: int) -> list[list[object]]:
@@ -61,13 +59,12 @@ def streams_of(request: Request, *strips: slice) -> Streams:
 
 
 def whole_streams(request: Request) -> Streams:
-    """Return the streams of all columns."""
     return streams_of(request, slice(0, column_axis(request)))
 
 
 def column_axis(request: Request) -> int:
     """Return the length of x's first axis that is no sample axis."""
-    array = _x(request)
+    array = request.x
     return array.shape[request.sample_ndim] if array.ndim > request.sample_ndim else 1
 
 
@@ -76,7 +73,7 @@ def column_strips(request: Request) -> list[slice]:
     most = limits().strip_columns
     if request.state is not Variances or request.widths[0] <= most:
         return [slice(0, column_axis(request))]
-    array, axis = _x(request), request.sample_ndim
+    array, axis = request.x, request.sample_ndim
     length, inner = array.shape[axis], math.prod(array.shape[axis + 1 :])
     step = max(1, most // inner)
     chunk = array.chunks[axis][0] if isinstance(array, da.Array) else 1
@@ -89,7 +86,3 @@ def strip_widths(request: Request, strip: slice) -> tuple[int, ...]:
     """Return the number of columns on each side, for x that of a strip."""
     first, *others = request.widths
     return first // column_axis(request) * (strip.stop - strip.start), *others
-
-
-def _x(request: Request) -> Array:
-    return next(iter(request.blocks.values()))

@@ -16,24 +16,16 @@ from dask.typing import DaskCollection
 
 from covdist.engine.bands import Band, band_bytes, band_plan, cut_bands, tile_side
 from covdist.engine.plan import Plan, Work
-from covdist.folding.band import BandAccumulator
+from covdist.errors import NonFiniteError
 from covdist.folding.passes import Pass
 from covdist.folding.request import Request
 from covdist.folding.streams import Streams, column_axis, streams_of
+from covdist.numerics.accumulator import Options
 from covdist.numerics.columns import divisor
 from covdist.numerics.correlation import covariance_of
+from covdist.results import tile_store
 from covdist.results.deferred import Deferred, apply
-from covdist.results.labels import Array, Axis
-from covdist.results.tile_store import (
-    column_exponents,
-    create,
-    edges,
-    inside,
-    mirrored,
-    scatter_tile,
-    tiles_of,
-    write_band,
-)
+from covdist.results.labels import Axis
 from covdist.rows.fold import Shard, fold
 from covdist.state.cross import Cross
 
@@ -46,6 +38,8 @@ class Tiles:
     def __init__(self, request: Request):
         self._request = request
         (self._columns,) = request.widths
+        self._length = column_axis(request)
+        self._inner = self._columns // self._length
         self._side = tile_side(self._columns)
         self._bands = cut_bands(self._columns, self._side, band_bytes(self._columns))
         if request.memory is not None:
@@ -81,7 +75,7 @@ class Tiles:
             + state_bytes
             + 4 * tile_bytes,
             shared=any(each.shared for each in streams.values()),
-            result_bytes=tile_bytes * sum(1 for band in self._bands for _ in tiles_of(band, self._side)),
+            result_bytes=tile_bytes * sum(1 for band in self._bands for _ in tile_store.tiles_of(band, self._side)),
         )
         return band_plan(work, count)
 
@@ -91,25 +85,13 @@ class Tiles:
 
     # ---- what a band reads
 
-    @property
-    def _array(self) -> Array:
-        return next(iter(self._request.blocks.values()))
-
-    @property
-    def _length(self) -> int:
-        return column_axis(self._request)
-
-    @property
-    def _inner(self) -> int:
-        return self._columns // self._length
-
     @cached_property
     def _borders(self) -> np.ndarray:
-        """Borders of the chunks along that axis, which are read whole anyway; equal reads share one stream."""
-        ndim = self._request.sample_ndim
-        if not isinstance(self._array, da.Array) or self._array.ndim == ndim:
+        """Borders of the chunks along the first column axis, read whole anyway; equal reads share one stream."""
+        array, ndim = self._request.x, self._request.sample_ndim
+        if not isinstance(array, da.Array) or array.ndim == ndim:
             return np.array([0, self._length])
-        return np.concatenate([[0], np.cumsum(self._array.chunks[ndim])])
+        return np.concatenate([[0], np.cumsum(array.chunks[ndim])])
 
     def _reads(self, band: Band) -> Reads:
         if self._request.policy.whole_rows:
@@ -149,26 +131,25 @@ class Tiles:
     def cov(self, columns: Deferred, ddof: float) -> da.Array:
         """Return the covariance as a lazy array of tiles, those below the diagonal mirrored."""
         bands = [self._band(band) for band in self._bands]
-        owners = {tile: n for n, band in enumerate(self._bands) for tile in tiles_of(band, self._side)}
-        cuts = edges(self._columns, self._side)
+        owners = {tile: n for n, band in enumerate(self._bands) for tile in tile_store.tiles_of(band, self._side)}
+        cuts = tile_store.edges(self._columns, self._side)
 
         def upper(i: int, j: int) -> tuple[object, ...]:
             n = owners[i, j]
             return partial(_tile, self._bands[n], cuts[i], cuts[j], ddof), bands[n].key
 
         name = f"cov-{tokenize(ddof, [band.key for band in bands])}"
-        tasks = mirrored(name, self._columns, self._side, upper)
+        tasks = tile_store.mirrored(name, self._columns, self._side, upper)
         sizes = tuple(stop - start for start, stop in cuts)
         graph = HighLevelGraph.from_collections(name, tasks, dependencies=cast(Sequence[DaskCollection], bands))
         return da.Array(graph, name, chunks=(sizes, sizes), dtype=float)
 
     def written(self, columns: Deferred, axes: tuple[Axis, Axis], group: zarr.Group) -> Deferred:
         """Return the columns' moments that, when computed, also write the tiles to ``group``."""
-        create(group, self._bands, self._side, [str(axis.dim) for axis in axes])
+        tile_store.create(group, self._bands, self._side, [str(axis.dim) for axis in axes])
         place = str(group.store_path).removeprefix("file://")
-        writes = [
-            self._band(band, partial(write_band, place, n, band, self._side)) for n, band in enumerate(self._bands)
-        ]
+        write = partial(tile_store.write_band, place)
+        writes = [self._band(band, partial(write, n, band, self._side)) for n, band in enumerate(self._bands)]
         return columns.after(writes)
 
 
@@ -177,7 +158,46 @@ def _fold_and(then: Callable[[Cross], object], shard: Shard, given: list[list[ob
 
 
 def _tile(band: Band, rows: tuple[int, int], columns: tuple[int, int], ddof: float, state: Cross) -> np.ndarray:
-    tile = scatter_tile(state, band, rows, columns)
-    down = state.columns.exponent[inside(rows, band.start)]
-    across = column_exponents(state, band)[inside(columns, band.first)]
+    tile = tile_store.scatter_tile(state, band, rows, columns)
+    down = state.columns.exponent[tile_store.inside(rows, band.start)]
+    across = tile_store.column_exponents(state, band)[tile_store.inside(columns, band.first)]
     return covariance_of(tile, divisor(state.columns, ddof), down, across)
+
+
+class BandAccumulator:
+    """Makes a ``Cross`` of the columns ``left`` of the first block that is added, and ``right`` of the last one.
+
+    Counts of rows and of special values are those of the rectangle's columns alone. ``origins`` are the columns of the
+    whole array before those blocks; with ``whole_rows`` a missing value leaves its row out of all columns.
+    """
+
+    def __init__(self, left: slice, right: slice, origins: tuple[int, int], options: Options, whole_rows: bool):
+        self._cuts, self._options, self._whole_rows = (left, right), options, whole_rows
+        self._before = [origin + cut.start for origin, cut in zip(origins, self._cuts, strict=True)]
+        self._seen = 0
+        self._inner = Cross.accumulator(left.stop - left.start, right.stop - right.start, options)
+        self.least_rows, self.state = self._inner.least_rows, self._inner.state
+
+    def add(self, *blocks: np.ndarray, **vectors: np.ndarray) -> None:
+        """Fold rows of one block that holds all the columns, or of two."""
+        if self._whole_rows:
+            keep = self._kept(blocks)
+            if keep is not None and not keep.all():
+                blocks = tuple(block[keep] for block in blocks)
+                vectors = {name: vector[keep] for name, vector in vectors.items()}
+        left, right = self._cuts
+        try:
+            self._inner.add(blocks[0][:, left], blocks[-1][:, right], **vectors)
+        except NonFiniteError as error:
+            error.column += self._before[error.side]
+            error.side = 0
+            raise
+
+    def _kept(self, blocks: tuple[np.ndarray, ...]) -> np.ndarray | None:
+        try:
+            keep = self._options.missing(blocks, self._options.inf)
+        except NonFiniteError as error:
+            error.row += self._seen
+            raise
+        self._seen += len(blocks[0])
+        return keep

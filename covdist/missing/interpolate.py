@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from covdist.folding.fill_options import FillOptions
 from covdist.folding.interpolated import filled_stream, interpolated
-from covdist.folding.request import Policy, SideRows
+from covdist.folding.request import FillOptions, Policy, SideRows
 from covdist.numerics.nonfinite import refuse_unfilled
 from covdist.results.labels import Array, Labelled
 from covdist.rows.stream import Stream

@@ -13,9 +13,8 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.typing import Key
 
 from covdist.errors import DataError
-from covdist.folding.fill_options import FillOptions
 from covdist.folding.fitted import computed_model, fitted_moments, promised_model
-from covdist.folding.request import IN_TILES, Policy, Request, make_request
+from covdist.folding.request import IN_TILES, FillOptions, Policy, Request, make_request
 from covdist.numerics.blas import single_thread
 from covdist.numerics.em import Fit, Model, complete, precision_of
 from covdist.numerics.nonfinite import all_finite, holes, keep_all

@@ -6,9 +6,8 @@ import numpy as np
 import xarray as xr
 
 from covdist import plugins
-from covdist.folding.fill_options import FillOptions
 from covdist.folding.inputs import one_of
-from covdist.folding.request import policy
+from covdist.folding.request import FillOptions, policy
 from covdist.numerics.nonfinite import INFINITIES
 from covdist.results.labels import ArrayLike, Dims, label, named_axes
 

@@ -31,26 +31,19 @@ class FilledStream:
     shared = False
 
     def __init__(
-        self,
-        stream: PlainStream,
-        places: Places,
-        options: InterpolationOptions,
-        token: str,
-        first: tuple[int, int] = (0, 0),
+        self, rows: PlainStream, places: Places, how: InterpolationOptions, token: str, first: tuple[int, int] = (0, 0)
     ):
-        self._stream, self._places, self._options, self._first = stream, places, options, first
-        self.bounds, self.width, self.token = stream.bounds, stream.width, token
+        self._stream, self._places, self._options, self._first = rows, places, how, first
+        self.bounds, self.width, self.token = rows.bounds, rows.width, token
         # Beside the piece that is folded, one from beyond the shard.
-        self.piece_bytes = 2 * stream.piece_bytes + _STRETCH_BYTES + _COLUMN_BYTES * stream.width
-        make = delayed(partial(Neighbours, stream, places, options.inf), pure=False, traverse=False)
+        self.piece_bytes = 2 * rows.piece_bytes + _STRETCH_BYTES + _COLUMN_BYTES * rows.width
+        make = delayed(partial(Neighbours, rows, places, how.inf), pure=False, traverse=False)
         self.collections = [make(dask_key_name=f"around-{token}")]
 
     def keys(self, start: int, stop: int) -> list[Any]:
-        """Return the key of the neighbours, which dask makes for all shards."""
         return [self.collections[0].key]
 
     def ready(self) -> list[Any]:
-        """Return the neighbours themselves."""
         return [Neighbours(self._stream, self._places, self._options.inf)]
 
     def part(self, start: int, stop: int) -> FilledPart:
@@ -132,12 +125,10 @@ class PrefilledStream:
         self.collections = [collection for each in self._both for collection in each.collections]
 
     def keys(self, start: int, stop: int) -> list[Any]:
-        """Return the keys of the chunks, filled and as they were."""
         return [each.keys(start, stop) for each in self._both]
 
     def ready(self) -> list[Any]:
-        """Return an empty list: only dask can make pieces that share work."""
-        return []
+        return []  # only dask can make pieces that share work
 
     def part(self, start: int, stop: int) -> PrefilledPart:
         return PrefilledPart([each.part(start, stop) for each in self._both])

@@ -18,10 +18,9 @@ class Reader(Protocol):
 
 
 class Blocks(Protocol):
-    """One array's share of a shard."""
+    """One array's share of a shard, as an accumulator takes it; ``given`` is what dask made for it."""
 
-    def blocks(self, given: list[Any], least_rows: int) -> Iterator[Any]:
-        """Yield what an accumulator takes; ``given`` is what dask made for it."""
+    def blocks(self, given: list[Any], least_rows: int) -> Iterator[Any]: ...
 
 
 class Part:
@@ -31,13 +30,11 @@ class Part:
         self.reader, self.first, self.last, self.skip, self.rows = reader, first, last, skip, rows
 
     def pieces(self, given: list[Any] | None = None) -> Iterator[np.ndarray]:
-        """Yield the rows piece by piece; ``given`` holds the blocks of pieces that dask made."""
         reader: Reader = self.reader.given(given) if given else self.reader
         skip, left = self.skip, self.rows
         for piece in reader.pieces(self.first, self.last):
             rows = piece[skip : skip + left]
-            skip = 0
-            left -= len(rows)
+            skip, left = 0, left - len(rows)
             yield rows
 
     def blocks(self, given: list[Any], least_rows: int) -> Iterator[np.ndarray]:
@@ -56,24 +53,23 @@ class AnyAccumulator(Protocol):
     def state(self) -> object: ...
 
 
+Accumulate = Callable[..., AnyAccumulator]
+
+
 class Shard:
     """Opaque on purpose: dask neither looks for tasks in it nor takes what it carries for dependencies."""
 
     def __init__(
-        self,
-        accumulator: Callable[..., AnyAccumulator],
-        start: int,
-        blocks: Mapping[str, Blocks],
-        vectors: Mapping[str, Blocks],
+        self, accumulator: Accumulate, start: int, blocks: Mapping[str, Blocks], vectors: Mapping[str, Blocks]
     ):
-        self.accumulator, self.start = accumulator, start
-        self.blocks, self.vectors = blocks, vectors
+        self.accumulator, self.start, self.blocks, self.vectors = accumulator, start, blocks, vectors
 
 
-def fold(shard: Shard, given: list[list[Any]]) -> object:
+def fold(shard: Shard, given: list[list[Any]], of: str = "rows") -> object:
     """Fold a shard's rows, holding one piece of each array and one accumulator.
 
     ``given`` is what dask made for each block, then for each vector: a list, since dask looks for keys in lists alone.
+    ``of`` is "columns" where the streams are of columns.
     """
     accumulator, parts = shard.accumulator(), [*shard.blocks.values(), *shard.vectors.values()]
     streams = [part.blocks(made, accumulator.least_rows) for part, made in zip(parts, given, strict=True)]
@@ -83,12 +79,11 @@ def fold(shard: Shard, given: list[list[Any]]) -> object:
             vectors = pieces[len(shard.blocks) :]
             accumulator.add(*blocks, **dict(zip(shard.vectors, vectors, strict=True)))
     except NonFiniteError as error:
-        raise _located(error, list(shard.blocks)[error.side], shard.start) from None
+        raise _located(error, list(shard.blocks)[error.side], shard.start, of) from None
     return accumulator.state()
 
 
 def columns_of(rows: Any) -> Any:
-    """Return rows of a vector as those of one column."""
     return rows if rows.ndim == 2 else rows[:, None]
 
 
@@ -130,12 +125,10 @@ def together(streams: list[Iterator[Any]]) -> Iterator[list[Any]]:
         current = [piece[height:] for piece in current]
 
 
-def _located(error: NonFiniteError, name: str, start: int) -> NonFiniteError:
-    row = start + error.row
+def _located(error: NonFiniteError, name: str, start: int, of: str) -> NonFiniteError:
+    row, column = (start + error.row, error.column) if of == "rows" else (error.row, start + error.column)
     message = (
-        f"{name} holds {error} at row {row}, column {error.column} ({error.amount} NaN or infinite values in "
-        f"that block of rows), but {error.advice}"
+        f"{name} holds {error} at row {row}, column {column} ({error.amount} NaN or infinite values in that "
+        f"block of {of}), but {error.advice}"
     )
-    return NonFiniteError(
-        message, row=row, column=error.column, amount=error.amount, side=error.side, advice=error.advice
-    )
+    return NonFiniteError(message, row=row, column=column, amount=error.amount, side=error.side, advice=error.advice)

@@ -16,7 +16,6 @@ from covdist.rows.fold import columns_of, gathered
 from covdist.rows.stream import PlainStream
 
 _LEAST_ROWS = 64  # fewer cost less to look at than to keep account of
-_INT64 = np.iinfo(np.int64)
 Places = np.ndarray | range  # positions of the rows; a range where they are the rows' numbers
 
 
@@ -53,7 +52,8 @@ class MissingRuns(NamedTuple):
 
     @classmethod
     def none(cls, width: int) -> MissingRuns:
-        return cls(np.full(width, _INT64.max), np.full(width, _INT64.min), NearestValue.none((width,)))
+        limits = np.iinfo(np.int64)
+        return cls(np.full(width, limits.max), np.full(width, limits.min), NearestValue.none((width,)))
 
     def covers(self, row: int) -> np.ndarray:
         """Return in which columns a look from ``row`` on starts within the run, or at its end."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from dask.local import get_sync
@@ -108,41 +108,36 @@ def ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
             yield piece
 
 
-class ArrayReader:
-    def __init__(self, rows: np.ndarray):
-        self._rows = rows
+class ArrayReader(NamedTuple):
+    rows: np.ndarray
 
     def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
-        yield self._rows
+        yield self.rows
 
 
-class GraphReader:
+class GraphReader(NamedTuple):
     """Evaluates the pieces' own graphs, one after the other, inside the task."""
 
-    def __init__(self, pieces: dict[int, tuple[dict[Key, Any], Any]], sample_ndim: int):
-        self._pieces, self._sample_ndim = pieces, sample_ndim
+    graphs: dict[int, tuple[dict[Key, Any], Any]]  # each with its keys
+    sample_ndim: int
 
     def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
-        return ahead(self._pieces_of(range(first, last)))
-
-    def _pieces_of(self, numbers: range) -> Iterator[np.ndarray]:
-        for number in numbers:
-            graph, keys = self._pieces[number]
-            yield as_rows(_joined(get_sync(graph, keys)), self._sample_ndim)
+        made = (get_sync(*self.graphs[number]) for number in range(first, last))
+        return ahead(as_rows(_joined(blocks), self.sample_ndim) for blocks in made)
 
 
-class GivenReader:
+class GivenReader(NamedTuple):
     """Takes pieces that dask tasks computed, because they share work; a shard holds all of its pieces at once."""
 
-    def __init__(self, sample_ndim: int, blocks: list[Any] | None = None):
-        self._sample_ndim, self._blocks = sample_ndim, blocks or []
+    sample_ndim: int
+    blocks: Sequence[Any] = ()
 
     def given(self, blocks: list[Any]) -> GivenReader:
-        return GivenReader(self._sample_ndim, blocks)
+        return GivenReader(self.sample_ndim, blocks)
 
     def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
-        for blocks in self._blocks:
-            yield as_rows(_joined(blocks), self._sample_ndim)
+        for blocks in self.blocks:
+            yield as_rows(_joined(blocks), self.sample_ndim)
 
 
 def _joined(blocks: Any, axis: int = 0) -> np.ndarray:

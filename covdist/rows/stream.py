@@ -7,14 +7,15 @@ array travels as the part of its graph that makes the shard's chunks; numpy arra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 import dask.array as da
 import numpy as np
 from dask.base import optimize, tokenize
-from dask.core import get_dependencies
+from dask.core import flatten, get_dependencies
 from dask.typing import Key
 
 from covdist.engine.dask_private import computed_keys
@@ -57,69 +58,51 @@ class PlainStream(Stream, Protocol):
 
 
 def stream(array: da.Array | np.ndarray, sample_ndim: int, columns: slice | None = None) -> PlainStream:
-    """Choose the kind of stream for an array whose leading ``sample_ndim`` axes are samples.
-
-    ``columns`` picks a range of the first other axis, all of it by default.
-    """
-    if columns is None:
-        columns = slice(0, array.shape[sample_ndim] if array.ndim > sample_ndim else 1)
+    """Return the rows of an array whose leading ``sample_ndim`` axes are samples; ``columns`` cuts the first other."""
+    whole = slice(0, array.shape[sample_ndim] if array.ndim > sample_ndim else 1)
+    columns = whole if columns is None else columns
+    every = array.ndim == sample_ndim or columns == whole
+    cut: Any = array if every else array[(slice(None),) * sample_ndim + (columns,)]
     if isinstance(array, np.ndarray):
-        return _ArrayStream(_cut_columns(array, sample_ndim, columns), sample_ndim)
-    source = from_dask(array)
-    cut = _cut_columns(array, sample_ndim, columns)
-    if source is None:
+        return _ArrayStream(cut, sample_ndim)
+    if (source := from_dask(array)) is None:
         return _graph_stream(cut, sample_ndim)
     reader = SourceReader(source, sample_ndim, columns)
-    return _PieceStream(cut, sample_ndim, lambda *_: reader, reader.piece_bytes)
+    return _pieces(cut, sample_ndim, lambda *_: reader, reader.piece_bytes)
 
 
-def _cut_columns(array: Any, sample_ndim: int, columns: slice) -> Any:
-    whole = array.ndim == sample_ndim or columns == slice(0, array.shape[sample_ndim])
-    return array if whole else array[(slice(None),) * sample_ndim + (columns,)]
+@dataclass(eq=False)
+class PieceStream:
+    """Pieces that ``reader(first, last)`` reads; those that share work, from the blocks that dask makes."""
+
+    bounds: np.ndarray
+    width: int
+    token: str
+    piece_bytes: int
+    reader: Callable[[int, int], Reader]
+    shared: bool = False
+    collections: Sequence[Any] = ()
+    piece_keys: Sequence[Any] = ()
+
+    def part(self, start: int, stop: int) -> Part:
+        first, last = self._range(start, stop)
+        return Part(self.reader(first, last), first, last, start - int(self.bounds[first]), stop - start)
+
+    def keys(self, start: int, stop: int) -> list[Any]:
+        return list(self.piece_keys[slice(*self._range(start, stop))])
+
+    def ready(self) -> list[Any]:
+        return []
+
+    def _range(self, start: int, stop: int) -> tuple[int, int]:
+        first = int(np.searchsorted(self.bounds, start, side="right")) - 1
+        return first, int(np.searchsorted(self.bounds, stop, side="left"))
 
 
-def _bounds(chunks: tuple[tuple[int, ...], ...]) -> np.ndarray:
-    """First rows of the pieces, one piece per cell of the sample axes' chunk grid in C order."""
-    heights = np.ones(1, np.int64)
-    for axis in chunks:
-        heights = np.multiply.outer(heights, np.asarray(axis, np.int64)).ravel()
-    return np.concatenate([[0], np.cumsum(heights)])
-
-
-class Unshared:
-    """For streams whose pieces share no work: dask computes none of them."""
-
+class _ArrayStream:
     shared = False
     collections: Sequence[Any] = ()
 
-    def keys(self, start: int, stop: int) -> list[Any]:
-        """Return no keys."""
-        return []
-
-    def ready(self) -> list[Any]:
-        """Return an empty list."""
-        return []
-
-
-class _PieceStream(Unshared):
-    def __init__(
-        self, array: da.Array, sample_ndim: int, reader: Callable[[int, int], Reader], piece_bytes: int | None = None
-    ):
-        self.bounds = _bounds(array.chunks[:sample_ndim])
-        self.width = math.prod(array.shape[sample_ndim:])
-        self.token = array.name
-        self._reader = reader
-        heights = int(np.diff(self.bounds).max(initial=0))
-        # A user's own graph is assumed to make each piece from something as large.
-        self.piece_bytes = piece_bytes or 2 * heights * self.width * array.dtype.itemsize
-
-    def part(self, start: int, stop: int) -> Part:
-        first = int(np.searchsorted(self.bounds, start, side="right")) - 1
-        last = int(np.searchsorted(self.bounds, stop, side="left"))
-        return Part(self._reader(first, last), first, last, start - int(self.bounds[first]), stop - start)
-
-
-class _ArrayStream(Unshared):
     def __init__(self, array: np.ndarray, sample_ndim: int):
         self._rows = as_rows(array, sample_ndim)
         row_bytes = max(1, self._rows[:1].nbytes)
@@ -137,63 +120,54 @@ class _ArrayStream(Unshared):
     def part(self, start: int, stop: int) -> Part:
         return Part(ArrayReader(self._rows[start:stop]), 0, 1, 0, stop - start)
 
-
-class SharedStream(_PieceStream):
-    shared = True
-
-    def __init__(self, array: da.Array, sample_ndim: int, keys: list[Any]):
-        super().__init__(array, sample_ndim, lambda *_: GivenReader(sample_ndim))
-        self._keys, self.collections = keys, [array]
-
     def keys(self, start: int, stop: int) -> list[Any]:
-        part = self.part(start, stop)
-        return self._keys[part.first : part.last]
+        return []
+
+    def ready(self) -> list[Any]:
+        return []
 
 
-def _graph_stream(array: da.Array, sample_ndim: int) -> _PieceStream:
+def _pieces(
+    array: da.Array, sample_ndim: int, reader: Callable[[int, int], Reader], piece_bytes: int | None = None
+) -> PieceStream:
+    """Return a stream with one piece a cell of the sample axes' chunk grid, in C order."""
+    heights = np.ones(1, np.int64)
+    for axis in array.chunks[:sample_ndim]:
+        heights = np.multiply.outer(heights, np.asarray(axis, np.int64)).ravel()
+    width = math.prod(array.shape[sample_ndim:])
+    # A user's own graph is assumed to make each piece from something as large.
+    made = 2 * int(heights.max(initial=0)) * width * array.dtype.itemsize
+    return PieceStream(np.concatenate([[0], np.cumsum(heights)]), width, array.name, piece_bytes or made, reader)
+
+
+def _graph_stream(array: da.Array, sample_ndim: int) -> PieceStream:
     (optimised,) = optimize(array)
     graph = with_sources(dict(optimised.__dask_graph__()))
-    keys = list(_piece_keys(optimised.__dask_keys__(), sample_ndim, sample_ndim))
+    keys: list[Any] = [optimised.__dask_keys__()]
+    for _ in range(sample_ndim):
+        keys = [inner for outer in keys for inner in outer]
+    for _ in range(sample_ndim):
+        keys = [[key] for key in keys]  # nested one level an axis
     graphs = [culled(graph, piece) for piece in keys]
     if share_work(graphs):
-        return SharedStream(optimised, sample_ndim, keys)
+        plain = _pieces(optimised, sample_ndim, lambda *_: GivenReader(sample_ndim))
+        return replace(plain, shared=True, collections=[optimised], piece_keys=keys)
     pieces = list(zip(graphs, keys, strict=True))
-    return _PieceStream(
-        array,
-        sample_ndim,
-        lambda first, last: GraphReader({i: pieces[i] for i in range(first, last)}, sample_ndim),
+    return _pieces(
+        array, sample_ndim, lambda first, last: GraphReader({i: pieces[i] for i in range(first, last)}, sample_ndim)
     )
-
-
-def _piece_keys(keys: Any, depth: int, levels: int) -> Iterator[Any]:
-    """Yield, per cell of the leading axes, the keys of its blocks, nested one level an axis."""
-    if depth == 0:
-        for _ in range(levels):
-            keys = [keys]
-        yield keys
-    else:
-        for inner in keys:
-            yield from _piece_keys(inner, depth - 1, levels)
 
 
 def culled(graph: dict[Key, Any], keys: Any) -> dict[Key, Any]:
     """Return the tasks that ``keys`` need."""
     needed: dict[Key, Any] = {}
-    waiting = list(_flat(keys))
+    waiting = list(flatten([keys]))
     while waiting:
         key = waiting.pop()
         if key not in needed:
             needed[key] = graph[key]
             waiting.extend(get_dependencies(graph, key))
     return needed
-
-
-def _flat(keys: Any) -> Iterator[Key]:
-    if isinstance(keys, list):
-        for key in keys:
-            yield from _flat(key)
-    else:
-        yield keys
 
 
 def share_work(pieces: list[dict[Key, Any]]) -> bool:

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Any
 
 import dask
 import dask.array as da
 import numpy as np
 
-from covdist.errors import NonFiniteError
 from covdist.limits import limits
 from covdist.logs.dask_arrays import from_dask
-from covdist.rows.fold import Part, Shard
-from covdist.rows.stream import PlainStream, Unshared, stream
+from covdist.rows.fold import Part, Shard, fold
+from covdist.rows.stream import PieceStream, PlainStream, stream
 
 
 def column_stream(array: da.Array | np.ndarray, sample_ndim: int) -> PlainStream:
     """Return the stream of an array's columns; its leading ``sample_ndim`` axes are rows."""
     if not isinstance(array, np.ndarray) and array.ndim > sample_ndim and from_dask(array) is not None:
-        return _SourceColumns(array, sample_ndim)
+        return _source_columns(array, sample_ndim)
     rows = math.prod(array.shape[:sample_ndim])
     flat = array.reshape(rows, math.prod(array.shape[sample_ndim:]))
     if isinstance(flat, np.ndarray):
@@ -43,35 +41,22 @@ def _split(array: da.Array) -> tuple[int, ...]:
     return tuple(cut)
 
 
-class _SourceColumns(Unshared):
+def _source_columns(array: da.Array, sample_ndim: int) -> PieceStream:
     """Columns of a log that covdist opened: each piece reads its own from the chunks."""
+    rows, across = math.prod(array.shape[:sample_ndim]), math.prod(array.shape[sample_ndim + 1 :])
+    length, chunk = array.shape[sample_ndim], max(array.chunks[sample_ndim])
+    index_bytes = max(1, rows * across * array.dtype.itemsize)
+    step = max(chunk, limits().transposed_bytes // index_bytes // chunk * chunk)
+    step = max(1, min(step, limits().most_transposed_bytes // index_bytes))
+    cuts = [slice(start, min(start + step, length)) for start in range(0, length, step)]
 
-    def __init__(self, array: da.Array, sample_ndim: int):
-        self._array, self._sample_ndim = array, sample_ndim
-        self.width = math.prod(array.shape[:sample_ndim])
-        self.token = f"transposed-{array.name}"
-        self._across = math.prod(array.shape[sample_ndim + 1 :])  # columns per index of the axis that is cut
-        edges = self._edges()
-        self.bounds = edges * self._across
-        self._slices = [slice(int(a), int(b)) for a, b in pairwise(edges)]
-        largest = int(np.diff(self.bounds).max()) * self.width * array.dtype.itemsize
-        self.piece_bytes = largest + stream(array, sample_ndim, self._slices[0]).piece_bytes
+    def reader(first: int, last: int) -> _ColumnReader:
+        return _ColumnReader({i: stream(array, sample_ndim, cuts[i]).part(0, rows) for i in range(first, last)})
 
-    def _edges(self) -> np.ndarray:
-        array, axis = self._array, self._sample_ndim
-        length, chunk = array.shape[axis], max(array.chunks[axis])
-        index_bytes = max(1, self.width * self._across * array.dtype.itemsize)
-        step = max(chunk, limits().transposed_bytes // index_bytes // chunk * chunk)
-        step = max(1, min(step, limits().most_transposed_bytes // index_bytes))
-        return np.append(np.arange(0, length, step), length).astype(np.int64)
-
-    def part(self, start: int, stop: int) -> Part:
-        first = int(np.searchsorted(self.bounds, start, side="right")) - 1
-        last = int(np.searchsorted(self.bounds, stop, side="left"))
-        parts = {
-            i: stream(self._array, self._sample_ndim, self._slices[i]).part(0, self.width) for i in range(first, last)
-        }
-        return Part(_ColumnReader(parts), first, last, start - int(self.bounds[first]), stop - start)
+    bounds = np.append(np.arange(0, length, step), length) * across
+    largest = int(np.diff(bounds).max()) * rows * array.dtype.itemsize
+    piece_bytes = largest + stream(array, sample_ndim, cuts[0]).piece_bytes
+    return PieceStream(bounds, rows, f"transposed-{array.name}", piece_bytes, reader)
 
 
 class _ColumnReader:
@@ -93,33 +78,13 @@ class _ColumnReader:
                 yield rows.T
 
 
-def fold_columns(shard: Shard, given: list[list[Any]]) -> Any:
-    """Fold a shard's columns into its accumulator."""
-    accumulator = shard.accumulator()
-    try:
-        for columns in _pieces(shard, given, accumulator.least_rows):
-            accumulator.add(columns)
-    except NonFiniteError as error:
-        raise _located(error, next(iter(shard.blocks)), shard.start) from None
-    return accumulator.state()
+def fold_columns(shard: Shard, given: list[list[Any]]) -> object:
+    return fold(shard, given, "columns")
 
 
 def map_columns(
     function: Callable[[np.ndarray, Any], np.ndarray], argument: Any, shard: Shard, given: list[list[Any]]
 ) -> np.ndarray:
     """Concatenate ``function(columns, argument)`` over the pieces of a shard."""
-    return np.concatenate([function(columns, argument) for columns in _pieces(shard, given, 1)])
-
-
-def _pieces(shard: Shard, given: list[list[Any]], least_columns: int) -> Iterator[np.ndarray]:
     (part,), (blocks,) = shard.blocks.values(), given
-    return part.blocks(blocks, least_columns)
-
-
-def _located(error: NonFiniteError, name: str, start: int) -> NonFiniteError:
-    column = start + error.column
-    message = (
-        f"{name} holds {error} at row {error.row}, column {column} ({error.amount} NaN or infinite values in that "
-        f"block of columns), but {error.advice}"
-    )
-    return NonFiniteError(message, row=error.row, column=column, amount=error.amount)
+    return np.concatenate([function(columns, argument) for columns in part.blocks(blocks, 1)])

@@ -13,10 +13,9 @@ from dask.utils import parse_bytes
 
 from covdist import plugins
 from covdist.errors import DataError
-from covdist.folding.fill_options import FillOptions
 from covdist.folding.fold import fold_rows
 from covdist.folding.inputs import one_of
-from covdist.folding.request import Policy, policy
+from covdist.folding.request import FillOptions, Policy, policy
 from covdist.numerics.accumulator import Options
 from covdist.numerics.nonfinite import INFINITIES, propagate
 from covdist.readings.spectrum.dual import dual_spectrum
