@@ -90,7 +90,6 @@ def _plan(request: Request, streams: Streams, widths: tuple[int, ...], strips: i
 
 
 def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: StateType) -> Work:
-    """Return the cost of folding some columns into states of a type."""
     itemsizes = [side.data.dtype.itemsize for side in request.sides]
     row_bytes = sum(width * size for width, size in zip(widths, itemsizes, strict=True))
     cost = kind.cost(*widths[: kind.sides])

@@ -135,8 +135,6 @@ class PrefilledStream:
 
 
 class PrefilledPart:
-    """One shard's share of both."""
-
     def __init__(self, parts: list[Any]):
         self._parts = parts
 

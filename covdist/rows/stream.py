@@ -159,7 +159,6 @@ def _graph_stream(array: da.Array, sample_ndim: int) -> PieceStream:
 
 
 def culled(graph: dict[Key, Any], keys: Any) -> dict[Key, Any]:
-    """Return the tasks that ``keys`` need."""
     needed: dict[Key, Any] = {}
     waiting = list(flatten([keys]))
     while waiting:
