@@ -65,14 +65,14 @@ def main(debug: bool, verbose: bool) -> None:
 @main.command()
 @selecting
 @json_option
-def plan(selection: Selection, log: str, missing_chunks: str, as_json: bool) -> None:
+def plan(selection: Selection, log: str, opening: dict[str, Any], as_json: bool) -> None:
     """Say what a run over LOG would read, compute and hold; runs nothing."""
     from covdist.folding.selection import requests
     from covdist.logs.opening import open_log
     from covdist.readings.plan import request_plan
     from covdist.report.tables import plan_record, plan_table
 
-    chosen = requests(open_log(log, missing_chunks=missing_chunks), selection)
+    chosen = requests(open_log(log, **opening), selection)
     if as_json:
         print_json({path: plan_record(request_plan(one)) for path, one in chosen.items()})
     else:
@@ -87,8 +87,8 @@ def plan(selection: Selection, log: str, missing_chunks: str, as_json: bool) -> 
 @click.option("-o", "--output", help="Result to write; must not exist.")
 @click.option("--job", help="Folder for what is done so far, and the result: the same command goes on from there.")
 def run(
-    selection: Selection, log: str, missing_chunks: str, cluster_options: dict[str, Any], force: bool, as_json: bool,
-    output: str | None, job: str | None,
+    selection: Selection, log: str, opening: dict[str, Any], cluster_options: dict[str, Any], force: bool,
+    as_json: bool, output: str | None, job: str | None,
 ) -> None:  # fmt: skip
     """Fold LOG on a cluster and write the moments to a result that `show` and covdist.load read."""
     if output is None and job is None:
@@ -99,14 +99,14 @@ def run(
     if output is not None:
         free_path(output)
     if job is not None or output is None:
-        run_job(log, selection, missing_chunks, cluster_options, force, as_json, output, str(job))
+        run_job(log, selection, opening, cluster_options, force, as_json, output, str(job))
         return
     from covdist.folding.fold import fold_request
     from covdist.folding.selection import requests
     from covdist.folding.strategy import plan_of
     from covdist.logs.opening import open_log
 
-    chosen = requests(open_log(log, missing_chunks=missing_chunks), selection)
+    chosen = requests(open_log(log, **opening), selection)
     plans = [plan_of(request) for request in chosen.values()]
     check_room(output, sum(plan.bytes_written for plan in plans))
     from covdist.engine.cluster import cluster, least_memory  # takes a while to import: wrong words are answered before

@@ -14,9 +14,30 @@ CovdistError
 
 from __future__ import annotations
 
+import re
+
+_LONG_WORD = re.compile(r"\S{301,}")
+_LONG_TEXT = 1600
+
+
+def shown(name: str, most: int = 80) -> str:
+    r"""Return a name as people are to see it: escaped where it does not print, cut in its middle where it is long.
+
+    Examples
+    --------
+    >>> print(shown("red\x1b[31m"), shown("x" * 100, 20))
+    red\x1b[31m xxxxxxxxx…xxxxxxxxxx
+    """
+    if len(name) > most:
+        name = f"{name[: (most - 1) // 2]}…{name[-(most // 2) :]}"
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
+
 
 class CovdistError(Exception):
     """Base of all errors that covdist raises on purpose; its text is one sentence for the user."""
+
+    def __str__(self) -> str:
+        return shown(_LONG_WORD.sub(lambda word: shown(word[0]), super().__str__()), _LONG_TEXT)
 
 
 class LogError(CovdistError):

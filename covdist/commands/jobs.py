@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 def run_job(
-    log: str, selection: Selection, missing_chunks: str, cluster_options: dict[str, Any], force: bool, as_json: bool,
-    output: str | None, path: str,
+    log: str, selection: Selection, opening: dict[str, Any], cluster_options: dict[str, Any], force: bool,
+    as_json: bool, output: str | None, path: str,
 ) -> None:  # fmt: skip
     """Fold a log as a job that this process drives, and that can be resumed if it ends."""
     from covdist.jobs.job import job_directory
     from covdist.jobs.trees import JobPlan, question
 
-    plan = JobPlan(question(log, selection, missing_chunks, output))
+    plan = JobPlan(question(log, selection, output=output, **opening))
     plan.begin(job_directory(path))
     _drive(path, plan, cluster_options, force, as_json, output)
 
@@ -115,8 +115,8 @@ def _bar() -> Iterator[Watch]:
 @click.option("-o", "--output", help="Path for a copy of the result; must not exist.")
 @click.option("--job", required=True, help="Folder for the job, on a disk that all workers share.")
 def submit(
-    selection: Selection, log: str, missing_chunks: str, cluster_options: dict[str, Any], force: bool, as_json: bool,
-    output: str | None, job: str,
+    selection: Selection, log: str, opening: dict[str, Any], cluster_options: dict[str, Any], force: bool,
+    as_json: bool, output: str | None, job: str,
 ) -> None:  # fmt: skip
     """Have a cluster fold LOG, and return at once with the job's id."""
     if not _names_cluster(cluster_options):
@@ -127,9 +127,7 @@ def submit(
     from covdist.jobs.submitting import submit as submitted
 
     with cluster(**cluster_options) as client:
-        begun = submitted(
-            log, job=job, client=client, selection=selection, missing_chunks=missing_chunks, output=output, force=force
-        )
+        begun = submitted(log, job=job, client=client, selection=selection, output=output, force=force, **opening)
     _print(begun.status(), begun.id, as_json)
 
 

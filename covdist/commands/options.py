@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 
 def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose arrays of a log, and pass them on as one ``selection``."""
+    """Add the options that open a log and choose arrays of it, and pass them on as ``opening`` and ``selection``."""
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> Any:
         from covdist.folding.selection import Selection
 
-        return command(selection=Selection(**{name: given.pop(name) for name in _SELECTION}), **given)
+        opening = {name: given.pop(name) for name in _OPENING}
+        return command(selection=Selection(**{name: given.pop(name) for name in _SELECTION}), opening=opening, **given)
 
-    for option in reversed([click.argument("log"), *_SELECTION.values(), _MISSING_CHUNKS]):
+    for option in reversed([click.argument("log"), *_SELECTION.values(), *_OPENING.values()]):
         wrapped = option(wrapped)
     return wrapped
 
@@ -70,9 +71,14 @@ _SELECTION = {  # by the fields of Selection
     "halflife": _option("--halflife", type=float, help="Rows count half for every so many steps before the last."),
     "state": _option("--state", multiple=True, help="What to keep of the rows, by name; several are folded together."),
 }
-_MISSING_CHUNKS = _option(
-    "--missing-chunks", type=click.Choice(["raise", "fill"]), default="raise", help="Chunks that the store lacks."
-)
+_OPENING = {  # by the parameters of open_log
+    "missing_chunks": _option(
+        "--missing-chunks", type=click.Choice(["raise", "fill"]), default="raise", help="Chunks that the store lacks."
+    ),
+    "follow_links": _option(
+        "--follow-links", is_flag=True, help="Read also through links in LOG, which may lead out of it."
+    ),
+}
 
 
 def clustering(command: Callable[..., Any]) -> Callable[..., Any]:

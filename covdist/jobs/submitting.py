@@ -24,6 +24,7 @@ def submit(
     client: Client | None = None,
     selection: Selection | None = None,
     missing_chunks: str = "raise",
+    follow_links: bool = False,
     output: str | os.PathLike[str] | None = None,
     force: bool = False,
     **options: Any,
@@ -42,6 +43,7 @@ def submit(
     selection : Selection, optional
         Which arrays to fold, and how.
     missing_chunks : {"raise", "fill"}
+    follow_links : bool
         As for :func:`covdist.open_log`.
     output : str or Path, optional
         Local path for a copy of the result.
@@ -80,7 +82,7 @@ def submit(
     if output is not None:
         free_path(os.fspath(output))
     client = client or _current()
-    plan = JobPlan(question(log, selection or Selection(**options), missing_chunks, output))
+    plan = JobPlan(question(log, selection or Selection(**options), missing_chunks, output, follow_links))
     check_versions(client)
     if not force:
         check_plans(plan, client)

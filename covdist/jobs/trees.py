@@ -29,13 +29,19 @@ from covdist.results.store import check_room
 
 
 def question(
-    log: str | os.PathLike[str], selection: Selection, missing_chunks: str, output: str | os.PathLike[str] | None
+    log: str | os.PathLike[str],
+    selection: Selection,
+    missing_chunks: str,
+    output: str | os.PathLike[str] | None,
+    follow_links: bool = False,
 ) -> dict[str, Any]:
     """Return the question as JSON that means the same on another machine with the same disks."""
-    given = {
+    given: dict[str, Any] = {
         "log": _absolute(log), "missing_chunks": missing_chunks, "selection": selection.asked(),
         "output": None if output is None else _absolute(output),
     }  # fmt: skip
+    if follow_links:  # which jobs begun before could not ask for
+        given["follow_links"] = True
     if clean(given) != given:
         raise JobError(
             f"the address {clean(given['log'])} holds credentials, which a job directory never keeps: put them into "
@@ -54,7 +60,8 @@ class JobPlan:
 
     def __init__(self, question: Mapping[str, Any]):
         self.question = dict(question)
-        log = open_log(question["log"], missing_chunks=question["missing_chunks"])
+        opening = {name: question[name] for name in ("missing_chunks", "follow_links") if name in question}
+        log = open_log(question["log"], **opening)
         self.requests = requests(log, Selection(**question["selection"]))
         self._folds, self._all = dict[str, list[TreeFold]](), list[TreeFold]()
         for path, request in self.requests.items():

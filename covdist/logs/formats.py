@@ -26,8 +26,8 @@ class Format(Protocol):
     def recognises(self, path: str) -> bool:
         """Return whether there is a log of this format at a local path or URL, without reading arrays."""
 
-    def read(self, path: str, missing_chunks: str) -> Nodes:
-        """Read the headers of all arrays below the path."""
+    def read(self, path: str, missing_chunks: str, follow_links: bool) -> Nodes:
+        """Read the headers of all arrays below the path, and open no links unless told to."""
 
 
 @cache
@@ -37,14 +37,14 @@ def formats() -> tuple[Format, ...]:
     return tuple(sorted(found, key=lambda each: (each.RANK, each.READS)))
 
 
-def read(path: str, missing_chunks: str) -> Nodes:
+def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
     """Read the headers below a path with the first format that recognises it."""
     if not is_url(path) and not os.path.exists(path):
         raise LogError(f"{path} does not exist: give the path of a log.")
     known = formats()
     for each in known:
         if each.recognises(path):
-            return each.read(path, missing_chunks)
+            return each.read(path, missing_chunks, follow_links)
     reads = "; ".join(each.READS for each in known)
     if is_url(path):
         raise LogError(f"{path} does not exist, or holds no log: covdist reads {reads}.")

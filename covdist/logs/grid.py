@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ from itertools import product
 
 import numpy as np
 
+from covdist.errors import LogError, shown
+
+MOST_CHUNKS = 1_000_000  # more must be there, at least one in a thousand; dask lists them
+MOST_BYTES = 1 << 40  # more must be there, at least a millionth: what zeros are compressed to
 Index = tuple[int, ...]
 Slices = tuple[slice, ...]
 
@@ -54,6 +59,33 @@ class GridSource(ABC):
             common = [slice(max(c.start, t.start), min(c.stop, t.stop)) for c, t in zip(chunk, target, strict=True)]
             result[_relative(common, target)] = self.read_chunk(position, buffer)[_relative(common, chunk)]
         return result
+
+
+def check_promise(name: str, shape: Index, chunks: Index, itemsize: int, folder: str | None) -> None:
+    """Refuse a header that promises far more than its folder, if it has one, can hold, before chunks are listed."""
+    count = math.prod(-(-n // size) for n, size in zip(shape, chunks, strict=True))
+    nbytes = math.prod(max(1, n) for n in shape) * itemsize
+    if count <= MOST_CHUNKS and nbytes <= MOST_BYTES:
+        return
+    # What cannot be counted in a moment, in zip files and behind URLs, is believed up to a point.
+    files, held = (MOST_CHUNKS // 100, MOST_BYTES // 100) if folder is None else _held(folder, count, nbytes)
+    if count > max(MOST_CHUNKS, files * 1000) or nbytes > max(MOST_BYTES, held * 1_000_000) or nbytes >= 2**63:
+        store = "none holds as many" if folder is None else f"its store has {files:,} files of {held:,} bytes in all"
+        raise LogError(
+            f"{name} is said to have the shape {shown(str(shape))} in chunks of {shown(str(chunks))}, {count:.3g} of "
+            f"them with {nbytes:.3g} bytes, but {store}: restore its metadata."
+        )
+
+
+def _held(folder: str, count: int, nbytes: int) -> tuple[int, int]:
+    """Return how many files a folder holds, and their bytes, counted until both are enough."""
+    files = held = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            files, held = files + 1, held + os.lstat(os.path.join(place, name)).st_size
+            if files * 1000 >= count and held * 1_000_000 >= nbytes:
+                return files, held
+    return files, held
 
 
 def _overlapping(target: Slices, chunks: Index) -> Iterator[Index]:

@@ -14,7 +14,7 @@ from covdist.logs.paths import is_url
 from covdist.logs.tree import build
 
 
-def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise") -> xr.DataTree:
+def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", follow_links: bool = False) -> xr.DataTree:
     """Open a training log as a lazy tree with one node per layer.
 
     Only headers are read, plus the coordinates that index a dim of at most a million entries.
@@ -27,6 +27,9 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise") -> 
     missing_chunks : {"raise", "fill"}
         Whether a chunk that is not in the store raises an error when it is read, or reads as the fill value.
         Coordinates are always filled: by default zarr does not write their chunks of zeros.
+    follow_links : bool
+        Whether files and folders of the log may be links; by default only ``path`` itself may. Pipes and devices are
+        never read.
 
     Returns
     -------
@@ -39,7 +42,8 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise") -> 
     Raises
     ------
     LogError
-        The path is missing, is of no known format, or holds no arrays.
+        The path is missing, is of no known format, or holds no arrays; its metadata are damaged or promise more than
+        there is; a link is met.
     DataError
         ``missing_chunks`` is neither of these.
 
@@ -64,7 +68,7 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise") -> 
         place = unquote(urlsplit(place).path)
     elif not is_url(place):
         place = str(Path(place))
-    nodes = read(place, missing_chunks)
+    nodes = read(place, missing_chunks, follow_links)
     if not any(nodes.values()):
         raise LogError(f"{place} holds no arrays: record something into it first, or name another path.")
     return build(nodes)

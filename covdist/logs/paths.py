@@ -1,12 +1,23 @@
-"""Looks for files of a log, in local folders and behind URLs."""
+"""Looks for files of a log, in local folders and behind URLs, and opens them: regular files inside the folder only."""
 
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Callable, Iterator
+from io import FileIO
 
 import fsspec  # type: ignore[import-untyped]
 
 from covdist.errors import LogError
+
+# A pipe must not make us wait, and a link must not lead us away.
+_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_KINDS = {
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device", stat.S_IFLNK: "a link",
+}  # fmt: skip
 
 
 def is_url(path: str) -> bool:
@@ -26,3 +37,64 @@ def exists(path: str) -> bool:
             f"{path} cannot be looked up ({type(error).__name__}: {error}): check the address, the network and your "
             "permissions, and that the package for its protocol is installed."
         ) from error
+
+
+def open_file(path: str, follow_links: bool = False) -> FileIO:
+    """Open a regular file, unbuffered; LogError at links, pipes, devices and folders, without waiting for them."""
+    mode = (os.stat if follow_links else os.lstat)(path).st_mode
+    if stat.S_ISLNK(mode):
+        raise _link(path)
+    if not stat.S_ISREG(mode):
+        raise LogError(
+            f"{path} is {_KINDS[stat.S_IFMT(mode)]} where a file is expected: remove it, or restore the file."
+        )
+    return FileIO(os.open(path, _READ if follow_links else _READ | _NO_LINK), "rb")
+
+
+def open_inside(folder: str, key: str, follow_links: bool = False) -> FileIO:
+    """Open a file below a folder, where no folder on the way is a link."""
+    if not follow_links:
+        for end, character in enumerate(key):
+            if character == "/" and os.path.islink(way := os.path.join(folder, key[:end])):
+                raise _link(way)
+    return open_file(os.path.join(folder, key), follow_links)
+
+
+def walk(root: str, is_leaf: Callable[[str], bool], follow_links: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder from a root, "", downward, in order, with the sorted names of what is no folder.
+
+    Folders for which ``is_leaf`` holds are not looked into. A link to a folder is refused; where links are followed,
+    one that leads back to a folder on the way to it is left out.
+    """
+    waiting: list[tuple[str, tuple[str, ...]]] = [("", (os.path.realpath(root),))]
+    while waiting:
+        inner, way = waiting.pop()
+        if is_leaf(inner):
+            continue
+        names, below = [], []
+        with os.scandir(os.path.join(root, inner)) as entries:
+            for entry in sorted(entries, key=lambda each: each.name):
+                if not _is_folder(entry):
+                    names.append(entry.name)
+                elif not entry.is_symlink():
+                    below.append((f"{inner}/{entry.name}".lstrip("/"), way))
+                elif not follow_links:
+                    raise _link(entry.path)
+                elif (real := os.path.realpath(entry.path)) not in way:
+                    below.append((f"{inner}/{entry.name}".lstrip("/"), (*way, real)))
+        yield inner, names
+        waiting.extend(reversed(below))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _link(path: str) -> LogError:
+    return LogError(
+        f"{path} is a link, and may lead out of the log: replace it by what it points to, or read it with "
+        "follow_links=True (--follow-links)."
+    )

@@ -36,8 +36,11 @@ def _above(upper: str, lower: str) -> bool:
 
 
 def _check_names(nodes: Nodes) -> None:
-    for path in nodes:
-        parts = path.split("/")
+    for path, variables in nodes.items():
+        parts = path.split("/") if path else []
+        for part in (*parts, *variables):
+            if part in ("", ".", ".."):
+                raise LogError(f"{path}/{part} is no name of an array or a layer: rename it in the log.")
         for depth, part in enumerate(parts):
             if part in nodes.get("/".join(parts[:depth]), {}):
                 raise LogError(f"{'/'.join(parts[: depth + 1])} is both an array and a layer: rename one of them.")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostile import bombs, headers, links, metadata, names
+from tests.hostile import bombs, headers, links, metadata
 from tests.hostile.case import VALUES, Case
 from tests.hostile.trying import MIBS, SECONDS
 
@@ -41,7 +41,7 @@ def attempt() -> Iterator[Try]:
 
 ALL = [
     pytest.param(case, id=f"{kind.__name__.rsplit('.')[-1]}-{case.name}", marks=() if case.fast else pytest.mark.slow)
-    for kind in (headers, bombs, links, metadata, names)
+    for kind in (headers, bombs, links, metadata)
     for case in kind.cases()
 ]
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from covdist.errors import LogError
 from covdist.logs.npy.files import open_npy
 from covdist.logs.npy.npz import open_npz
-from covdist.logs.paths import is_url
+from covdist.logs.paths import is_url, walk
 from covdist.logs.source import Entry, Nodes
 
 READS = "NumPy .npy and .npz files or a folder of them"
@@ -20,24 +21,31 @@ RANK = 1
 
 def recognises(path: str) -> bool:
     """Return whether the path is such a file, or a folder with one somewhere below; URLs are not read."""
-    if os.path.isdir(path):
-        return next(_files(path), None) is not None
-    return path.endswith((".npy", ".npz")) and not is_url(path)
+    if not os.path.isdir(path):
+        return path.endswith((".npy", ".npz")) and not is_url(path)
+    try:
+        return next(_files(path, follow_links=False), None) is not None
+    except LogError:  # of a link, which read meets again
+        return True
 
 
-def read(path: str, missing_chunks: str) -> Nodes:
+def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
     """Read the headers of all arrays below the path; files have no chunks that could be missing."""
     nodes: Nodes = {}
     many = os.path.isdir(path)
-    for file in sorted(_files(path)) if many else [path]:
-        stem = os.path.splitext(os.path.relpath(file, path if many else os.path.dirname(path)))[0].replace(os.sep, "/")
-        prefix = f"{stem}/" if many else ""
-        for source in [open_npy(file, stem)] if file.endswith(".npy") else open_npz(file, prefix):
+    for file in sorted(_files(path, follow_links)) if many else [os.path.basename(path)]:
+        stem, end = os.path.splitext(file)
+        place = os.path.join(path, file) if many else path
+        if follow_links or not many:
+            place = os.path.realpath(place)
+        for source in [open_npy(place, stem)] if end == ".npy" else open_npz(place, f"{stem}/" if many else ""):
             node, _, variable = source.name.rpartition("/")
-            nodes.setdefault(node, {})[variable] = Entry(source)
+            if variable in nodes.setdefault(node, {}):
+                raise LogError(f"{path} holds two arrays called {source.name}: rename one of them.")
+            nodes[node][variable] = Entry(source)
     return nodes
 
 
-def _files(folder: str) -> Iterator[str]:
-    for place, _, names in os.walk(folder, followlinks=True):
-        yield from (os.path.join(place, name) for name in names if name.endswith((".npy", ".npz")))
+def _files(folder: str, follow_links: bool) -> Iterator[str]:
+    for place, names in walk(folder, lambda _: False, follow_links):
+        yield from (f"{place}/{name}".lstrip("/") for name in names if name.endswith((".npy", ".npz")))

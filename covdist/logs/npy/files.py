@@ -12,6 +12,7 @@ from covdist.errors import LogError
 from covdist.logs.chunk_bytes import read_into
 from covdist.logs.grid import GridSource, Index, Slices
 from covdist.logs.npy.header import Header, file_token, read_header, row_chunks
+from covdist.logs.paths import open_file
 from covdist.logs.source import Source
 
 
@@ -32,7 +33,7 @@ class RowSource(GridSource):
         size = math.prod(shape) * self.dtype.itemsize
         space = (np.empty(size, np.uint8) if buffer is None else buffer)[:size]
         start = self.offset + (index[0] * self.buffer_size if index else 0)
-        with open(self.path, "rb", buffering=0) as file:
+        with open_file(self.path) as file:
             file.seek(start)
             try:
                 read_into(file, space)
@@ -52,7 +53,8 @@ class FortranSource(GridSource):
     offset: int
 
     def __getitem__(self, index: Slices) -> np.ndarray:
-        mapped = np.memmap(self.path, self.dtype, "r", self.offset, self.shape, order="F")
+        with open_file(self.path) as file:
+            mapped = np.memmap(file, self.dtype, "r", self.offset, self.shape, order="F")
         return np.ascontiguousarray(mapped[index])
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
@@ -61,9 +63,8 @@ class FortranSource(GridSource):
 
 def open_npy(path: str, name: str) -> Source:
     """Read the header of a ``.npy`` file and check it against the file's size."""
-    with open(path, "rb") as file:
-        header = read_header(file, path)
-    size = os.path.getsize(path)
+    with open_file(path) as file:
+        header, size = read_header(file, path), os.fstat(file.fileno()).st_size
     if size != header.size + header.nbytes:
         raise LogError(
             f"{path} has {size:,} bytes where its header promises {header.size + header.nbytes:,}: it was cut off or "

@@ -5,13 +5,22 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from typing import IO, NamedTuple
+from io import BytesIO
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.lib import format as npy_format
 
-from covdist.errors import LogError
+from covdist.errors import LogError, shown
 from covdist.limits import limits
+
+MOST_BYTES = 1 << 16  # of a header; numpy itself refuses more than 10,000
+
+
+class Readable(Protocol):
+    """What a header can be read from: a file, or a member of an archive."""
+
+    def read(self, size: int, /) -> bytes | None: ...
 
 
 class Header(NamedTuple):
@@ -28,17 +37,24 @@ class Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(stream: IO[bytes], place: str) -> Header:
+def read_header(stream: Readable, place: str) -> Header:
     """Read the header at the start of a stream; ``place`` names it in messages."""
+    start = BytesIO(stream.read(MOST_BYTES) or b"")
     try:
-        version = npy_format.read_magic(stream)
+        version = npy_format.read_magic(start)
         parse = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-        shape, fortran, dtype = parse(stream)
-    except (ValueError, EOFError, OSError) as error:
-        raise LogError(f"{place} does not begin with a readable NPY header ({error}): write it again.") from error
+        shape, fortran, dtype = parse(start)
+    except Exception as error:  # numpy evaluates the text of the header, which may raise anything
+        raise LogError(
+            f"{place} does not begin with a readable NPY header ({shown(str(error))}): write it again."
+        ) from error
     if dtype.hasobject:
         raise LogError(f"{place} holds pickled Python objects, which covdist never loads: save it as numbers.")
-    return Header(shape, fortran, dtype, stream.tell())
+    if not dtype.itemsize or len(shape) > 64 or not all(0 <= size < 2**63 for size in shape):
+        raise LogError(
+            f"{place} has the shape {shown(str(shape))} and the dtype {dtype}, as no array has: write it again."
+        )
+    return Header(shape, fortran, dtype, start.tell())
 
 
 def row_chunks(header: Header) -> tuple[int, ...]:
@@ -46,7 +62,7 @@ def row_chunks(header: Header) -> tuple[int, ...]:
     if not header.shape:
         return ()
     row = math.prod(header.shape[1:]) * header.dtype.itemsize
-    rows = min(header.shape[0], max(1, limits().npy_chunk_bytes // max(1, row)))
+    rows = min(header.shape[0], max(1, limits().npy_chunk_bytes // row)) if row else header.shape[0]
     return tuple(max(1, size) for size in (rows, *header.shape[1:]))
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import lzma
+import math
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 
 import numpy as np
 
@@ -13,9 +18,12 @@ from covdist.errors import LogError
 from covdist.logs.grid import GridSource, Index
 from covdist.logs.npy.files import stored
 from covdist.logs.npy.header import file_token, read_header
+from covdist.logs.paths import open_file
 from covdist.logs.source import Source
 
 LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of the name and of the extra field, 26 bytes into a member
+DAMAGED = (OSError, EOFError, ValueError, RuntimeError, KeyError, OverflowError, zipfile.BadZipFile, zlib.error,
+           lzma.LZMAError, struct.error)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,28 +32,38 @@ class MemberSource(GridSource):
 
     path: str
     member: str
+    offset: int  # of the data in the member
+    fortran: bool
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         """Decompress the member; zipfile checks its CRC."""
+        size = math.prod(self.shape) * self.dtype.itemsize
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as stream:
-                header = read_header(stream, self.name)
-                data = stream.read()
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+            with _opened(self.path) as archive, archive.open(self.member) as stream:
+                data = stream.read(self.offset + size + 1)[self.offset :]
+            if len(data) != size:
+                raise ValueError(f"it has {len(data):,} bytes of data or more, where {size:,} are expected")
+        except DAMAGED as error:
             raise LogError(f"{self.name} in {self.path} cannot be read ({error}): write it again.") from error
         flat = np.frombuffer(data, self.dtype)
-        rows = flat.reshape(self.shape[::-1]).T if header.fortran else flat
+        rows = flat.reshape(self.shape[::-1]).T if self.fortran else flat
         return np.ascontiguousarray(rows).reshape(self.shape)
 
 
 def open_npz(path: str, prefix: str) -> list[Source]:
     """Read the headers of all members; ``prefix`` goes before their keys in names."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _opened(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
             return [_source(archive, path, info, prefix) for info in members]
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise LogError(f"{path} is no readable .npz file ({error}): it was cut off, write it again.") from error
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[zipfile.ZipFile]:
+    with BufferedReader(open_file(path)) as file, zipfile.ZipFile(file) as archive:
+        yield archive
 
 
 def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, prefix: str) -> Source:
@@ -59,9 +77,10 @@ def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, prefix: 
             f"{header.size + header.nbytes:,}: write it again."
         )
     if info.compress_type == zipfile.ZIP_STORED:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             file.seek(info.header_offset)
             local = LOCAL_HEADER.size + sum(LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size)))
         return stored(path, name, header, info.header_offset + local + header.size)
-    chunks = tuple(max(1, size) for size in header.shape)
-    return MemberSource(name, header.shape, header.dtype, chunks, file_token(path, name, header), path, info.filename)
+    chunks, token = tuple(max(1, size) for size in header.shape), file_token(path, name, header)
+    member = (path, info.filename, header.size, header.fortran)
+    return MemberSource(name, header.shape, header.dtype, chunks, token, *member)

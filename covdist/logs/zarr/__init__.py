@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from io import BufferedReader
 from typing import Any
 
-from covdist.logs.paths import exists, is_url
+from covdist.logs.paths import exists, is_url, open_file
 from covdist.logs.source import Nodes, Source
 from covdist.logs.zarr.files import MARKERS
 
@@ -21,18 +22,18 @@ def recognises(path: str) -> bool:
     """Return whether there is Zarr metadata in the folder, in the zip file, or behind the URL."""
     if path.endswith(".zip") and not is_url(path):
         try:
-            with zipfile.ZipFile(path) as archive:
+            with BufferedReader(open_file(path, follow_links=True)) as file, zipfile.ZipFile(file) as archive:
                 return not set(MARKERS).isdisjoint(archive.namelist())
-        except (OSError, zipfile.BadZipFile):
+        except (OSError, ValueError, zipfile.BadZipFile):
             return False
     return any(exists(f"{path.rstrip('/')}/{name}") for name in MARKERS)
 
 
-def read(path: str, missing_chunks: str) -> Nodes:
+def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
     """Read the metadata of all arrays below the path; chunks are neither read nor listed."""
     from covdist.logs.zarr.reading import read_nodes
 
-    return read_nodes(path, missing_chunks)
+    return read_nodes(path, missing_chunks, follow_links)
 
 
 def adopt(value: Any) -> Source | None:

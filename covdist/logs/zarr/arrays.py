@@ -1,61 +1,77 @@
-"""A Zarr array that zarr itself decodes: sharded, transposed, big-endian, compressed otherwise, or remote."""
+"""A Zarr array whose chunks lie in shards, in a zip file or behind a URL."""
 
 from __future__ import annotations
 
 import functools
 import os
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import zarr
-from zarr.core.sync import sync
-from zarr.storage import ZipStore
 
 from covdist.logs.chunk_bytes import BROKEN
-from covdist.logs.grid import GridSource, Index
-from covdist.logs.zarr.files import broken, missing_chunk
+from covdist.logs.grid import Index
+from covdist.logs.paths import open_inside
+from covdist.logs.zarr.files import StoredChunks
+
+NOWHERE = 2**64 - 1  # the offset of a chunk that a shard lacks
 
 
 @dataclass(frozen=True, eq=False)
-class ZarrSource(GridSource):
-    """Reads through ``zarr``; a chunk that is missing inside a shard reads as the fill value."""
+class ZarrSource(StoredChunks):
+    """Reads ranges of bytes; a chunk that is missing inside a shard reads as the fill value."""
 
     place: str  # path or URL of the store
     inner: str  # the array's path in it
-    missing: str  # "raise" or "fill"
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
-        array = opened(self.place, self.inner, self.token)
-        grid = array.shards or array.chunks
-        outer = tuple(i * c // g for i, c, g in zip(index, self.chunks, grid, strict=True))
-        key = array.metadata.encode_chunk_key(outer)
+        grid = self.layout.shard or self.chunks
+        outer = tuple(i * size // whole for i, size, whole in zip(index, self.chunks, grid, strict=True))
+        key = self.key(outer)
         try:
-            data = np.asarray(array[self.cut(index)])
-        except (*BROKEN, TypeError, KeyError) as error:
-            raise broken(self.name, key, error) from error
-        # Only chunks that look like fill are worth a request to a store that may be far away.
-        if self.missing == "raise" and _is_fill(data, array.fill_value) and not sync((array.store_path / key).exists()):
-            raise missing_chunk(self.name, key)
+            data = self._encoded(key, index)
+            if data is None:
+                return self.filled(index)
+            return self.layout.array(np.frombuffer(data, np.uint8), self.dtype)[self.part(index)]
+        except (FileNotFoundError, KeyError):
+            return self.absent(key, index)
+        except BROKEN as error:
+            raise self.broken(key, error) from error
+
+    def _encoded(self, key: str, index: Index) -> bytes | None:
+        """Return the bytes of a chunk, None where its shard lacks it; KeyError where its file is not in the store."""
+        most, start, size = self.layout.encoded_size, 0, None
+        if self.layout.index is not None:
+            offsets = shard_index(self, key)
+            start, size = map(int, offsets[tuple(i % n for i, n in zip(index, offsets.shape[:-1], strict=True))])
+            if start == size == NOWHERE:
+                return None
+            if size > most or start >= 2**63:
+                raise ValueError(
+                    f"its shard says that it has {size:,} bytes at {start:,}, where at most {most:,} are expected"
+                )
+        data = self.read(key, start, most + 1 if size is None else size)
+        if len(data) > most or size not in (None, len(data)):
+            raise ValueError(f"it has {len(data):,} bytes where {size or most:,} are expected")
         return data
 
+    def read(self, key: str, start: int, most: int) -> bytes:
+        """Read a range of bytes of a file of the array; KeyError or FileNotFoundError where there is none."""
+        if os.path.isdir(self.place):
+            folder = os.path.join(self.place, self.inner)
+            with open_inside(folder, key, self.follow_links) as file:
+                file.seek(max(start, -file.seek(0, os.SEEK_END)), os.SEEK_END if start < 0 else os.SEEK_SET)
+                return file.read(most)
+        from covdist.logs.zarr.stores import read
 
-@functools.lru_cache(maxsize=64)
-def opened(place: str, inner: str, token: str) -> zarr.Array[Any]:
-    """Open an array once per process; if it is written anew at the same place, its token differs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zarr warns of types and codecs that version 3 does not specify yet
-        return zarr.open_array(store_at(place), path=inner, mode="r")
-
-
-def store_at(place: str) -> str | ZipStore:
-    """Return the store at a path or URL; of a zip file zarr has to be told."""
-    return ZipStore(place, mode="r") if place.endswith(".zip") and os.path.isfile(place) else place
+        return read(self.place, self.token, f"{self.inner}/{key}".lstrip("/"), start, most)
 
 
-def _is_fill(data: np.ndarray, fill_value: object) -> bool:
-    fill = np.zeros((), data.dtype) if fill_value is None else np.asarray(fill_value)
-    if data.dtype.kind in "fc" and np.isnan(fill):
-        return bool(np.isnan(data).all())
-    return bool(np.all(data == fill))
+@functools.lru_cache(maxsize=16)
+def shard_index(source: ZarrSource, key: str) -> np.ndarray:
+    """Read the index of a shard: offsets and lengths of its chunks."""
+    index = source.layout.index
+    assert index is not None
+    data = source.read(key, 0 if index.first else -index.size, index.size)
+    if len(data) != index.size:
+        raise ValueError(f"it has {len(data):,} bytes where its index alone has {index.size:,}")
+    return index.layout.array(np.frombuffer(data, np.uint8), np.dtype("<u8"))

@@ -9,8 +9,10 @@ import zarr
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore
 
+from covdist.errors import LogError
 from covdist.logs.source import Source
 from covdist.logs.zarr.files import ZarrFileSource
+from covdist.logs.zarr.metadata import array_metadata
 from covdist.logs.zarr.reading import source_of
 
 # xarray's, around an array that is neither indexed nor decoded; others, such as those that scale, change values.
@@ -27,7 +29,11 @@ def source_of_opened(value: Any) -> Source | None:
     if array is None or (root := _folder(array.store)) is None:
         return None
     folder = os.path.join(root, array.path)
-    source = source_of(folder, "", array.path or folder, array, "fill")
+    try:
+        metadata = array_metadata(array.metadata.to_dict(), folder, array.metadata)
+        source = source_of(folder, "", array.path or folder, metadata, "fill", follow_links=True)
+    except LogError:
+        return None
     return source if isinstance(source, ZarrFileSource) and source.dtype == value.dtype else None
 
 

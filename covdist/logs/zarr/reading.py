@@ -1,109 +1,133 @@
-"""Reads metadata, and chooses how each array is read: from its chunk files if possible, else through zarr."""
+"""Reads the metadata of all arrays below a path, and makes their sources."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import zarr
 
-from covdist.errors import LogError
+from covdist.errors import LogError, shown
+from covdist.logs.grid import check_promise
+from covdist.logs.paths import open_file, walk
 from covdist.logs.source import Entry, Nodes, Source
-from covdist.logs.zarr.arrays import ZarrSource, store_at
-from covdist.logs.zarr.files import MARKERS, ZarrFileSource, direct_codecs
+from covdist.logs.zarr.arrays import ZarrSource
+from covdist.logs.zarr.files import ZarrFileSource
+from covdist.logs.zarr.metadata import MOST_BYTES, ArrayMetadata, array_metadata, parsed, wrong
+from covdist.logs.zarr.stores import open_store
 
-UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError)  # what zarr raises for bad metadata
-DIMENSIONS = "_ARRAY_DIMENSIONS"  # where xarray keeps names in version 2
 
-
-def read_nodes(path: str, missing_chunks: str) -> Nodes:
-    """Read the metadata of all arrays below a path without reading or listing chunks."""
-    nodes: Nodes = {}
+def read_nodes(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
+    """Read them without reading or listing chunks."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr warns of types and codecs that version 3 does not specify yet
-        for inner, array in _arrays(path):
-            name = inner or os.path.splitext(os.path.basename(path.rstrip("/")))[0]
-            node, _, variable = name.rpartition("/")
-            attrs: dict[str, Any] = dict(array.attrs)
-            named = attrs.pop(DIMENSIONS, None) or getattr(array.metadata, "dimension_names", None)
-            source = source_of(path, inner, name, array, missing_chunks)
-            # Epochs and steps often begin with chunks of zeros, which zarr does not write by default.
-            filled = source_of(path, inner, name, array, "fill") if array.ndim == 1 else None
-            nodes.setdefault(node, {})[variable] = Entry(source, named and tuple(named), attrs, filled)
+        return _nodes(path, missing_chunks, follow_links)
+
+
+def _nodes(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
+    nodes: Nodes = {}
+    for inner, metadata in _arrays(path, follow_links):
+        name = inner or os.path.splitext(os.path.basename(path.rstrip("/")))[0]
+        node, _, variable = name.rpartition("/")
+        source = source_of(path, inner, name, metadata, missing_chunks, follow_links)
+        # Epochs and steps often begin with chunks of zeros, which zarr does not write by default.
+        filled = source_of(path, inner, name, metadata, "fill", follow_links) if len(source.shape) == 1 else None
+        nodes.setdefault(node, {})[variable] = Entry(source, metadata.dims, metadata.attributes, filled)
     return nodes
 
 
-def _arrays(path: str) -> Iterator[tuple[str, zarr.Array[Any]]]:
+def _arrays(path: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata]]:
     # Consolidated metadata may be older than the arrays, so the folders of a local log are searched instead.
     if os.path.isdir(path):
-        for inner in _folders(path, ""):
-            yield inner, _opened(os.path.join(path, inner))
+        yield from _local(path, follow_links)
         return
-    root = _opened(path)
-    members = [("", root)] if isinstance(root, zarr.Array) else root.members(max_depth=None)
-    arrays = [(inner, member) for inner, member in members if isinstance(member, zarr.Array)]
-    yield from sorted(arrays, key=lambda each: each[0])
+    for inner, array in sorted(_members(path), key=lambda each: each[0]):
+        yield inner, array_metadata(array.metadata.to_dict(), f"{path}/{inner}".rstrip("/"), array.metadata)
 
 
-def _folders(root: str, inner: str) -> Iterator[str]:
-    folder = os.path.join(root, inner)
-    if os.path.exists(f"{folder}/.zarray") or _is_array(f"{folder}/zarr.json"):
-        yield inner
-    else:
-        for name in sorted(os.listdir(folder)):
-            if os.path.isdir(f"{folder}/{name}"):
-                yield from _folders(root, f"{inner}/{name}".lstrip("/"))
+def _local(root: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata]]:
+    found: list[tuple[str, ArrayMetadata]] = []
+
+    def is_array(inner: str) -> bool:
+        content = _content(os.path.join(root, inner), follow_links)
+        if content is None:
+            return False
+        found.append((inner, array_metadata(content, os.path.join(root, inner))))
+        return True
+
+    for _ in walk(root, is_array, follow_links):
+        yield from found
+        found.clear()
+    yield from found
 
 
-def _is_array(file: str) -> bool:
+def _content(folder: str, follow_links: bool) -> dict[str, Any] | None:
+    """Return the metadata of the array in a folder, None if it holds none."""
+    content = _json(f"{folder}/.zarray", follow_links)
+    if content is not None:
+        return {**content, "attributes": _json(f"{folder}/.zattrs", follow_links) or {}}
+    content = _json(f"{folder}/zarr.json", follow_links)
+    if content is None or content.get("node_type") == "group":
+        return None
+    if content.get("node_type") != "array":
+        raise wrong(f"{folder}/zarr.json", "node_type", content.get("node_type"), '"array" or "group"')
+    return content
+
+
+def _json(file: str, follow_links: bool) -> dict[str, Any] | None:
     try:
-        with open(file, "rb") as stream:
-            return bool(json.load(stream)["node_type"] == "array")
-    except FileNotFoundError:
-        return False
-    except (ValueError, KeyError, TypeError) as error:
-        raise LogError(f"{file} is no valid Zarr metadata ({error}): restore it.") from error
+        with open_file(file, follow_links) as stream:
+            return parsed(stream.read(MOST_BYTES + 1), file)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise LogError(f"{file} cannot be read ({error}): check the permissions, or restore it.") from error
 
 
-def _opened(path: str) -> Any:
+def _members(path: str) -> list[tuple[str, zarr.Array[Any]]]:
     try:
-        return zarr.open(store_at(path), mode="r")
+        root = zarr.open(open_store(path), mode="r")
+        members = [("", root)] if isinstance(root, zarr.Array) else root.members(max_depth=None)
+        return [(inner, member) for inner, member in members if isinstance(member, zarr.Array)]
+    except LogError:
+        raise
     except FileNotFoundError as error:
         raise LogError(f"{path} does not exist, or holds no Zarr array or group.") from error
-    except UNREADABLE as error:
-        raise LogError(f"{path} has Zarr metadata that zarr cannot read ({error}).") from error
+    except Exception as error:  # zarr and stores raise errors of any type
+        raise LogError(f"{path} has Zarr metadata that zarr cannot read ({shown(str(error))}).") from error
 
 
-def source_of(path: str, inner: str, name: str, array: zarr.Array[Any], missing: str) -> Source:
+def source_of(
+    path: str, inner: str, name: str, metadata: ArrayMetadata, missing: str, follow_links: bool = False
+) -> Source:
     """Return a source for the array ``inner`` of the store ``path``, called ``name`` in messages."""
-    metadata: dict[str, Any] = array.metadata.to_dict()
-    chunks = tuple(max(1, size) for size in array.chunks)
+    layout = metadata.layout
     folder = os.path.join(path, inner) if os.path.isdir(path) else None
-    token = _token(path, inner, folder, metadata, missing)
-    codecs = direct_codecs(metadata, array.dtype) if folder else None
-    if folder is None or codecs is None:
-        return ZarrSource(name, array.shape, array.dtype, chunks, token, path, inner, missing)
-    lead, separator = _keys(metadata)
-    fill = 0 if array.fill_value is None else array.fill_value
-    return ZarrFileSource(name, array.shape, array.dtype, chunks, token, folder, lead, separator, codecs, fill, missing)
+    outer = layout.shard or layout.shape
+    check_promise(name, metadata.shape, outer, metadata.dtype.itemsize, folder)
+    token = _token(path, inner, folder, metadata.described, missing)
+    fill = 0 if metadata.fill_value is None else metadata.fill_value
+    fields: dict[str, Any] = {
+        "name": name, "shape": metadata.shape, "dtype": metadata.dtype, "chunks": layout.shape, "token": token,
+        "lead": metadata.lead, "separator": metadata.separator, "layout": layout, "fill_value": fill,
+        "missing": missing, "follow_links": follow_links,
+    }  # fmt: skip
+    if folder is None or layout.index is not None:
+        return ZarrSource(**fields, place=path, inner=inner)
+    return ZarrFileSource(**fields, folder=folder)
 
 
-def _keys(metadata: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
-    if metadata["zarr_format"] == 2:
-        return (), metadata["dimension_separator"]
-    encoding = metadata["chunk_key_encoding"]
-    return ("c",) if encoding["name"] == "default" else (), encoding["configuration"]["separator"]
-
-
-def _token(path: str, inner: str, folder: str | None, metadata: Mapping[str, Any], missing: str) -> str:
+def _token(path: str, inner: str, folder: str | None, described: str, missing: str) -> str:
     stamps = []
     if os.path.exists(path):
-        file = next(f"{folder}/{each}" for each in MARKERS if os.path.exists(f"{folder}/{each}")) if folder else path
+        file = path if folder is None else _marker(folder)
         stamps = [os.path.abspath(folder or path), os.stat(file).st_mtime_ns, os.stat(file).st_size]
-    described = json.dumps(metadata, sort_keys=True, default=str)
     text = repr((path if not stamps else "", inner, stamps, described, missing))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _marker(folder: str) -> str:
+    return next(file for name in ("zarr.json", ".zarray") if os.path.exists(file := f"{folder}/{name}"))

@@ -1,0 +1,49 @@
+"""Stores of zarr: zip files and what is behind URLs."""
+
+from __future__ import annotations
+
+import functools
+import zipfile
+from io import BufferedReader
+from typing import Any
+
+from zarr.abc.store import RangeByteRequest, SuffixByteRequest
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+from zarr.storage import FsspecStore, ZipStore
+
+from covdist.errors import LogError
+from covdist.logs.paths import is_url, open_file
+from covdist.logs.zarr.metadata import MOST_BYTES
+
+Store = FsspecStore | ZipStore
+METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+
+
+def open_store(place: str) -> Store:
+    """Return the store at a URL or in a zip file, whose metadata are no larger than metadata are."""
+    if is_url(place):
+        return FsspecStore.from_url(place, read_only=True)
+    with BufferedReader(open_file(place, follow_links=True)) as file, zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            if info.filename.rpartition("/")[2] in METADATA and info.file_size > MOST_BYTES:
+                raise LogError(
+                    f"{place}: {info.filename} has {info.file_size:,} bytes, more than metadata of a log has "
+                    f"({MOST_BYTES:,}): restore it, or take its attributes out."
+                )
+    return sync(ZipStore.open(place, mode="r"))
+
+
+def read(place: str, token: str, key: str, start: int, most: int) -> bytes:
+    """Read a range of bytes, from the end where ``start`` is negative; KeyError where the store lacks the key."""
+    wanted: Any = SuffixByteRequest(-start) if start < 0 else RangeByteRequest(start, start + most)
+    found = sync(_store(place, token).get(key, default_buffer_prototype(), wanted))
+    if found is None:
+        raise KeyError(key)
+    return found.to_bytes()
+
+
+@functools.lru_cache(maxsize=64)
+def _store(place: str, token: str) -> Store:
+    """Open a store once per process; if it is written anew at the same place, its arrays' tokens differ."""
+    return open_store(place)
