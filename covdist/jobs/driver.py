@@ -10,9 +10,9 @@ from typing import Protocol
 
 from covdist.jobs.directory.directory import Directory, Progress, ShardCounts
 from covdist.jobs.machine import events
-from covdist.jobs.machine.lease import Lease
 from covdist.jobs.machine.machine import Machine
 from covdist.jobs.machine.tree import MergeTree
+from covdist.storage.lease import Lease
 
 _WATCH_SECONDS = 0.3
 _log = logging.getLogger(__name__)

@@ -16,11 +16,11 @@ from covdist.errors import CovdistError, JobError
 from covdist.folding.strategy import plan_of
 from covdist.jobs.dask_runner import DaskRunner
 from covdist.jobs.directory.directory import Directory, versions
-from covdist.jobs.directory.owners import this_owner
-from covdist.jobs.directory.process import here
 from covdist.jobs.driver import Driver, Watch
-from covdist.jobs.machine.lease import Lease
 from covdist.jobs.trees import JobPlan, check_same
+from covdist.storage.lease import Lease
+from covdist.storage.owners import this_owner
+from covdist.storage.process import here
 
 LEASE = 30.0  # seconds that a driver may be silent before another may take over
 _log = logging.getLogger(__name__)

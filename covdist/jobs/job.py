@@ -12,11 +12,11 @@ from covdist.errors import JobError
 from covdist.folding.request import policy
 from covdist.jobs.directory.directory import Directory, Progress, ShardCounts
 from covdist.jobs.directory.secrets import clean_text
-from covdist.jobs.machine.lease import Lease
 from covdist.jobs.results import deliver, fetched
 from covdist.numerics.em import Fit
 from covdist.results.load import load
 from covdist.results.moments import Moments
+from covdist.storage.lease import Lease
 from covdist.storage.place import place_at
 
 ENDED = ("done", "failed", "cancelled", "stopped")

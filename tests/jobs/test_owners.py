@@ -12,8 +12,8 @@ import pytest
 
 from covdist.errors import JobError
 from covdist.jobs.directory.directory import Directory
-from covdist.jobs.directory.process import dead, here
-from covdist.jobs.machine.lease import Lease, next_lease
+from covdist.storage.lease import Lease, next_lease
+from covdist.storage.process import dead, here
 
 RACES = 20
 

@@ -13,9 +13,9 @@ import pytest
 import covdist
 import covdist.engine.cluster
 from covdist.folding.selection import Selection
-from covdist.jobs.directory.process import here
 from covdist.jobs.job import Job, job_directory
 from covdist.jobs.trees import JobPlan, question
+from covdist.storage.process import here
 from tests.cli.running import PATIENCE, output, sentence
 from tests.jobs.clusters import bits, called, cluster, driver, folds, kill, patchy_log, saved, shards, until
 

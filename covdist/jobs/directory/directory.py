@@ -23,10 +23,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypedDict, cast
 
 from covdist.errors import JobError
-from covdist.jobs.directory.owners import Owners
 from covdist.jobs.directory.secrets import clean, clean_text, known_secrets
 from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.storage.checksum import checksummed, from_json, to_json, verified
+from covdist.storage.owners import Owners
 from covdist.storage.place import Place, place_at
 
 _FORMAT = 1
@@ -74,10 +74,16 @@ class Directory:
         self._place = place_at(path, options) if place is None else place
         self.path = clean_text(os.fspath(path))
         self._secrets = known_secrets(dict(options or {}))
-        self.owners = Owners(self._place, self.path)
+        self.owners = Owners(self._place, self.path, self._driven)
 
     def __repr__(self) -> str:
         return f"<job directory {self.path}>"
+
+    def _driven(self, owner: str, seconds: int) -> JobError:
+        return JobError(
+            f"the job in {self.path} is driven by {owner}: watch it with `covdist status`, or cancel it; should "
+            f"that driver be dead, its lease ends in {seconds} seconds"
+        )
 
     # ---- the question
 

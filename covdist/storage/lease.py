@@ -1,8 +1,9 @@
-"""``Lease``: who drives a job. Decides only: time is an argument, and files are read and written elsewhere.
+"""``Lease``: who drives a job or records a log.
 
-Each owner has a term, and the highest term owns the job. A term begins by creating a record that must not exist yet,
-so only one of several candidates for the same term succeeds. If clocks disagree, or an owner wakes up after its
-lease has expired, two drivers may compute the same states; both then write the same bytes.
+Decides only: time is an argument, and files are read and written elsewhere. Each owner has a term, and the highest term
+owns. A term begins by creating a record that must not exist yet, so only one of several candidates for the same term
+succeeds. If clocks disagree, or an owner wakes up after its lease has expired, two may write for a moment: drivers of a
+job then write the same bytes, and a recorder looks at its lease before it writes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Lease:
     nonce: str  # tells apart owners of the same name
     until: float  # seconds since 1970 at which the lease expires unless renewed
     released: bool = False
-    process: str = ""  # from `process.here`, for others on the owner's machine; empty until a driver takes over
+    process: str = ""  # from `process.here`, for others on the owner's machine; empty until a job's driver takes over
 
     def over(self, now: float) -> bool:
         """Return whether another owner may begin the next term."""

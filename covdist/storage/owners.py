@@ -1,4 +1,4 @@
-"""``Owners``: the files that record who drives a job."""
+"""``Owners``: the files that record who owns a thing that only one process at a time may write."""
 
 from __future__ import annotations
 
@@ -6,29 +6,32 @@ import logging
 import os
 import socket
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
-from covdist.errors import JobError
-from covdist.jobs.directory.process import dead
-from covdist.jobs.machine.lease import Lease, next_lease
 from covdist.storage.checksum import from_json, to_json
+from covdist.storage.lease import Lease, next_lease
 from covdist.storage.place import Place
+from covdist.storage.process import dead
 
 _log = logging.getLogger(__name__)
 
 
 class Owners:
-    """Grants a job to one owner at a time, each in a term of its own."""
+    """Grants a thing to one owner at a time, each in a term of its own.
 
-    def __init__(self, place: Place, path: str):
-        self._place, self._path = place, path  # the path is for messages
+    ``path`` is for messages, and ``refusal`` makes the error for others from the owner's name and the seconds left.
+    """
+
+    def __init__(self, place: Place, path: str, refusal: Callable[[str, int], Exception], folder: str = "lease"):
+        self._place, self._path, self._refusal, self._folder = place, path, refusal, folder
 
     def current(self) -> Lease | None:
         """Return the lease of the highest term; one whose file is damaged has expired."""
-        names = self._place.names("lease")
+        names = self._place.names(self._folder)
         if not names:
             return None
-        record = from_json(self._place.get(f"lease/{names[-1]}"))
+        record = from_json(self._place.get(f"{self._folder}/{names[-1]}"))
         return Lease(int(names[-1].removesuffix(".json")), "?", "", 0.0) if record is None else Lease(**record)
 
     def lost(self, lease: Lease, now: float) -> bool:
@@ -38,31 +41,28 @@ class Owners:
     def acquire(self, now: float, seconds: float, *, process: str = "", steal: bool = False) -> Lease:
         """Become the owner for some seconds, at once where the last owner is known to be dead.
 
-        Raises JobError where the job has an owner, unless that is deposed by ``steal``.
+        Raises what ``refusal`` makes where there is an owner, unless that is deposed by ``steal``.
         """
         current = self.current()
         steal = steal or (current is not None and self.lost(current, now))
         lease = next_lease(current, this_owner(), uuid.uuid4().hex, now, seconds, steal=steal)
         if lease is not None:
             lease = replace(lease, process=process)
-            if self._place.create(_file("lease", lease), to_json(asdict(lease))):
+            if self._place.create(self._file(lease), to_json(asdict(lease))):
                 _log.debug("%s: %s takes the lease of term %d", self._path, lease.owner, lease.term)
                 return lease
-        raise self._driven(self.current(), now)
+        raise self._owned(self.current(), now)
 
     def check_free(self, now: float) -> None:
-        """Raise JobError where the job has an owner; ``acquire`` may still fail if another process is faster."""
+        """Raise where there is an owner; ``acquire`` may still fail if another process is faster."""
         current = self.current()
         if current is not None and not self.lost(current, now):
-            raise self._driven(current, now)
+            raise self._owned(current, now)
 
-    def _driven(self, current: Lease | None, now: float) -> JobError:
-        owner = "somebody else" if current is None else current.owner
-        left = 0 if current is None else max(1, round(current.until - now))
-        return JobError(
-            f"the job in {self._path} is driven by {owner}: watch it with `covdist status`, or cancel it; should "
-            f"that driver be dead, its lease ends in {left} seconds"
-        )
+    def _owned(self, current: Lease | None, now: float) -> Exception:
+        if current is None:
+            return self._refusal("somebody else", 0)
+        return self._refusal(current.owner, max(1, round(current.until - now)))
 
     def renew(self, lease: Lease, now: float, seconds: float) -> Lease | None:
         """Return the extended lease, None where another owner has taken over."""
@@ -73,22 +73,25 @@ class Owners:
         self._rewrite(replace(lease, released=True))
 
     def _rewrite(self, lease: Lease) -> Lease | None:
-        if _file("lease", lease) != f"lease/{(self._place.names('lease') or ['?'])[-1]}":
+        if self._place.names(self._folder)[-1:] != [_name(lease)]:
             return None
-        self._place.put(_file("lease", lease), to_json(asdict(lease)))
+        self._place.put(self._file(lease), to_json(asdict(lease)))
         return lease
+
+    def _file(self, lease: Lease) -> str:
+        return f"{self._folder}/{_name(lease)}"
 
     def ask_to_cancel(self) -> bool:
         """Ask the current owner to stop; return whether there is one."""
         lease = self.current()
         if lease is None or lease.released:
             return False
-        self._place.put(_file("cancel", lease), b"{}\n")
+        self._place.put(f"cancel/{_name(lease)}", b"{}\n")
         return True
 
     def cancelled(self, lease: Lease) -> bool:
         """Return whether the owner of a lease has been asked to stop."""
-        return self._place.get(_file("cancel", lease)) is not None
+        return self._place.get(f"cancel/{_name(lease)}") is not None
 
 
 def this_owner() -> str:
@@ -96,5 +99,5 @@ def this_owner() -> str:
     return f"{socket.gethostname()} (process {os.getpid()})"
 
 
-def _file(folder: str, lease: Lease) -> str:
-    return f"{folder}/{lease.term:06d}.json"
+def _name(lease: Lease) -> str:
+    return f"{lease.term:06d}.json"
