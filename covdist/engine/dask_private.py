@@ -1,4 +1,4 @@
-"""All use of dask's private API. ``tests/engine/test_dask_private.py`` tests each, to fail first if dask changes.
+"""All use of dask's private API. ``tests/engine/test_dask_private.py`` and ``test_fork.py`` fail first if dask changes.
 
 Private API of others: ``distributed.comm`` in ``engine/cluster.py`` (tests/readings/test_errors.py), xarray's wrappers
 of arrays and ``zarr.core.sync`` in ``logs/zarr`` (tests/test_unwrapping.py, tests/test_logs.py), and ``__pyx_capi__``
@@ -7,12 +7,18 @@ of SciPy in ``numerics/blas.py`` (tests/state/test_blas.py).
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from typing import Any
 
+import dask
 import dask.array as da
+from dask import _expr, threaded
 from dask._task_spec import DataNode, Task, convert_legacy_task
-from dask.highlevelgraph import Layer, MaterializedLayer
+from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
+from dask.tokenize import tokenize_lock
 from dask.typing import Key
 
 
@@ -60,3 +66,28 @@ class DerivedLayer(MaterializedLayer):
         if self._source not in all_hlg_keys:
             return super().cull(keys, all_hlg_keys)
         return MaterializedLayer({self._result: (self._function, self._source)}), {self._result: {self._source}}
+
+
+def _locks() -> list[Any]:
+    """Return those of dask that a computation in a thread holds at times; to Python 3.11 cached properties have one."""
+    classes = [da.Array, HighLevelGraph, *(each for each in vars(_expr).values() if isinstance(each, type))]
+    cached = [each for kind in classes for each in vars(kind).values() if isinstance(each, cached_property)]
+    of_cached = [each.lock for each in cached if hasattr(each, "lock")]
+    return [threaded.pools_lock, tokenize_lock, dask.config.config_lock, *of_cached]
+
+
+def _forget_after_fork(locks: list[Any] = _locks()) -> None:
+    """Let go of what a forked child has only a copy of: pools and clients without threads, locks held by others."""
+    threaded.default_pool = None
+    threaded.pools.clear()
+    for lock in locks:
+        lock._at_fork_reinit()
+    if (clients := sys.modules.get("distributed.client")) is not None:
+        clients._global_clients.clear()
+        clients._current_client.set(None)
+        if dask.config.get("scheduler", None) == "dask.distributed":
+            dask.config.set(scheduler=None)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_after_fork)

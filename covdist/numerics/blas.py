@@ -7,6 +7,7 @@ routines reached through ``scipy.linalg.cython_blas`` by ctypes release it, work
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -144,9 +145,26 @@ class _SingleThread:
     """
 
     def __init__(self) -> None:
-        self._lock, self._inside = threading.Lock(), 0
-        self._thread = ThreadPoolExecutor(1, "covdist-blas-threads")
         self._limit: Any = None
+        self._begin()
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            # Nobody may be between setting a limit and noting it while the process is copied.
+            os.register_at_fork(
+                before=lambda: self._lock.acquire(),
+                after_in_parent=lambda: self._lock.release(),
+                after_in_child=self._begin,
+            )
+
+    def _begin(self) -> None:
+        """Begin anew, also in a forked child: other threads do not exist there, nor the tasks that they were in."""
+        self._lock, self._inside = threading.RLock(), 0
+        self._thread = ThreadPoolExecutor(1, "covdist-blas-threads")
+        self._lift()
+
+    def _lift(self) -> None:
+        if self._limit is not None:
+            self._thread.submit(self._limit.restore_original_limits).result()
+            self._limit = None
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -161,8 +179,8 @@ class _SingleThread:
         finally:
             with self._lock:
                 self._inside -= 1
-                if self._inside == 0 and self._limit is not None:
-                    self._thread.submit(self._limit.restore_original_limits).result()
+                if self._inside == 0:
+                    self._lift()
 
 
 @cache
