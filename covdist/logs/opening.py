@@ -37,13 +37,16 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
         Dask-backed variables, one dask block per chunk of the log. Dims are named as in the log, else
         ``gradient`` is ``(step, param)`` or ``(step, sample, param)`` and all others are ``(sample, unit)``; a
         dim that two variables have in different sizes is called ``<variable>_<dim>`` in the later one. Vectors
-        along the leading dim of a wider variable are coordinates.
+        along the leading dim of a wider variable are coordinates, and so are those that an attribute
+        ``coordinates`` names. Values are decoded by their attributes as ``xarray.open_zarr`` decodes them: fill values
+        (``_FillValue``, ``missing_value``; in version 2 the array's own) become NaN, ``scale_factor``, ``add_offset``,
+        ``_Unsigned`` and units of dates are applied, ``valid_range`` and its like are not.
 
     Raises
     ------
     LogError
-        The path is missing, is of no known format, or holds no arrays; its metadata are damaged or promise more than
-        there is; a link is met.
+        The path is missing, is of no known format, or holds no arrays; its metadata are damaged, promise more than
+        there is, or have attributes that cannot be decoded; a link is met.
     DataError
         ``missing_chunks`` is neither of these.
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
 import xarray as xr
 
 from covdist.errors import LogError
-from covdist.logs.dask_arrays import to_dask
+from covdist.logs import cf
 from covdist.logs.source import Entry, Named, Nodes, Source
 
 INDEX_ENTRIES = 1_000_000  # longer coordinates stay on disk
 INDEX_CHUNKS = 1_000  # so do coordinates cut finer: each chunk is a file to open
-PACKED = ("scale_factor", "add_offset")  # values stored as offsets in steps (the CF conventions)
 
 
 def build(nodes: Nodes) -> xr.DataTree:
@@ -81,25 +79,24 @@ def _convention(variable: str, ndim: int) -> tuple[str, ...]:
 
 def _dataset(variables: Mapping[str, Entry], dims: Mapping[str, list[str]], leaf: bool) -> xr.Dataset:
     leading = {dims[name][0] for name in variables if len(dims[name]) > 1}
-    coords = {n for n in variables if len(dims[n]) == 1 and (dims[n][0] in leading or dims[n] == [n])}
+    named = {name for entry in variables.values() for name in _named_coordinates(entry)} & variables.keys()
+    coords = named | {n for n in variables if len(dims[n]) == 1 and (dims[n][0] in leading or dims[n] == [n])}
     indexes = {n for n in coords if leaf and dims[n] == [n] and _small(variables[n].source)}
-    variables = {n: e._replace(source=e.coordinate or e.source) if n in coords else e for n, e in variables.items()}
-    lazy = {n: _variable(n, dims[n], variables[n]) for n in sorted(variables) if n not in indexes}
-    return xr.Dataset(
-        {n: variable for n, variable in lazy.items() if n not in coords},
-        coords=xr.Coordinates({n: variable for n, variable in lazy.items() if n in coords}, indexes={}),
-    ).assign_coords({n: _variable(n, dims[n], variables[n]).compute() for n in sorted(indexes)})
+    made = {}
+    for name, entry in sorted(variables.items()):
+        source = entry.coordinate or entry.source if name in coords else entry.source
+        attrs = {key: value for key, value in entry.attrs.items() if key != "coordinates"}
+        made[name] = (cf.loaded if name in indexes else cf.lazy)(dims[name], source, attrs)
+    lazy = xr.Coordinates({n: made[n] for n in made if n in coords - indexes}, indexes={})
+    return xr.Dataset({n: made[n] for n in made if n not in coords}, lazy).assign_coords(
+        {n: made[n] for n in sorted(indexes)}
+    )
+
+
+def _named_coordinates(entry: Entry) -> list[str]:
+    return str(entry.attrs.get("coordinates", "")).split()
 
 
 def _small(source: Source) -> bool:
     entries = source.shape[0]
     return entries <= INDEX_ENTRIES and math.ceil(entries / max(1, source.chunks[0])) <= INDEX_CHUNKS
-
-
-def _variable(name: str, dims: list[str], entry: Entry) -> xr.Variable:
-    packing = {key: np.asarray(entry.attrs[key]).item() for key in PACKED if key in entry.attrs}
-    attrs = {key: value for key, value in entry.attrs.items() if key not in packing}
-    array = to_dask(entry.source)
-    if packing:
-        array = array * packing.get("scale_factor", 1.0) + packing.get("add_offset", 0.0)
-    return xr.Variable(dims, array, attrs)

@@ -12,13 +12,13 @@ from zarr.core.metadata.v3 import ArrayV3Metadata
 
 from covdist.errors import LogError, shown
 from covdist.logs.source import Named
+from covdist.logs.zarr.fill_values import DIMENSIONS, with_fill_value
 from covdist.logs.zarr.layout import ChunkLayout, Unknown, layout_v2, layout_v3
 
 MOST_BYTES = 32 << 20  # of one file of metadata; consolidated metadata of 20,000 arrays has 20 MB
 MOST_VALUES = 2_000_000  # each takes a hundred bytes or more once parsed
 MOST_DEPTH = 100
 MOST_DIMS = 64  # numpy's
-_DIMENSIONS = "_ARRAY_DIMENSIONS"  # where xarray keeps names in version 2
 
 Check = Callable[[Any], bool]
 
@@ -66,11 +66,12 @@ def array_metadata(content: Mapping[str, Any], place: str, zarrs: Any = None) ->
         if not check(content.get(name)):
             raise wrong(place, name, content.get(name), expected)
     shape, attributes = tuple(map(int, content["shape"])), dict(content.get("attributes") or {})
-    named = attributes.pop(_DIMENSIONS, None) or content.get("dimension_names")
+    named = attributes.get(DIMENSIONS) or content.get("dimension_names")
     if not _is_dims(named) or (named is not None and len(named) != len(shape)):
         raise wrong(place, "dimension names", named, f"{len(shape)} names, one for each number of its shape")
     zarrs = zarrs or _zarrs(content, place)
     dtype, fill = zarrs.dtype.to_native_dtype(), zarrs.fill_value
+    attributes = with_fill_value(attributes, content["zarr_format"], shape, dtype, fill)
     try:
         layout = (layout_v2 if version == 2 else layout_v3)(content, dtype)
     except Unknown as error:
