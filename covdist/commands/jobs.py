@@ -139,11 +139,12 @@ def submit(
 def resume(job: str, cluster_options: dict[str, Any], force: bool, as_json: bool) -> None:
     """Continue JOB, here until it ends, or on the cluster of a scheduler."""
     from covdist.engine.cluster import cluster
+    from covdist.jobs.asked import read_manifest
     from covdist.jobs.job import Job
     from covdist.jobs.submitting import resume as resumed
 
     if not _names_cluster(cluster_options):
-        output = Job(job).directory.manifest()["asked"]["output"]
+        output = read_manifest(Job(job).directory)["asked"]["output"]
         _drive(job, None, cluster_options, force, as_json, output)
         return
     with cluster(**cluster_options) as client:

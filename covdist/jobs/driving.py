@@ -14,6 +14,7 @@ from distributed import Client, fire_and_forget, worker_client
 from covdist.engine.cluster import least_memory
 from covdist.errors import CovdistError, JobError
 from covdist.folding.strategy import plan_of
+from covdist.jobs.asked import read_manifest
 from covdist.jobs.dask_runner import DaskRunner
 from covdist.jobs.directory.directory import Directory, versions
 from covdist.jobs.driver import Driver, Watch
@@ -28,13 +29,14 @@ _log = logging.getLogger(__name__)
 
 def opened(directory: Directory) -> JobPlan:
     """Return the plan of a job that has begun, unless its input, or how covdist cuts it, has changed since."""
-    manifest = directory.manifest()
+    manifest = read_manifest(directory)
     plan = JobPlan(manifest["asked"])
     check_same(directory, manifest, plan.input_now())
-    if plan.trees != directory.trees():
+    if plan.sizes != manifest["plan"]:
         raise JobError(
             f"the job in {directory.path} was begun by covdist {manifest['versions'].get('covdist')}, which cuts rows "
-            f"otherwise than this {versions()['covdist']}: resume it with that version, or begin a new job"
+            f"otherwise than this {versions()['covdist']}, or its manifest.json was edited: resume it with that "
+            "version, or begin a new job"
         )
     return plan
 
@@ -55,7 +57,7 @@ def drive(
     ``stop`` is asked about once a second, ``watch`` is called as by ``Driver.run``, and ``given`` is the lease that the
     process which sent this driver acquired for it.
     """
-    job = directory.manifest()["job"]
+    job = read_manifest(directory)["job"]
     if directory.result(job) is not None:
         return "done"
     lease = _taken(directory, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 from covdist.errors import JobError
 from covdist.folding.request import policy
+from covdist.jobs.asked import read_manifest
 from covdist.jobs.directory.directory import Directory, Progress, ShardCounts
 from covdist.jobs.directory.secrets import clean_text
 from covdist.jobs.results import deliver, fetched
@@ -19,6 +21,7 @@ from covdist.results.moments import Moments
 from covdist.storage.lease import Lease
 from covdist.storage.place import place_at
 
+_log = logging.getLogger(__name__)
 ENDED = ("done", "failed", "cancelled", "stopped")
 _SHOWN = ("path", "log", "reason", "seconds_left", "owner")
 _POLL_SECONDS = 0.3
@@ -76,7 +79,7 @@ class Job:
 
     def __init__(self, path: str | os.PathLike[str]):
         self._directory = job_directory(path)
-        self._manifest = self._directory.manifest()
+        self._manifest = read_manifest(self._directory)
 
     @property
     def id(self) -> str:
@@ -134,7 +137,7 @@ class Job:
             "folded": shards if done else progress.get("folded", 0), "per_second": progress.get("per_second"),
             "seconds_left": 0.0 if done else progress.get("seconds_left"),
             "owner": None if lease is None else lease.owner, "iteration": progress.get("round", 0),
-            "iterations": Fit().max_iterations if policy(question["selection"]["missing"]).strategy else 0,
+            "iterations": Fit().max_iterations if policy(question["selection"].get("missing", "raise")).strategy else 0,
             "failures": [event for event in self._directory.events() if event.get("event") in ("failed", "damaged")],
         }  # fmt: skip
 
@@ -250,8 +253,14 @@ def jobs_in(folder: str | os.PathLike[str]) -> list[Job]:
     place = place_at(root)
     if not place.exists() or os.path.isfile(root):
         raise JobError(f"{root} is no folder: pass the one that holds the jobs' own folders")
-    names = [name for name in place.names("") if place.get(f"{name}/manifest.json") is not None]
-    return [Job(f"{root}/{name}") for name in names]
+    found = list[Job]()
+    for name in place.names(""):
+        if place.get(f"{name}/manifest.json") is not None:
+            try:
+                found.append(Job(f"{root}/{name}"))
+            except JobError as error:
+                _log.warning("%s", error)  # many programs write files of that name
+    return found
 
 
 def job_directory(path: str | os.PathLike[str]) -> Directory:

@@ -19,7 +19,10 @@ def written(job: str) -> Iterator[Path]:
     """Yield the path to write a job's result to; it is part of the job once the block has ended."""
     if "://" not in job:
         result = Path(job) / JOB_RESULT
-        shutil.rmtree(result, ignore_errors=True)  # of a driver that died before the result was complete
+        if result.is_dir() and not result.is_symlink():
+            shutil.rmtree(result, ignore_errors=True)  # of a driver that died before the result was complete
+        else:
+            result.unlink(missing_ok=True)
         yield result
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ from covdist.folding.request import IN_TILES, Request
 from covdist.folding.selection import Selection, requests
 from covdist.folding.strategy import plan_of
 from covdist.folding.streams import whole_streams
+from covdist.jobs.asked import read_manifest
 from covdist.jobs.dask_runner import TaskWork
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.directory.fingerprint import array_facts, difference, fingerprint, job_id
@@ -74,6 +75,11 @@ class JobPlan:
         """The trees of the first round."""
         return [one.tree(0) for one in self._all]
 
+    @property
+    def sizes(self) -> list[list[int]]:
+        """The trees as a manifest holds them."""
+        return [[tree.shards, tree.fan_in, tree.keep] for tree in self.trees]
+
     def due(self, directory: Directory, job: str) -> list[MergeTree]:
         """Return the trees that are to be folded now; none if the job is done."""
         return [] if directory.result(job) is not None else [one.due(directory, job)[0] for one in self._all]
@@ -92,17 +98,22 @@ class JobPlan:
             states = sum(one.bytes_kept for one in self._all)
             results = sum(plan_of(request).bytes_written for request in self.requests.values())
             check_room(directory.path, states + results)
-        now, plan = self.input_now(), [[tree.shards, tree.fan_in, tree.keep] for tree in self.trees]
-        job = job_id({**self.question, "output": None}, plan, now)
+        now = self.input_now()
+        job = job_id({**self.question, "output": None}, self.sizes, now)
         try:
             directory.begin(job, self.question, self.trees, now)
         except OSError as error:
             raise JobError(f"{directory.path} cannot be written ({error}): choose another directory") from error
         except JobError:
-            before = directory.manifest()
+            before = read_manifest(directory)
             if {**before["asked"], "output": self.question["output"]} == self.question:
                 check_same(directory, before, now)
             raise
+        if read_manifest(directory)["job"] != job:
+            raise JobError(
+                f"manifest.json in {directory.path} was edited, and asks for something else than job {job}: choose "
+                "another directory, or resume that job"
+            )
         return job
 
     def work(self, directory: Directory, job: str) -> TaskWork:

@@ -31,7 +31,7 @@ def job_table(status: JobStatus) -> Table:
         if value:
             table.add_row(name, value)
     for failure in status["failures"][-5:]:
-        table.add_row("tried again", f"{failure['task']}: {failure.get('reason', 'a checkpoint was damaged')}")
+        table.add_row("tried again", f"{failure.get('task', '?')}: {failure.get('reason', 'a checkpoint was damaged')}")
     return table
 
 

@@ -8,7 +8,11 @@ job then write the same bytes, and a recorder looks at its lease before it write
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
+
+LONGEST = 600.0  # seconds: leases are for 30, and clocks differ; one that claims to last longer is not believed
 
 
 @dataclass(frozen=True)
@@ -22,13 +26,22 @@ class Lease:
     released: bool = False
     process: str = ""  # from `process.here`, for others on the owner's machine; empty until a job's driver takes over
 
+    @classmethod
+    def of(cls, term: int, record: Mapping[str, object] | None) -> Self:
+        """Return the lease that a term's file holds; one that is damaged, or of another term, has expired."""
+        match record:
+            case {"term": found, "owner": str(owner), "nonce": str(nonce), "until": int() | float() as until, **rest}:
+                if found == term:
+                    return cls(term, owner, nonce, until, rest.get("released") is True, str(rest.get("process", "")))
+        return cls(term, "?", "", 0.0)
+
     def over(self, now: float) -> bool:
         """Return whether another owner may begin the next term."""
-        return self.released or now >= self.until
+        return self.released or not now < self.until <= now + LONGEST
 
     def due(self, now: float, seconds: float) -> bool:
-        """Return whether a third of the lease has passed, so that it should be renewed."""
-        return now >= self.until - seconds * 2 / 3
+        """Return whether a third of the lease has passed, so that it should be renewed, or the clock was set back."""
+        return not self.until - seconds <= now < self.until - seconds * 2 / 3
 
 
 def next_lease(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import uuid
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from covdist.storage.lease import Lease, next_lease
 from covdist.storage.place import Place
 from covdist.storage.process import dead
 
+_FILE = re.compile(r"(\d{6,15})\.json", re.ASCII)
 _log = logging.getLogger(__name__)
 
 
@@ -28,11 +30,13 @@ class Owners:
 
     def current(self) -> Lease | None:
         """Return the lease of the highest term; one whose file is damaged has expired."""
-        names = self._place.names(self._folder)
-        if not names:
-            return None
-        record = from_json(self._place.get(f"{self._folder}/{names[-1]}"))
-        return Lease(int(names[-1].removesuffix(".json")), "?", "", 0.0) if record is None else Lease(**record)
+        term = self._last_term()
+        return Lease.of(term, from_json(self._place.get(f"{self._folder}/{_name(term)}"))) if term else None
+
+    def _last_term(self) -> int:
+        """Return the number of the last term, 0 before the first; files of other names are not ours."""
+        found = map(_FILE.fullmatch, self._place.names(self._folder))
+        return max((int(file[1]) for file in found if file and file[0] == _name(int(file[1]))), default=0)
 
     def lost(self, lease: Lease, now: float) -> bool:
         """Return whether a lease has expired, or belongs to a process of this machine that has ended."""
@@ -60,7 +64,7 @@ class Owners:
             raise self._owned(current, now)
 
     def _owned(self, current: Lease | None, now: float) -> Exception:
-        if current is None:
+        if current is None or current.over(now):
             return self._refusal("somebody else", 0)
         return self._refusal(current.owner, max(1, round(current.until - now)))
 
@@ -73,25 +77,25 @@ class Owners:
         self._rewrite(replace(lease, released=True))
 
     def _rewrite(self, lease: Lease) -> Lease | None:
-        if self._place.names(self._folder)[-1:] != [_name(lease)]:
+        if lease.term != self._last_term():
             return None
         self._place.put(self._file(lease), to_json(asdict(lease)))
         return lease
 
     def _file(self, lease: Lease) -> str:
-        return f"{self._folder}/{_name(lease)}"
+        return f"{self._folder}/{_name(lease.term)}"
 
     def ask_to_cancel(self) -> bool:
         """Ask the current owner to stop; return whether there is one."""
         lease = self.current()
         if lease is None or lease.released:
             return False
-        self._place.put(f"cancel/{_name(lease)}", b"{}\n")
+        self._place.put(f"cancel/{_name(lease.term)}", b"{}\n")
         return True
 
     def cancelled(self, lease: Lease) -> bool:
         """Return whether the owner of a lease has been asked to stop."""
-        return self._place.get(f"cancel/{_name(lease)}") is not None
+        return self._place.get(f"cancel/{_name(lease.term)}") is not None
 
 
 def this_owner() -> str:
@@ -99,5 +103,5 @@ def this_owner() -> str:
     return f"{socket.gethostname()} (process {os.getpid()})"
 
 
-def _name(lease: Lease) -> str:
-    return f"{lease.term:06d}.json"
+def _name(term: int) -> str:
+    return f"{term:06d}.json"

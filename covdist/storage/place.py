@@ -33,7 +33,7 @@ class Folder:
         """Write or replace a file in one step, from one or more buffers; a reader sees all of it or none."""
         path = self._path(name)
         with self._written(path, parts) as partial:
-            os.replace(partial, path)
+            os.replace(partial, self._no_folder(path))
 
     def create(self, name: str, data: bytes) -> bool:
         """Write a file that must not exist yet, in one step; of several callers exactly one gets True."""
@@ -47,7 +47,10 @@ class Folder:
 
     def append(self, name: str, data: bytes) -> None:
         """Extend a file; after a crash it may end with a part of ``data``."""
-        with open(self._path(name), "a+b", buffering=0) as file:
+        path = self._path(name)
+        if os.path.lexists(path) and not os.path.isfile(path):
+            _set_aside(path)
+        with open(path, "a+b", buffering=0) as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 # A crash may have left a line without its end.
@@ -55,21 +58,24 @@ class Folder:
             _write_all(file, data)
 
     def get(self, name: str) -> bytes | None:
-        """Return a file's bytes, None where there is no such file."""
+        """Return a file's bytes, None where there is no file, but nothing, a folder, a pipe or a link in a circle."""
+        path = os.path.join(self.root, name)
+        if not os.path.isfile(path):
+            return None
         try:
-            with open(os.path.join(self.root, name), "rb") as file:
+            with open(path, "rb") as file:
                 return file.read()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
 
     def remove(self, name: str) -> None:
-        _remove(os.path.join(self.root, name))
+        _remove(self._no_folder(os.path.join(self.root, name)))
 
     def names(self, folder: str) -> list[str]:
         """Return the sorted names in a folder, without the folder."""
         try:
             names = os.listdir(os.path.join(self.root, folder))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(name for name in names if not name.endswith(PARTIAL))
 
@@ -85,7 +91,17 @@ class Folder:
 
     def _path(self, name: str) -> str:
         path = os.path.join(self.root, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        folder = os.path.dirname(path)
+        if folder != self.root and os.path.lexists(folder) and not os.path.isdir(folder):
+            _set_aside(folder)
+        os.makedirs(folder, exist_ok=True)
+        return path
+
+    @staticmethod
+    def _no_folder(path: str) -> str:
+        """Return a file's path, after moving aside a folder that is there: it cannot be replaced."""
+        if os.path.isdir(path) and not os.path.islink(path):
+            _set_aside(path)
         return path
 
     @contextmanager
@@ -116,6 +132,12 @@ def _write_all(file: FileIO, data: bytes | memoryview) -> None:
 def _remove(path: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(path)
+
+
+def _set_aside(path: str) -> None:
+    """Rename what is in the way of a file, which may be somebody's."""
+    with suppress(FileNotFoundError):  # another process was faster
+        os.rename(path, f"{path}.{uuid.uuid4().hex[:8]}.aside")
 
 
 def _sync_folder(path: str) -> None:

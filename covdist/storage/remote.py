@@ -45,7 +45,7 @@ class Remote:
         system, path = self._at(name)
         try:
             return bytes(patiently(partial(system.cat_file, path)))
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return None
 
     def remove(self, name: str) -> None:

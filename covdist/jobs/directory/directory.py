@@ -8,6 +8,8 @@ progress.json       how far the current owner is
 events.jsonl        the history, one event per line
 cancel/000001.json  a request to end that term
 result.json         where the result is; exists only when it is complete
+
+Other names are not ours and stay as they are; a folder in place of a file is set aside as NAME.xxxxxxxx.aside.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypedDict, cast
 
 from covdist.errors import JobError
-from covdist.jobs.directory.secrets import clean, clean_text, known_secrets
+from covdist.jobs.directory.secrets import clean, clean_text, clean_texts, known_secrets
 from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.storage.checksum import checksummed, from_json, to_json, verified
 from covdist.storage.owners import Owners
@@ -31,6 +33,7 @@ from covdist.storage.place import Place, place_at
 
 _FORMAT = 1
 _MANIFEST, _RESULT, _PROGRESS, _EVENTS = "manifest.json", "result.json", "progress.json", "events.jsonl"
+_NEEDED = {"job", "asked", "plan", "input"}
 _PACKAGES = ("covdist", "dask", "distributed", "numpy", "scipy", "zarr")
 _log = logging.getLogger(__name__)
 
@@ -92,11 +95,12 @@ class Directory:
     ) -> None:
         """Write the manifest without credentials, unless the same job has one here; refuse where another has."""
         content = {
-            "format": _FORMAT, "job": job, "asked": question,
+            "format": _FORMAT, "job": job, "asked": self._clean(question),
             "plan": [[tree.shards, tree.fan_in, tree.keep] for tree in trees],
-            "input": input_now, "versions": dict(versions()),
+            # Its keys are names of arrays and files, of which a "token_embedding" is no credential.
+            "input": clean_texts(input_now, self._secrets), "versions": dict(versions()),
         }  # fmt: skip
-        if self._place.create(_MANIFEST, to_json(self._clean(content))):
+        if self._place.create(_MANIFEST, to_json(content)):
             _log.debug("%s: job %s begins", self.path, job)
             return
         before = self.manifest()
@@ -114,11 +118,11 @@ class Directory:
         if data is None:
             raise JobError(f"{self.path} is no job directory, it has no manifest.json: pass what `covdist submit` gave")
         content = from_json(data)
-        if content is None or content.get("format") != _FORMAT:
+        if content is None or content.get("format") != _FORMAT or not content.keys() >= _NEEDED:
             raise JobError(
                 f"manifest.json in {self.path} is damaged, or not of format {_FORMAT}: submit to another directory"
             )
-        return cast(Manifest, content)
+        return cast(Manifest, {"versions": {}, **content})
 
     def trees(self) -> list[MergeTree]:
         return [MergeTree(number, *sizes) for number, sizes in enumerate(self.manifest()["plan"])]
@@ -140,8 +144,8 @@ class Directory:
         return None
 
     def saved(self) -> set[Node]:
-        """Return the checkpoints by their names; only ``load`` verifies them."""
-        return {Node.named(name) for name in self._place.names("states")}
+        """Return the checkpoints by their names, other names are not ours; only ``load`` verifies them."""
+        return {node for name in self._place.names("states") if (node := Node.named(name)) is not None}
 
     def forget(self, nodes: Iterable[Node]) -> None:
         for node in nodes:
@@ -183,7 +187,9 @@ class Directory:
     def result(self, job: str) -> dict[str, Any] | None:
         """Return the content that ``finish`` was given, None while this job has no complete result."""
         content = from_json(self._place.get(_RESULT))
-        return content if content is not None and content.get("job") == job else None
+        if content is None or content.get("job") != job:
+            return None
+        return content if "result" not in content or self._place.get(f"{content['result']}/zarr.json") else None
 
     def _clean(self, content: Mapping[str, object]) -> dict[str, Any]:
         return clean(content, self._secrets)

@@ -34,15 +34,26 @@ def _texts(value: object, secret: bool = False) -> Iterator[str]:
 
 
 def clean(value: object, secrets: tuple[str, ...] = ()) -> Any:
-    """Return JSON-like content without storage options, credentials and the given secrets."""
+    """Return JSON-like content without storage options, credentials, by their keys, and the given secrets."""
+    return clean_texts(_without_options(value), secrets)
+
+
+def _without_options(value: object) -> object:
     if isinstance(value, Mapping):
         return {
-            clean(key, secrets): _HIDDEN if _KEYS.search(str(key)) and inner is not None else clean(inner, secrets)
+            key: _HIDDEN if _KEYS.search(str(key)) and inner is not None else _without_options(inner)
             for key, inner in value.items()
             if key != _OPTIONS
         }
+    return [_without_options(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def clean_texts(value: object, secrets: tuple[str, ...] = ()) -> Any:
+    """Return JSON-like content without the given secrets, and without those in URLs."""
+    if isinstance(value, Mapping):
+        return {clean_texts(key, secrets): clean_texts(inner, secrets) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [clean(inner, secrets) for inner in value]
+        return [clean_texts(inner, secrets) for inner in value]
     return clean_text(value, secrets) if isinstance(value, str) else value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import NamedTuple, Self
 
 from covdist.engine.order import merge_order
 
+_NAME = re.compile(r"\d+-\d+-\d+(-\d+)?", re.ASCII)
 _WRITE_RATE = 100e6  # bytes a second to a slow shared disk
 _SHARE = 0.03  # of the run that checkpoints may take
 
@@ -26,8 +28,12 @@ class Node(NamedTuple):
         return "-".join(map(str, self[: 4 if self.round else 3]))
 
     @classmethod
-    def named(cls, name: str) -> Self:
-        return cls(*map(int, name.split("-")))
+    def named(cls, name: str) -> Self | None:
+        """Return the node of that name, None where it is no node's."""
+        if not _NAME.fullmatch(name):
+            return None
+        node = cls(*map(int, name.split("-")))
+        return node if node.name == name else None
 
     @property
     def shards(self) -> int:
