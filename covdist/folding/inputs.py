@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Mapping, Sequence
 
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
+from dask.base import is_dask_collection
 
 from covdist.errors import DataError
+from covdist.results.accepted import Labels, plain
 from covdist.results.labels import Array, Dims, Groups, Labelled
-from covdist.rows.masked_arrays import unmasked
 
 
 def one_of(option: str, value: object, known: Sequence[str]) -> None:
     if value not in known:
         raise DataError(f"{option}={value!r} is unknown: pass one of {', '.join(map(repr, known))}")
+
+
+def length(option: str, given: object, unit: float | np.timedelta64) -> float:
+    """Return a length along a coordinate in its units; of one of times also as text, such as "2h"."""
+    timed = isinstance(unit, np.timedelta64)
+    try:
+        steps = float(pd.Timedelta(given) / pd.Timedelta(unit)) if timed else float(operator.truediv(given, unit))
+    except (TypeError, ValueError):
+        steps = float("nan")
+    if not steps > 0 or (timed and isinstance(given, int | float)):
+        expected = "a timedelta64, or text such as '2h'," if timed else "a number in units of the coordinate,"
+        raise DataError(f"{option}={given!r} is no length along the samples: pass {expected} greater than 0")
+    return steps
 
 
 def side_names(sides: list[Labelled]) -> list[str]:
@@ -47,6 +63,51 @@ def _extent(side: Labelled) -> str:
     return " × ".join(f"{n} along {d}" for d, n in zip(side.sample_dims, side.sample_shape, strict=True))
 
 
+def check_labels(labelled: Mapping[str, Labels]) -> None:
+    """Raise DataError where two arrays have different labels for the same row: rows are paired by position."""
+    known: dict[str, tuple[str, pd.Index | xr.DataArray]] = {}
+    for what, labels in labelled.items():
+        for name, own in labels.items():
+            other, first = known.setdefault(name, (what, own))
+            if (row := _first_difference(first, own)) is not None:
+                found = [_shown(_index(labels), row) for labels in (first, own)]
+                raise DataError(
+                    f"{other} and {what} have different labels along {name!r}, first at row {row}, {found[0]} and "
+                    f"{found[1]}: bring them together with xarray.align or .reindex, or leave the labels out to pair "
+                    f"rows by position, with .drop_vars({name!r}) or .to_numpy()"
+                )
+
+
+def _first_difference(a: pd.Index | xr.DataArray, b: pd.Index | xr.DataArray) -> int | None:
+    """Return the first row at which labels differ; lazy ones are read where they are not the same dask array."""
+    if a is b or (is_dask_collection(a) and is_dask_collection(b) and a.data.name == b.data.name):
+        return None
+    first, second = _index(a), _index(b)
+    if first.equals(second):
+        return None
+    pairs = enumerate(zip(first, second, strict=False))
+    unequal = (
+        row for row, (one, other) in pairs if one is not other and one != other and (one == one or other == other)
+    )
+    return next(unequal, None if len(first) == len(second) else min(len(first), len(second)))
+
+
+def _shown(index: pd.Index, row: int) -> str:
+    if row >= len(index):
+        return "none"
+    label = index[row]
+    parts = [
+        repr(part) if isinstance(part, str) else str(part) for part in (label if isinstance(label, tuple) else [label])
+    ]
+    return f"({', '.join(parts)})" if isinstance(label, tuple) else parts[0]
+
+
+def _index(labels: pd.Index | xr.DataArray) -> pd.Index:
+    if isinstance(labels, pd.Index):
+        return labels
+    return labels.compute(scheduler="threads").to_index() if is_dask_collection(labels) else labels.to_index()
+
+
 def along_samples(values: npt.ArrayLike, x: Labelled, what: str) -> Array:
     """Return one value per sample as an array over the sample dims."""
     if isinstance(values, str):
@@ -58,7 +119,7 @@ def along_samples(values: npt.ArrayLike, x: Labelled, what: str) -> Array:
         missing = {d: sizes[d] for d in x.sample_dims if d not in values.dims}
         data: Array = values.expand_dims(missing).transpose(*x.sample_dims).data
     else:
-        data = values if isinstance(values, da.Array) else unmasked(values)
+        data = plain(values, what)
     if data.shape != x.sample_shape:
         raise DataError(f"{what} has shape {data.shape}, expected is one value per sample, {x.sample_shape}")
     return data

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -19,7 +18,7 @@ from dask.local import get_sync
 from dask.typing import DaskCollection, Key
 
 from covdist.errors import DataError, NonFiniteError
-from covdist.folding.inputs import one_of
+from covdist.folding.inputs import length, one_of
 from covdist.numerics import interpolation
 from covdist.numerics.interpolation import InterpolationOptions, NearestValue, first_values, last_values
 from covdist.numerics.nonfinite import all_finite, refuse_infinity
@@ -37,7 +36,7 @@ def interpolated(
     *,
     kind: str = "linear",
     along: str | None = None,
-    max_gap: float | np.timedelta64 | None = None,
+    max_gap: float | str | np.timedelta64 | None = None,
     ends: str = "keep",
     inf: str = "raise",
 ) -> Array:
@@ -45,7 +44,7 @@ def interpolated(
     one_of("kind", kind, interpolation.KINDS)
     one_of("ends", ends, interpolation.ENDS)
     places, unit = _places(side, along)
-    longest = float("inf") if max_gap is None else float(operator.truediv(max_gap, unit))
+    longest = float("inf") if max_gap is None else length("max_gap", max_gap, unit)
     options = InterpolationOptions(kind, ends, inf, longest, float(places[0]), float(places[-1]))
     positions = between(places, 0, len(places))
     if isinstance(side.data, da.Array):

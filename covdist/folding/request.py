@@ -14,12 +14,13 @@ from dask.utils import parse_bytes
 
 from covdist import plugins
 from covdist.errors import DataError
-from covdist.folding.inputs import aligned, grouping, matching, one_of, side_names, y_dim
+from covdist.folding.inputs import aligned, check_labels, grouping, matching, one_of, side_names, y_dim
 from covdist.folding.weights import Halflife, fading, weight_vectors
 from covdist.numerics.accumulator import Options
 from covdist.numerics.em import Fit
 from covdist.numerics.nonfinite import INFINITIES, RowPolicy
 from covdist.numerics.products import PRECISIONS
+from covdist.results.accepted import labels_along
 from covdist.results.labels import Array, Dims, Groups, Labelled, Weights, label
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
@@ -54,7 +55,7 @@ class FillOptions(NamedTuple):
 
     kind: str = "linear"
     along: str | None = None
-    max_gap: float | np.timedelta64 | None = None
+    max_gap: float | str | np.timedelta64 | None = None
     ends: str = "keep"
     inf: str = "raise"
     tolerance: float = 1e-10
@@ -186,6 +187,9 @@ def make_request(
 ) -> Request:
     """Bring a call's arrays and options together; those of :func:`covdist.moments`, or DataError."""
     one_of("matrix", matrix, MATRICES)
+    for what, given in (("x", x), ("y", y)):
+        if isinstance(given, Moments):
+            raise DataError(f"{what} is Moments, not an array: read them by their own methods, such as m.cov()")
     chosen = policy(missing)
     one_of("inf", inf, INFINITIES)
     one_of("precision", precision, PRECISIONS)
@@ -194,6 +198,10 @@ def make_request(
         sides.append(matching(sides[0], label(y, y_dim(x, y, dim), fallback="y")))
     kind = _kind(state, sides)
     groups, codes = grouping(by, *sides)
+    beside = {"by": by, **(dict(weights) if isinstance(weights, Mapping) else {"weights": weights})}
+    dims = sides[0].sample_dims
+    labels = dict(zip(side_names(sides), [side.labels for side in sides], strict=True))
+    check_labels(labels | {what: labels_along(each, dims) for what, each in beside.items()})
     vectors = fading(halflife, sides[0], weight_vectors(weights, sides[0]))
     weighted = bool(vectors)
     if codes is not None:
@@ -212,11 +220,23 @@ def make_request(
         weighted=weighted,
         halflife=halflife,
         matrix=matrix,
-        memory=None if memory is None else parse_bytes(memory),
+        memory=_size(memory),
         fit=fit,
     )
     chosen.check(request)
     return request
+
+
+def _size(memory: int | str | None) -> int | None:
+    if memory is None:
+        return None
+    try:
+        size = int(parse_bytes(memory))
+    except (TypeError, ValueError, AttributeError):
+        size = 0
+    if size <= 0:
+        raise DataError(f"memory={memory!r} is no size: pass bytes, or text such as '3GiB'")
+    return size
 
 
 def _kind(state: Named | Sequence[Named] | None, sides: list[Labelled]) -> StateType:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 import dask.array as da
 import numpy as np
 
 from covdist.errors import DataError
-from covdist.folding.inputs import along_samples, one_of
+from covdist.folding.inputs import along_samples, length, one_of
 from covdist.results.labels import Array, Labelled, Weights
 
-Halflife = float | np.timedelta64 | None
+Halflife = float | str | np.timedelta64 | None
 
 
 def weight_vectors(weights: Weights, x: Labelled) -> dict[str, Array]:
@@ -51,7 +50,7 @@ def fading(halflife: Halflife, x: Labelled, vectors: dict[str, Array]) -> dict[s
     return {**vectors, "reliability": weights if given is None else given * weights}
 
 
-def _ages(halflife: float | np.timedelta64, x: Labelled) -> Array:
+def _ages(halflife: float | str | np.timedelta64, x: Labelled) -> Array:
     """Return the age of each sample in half-lives before the last one, by its coordinate or its number."""
     if len(x.sample_dims) != 1:
         raise DataError(
@@ -61,20 +60,9 @@ def _ages(halflife: float | np.timedelta64, x: Labelled) -> Array:
     if dim not in x.coords:
         chunks = x.data.chunks[0] if isinstance(x.data, da.Array) else None
         number = np.arange(n) if chunks is None else da.arange(n, chunks=chunks)
-        return (n - 1 - number) / _positive(halflife, 1.0)
+        return (n - 1 - number) / length("halflife", halflife, 1.0)
     values = np.asarray(x.coords[dim])
     if values.dtype.kind not in "iufmM" or not np.isfinite(values).all():
         raise DataError(f"the coordinate {dim!r} of {x.name} has values that are no positions: leave such rows out")
     unit = np.timedelta64(1, "ns") if values.dtype.kind in "mM" else 1.0
-    return (values.max() - values) / unit / _positive(halflife, unit)
-
-
-def _positive(halflife: float | np.timedelta64, unit: float | np.timedelta64) -> float:
-    try:
-        steps = float(np.timedelta64(cast(int, halflife)) / unit if isinstance(unit, np.timedelta64) else halflife)
-    except (TypeError, ValueError):
-        steps = float("nan")
-    if not (np.isfinite(steps) and steps > 0):
-        expected = "a timedelta64" if isinstance(unit, np.timedelta64) else "a number in units of the coordinate"
-        raise DataError(f"halflife={halflife!r} is no time to halve in: pass {expected}, greater than 0")
-    return steps
+    return (values.max() - values) / unit / length("halflife", halflife, unit)

@@ -9,7 +9,8 @@ from covdist import plugins
 from covdist.folding.inputs import one_of
 from covdist.folding.request import FillOptions, policy
 from covdist.numerics.nonfinite import INFINITIES
-from covdist.results.labels import ArrayLike, Dims, label, named_axes
+from covdist.results.accepted import accepted
+from covdist.results.labels import ArrayLike, Dims, label
 
 
 def fill(
@@ -19,7 +20,7 @@ def fill(
     dim: Dims = None,
     kind: str = "linear",
     along: str | None = None,
-    max_gap: float | np.timedelta64 | None = None,
+    max_gap: float | str | np.timedelta64 | None = None,
     ends: str = "keep",
     inf: str = "raise",
     tolerance: float = 1e-10,
@@ -42,8 +43,8 @@ def fill(
         the holes after a column's last value.
     along : str, optional
         Coordinate along ``dim`` that says where rows lie; by default that of the same name, else the row's number.
-    max_gap : float or timedelta64, optional
-        Longer gaps, from value to value in units of the coordinate, stay.
+    max_gap : float, timedelta64 or str, optional
+        Longer gaps, from value to value in units of the coordinate, of times such as "2h", stay.
     ends : str
         Holes before a column's first value and after its last: "keep", or "nearest" to fill in that value.
     inf : str
@@ -82,7 +83,7 @@ def fill(
     fills = {name: found for name in plugins.names("missing") if (found := policy(name).fill)}
     one_of("method", method, list(fills))
     one_of("inf", inf, INFINITIES)
-    array, dims = named_axes(x, dim)
+    array, dims, _ = accepted(x, dim, "x")
     side = label(array, dims, fallback="x")
     data = fills[method](side, FillOptions(kind, along, max_gap, ends, inf, tolerance, max_iterations, ridge))
     features = [d for d in array.dims if d not in side.sample_dims]

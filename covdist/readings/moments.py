@@ -20,7 +20,7 @@ def moments(
     dim: Dims = None,
     by: Rows = None,
     weights: Weights = None,
-    halflife: float | np.timedelta64 | None = None,
+    halflife: float | str | np.timedelta64 | None = None,
     missing: str = "raise",
     inf: str = "raise",
     precision: str = "high",
@@ -34,7 +34,9 @@ def moments(
     ----------
     x, y : DataArray, dask array or array_like, real
         Samples along ``dim``; all other dims are columns, stacked where there are several. With ``y`` only the
-        block x × y is built, never the matrix of both together.
+        block x × y is built, never the matrix of both together. Also frames of numbers, whose columns' names are kept;
+        NaN stands where a nullable column has no value. Rows are paired by position: where ``y``, ``by`` or ``weights``
+        have other labels along ``dim`` (an index) than ``x``, they are refused.
     dim : str, int or sequence of them
         Sample dims; for arrays without names an axis, 0 by default.
     by : str or array_like, optional
@@ -43,7 +45,7 @@ def moments(
     weights : array_like or mapping, optional
         One value per sample. Integers say how often a row counts (frequency), floats how far it is trusted
         (reliability); the two have different ddof rules. ``{"frequency": f, "reliability": a}`` gives both.
-    halflife : float or timedelta64, optional
+    halflife : float, timedelta64 or str, optional
         Exponentially weighted moments: a row counts half for every ``halflife`` that it lies before the last one, in
         units of the coordinate along ``dim``, or in rows where there is none. Older moments go on by
         ``older.scaled(0.5 ** (steps / halflife)) + newer``.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import dask.array as da
 import numpy as np
@@ -13,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.rows.masked_arrays import unmasked
+from covdist.results.accepted import Labels, accepted, check_distinct, labels_along
 
 Array = da.Array | np.ndarray
 ArrayLike = xr.DataArray | da.Array | npt.ArrayLike
@@ -89,6 +88,7 @@ class Labelled:
     axis: Axis
     name: str
     coords: dict[str, xr.DataArray]  # along the sample dims
+    labels: Labels  # those of them, or of a frame, that say which row is which
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -100,9 +100,9 @@ class Labelled:
         return xr.DataArray(self.data, dims=(*self.sample_dims, *columns), name=self.name)
 
 
-def label(array: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
+def label(given: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
     """Take any array the public functions accept apart into data and names; ``fallback`` names it in messages."""
-    array, dim = named_axes(array, dim)
+    array, dim, labels = accepted(given, dim, fallback)
     name = str(array.name or fallback)
     dims = _sample_dims(array, dim, name)
     features = [d for d in array.dims if d not in dims]
@@ -115,30 +115,7 @@ def label(array: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
         raise DataError(
             f"{name} is empty: its shape is {dict(array.sizes)}, at least one row and one column are needed"
         )
-    return Labelled(data, tuple(map(str, dims)), axis, name, along)
-
-
-def named_axes(given: ArrayLike, dim: Dims) -> tuple[xr.DataArray, Dims]:
-    """Return an array with names for its axes, and those of the samples; a DataArray as it is."""
-    if isinstance(given, xr.DataArray):
-        return given, dim
-    array = cast(Array, given) if hasattr(given, "dask") else unmasked(given)
-    if array.ndim == 0:
-        raise DataError("a single number has no samples: pass an array with at least one axis")
-    axes = (0,) if dim is None else tuple(dim) if isinstance(dim, tuple | list) else (dim,)
-    for axis in axes:
-        if not isinstance(axis, int | np.integer) or not -array.ndim <= axis < array.ndim:
-            raise DataError(
-                f"dim={axis!r} is no axis of an array of shape {array.shape}: pass an axis number (0 for rows "
-                "of samples), or an xarray.DataArray whose dims have names"
-            )
-    axes = tuple(int(axis) % array.ndim for axis in axes)
-    _check_distinct(axes, dim)
-    others = [i for i in range(array.ndim) if i not in axes]
-    names = {axis: "sample" if len(axes) == 1 else f"sample_{i}" for i, axis in enumerate(axes)}
-    names |= {axis: "unit" if len(others) == 1 else f"unit_{i}" for i, axis in enumerate(others)}
-    named = xr.DataArray(array, dims=[names[i] for i in range(array.ndim)])
-    return named.rename(None), [names[axis] for axis in axes]  # xarray takes a dask array's key for a name
+    return Labelled(data, tuple(map(str, dims)), axis, name, along, {**labels, **labels_along(array, dims)})
 
 
 def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, ...]:
@@ -151,14 +128,8 @@ def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, .
     for d in dims:
         if d not in array.dims:
             raise DataError(f"{name} has no dim {d!r}, its dims are {known}: pass one of them as dim")
-    _check_distinct(dims, dim)
+    check_distinct(dims, dim)
     return dims
-
-
-def _check_distinct(dims: Sequence[Hashable], given: Dims) -> None:
-    if not dims or len(set(dims)) < len(dims):
-        found = "names an axis twice" if dims else "names no axis"
-        raise DataError(f"dim={given!r} {found}: pass each axis that counts samples once, and at least one")
 
 
 def _check(data: Array, name: str) -> None:

@@ -1,0 +1,176 @@
+"""What people pass as an array, with names for its axes; or a sentence that says what it is and what to pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+import xarray as xr
+from dask.base import is_dask_collection
+
+from covdist.errors import DataError
+from covdist.rows.masked_arrays import unmasked
+
+Labels = Mapping[str, pd.Index | xr.DataArray]  # of rows, by the name they have
+
+
+class Accepted(NamedTuple):
+    """An array with names for its axes, its sample dims, and labels of the samples that its coordinates do not hold."""
+
+    array: xr.DataArray
+    dim: Any
+    labels: Labels
+
+
+def accepted(given: Any, dim: Any, what: str) -> Accepted:
+    """Take anything the public functions accept for an array; ``what`` names it in messages."""
+    if isinstance(given, xr.DataArray):
+        _check_container(given.data, what)
+        return Accepted(given, dim, {})
+    array = plain(given, what)
+    if array.ndim == 0:
+        found = "a single number" if array.dtype.kind in "biufc" else f"a {type(given).__name__}"
+        raise DataError(f"{what} is {found}, which has no samples: pass an array with at least one axis")
+    axes = _axes(array.shape, dim)
+    others = [i for i in range(array.ndim) if i not in axes]
+    names = {axis: "sample" if len(axes) == 1 else f"sample_{i}" for i, axis in enumerate(axes)}
+    names |= {axis: "unit" if len(others) == 1 else f"unit_{i}" for i, axis in enumerate(others)}
+    named = xr.DataArray(array, dims=[names[i] for i in range(array.ndim)])
+    known = {names[axis]: index for axis, index in enumerate(_indexes(given)) if index is not None}
+    labels = {names[axis]: known[names[axis]] for axis in axes if names[axis] in known}
+    # xarray takes a dask array's key for a name.
+    named = _with_names(named.rename(None), {name: index for name, index in known.items() if name not in labels})
+    return Accepted(named, [names[axis] for axis in axes], labels)
+
+
+def plain(given: Any, what: str) -> da.Array | np.ndarray:
+    """Return an array without names; DataError where it is none."""
+    if isinstance(given, da.Array):
+        _check_container(given, what)
+        return given
+    if advice := _advice(given):
+        raise DataError(f"{what} is a {type(given).__name__}, expected is an array: {advice}")
+    if isinstance(given, pd.api.extensions.ExtensionArray):
+        given = pd.Series(given)
+    if callable(getattr(given, "to_pandas", None)) and _package(given) == "pyarrow":
+        given = given.to_pandas()
+    if isinstance(given, pd.DataFrame | pd.Series):
+        return _from_pandas(given, what)
+    try:
+        return unmasked(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"{what} is a {type(given).__name__} that makes no array ({said}): convert it first") from error
+
+
+def labels_along(given: Any, dims: Sequence[Any]) -> Labels:
+    """Return the labels that an array has along some dims: its indexes, and what is called like a dim."""
+    if isinstance(given, xr.DataArray):
+        names = [name for name, coord in given.coords.items() if coord.dims and set(coord.dims) <= set(dims)]
+        return {str(name): given.coords[name] for name in names if name in dims or name in given.xindexes}
+    return {str(dim): index for dim, index in zip(dims, _indexes(given), strict=False) if index is not None}
+
+
+def _indexes(given: Any) -> list[pd.Index | None]:
+    """Return the labels of each axis of a frame, where they are more than numbers of columns."""
+    if isinstance(given, pd.Series):
+        return [given.index]
+    if isinstance(given, pd.DataFrame):
+        numbered = given.columns.equals(pd.RangeIndex(given.shape[1]))
+        return [given.index, None if numbered else given.columns]
+    if _package(given) in ("polars", "pyarrow") and hasattr(given, "columns"):
+        return [None, pd.Index(getattr(given, "column_names", given.columns))]
+    return []
+
+
+def _with_names(array: xr.DataArray, columns: Mapping[str, pd.Index]) -> xr.DataArray:
+    for dim, index in columns.items():
+        several = isinstance(index, pd.MultiIndex)
+        coords = xr.Coordinates.from_pandas_multiindex(index, dim) if several else {dim: (dim, index)}
+        array = array.assign_coords(coords)
+    return array
+
+
+def _axes(shape: tuple[int, ...], dim: Any) -> tuple[int, ...]:
+    axes = (0,) if dim is None else tuple(dim) if isinstance(dim, tuple | list) else (dim,)
+    for axis in axes:
+        if not isinstance(axis, int | np.integer) or not -len(shape) <= axis < len(shape):
+            raise DataError(
+                f"dim={axis!r} is no axis of an array of shape {shape}: pass an axis number (0 for rows "
+                "of samples), or an xarray.DataArray whose dims have names"
+            )
+    axes = tuple(int(axis) % len(shape) for axis in axes)
+    check_distinct(axes, dim)
+    return axes
+
+
+def check_distinct(dims: Sequence[Any], given: Any) -> None:
+    if not dims or len(set(dims)) < len(dims):
+        found = "names an axis twice" if dims else "names no axis"
+        raise DataError(f"dim={given!r} {found}: pass each axis that counts samples once, and at least one")
+
+
+def _package(given: Any) -> str:
+    return type(given).__module__.partition(".")[0]
+
+
+def _advice(given: Any) -> str | None:
+    """Return what to pass instead of something that holds arrays, or leads to one, but is none."""
+    if isinstance(given, xr.Dataset):
+        return f"pass one of its variables, {_some(given.data_vars)}, or all as columns by .to_dataarray()"
+    if isinstance(given, xr.DataTree):
+        arrays = [f"{node.path}/{name}".strip("/") for node in given.subtree for name in node.data_vars]
+        return f"pass one of its arrays, {_some(arrays)}"
+    if isinstance(given, Mapping):
+        return f"pass one of its values, {_some(given)}"
+    if isinstance(given, str | bytes | os.PathLike):
+        return "open the file first, such as with covdist.open_log, and pass one of its arrays"
+    if is_dask_collection(given):
+        return "pass a dask array, such as .to_dask_array(lengths=True) makes one"
+    if hasattr(given, "toarray") and _package(given) in ("scipy", "sparse"):
+        return "pass .toarray(), or for many rows a dask array whose chunks are made so"
+    if _package(given) == "polars" and hasattr(given, "collect"):
+        return "pass .collect()"
+    if callable(getattr(given, "detach", None)):
+        return None if _is_array(given) else "pass .detach().cpu().float().numpy()"
+    return None
+
+
+def _some(names: Any) -> str:
+    found = [repr(name) for name in names]
+    return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "") if found else "none here"
+
+
+def _is_array(tensor: Any) -> bool:
+    try:
+        return np.asarray(tensor).dtype.kind != "O"
+    except (TypeError, ValueError, RuntimeError):
+        return False
+
+
+def _check_container(data: Any, what: str) -> None:
+    kind = data._meta if isinstance(data, da.Array) else data
+    if not isinstance(kind, np.ndarray):
+        raise DataError(
+            f"{what} holds {type(kind).__module__}.{type(kind).__name__}, expected are numpy arrays: convert it first, "
+            "such as by .as_numpy(), or a dask array by .map_blocks(lambda block: block.toarray())"
+        )
+
+
+def _from_pandas(given: pd.DataFrame | pd.Series, what: str) -> np.ndarray:
+    """Return numbers; those of nullable and mixed columns as float64, with NaN where there is none."""
+    if isinstance(given, pd.DataFrame):
+        for name, dtype in given.dtypes.items():
+            if not pd.api.types.is_numeric_dtype(dtype):
+                raise DataError(
+                    f"{what} has the column {name!r} of dtype {dtype}, but real numbers are expected: convert it "
+                    "first, or choose columns, such as with .select_dtypes('number')"
+                )
+    elif not pd.api.types.is_numeric_dtype(given.dtype):
+        return np.asarray(given)
+    values = given.to_numpy()
+    return given.to_numpy(np.float64, na_value=np.nan) if values.dtype.kind == "O" else unmasked(values)
