@@ -20,7 +20,7 @@ from covdist.commands.options import (
     print_results,
     selecting,
 )
-from covdist.errors import CovdistError
+from covdist.errors import CovdistError, shown
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -46,7 +46,8 @@ class _Commands(click.Group):
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
-            hint = f"unexpected {type(error).__name__}: {error}; `covdist --debug ...` shows where it happened"
+            said = f"unexpected {type(error).__name__}: {shown(str(error), 800)}"
+            hint = f"{said}; `covdist --debug ...` shows where it happened"
             click.echo(f"covdist: {error if isinstance(error, CovdistError) else hint}", err=True)
             ctx.exit(1)
 

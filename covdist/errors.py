@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 
 _LONG_WORD = re.compile(r"\S{301,}")
+_LONG_IN_PAGE = re.compile(r"[^<>\s]{301,}")
 _LONG_TEXT = 1600
 
 
@@ -30,7 +31,18 @@ def shown(name: str, most: int = 80) -> str:
     """
     if len(name) > most:
         name = f"{name[: (most - 1) // 2]}…{name[-(most // 2) :]}"
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
+    return _escaped(name)
+
+
+def shown_page(page: str) -> str:
+    """Return HTML that another library made of a log's names, with these as people are to see them."""
+    return _escaped(_LONG_IN_PAGE.sub(lambda name: shown(name[0]), page), "\n")
+
+
+def _escaped(text: str, but: str = "") -> str:
+    return "".join(
+        each if each.isprintable() or each in but else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 class CovdistError(Exception):

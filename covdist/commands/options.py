@@ -154,4 +154,4 @@ def print_json(value: Any) -> None:
 def console(quiet: bool = False) -> Any:
     from rich.console import Console
 
-    return Console(quiet=quiet, width=None if sys.stdout.isatty() else 160)
+    return Console(markup=False, emoji=False, quiet=quiet, width=None if sys.stdout.isatty() else 160)

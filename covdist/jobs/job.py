@@ -9,7 +9,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any, Self
 
-from covdist.errors import JobError
+from covdist.errors import JobError, shown
 from covdist.folding.request import policy
 from covdist.jobs.asked import read_manifest
 from covdist.jobs.directory.directory import Directory, Progress, ShardCounts
@@ -234,12 +234,12 @@ class Job:
             deliver(folder, output)
 
     def __repr__(self) -> str:
-        return f"<covdist.Job {self.id} in {self.path}: {_short(self.status())}>"
+        return f"<covdist.Job {self.id} in {shown(self.path, 300)}: {_short(self.status())}>"
 
     def _repr_html_(self) -> str:
         status = self.status()
         rows = "".join(
-            f"<tr><td>{name}</td><td>{escape(str(value))}</td></tr>"
+            f"<tr><td>{name}</td><td>{escape(shown(str(value), 300))}</td></tr>"
             for name, value in status.items()
             if name in _SHOWN and value not in (None, "")
         )

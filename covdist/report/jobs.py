@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
+from covdist.errors import shown
 from covdist.jobs.job import JobStatus
 
 
@@ -13,7 +14,9 @@ def jobs_table(statuses: Iterable[JobStatus]) -> Table:
     table = Table("folder", "job", "status", "shards", "left", "log")
     for status in statuses:
         folder = status["path"].rsplit("/", 1)[-1]
-        table.add_row(folder, status["job"], status["status"], _progress(status), _left(status), status["log"])
+        table.add_row(
+            shown(folder), status["job"], status["status"], _progress(status), _left(status), shown(status["log"])
+        )
     return table
 
 
@@ -29,9 +32,10 @@ def job_table(status: JobStatus) -> Table:
     }  # fmt: skip
     for name, value in facts.items():
         if value:
-            table.add_row(name, value)
+            table.add_row(name, shown(value, 300))
     for failure in status["failures"][-5:]:
-        table.add_row("tried again", f"{failure.get('task', '?')}: {failure.get('reason', 'a checkpoint was damaged')}")
+        said = f"{failure.get('task', '?')}: {failure.get('reason', 'a checkpoint was damaged')}"
+        table.add_row("tried again", shown(said, 1600))
     return table
 
 

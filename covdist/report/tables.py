@@ -8,6 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from covdist.engine.plan import Plan, human_bytes
+from covdist.errors import shown
 from covdist.readings.corr import read as correlation
 from covdist.readings.gradient_stats import read as statistics
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
@@ -26,7 +27,7 @@ def plan_table(plans: dict[str, Plan]) -> Table:
     )  # fmt: skip
     for path, plan in plans.items():
         work = plan.work
-        table.add_row(path, plan.strategy, f"{work.rows:,}", work.columns, *_cells(plan))
+        table.add_row(shown(path), plan.strategy, f"{work.rows:,}", work.columns, *_cells(plan))
         if plan.strategy != "memory":
             for other in plan.strategies:
                 if other.strategy != plan.strategy:
@@ -93,9 +94,9 @@ def result_table(records: dict[str, dict[str, Any]]) -> Table:
     table = Table("array", "state", "rows", "columns", "mean", "std", "SNR", "zeros", "constant", "largest |corr|")
     for path, record in records.items():
         strongest = record.get("largest_correlation")
-        kind = record["kind"] + "".join(f" by {dim} ({n})" for dim, n in (record["groups"] or {}).items())
+        kind = record["kind"] + "".join(f" by {shown(dim)} ({n})" for dim, n in (record["groups"] or {}).items())
         table.add_row(
-            path or record.get("source", "(root)"), kind,
+            shown(path or record.get("source", "(root)")), kind,
             f"{record['rows']:,}", " × ".join(f"{n:,}" for n in record["columns"]),
             f"{record['mean']:.3g}", f"{record['std']:.3g}", f"{record['snr']:.3g}",
             f"{record['zero_fraction']:.1%}", f"{record['constant_columns']:,}",

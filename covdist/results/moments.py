@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from covdist import plugins
-from covdist.errors import DataError, MergeError
+from covdist.errors import DataError, MergeError, shown, shown_page
 from covdist.results.labelled_state import LabelledState
 from covdist.results.saving import save
 from covdist.state.base import ColumnState, State, StateType, ask, of_no_columns, scaled
@@ -297,14 +297,15 @@ class Moments(LabelledState):
 
     def __repr__(self) -> str:
         if self.deferred.lazy:
-            return f"<covdist.Moments, lazy: {self.layout.describe()}>"
-        return f"<covdist.Moments of {int(self.rows.sum()):,} rows: {self.layout.describe()}>"
+            return f"<covdist.Moments, lazy: {shown(self.layout.describe(), 200)}>"
+        return f"<covdist.Moments of {int(self.rows.sum()):,} rows: {shown(self.layout.describe(), 200)}>"
 
     def _repr_html_(self) -> str:
         provenance = "".join(
-            f"<tr><td>{key}</td><td>{escape(str(value))}</td></tr>" for key, value in self.layout.provenance.items()
+            f"<tr><td>{key}</td><td>{escape(shown(str(value)))}</td></tr>"
+            for key, value in self.layout.provenance.items()
         )
-        arrays = "" if self.deferred.lazy else self.dataset._repr_html_()
+        arrays = "" if self.deferred.lazy else shown_page(self.dataset._repr_html_())
         return f"<div><b>{escape(repr(self))}</b><table>{provenance}</table>{arrays}</div>"
 
 

@@ -29,7 +29,7 @@ ALLOWED = {
     "missing": "errors numerics state rows results folding",
     "readings": "errors limits plugins numerics state engine rows results folding",
     "jobs": "errors limits storage numerics state engine logs rows results folding",
-    "report": "engine results readings jobs",
+    "report": "errors engine results readings jobs",
     "record": "errors storage",
     "demo": "",
     "commands": "plugins engine results folding jobs report",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -70,7 +71,7 @@ def cases() -> Iterator[Case]:
         fast = name.startswith("deep")
         yield Case(f"text-{name}", partial(_text, "zarr.json", text), fast=fast)
         yield Case(f"text-zarray-{name}", partial(_text, ".zarray", text))
-        yield Case(f"text-zattrs-{name}", partial(_zattrs, text), "either" if name == "digits" else "refused")
+        yield Case(f"text-zattrs-{name}", partial(_zattrs, text), "either" if name == "surrogate" else "refused")
         yield Case(f"text-below-{name}", partial(_text_below, text))
         yield Case(f"text-zip-{name}", partial(_text_zip, text))
     for name, codecs in CODECS.items():
@@ -90,7 +91,7 @@ def cases() -> Iterator[Case]:
     yield Case("unit-nonsense", partial(v3, data_type={"name": "numpy.datetime64", "configuration": {}}), "either")
     yield Case("dims-of-the-variable", partial(v3, dimension_names=["log", "log"]), "either")
     yield Case("grid-rectilinear", partial(v3, chunk_grid={"name": "rectilinear", "configuration": {}}), "either")
-    yield Case("empty-grid", partial(v3, {"c": b"\x00" * 4}, shape=[], chunk_grid=grid()), "either")
+    yield Case("empty-grid", partial(v3, files={"c": b"\x00" * 4}, shape=[], chunk_grid=grid()), "either")
 
 
 def _headed(write: Callable[..., Path], file: str, head: dict[str, Any], key: str, value: Any, folder: Path) -> Path:
@@ -146,7 +147,8 @@ def _members(names: list[str], folder: Path) -> Path:
     folder.mkdir(parents=True)
     data = io.BytesIO()
     np.save(data, VALUES)
-    with zipfile.ZipFile(folder / "x.npz", "w") as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(folder / "x.npz", "w") as archive:
+        warnings.simplefilter("ignore")  # zipfile warns of equal names
         for number, name in enumerate(names):
             info = zipfile.ZipInfo(f"member{number}")
             info.filename = f"{name}.npy"  # zipfile cleans the names that it is given

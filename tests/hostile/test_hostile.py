@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostile import bombs, headers, links, metadata
+from tests.hostile import bombs, headers, links, metadata, names
 from tests.hostile.case import VALUES, Case
 from tests.hostile.trying import MIBS, SECONDS
 
@@ -41,7 +41,7 @@ def attempt() -> Iterator[Try]:
 
 ALL = [
     pytest.param(case, id=f"{kind.__name__.rsplit('.')[-1]}-{case.name}", marks=() if case.fast else pytest.mark.slow)
-    for kind in (headers, bombs, links, metadata)
+    for kind in (headers, bombs, links, metadata, names)
     for case in kind.cases()
 ]
 
@@ -70,15 +70,16 @@ def check_sentence(said: str) -> None:
 
 def check_outcome(case: Case, found: dict[str, Any]) -> None:
     run = found["run"]
-    if "value" in found["plan"]:
-        assert all(character.isprintable() or character == "\n" for character in found["plan"]["value"])
+    for said in (found["plan"].get("value", ""), run.get("value", {}).get("said", "")):
+        assert all(character.isprintable() or character == "\n" for character in said)
+        assert not re.search(r"[x\u0301\U0001f9e0]{200}", said)
     if case.outcome == "refused":
         assert "error" in run, f"not refused: {run}"
         assert re.search(case.says, run["says"])
     if case.outcome == "read":
         assert "value" in run, run["says"]
-    if "value" in run:
-        assert all(value in (float(VALUES.mean()), 0.0) for value in run["value"].values()), run["value"]
+    if "value" in run and "scale_factor" not in case.name and "add_offset" not in case.name:
+        assert all(value in (float(VALUES.mean()), 0.0) for value in run["value"]["means"]), run["value"]["means"]
 
 
 def listing(folder: Path) -> list[str]:

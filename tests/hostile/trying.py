@@ -126,7 +126,7 @@ def _plan(path: str, options: dict[str, Any]) -> str:
     return out.getvalue()
 
 
-def _run(path: str, options: dict[str, Any]) -> dict[str, float]:
+def _run(path: str, options: dict[str, Any]) -> dict[str, Any]:
     from covdist.commands.options import print_results
     from covdist.folding.fold import fold_request
     from covdist.folding.selection import Selection, requests
@@ -134,9 +134,11 @@ def _run(path: str, options: dict[str, Any]) -> dict[str, float]:
 
     log = open_log(path, **options)
     results = {name: fold_request(one).compute() for name, one in requests(log, Selection()).items()}
-    with contextlib.redirect_stdout(io.StringIO()):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
         print_results(results, False)
-    return {name: float(one.mean().mean()) for name, one in results.items()}
+    pages = "".join(one._repr_html_() + repr(one) for one in results.values())
+    return {"said": out.getvalue() + pages, "means": [float(one.mean().mean()) for one in results.values()]}
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class ChunkLayout:
 def layout_v2(content: Mapping[str, Any], dtype: np.dtype) -> ChunkLayout:
     """Return the layout of an array of version 2."""
     shape = tuple(max(1, int(size)) for size in content["chunks"])
-    codecs = [*(content["filters"] or ()), *([content["compressor"]] if content["compressor"] else [])]
+    codecs = [*(content.get("filters") or ()), *filter(None, [content.get("compressor")])]
     text = codecs.pop(0)["id"] if codecs and codecs[0]["id"] in TEXT else ""
     axes = tuple(range(len(shape)))
     return _checked(ChunkLayout(shape, dtype, axes if content["order"] == "C" else axes[::-1], tuple(codecs), text))
