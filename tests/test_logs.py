@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import pickle
+import shutil
 import subprocess
 import sys
 import warnings
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from fsspec.implementations.memory import MemoryFileSystem
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
 from covdist.errors import DataError, LogError, MissingChunkError
@@ -177,6 +179,60 @@ def test_url_through_fsspec():
     np.testing.assert_array_equal(tree["fc1/activation"].values, X)
     with pytest.raises(LogError, match="does not exist"):
         open_log("memory://test-no-such-log")
+
+
+@pytest.mark.parametrize("form", [2, 3])
+def test_what_was_added_after_metadata_were_consolidated(tmp_path, form):
+    for place in (f"memory://test-stale/{form}", str(tmp_path / "log.zarr")):
+        group = zarr.open_group(place, mode="w", zarr_format=form)
+        group.create_array("fc1/x", data=X, chunks=(4, 5))
+        zarr.consolidate_metadata(place)
+        group = zarr.open_group(place, mode="a", use_consolidated=False)
+        group["fc1/x"].append(X)
+        group.create_array("fc2/y", data=X, chunks=(4, 5))
+    zipped = shutil.make_archive(str(tmp_path / "log"), "zip", tmp_path / "log.zarr")
+    for place in (f"memory://test-stale/{form}", zipped):
+        tree = open_log(place)
+        np.testing.assert_array_equal(tree["fc2/y"], X)
+        np.testing.assert_array_equal(tree["fc1/x"], np.concatenate([X, X]))
+
+
+class ListsNothing(MemoryFileSystem):
+    """As web servers do."""
+
+    protocol = "listsnothing"
+
+    def ls(self, path, detail=True, **options):
+        raise NotImplementedError
+
+
+def test_a_store_that_lists_nothing_is_read_by_its_consolidated_metadata():
+    fsspec.register_implementation("listsnothing", ListsNothing, clobber=True)
+    group = zarr.open_group("memory://test-unlisted", mode="w")
+    group.create_array("fc1/x", data=X, chunks=(4, 5))
+    zarr.consolidate_metadata("memory://test-unlisted")
+    group["fc1/x"].append(X)
+    np.testing.assert_array_equal(open_log("listsnothing://test-unlisted")["fc1/x"], np.concatenate([X, X]))
+
+
+@pytest.mark.parametrize("form", [2, 3])
+def test_zip_files_behind_urls(tmp_path, form):
+    zarr.open_group(str(tmp_path / "log.zarr"), mode="w", zarr_format=form).create_array("fc1/x", data=X, chunks=(4, 5))
+    alone = shutil.make_archive(str(tmp_path / "alone"), "zip", tmp_path / "log.zarr")
+    within = shutil.make_archive(str(tmp_path / "within"), "zip", tmp_path, "log.zarr")
+    fsspec.filesystem("memory").pipe(f"/test-zip/{form}.zip", pathlib.Path(alone).read_bytes())
+    for place in (
+        alone, f"file://{alone}", f"local://{alone}", f"memory://test-zip/{form}.zip", f"zip::memory://test-zip/{form}.zip",
+        f"zip://::file://{alone}", f"zip://log.zarr::file://{within}",
+    ):  # fmt: skip
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(open_log(place)["fc1/x"])), X)
+    with pytest.raises(LogError, match=r"memory://test-zip/none.zip does not exist"):
+        open_log("memory://test-zip/none.zip")
+
+
+def test_a_folder_may_be_called_zip(tmp_path):
+    save(tmp_path / "log.zip")
+    np.testing.assert_array_equal(open_log(tmp_path / "log.zip")["log"], X)
 
 
 def test_any_format_may_be_behind_a_url(monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import FileIO
 
 import fsspec  # type: ignore[import-untyped]
@@ -25,13 +25,21 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
-def exists(path: str) -> bool:
-    """Return whether a file or folder is there; LogError if its store cannot be asked."""
+def address(path: str) -> str:
+    """Return the address under which fsspec shows what is in a zip file; of other URLs, the URL itself."""
+    return f"zip::{path}" if path.endswith(".zip") and is_url(path) and not path.startswith("zip:") else path
+
+
+def exists(path: str, names: Sequence[str] = ("",)) -> bool:
+    """Return whether a file or folder is there, or one of the names in it; LogError if its store cannot be asked."""
     if not is_url(path):
-        return os.path.exists(path)
+        return any(os.path.exists(os.path.join(path, name) if name else path) for name in names)
     try:
-        system, place = fsspec.core.url_to_fs(path)
-        return bool(system.exists(place))
+        system, root = fsspec.core.url_to_fs(address(path))
+        system.invalidate_cache()  # what it listed before may have grown
+        return any(system.exists(f"{root.rstrip('/')}/{name}" if name else root) for name in names)
+    except FileNotFoundError:  # of the zip file
+        return False
     except Exception as error:  # each store raises errors of its own
         raise LogError(
             f"{path} cannot be looked up ({type(error).__name__}: {error}): check the address, the network and your "

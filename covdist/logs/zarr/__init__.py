@@ -5,6 +5,7 @@ Workers that read plain chunk files import this package, and are to import no za
 
 from __future__ import annotations
 
+import os
 import sys
 import zipfile
 from io import BufferedReader
@@ -14,19 +15,19 @@ from covdist.logs.paths import exists, is_url, open_file
 from covdist.logs.source import Nodes, Source
 from covdist.logs.zarr.files import MARKERS
 
-READS = "Zarr (version 2 or 3), also behind a URL"
+READS = "Zarr (version 2 or 3), also zipped or behind a URL"
 RANK = 0
 
 
 def recognises(path: str) -> bool:
     """Return whether there is Zarr metadata in the folder, in the zip file, or behind the URL."""
-    if path.endswith(".zip") and not is_url(path):
+    if path.endswith(".zip") and not is_url(path) and not os.path.isdir(path):
         try:
             with BufferedReader(open_file(path, follow_links=True)) as file, zipfile.ZipFile(file) as archive:
                 return not set(MARKERS).isdisjoint(archive.namelist())
         except (OSError, ValueError, zipfile.BadZipFile):
             return False
-    return any(exists(f"{path.rstrip('/')}/{name}") for name in MARKERS)
+    return exists(path, MARKERS)
 
 
 def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:

@@ -17,7 +17,7 @@ from covdist.logs.source import Entry, Nodes, Source
 from covdist.logs.zarr.arrays import ZarrSource
 from covdist.logs.zarr.files import ZarrFileSource
 from covdist.logs.zarr.metadata import MOST_BYTES, ArrayMetadata, array_metadata, parsed, wrong
-from covdist.logs.zarr.stores import open_store
+from covdist.logs.zarr.stores import Store, open_store
 
 
 def read_nodes(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
@@ -40,7 +40,7 @@ def _nodes(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
 
 
 def _arrays(path: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata]]:
-    # Consolidated metadata may be older than the arrays, so the folders of a local log are searched instead.
+    # Consolidated metadata may be older than the arrays, so what is there is searched instead.
     if os.path.isdir(path):
         yield from _local(path, follow_links)
         return
@@ -89,15 +89,29 @@ def _json(file: str, follow_links: bool) -> dict[str, Any] | None:
 
 def _members(path: str) -> list[tuple[str, zarr.Array[Any]]]:
     try:
-        root = zarr.open(open_store(path), mode="r")
-        members = [("", root)] if isinstance(root, zarr.Array) else root.members(max_depth=None)
-        return [(inner, member) for inner, member in members if isinstance(member, zarr.Array)]
+        store = open_store(path)
+        root = zarr.open(store, mode="r", use_consolidated=False)
+        return [("", root)] if isinstance(root, zarr.Array) else _below(root) or _consolidated(store)
     except LogError:
         raise
     except FileNotFoundError as error:
         raise LogError(f"{path} does not exist, or holds no Zarr array or group.") from error
     except Exception as error:  # zarr and stores raise errors of any type
         raise LogError(f"{path} has Zarr metadata that zarr cannot read ({shown(str(error))}).") from error
+
+
+def _below(root: zarr.Group) -> list[tuple[str, zarr.Array[Any]]]:
+    try:
+        members = root.members(max_depth=None)
+    except (NotImplementedError, PermissionError):  # a store that lists nothing
+        return []
+    return [(inner, member) for inner, member in members if isinstance(member, zarr.Array)]
+
+
+def _consolidated(store: Store) -> list[tuple[str, zarr.Array[Any]]]:
+    """Return the arrays that consolidated metadata name, each with its own metadata, which may be younger."""
+    named = _below(zarr.open_group(store, mode="r"))
+    return [(inner, zarr.open_array(store, path=inner, mode="r")) for inner, _ in named]
 
 
 def source_of(

@@ -13,7 +13,7 @@ from zarr.core.sync import sync
 from zarr.storage import FsspecStore, ZipStore
 
 from covdist.errors import LogError
-from covdist.logs.paths import is_url, open_file
+from covdist.logs.paths import address, is_url, open_file
 from covdist.logs.zarr.metadata import MOST_BYTES
 
 Store = FsspecStore | ZipStore
@@ -23,7 +23,7 @@ METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 def open_store(place: str) -> Store:
     """Return the store at a URL or in a zip file, whose metadata are no larger than metadata are."""
     if is_url(place):
-        return FsspecStore.from_url(place, read_only=True)
+        return _remote(place)
     with BufferedReader(open_file(place, follow_links=True)) as file, zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             if info.filename.rpartition("/")[2] in METADATA and info.file_size > MOST_BYTES:
@@ -32,6 +32,12 @@ def open_store(place: str) -> Store:
                     f"({MOST_BYTES:,}): restore it, or take its attributes out."
                 )
     return sync(ZipStore.open(place, mode="r"))
+
+
+def _remote(place: str) -> FsspecStore:
+    store = FsspecStore.from_url(address(place), read_only=True)
+    getattr(store.fs, "sync_fs", store.fs).invalidate_cache()  # what it listed before may have grown
+    return store
 
 
 def read(place: str, token: str, key: str, start: int, most: int) -> bytes:
