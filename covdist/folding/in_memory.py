@@ -95,7 +95,8 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
     cost = kind.cost(*widths[: kind.sides])
     groups = 1 if request.groups is None else len(request.groups.values)
     whole = request.widths
-    saved = 8 * sum(math.prod(field.shape(whole)) for field in kind.FIELDS.values())  # matrices are square
+    written = [field for field in kind.FIELDS.values() if field.default is None]
+    saved = 8 * sum(math.prod(field.shape(whole)) for field in written)  # matrices are square
     return Work(
         rows=request.rows,
         pieces=len(streams.first.bounds) - 1,

@@ -49,7 +49,8 @@ def _fields(state: Any, place: str) -> Iterator[tuple[str, Any]]:
 
 def _like(empty: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(empty, tuple):
-        values = [_like(value, f"{place}{name}/", arrays) for name, value in _named(empty)]
+        later = {name for name in getattr(empty, "_field_defaults", ()) if f"{place}{name}/" not in arrays}
+        values = [value if name in later else _like(value, f"{place}{name}/", arrays) for name, value in _named(empty)]
         return type(empty)(*values) if type(empty) is not tuple else tuple(values)
     found = arrays.get(place)
     if found is None or not _fits(found.shape, np.shape(empty)):

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from covdist.errors import DataError, NonFiniteError
+from covdist.errors import NonFiniteError
 from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns
 from covdist.numerics.filled_block import Block, FilledBlock, rows_of
 from covdist.numerics.nonfinite import RowPolicy, refuse
 from covdist.numerics.screening import TILE, SpecialCounts, screen, widen
-from covdist.numerics.segments import BlockFold, Blocks, Vector
+from covdist.numerics.segments import BlockFold, Blocks
+from covdist.numerics.weights import SquaredWeights, Vector, checked, combined
 from covdist.numerics.workspace import Workspace
 
 
@@ -53,12 +54,13 @@ class Counted:
 
     rows: int
     skipped: int
-    weight2: float
+    weight2: SquaredWeights
     censuses: Sequence[SpecialCounts]  # one a side
 
     def into(self, columns: Columns, side: int = 0) -> Columns:
         """Return a side's moments with these counts."""
-        return columns._replace(rows=self.rows, skipped=self.skipped, weight2=self.weight2, census=self.censuses[side])
+        weight2 = self.weight2.within(columns.weight_unit)
+        return columns._replace(rows=self.rows, skipped=self.skipped, weight2=weight2, census=self.censuses[side])
 
 
 Finish = Callable[[Counted, list[Any]], Any]
@@ -89,7 +91,7 @@ class RowsAccumulator:
         self._tiles, self._finish = tiles, finish
         self._policy, self._inf = options.missing, options.inf
         self._seen = self._rows = self._skipped = 0
-        self._weight2 = 0.0
+        self._weight2 = SquaredWeights()
         self._censuses = [SpecialCounts.empty(width) for width in widths]
 
     def add(self, *blocks: Block, frequency: Vector = None, reliability: Vector = None) -> None:
@@ -105,7 +107,7 @@ class RowsAccumulator:
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, len(plain[0]), self._height):
                 cut = slice(start, start + self._height)
-                how_often, how_sure = (w if w is None else _checked(w[cut]) for w in (frequency, reliability))
+                how_often, how_sure = (w if w is None else checked(w[cut]) for w in (frequency, reliability))
                 self._fold([block[cut] for block in plain], how_often, how_sure)
                 self._seen += len(plain[0][cut])
 
@@ -114,11 +116,7 @@ class RowsAccumulator:
         blocks = [widen(block) for block in blocks]
         screens = seen = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
         if any(s.nonfinite for s in screens):
-            try:
-                keep = self._policy(blocks, self._inf)
-            except NonFiniteError as error:
-                error.row += self._seen
-                raise
+            keep = self._kept(blocks, combined(frequency, reliability))
             if keep is not None:
                 self._skipped += len(keep) - int(keep.sum())
                 blocks = [block[keep] for block in blocks]
@@ -131,10 +129,7 @@ class RowsAccumulator:
                 getattr(census, name)[:] += count
         self._rows += len(blocks[0])
         weights = combined(frequency, reliability)
-        if weights is None:
-            self._weight2 += len(blocks[0])
-        else:
-            self._weight2 += float((weights if reliability is None else weights * reliability).sum())
+        self._weight2.add(len(blocks[0]), weights, reliability)
         if weights is not None and not weights.all():
             live = weights > 0
             blocks, weights = [block[live] for block in blocks], weights[live]
@@ -143,20 +138,26 @@ class RowsAccumulator:
             for columns, each in self._tiles:
                 each.add([block[:, columns] for block in blocks], weights, extreme, self.workspace)
 
+    def _kept(self, blocks: Blocks, weights: Vector) -> Vector:
+        """Return which rows the policy keeps, asked about those alone that are finite or weigh something."""
+        if weights is None or weights.all():
+            return self._asked(blocks, np.arange(len(blocks[0])))
+        finite = np.all([np.isfinite(block).all(axis=1) for block in blocks], axis=0)
+        counts = finite | (weights > 0)
+        if not finite[counts].all():
+            keep = self._asked([block[counts] for block in blocks], np.flatnonzero(counts))
+            counts[counts] = True if keep is None else keep
+        return counts
+
+    def _asked(self, blocks: Blocks, numbers: np.ndarray) -> Vector:
+        try:
+            return self._policy(blocks, self._inf)
+        except NonFiniteError as error:
+            error.row = self._seen + int(numbers[error.row])
+            raise
+
     def state(self) -> Any:
         censuses = [SpecialCounts(*map(np.copy, census)) for census in self._censuses]  # rows may still be added
-        counted = Counted(self._rows, self._skipped, self._weight2, censuses)
+        counted = Counted(self._rows, self._skipped, self._weight2.copy(), censuses)
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
             return self._finish(counted, [each.state() for _, each in self._tiles])
-
-
-def _checked(weights: np.ndarray) -> np.ndarray:
-    bad = weights[~(np.isfinite(weights) & (weights >= 0))]
-    if len(bad):
-        raise DataError(f"weights must be finite and not negative, found {bad[0]}: correct or leave out such rows")
-    return weights
-
-
-def combined(frequency: Vector, reliability: Vector) -> Vector:
-    given = [np.asarray(w, np.float64) for w in (frequency, reliability) if w is not None]
-    return None if not given else given[0] if len(given) == 1 else given[0] * given[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ class Columns(NamedTuple):
     squares: np.ndarray
     exponent: np.ndarray  # int64
     census: SpecialCounts
+    weight_unit: int = 0  # weights, squares and matrices beside them count times 2**-weight_unit, weight2 its square
 
     @classmethod
     def empty(cls, width: int) -> Columns:
@@ -45,6 +47,13 @@ class Columns(NamedTuple):
     def merge(self, other: Columns) -> Columns:
         return combine(self, other)[0]
 
+    def within(self, unit: int) -> Columns:
+        """Return the same with weights counted in another unit."""
+        if (shift := self.weight_unit - unit) == 0:
+            return self
+        weight, weight2 = math.ldexp(self.weight, shift), math.ldexp(self.weight2, 2 * shift)
+        return self._replace(weight=weight, weight2=weight2, squares=np.ldexp(self.squares, shift), weight_unit=unit)
+
 
 class Link(NamedTuple):
     """How merging two ``Columns`` changes a matrix that goes with them."""
@@ -57,11 +66,20 @@ class Link(NamedTuple):
 
 def combine(a: Columns, b: Columns) -> tuple[Columns, Link | None]:
     """Merge (Chan, Golub and LeVeque 1983); the link is None where one side carries no weight."""
+    unit = common_unit(a, b)
+    halves = [(each.weight_unit - unit) // 2 for each in (a, b)]  # a matrix is shifted by its rows and its columns
+    a, b = a.within(unit), b.within(unit)
     counted = _counted_together(a, b)
     if a.weight == 0 or b.weight == 0:
         return (b if a.weight == 0 else a)._replace(**counted), None
     columns, scaled, factor, _, _ = _combined(a, np.array(a.weight), b, np.array(b.weight), counted)
-    return columns, Link(a.exponent - columns.exponent, b.exponent - columns.exponent, scaled, float(factor))
+    shift_a, shift_b = (each.exponent - columns.exponent + half for each, half in zip((a, b), halves, strict=True))
+    return columns, Link(shift_a, shift_b, scaled, float(factor))
+
+
+def common_unit(a: Columns, b: Columns) -> int:
+    """Return the unit in which the weights of both are counted when they are merged."""
+    return max((each.weight_unit for each in (a, b) if each.weight), default=0)
 
 
 def _counted_together(a: Columns, b: Columns) -> dict[str, Any]:
@@ -120,24 +138,26 @@ def mean(columns: Columns, weight: float | np.ndarray) -> np.ndarray:
 
 
 def divisor(columns: Columns, ddof: float) -> float:
-    """Return N - ddof, with numpy's rule for reliability weights: sum w - ddof * sum(w a) / sum w."""
+    """Return N - ddof as weights count, with numpy's rule for reliabilities: sum w - ddof * sum(w a) / sum w."""
     left = columns.weight - ddof * columns.weight2 / columns.weight if columns.weight else 0.0
     if left <= 0:
+        weight = np.ldexp(columns.weight, columns.weight_unit)
         raise DataError(
             f"ddof={ddof} leaves nothing to divide by: {columns.rows} rows with a total weight of "
-            f"{columns.weight:g} were folded, {columns.skipped} left out; use a smaller ddof or more rows"
+            f"{weight:g} were folded, {columns.skipped} left out; use a smaller ddof or more rows"
         )
     return left
 
 
 def own_divisors(columns: Columns, weight: np.ndarray, ddof: float) -> np.ndarray:
     """Return ``weight - ddof`` where columns, or pairs of them, have rows of their own; NaN where too few are left."""
-    if ddof and columns.weight2 != columns.weight:
+    unit = columns.weight_unit
+    if ddof and np.ldexp(columns.weight2, unit) != columns.weight:
         raise DataError(
             f"ddof={ddof} with reliability weights has no meaning for missing='pairwise', whose pairs have rows of "
             "their own: pass ddof=0, or whole numbers as frequency weights"
         )
-    left = weight - ddof
+    left = weight - np.ldexp(ddof, -unit)
     return np.where(left > 0, left, np.nan)
 
 
@@ -154,6 +174,10 @@ class ObservedCounts(NamedTuple):
     @classmethod
     def all(cls, width: int, rows: int, weight: float) -> ObservedCounts:
         return cls(np.full(width, rows, np.int64), np.full(width, weight))
+
+    def scaled(self, shift: int) -> ObservedCounts:
+        """Return the same with weights times ``2**shift``."""
+        return self._replace(weight=np.ldexp(self.weight, shift))
 
     def merge(self, other: ObservedCounts) -> ObservedCounts:
         return ObservedCounts(self.rows + other.rows, self.weight + other.weight)
@@ -203,7 +227,8 @@ def _combined(
     squares = np.ldexp(x.squares, 2 * (x.exponent - exponent)) + np.ldexp(y.squares, 2 * (y.exponent - exponent))
     squares += factor * scaled**2
     total = x.weight + y.weight
-    columns = Columns(weight=total, mean=mean, mean_low=mean_low, squares=squares, exponent=exponent, **counted)
+    moments = {"mean": mean, "mean_low": mean_low, "squares": squares, "exponent": exponent}
+    columns = Columns(weight=total, weight_unit=x.weight_unit, **moments, **counted)
     return columns, scaled, factor, share_x, share_y
 
 

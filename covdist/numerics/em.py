@@ -41,6 +41,7 @@ class Model(NamedTuple):
     log_likelihoods: np.ndarray = np.zeros(0)  # (iterations,)
     converged: bool = False
     ridged: bool = False
+    weight_unit: int = 0  # in which rows' weights count, see ``covdist.numerics.weights``
 
     @classmethod
     def empty(cls, width: int) -> Model:
@@ -88,7 +89,7 @@ class Model(NamedTuple):
             "converged": self.converged,
             "tolerance": self.fit.tolerance,
             "ridge": self.fit.ridge if self.ridged else 0.0,
-            "log_likelihood": self.log_likelihoods.tolist(),
+            "log_likelihood": np.ldexp(self.log_likelihoods, self.weight_unit).tolist(),
         }
 
 
@@ -206,6 +207,10 @@ class PatternTable(NamedTuple):
         kept = self.held[:, chosen].any(axis=1)
         scatter = self.scatter[kept][:, chosen][:, :, chosen]
         return PatternTable(self.held[kept][:, chosen], self.weight[kept], self.mean[kept][:, chosen], scatter)
+
+    def scaled(self, shift: int) -> PatternTable:
+        """Return the same with weights times ``2**shift``."""
+        return self._replace(weight=np.ldexp(self.weight, shift), scatter=np.ldexp(self.scatter, shift))
 
     def moved(self, shift: np.ndarray, step: np.ndarray) -> PatternTable:
         """Return the same in other powers of two, and for an origin that lies ``step`` lower then."""

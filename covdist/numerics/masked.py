@@ -14,8 +14,9 @@ import numpy as np
 from covdist.numerics.accumulator import Options
 from covdist.numerics.columns import NO_EXPONENT, Columns, ObservedCounts, quantised_exponent, share
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.segments import Blocks, Segments, Vector
+from covdist.numerics.segments import Blocks, Segments
 from covdist.numerics.shifted_columns import columns_about, pilot_of
+from covdist.numerics.weights import Vector, in_unit
 from covdist.numerics.workspace import Workspace
 
 
@@ -69,6 +70,7 @@ def observe(block: np.ndarray, present: np.ndarray, weights: Vector, extreme: bo
         exponent = quantised_exponent(np.abs(rows).max(axis=0))
         exponent[exponent == NO_EXPONENT] = 0
         np.ldexp(rows, -exponent, out=rows)
+    weights, unit = in_unit(weights)
     roots, weighted, total, counts = mask, mask, float(len(block)), mask.sum(axis=0)
     weight = counts
     if weights is not None:
@@ -78,7 +80,7 @@ def observe(block: np.ndarray, present: np.ndarray, weights: Vector, extreme: bo
     sums = np.einsum("ij,ij->j", roots, rows)
     offset = share(sums, weight)
     squares = np.einsum("ij,ij->j", rows, rows) - sums * offset
-    columns = columns_about(pilot, exponent, offset, squares, total)
+    columns = columns_about(pilot, exponent, offset, squares, total)._replace(weight_unit=unit)
     return Side(rows, mask, weighted, roots, offset, columns, ObservedCounts(counts.astype(np.int64), weight))
 
 

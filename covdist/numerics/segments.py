@@ -1,4 +1,4 @@
-"""``Segments``: folds clean blocks into sums, starting a new segment where the pilot or the scale no longer serves."""
+"""``Segments``: folds clean blocks into sums, starting a new segment where pilot or scale no longer serve."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from covdist.numerics.columns import Columns
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
+from covdist.numerics.weights import Vector, in_unit
 from covdist.numerics.workspace import Workspace
 
 Blocks = Sequence[np.ndarray]  # one a side, (rows, columns)
-Vector = np.ndarray | None  # (rows,)
 
 
 class Product(Protocol):
@@ -41,8 +41,13 @@ class Segments:
     def __init__(self, widths: Sequence[int], product: Product, empty: Any):
         self._product, self._closed = product, empty
         self._shifted = [ShiftedColumns(width) for width in widths]
+        self._unit = 0  # of the open segment's weights
 
     def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
+        weights, unit = in_unit(weights, self._unit if self._shifted[0].weight else None)
+        if unit != self._unit and self._shifted[0].weight:
+            self._close()
+        self._unit = unit
         if not self._shifted[0].weight:
             self._begin(blocks, weights, extreme)
         sides = self._deviations(blocks, weights, workspace)
@@ -68,7 +73,7 @@ class Segments:
         return [shifted.deviations(block, weights, out) for shifted, block, out in together]
 
     def _close(self) -> None:
-        columns = [shifted.columns() for shifted in self._shifted]
+        columns = [shifted.columns()._replace(weight_unit=self._unit) for shifted in self._shifted]
         self._closed = self._closed.merge(self._product.close(self._shifted, columns))
         for shifted in self._shifted:
             shifted.weight = 0.0

@@ -121,8 +121,14 @@ class LabelledState:
         layout = self._layout
         parameters = {key: value for key, value in described(layout.state).items() if key != "name"}
         attrs = {"kind": layout.kind, **({"parameters": parameters} if parameters else {}), "ddof": 0}
-        arrays = {name: self._field(name, field) for name, field in layout.state.FIELDS.items()}
+        arrays = {name: self._field(name, field) for name, field in layout.state.FIELDS.items() if self._told(field)}
         return xr.Dataset(arrays, attrs={**attrs, **layout.provenance})
+
+    def _told(self, field: Field) -> bool:
+        """Return whether a field says more than its default."""
+        if field.default is None or self._deferred.lazy:
+            return field.default is None
+        return bool((self._field("", field) != field.default).any())
 
     def _field(self, name: str, field: Field) -> xr.DataArray:
         axes, dtype = self._layout.matrix_axes(), field.dtype

@@ -82,7 +82,8 @@ def _moments(group: zarr.Group) -> Moments:
 
 def _state(group: zarr.Group, layout: Layout) -> State | Grouped:
     kind, widths = layout.state, layout.widths
-    arrays = {name: read_array(group, name) for name in kind.FIELDS}
+    written = [name for name, field in kind.FIELDS.items() if field.default is None or name in group]
+    arrays = {name: read_array(group, name) for name in written}
     if layout.groups is None:
         return rebuilt(kind, widths, arrays)
     rows = [{name: values[code] for name, values in arrays.items()} for code in range(len(layout.groups.values))]

@@ -18,6 +18,7 @@ a frozen dataclass with the same attributes, such as ``Lagged(lag=3)``. What a s
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self
@@ -26,8 +27,10 @@ import numpy as np
 
 from covdist.numerics import packed
 from covdist.numerics.accumulator import Cost, Options, RowsAccumulator, finish_one, finish_two
+from covdist.numerics.columns import common_unit
 from covdist.numerics.filled_block import Block
-from covdist.numerics.segments import BlockFold, Segments, Vector
+from covdist.numerics.segments import BlockFold, Segments
+from covdist.numerics.weights import Vector, unit_of
 
 
 class Field(NamedTuple):
@@ -40,6 +43,7 @@ class Field(NamedTuple):
     triangle: bool = False  # kept as one triangle of a symmetric matrix, see ``covdist.numerics.packed``
     also: tuple[str, ...] = ()  # further paths that hold the same value
     leading: tuple[str, int] | None = None  # name and length of an axis of its own, before the others
+    default: int | None = None  # of a field that is only written where it says something else
 
     def shape(self, widths: Sequence[int]) -> tuple[int, ...]:
         """Return the shape for so many columns a side."""
@@ -99,6 +103,7 @@ SCALARS: Fields = {
     "skipped": Field("skipped", (), np.int64),
     "weight": Field("weight", (), np.float64, extensive=1),
     "weight2": Field("weight2", (), np.float64, extensive=2),
+    "weight_unit": Field("weight_unit", (), np.int64, default=0),
 }
 _VECTORS: Fields = {
     "mean": Field("mean"),
@@ -156,7 +161,7 @@ def rebuilt(kind: StateType, widths: Sequence[int], arrays: Mapping[str, np.ndar
     """Return the state whose fields are ``arrays``."""
     values: dict[str, Any] = {}
     for name, field in kind.FIELDS.items():
-        value: Any = np.asarray(arrays[name], field.dtype).reshape(field.shape(widths))
+        value: Any = np.asarray(arrays.get(name, field.default), field.dtype).reshape(field.shape(widths))
         if field.triangle:
             value = packed.pack(value)
         elif value.ndim == 0:
@@ -167,12 +172,34 @@ def rebuilt(kind: StateType, widths: Sequence[int], arrays: Mapping[str, np.ndar
 
 def scaled(kind: StateType, state: State, factor: float) -> State:
     """Return the state of the same rows with all weights times ``factor``."""
-    values = {
-        path: get(state, path) * factor**field.extensive
-        for field in kind.FIELDS.values()
-        for path in (field.path, *field.also)
-        if field.extensive
-    }
+    power = unit_of(factor)
+    near_one = math.ldexp(factor, -power)
+    values: dict[str, Any] = {}
+    for name, field in kind.FIELDS.items():
+        for path in (field.path, *field.also):
+            if field.extensive:
+                values[path] = get(state, path) * near_one**field.extensive
+            elif name == "weight_unit":
+                values[path] = get(state, path) + power
+    return _replaced(state, values)
+
+
+def in_one_unit(a: Any, b: Any) -> tuple[Any, Any]:
+    """Return two states of a type with weights counted in one unit, as merging takes them."""
+    unit = common_unit(a.columns, b.columns)
+    return _within(a, unit), _within(b, unit)
+
+
+def _within(state: Any, unit: int) -> Any:
+    if (shift := state.columns.weight_unit - unit) == 0:
+        return state
+    values: dict[str, Any] = {}
+    for name, field in state.FIELDS.items():
+        for path in (field.path, *field.also):
+            if field.extensive:
+                values[path] = np.ldexp(get(state, path), shift * field.extensive)
+            elif name == "weight_unit":
+                values[path] = unit
     return _replaced(state, values)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.columns import NO_EXPONENT, Columns, combine
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
+from covdist.state.base import Field, Fields, column_fields, fold_whole, in_one_unit, segments
 from covdist.state.variances import LEAST_ROWS, Variances
 
 
@@ -97,6 +97,7 @@ class HigherMoments(_HigherFields):
         return _Powers(columns.weight, squares, self.cubes, self.fourths, self.unit)
 
     def merge(self, other: HigherMoments) -> HigherMoments:
+        self, other = in_one_unit(self, other)
         columns, link = combine(self.columns, other.columns)
         if link is None:
             return self._of(columns, (other if self.columns.weight == 0 else self)._powers())

@@ -12,7 +12,7 @@ from covdist.numerics.accumulator import Cost, Options
 from covdist.numerics.columns import Columns
 from covdist.numerics.filled_block import Block, rows_of
 from covdist.numerics.nonfinite import all_finite, propagate
-from covdist.numerics.segments import Vector
+from covdist.numerics.weights import Vector
 from covdist.numerics.workspace import Workspace
 from covdist.state.base import Field, Fields
 from covdist.state.cross import Cross

@@ -14,7 +14,7 @@ from covdist.numerics.correlation import covariance_of, pair_correlation
 from covdist.numerics.eigen import nearest, smallest_of
 from covdist.numerics.masked import MaskedSegments, Side
 from covdist.numerics.pairs import PairMarginals, Pairs, SideMerge, marginals_of, merge, pairs_of
-from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
+from covdist.state.base import Field, Fields, column_fields, fold_whole, in_one_unit, segments
 from covdist.state.cross import Cross
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances, tiles
@@ -75,6 +75,7 @@ class Pairwise(_PairwiseFields):
         return _cost(5 * width * width, width, 6.0 * width * width)
 
     def merge(self, other: Pairwise) -> Pairwise:
+        self, other = in_one_unit(self, other)
         columns, seen, shifts = combine_observed((self.columns, self.seen), (other.columns, other.seen))
         if shifts is None:
             kept = other if self.columns.weight == 0 else self
@@ -140,6 +141,7 @@ class PairwiseCross(_PairwiseCrossFields):
         return _cost(7 * width * width_y, width + width_y, 12.0 * width * width_y)
 
     def merge(self, other: PairwiseCross) -> PairwiseCross:
+        self, other = in_one_unit(self, other)
         x, seen, shifts = combine_observed(self.side(0), other.side(0))
         y, seen_y, shifts_y = combine_observed(self.side(1), other.side(1))
         if shifts is None or shifts_y is None:
@@ -195,6 +197,7 @@ class PairwiseVariances(_PairwiseVariancesFields):
         return cost._replace(state_bytes=cost.state_bytes + 16 * width)
 
     def merge(self, other: PairwiseVariances) -> PairwiseVariances:
+        self, other = in_one_unit(self, other)
         columns, seen, _ = combine_observed(self, other)
         return PairwiseVariances(columns, seen)
 

@@ -15,13 +15,14 @@ import numpy as np
 
 from covdist.limits import limits
 from covdist.numerics import packed
-from covdist.numerics.accumulator import COLUMN_BYTES, Cost, Options, RowsAccumulator, combined
+from covdist.numerics.accumulator import COLUMN_BYTES, Cost, Options, RowsAccumulator
 from covdist.numerics.blas import single_thread
-from covdist.numerics.columns import Columns, ObservedCounts, combine_observed
+from covdist.numerics.columns import Columns, ObservedCounts, combine_observed, common_unit
 from covdist.numerics.em import Fit, Model, PatternTable, complete, distinct, precision_of, regression
 from covdist.numerics.masked import Side, observe
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.segments import Blocks, Vector
+from covdist.numerics.segments import Blocks
+from covdist.numerics.weights import Vector, combined, in_unit
 from covdist.numerics.workspace import Workspace
 from covdist.state.base import fold_whole, segments
 from covdist.state.scatter import Scatter
@@ -56,7 +57,16 @@ class Patterns(NamedTuple):
         state_bytes = limits().pattern_table_bytes + COLUMN_BYTES * width
         return Cost(state_bytes, 2.0 * width * width, LEAST_ROWS, width, 5 * 8 * _GATHERED)
 
+    def within(self, unit: int) -> Patterns:
+        """Return the same with weights counted in another unit; complete rows keep that of their own."""
+        shift = self.columns.weight_unit - unit
+        return self._replace(
+            columns=self.columns.within(unit), seen=self.seen.scaled(shift), table=self.table.scaled(shift)
+        )
+
     def merge(self, other: Patterns) -> Patterns:
+        unit = common_unit(self.columns, other.columns)
+        self, other = self.within(unit), other.within(unit)
         columns, seen, shifts = combine_observed((self.columns, self.seen), (other.columns, other.seen))
         clean = self.clean.merge(other.clean)
         if shifts is None:
@@ -76,7 +86,9 @@ class Patterns(NamedTuple):
         columns, width = self.clean.columns, self.columns.width
         if columns.weight == 0:
             return self.table
-        scatter = packed.unpack(packed.rescale(self.clean.triangle, columns.exponent - self.columns.exponent), width)
+        half = (columns.weight_unit - self.columns.weight_unit) // 2
+        columns, shift = columns.within(self.columns.weight_unit), columns.exponent - self.columns.exponent + half
+        scatter = packed.unpack(packed.rescale(self.clean.triangle, shift), width)
         mean = np.ldexp((columns.mean - self.origin) + columns.mean_low, -self.columns.exponent)
         whole = PatternTable(np.ones((1, width), bool), np.array([columns.weight]), mean[None], scatter[None])
         return self.table.merge(whole)
@@ -119,6 +131,7 @@ class _PatternSegments:
 
 def _sorted(side: Side, held: np.ndarray, weights: Vector) -> Patterns:
     columns, width = side.columns, side.columns.width
+    weights, _ = in_unit(weights)
     patterns, pattern = distinct(held)
     bare = Patterns(columns, side.seen, Scatter.empty(width), columns.mean, PatternTable.empty(width), 0)
     if 8 * len(patterns) * width * width > limits().pattern_table_bytes:
@@ -146,6 +159,7 @@ def begin(patterns: Patterns, fit: Fit) -> Model:
     mean = np.ldexp((columns.mean[active] - origin) + columns.mean_low[active], -exponent)
     converged = not active.any() or without_holes(patterns)  # no missing value is left to be fitted
     model = Model(active, origin, exponent, mean, np.diag(variances), fit, converged=converged)
+    model = model._replace(weight_unit=columns.weight_unit)
     if patterns.complete and not model.done:
         with single_thread():  # two threads take twice as long as one for matrices so small
             table = patterns.all.columns(model.active)
@@ -228,6 +242,8 @@ class ExpectedAccumulator:
 
     def add(self, block: np.ndarray, frequency: Vector = None, reliability: Vector = None) -> None:
         weights = combined(frequency, reliability)
+        if weights is not None:
+            weights = np.ldexp(weights, -self._model.weight_unit)
         height = max(1, _VALUES // max(block.shape[1], 1))
         with single_thread():
             for start in range(0, len(block), height):

@@ -162,3 +162,28 @@ def test_chunks_of_other_dtypes_lose_nothing():
 
     x = da.from_array(values, chunks=(3, 40)).map_blocks(chunk, dtype="i4")
     xr.testing.assert_allclose(covdist.cov(x, dim=0), covdist.cov(values, dim=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("missing", ["raise", "drop", "propagate", "pairwise", "maxent"])
+@pytest.mark.parametrize("by", [None, np.arange(40) % 3])
+@each_hole
+def test_rows_of_weight_zero_do_not_count_whatever_they_hold(missing, by, hole):
+    if missing == "maxent" and by is not None:
+        pytest.skip("maxent takes no groups")
+    x, y = with_holes((3, 1), (7, 0), hole=hole), with_holes((8, 2), n=40)
+    weights = np.where(np.isin(np.arange(40), [3, 7, 8]), 0.0, np.linspace(1, 2, 40))
+    kept = weights > 0
+    some = None if by is None else by[kept]
+    for ddof in (0, 1):
+        found = covdist.var(x, by=by, weights=weights, missing=missing, ddof=0 if missing == "pairwise" else ddof)
+        right = covdist.var(x[kept], by=some, weights=weights[kept], ddof=0 if missing == "pairwise" else ddof)
+        np.testing.assert_allclose(found, right, rtol=1e-13)
+    if by is None:
+        found = covdist.cov(x, y, weights=da.from_array(weights, chunks=9), missing=missing)
+        np.testing.assert_allclose(found, covdist.cov(x[kept], y[kept], weights=weights[kept]), rtol=1e-12)
+
+
+def test_a_bad_row_that_weighs_something_is_named_by_its_number():
+    x = with_holes((3, 1), (30, 2))
+    with pytest.raises(NonFiniteError, match="row 30, column 2 "):
+        covdist.var(x, weights=np.arange(40) != 3)

@@ -123,7 +123,8 @@ def assert_accurate(state, rows: Rows) -> None:
 
 def _check_columns(columns: Columns, truth: Exact, side: int, count: int) -> None:
     assert columns.rows == count
-    assert abs(Fraction(columns.weight) - truth.weight) <= BOUND * truth.weight
+    weight = Fraction(columns.weight) * power(columns.weight_unit)
+    assert abs(weight - truth.weight) <= BOUND * truth.weight
     for i in range(columns.width if truth.weight else 0):
         error = Fraction(columns.mean[i]) + Fraction(columns.mean_low[i]) - truth.mean(side, i)
         assert error**2 <= BOUND**2 * _spread2(truth, side, i), f"mean {side}, {i} is off by {float(error)}"
