@@ -49,6 +49,15 @@ def exists(path: str, names: Sequence[str] = ("",)) -> bool:
 
 def open_file(path: str, follow_links: bool = False) -> FileIO:
     """Open a regular file, unbuffered; LogError at links, pipes, devices and folders, without waiting for them."""
+    try:
+        return _opened_file(path, follow_links)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise LogError(f"{path} cannot be opened ({error}): check the permissions, or restore it.") from error
+
+
+def _opened_file(path: str, follow_links: bool) -> FileIO:
     mode = (os.stat if follow_links else os.lstat)(path).st_mode
     if stat.S_ISLNK(mode):
         raise _link(path)
@@ -80,18 +89,25 @@ def walk(root: str, is_leaf: Callable[[str], bool], follow_links: bool = False) 
         if is_leaf(inner):
             continue
         names, below = [], []
-        with os.scandir(os.path.join(root, inner)) as entries:
-            for entry in sorted(entries, key=lambda each: each.name):
-                if not _is_folder(entry):
-                    names.append(entry.name)
-                elif not entry.is_symlink():
-                    below.append((f"{inner}/{entry.name}".lstrip("/"), way))
-                elif not follow_links:
-                    raise _link(entry.path)
-                elif (real := os.path.realpath(entry.path)) not in way:
-                    below.append((f"{inner}/{entry.name}".lstrip("/"), (*way, real)))
+        for entry in _entries(os.path.join(root, inner)):
+            if not _is_folder(entry):
+                names.append(entry.name)
+            elif not entry.is_symlink():
+                below.append((f"{inner}/{entry.name}".lstrip("/"), way))
+            elif not follow_links:
+                raise _link(entry.path)
+            elif (real := os.path.realpath(entry.path)) not in way:
+                below.append((f"{inner}/{entry.name}".lstrip("/"), (*way, real)))
         yield inner, names
         waiting.extend(reversed(below))
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda each: each.name)
+    except OSError as error:
+        raise LogError(f"{folder} cannot be looked into ({error}): check the permissions.") from error
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from dask.local import get_sync
 from dask.typing import Key
 
+from covdist.errors import LogError
 from covdist.logs.source import SlabSource, Source
 from covdist.rows.masked_arrays import unmasked
 
@@ -53,7 +54,7 @@ class SourceReader:
     def _pieces_of(self, first: int, last: int) -> Iterator[np.ndarray]:
         source, n, across = self._source, self._sample_ndim, self._across()
         slabs = source if isinstance(source, SlabSource) else None
-        buffer = np.empty(_slab_size(source) if n == 1 else source.buffer_size, np.uint8)
+        buffer = _buffer(source, _slab_size(source) if n == 1 else source.buffer_size)
         for number in range(first, last):
             if slabs is not None and number + 1 < last:
                 for index in across:
@@ -87,6 +88,16 @@ class SourceReader:
 
 def _chunk_bytes(source: Source) -> int:
     return math.prod(source.chunks) * source.dtype.itemsize
+
+
+def _buffer(source: Source, size: int) -> np.ndarray:
+    try:
+        return np.empty(size, np.uint8)
+    except MemoryError as error:
+        raise LogError(
+            f"{source.name} has chunks of {size:,} bytes, more than this process can have: write smaller ones, or "
+            "restore its metadata."
+        ) from error
 
 
 def _slab_size(source: Source) -> int:

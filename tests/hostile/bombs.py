@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import struct
 import zipfile
 import zlib
@@ -92,6 +93,10 @@ def cases() -> Iterator[Case]:
     gzip3 = {"name": "gzip", "configuration": {"level": 1}}
     yield Case("v3-twice", partial(_double, codecs=coded(gzip3, gzip3)), says="chunk", fast=True)
     yield Case("v3-twice-coordinate", partial(_double_coordinate, codec=gzip3))
+    yield Case("gzip-empty-members", partial(_chunk_file, data=gzip.compress(b"") * 50_000, codecs=coded(gzip3)))
+    yield Case("sparse-chunk", partial(_sparse, codecs=coded(gzip3)), says="chunk", fast=True)
+    yield Case("sparse-plain-chunk", partial(_sparse, codecs=coded()), says="chunk")
+    yield Case("sparse-shard", _sparse_shard)
     yield Case("text-count", partial(_labels, data=_lying_text, kind="", codecs=[{"name": "vlen-utf8"}]))
     yield Case("zip-metadata", _zip_metadata)
     yield Case("zip-chunk", _zip_chunk, fast=True)
@@ -105,6 +110,22 @@ def _chunk_v2(folder: Path, kind: str, **head: Any) -> Path:
 
 def _chunk_v3(folder: Path, kind: str, **head: Any) -> Path:
     return v3(folder, {"c/0/0": bomb(kind)}, **head)
+
+
+def _chunk_file(folder: Path, data: bytes, **head: Any) -> Path:
+    return v3(folder, {"c/0/0": data}, **head)
+
+
+def _sparse(folder: Path, **head: Any) -> Path:
+    v3(folder, {"c/0/0": b""}, **head)
+    os.truncate(folder / "c" / "0" / "0", 5 << 30)
+    return folder
+
+
+def _sparse_shard(folder: Path) -> Path:
+    _shard(folder, "gzip", {"name": "gzip", "configuration": {"level": 1}})
+    os.truncate(folder / "c" / "0" / "0", 5 << 30)
+    return folder
 
 
 def _double(folder: Path, **head: Any) -> Path:

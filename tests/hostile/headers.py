@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
@@ -66,6 +67,10 @@ def cases() -> Iterator[Case]:
     for dtype in ("|S0", "<U0", "|V0", "|O", "<M8[s]", "nonsense", "<f4, <i4"):
         rows = 10**18 if dtype[-1] == "0" else 3
         yield Case(f"npy-dtype-{dtype}", partial(_npy, shape=(rows,), dtype=dtype), "either")
+    yield Case("deep-folders", _deep_folders, "either")
+    yield Case("chunk-of-a-tebibyte", partial(v3, shape=[2**38, 1], chunk_grid=grid(2**38, 1)))
+    gzip = coded({"name": "gzip", "configuration": {"level": 1}})
+    yield Case("chunk-of-a-tebibyte-gzip", partial(v3, shape=[2**38, 1], chunk_grid=grid(2**38, 1), codecs=gzip))
     headers: dict[str, Callable[[Path], Path]] = {"long": _long_header, "deep": _deep_header, "call": _calling_header}
     yield from (Case(f"npy-header-{name}", make) for name, make in headers.items())
     yield from (Case(f"shard-{count}", partial(_shard, count=count), "either") for count in (10**4, 10**6, 10**9))
@@ -86,6 +91,20 @@ def _npz(folder: Path, shape: Any) -> Path:
     with zipfile.ZipFile(folder / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(file, "x.npy")
     return folder / "x.npz"
+
+
+def _deep_folders(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    here = os.getcwd()
+    os.chdir(folder)
+    try:
+        for _ in range(30):  # a path of 6,000 characters
+            os.mkdir("a" * 200)
+            os.chdir("a" * 200)
+        np.save("x.npy", VALUES)
+    finally:
+        os.chdir(here)
+    return folder
 
 
 def _long_header(folder: Path) -> Path:

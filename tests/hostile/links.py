@@ -70,8 +70,9 @@ def cases() -> Iterator[Case]:
         yield Case(f"metadata-below-{name}", partial(_metadata_below, put), either)
         yield Case(f"zarray-{name}", partial(_zarray, put), either)
         yield Case(f"zattrs-{name}", partial(_zattrs, put), either)
-        yield Case(f"npy-{name}", partial(_numpy, put, "x.npy"), fast=fast)
-        yield Case(f"npz-{name}", partial(_numpy, put, "x.npz"))
+        layer = "read" if name == "folder" else "refused"  # a folder is a layer, whatever it is called
+        yield Case(f"npy-{name}", partial(_numpy, put, "x.npy"), layer, fast=fast)
+        yield Case(f"npz-{name}", partial(_numpy, put, "x.npz"), layer)
         yield Case(f"beside-npy-{name}", partial(_beside_numpy, put), "read", fast=name == "fifo")
         yield Case(f"beside-{name}", partial(_beside, put), "either")
         yield Case(f"consolidated-{name}", partial(_consolidated, put), "either")

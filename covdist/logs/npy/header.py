@@ -39,8 +39,8 @@ class Header(NamedTuple):
 
 def read_header(stream: Readable, place: str) -> Header:
     """Read the header at the start of a stream; ``place`` names it in messages."""
-    start = BytesIO(stream.read(MOST_BYTES) or b"")
     try:
+        start = BytesIO(stream.read(MOST_BYTES) or b"")
         version = npy_format.read_magic(start)
         parse = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
         shape, fortran, dtype = parse(start)

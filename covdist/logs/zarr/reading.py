@@ -83,8 +83,6 @@ def _json(file: str, follow_links: bool) -> dict[str, Any] | None:
             return parsed(stream.read(MOST_BYTES + 1), file)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
-        raise LogError(f"{file} cannot be read ({error}): check the permissions, or restore it.") from error
 
 
 def _members(path: str) -> list[tuple[str, zarr.Array[Any]]]:
