@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -73,6 +74,15 @@ def test_the_command_line_follows_links_when_asked(tmp_path: Path) -> None:
     (tmp_path / "log" / "x.npy").symlink_to(tmp_path / "x.npy")
     assert "--follow-links" in sentence("plan", tmp_path / "log")
     assert "200" in output("plan", tmp_path / "log", "--follow-links")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a": "' + "x" * (40 << 20) + '"}', "[]"], ids=["deep", "large", "list"]
+)
+def test_metadata_behind_urls(text: str) -> None:
+    fsspec.filesystem("memory").pipe_file("/test-hostile/zarr.json", text.encode())
+    with pytest.raises(LogError, match=r"zarr.json (is no valid|has 3[0-9,]+ bytes)|where a mapping is expected"):
+        open_log("memory://test-hostile")
 
 
 def test_names_are_shown_as_they_can_be_read() -> None:

@@ -7,17 +7,29 @@ import zipfile
 from io import BufferedReader
 from typing import Any
 
-from zarr.abc.store import RangeByteRequest, SuffixByteRequest
-from zarr.core.buffer import default_buffer_prototype
+from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, ZipStore
 
 from covdist.errors import LogError
 from covdist.logs.paths import address, is_url, open_file
-from covdist.logs.zarr.metadata import MOST_BYTES
+from covdist.logs.zarr.metadata import MOST_BYTES, parsed
 
 Store = FsspecStore | ZipStore
 METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+
+
+class RemoteStore(FsspecStore):
+    """What is behind a URL; no more of a file of metadata is read than metadata have."""
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        if byte_range is not None or key.rpartition("/")[2] not in METADATA:
+            return await super().get(key, prototype, byte_range)
+        found = await super().get(key, prototype, RangeByteRequest(0, MOST_BYTES + 1))
+        if found is not None:
+            parsed(found.to_bytes(), key)
+        return found
 
 
 def open_store(place: str) -> Store:
@@ -35,7 +47,7 @@ def open_store(place: str) -> Store:
 
 
 def _remote(place: str) -> FsspecStore:
-    store = FsspecStore.from_url(address(place), read_only=True)
+    store = RemoteStore.from_url(address(place), read_only=True)
     getattr(store.fs, "sync_fs", store.fs).invalidate_cache()  # what it listed before may have grown
     return store
 
