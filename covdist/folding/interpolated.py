@@ -85,11 +85,13 @@ def _places(side: Labelled, along: str | None) -> tuple[Places, float | np.timed
     unit = np.timedelta64(1, "ns") if values.dtype.kind in "mM" else 1
     if isinstance(unit, np.timedelta64):
         values = (values - values[0]) / unit
-    if values.dtype.kind not in "iuf" or not (np.diff(values.astype(np.float64)) > 0).all():
+    if values.dtype.kind not in "iuf" or not (values[1:] > values[:-1]).all():
         raise DataError(
             f"the coordinate {name!r} of {side.name} does not rise from row to row: sort by it, or leave it out to "
             "interpolate by the rows' numbers"
         )
+    if values.dtype.kind in "iu":  # nanosecond stamps are beyond what float64 tells apart
+        values = values.astype(np.uint64) - values[:1].astype(np.uint64)
     return values.astype(np.float64), unit
 
 

@@ -44,11 +44,16 @@ class ShiftedColumns:
     def begin(self, block: np.ndarray, weights: np.ndarray | None, extreme: bool) -> None:
         """Start a segment whose pilot is near the mean of ``block``, or the value itself where that is constant."""
         # Weights may lie on rows that a sample leaves out.
-        sample = (block[::_SAMPLE_STEP] if weights is None else block).astype(np.float64)
+        rows = block[::_SAMPLE_STEP] if weights is None else block
+        sample = rows.astype(np.float64)
         shares = None if weights is None else weights / weights.max()  # tiny weights of tiny values underflow
         with np.errstate(invalid="ignore", over="ignore"):
             pilot = pilot_of(sample, partial(np.average, axis=0, weights=shares))
         self.pilot = np.where(np.isfinite(pilot), pilot, 0.0)
+        self.pilot_low = np.zeros(self.width)
+        if beyond_float64(rows):  # whose float64 mean may lie many spreads away
+            rest = (high_part(rows) - self.pilot) + low_part(rows)
+            self.pilot_low = np.rint(np.average(rest, axis=0, weights=shares))
         self._extreme = extreme
         self.exponent = np.zeros(self.width, np.int64)
         if extreme:
@@ -65,12 +70,18 @@ class ShiftedColumns:
 
     def deviations(self, block: np.ndarray, weights: np.ndarray | None, out: np.ndarray) -> Deviations:
         """Return ``(block - pilot) * 2**-exponent``, times the root of each row's weight, in ``out``."""
-        np.copyto(out, block)
+        whole = not beyond_float64(block)
+        np.copyto(out, block if whole else high_part(block))
         wide, rest = self._wide(out)
         with np.errstate(invalid="ignore", over="ignore"):
             for rows in (wide, rest):
                 rows -= self._shift[: rows.shape[1]]
-                if self._scale is not None:
+            if not whole:
+                out += low_part(block)
+            if self.pilot_low.any():
+                out -= self.pilot_low
+            if self._scale is not None:
+                for rows in (wide, rest):
                     rows *= self._scale[: rows.shape[1]]
             if weights is None:
                 roots, weight = np.ones(len(block)), float(len(block))
@@ -124,7 +135,28 @@ class ShiftedColumns:
     def columns(self) -> Columns:
         """Return the segment's moments; rows and census are counted elsewhere."""
         offset = self.sums / self.weight
-        return columns_about(self.pilot, self.exponent, offset, self.squares - self.sums * offset, self.weight)
+        squares = self.squares - self.sums * offset
+        columns = columns_about(self.pilot, self.exponent, offset, squares, self.weight)
+        if not self.pilot_low.any():
+            return columns
+        mean, mean_low = two_sum(self.pilot, self.pilot_low + np.ldexp(offset, self.exponent))
+        return columns._replace(mean=mean, mean_low=mean_low)
+
+
+def beyond_float64(block: np.ndarray) -> bool:
+    """Return whether a block holds integers that float64 would round."""
+    if block.dtype.kind not in "iu" or block.dtype.itemsize < 8 or block.size == 0:
+        return False
+    return bool(block.max() > 1 << 53 or block.min() < -(1 << 53))
+
+
+def high_part(block: np.ndarray) -> np.ndarray:
+    """Return integers less their last 32 bits, which float64 holds exactly; the rest is ``low_part``."""
+    return np.ldexp((block >> 32).astype(np.float64), 32)
+
+
+def low_part(block: np.ndarray) -> np.ndarray:
+    return (block & 0xFFFFFFFF).astype(np.float64)
 
 
 def pilot_of(rows: np.ndarray, average: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

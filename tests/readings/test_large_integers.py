@@ -1,0 +1,72 @@
+"""Integers beyond 2**53, against exact rationals."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from state.oracle import Exact
+
+import covdist
+
+rng = np.random.default_rng(0)
+STEPS = rng.integers(0, 10, (60, 3))
+BLOCKS = {
+    "int64": STEPS + 2**60,
+    "negative": STEPS - 2**62,
+    "the ends": np.where(np.arange(60)[:, None] % 2, 2**63 - 1 - STEPS, STEPS + np.iinfo("i8").min),
+    "uint64": STEPS.astype(np.uint64) + np.uint64(2**64 - 100),
+    "mixed": np.where(np.arange(60)[:, None] < 20, STEPS, STEPS + np.array([0, 2**55, 2**61])),
+    "small first": np.sort(STEPS << np.array([1, 30, 55]), axis=0),
+}
+each_block = pytest.mark.parametrize("x", BLOCKS.values(), ids=BLOCKS)
+
+
+def assert_exact(found: np.ndarray, truth: Exact, sides: tuple[int, int] = (0, 0)) -> None:
+    for i, j in np.ndindex(found.shape):
+        spread = truth.cov(sides[0], i, sides[0], i) * truth.cov(sides[1], j, sides[1], j)
+        assert (Fraction(found[i, j]) - truth.cov(sides[0], i, sides[1], j)) ** 2 <= Fraction(1, 10**24) * spread
+
+
+@each_block
+@pytest.mark.parametrize("rows", [60, 7, 1])
+@pytest.mark.parametrize("missing", ["raise", "drop", "pairwise", "maxent", "interpolate"])
+def test_covariance(x, rows, missing):
+    assert_exact(covdist.cov(da.from_array(x, chunks=(rows, 3)), dim=0, missing=missing).values, Exact(x))
+
+
+@each_block
+def test_other_readings(x):
+    truth = Exact(x, STEPS)
+    assert_exact(covdist.cov(x, STEPS).values, truth, (0, 1))
+    weights = np.linspace(0.5, 2, 60)
+    assert_exact(covdist.cov(x, weights=weights).values, Exact(x, weights=weights))
+    by = np.arange(60) % 3
+    grouped = covdist.cov(x, by=by)
+    for group in range(3):
+        assert_exact(grouped.sel(group=group).values, Exact(x[by == group]))
+    variances = [truth.cov(0, i, 0, i) for i in range(3)]
+    np.testing.assert_allclose(covdist.var(x), [float(v) for v in variances], rtol=1e-12)
+    m = covdist.moments(x).dataset
+    for i in range(3):
+        error = Fraction(m["mean"].values[i]) + Fraction(m["mean_low"].values[i]) - truth.mean(0, i)
+        assert error**2 <= Fraction(1, 10**24) * variances[i]
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, 2**63 - 1, -(2**63), -(2**53) - 1])
+def test_constant_columns(value):
+    assert covdist.var(np.full((40, 2), value)).values.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("dtype", ["i8", "u8", "datetime64[ns]"])
+@pytest.mark.parametrize("kind", ["linear", "nearest"])
+def test_stamps_in_nanoseconds(dtype, kind):
+    steps = np.array([0, 1, 2, 3, 5, 9])
+    stamps = (1_700_000_000_000_000_000 + steps).astype("i8").astype(dtype)
+    values = np.array([1.0, np.nan, np.nan, 7, np.nan, 19])
+    found = covdist.fill(xr.DataArray(values, dims="t", coords={"t": stamps}), dim="t", kind=kind)
+    expected = covdist.fill(xr.DataArray(values, dims="t", coords={"t": steps}), dim="t", kind=kind)
+    assert found.values.tolist() == expected.values.tolist()
