@@ -178,9 +178,9 @@ def test_flush_makes_rows_visible(tmp_path):
 
 
 def test_url(tmp_path):
-    for mode in ("x", "a"):
+    for step, mode in enumerate(("x", "a")):
         with Recorder("memory://test-recorder", mode=mode, chunk_bytes=50) as rec:
-            rec.log(0, call(1))
+            rec.log(step, call(1))
     assert open_log("memory://test-recorder")["fc1/activation"].values.sum() == 24
 
 
@@ -188,27 +188,29 @@ KILLED = """
 import sys, numpy as np
 from covdist.record.recorder import Recorder
 rec = Recorder(sys.argv[1], mode=sys.argv[2], chunk_bytes=256)
-for step in range(10**9):
+for step in range(first := int(sys.argv[3]), 10**9):
     rec.log(step, {"fc1/activation": np.full((3, 4), step, "f4"), "fc1/input": np.full((3, 7), step, "f8"),
                    "fc1/gradient": np.full(6, step, "f4"), "loss": float(step)}, epoch=step // 10)
-    if step == 50:
+    if step == first + 50:
         print("ready", flush=True)
 """
 
 
 def test_killed_then_continued(tmp_path):
     path = str(tmp_path / "log")
-    for mode in ("x", "a", "a"):
-        process = subprocess.Popen([sys.executable, "-c", KILLED, path, mode], stdout=subprocess.PIPE, text=True)
+    for mode, first in (("x", 0), ("a", 10**6), ("a", 2 * 10**6)):
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, path, mode, str(first)], stdout=subprocess.PIPE, text=True
+        )
         with process:
             assert process.stdout.readline() == "ready\n"
             os.kill(process.pid, signal.SIGKILL)
         check_prefix(path)
     with Recorder(path, mode="a", chunk_bytes=256) as rec:
-        rec.log(-1, {"fc1/activation": np.full((3, 4), -1, "f4"), "fc1/input": np.full((3, 7), -1.0)}, epoch=0)
+        rec.log(10**7, {"fc1/activation": np.full((3, 4), 10**7, "f4"), "fc1/input": np.full((3, 7), 1e7)}, epoch=0)
     node = open_log(path)["fc1"].ds
     assert node["activation"].sizes["sample"] == node["input"].sizes["sample"]
-    assert node["sample_step"].values[-1] == -1
+    assert node["sample_step"].values[-1] == 10**7
     check_prefix(path)
 
 

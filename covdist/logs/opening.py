@@ -11,6 +11,7 @@ import xarray as xr
 from covdist.errors import DataError, LogError
 from covdist.logs.formats import read
 from covdist.logs.paths import is_url
+from covdist.logs.ranks import joined
 from covdist.logs.tree import build
 
 
@@ -74,4 +75,4 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
     nodes = read(place, missing_chunks, follow_links)
     if not any(nodes.values()):
         raise LogError(f"{place} holds no arrays: record something into it first, or name another path.")
-    return build(nodes)
+    return build(joined(nodes))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+from typing import Any, Self
 
-import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-from covdist.errors import LogError
+from covdist.errors import LogError, ResultError
+from covdist.record.chunks import FRAMED, PLAIN, decoded, encoded
 from covdist.storage.place import Place
 
 METADATA = "zarr.json"
-CRC_BYTES = 4
+LARGE_ROW = 4 << 20  # bytes; a chunk of one such row has no end to fill, and is written as it is
 
 
 class Column:
@@ -24,61 +26,107 @@ class Column:
 
     def __init__(
         self, place: Place, path: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...],
-        chunk_rows: int, coordinate: str | None = None,
+        chunk_rows: int, attributes: dict[str, Any],
     ):  # fmt: skip
         self.place, self.path, self.dims, self.dtype, self.row = place, path, dims, dtype, row
         self.chunk_rows = chunk_rows
-        self.coordinate = coordinate  # "step" or "epoch"; None for recorded data
+        self.attributes = attributes  # "covdist_marks": "step" or "epoch" for a coordinate; "covdist_rank"
+        self.row_bytes = math.prod(row) * dtype.itemsize
+        self.codecs = PLAIN if chunk_rows == 1 and self.row_bytes >= LARGE_ROW else FRAMED
         self.length = 0  # rows put
         self._first = 0  # row at the start of the buffer
-        self._buffer = np.zeros((chunk_rows, *row), dtype)
+        self._buffer: np.ndarray | None = None  # None: no rows, or those that are stored
+        self._committed = False
+
+    @classmethod
+    def read(cls, place: Place, path: str, metadata: dict[str, Any]) -> tuple[Self, int]:
+        """Return an array that was recorded before, yet without rows, and its length."""
+        length, *row = metadata["shape"]
+        chunk_rows = metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
+        dims, dtype = tuple(metadata["dimension_names"]), np.dtype(metadata["data_type"])
+        column = cls(place, path, dims, dtype, tuple(row), chunk_rows, metadata["attributes"])
+        column.codecs, column._committed = metadata["codecs"][1:], True
+        return column, length
+
+    @property
+    def held(self) -> int:
+        """Bytes of the rows in the buffer."""
+        return 0 if self._buffer is None else (self.length - self._first) * self.row_bytes
 
     def put(self, rows: npt.ArrayLike, count: int) -> None:
         """Append rows, or a scalar ``count`` times; they must fit into the rest of the buffer."""
         start = self.length - self._first
-        self._buffer[start : start + count] = rows
+        if count == self.chunk_rows and isinstance(rows, np.ndarray) and rows.ndim:
+            # A whole chunk, which is written before the caller can change it: without a copy if possible.
+            self._buffer = np.ascontiguousarray(rows, self.dtype)
+        else:
+            if self._buffer is None:
+                self._load()
+            self._rows[start : start + count] = rows
         self.length += count
 
+    @property
+    def _rows(self) -> np.ndarray:
+        assert self._buffer is not None
+        return self._buffer
+
     def write(self) -> None:
-        """Store the buffer as a whole chunk, with zeros after its last row."""
-        rows = self.length - self._first
-        if rows:
-            self._buffer[rows:] = 0
-            data = self._buffer.reshape(-1).view(np.uint8)
-            self.place.put(self._key(self._first), data.data, google_crc32c.value(data).to_bytes(CRC_BYTES, "little"))
+        """Store the buffer as a chunk."""
+        if self._buffer is not None and self.length > self._first:
+            parts = encoded(self._buffer[: self.length - self._first], self.chunk_rows * self.row_bytes, self.codecs)
+            self.place.put(self._key(self._first), *parts)
 
     def commit(self) -> None:
         """Write the metadata, and begin the next chunk if the buffer is full."""
         self.place.put(f"{self.path}/{METADATA}", json.dumps(self._metadata()).encode())
+        self._committed = True
         if self.length - self._first == self.chunk_rows:
-            self._first = self.length
+            self._first, self._buffer = self.length, None
+
+    def release(self) -> None:
+        """Free the buffer, whose rows are stored; it is read again when more come."""
+        self._buffer = None
+
+    def check(self) -> None:
+        """Raise ResultError if the array has been removed since it was committed."""
+        if self._committed and self.place.get(f"{self.path}/{METADATA}") is None:
+            raise removed(f"{self.path} in {self.place!r}")
 
     def copy(self, path: str, dims: tuple[str, ...]) -> Column:
         """Copy all rows to a new array, chunk by chunk."""
-        other = Column(self.place, path, dims, self.dtype, self.row, self.chunk_rows, self.coordinate)
+        other = Column(self.place, path, dims, self.dtype, self.row, self.chunk_rows, self.attributes)
+        other.codecs = self.codecs
         for start in range(0, self._first, self.chunk_rows):
-            self.place.put(other._key(start), self._stored(start))
+            self.place.put(other._key(start), self.place.get(self._key(start)) or b"")
         other.length, other._first = self.length, self._first
-        other._buffer[:] = self._buffer
+        if self._buffer is None:
+            self._load()
+        other._buffer = self._rows.copy()
         return other
 
     def resume(self, length: int) -> None:
         """Continue after the first ``length`` stored rows, and forget the others."""
         self.length, self._first = length, length - length % self.chunk_rows
-        if length > self._first:
-            data = np.frombuffer(self._stored(self._first), np.uint8)[:-CRC_BYTES]
-            self._buffer[:] = data.view(self.dtype).reshape(self._buffer.shape)
+        self._load()
 
-    def _stored(self, start: int) -> bytes:
-        data = self.place.get(self._key(start)) or b""
-        expected = self._buffer.nbytes + CRC_BYTES
-        crc = int.from_bytes(data[-CRC_BYTES:], "little")
-        if len(data) != expected or google_crc32c.value(data[:-CRC_BYTES]) != crc:
+    def values(self, length: int) -> np.ndarray:
+        """Return the first ``length`` stored rows."""
+        chunks = [self._stored(start) for start in range(0, length, self.chunk_rows)]
+        return np.concatenate([*chunks, np.empty((0, *self.row), self.dtype)])[:length]
+
+    def _load(self) -> None:
+        self._buffer = np.empty((self.chunk_rows, *self.row), self.dtype)
+        if rows := self.length - self._first:
+            self._buffer[:rows] = self._stored(self._first)[:rows]
+
+    def _stored(self, start: int) -> np.ndarray:
+        try:
+            data = decoded(self.place.get(self._key(start)) or b"", self.chunk_rows * self.row_bytes, self.codecs)
+        except (ValueError, RuntimeError) as error:
             raise LogError(
-                f"{self.path}: chunk {self._key(start)} is damaged ({len(data):,} bytes found, {expected:,} "
-                "with a fitting crc32c expected): record into a new log."
-            )
-        return data
+                f"{self.path}: chunk {self._key(start)} is damaged ({error}): record into a new log."
+            ) from error
+        return data.view(self.dtype).reshape(self.chunk_rows, *self.row)
 
     def _key(self, start: int) -> str:
         return ".".join([f"{self.path}/c", str(start // self.chunk_rows), *("0" for _ in self.row)])
@@ -93,8 +141,16 @@ class Column:
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [self.chunk_rows, *self.row]}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
             "fill_value": False if self.dtype.kind == "b" else 0,
-            "codecs": [{"name": "bytes", **order}, {"name": "crc32c"}],
+            "codecs": [{"name": "bytes", **order}, *self.codecs],
             "dimension_names": list(self.dims),
-            "attributes": {"covdist_marks": self.coordinate} if self.coordinate else {},
+            "attributes": self.attributes,
             "storage_transformers": [],
         }
+
+
+def removed(what: str) -> ResultError:
+    """Return the error for a folder that has gone."""
+    return ResultError(
+        f"{what} was removed while it was recorded, so that its rows are lost: record into a new log, and leave its "
+        "folder in place until the recorder is closed."
+    )

@@ -2,45 +2,63 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import re
+import threading
+import weakref
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from covdist.errors import DataError, ResultError
-from covdist.record.column import METADATA
+from covdist.record.claim import Claim
+from covdist.record.column import METADATA, removed
 from covdist.record.track import Track, join, mark_name, read_tracks
 from covdist.record.values import Rows, as_marks, as_rows, check_marks, check_same
 from covdist.storage.place import place_at
 
 FORMAT = 1  # the root's attribute "covdist"
+RANKS = "covdist_ranks"  # the root's attribute of a log with ranks
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+_open: weakref.WeakSet[Recorder] = weakref.WeakSet()  # closed at exit
 
 
 class Recorder:
     """Append arrays to a log, one call per training step.
 
-    A process that is killed loses only the rows since its last flush; the log can be opened and continued. Up to
-    ``chunk_bytes`` per array are buffered in memory, and flushed when full.
+    A process that is killed loses only the rows since its last flush; the log can be opened and continued. Rows are
+    buffered in memory, and flushed when a chunk is full or the buffers hold half of ``memory``. A log has one writer,
+    or one per rank; a lease beside it, ``run.zarr.lease``, keeps others away, on other hosts too, until the recorder is
+    closed, its process ends, or its host has been silent for a minute. A write that fails closes it.
 
     Parameters
     ----------
     path : str or path-like
         Folder to create, or a URL that fsspec knows.
     mode : {"x", "a"}
-        Create a log at a path that does not exist, or continue one.
+        Create a log, or a rank's part of it, that does not exist, or continue one.
     chunk_bytes : int
-        Approximate size of a chunk file.
+        Largest size of a chunk file, before compression; chunks are smaller where there are many arrays.
     per_step : sequence of str
         Last parts of the names whose arrays are one row per step, ``(step, param)``. All other arrays append their
         rows, ``(sample, unit)``; scalars are one value per step.
+    rank : int, optional
+        Number of this process among several that record into one log, each its own rows. ``open_log`` joins them, rank
+        after rank, and names the rank of each row in the coordinate ``rank`` or ``sample_rank``.
+    memory : int or str
+        Bytes that all buffers together may take, such as ``"256MiB"``.
+    from_step : int, optional
+        With ``"a"``, forget the rows of this step and of those after it: where training goes on from a checkpoint that
+        is older than the end of the log.
 
     Raises
     ------
     ResultError
-        The path exists already (``"x"``), or holds no recorded log (``"a"``).
+        The path exists already (``"x"``), holds no recorded log (``"a"``), or another recorder writes to it.
 
     Examples
     --------
@@ -56,26 +74,35 @@ class Recorder:
     array([0, 1, 2])
     """
 
+    _closed = True  # until it has been opened
+
     def __init__(
         self, path: str | os.PathLike[str], *, mode: str = "x", chunk_bytes: int = 8 << 20,
-        per_step: Sequence[str] = ("gradient", "weight"),
+        per_step: Sequence[str] = ("gradient", "weight"), rank: int | None = None, memory: int | str = "256MiB",
+        from_step: int | None = None,
     ):  # fmt: skip
         if mode not in ("x", "a"):
             raise DataError(f'mode must be "x" (a new log) or "a" (continue one), found {mode!r}.')
         if chunk_bytes < 1:
             raise DataError(f"chunk_bytes must be at least 1, found {chunk_bytes}.")
-        self._path, self._place = path, place_at(path, durable=False)
-        self._chunk_bytes = chunk_bytes
+        if from_step is not None and mode != "a":
+            raise DataError(f'from_step={from_step} forgets rows of a log that is continued: pass mode="a" with it.')
+        if rank is not None and not (isinstance(rank, int | np.integer) and rank >= 0):
+            raise DataError(f"rank must be a whole number from 0, or None for a single writer, found {rank!r}.")
+        self._path, self._root = path, place_at(path, durable=False)
+        self._place = self._root if rank is None else place_at(f"{self._root!r}/rank{rank}", durable=False)
+        self._rank, self._chunk_bytes, self._room = rank, chunk_bytes, as_bytes(memory) // 2
+        self._attributes = {} if rank is None else {"covdist_rank": int(rank)}
         self._per_step = (per_step,) if isinstance(per_step, str) else tuple(per_step)
         self._tracks: dict[tuple[str, str], Track] = {}
-        self._closed = False
-        if not self._place.exists():
-            self._put_group("", {"covdist": FORMAT})
-        elif mode == "x":
-            raise ResultError(f'{path} exists already: give a new path, or mode="a" to continue a log.')
-        else:
-            self._check_root()
-            self._tracks = read_tracks(self._place, chunk_bytes)
+        self._buffered = 0  # bytes put since they were last counted, and those held then
+        self._lock = threading.RLock()
+        self._claim = Claim(repr(self._root), rank)
+        try:
+            self._begin_log(mode, from_step)
+        except BaseException:
+            self._claim.release()
+            raise
         self._of = {column.path: track for track in self._tracks.values() for column in track.members.values()}
         self._sizes = {
             (track.node, dim): size
@@ -83,6 +110,8 @@ class Recorder:
             for column in track.members.values()
             for dim, size in zip(column.dims[1:], column.row, strict=True)
         }
+        self._closed = False
+        _open.add(self)
 
     def log(self, step: int, arrays: Mapping[str, npt.ArrayLike], **coordinates: float) -> None:
         """Append the arrays of one step.
@@ -95,38 +124,54 @@ class Recorder:
         step : int
             Recorded as the coordinate ``step`` of rows per step, ``sample_step`` of samples.
         arrays : mapping of str to array
-            By layer and variable, ``{"fc1/activation": a, ...}``; anything that NumPy can convert.
+            By layer and variable, ``{"fc1/activation": a, ...}``; anything that NumPy can convert, and tensors of torch
+            as they are. Masked floats are stored as NaN; bfloat16 and float8 as float32.
         **coordinates : number
             Recorded like the step; ``epoch=3`` becomes ``epoch`` and ``sample_epoch``.
 
         Raises
         ------
         DataError
-            An array's dtype or width has changed, it is not real, or its name cannot be used; nothing of the call is
-            recorded.
+            An array's dtype does not fit the one logged before, or its width has changed, it is not real, its name
+            cannot be used, or the log held this step of it when it was opened; nothing of the call is recorded.
         ResultError
-            The recorder is closed.
+            The recorder is closed, belongs to another process, or has lost its log.
         """
-        if self._closed:
-            raise ResultError(f'{self._path} is closed: open it again with Recorder(path, mode="a").')
-        marks = as_marks(step, coordinates)
-        rows = {name: as_rows(name, value, self._per_step) for name, value in arrays.items()}
-        new = {name: each for name, each in rows.items() if name not in self._of}
-        self._check(rows, new, marks)
-        self._create(new, marks)
-        for track in {id(track): track for track in map(self._of.__getitem__, rows)}.values():
-            self._append(track, rows, marks)
+        with self._lock:
+            self._check_open(now=False)
+            marks = as_marks(step, coordinates)
+            rows = {name: as_rows(name, value, self._per_step) for name, value in arrays.items()}
+            new = {name: each for name, each in rows.items() if name not in self._of}
+            self._check(rows, new, marks)
+            try:
+                if new:
+                    self._create(new, marks)
+                for track in {id(track): track for track in map(self._of.__getitem__, rows)}.values():
+                    self._append(track, rows, marks)
+                self._spill(sum(each.data.nbytes for each in rows.values()))
+            except BaseException:
+                self._give_up()
+                raise
 
     def flush(self) -> None:
         """Write the buffered rows, so that a crash cannot lose them."""
-        for track in self._tracks.values():
-            track.flush()
+        with self._lock:
+            self._check_open(now=True)
+            try:
+                for track in self._tracks.values():
+                    track.flush()
+            except BaseException:
+                self._give_up()
+                raise
 
     def close(self) -> None:
-        """Write the buffered rows, and refuse further calls of ``log``."""
-        if not self._closed:
-            self.flush()
-            self._closed = True
+        """Write the buffered rows, and refuse further calls of ``log``; in a forked child, leave that to the parent."""
+        with self._lock:
+            if not self._closed and not self._claim.is_inherited():
+                try:
+                    self.flush()
+                finally:
+                    self._give_up()
 
     def __enter__(self) -> Self:
         return self
@@ -134,13 +179,63 @@ class Recorder:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        if not self._closed:
+            self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise ResultError(
+            f"the recorder of {self._path} belongs to its process and cannot be sent to another: open one there, with "
+            "a rank of its own, Recorder(path, rank=...)."
+        )
+
+    def _give_up(self) -> None:
+        self._closed = True
+        self._claim.release()
+
+    def _check_open(self, *, now: bool) -> None:
+        if self._claim.check(now=now) and self._root.get(METADATA) is None:
+            self._give_up()
+            raise removed(str(self._path))
+        if self._closed:
+            raise ResultError(f'{self._path} is closed: open it again with Recorder(path, mode="a").')
+
+    def _begin_log(self, mode: str, from_step: int | None) -> None:
+        if mode == "x" and self._place.exists():
+            raise ResultError(f'{self._path} exists already: give a new path, or mode="a" to continue a log.')
+        if not self._root.exists():
+            ranks = {} if self._rank is None else {RANKS: True}
+            self._root.create(METADATA, _group({"covdist": FORMAT, **ranks}))
+        self._check_root()
+        if not self._place.exists():
+            self._put_group("", {})
+        else:
+            self._tracks = read_tracks(self._place, self._chunk_bytes, self._attributes, from_step)
+
     def _check_root(self) -> None:
-        root = self._place.get(METADATA)
-        version = json.loads(root).get("attributes", {}).get("covdist") if root else None
+        root = self._root.get(METADATA)
+        attributes = json.loads(root).get("attributes", {}) if root else {}
+        version, ranks = attributes.get("covdist"), attributes.get(RANKS, False)
         if version != FORMAT:
             raise ResultError(
                 f"{self._path} is no log of format {FORMAT} that a Recorder began (found {version!r}): give a new path."
             )
+        if ranks != (self._rank is not None):
+            found, wanted = ("several ranks", "pass rank=") if ranks else ("a single writer", "leave out rank=")
+            raise ResultError(
+                f"{self._path} is a log of {found}, and rank is {self._rank}: {wanted}, or give a new path."
+            )
+
+    def _spill(self, added: int) -> None:
+        """Write and free buffers, the fullest first, where all of them hold more than they may."""
+        self._buffered += added
+        if self._buffered > self._room:
+            self._buffered = sum(track.held for track in self._tracks.values())
+        if self._buffered > self._room:
+            for track in sorted(self._tracks.values(), key=lambda track: -track.held):
+                if self._buffered > self._room // 2:
+                    self._buffered -= track.held
+                    track.spill()
 
     def _check(self, rows: Mapping[str, Rows], new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
         for name, each in rows.items():
@@ -150,6 +245,12 @@ class Recorder:
                 check_same(name, each, track.members[variable])
             if track and (name not in new or not track.length):
                 check_marks(name, marks, track.marks)
+            if track and name not in new and track.resumed_at is not None and marks["step"] <= track.resumed_at:
+                raise DataError(
+                    f"step {marks['step']} of {name} is in the log already, which went up to step {track.resumed_at} "
+                    'when it was opened: go on with later steps, or open it with Recorder(path, mode="a", '
+                    f"from_step={marks['step']}), which forgets the rows from there on."
+                )
         if new:
             self._check_names(new, marks)
 
@@ -177,15 +278,21 @@ class Recorder:
             track = self._tracks.get((node, rows.dim))
             if track is None or track.length:
                 peers = [e for n, e in new.items() if n.rpartition("/")[0] == node and e.dim == rows.dim]
-                track = self._begin(node, f"{variable}_{rows.dim}" if track else rows.dim, peers, marks)
+                limit = self._chunk_limit(len(self._of) + len(new))
+                track = self._begin(node, f"{variable}_{rows.dim}" if track else rows.dim, peers, marks, limit)
             track.add(variable, self._unit_dims(node, variable, rows), rows.data.dtype, rows.data.shape[1:])
             self._of[name] = track
 
-    def _begin(self, node: str, dim: str, peers: list[Rows], marks: Mapping[str, np.ndarray]) -> Track:
+    def _chunk_limit(self, arrays: int) -> int:
+        return max(1, min(self._chunk_bytes, self._room // arrays))
+
+    def _begin(
+        self, node: str, dim: str, peers: list[Rows], marks: Mapping[str, np.ndarray], limit: int
+    ) -> Track:  # fmt: skip
         for upper in _uppers(join(node, dim)):
             self._put_group(upper, {})
-        base = max(1, self._chunk_bytes // max(each.row_bytes for each in peers))
-        track = self._tracks[node, dim] = Track(self._place, node, dim, base, self._chunk_bytes)
+        base = max(1, limit // max(each.row_bytes for each in peers))
+        track = self._tracks[node, dim] = Track(self._place, node, dim, base, limit, self._attributes)
         for mark, value in marks.items():
             track.add_mark(mark, value.dtype)
         return track
@@ -210,11 +317,28 @@ class Recorder:
             data = {name: rows[join(each.node, name)].data for name in each.members if counts[name]}
             each.append(data, marks, max(counts[name] for name in each.members))
 
-    def _put_group(self, path: str, attributes: dict[str, int]) -> None:
-        group = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-        self._place.put(f"{path}/{METADATA}".lstrip("/"), json.dumps(group).encode())
+    def _put_group(self, path: str, attributes: dict[str, Any]) -> None:
+        self._place.put(f"{path}/{METADATA}".lstrip("/"), _group(attributes))
+
+
+def as_bytes(memory: int | str) -> int:
+    """Return a number of bytes, given as one or as text such as "256MiB" or "1.5 GB"."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmg]i?)?b?", str(memory).strip().lower())
+    if match is None or float(match[1]) == 0:
+        raise DataError(f'memory must be bytes, or text such as "256MiB", more than none of them, found {memory!r}.')
+    return int(float(match[1]) * UNITS[match[2] or ""])
+
+
+def _group(attributes: dict[str, Any]) -> bytes:
+    return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}).encode()
 
 
 def _uppers(name: str) -> list[str]:
     parts = name.split("/")
     return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
+
+
+@atexit.register
+def _close_all() -> None:
+    for recorder in list(_open):
+        recorder.close()

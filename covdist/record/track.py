@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -12,24 +13,37 @@ from covdist.record.column import METADATA, Column
 from covdist.storage.place import Place
 
 NARROW_BYTES = 64 << 10  # smaller chunks span several flushes, so that coordinates have few files
+MARKS = "covdist_marks"  # the attribute of a coordinate
 
 
 class Track:
     """Columns that have equal lengths after each flush, which comes every ``base`` rows."""
 
-    def __init__(self, place: Place, node: str, dim: str, base: int, chunk_bytes: int):
+    def __init__(self, place: Place, node: str, dim: str, base: int, chunk_bytes: int, attributes: Mapping[str, Any]):
         self.place, self.node, self.dim, self.base, self.chunk_bytes = place, node, dim, base, chunk_bytes
+        self.attributes = attributes  # of all arrays
         self.marks: dict[str, Column] = {}  # "step" -> the coordinate with the steps
         self.members: dict[str, Column] = {}  # by variable
         self.length = self.stored = 0
+        self.resumed_at: int | None = None  # the last step that was recorded before the log was opened
+
+    @property
+    def columns(self) -> Iterable[Column]:
+        """Coordinates first: they must be as long as the arrays that refer to them."""
+        return [*self.marks.values(), *self.members.values()]
+
+    @property
+    def held(self) -> int:
+        """Bytes of the rows in buffers."""
+        return sum(column.held for column in self.columns)
 
     def add(self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...]) -> None:
         """Add an array before the first row."""
-        self.members[name] = self._column(name, (self.dim, *dims), dtype, row, None)
+        self.members[name] = self._column(name, (self.dim, *dims), dtype, row, {})
 
     def add_mark(self, mark: str, dtype: np.dtype) -> None:
         """Add a coordinate before the first row."""
-        self.marks[mark] = self._column(mark_name(self.dim, mark), (self.dim,), dtype, (), mark)
+        self.marks[mark] = self._column(mark_name(self.dim, mark), (self.dim,), dtype, (), {MARKS: mark})
 
     def append(self, rows: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray], count: int) -> None:
         """Append ``count`` rows to every member, and the marks as often to the coordinates."""
@@ -49,23 +63,30 @@ class Track:
         """Write all rows, then all lengths."""
         if self.length == self.stored and self.length:
             return
-        # Coordinates first: they must be as long as the arrays that refer to them.
-        columns = [*self.marks.values(), *self.members.values()]
+        columns = self.columns
         for column in columns:
+            column.check()
             column.write()
         for column in columns:
             column.commit()
         self.stored = self.length
 
+    def spill(self) -> None:
+        """Write all rows, and free their memory."""
+        self.flush()
+        for column in self.columns:
+            column.release()
+
     def split(self, name: str) -> Track:
         """Give one member a dim and coordinates of its own, from the first row on."""
-        other = Track(self.place, self.node, f"{name}_{self.dim}", self.base, self.chunk_bytes)
+        dim = f"{name}_{self.dim}"
+        other = Track(self.place, self.node, dim, self.base, self.chunk_bytes, self.attributes)
         column = self.members.pop(name)
         column.dims = (other.dim, *column.dims[1:])
         other.members[name] = column
         for mark, old in self.marks.items():
             other.marks[mark] = old.copy(join(self.node, mark_name(other.dim, mark)), (other.dim,))
-        other.length = self.length
+        other.length, other.resumed_at = self.length, self.resumed_at
         other.flush()
         return other
 
@@ -74,11 +95,12 @@ class Track:
             self.flush()
 
     def _column(
-        self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...], mark: str | None
+        self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...], attributes: dict[str, str]
     ) -> Column:
-        flush_bytes = self.base * int(np.prod(row)) * dtype.itemsize
+        flush_bytes = self.base * math.prod(row) * dtype.itemsize
         spans = max(1, min(NARROW_BYTES, self.chunk_bytes) // flush_bytes)
-        return Column(self.place, join(self.node, name), dims, dtype, row, self.base * spans, mark)
+        own = {**self.attributes, **attributes}
+        return Column(self.place, join(self.node, name), dims, dtype, row, self.base * spans, own)
 
 
 def mark_name(dim: str, mark: str) -> str:
@@ -92,31 +114,45 @@ def join(node: str, name: str) -> str:
     return f"{node}/{name}" if node else name
 
 
-def read_tracks(place: Place, chunk_bytes: int) -> dict[tuple[str, str], Track]:
-    """Return the tracks of a log by node and dim, also after a crash: each cut to the length of its shortest array."""
+def read_tracks(
+    place: Place, chunk_bytes: int, attributes: Mapping[str, Any], from_step: int | None
+) -> dict[tuple[str, str], Track]:
+    """Return the tracks of a log by node and dim, also after a crash.
+
+    Each is cut to the length of its shortest array, and before the first row of ``from_step`` or a later step.
+    """
     arrays: dict[tuple[str, str], list[tuple[Column, int]]] = {}
     for key in sorted(name for name in place.walk() if name.endswith(f"/{METADATA}")):
         metadata = json.loads(place.get(key) or b"{}")
         if metadata.get("node_type") == "array":
-            path, dims = key.removesuffix(f"/{METADATA}"), tuple(metadata["dimension_names"])
-            chunk_rows, *row = metadata["chunk_grid"]["configuration"]["chunk_shape"]
-            mark = metadata["attributes"].get("covdist_marks")
-            column = Column(place, path, dims, np.dtype(metadata["data_type"]), tuple(row), chunk_rows, mark)
-            arrays.setdefault((path.rpartition("/")[0], dims[0]), []).append((column, metadata["shape"][0]))
-    tracks = {key: _track(place, key, columns, chunk_bytes) for key, columns in arrays.items()}
-    return {key: track for key, track in tracks.items() if track.members}
+            path = key.removesuffix(f"/{METADATA}")
+            column, length = Column.read(place, path, metadata)
+            arrays.setdefault((path.rpartition("/")[0], column.dims[0]), []).append((column, length))
+    tracks = {}
+    for (node, dim), columns in arrays.items():
+        base = math.gcd(*(column.chunk_rows for column, _ in columns))
+        track = Track(place, node, dim, base, chunk_bytes, attributes)
+        _resume(track, columns, from_step)
+        if track.members:
+            tracks[node, dim] = track
+    return tracks
 
 
-def _track(place: Place, key: tuple[str, str], columns: list[tuple[Column, int]], chunk_bytes: int) -> Track:
-    track = Track(place, *key, math.gcd(*(column.chunk_rows for column, _ in columns)), chunk_bytes)
-    track.length = track.stored = min(length for _, length in columns)
-    for column, length in columns:
-        if column.coordinate:
-            track.marks[column.coordinate] = column
+def _resume(track: Track, columns: list[tuple[Column, int]], from_step: int | None) -> None:
+    for column, _ in columns:
+        if mark := column.attributes.get(MARKS):
+            track.marks[mark] = column
         else:
             track.members[column.path.rpartition("/")[2]] = column
-        column.resume(track.length)
-        if length != track.length:
+    length = min(length for _, length in columns)
+    if "step" in track.marks:
+        steps = track.marks["step"].values(length)
+        if from_step is not None and (steps >= from_step).any():
+            length = int(np.argmax(steps >= from_step))
+        track.resumed_at = int(steps[:length].max()) if length else None
+    track.length = track.stored = length
+    for column, before in columns:
+        column.resume(length)
+        if before != length:
             # Before a chunk is rewritten, so that no reader takes its new rows for forgotten ones.
             column.commit()
-    return track

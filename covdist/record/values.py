@@ -5,15 +5,18 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from covdist.errors import DataError
+from covdist.numerics.masked_arrays import gathered
 from covdist.record.column import Column
 
 NAME = re.compile(r"(?!\.|zarr\.json$)[^/\\]+")
+WIDER = (np.int8, np.uint8, np.float32, np.float64)  # what dtypes of other packages become, the first that holds all
 
 
 class Rows(NamedTuple):
@@ -30,20 +33,12 @@ class Rows(NamedTuple):
 
 def as_rows(name: str, value: npt.ArrayLike, per_step: tuple[str, ...]) -> Rows:
     """Return the rows of an array; scalars and arrays named in ``per_step`` are one row."""
-    if not all(NAME.fullmatch(part) for part in name.split("/")):
+    if not _is_name(name):
         raise DataError(
             f"{name!r} cannot name an array: give a path such as 'fc1/activation', without empty parts or "
             "parts that begin with a dot."
         )
-    data = np.asarray(value)
-    if data.dtype.name == "bfloat16":
-        data = data.astype(np.float32)
-    if data.dtype.kind not in "biuf" or data.dtype.itemsize > 8:
-        raise DataError(
-            f"{name} has dtype {data.dtype}, expected booleans, integers or floats of at most 64 bits: "
-            "convert it first."
-        )
-    data = data.astype(data.dtype.newbyteorder("<"), copy=False)
+    data = as_array(name, value)
     if data.ndim == 0 or name.rpartition("/")[2] in per_step:
         rows = Rows("step", data.reshape(1, -1) if data.ndim else data.reshape(1))
     else:
@@ -53,9 +48,69 @@ def as_rows(name: str, value: npt.ArrayLike, per_step: tuple[str, ...]) -> Rows:
     return rows
 
 
+@lru_cache(maxsize=1 << 16)
+def _is_name(name: str) -> bool:
+    return all(NAME.fullmatch(part) for part in name.split("/"))
+
+
+def as_array(name: str, value: Any) -> np.ndarray:
+    """Return a little-endian array of numbers of at most 64 bits; may share the memory of ``value``."""
+    try:
+        given = gathered(_plain(value))
+        data = given if isinstance(given, np.ma.MaskedArray) else np.asarray(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"{name} is {type(value).__name__}, expected an array of numbers, and NumPy cannot make one of it "
+            f"({error}): convert it first."
+        ) from error
+    if data.dtype.isbuiltin == 2:  # of another package, such as ml_dtypes
+        wider = next((each for each in WIDER if np.can_cast(data.dtype, each)), data.dtype)
+        data = data.astype(wider)
+    if data.dtype.kind not in "biuf" or data.dtype.itemsize > 8:
+        raise DataError(
+            f"{name} has dtype {data.dtype}, expected booleans, integers or floats of at most 64 bits: "
+            "convert it first."
+        )
+    data = data.astype(data.dtype.newbyteorder("<"), copy=False)
+    return _filled(name, data) if isinstance(data, np.ma.MaskedArray) else data
+
+
+def _plain(value: Any) -> Any:
+    """Return a tensor as what NumPy can convert: without its graph, and dtypes that NumPy lacks as float32."""
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value] if any(map(_has_tensor, value)) else value
+    if not _is_tensor(value):
+        return value
+    tensor = value.detach().cpu()
+    try:
+        return np.asarray(tensor)
+    except TypeError:
+        if tensor.is_complex():
+            raise
+        return np.asarray(tensor.float())  # bfloat16 and float8, exactly
+
+
+def _is_tensor(value: Any) -> bool:
+    return hasattr(value, "detach") and hasattr(value, "cpu")
+
+
+def _has_tensor(value: Any) -> bool:
+    return any(map(_has_tensor, value)) if isinstance(value, list | tuple) else _is_tensor(value)
+
+
+def _filled(name: str, data: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
+    masked = int(np.ma.count_masked(data))
+    if masked and data.dtype.kind != "f":
+        raise DataError(
+            f"{name} has {masked} masked entries, expected none in {data.dtype}, which has no NaN to store for them: "
+            "pass it as floats, .astype(float), or fill them."
+        )
+    return np.asarray(data.filled(np.nan) if masked else data.data)
+
+
 def check_same(name: str, rows: Rows, column: Column) -> None:
-    """Raise DataError if dtype or shape differ from the rows logged before."""
-    if rows.data.dtype != column.dtype:
+    """Raise DataError if the shape differs from the rows logged before, or their dtype does not hold these."""
+    if not np.can_cast(rows.data.dtype, column.dtype):
         raise DataError(
             f"{name} has dtype {rows.data.dtype}, expected {column.dtype} as logged before: convert it, or "
             "log it under another name."
@@ -74,10 +129,17 @@ def as_marks(step: int, coordinates: Mapping[str, float]) -> dict[str, np.ndarra
     except (TypeError, OverflowError) as error:
         raise DataError(f"step is {step!r}, expected a whole number of 64 bits.") from error
     for name, value in coordinates.items():
-        marks[name] = np.asarray(value)
-        if marks[name].ndim or marks[name].dtype.kind not in "biuf":
-            raise DataError(f"{name}={value!r} is no coordinate: give one number, or log it as an array.")
+        try:
+            marks[name] = as_array(name, value)
+        except DataError as error:
+            raise _no_coordinate(name, value) from error
+        if marks[name].ndim:
+            raise _no_coordinate(name, value)
     return marks
+
+
+def _no_coordinate(name: str, value: object) -> DataError:
+    return DataError(f"{name}={value!r} is no coordinate: give one number, or log it as an array.")
 
 
 def check_marks(where: str, marks: Mapping[str, np.ndarray], columns: Mapping[str, Column]) -> None:

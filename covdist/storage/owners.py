@@ -77,10 +77,22 @@ class Owners:
         self._rewrite(replace(lease, released=True))
 
     def _rewrite(self, lease: Lease) -> Lease | None:
-        if lease.term != self._last_term():
+        if not self.holds(lease):
             return None
         self._place.put(self._file(lease), to_json(asdict(lease)))
         return lease
+
+    def holds(self, lease: Lease) -> bool:
+        """Return whether no other owner has taken over."""
+        current = self.current()
+        return current is not None and current.term == lease.term and current.nonce in (lease.nonce, "")  # "": damaged
+
+    def forget(self, lease: Lease) -> None:
+        """End a lease that still holds, and leave no file behind; terms begin anew."""
+        if self.holds(lease):
+            for name in self._place.names(self._folder):
+                self._place.remove(f"{self._folder}/{name}")
+            self._place.prune(self._folder)
 
     def _file(self, lease: Lease) -> str:
         return f"{self._folder}/{_name(lease.term)}"

@@ -71,6 +71,12 @@ class Folder:
     def remove(self, name: str) -> None:
         _remove(self._no_folder(os.path.join(self.root, name)))
 
+    def prune(self, folder: str) -> None:
+        """Remove a folder and this place, as far as they are empty."""
+        with suppress(OSError):
+            os.rmdir(os.path.join(self.root, folder))
+            os.rmdir(self.root)
+
     def names(self, folder: str) -> list[str]:
         """Return the sorted names in a folder, without the folder."""
         try:

@@ -53,6 +53,9 @@ class Remote:
         with suppress(FileNotFoundError):
             patiently(partial(system.rm_file, path))
 
+    def prune(self, folder: str) -> None:
+        """Do nothing: object stores have no empty folders."""
+
     def names(self, folder: str) -> list[str]:
         system, path = self._at(folder)
         try:

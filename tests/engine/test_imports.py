@@ -30,7 +30,7 @@ ALLOWED = {
     "readings": "errors limits plugins numerics state engine rows results folding",
     "jobs": "errors limits storage numerics state engine logs rows results folding",
     "report": "errors engine results readings jobs",
-    "record": "errors storage",
+    "record": "errors numerics storage",
     "demo": "",
     "commands": "plugins engine results folding jobs report",
     "cli": "errors engine logs results folding readings report demo commands",

@@ -1,0 +1,121 @@
+"""Joins what several ranks recorded into one log: rows of rank 0, then of rank 1, and so on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from covdist.errors import LogError
+from covdist.logs.grid import GridSource, Index, Slices
+from covdist.logs.source import Entry, Nodes, Source
+
+RANK, MARKS = "covdist_rank", "covdist_marks"  # attributes that a recorder gives its arrays
+Parts = dict[int, Entry]  # by rank
+
+
+def joined(nodes: Nodes) -> Nodes:
+    """Return nodes in which arrays of the same name, from the groups ``rank0``, ``rank1`` ..., are one array."""
+    result: Nodes = {}
+    layers: dict[str, dict[str, Parts]] = {}
+    for path, variables in nodes.items():
+        for name, entry in variables.items():
+            if RANK in entry.attrs:
+                rank, layer = int(entry.attrs[RANK]), path.partition("/")[2]
+                layers.setdefault(layer, {}).setdefault(name, {})[rank] = entry
+            else:
+                result.setdefault(path, {})[name] = entry
+    for layer, arrays in layers.items():
+        result.setdefault(layer, {}).update(_layer(arrays))
+    return result
+
+
+def _layer(arrays: Mapping[str, Parts]) -> dict[str, Entry]:
+    """Join the arrays of a layer; those that the same ranks recorded along the same dims share one."""
+    result: dict[str, Entry] = {}
+    dims: dict[tuple[tuple[int, str], ...], str] = {}
+    for name, parts in sorted(arrays.items()):
+        if not any(MARKS in entry.attrs for entry in parts.values()):
+            along = tuple((rank, _dims(entry)[0]) for rank, entry in sorted(parts.items()))
+            if along not in dims:
+                first = along[0][1]
+                dims[along] = f"{name}_{first}" if first in dims.values() else first
+                result |= _coordinates(arrays, along, dims[along])
+            result[name] = _entry(name, parts, dims[along])
+    return result
+
+
+def _coordinates(arrays: Mapping[str, Parts], along: tuple[tuple[int, str], ...], dim: str) -> dict[str, Entry]:
+    found: dict[str, Parts] = {}
+    names: dict[str, str] = {}
+    numbers: Parts = {}
+    for rank, own in along:
+        for name, parts in arrays.items():
+            entry = parts.get(rank)
+            if entry is not None and MARKS in entry.attrs and _dims(entry) == (own,):
+                mark, rows = entry.attrs[MARKS], entry.source.shape[0]
+                found.setdefault(mark, {})[rank] = entry
+                names.setdefault(mark, name if own == dim else f"{dim}_{mark}")
+                constant = _Constant("rank", (rows,), np.dtype("i8"), (max(1, rows),), f"rank{rank}-{rows}", rank)
+                numbers[rank] = Entry(constant, (own,))
+    coordinates = {names[mark]: _entry(names[mark], parts, dim) for mark, parts in found.items()}
+    rank_name = "rank" if dim == "step" else f"{dim}_rank"
+    return {rank_name: _entry(rank_name, numbers, dim), **coordinates}
+
+
+def _dims(entry: Entry) -> tuple[str, ...]:
+    return tuple(map(str, entry.dims or ()))
+
+
+def _entry(name: str, parts: Parts, dim: str) -> Entry:
+    ranks = sorted(parts)
+    rows = {rank: parts[rank].source.shape[1:] for rank in ranks}
+    if len(set(rows.values())) > 1:
+        raise LogError(
+            f"{name} has rows of several shapes, by rank {rows}, but one is expected: record them under other names."
+        )
+    entries = [parts[rank] for rank in ranks]
+    attrs = {key: value for key, value in entries[0].attrs.items() if key != RANK}
+    filled = _join([entry.coordinate or entry.source for entry in entries])
+    return Entry(_join([entry.source for entry in entries]), (dim, *_dims(entries[0])[1:]), attrs, filled)
+
+
+def _join(parts: list[Source]) -> Source:
+    if len(parts) == 1:
+        return parts[0]
+    shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
+    dtype = np.result_type(*(part.dtype for part in parts))
+    token = hashlib.blake2b(" ".join(part.token for part in parts).encode(), digest_size=16).hexdigest()
+    chunks = max(part.chunks for part in parts)
+    return JoinedSource(parts[0].name, shape, dtype, chunks, token, tuple(parts))
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedSource(GridSource):
+    """Arrays one below the other, as one of the chunks that the largest has."""
+
+    parts: tuple[Source, ...]
+
+    def __getitem__(self, index: Slices) -> np.ndarray:
+        start, stop, _ = index[0].indices(self.shape[0])
+        found, first = [], 0
+        for part in self.parts:
+            low, high = max(start - first, 0), min(stop - first, part.shape[0])
+            if low < high:
+                found.append(part[(slice(low, high), *index[1:])])
+            first += part.shape[0]
+        found = found or [self.parts[0][(slice(0, 0), *index[1:])]]
+        return np.concatenate(found).astype(self.dtype, copy=False)
+
+    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
+        return self[self.cut(index)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Constant(GridSource):
+    value: int
+
+    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
+        return np.full(self.shape, self.value, self.dtype)

@@ -1,0 +1,70 @@
+"""The bytes of one chunk file: rows, zeros up to the chunk's end, and a crc32c.
+
+All chunks of an array are Zstandard frames, but only those that shrink to half are compressed. The others hold their
+rows as they are, in raw blocks, which costs little to write or read; zeros after the last row take 4 bytes for 128 KiB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import google_crc32c
+import numpy as np
+from numcodecs.zstd import Zstd
+
+CRC_BYTES = 4
+_LEVEL = 1
+_SAMPLE = 16 << 10  # bytes that are compressed to find out whether it pays
+_PAYS = 0.5  # half-zero float32 shrink to 0.57 at 400 MB/s, whole numbers to 0.1
+_BLOCK = 128 << 10  # the most that a Zstandard block may hold
+_MAGIC = b"\x28\xb5\x2f\xfd\xe0"  # then 8 bytes with the length: one segment, no checksum, no dictionary
+_RAW, _REPEAT, _LAST = 0, 1, 1
+
+PLAIN: list[dict[str, object]] = [{"name": "crc32c"}]
+FRAMED: list[dict[str, object]] = [{"name": "zstd", "configuration": {"level": _LEVEL, "checksum": False}}, *PLAIN]
+
+
+def encoded(rows: np.ndarray, chunk_bytes: int, codecs: list[dict[str, object]]) -> list[bytes | memoryview]:
+    """Return the parts of a chunk file that begins with the bytes of rows."""
+    data = rows.reshape(-1).view(np.uint8)
+    if codecs == PLAIN:
+        parts: list[bytes | memoryview] = [data.data, bytes(chunk_bytes - data.nbytes)]
+    elif _pays(data):
+        parts = [Zstd(_LEVEL).encode(np.pad(data, (0, chunk_bytes - data.nbytes)))]
+    else:
+        parts = [_MAGIC + chunk_bytes.to_bytes(8, "little"), *_blocks(data, chunk_bytes)]
+    crc = 0
+    for part in parts:
+        crc = google_crc32c.extend(crc, np.frombuffer(part, np.uint8)) if len(part) else crc
+    return [*parts, crc.to_bytes(CRC_BYTES, "little")]
+
+
+def _pays(data: np.ndarray) -> bool:
+    start = max(0, data.nbytes - _SAMPLE) // 2
+    sample = data[start : start + _SAMPLE]
+    return len(Zstd(_LEVEL).encode(sample)) <= _PAYS * sample.nbytes
+
+
+def _blocks(data: np.ndarray, chunk_bytes: int) -> Iterator[bytes | memoryview]:
+    for start in range(0, data.nbytes, _BLOCK):
+        block = data[start : start + _BLOCK]
+        yield _head(_RAW, block.nbytes, start + block.nbytes == chunk_bytes)
+        yield block.data
+    for start in range(data.nbytes, chunk_bytes, _BLOCK):
+        size = min(_BLOCK, chunk_bytes - start)
+        yield _head(_REPEAT, size, start + size == chunk_bytes) + b"\0"
+
+
+def _head(kind: int, size: int, last: bool) -> bytes:
+    return (size << 3 | kind << 1 | (_LAST if last else 0)).to_bytes(3, "little")
+
+
+def decoded(data: bytes, chunk_bytes: int, codecs: list[dict[str, object]]) -> np.ndarray:
+    """Return the bytes of a chunk from its file; ValueError where they are damaged."""
+    body, crc = memoryview(data)[:-CRC_BYTES], int.from_bytes(data[-CRC_BYTES:], "little")
+    if google_crc32c.value(np.frombuffer(body, np.uint8)) != crc:
+        raise ValueError(f"{len(data):,} bytes with a crc32c that does not fit")
+    plain = np.frombuffer(body if codecs == PLAIN else Zstd().decode(body), np.uint8)
+    if plain.nbytes != chunk_bytes:
+        raise ValueError(f"{plain.nbytes:,} bytes where {chunk_bytes:,} are expected")
+    return plain

@@ -1,0 +1,152 @@
+"""What a training loop has in its hands is recorded as it is, or refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import covdist
+from covdist.errors import DataError
+from covdist.logs.opening import open_log
+from covdist.record.recorder import Recorder
+
+X = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 9.0]])
+MASKED = np.ma.array(X, mask=[[0, 0], [1, 0], [0, 0]])
+HOLED = np.where(MASKED.mask, np.nan, X)
+
+
+def recorded(path, *values: object) -> np.ndarray:
+    with Recorder(path) as rec:
+        for step, value in enumerate(values):
+            rec.log(step, {"a": value})
+    return open_log(path)["a"].values
+
+
+LISTS = {
+    "rows": [*MASKED],
+    "tuple": tuple(MASKED),
+    "nested": [[row[:1], row[1:]] for row in MASKED],
+    "mixed": [MASKED[0], MASKED[1], [5.0, 9.0]],
+    "constants": [[1.0, 2.0], [np.ma.masked, 4.0], [5.0, 9.0]],
+}
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
+def test_masked_floats_become_nan(tmp_path, dtype):
+    np.testing.assert_array_equal(recorded(tmp_path / "log", MASKED.astype(dtype)), HOLED)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_of_masked_rows(tmp_path, name):
+    value = LISTS[name]
+    np.testing.assert_array_equal(recorded(tmp_path / "log", value).reshape(3, 2), HOLED)
+    if name != "nested":
+        np.testing.assert_array_equal(covdist.var(value, missing="drop"), [4.0, 12.25])
+        with pytest.raises(DataError, match="NaN"):
+            covdist.var(value)
+
+
+def test_lists_of_masked_rows_wherever_values_come_in():
+    weights = [np.ma.array(1.0), np.ma.array(1.0, mask=True), np.ma.array(1.0)]
+    with pytest.raises(DataError, match="weights"):
+        covdist.var(X, weights=weights)
+    np.testing.assert_array_equal(covdist.cov(X, [*MASKED], missing="drop"), covdist.cov(X[[0, 2]], X[[0, 2]]))
+
+
+@pytest.mark.parametrize("dtype", [bool, "i4", "u1"])
+def test_masked_integers_are_refused(tmp_path, dtype):
+    whole = np.ma.array(X.astype(dtype), mask=False)
+    with Recorder(tmp_path / "log") as rec:
+        with pytest.raises(DataError, match=r"a has 1 masked entries, expected none in .*astype\(float\)"):
+            rec.log(0, {"a": np.ma.array(whole, mask=MASKED.mask)})
+        rec.log(0, {"a": whole})
+    np.testing.assert_array_equal(open_log(tmp_path / "log")["a"], whole.data)
+
+
+class Tensor:
+    """As much of a tensor as counts: it wants to be detached, and converts only the dtypes that NumPy has."""
+
+    def __init__(self, data: np.ndarray, *, known: bool = True, grad: bool = False, device: str = "cpu"):
+        self.data, self.known, self.grad, self.device = data, known, grad, device
+
+    def detach(self):
+        return Tensor(self.data, known=self.known, device=self.device)
+
+    def cpu(self):
+        return Tensor(self.data, known=self.known, grad=self.grad)
+
+    def is_complex(self):
+        return False
+
+    def float(self):
+        return Tensor(self.data.astype("f4"))
+
+    def __array__(self, dtype=None, copy=None):
+        if self.grad:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+        if not self.known or self.device != "cpu":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self.data
+
+
+@pytest.mark.parametrize(
+    "options", [{"grad": True}, {"known": False}, {"device": "cuda"}, {"grad": True, "known": False, "device": "cuda"}]
+)
+def test_tensors(tmp_path, options):
+    tensor = Tensor(X.astype("f4"), **options)
+    rows = [Tensor(row, **options) for row in X.astype("f4")]
+    np.testing.assert_array_equal(recorded(tmp_path / "log", tensor, rows), [*X, *X])
+
+
+def test_half_after_single_precision(tmp_path):
+    found = recorded(tmp_path / "log", X.astype("f4"), X.astype("f2"), X.astype("i2"), X.astype(bool))
+    assert found.dtype == "f4"
+    np.testing.assert_array_equal(found, [*X, *X, *X, *X.astype(bool)])
+
+
+class Stubborn:
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed")
+
+
+@pytest.mark.parametrize("value", [Stubborn(), [[1.0], [1.0, 2.0]], [Stubborn()], ["a"], {"a": 1}, None])
+def test_other_things_are_refused_by_name(tmp_path, value):
+    with Recorder(tmp_path / "log") as rec, pytest.raises(DataError, match=r"^a (is|has) .*convert it"):
+        rec.log(0, {"a": value})
+
+
+EXTENSIONS = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz", "int4", "uint4")
+
+
+@pytest.mark.parametrize("name", EXTENSIONS)
+def test_dtypes_of_ml_dtypes(tmp_path, name):
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="needs ml_dtypes: pip install ml_dtypes")
+    data = np.array([[1, 2], [3, 4]]).astype(getattr(ml_dtypes, name))
+    found = recorded(tmp_path / "log", data)
+    assert found.dtype == {"int4": "i1", "uint4": "i1"}.get(name, "f4")
+    np.testing.assert_array_equal(found, [[1, 2], [3, 4]])
+
+
+def test_tensors_of_torch(tmp_path):
+    torch = pytest.importorskip("torch", reason="needs torch: pip install torch")
+    with Recorder(tmp_path / "log") as rec:
+        for dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
+            rec.log(0, {"a": torch.tensor(X).to(dtype)})
+        rec.log(0, {"a": [torch.tensor(row, dtype=torch.float32, requires_grad=True) for row in X]})
+        rec.log(
+            0,
+            {"a": torch.tensor(X).float().requires_grad_()},
+        )
+        gradient = torch.nn.Parameter(torch.ones(3, 4)).bfloat16()
+        rec.log(1, {"loss": torch.tensor(2.0, requires_grad=True), "n/gradient": gradient}, epoch=torch.tensor(3))
+        for bad in (
+            torch.zeros(2, 2).to_sparse(),
+            torch.zeros(2, dtype=torch.complex64),
+            torch.zeros(2, device="meta"),
+        ):
+            with pytest.raises(DataError, match=r"^b (is|has) "):
+                rec.log(2, {"b": bad})
+    log = open_log(tmp_path / "log")
+    assert log["a"].shape == (21, 2)
+    np.testing.assert_array_equal(log["a"][:9], np.concatenate([X, X, X]))
+    assert log["n/gradient"].dtype == "f4"
