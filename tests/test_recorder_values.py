@@ -9,6 +9,7 @@ import covdist
 from covdist.errors import DataError
 from covdist.logs.opening import open_log
 from covdist.record.recorder import Recorder
+from covdist.record.values import as_bytes
 
 X = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 9.0]])
 MASKED = np.ma.array(X, mask=[[0, 0], [1, 0], [0, 0]])
@@ -150,3 +151,48 @@ def test_tensors_of_torch(tmp_path):
     assert log["a"].shape == (21, 2)
     np.testing.assert_array_equal(log["a"][:9], np.concatenate([X, X, X]))
     assert log["n/gradient"].dtype == "f4"
+
+
+def test_all_buffers_share_one_budget(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(10, 300, 64)).astype("f4")
+    with Recorder(tmp_path / "log", memory="1MiB") as rec:
+        for step in range(10):
+            for layer in range(30):  # as hooks do: each call with a new array
+                rec.log(step, {f"l{layer}/a": rows[step] + np.float32(layer)})
+                assert sum(track.held for track in rec._tracks.values()) <= 1 << 20
+    log = open_log(tmp_path / "log")
+    for layer in range(30):
+        np.testing.assert_array_equal(log[f"l{layer}/a"], rows.reshape(-1, 64) + np.float32(layer))
+    assert sum(file.stat().st_size for file in (tmp_path / "log").rglob("*")) <= 1.05 * 30 * rows.nbytes
+
+
+@pytest.mark.parametrize("kind", ["noise", "sparse", "whole"])
+def test_a_log_takes_the_room_of_its_data(tmp_path, kind):
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(20, 500, 200)).astype("f4")
+    data = {"noise": data, "sparse": data * (rng.random(data.shape) > 0.9), "whole": np.round(data)}[kind].astype("f4")
+    with Recorder(tmp_path / "log") as rec:
+        for step in range(20):
+            rec.log(step, {"a": data[step]})
+    size = sum(file.stat().st_size for file in (tmp_path / "log").rglob("*"))
+    assert size <= data.nbytes * (1.05 if kind == "noise" else 0.4)
+    np.testing.assert_array_equal(open_log(tmp_path / "log")["a"], data.reshape(-1, 200))
+
+
+def test_rows_larger_than_a_chunk(tmp_path):
+    wide = np.random.default_rng(0).normal(size=(3, 1 << 21)).astype("f4")
+    with Recorder(tmp_path / "log", memory="4MiB") as rec:
+        for step, row in enumerate(wide):
+            rec.log(step, {"gradient": row})
+    np.testing.assert_array_equal(open_log(tmp_path / "log")["gradient"], wide)
+
+
+@pytest.mark.parametrize(("memory", "found"), [("256MiB", 1 << 28), ("1.5 GB", 15 * 10**8), (1000, 1000), ("2k", 2000)])
+def test_bytes_as_text(memory, found):
+    assert as_bytes(memory) == found
+
+
+@pytest.mark.parametrize("memory", ["much", 0, -1, "0B", None])
+def test_other_memory_is_refused(tmp_path, memory):
+    with pytest.raises(DataError, match="memory must be bytes"):
+        Recorder(tmp_path / "log", memory=memory)

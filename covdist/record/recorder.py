@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import re
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -18,12 +17,11 @@ from covdist.errors import DataError, ResultError
 from covdist.record.claim import Claim
 from covdist.record.column import METADATA, removed
 from covdist.record.track import Track, join, mark_name, read_tracks
-from covdist.record.values import Rows, as_marks, as_rows, check_marks, check_same
+from covdist.record.values import Rows, as_bytes, as_marks, as_rows, check_marks, check_same
 from covdist.storage.place import place_at
 
 FORMAT = 1  # the root's attribute "covdist"
 RANKS = "covdist_ranks"  # the root's attribute of a log with ranks
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 _open: weakref.WeakSet[Recorder] = weakref.WeakSet()  # closed at exit
 
 
@@ -31,7 +29,7 @@ class Recorder:
     """Append arrays to a log, one call per training step.
 
     A process that is killed loses only the rows since its last flush; the log can be opened and continued. Rows are
-    buffered in memory, and flushed when a chunk is full or the buffers hold half of ``memory``. A log has one writer,
+    buffered in memory, and flushed when a chunk is full or the buffers hold most of ``memory``. A log has one writer,
     or one per rank; a lease beside it, ``run.zarr.lease``, keeps others away, on other hosts too, until the recorder is
     closed, its process ends, or its host has been silent for a minute. A write that fails closes it.
 
@@ -91,11 +89,11 @@ class Recorder:
             raise DataError(f"rank must be a whole number from 0, or None for a single writer, found {rank!r}.")
         self._path, self._root = path, place_at(path, durable=False)
         self._place = self._root if rank is None else place_at(f"{self._root!r}/rank{rank}", durable=False)
-        self._rank, self._chunk_bytes, self._room = rank, chunk_bytes, as_bytes(memory) // 2
+        self._rank, self._chunk_bytes, self._room = rank, chunk_bytes, as_bytes(memory) * 3 // 4
         self._attributes = {} if rank is None else {"covdist_rank": int(rank)}
         self._per_step = (per_step,) if isinstance(per_step, str) else tuple(per_step)
         self._tracks: dict[tuple[str, str], Track] = {}
-        self._buffered = 0  # bytes put since they were last counted, and those held then
+        self._held = 0  # bytes in buffers
         self._lock = threading.RLock()
         self._claim = Claim(repr(self._root), rank)
         try:
@@ -147,8 +145,10 @@ class Recorder:
                 if new:
                     self._create(new, marks)
                 for track in {id(track): track for track in map(self._of.__getitem__, rows)}.values():
+                    self._held -= track.held
                     self._append(track, rows, marks)
-                self._spill(sum(each.data.nbytes for each in rows.values()))
+                    self._held += track.held
+                    self._spill()
             except BaseException:
                 self._give_up()
                 raise
@@ -226,25 +226,26 @@ class Recorder:
                 f"{self._path} is a log of {found}, and rank is {self._rank}: {wanted}, or give a new path."
             )
 
-    def _spill(self, added: int) -> None:
+    def _spill(self) -> None:
         """Write and free buffers, the fullest first, where all of them hold more than they may."""
-        self._buffered += added
-        if self._buffered > self._room:
-            self._buffered = sum(track.held for track in self._tracks.values())
-        if self._buffered > self._room:
+        if self._held > self._room:
+            self._held = sum(track.held for track in self._tracks.values())  # tracks that came apart were not counted
+        if self._held > self._room:
             for track in sorted(self._tracks.values(), key=lambda track: -track.held):
-                if self._buffered > self._room // 2:
-                    self._buffered -= track.held
+                if self._held > self._room // 2:
+                    self._held -= track.held
                     track.spill()
 
     def _check(self, rows: Mapping[str, Rows], new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
+        checked = None
         for name, each in rows.items():
             node, _, variable = name.rpartition("/")
             track = self._tracks.get((node, each.dim)) if name in new else self._of[name]
             if track and name not in new:
                 check_same(name, each, track.members[variable])
-            if track and (name not in new or not track.length):
+            if track and track is not checked and (name not in new or not track.length):
                 check_marks(name, marks, track.marks)
+                checked = track  # arrays of a track mostly follow each other
             if track and name not in new and track.resumed_at is not None and marks["step"] <= track.resumed_at:
                 raise DataError(
                     f"step {marks['step']} of {name} is in the log already, which went up to step {track.resumed_at} "
@@ -273,18 +274,23 @@ class Recorder:
         return {mark_name(dim, mark) for dim in dims for mark in (*known, *marks)}
 
     def _create(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
+        limit = self._chunk_limit(new)
         for name, rows in new.items():
             node, _, variable = name.rpartition("/")
             track = self._tracks.get((node, rows.dim))
             if track is None or track.length:
                 peers = [e for n, e in new.items() if n.rpartition("/")[0] == node and e.dim == rows.dim]
-                limit = self._chunk_limit(len(self._of) + len(new))
                 track = self._begin(node, f"{variable}_{rows.dim}" if track else rows.dim, peers, marks, limit)
             track.add(variable, self._unit_dims(node, variable, rows), rows.data.dtype, rows.data.shape[1:])
             self._of[name] = track
 
-    def _chunk_limit(self, arrays: int) -> int:
-        return max(1, min(self._chunk_bytes, self._room // arrays))
+    def _chunk_limit(self, new: Mapping[str, Rows]) -> int:
+        # Arrays that grow together are flushed together, when the widest has filled a chunk.
+        together: dict[tuple[str, str], list[int]] = {}
+        for name, rows in new.items():
+            together.setdefault((name.rpartition("/")[0], rows.dim), []).append(rows.row_bytes)
+        chunks = len(self._of) + sum(sum(widths) / max(widths) for widths in together.values())
+        return max(1, min(self._chunk_bytes, int(self._room / chunks)))
 
     def _begin(
         self, node: str, dim: str, peers: list[Rows], marks: Mapping[str, np.ndarray], limit: int
@@ -319,14 +325,6 @@ class Recorder:
 
     def _put_group(self, path: str, attributes: dict[str, Any]) -> None:
         self._place.put(f"{path}/{METADATA}".lstrip("/"), _group(attributes))
-
-
-def as_bytes(memory: int | str) -> int:
-    """Return a number of bytes, given as one or as text such as "256MiB" or "1.5 GB"."""
-    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmg]i?)?b?", str(memory).strip().lower())
-    if match is None or float(match[1]) == 0:
-        raise DataError(f'memory must be bytes, or text such as "256MiB", more than none of them, found {memory!r}.')
-    return int(float(match[1]) * UNITS[match[2] or ""])
 
 
 def _group(attributes: dict[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from covdist.numerics.masked_arrays import gathered
 from covdist.record.column import Column
 
 NAME = re.compile(r"(?!\.|zarr\.json$)[^/\\]+")
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 WIDER = (np.int8, np.uint8, np.float32, np.float64)  # what dtypes of other packages become, the first that holds all
 
 
@@ -28,7 +30,7 @@ class Rows(NamedTuple):
     @property
     def row_bytes(self) -> int:
         """Bytes of one row."""
-        return int(np.prod(self.data.shape[1:])) * self.data.dtype.itemsize
+        return math.prod(self.data.shape[1:]) * self.data.dtype.itemsize
 
 
 def as_rows(name: str, value: npt.ArrayLike, per_step: tuple[str, ...]) -> Rows:
@@ -152,3 +154,11 @@ def check_marks(where: str, marks: Mapping[str, np.ndarray], columns: Mapping[st
     for name, mark in marks.items():
         if not np.can_cast(mark.dtype, columns[name].dtype, "safe"):
             raise DataError(f"{name} has dtype {mark.dtype}, expected {columns[name].dtype} as in the calls before.")
+
+
+def as_bytes(memory: int | str) -> int:
+    """Return a number of bytes, given as one or as text such as "256MiB" or "1.5 GB"."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmg]i?)?b?", str(memory).strip().lower())
+    if match is None or float(match[1]) == 0:
+        raise DataError(f'memory must be bytes, or text such as "256MiB", more than none of them, found {memory!r}.')
+    return int(float(match[1]) * UNITS[match[2] or ""])

@@ -1,0 +1,49 @@
+"""What recording costs: ``python -m benchmarks.recorder``; the arrays of a step of a small transformer, and small ones."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import covdist
+
+RNG = np.random.default_rng(0)
+SHAPES = {
+    "transformer": (22, 138, {"activation": (64, 256), "input": (64, 128), "gradient": (13_000,), "label": (64,)}),
+    "small": (50, 270, {"activation": (8, 64), "input": (8, 32), "z": (8, 8)}),
+}
+
+
+def measure(name: str) -> str:
+    """Record new noise in each step; return one line of results."""
+    layers, steps, shapes = SHAPES[name]
+    before, seconds, total = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = covdist.Recorder(f"{folder}/log.zarr")
+        for step in range(steps):
+            arrays = {f"l{n}/{each}": RNG.standard_normal(shape, "f4")
+                      for n in range(layers) for each, shape in shapes.items()}  # fmt: skip
+            total += sum(array.nbytes for array in arrays.values())
+            start = time.process_time()
+            recorder.log(step, arrays, epoch=step // 10)
+            seconds.append(time.process_time() - start)
+        start = time.perf_counter()
+        recorder.close()
+        closing = time.perf_counter() - start
+        disk = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
+    return (
+        f"{name}: {layers * len(shapes)} arrays of {total / steps / 1e6:.2f} MB a step, CPU of a step "
+        f"{statistics.mean(seconds) * 1e3:.1f} ms (median {statistics.median(seconds) * 1e3:.1f}), closing "
+        f"{closing:.2f} s, disk {disk / total:.3f} of the data, memory grown by {grown} MiB"
+    )
+
+
+if __name__ == "__main__":
+    for each in SHAPES:
+        print(measure(each))
