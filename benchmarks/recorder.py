@@ -1,4 +1,4 @@
-"""What recording costs: ``python -m benchmarks.recorder``; the arrays of a step of a small transformer, and small ones."""
+"""What recording costs, ``python -m benchmarks.recorder``: arrays like those of a small transformer, and small ones."""
 
 from __future__ import annotations
 

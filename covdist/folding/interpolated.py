@@ -21,8 +21,7 @@ from covdist.errors import DataError, NonFiniteError
 from covdist.folding.inputs import length, one_of
 from covdist.numerics import interpolation
 from covdist.numerics.interpolation import InterpolationOptions, NearestValue, first_values, last_values
-from covdist.numerics.masked_arrays import unmasked
-from covdist.numerics.nonfinite import all_finite, refuse_infinity
+from covdist.numerics.nonfinite import all_finite, refuse_infinity, unmasked
 from covdist.results.labels import Array, Labelled
 from covdist.rows.filled import FilledStream, PrefilledStream
 from covdist.rows.neighbours import Places, between

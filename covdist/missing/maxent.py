@@ -17,8 +17,7 @@ from covdist.folding.fitted import computed_model, fitted_moments, promised_mode
 from covdist.folding.request import IN_TILES, FillOptions, Policy, Request, make_request
 from covdist.numerics.blas import single_thread
 from covdist.numerics.em import Fit, Model, complete, precision_of
-from covdist.numerics.masked_arrays import unmasked
-from covdist.numerics.nonfinite import all_finite, holes, keep_all
+from covdist.numerics.nonfinite import all_finite, holes, keep_all, unmasked
 from covdist.results.labels import Array, Labelled
 from covdist.state.base import StateType
 from covdist.state.cross import Cross

@@ -1,12 +1,13 @@
-"""Which rows with NaN or infinity are folded: one function for each rule.
+"""Which rows with NaN or infinity are folded, one function for each rule; and masked arrays as arrays with NaN.
 
-Each looks at the blocks of one stretch of rows (``x`` alone, or ``x`` and ``y``) and returns the rows to keep, a bool
+Each rule looks at the blocks of one stretch of rows (``x`` alone, or ``x`` and ``y``) and returns the rows to keep, a bool
 array, or None for all of them. NaN is missing; infinity is an error, or missing as well where ``inf="missing"``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -83,3 +84,26 @@ def _error(blocks: Sequence[np.ndarray], found: Callable[[np.ndarray], np.ndarra
     column = int(np.argmax(bad[side][row]))
     value, amount = blocks[side][row, column], sum(int(mask.sum()) for mask in bad)
     return NonFiniteError(f"{value}", row=row, column=column, amount=amount, side=side, advice=advice)
+
+
+def unmasked(values: Any) -> np.ndarray:
+    """Return an array whose masked entries are NaN; integers become float64 in all chunks, masked or not."""
+    values = gathered(values)
+    if not isinstance(values, np.ma.MaskedArray):
+        return np.asarray(values)
+    if values.dtype.kind in "biu":
+        values = values.astype(np.float64)
+    return np.asarray(values.filled(np.nan) if values.dtype.kind in "fc" else values.filled())
+
+
+def gathered(values: Any) -> Any:
+    """Return lists that hold masked arrays, at whatever depth, as one masked array; all else as it is."""
+    if not _holds_masked(values) or isinstance(values, np.ma.MaskedArray):
+        return values
+    return np.ma.stack([np.ma.asanyarray(gathered(each)) for each in values])
+
+
+def _holds_masked(values: Any) -> bool:
+    if isinstance(values, list | tuple):
+        return any(map(_holds_masked, values))
+    return isinstance(values, np.ma.MaskedArray)

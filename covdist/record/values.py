@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from covdist.errors import DataError
-from covdist.numerics.masked_arrays import gathered
+from covdist.numerics.nonfinite import gathered
 from covdist.record.column import Column
 
 NAME = re.compile(r"(?!\.|zarr\.json$)[^/\\]+")

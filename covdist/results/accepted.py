@@ -13,7 +13,7 @@ import xarray as xr
 from dask.base import is_dask_collection
 
 from covdist.errors import DataError
-from covdist.numerics.masked_arrays import unmasked
+from covdist.numerics.nonfinite import unmasked
 
 Labels = Mapping[str, pd.Index | xr.DataArray]  # of rows, by the name they have
 

@@ -14,7 +14,7 @@ from dask.typing import Key
 
 from covdist.errors import LogError
 from covdist.logs.source import SlabSource, Source
-from covdist.numerics.masked_arrays import unmasked
+from covdist.numerics.nonfinite import unmasked
 
 
 class SourceReader:
