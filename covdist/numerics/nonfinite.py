@@ -1,7 +1,7 @@
 """Which rows with NaN or infinity are folded, one function for each rule; and masked arrays as arrays with NaN.
 
-Each rule looks at the blocks of one stretch of rows (``x`` alone, or ``x`` and ``y``) and returns the rows to keep, a bool
-array, or None for all of them. NaN is missing; infinity is an error, or missing as well where ``inf="missing"``.
+Each rule looks at the blocks of one stretch of rows (``x`` alone, or ``x`` and ``y``) and returns the rows to keep, a
+bool array, or None for all of them. NaN is missing; infinity is an error, or missing where ``inf="missing"``.
 """
 
 from __future__ import annotations
