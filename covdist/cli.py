@@ -12,6 +12,7 @@ import click
 
 from covdist.commands.jobs import COMMANDS, run_job
 from covdist.commands.options import (
+    Command,
     clustering,
     console,
     force_option,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 class _Commands(click.Group):
     """Turns covdist's errors into one sentence and an exit code."""
+
+    command_class = Command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -7,12 +7,15 @@ same tests run once more, with other versions; without it each property tries as
 from __future__ import annotations
 
 import os
+import tempfile
 
 import dask
 import pytest
 from hypothesis import settings
 
 FRACTIONS = {"": 1, "quick": 5}
+
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="covdist-tests-")  # where jobs are noted by their ids
 
 settings.register_profile("covdist", deadline=None)  # beside other tests on the same cores any example may take long
 settings.load_profile("covdist")

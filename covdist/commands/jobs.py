@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 import time
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covdist.commands.options import (
+    Command,
     clustering,
+    connecting,
     console,
     force_option,
     json_option,
@@ -21,6 +24,8 @@ from covdist.commands.options import (
     print_results,
     selecting,
 )
+
+command = functools.partial(click.command, cls=Command)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -107,18 +112,20 @@ def _bar() -> Iterator[Watch]:
         yield watch
 
 
-@click.command()
+@command()
 @selecting
-@clustering
+@connecting
 @force_option
 @json_option
 @click.option("-o", "--output", help="Path for a copy of the result; must not exist.")
-@click.option("--job", required=True, help="Folder for the job, on a disk that all workers share.")
+@click.option("--job", help="Folder for the job, on a disk that all workers share; OUTPUT.job by default.")
 def submit(
     selection: Selection, log: str, opening: dict[str, Any], cluster_options: dict[str, Any], force: bool,
-    as_json: bool, output: str | None, job: str,
+    as_json: bool, output: str | None, job: str | None,
 ) -> None:  # fmt: skip
-    """Have a cluster fold LOG, and return at once with the job's id."""
+    """Have the cluster of a scheduler fold LOG, and return at once with the job's folder."""
+    if output is None and job is None:
+        raise click.UsageError("Missing option '-o' / '--output': say where the result goes, or --job for a folder")
     if not _names_cluster(cluster_options):
         raise click.UsageError(
             "name a cluster with --scheduler or --scheduler-file; `covdist run --job` runs a job on this machine"
@@ -128,10 +135,10 @@ def submit(
 
     with cluster(**cluster_options) as client:
         begun = submitted(log, job=job, client=client, selection=selection, output=output, force=force, **opening)
-    _print(begun.status(), begun.id, as_json)
+    _print(begun.status(), begun.path, as_json)
 
 
-@click.command()
+@command()
 @click.argument("job")
 @clustering
 @force_option
@@ -149,14 +156,14 @@ def resume(job: str, cluster_options: dict[str, Any], force: bool, as_json: bool
         return
     with cluster(**cluster_options) as client:
         continued = resumed(job, client, force=force)
-    _print(continued.status(), continued.id, as_json)
+    _print(continued.status(), continued.path, as_json)
 
 
-@click.command()
+@command()
 @click.argument("folder")
 @json_option
 def jobs(folder: str, as_json: bool) -> None:
-    """List the jobs in FOLDER."""
+    """List the jobs in FOLDER, or the one whose folder or id it is."""
     from covdist.jobs.job import jobs_in
     from covdist.report.jobs import jobs_table
 
@@ -164,7 +171,7 @@ def jobs(folder: str, as_json: bool) -> None:
     _print(statuses, jobs_table(statuses), as_json)
 
 
-@click.command()
+@command()
 @click.argument("job")
 @json_option
 def status(job: str, as_json: bool) -> None:
@@ -176,7 +183,7 @@ def status(job: str, as_json: bool) -> None:
     _print(status, job_table(status), as_json)
 
 
-@click.command()
+@command()
 @click.argument("job")
 @json_option
 def wait(job: str, as_json: bool) -> None:
@@ -188,7 +195,7 @@ def wait(job: str, as_json: bool) -> None:
     _print_ended(done, as_json)
 
 
-@click.command()
+@command()
 @click.argument("job")
 @json_option
 def cancel(job: str, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,32 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+class Command(click.Command):
+    """A command that refuses an option given twice, of which click silently takes the last."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for option, times in Counter(order).items():
+            if isinstance(option, click.Option) and times > 1 and not (option.multiple or option.is_flag):
+                raise click.UsageError(f"{option.opts[-1]} was given {times} times: give it once", ctx)
+        return super().parse_args(ctx, args)
+
+
+def _names(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...] | None:
+    return tuple(name for text in given for name in text.split(",")) or None
+
+
 _option = functools.partial(click.option, show_default=True)
 _SELECTION = {  # by the fields of Selection
-    "layer": _option("--layer", default="*", help="Glob of node paths, such as 'block*/attn'."),
+    "layer": _option("--layer", default="*", help="A node's path, or a glob of them, such as 'block*/attn'."),
     "var": _option("--var", help="Variable to fold; all with more than one dim by default."),
     "against": _option("--against", help="Second variable of the same node: cross-covariance of the two."),
-    "dim": _option("--dim", help="Sample dim; each array's first by default."),
+    "dim": _option(
+        "--dim",
+        multiple=True,
+        callback=_names,
+        help="Sample dim; each array's first by default. Several add up: --dim sample,h,w, or --dim for each.",
+    ),
     "by": _option("--by", help="Coordinate to group rows by, such as epoch."),
     "missing": _option(
         "--missing",
@@ -82,18 +103,26 @@ _OPENING = {  # by the parameters of open_log
 
 
 def clustering(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that choose a cluster, and pass them on as ``cluster_options``."""
+    """Add the options that choose a cluster, here or by its scheduler, and pass them on as ``cluster_options``."""
+    return _clustering(command, [*_SCHEDULER, *_LOCAL])
 
+
+def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name a scheduler, which is needed, and pass them on as ``cluster_options``."""
+    return _clustering(command, _SCHEDULER)
+
+
+def _clustering(command: Callable[..., Any], offered: list[Callable[..., Any]]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapped(tls_ca: str | None, tls_cert: str | None, tls_key: str | None, **given: Any) -> Any:
         names = ("scheduler", "scheduler_file", "workers", "threads", "memory_limit")
-        options = {name: given.pop(name) for name in names}
+        options = {name: given.pop(name) for name in names if name in given}
         if options["scheduler"] is not None and options["scheduler_file"] is not None:
             raise click.UsageError("--scheduler and --scheduler-file both name a scheduler: give one of them")
         options["tls"] = _tls(tls_ca, tls_cert, tls_key, options["scheduler"] or options["scheduler_file"])
         return command(cluster_options=options, **given)
 
-    for option in reversed(_CLUSTER):
+    for option in reversed(offered):
         wrapped = option(wrapped)
     return wrapped
 
@@ -119,14 +148,16 @@ def _memory(ctx: click.Context, option: click.Parameter, value: str) -> str:
     return value
 
 
-_CLUSTER = [
-    _option("--scheduler", help="Address of a dask scheduler; a cluster of this machine's cores by default."),
+_SCHEDULER = [
+    _option("--scheduler", help="Address of a dask scheduler, such as tcp://host:8786."),
     _option("--scheduler-file", help="File that `dask scheduler --scheduler-file` wrote."),
-    _option("--workers", type=click.IntRange(1), help="Workers of the local cluster; one a core by default."),
-    _option("--threads", type=click.IntRange(1), default=1, help="Threads of each local worker."),
     _option("--tls-ca", help="Certificate of the authority of a scheduler with TLS."),
     _option("--tls-cert", help="Certificate to show to it."),
     _option("--tls-key", help="Key of that certificate."),
+]
+_LOCAL = [  # without a scheduler
+    _option("--workers", type=click.IntRange(1), help="Workers on this machine without a scheduler; one a core."),
+    _option("--threads", type=click.IntRange(1), default=1, help="Threads of each local worker."),
     _option("--memory-limit", callback=_memory, default="auto", help="Memory of each local worker, such as 4GiB."),
 ]
 

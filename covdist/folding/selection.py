@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from covdist.errors import DataError
@@ -18,13 +23,13 @@ _LATER = ("state", "halflife")  # fields that the first jobs did not have
 
 @dataclass(frozen=True)
 class Selection:
-    """Which arrays of a log to fold, and how."""
+    """Which arrays of a log to fold, and how; ``Selection(**selection.asked())`` is the same."""
 
-    layer: str = "*"  # glob of node paths
+    layer: str = "*"  # a node's path, or a glob of several
     var: str | None = None  # all if None
     against: str | None = None  # the variable it is set against, for a cross-covariance
-    dim: str | None = None  # the array's first if None
-    by: str | None = None  # coordinate to group by
+    dim: str | Sequence[str] | None = None  # the array's first if None
+    by: npt.ArrayLike | None = None  # coordinate to group by, or one value per sample
     missing: str = "raise"
     precision: str = "high"
     max_columns: int = 4096  # up to so many the full covariance matrix is folded, for more what ``beyond`` names:
@@ -33,19 +38,49 @@ class Selection:
     state: str | tuple[str, ...] = ()  # to fold instead, by name, such as "lagged(lag=3)"; several are folded together
     halflife: float | None = None  # rows count half for every so many units of the sample coordinate before the last
 
+    def __post_init__(self) -> None:
+        if self.dim is not None and not isinstance(self.dim, str):
+            dims = tuple(self.dim)
+            object.__setattr__(self, "dim", dims[0] if len(dims) == 1 else dims)
+        by: object = self.by
+        if isinstance(by, Mapping):  # as `asked` writes it
+            object.__setattr__(self, "by", _from_json(by))
+
     def asked(self) -> dict[str, object]:
         """Return the selection as JSON, without later fields that are not asked for: jobs begun before go on."""
-        asked: dict[str, object] = json.loads(json.dumps(asdict(self)))
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.by is not None and not isinstance(self.by, str):
+            values["by"] = _as_json(self.by)
+        asked: dict[str, object] = json.loads(json.dumps(values))
         return {key: value for key, value in asked.items() if key not in _LATER or value}
+
+
+def _as_json(by: npt.ArrayLike) -> dict[str, object]:
+    """Return one value per sample as JSON that gives the same bits again."""
+    values = np.asarray(by)
+    if values.dtype.kind not in "biufUmM":
+        raise DataError(f"by has dtype {values.dtype}, which a job cannot write down: pass numbers, text or times")
+    found: dict[str, object] = {"dtype": values.dtype.str}
+    if isinstance(by, xr.DataArray):
+        found |= {"dims": list(map(str, by.dims)), "name": by.name and str(by.name)}
+    return {**found, "values": (values.view("i8") if values.dtype.kind in "mM" else values).tolist()}
+
+
+def _from_json(found: Mapping[str, Any]) -> npt.ArrayLike:
+    dtype = np.dtype(found["dtype"])
+    values = np.array(found["values"], "i8" if dtype.kind in "mM" else dtype)
+    values = values.view(dtype) if dtype.kind in "mM" else values
+    return xr.DataArray(values, dims=found["dims"], name=found["name"]) if "dims" in found else values
 
 
 def requests(log: xr.DataTree, selection: Selection) -> dict[str, Request]:
     """Return the requests by the path a result stores them under."""
     nodes = {node.path.strip("/"): node for node in log.subtree}
+    wanted_path = selection.layer.strip("/")
     chosen = {
         (path, name): _request(node, path, name, selection)
         for path, node in nodes.items()
-        if fnmatchcase(path, selection.layer)
+        if (path == wanted_path if wanted_path in nodes else fnmatchcase(path, selection.layer))
         for name in _names(node, selection)
     }
     if not chosen:
@@ -68,7 +103,8 @@ def _names(node: xr.DataTree, selection: Selection) -> list[str]:
 
 def _request(node: xr.DataTree, path: str, name: str, selection: Selection) -> Request:
     x = node[name].rename(f"{path}/{name}".strip("/"))
-    dim = selection.dim if selection.dim is not None else x.dims[0]
+    dim = selection.dim if selection.dim is not None else str(x.dims[0])
+    dims = (dim,) if isinstance(dim, str) else dim
     make = partial(
         make_request, dim=dim, by=selection.by, missing=selection.missing, inf=selection.inf,
         precision=selection.precision, state=selection.state or None, halflife=selection.halflife,
@@ -83,7 +119,7 @@ def _request(node: xr.DataTree, path: str, name: str, selection: Selection) -> R
         if dim == x.dims[0] and dim not in y.dims:  # renamed where the log was opened, because the lengths differ
             y = y.rename({y.dims[0]: dim})
         return make(x, y)
-    columns = x.size // max(x.sizes.get(dim, 1), 1)
+    columns = x.size // max(math.prod(x.sizes.get(each, 1) for each in dims), 1)
     if columns <= selection.max_columns or selection.state:
         return make(x, matrix=IN_MEMORY)
     if selection.beyond == IN_TILES:

@@ -14,6 +14,7 @@ from covdist.folding.request import policy
 from covdist.jobs.asked import read_manifest
 from covdist.jobs.directory.directory import Directory, Progress, ShardCounts
 from covdist.jobs.directory.secrets import clean_text
+from covdist.jobs.known import known_path
 from covdist.jobs.results import deliver, fetched
 from covdist.numerics.em import Fit
 from covdist.results.load import load
@@ -55,7 +56,7 @@ class Job:
     Parameters
     ----------
     path : str or Path
-        The job directory.
+        The job directory, or the id of a job that was begun by this user.
 
     Raises
     ------
@@ -78,7 +79,7 @@ class Job:
     """
 
     def __init__(self, path: str | os.PathLike[str]):
-        self._directory = job_directory(path)
+        self._directory = job_directory(known_path(path))
         self._manifest = read_manifest(self._directory)
 
     @property
@@ -248,9 +249,11 @@ class Job:
 
 
 def jobs_in(folder: str | os.PathLike[str]) -> list[Job]:
-    """Return the jobs whose directories are in a folder, local or remote, by name."""
-    root = _absolute(folder)
+    """Return the jobs whose directories are in a folder, local or remote; of a job's own folder or id, that job."""
+    root = _absolute(known_path(folder))
     place = place_at(root)
+    if place.get("manifest.json") is not None:
+        return [Job(root)]
     if not place.exists() or os.path.isfile(root):
         raise JobError(f"{root} is no folder: pass the one that holds the jobs' own folders")
     found = list[Job]()

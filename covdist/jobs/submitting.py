@@ -20,7 +20,7 @@ from covdist.results.store import free_path
 def submit(
     log: str | os.PathLike[str],
     *,
-    job: str | os.PathLike[str],
+    job: str | os.PathLike[str] | None = None,
     client: Client | None = None,
     selection: Selection | None = None,
     missing_chunks: str = "raise",
@@ -35,8 +35,9 @@ def submit(
     ----------
     log : str or Path
         As for :func:`covdist.open_log`; scheduler and workers must see it at the same path.
-    job : str or Path
-        Directory for the job's files, on a disk that all workers share, or a URL. An equal call goes on with the job
+    job : str or Path, optional
+        Directory for the job's files, on a disk that all workers share, or a URL; ``output`` with ``.job`` behind it by
+        default. An equal call goes on with the job
         that is there; it never runs twice at a time.
     client : Client, optional
         Of a dask cluster, by default the current one.
@@ -79,6 +80,10 @@ def submit(
     """
     if selection is not None and options:
         raise DataError(f"selection and {', '.join(options)} both say what to fold: give one of them")
+    if job is None:
+        if output is None:
+            raise DataError("job and output are both missing: pass job, a directory for the job's files, or output")
+        job = f"{os.fspath(output).rstrip('/')}.job"
     if output is not None:
         free_path(os.fspath(output))
     client = client or _current()

@@ -18,6 +18,7 @@ from covdist.jobs.directory.directory import Directory
 from covdist.jobs.directory.fingerprint import array_facts, difference, fingerprint, job_id
 from covdist.jobs.directory.secrets import clean
 from covdist.jobs.folds import TreeFold, folds
+from covdist.jobs.known import remember
 from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.jobs.results import deliver, written
 from covdist.jobs.rounds import checkpoint, clear
@@ -114,6 +115,7 @@ class JobPlan:
                 f"manifest.json in {directory.path} was edited, and asks for something else than job {job}: choose "
                 "another directory, or resume that job"
             )
+        remember(job, directory.path)
         return job
 
     def work(self, directory: Directory, job: str) -> TaskWork:

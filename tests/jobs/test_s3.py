@@ -128,5 +128,6 @@ def test_a_job_is_submitted_and_listed(log, expected, tmp_path):
         name = output("submit", log, "--missing-chunks", "fill", "--job", url, "--scheduler-file", found.file).strip()
         Job(url).wait(PATIENCE)
     assert dump_state(Job(url).result().state) == expected
-    assert name in output("jobs", "s3://bucket/listed")
+    assert name == url
+    assert Job(url).id in output("jobs", "s3://bucket/listed")
     assert "done" in output("status", url)

@@ -93,8 +93,8 @@ def test_a_job_on_a_cluster_is_submitted_cancelled_and_resumed(log, expected, tm
         output("wait", job)
     assert bits(job) == expected
     assert folds(job) == left
-    assert [(one["job"], one["status"]) for one in json.loads(called("jobs", tmp_path, "--json"))] == [(name, "done")]
-    assert name in called("jobs", tmp_path)
+    assert [(one["path"], one["status"]) for one in json.loads(called("jobs", tmp_path, "--json"))] == [(name, "done")]
+    assert Job(job).id in called("jobs", tmp_path)
     assert "done" in called("status", job)
 
 
