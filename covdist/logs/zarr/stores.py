@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import zipfile
+from collections.abc import AsyncIterator
 from io import BufferedReader
 from typing import Any
 
@@ -30,6 +31,19 @@ class RemoteStore(FsspecStore):
         if found is not None:
             parsed(found.to_bytes(), key)
         return found
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        # At the root of a file system zarr asks for "/fc1", which that of a zip file takes for the name of no folder.
+        if self.path:
+            async for name in super().list_dir(prefix):
+                yield name
+            return
+        try:
+            found = await self.fs._ls(prefix.rstrip("/"), detail=False)
+        except FileNotFoundError:
+            return
+        for path in found:
+            yield path.rstrip("/").rpartition("/")[2]
 
 
 def open_store(place: str) -> Store:
