@@ -14,7 +14,7 @@ from dask.base import is_dask_collection
 
 from covdist.errors import DataError
 from covdist.results.accepted import Labels, plain
-from covdist.results.labels import Array, Dims, Groups, Labelled
+from covdist.results.labels import Array, Dims, Groups, Labelled, plain_labels
 
 
 def one_of(option: str, value: object, known: Sequence[str]) -> None:
@@ -152,6 +152,6 @@ def grouping(by: npt.ArrayLike | None, x: Labelled, *others: Labelled) -> tuple[
     for side in (x, *others):
         if name == side.axis.dim or name in side.axis.coords:
             raise DataError(f"by is called {name!r}, as are columns of {side.name}: rename one of them")
-    values = np.asarray(along_samples(by, x, "by"))
+    values = plain_labels(np.asarray(along_samples(by, x, "by")), "by")
     distinct, codes = np.unique(values, return_inverse=True)
     return Groups(name, distinct), codes.reshape(values.shape).astype(np.int32)

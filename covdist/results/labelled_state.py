@@ -131,12 +131,13 @@ class LabelledState:
         return bool((self._field("", field) != field.default).any())
 
     def _field(self, name: str, field: Field) -> xr.DataArray:
-        axes, dtype = self._layout.matrix_axes(), field.dtype
+        (axes, groups), dtype = self._layout.stored(), field.dtype
+        state = self._deferred._replace(groups=groups)
         if len(field.axes) == 2:
-            return self._deferred.read_matrix(_rows_of, axes, field, name=name, dtype=dtype)
+            return state.read_matrix(_rows_of, axes, field, name=name, dtype=dtype)
         leading = [] if field.leading is None else [Axis(*field.leading)]
         named = [*leading, *(axes[axis] for axis in field.axes)]
-        return self._deferred.read(field_value, named, field, name=name, dtype=dtype)
+        return state.read(field_value, named, field, name=name, dtype=dtype)
 
     def read(
         self,
@@ -246,7 +247,7 @@ class LabelledState:
         """
         if self._matrix is None:
             return self
-        return type(self)(self._matrix.written(self._deferred, self._layout.matrix_axes(), group), self._layout)
+        return type(self)(self._matrix.written(self._deferred, self._layout.stored()[0], group), self._layout)
 
     # ---- a dask collection
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import dask.array as da
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 from covdist.errors import DataError
@@ -29,18 +31,25 @@ class Axis:
     dim: str | None  # name in results; None for a single variable, whose results have no such dim
     size: int
     coords: dict[str, np.ndarray] = field(default_factory=dict)  # each of shape (size,)
+    levels: tuple[str, ...] = ()  # those coordinates that together are the index, where it has several levels
 
     def second(self, taken: Axis) -> Axis:
         """Return this axis under the names it has as a result's second dim."""
         if self.dim is None:
             return self
         clash = self.dim == taken.dim
-        names = [f"{n}_2" if clash or n == taken.dim or n in taken.coords else n for n in self.coords]
-        coords = dict(zip(names, self.coords.values(), strict=True))
-        return Axis(f"{self.dim}_2" if clash else self.dim, self.size, coords)
+        names = {n: f"{n}_2" if clash or n == taken.dim or n in taken.coords else n for n in self.coords}
+        return self.renamed({**names, self.dim: f"{self.dim}_2" if clash else self.dim})
+
+    def renamed(self, names: Mapping[str, str]) -> Axis:
+        """Return this axis with other names for its dim and coordinates."""
+        coords = {names[name]: values for name, values in self.coords.items()}
+        levels = tuple(names[name] for name in self.levels)
+        return Axis(None if self.dim is None else names[self.dim], self.size, coords, levels)
 
     def same(self, other: Axis) -> bool:
-        if (self.dim, self.size, self.coords.keys()) != (other.dim, other.size, other.coords.keys()):
+        mine, others = ((each.dim, each.size, each.levels, each.coords.keys()) for each in (self, other))
+        if mine != others:
             return False
         return all(_equal(values, other.coords[name]) for name, values in self.coords.items())
 
@@ -75,8 +84,14 @@ def labelled(
         if axis.dim is not None:
             dims.append(axis.dim)
             shape.append(axis.size)
-            coords.update({name: (axis.dim, values) for name, values in axis.coords.items()})
-    return xr.DataArray(data.reshape(tuple(shape)), dims=dims, coords=coords, name=name, attrs=attrs)
+            beside = {name: values for name, values in axis.coords.items() if name not in axis.levels}
+            coords.update({name: (axis.dim, values) for name, values in beside.items()})
+    result = xr.DataArray(data.reshape(tuple(shape)), dims=dims, coords=coords, name=name, attrs=attrs)
+    for axis in axes:
+        if axis.levels:
+            index = pd.MultiIndex.from_arrays([axis.coords[level] for level in axis.levels], names=axis.levels)
+            result = result.assign_coords(xr.Coordinates.from_pandas_multiindex(index, axis.dim))
+    return result
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,8 @@ def label(given: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
     data = array.data if array.dims[: len(dims)] == dims else array.transpose(*dims, *features).data
     _check(data, name)
     columns = math.prod(array.sizes[d] for d in features)
-    axis = Axis("_".join(map(str, features)) if features else None, columns, _feature_coords(array, features))
+    dim_name = "_".join(map(str, features)) if features else None
+    axis = Axis(dim_name, columns, _feature_coords(array, features, name), _levels(array, features))
     along = {str(key): coord for key, coord in array.coords.items() if coord.dims and set(coord.dims) <= set(dims)}
     if math.prod(data.shape) == 0:
         raise DataError(
@@ -145,12 +161,42 @@ def _check(data: Array, name: str) -> None:
         )
 
 
-def _feature_coords(array: xr.DataArray, features: list[Hashable]) -> dict[str, np.ndarray]:
+def _levels(array: xr.DataArray, features: list[Hashable]) -> tuple[str, ...]:
+    index = array.indexes.get(features[0]) if len(features) == 1 else None
+    return tuple(map(str, index.names)) if isinstance(index, pd.MultiIndex) else ()
+
+
+def plain_labels(values: np.ndarray, what: str) -> np.ndarray:
+    """Return labels as numbers, text, dates or times; DataError where objects are none of one kind of these."""
+    if values.dtype.kind != "O":
+        return values.astype(str) if values.dtype.kind == "S" else values
+    kinds = {type(label) for label in values.ravel().tolist()}
+    if len(kinds) == 1 and issubclass(kind := kinds.pop(), str | bytes | bool | int | float | np.generic):
+        found = np.asarray(values.tolist(), str if issubclass(kind, str) else None)
+        return found.astype(str) if found.dtype.kind == "S" else found
+    odd = next((i for i, label in enumerate(values.ravel().tolist()) if not isinstance(label, str)), 0)
+    label = values.ravel()[odd]
+    raise DataError(
+        f"{what} has the label {label!r} ({type(label).__name__}) at {odd}, expected are numbers, text, dates or "
+        "times, all of one kind: convert the labels, such as by .astype(str), or leave them out"
+    )
+
+
+def _feature_coords(array: xr.DataArray, features: list[Hashable], what: str) -> dict[str, np.ndarray]:
     """Coordinates along the columns; several feature dims are stacked in C order."""
     sizes = [array.sizes[d] for d in features]
     coords = {}
     for name, coord in array.coords.items():
-        if len(coord.dims) == 1 and coord.dims[0] in features:
+        if len(coord.dims) == 1 and coord.dims[0] in features and not _of_tuples(array, name):
             shape = [size if d == coord.dims[0] else 1 for d, size in zip(features, sizes, strict=True)]
-            coords[str(name)] = np.broadcast_to(np.asarray(coord).reshape(shape), sizes).ravel()
+            values: Any = coord.to_index() if name in array.xindexes else np.asarray(coord)
+            if not isinstance(values.dtype, np.dtype):  # of pandas' own, such as periods and time zones
+                values = values.to_numpy(object)
+            values = plain_labels(np.asarray(values), f"the coordinate {name!r} of {what}")
+            coords[str(name)] = np.broadcast_to(values.reshape(shape), sizes).ravel()
     return coords
+
+
+def _of_tuples(array: xr.DataArray, name: Hashable) -> bool:
+    """Return whether a coordinate repeats those of its levels."""
+    return name in array.dims and isinstance(array.indexes.get(name), pd.MultiIndex)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -38,6 +39,21 @@ class Layout:
         """Return the axes of a matrix; where x is set against itself the second has names of its own."""
         first = self.axes[0]
         return first, self.axes[-1].second(first)
+
+    def stored(self) -> tuple[tuple[Axis, Axis], Groups | None]:
+        """Return axes and groups under the names they have in a file, where fields and tiles have names too."""
+        kinds = self.state.FIELDS
+        taken = {*kinds, "scatter", "exponents", "band", *(each.leading[0] for each in kinds.values() if each.leading)}
+        axes, groups = self.matrix_axes(), self.groups
+        own = dict.fromkeys(n for axis in axes for n in (axis.dim, *axis.coords) if n is not None)
+        names: dict[str, str] = {}
+        for name in [*own, *([] if groups is None else [groups.dim])]:
+            names[name] = re.sub(r"[/\\]|^[_.]+", "-", name) or "-"
+            while names[name] in taken:
+                names[name] += "_"
+            taken.add(names[name])
+        first, second = (replace(axis.renamed(names), levels=()) for axis in axes)
+        return (first, second), None if groups is None else replace(groups, dim=names[groups.dim])
 
     def describe(self) -> str:
         """Return a short description for messages."""

@@ -20,7 +20,8 @@ from covdist.state.variances import Tiled
 
 JOB_RESULT = "result.zarr"  # within a job's folder
 _NOT_PROVENANCE = {
-    "covdist", "nodes", "versions", "created", "kind", "parameters", "ddof", "axes", "groups", "coordinates",
+    "covdist", "nodes", "versions", "created", "kind", "parameters", "ddof", "axes", "groups", "groups_stored",
+    "coordinates",
     Tiled.name,
 }  # fmt: skip
 
@@ -69,10 +70,16 @@ def _in_job(path: Path) -> Path:
 def _moments(group: zarr.Group) -> Moments:
     attrs: dict[str, Any] = dict(group.attrs)
     axes = [
-        Axis(each["dim"], each["size"], {name: read_array(group, stored) for name, stored in each["coords"].items()})
+        Axis(
+            each["dim"],
+            each["size"],
+            {name: read_array(group, stored) for name, stored in each["coords"].items()},
+            tuple(each.get("levels", ())),
+        )
         for each in attrs["axes"]
     ]
-    groups = Groups(attrs["groups"], read_array(group, attrs["groups"])) if "groups" in attrs else None
+    stored = attrs.get("groups_stored", attrs.get("groups"))
+    groups = None if stored is None else Groups(attrs["groups"], read_array(group, stored))
     kind = state_type({"name": attrs["kind"], **attrs.get("parameters", {})})
     provenance = {key: value for key, value in attrs.items() if key not in _NOT_PROVENANCE}
     layout = Layout(kind, tuple(axes), groups, provenance)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from covdist import plugins
@@ -242,7 +243,8 @@ class Moments(LabelledState):
         ((dim, value),) = labels.items()
         if groups is None or groups.dim != dim:
             raise KeyError(f"no groups by {dim!r}: {self.layout.describe()}")
-        codes = np.flatnonzero(groups.values == value)
+        missing = isinstance(value, float | np.generic) and value != value
+        codes = np.flatnonzero(pd.isna(groups.values) if missing else groups.values == value)
         if not len(codes):
             raise KeyError(f"no group {dim}={value!r}, there are {groups.values.tolist()}")
         return Moments(self.deferred.map(partial(Grouped.group, code=int(codes[0]))), replace(self.layout, groups=None))

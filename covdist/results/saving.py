@@ -35,9 +35,14 @@ def save(
 
 
 def _names(layout: Layout) -> dict[str, object]:
-    """Return the names that the arrays do not carry: y's dim and coordinates may be stored under others."""
+    """Return the names that the arrays do not carry: dims and coordinates may be stored under others."""
+    stored, groups = layout.stored()
     axes = [
         {"dim": axis.dim, "size": axis.size, "coords": dict(zip(axis.coords, other.coords, strict=True))}
-        for axis, other in zip(layout.axes, layout.matrix_axes(), strict=False)
+        | ({"levels": list(axis.levels)} if axis.levels else {})
+        for axis, other in zip(layout.axes, stored, strict=False)
     ]
-    return {"axes": axes} if layout.groups is None else {"axes": axes, "groups": layout.groups.dim}
+    if layout.groups is None or groups is None:
+        return {"axes": axes}
+    names = {"groups": layout.groups.dim, "groups_stored": groups.dim}
+    return {"axes": axes, **names} if groups.dim != layout.groups.dim else {"axes": axes, "groups": groups.dim}
