@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from functools import partial
@@ -75,7 +75,7 @@ def _from_json(found: Mapping[str, Any]) -> npt.ArrayLike:
 
 def requests(log: xr.DataTree, selection: Selection) -> dict[str, Request]:
     """Return the requests by the path a result stores them under."""
-    nodes = {node.path.strip("/"): node for node in log.subtree}
+    nodes = {node.path.strip("/"): _Node(node) for node in log.subtree}
     wanted_path = selection.layer.strip("/")
     chosen = {
         (path, name): _request(node, path, name, selection)
@@ -85,7 +85,7 @@ def requests(log: xr.DataTree, selection: Selection) -> dict[str, Request]:
     }
     if not chosen:
         wanted = f"layer {selection.layer!r}" + ("" if selection.var is None else f" and variable {selection.var!r}")
-        found = [f"{path}/{name}".strip("/") for path, node in nodes.items() for name in node.data_vars]
+        found = [f"{path}/{name}".strip("/") for path, node in nodes.items() for name in node.data]
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
         inventory = (", ".join(found[:8]) or "no variables") + more
         raise DataError(f"nothing selected: {wanted}, but the log holds {inventory}")
@@ -95,13 +95,36 @@ def requests(log: xr.DataTree, selection: Selection) -> dict[str, Request]:
     return {f"{path}/{name}".strip("/"): request for (path, name), request in chosen.items()}
 
 
-def _names(node: xr.DataTree, selection: Selection) -> list[str]:
+class _Node:
+    """The arrays of a node; xarray's look-up of one takes a time that grows with their number."""
+
+    def __init__(self, node: xr.DataTree):
+        dataset = node.to_dataset()
+        self._variables, self._coords = dataset.variables, dataset.coords.to_dataset()
+        self._along: dict[tuple[Hashable, ...], xr.Coordinates] = {}
+        self.data = {str(name): self._variables[name].ndim for name in dataset.data_vars}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._variables
+
+    def __getitem__(self, name: str) -> xr.DataArray:
+        variable = self._variables[name]
+        return xr.DataArray(variable.to_base_variable(), self._coords_along(variable.dims), name=name)
+
+    def _coords_along(self, dims: tuple[Hashable, ...]) -> xr.Coordinates:
+        if dims not in self._along:
+            others = [name for name, coord in self._coords.variables.items() if not set(coord.dims) <= set(dims)]
+            self._along[dims] = self._coords.drop_vars(others).coords
+        return self._along[dims]
+
+
+def _names(node: _Node, selection: Selection) -> list[str]:
     if selection.var is not None:
-        return [selection.var] if selection.var in node.data_vars or selection.var in node.coords else []
-    return [str(name) for name, array in node.data_vars.items() if array.ndim > 1 or len(node.data_vars) == 1]
+        return [selection.var] if selection.var in node else []
+    return [name for name, ndim in node.data.items() if ndim > 1 or len(node.data) == 1]
 
 
-def _request(node: xr.DataTree, path: str, name: str, selection: Selection) -> Request:
+def _request(node: _Node, path: str, name: str, selection: Selection) -> Request:
     x = node[name].rename(f"{path}/{name}".strip("/"))
     dim = selection.dim if selection.dim is not None else str(x.dims[0])
     dims = (dim,) if isinstance(dim, str) else dim
@@ -110,10 +133,10 @@ def _request(node: xr.DataTree, path: str, name: str, selection: Selection) -> R
         precision=selection.precision, state=selection.state or None, halflife=selection.halflife,
     )  # fmt: skip
     if selection.against is not None:
-        if selection.against not in node.data_vars:
+        if selection.against not in node.data:
             raise DataError(
                 f"{path or 'the log'} has no variable {selection.against!r} to set "
-                f"against {name!r}, there are {', '.join(map(str, node.data_vars))}"
+                f"against {name!r}, there are {', '.join(node.data)}"
             )
         y = node[selection.against].rename(f"{path}/{selection.against}".strip("/"))
         if dim == x.dims[0] and dim not in y.dims:  # renamed where the log was opened, because the lengths differ

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 
 import xarray as xr
@@ -20,17 +21,28 @@ def build(nodes: Nodes) -> xr.DataTree:
     _check_names(nodes)
     sizes: dict[str, dict[str, int]] = {}
     datasets = {}
+    inner = {upper for path in nodes for upper in _above(path)}
     for path in sorted(nodes):
-        above = {dim: n for other in sizes if _above(other, path) for dim, n in sizes[other].items()}
+        above = {dim: n for upper in _above(path) for dim, n in sizes.get(upper, {}).items()}
         dims = _dims(path, nodes[path], above)
         sizes[path] = {d: n for v, e in nodes[path].items() for d, n in zip(dims[v], e.source.shape, strict=True)}
-        leaf = not any(_above(path, other) for other in nodes)
-        datasets[f"/{path}"] = _dataset(nodes[path], dims, leaf)
-    return xr.DataTree.from_dict(datasets)
+        datasets[path] = _dataset(nodes[path], dims, leaf=path not in inner)
+    return _tree(datasets, inner)
 
 
-def _above(upper: str, lower: str) -> bool:
-    return lower.startswith(f"{upper}/") or (upper == "" and lower != "")
+def _tree(datasets: Mapping[str, xr.Dataset], inner: set[str]) -> xr.DataTree:
+    """Join the nodes from below: adding children to a node one by one, as ``from_dict`` does, is quadratic."""
+    below: defaultdict[str, dict[str, xr.DataTree]] = defaultdict(dict)
+    for path in sorted({*datasets, *inner} - {""}, key=lambda path: (-path.count("/"), path)):
+        upper, _, name = path.rpartition("/")
+        below[upper][name] = xr.DataTree(datasets.get(path), children=below.pop(path, None))
+    return xr.DataTree(datasets.get(""), children=below[""])
+
+
+def _above(path: str) -> list[str]:
+    """Return the paths of all nodes above one, the root's first."""
+    parts = path.split("/") if path else []
+    return ["/".join(parts[:depth]) for depth in range(len(parts))]
 
 
 def _check_names(nodes: Nodes) -> None:
