@@ -137,6 +137,11 @@ def mean(columns: Columns, weight: float | np.ndarray) -> np.ndarray:
     return np.where(np.asarray(weight) > 0, columns.mean + columns.mean_low, np.nan)
 
 
+def mean_low(columns: Columns) -> np.ndarray:
+    """Return what ``mean`` leaves out of the means."""
+    return two_sum(columns.mean, columns.mean_low)[1]
+
+
 def divisor(columns: Columns, ddof: float) -> float:
     """Return N - ddof as weights count, with numpy's rule for reliabilities: sum w - ddof * sum(w a) / sum w."""
     left = columns.weight - ddof * columns.weight2 / columns.weight if columns.weight else 0.0

@@ -13,6 +13,7 @@ from dask.delayed import Delayed
 
 from covdist.errors import DataError
 from covdist.folding.fold import fold_rows
+from covdist.numerics.columns import two_sum
 from covdist.results.deferred import apply, members
 from covdist.results.labels import Array, ArrayLike, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
@@ -154,6 +155,7 @@ class LayerSummary(NamedTuple):
 
     size: float  # parameters
     mean: float
+    mean_low: float  # what the float64 of the mean leaves out
     std: float
     norm: float
     mean_norm: float
@@ -163,11 +165,13 @@ class LayerSummary(NamedTuple):
     @classmethod
     def of(cls, columns: ColumnState) -> LayerSummary:
         means, deviations = mean(columns), columns.deviation(0)
-        noise, between = root_sum_squares(deviations), root_sum_squares(means - means.mean())
+        noise = root_sum_squares(deviations)
+        centre, centre_low, apart = _centred(np.ones(len(means)), means, columns.mean_low())
         return cls(
             size=len(means),
-            mean=float(means.mean()),
-            std=float(np.hypot(noise, between) / np.sqrt(len(means))),
+            mean=centre,
+            mean_low=centre_low,
+            std=float(np.hypot(noise, root_sum_squares(apart)) / np.sqrt(len(means))),
             norm=root_sum_squares(np.hypot(means, deviations)),
             mean_norm=root_sum_squares(means),
             noise=noise,
@@ -176,13 +180,14 @@ class LayerSummary(NamedTuple):
 
     @classmethod
     def joined(cls, layers: list[LayerSummary]) -> LayerSummary:
-        sizes, means, stds, norms, mean_norms, noises, zeros = map(np.array, zip(*layers, strict=True))
+        sizes, means, lows, stds, norms, mean_norms, noises, zeros = map(np.array, zip(*layers, strict=True))
         share = sizes / sizes.sum()
-        centre = float(share @ means)
+        centre, centre_low, apart = _centred(sizes, means, lows)
         return cls(
             size=float(sizes.sum()),
             mean=centre,
-            std=root_sum_squares(np.hypot(stds, means - centre) * np.sqrt(share)),
+            mean_low=centre_low,
+            std=root_sum_squares(np.hypot(stds, apart) * np.sqrt(share)),
             norm=root_sum_squares(norms),
             mean_norm=root_sum_squares(mean_norms),
             noise=root_sum_squares(noises),
@@ -196,6 +201,15 @@ class LayerSummary(NamedTuple):
     @property
     def snr(self) -> float:
         return ratio(self.mean_norm, self.noise)
+
+
+def _centred(sizes: np.ndarray, means: np.ndarray, lows: np.ndarray) -> tuple[float, float, np.ndarray]:
+    """Return both parts of the mean of means, and how far each lies from it; equal means lie at it exactly."""
+    near = np.asarray(sizes @ (means / sizes.sum()))
+    from_near = (means - near) + lows
+    rest = np.asarray((sizes @ from_near) / sizes.sum())
+    high, low = two_sum(near, rest)
+    return float(high), float(low), from_near - rest
 
 
 def pooled(layers: dict[str, Moments]) -> xr.Dataset:

@@ -67,6 +67,7 @@ class ColumnState(State, Protocol):
     def rows(self) -> np.ndarray: ...  # that hold a value, int64
     def zeros(self) -> np.ndarray: ...  # how many values are zero, int64
     def mean(self) -> np.ndarray: ...  # NaN where there is no value
+    def mean_low(self) -> np.ndarray: ...  # what the float64 of the mean leaves out, about 16 more digits
     def variance(self, ddof: float) -> np.ndarray: ...  # DataError where ``ddof`` leaves nothing to divide by
     def deviation(self, ddof: float) -> np.ndarray: ...  # standard deviation, right also where variances underflow
 

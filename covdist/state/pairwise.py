@@ -213,6 +213,9 @@ class PairwiseVariances(_PairwiseVariancesFields):
     def mean(self) -> np.ndarray:
         return moments.mean(self.columns, self.seen.weight)
 
+    def mean_low(self) -> np.ndarray:
+        return moments.mean_low(self.columns)
+
     def variance(self, ddof: float) -> np.ndarray:
         return moments.variance(self.columns, own_divisors(self.columns, self.seen.weight, ddof))
 

@@ -66,6 +66,9 @@ class Variances(_VariancesFields):
     def mean(self) -> np.ndarray:
         return moments.mean(self.columns, self.columns.weight)
 
+    def mean_low(self) -> np.ndarray:
+        return moments.mean_low(self.columns)
+
     def variance(self, ddof: float) -> np.ndarray:
         return moments.variance(self.columns, divisor(self.columns, ddof))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -185,3 +187,34 @@ def test_columns_that_are_one_another_correlate_at_most_fully():
     assert (np.abs(corr) <= 1).all()
     np.testing.assert_allclose(np.abs(corr), 1, rtol=1e-12)
     assert (corr.values == corr.values.T).all()
+
+
+def _exact(values):
+    exact = [Fraction(float(value)) for value in np.ravel(values)]
+    centre = sum(exact) / len(exact)
+    return centre, sum((value - centre) ** 2 for value in exact) / len(exact)
+
+
+@pytest.mark.parametrize("offset", [0, 1e4, 1e8, 1e12])
+def test_pooled_values_keep_their_digits(offset):
+    rng = np.random.default_rng(0)
+    layers = {name: offset + rng.normal(size=(50, width)) for name, width in (("a", 6), ("b", 3))}
+    tree = xr.DataTree.from_dict(
+        {f"/{name}": xr.Dataset({"gradient": (("step", "param"), layer)}) for name, layer in layers.items()}
+    )
+    found = covdist.gradient_stats(tree, dim="step")
+    everything = np.concatenate([layer.ravel() for layer in layers.values()])
+    pools = [("network", found, everything), *(("layer", found.sel(layer=name), x) for name, x in layers.items())]
+    for pool, dataset, values in pools:
+        centre, variance = _exact(values)
+        assert abs(Fraction(float(dataset[f"{pool}_mean"])) - centre) <= (abs(centre) + 1) * Fraction(1, 10**15)
+        assert abs(Fraction(float(dataset[f"{pool}_variance"])) / variance - 1) < 1e-14
+
+
+def test_equal_constants_pool_without_variance():
+    tree = xr.DataTree.from_dict(
+        {f"/{n}": xr.Dataset({"gradient": (("step", "param"), np.full((5, n), 0.1))}) for n in (3, 7, 11)}
+    )
+    found = covdist.gradient_stats(tree, dim="step")
+    assert found["layer_variance"].values.tolist() == [0, 0, 0]
+    assert float(found["network_variance"]) == 0
