@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import warnings
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from distributed import Client, LocalCluster
 
 import covdist
 from covdist.errors import CovdistError, LogError
@@ -183,3 +185,28 @@ def test_what_travels_to_workers_decodes_to_the_same_bits(tmp_path):
     here, there = (covdist.cov(each, dim="sample", missing="drop") for each in (a, pickle.loads(pickle.dumps(a))))
     assert here.data.name == there.data.name
     np.testing.assert_array_equal(here, there)
+
+
+@pytest.fixture
+def dated(tmp_path):
+    """A log whose opening reads coordinates: an index, and dates at the ends of another."""
+    dates = np.array(["2001-01-01", "2001-01-02", "2001-01-04"], "M8[ns]")
+    written(
+        tmp_path / "a.zarr", xr.Dataset({"a": (("sample", "unit"), X)}, {"sample": dates, "end": ("sample", dates)}), 3
+    )
+    return tmp_path / "a.zarr"
+
+
+def test_coordinates_are_read_here_and_not_on_a_cluster_without_workers(dated):
+    with LocalCluster(n_workers=0, dashboard_address=None) as cluster, Client(cluster):
+        log = covdist.open_log(dated)
+        assert log["sample"].values[2] == np.datetime64("2001-01-04")
+
+
+def test_coordinates_are_read_under_an_asynchronous_client(dated):
+    async def opened():
+        local = LocalCluster(n_workers=0, dashboard_address=None, asynchronous=True)
+        async with local as cluster, Client(cluster, asynchronous=True):
+            return covdist.open_log(dated)
+
+    assert asyncio.run(opened())["sample"].values[2] == np.datetime64("2001-01-04")
