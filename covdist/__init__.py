@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.plan import plan as plan
     from covdist.readings.skewness import skewness as skewness
     from covdist.readings.spectrum import spectrum as spectrum
+    from covdist.readings.std import std as std
     from covdist.readings.var import var as var
     from covdist.record.recorder import Recorder as Recorder
     from covdist.results.load import load as load

@@ -18,8 +18,8 @@ RowPolicy = Callable[[Sequence[np.ndarray], str], np.ndarray | None]
 INFINITIES = ("raise", "missing")
 _UNFILLED = "a column without any value cannot be filled: leave it out, or pass missing='pairwise'"
 _EXPECTED = (
-    "missing='raise' expects finite values only: leave such rows out with missing='drop', or let NaN into the "
-    "results with missing='propagate'"
+    "missing='raise' expects finite values only: leave such rows out with missing='drop', let NaN into the results "
+    "with missing='propagate', or use what there is with missing='pairwise', 'interpolate' or 'maxent'"
 )
 _ASK = "NaN counts as missing here, infinity only with inf='missing': pass that, or correct the values"
 

@@ -40,6 +40,7 @@ def read_once(x: xr.DataArray, y: Array, lazy: da.Array) -> None:
     assert_type(covdist.cov(x, matrix="tiles", memory="3GiB"), xr.DataArray)
     assert_type(covdist.corr(x, dim="sample", missing="pairwise", min_periods=2), xr.DataArray)
     assert_type(covdist.var(lazy, dim=0), xr.DataArray)
+    assert_type(covdist.std(lazy, dim=0), xr.DataArray)
     assert_type(covdist.fill(x, method="interpolate", dim="sample"), xr.DataArray)
     assert_type(covdist.spectrum(x, 20, dim="sample", method="auto"), xr.Dataset)
     assert_type(covdist.gradient_stats(y), xr.Dataset | xr.DataTree)
