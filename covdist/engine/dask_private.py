@@ -1,7 +1,7 @@
 """All use of dask's private API. ``tests/engine/test_dask_private.py`` and ``test_fork.py`` fail first if dask changes.
 
 Private API of others: ``distributed.comm`` in ``engine/cluster.py`` (tests/readings/test_errors.py), xarray's wrappers
-of arrays and ``zarr.core.sync`` in ``logs/zarr`` (tests/test_unwrapping.py, tests/test_logs.py), and ``__pyx_capi__``
+of arrays and ``zarr.core`` in ``logs/zarr`` (tests/test_unwrapping.py, tests/test_logs.py), and ``__pyx_capi__``
 of SciPy in ``numerics/blas.py`` (tests/state/test_blas.py).
 """
 
