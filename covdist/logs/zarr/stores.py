@@ -18,6 +18,7 @@ from covdist.logs.paths import address, is_url, open_file
 from covdist.logs.zarr.metadata import MOST_BYTES, parsed
 
 Store = FsspecStore | ZipStore
+_ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, KeyError)  # the last of zip files in old fsspec
 METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 
 
@@ -61,7 +62,7 @@ def open_store(place: str) -> Store:
 
 
 def _remote(place: str) -> FsspecStore:
-    store = RemoteStore.from_url(address(place), read_only=True)
+    store = RemoteStore.from_url(address(place), read_only=True, allowed_exceptions=_ABSENT)
     getattr(store.fs, "sync_fs", store.fs).invalidate_cache()  # what it listed before may have grown
     return store
 
