@@ -126,8 +126,8 @@ def _names(node: _Node, selection: Selection) -> list[str]:
 
 def _request(node: _Node, path: str, name: str, selection: Selection) -> Request:
     x = node[name].rename(f"{path}/{name}".strip("/"))
-    dim = selection.dim if selection.dim is not None else str(x.dims[0])
-    dims = (dim,) if isinstance(dim, str) else dim
+    dim = selection.dim if selection.dim is not None else next(map(str, x.dims), None)
+    dims = (dim,) if isinstance(dim, str) else dim or ()
     make = partial(
         make_request, dim=dim, by=selection.by, missing=selection.missing, inf=selection.inf,
         precision=selection.precision, state=selection.state or None, halflife=selection.halflife,
@@ -139,7 +139,7 @@ def _request(node: _Node, path: str, name: str, selection: Selection) -> Request
                 f"against {name!r}, there are {', '.join(node.data)}"
             )
         y = node[selection.against].rename(f"{path}/{selection.against}".strip("/"))
-        if dim == x.dims[0] and dim not in y.dims:  # renamed where the log was opened, because the lengths differ
+        if y.dims and dim in x.dims[:1] and dim not in y.dims:  # renamed at opening: the lengths differ
             y = y.rename({y.dims[0]: dim})
         return make(x, y)
     columns = x.size // max(math.prod(x.sizes.get(each, 1) for each in dims), 1)

@@ -130,13 +130,14 @@ def _lz4_size(data: np.ndarray) -> int:
 
 
 def _zstd_size(data: np.ndarray) -> int:
-    """Return what the frame says, or else the most that its blocks can give."""
+    """Return what the frame says, or else the most that its blocks can give; ValueError where there are more frames."""
     head = data[:18].tobytes()
     if len(head) < 6 or head[:4] != _ZSTD:
         raise ValueError("it does not begin with a Zstandard frame")
     length, start = _zstd_header(head[4])
+    most = sum(_zstd_blocks(data, start, bool(head[4] & 4)))
     if not length:
-        return sum(_zstd_blocks(data, start, bool(head[4] & 4)))
+        return most
     return int.from_bytes(head[start - length : start], "little") + (256 if length == 2 else 0)
 
 
@@ -156,7 +157,7 @@ def _zstd_blocks(data: np.ndarray, start: int, checksum: bool) -> Iterator[int]:
         start += 3 + (1 if kind == 1 else size)
     more = view[start + CRC_BYTES * checksum :]
     if len(more) >= 6 and (bytes(more[:4]) == _ZSTD or bytes(more[1:4]) == _SKIPPED):
-        raise ValueError("it holds several Zstandard frames, the first of which does not say its size")
+        raise ValueError("it holds several Zstandard frames where one is expected")
 
 
 def _growth(codec: Codec) -> float:

@@ -135,6 +135,8 @@ def label(given: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
 
 
 def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, ...]:
+    if not array.dims:
+        raise DataError(f"{name} is a single number, which has no samples: pass an array with at least one axis")
     known = ", ".join(map(repr, array.dims))
     if dim is None:
         raise DataError(

@@ -154,3 +154,9 @@ def test_half_lives_too():
 def test_memory_that_is_no_size(memory):
     with pytest.raises(DataError, match=r"memory=.*'3GiB'"):
         covdist.cov(X, memory=memory)
+
+
+@pytest.mark.parametrize("dim", [None, "sample"])
+def test_an_array_without_axes_has_no_samples(dim):
+    with pytest.raises(DataError, match="a is a single number, which has no samples: pass an array"):
+        covdist.var(xr.DataArray(3.0, name="a"), dim=dim)
