@@ -109,7 +109,7 @@ class Driver:
             yield events.Deposed()
             return
         self._lease = lease
-        if self._directory.owners.cancelled(lease):
+        if self._directory.cancelled(lease):
             yield events.Cancel()
 
     def _feed(self, event: events.Event) -> None:

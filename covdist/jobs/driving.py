@@ -66,7 +66,7 @@ def drive(
         plan = plan or opened(directory)
         if not force:
             check_plans(plan, client)
-        work, stopped = plan.work(directory, job), lambda: stop() or directory.owners.cancelled(lease)
+        work, stopped = plan.work(directory, job), lambda: stop() or directory.cancelled(lease)
         since = time.time() if given is None else given.until - LEASE
         with closing(DaskRunner(client, work, lease.nonce, stopped, since)) as runner:
             following = partial(plan.due, directory, job)

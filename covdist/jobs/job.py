@@ -216,7 +216,7 @@ class Job:
         >>> job.cancel()  # it is done already
         False
         """
-        return self.status()["status"] != "done" and self._directory.owners.ask_to_cancel()
+        return self.status()["status"] != "done" and self._directory.ask_to_cancel()
 
     def deliver(self, output: str | os.PathLike[str]) -> None:
         """Copy the result of a finished job to a local path, unless that exists.

@@ -97,18 +97,6 @@ class Owners:
     def _file(self, lease: Lease) -> str:
         return f"{self._folder}/{_name(lease.term)}"
 
-    def ask_to_cancel(self) -> bool:
-        """Ask the current owner to stop; return whether there is one."""
-        lease = self.current()
-        if lease is None or lease.released:
-            return False
-        self._place.put(f"cancel/{_name(lease.term)}", b"{}\n")
-        return True
-
-    def cancelled(self, lease: Lease) -> bool:
-        """Return whether the owner of a lease has been asked to stop."""
-        return self._place.get(f"cancel/{_name(lease.term)}") is not None
-
 
 def this_owner() -> str:
     """Return host and number of this process, for messages."""

@@ -127,7 +127,7 @@ class Simulation:
             self.rng.choice(self.processes).wakes = self.now + 2 * LEASE
         if self.faults.strike(0.005):
             with suppress(Crash):
-                self.directory.owners.ask_to_cancel()
+                self.directory.ask_to_cancel()
         states = self.memory.names("states")
         if states and self.faults.strike(0.01):
             self._damage(self.rng.choice(states))

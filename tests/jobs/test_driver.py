@@ -75,7 +75,7 @@ def test_cancelling_stops_what_runs_and_leaves_a_job_to_resume(directory):
     found, runner = driver(directory, slots=3)
     for _ in range(3):
         found.step()
-    directory.owners.ask_to_cancel()
+    directory.ask_to_cancel()
     assert found.run() == "cancelled"
     assert runner.stopped
     assert directory.progress()["status"] == "cancelled"

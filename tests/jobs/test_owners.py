@@ -63,14 +63,14 @@ def test_a_lease_given_back_is_free_at_once(directory):
 
 
 def test_cancelling_reaches_the_owner_there_is_and_not_the_next(directory):
-    assert not directory.owners.ask_to_cancel()
+    assert not directory.ask_to_cancel()
     first = directory.owners.acquire(100.0, 30.0)
-    assert not directory.owners.cancelled(first)
-    assert directory.owners.ask_to_cancel()
-    assert directory.owners.cancelled(first)
+    assert not directory.cancelled(first)
+    assert directory.ask_to_cancel()
+    assert directory.cancelled(first)
     directory.owners.release(first)
-    assert not directory.owners.ask_to_cancel()
-    assert not directory.owners.cancelled(directory.owners.acquire(101.0, 30.0))
+    assert not directory.ask_to_cancel()
+    assert not directory.cancelled(directory.owners.acquire(101.0, 30.0))
 
 
 def test_a_damaged_lease_is_over(tmp_path):

@@ -28,6 +28,7 @@ from covdist.errors import JobError
 from covdist.jobs.directory.secrets import clean, clean_text, clean_texts, known_secrets
 from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.storage.checksum import checksummed, from_json, to_json, verified
+from covdist.storage.lease import Lease
 from covdist.storage.owners import Owners
 from covdist.storage.place import Place, place_at
 
@@ -89,6 +90,18 @@ class Directory:
         )
 
     # ---- the question
+
+    def ask_to_cancel(self) -> bool:
+        """Ask the current driver to stop; return whether there is one."""
+        lease = self.owners.current()
+        if lease is None or lease.released:
+            return False
+        self._place.put(_cancel(lease), b"{}\n")
+        return True
+
+    def cancelled(self, lease: Lease) -> bool:
+        """Return whether the driver that holds a lease has been asked to stop."""
+        return self._place.get(_cancel(lease)) is not None
 
     def begin(
         self, job: str, question: Mapping[str, Any], trees: Iterable[MergeTree], input_now: Mapping[str, Any]
@@ -203,3 +216,7 @@ def versions() -> Mapping[str, str]:
         with suppress(PackageNotFoundError):
             installed[package] = version(package)
     return installed
+
+
+def _cancel(lease: Lease) -> str:
+    return f"cancel/{lease.term:06d}.json"
