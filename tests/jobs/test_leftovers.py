@@ -28,6 +28,7 @@ from covdist.jobs.trees import question
 from covdist.limits import changed
 from covdist.storage.checksum import from_json, to_json
 from covdist.storage.lease import LONGEST, Lease
+from tests.jobs.clusters import until
 
 STRANGE = [
     ".nfs0000000000000001", ".DS_Store", "Thumbs.db", "0-0-1~", "0-0-1 (conflicted copy)", "lost+found", "0-0", "a-b-c",
@@ -56,6 +57,7 @@ def finished(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Path:
     zarr.create_array(place / "x.zarr", data=ROWS, chunks=(500, 3))
     path = Path(covdist.submit(place / "x.zarr", job=place / "job", client=client).wait(60).path)
     assert covdist.Job(path).status()["shards"] > 4
+    until(lambda: Directory(path).owners.current().released)  # the driver gives it back after the result is there
     return path
 
 
