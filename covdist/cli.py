@@ -68,19 +68,23 @@ def main(debug: bool, verbose: bool) -> None:
 
 @main.command()
 @selecting
+@force_option
 @json_option
-def plan(selection: Selection, log: str, opening: dict[str, Any], as_json: bool) -> None:
+def plan(selection: Selection, log: str, opening: dict[str, Any], force: bool, as_json: bool) -> None:
     """Say what a run over LOG would read, compute and hold; runs nothing."""
+    from covdist.folding.result_size import check_size
     from covdist.folding.selection import requests
     from covdist.logs.opening import open_log
     from covdist.readings.plan import request_plan
     from covdist.report.tables import plan_record, plan_table
 
-    chosen = requests(open_log(log, **opening), selection)
+    planned = {path: (one, request_plan(one)) for path, one in requests(open_log(log, **opening), selection).items()}
     if as_json:
-        print_json({path: plan_record(request_plan(one)) for path, one in chosen.items()})
+        print_json({path: plan_record(plan) for path, (_, plan) in planned.items()})
     else:
-        console().print(plan_table({path or one.source: request_plan(one) for path, one in chosen.items()}))
+        console().print(plan_table({path or request.source: plan for path, (request, plan) in planned.items()}))
+    if not force:
+        check_size(planned)
 
 
 @main.command()
@@ -106,12 +110,15 @@ def run(
         run_job(log, selection, opening, cluster_options, force, as_json, output, str(job))
         return
     from covdist.folding.fold import fold_request
+    from covdist.folding.result_size import check_size
     from covdist.folding.selection import requests
     from covdist.folding.strategy import plan_of
     from covdist.logs.opening import open_log
 
     chosen = requests(open_log(log, **opening), selection)
     plans = [plan_of(request) for request in chosen.values()]
+    if not force:
+        check_size(dict(zip(chosen, zip(chosen.values(), plans, strict=True), strict=True)))
     check_room(output, sum(plan.bytes_written for plan in plans))
     from covdist.engine.cluster import cluster, least_memory  # takes a while to import: wrong words are answered before
 

@@ -45,6 +45,9 @@ class Limits:
     # Columns up to which variances are read off the scatter matrix where the same call folds it anyway. Beyond,
     # variances gather more rows at a time than a matrix does, and their bits differ.
     derived_columns: int = 4096
+    # Bytes up to which a result on disk may be larger than the arrays that it is made of, unless --force is given;
+    # that is the matrix of 11,585 columns, or of 2,048 in 32 groups.
+    oversized_result_bytes: int = 1 << 30
     # Bytes of the chunks of a saved result.
     store_chunk_bytes: int = 1 << 24
     # Seconds to wait for the first worker of a named scheduler; they may have been started together.

@@ -22,7 +22,7 @@ from covdist.commands.options import (
     json_option,
     print_json,
     print_results,
-    selecting,
+    selecting_for_job,
 )
 
 command = functools.partial(click.command, cls=Command)
@@ -46,7 +46,7 @@ def run_job(
     from covdist.jobs.trees import JobPlan, question
 
     plan = JobPlan(question(log, selection, output=output, **opening))
-    plan.begin(job_directory(path))
+    plan.begin(job_directory(path), force)
     _drive(path, plan, cluster_options, force, as_json, output)
 
 
@@ -113,7 +113,7 @@ def _bar() -> Iterator[Watch]:
 
 
 @command()
-@selecting
+@selecting_for_job
 @connecting
 @force_option
 @json_option

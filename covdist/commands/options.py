@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from covdist import plugins
 
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
 
 def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that open a log and choose arrays of it, and pass them on as ``opening`` and ``selection``."""
+    return _selecting(command, _SELECTION)
 
+
+def selecting_for_job(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add those of ``selecting`` that a job takes."""
+    beyond = _option("--beyond", type=click.Choice(["variances"]), default="variances", hidden=True)
+    return _selecting(command, {**_SELECTION, "beyond": beyond})
+
+
+def _selecting(command: Callable[..., Any], offered: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapped(**given: Any) -> Any:
         from covdist.folding.selection import Selection
@@ -27,7 +37,7 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
         opening = {name: given.pop(name) for name in _OPENING}
         return command(selection=Selection(**{name: given.pop(name) for name in _SELECTION}), opening=opening, **given)
 
-    for option in reversed([click.argument("log"), *_SELECTION.values(), *_OPENING.values()]):
+    for option in reversed([click.argument("log"), *offered.values(), *_OPENING.values()]):
         wrapped = option(wrapped)
     return wrapped
 
@@ -48,6 +58,8 @@ def _names(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) 
 
 
 _option = functools.partial(click.option, show_default=True)
+
+
 _SELECTION = {  # by the fields of Selection
     "layer": _option("--layer", default="*", help="A node's path, or a glob of them, such as 'block*/attn'."),
     "var": _option("--var", help="Variable to fold; all with more than one dim by default."),
@@ -119,12 +131,24 @@ def _clustering(command: Callable[..., Any], offered: list[Callable[..., Any]]) 
         options = {name: given.pop(name) for name in names if name in given}
         if options["scheduler"] is not None and options["scheduler_file"] is not None:
             raise click.UsageError("--scheduler and --scheduler-file both name a scheduler: give one of them")
+        if options["scheduler"] is not None or options["scheduler_file"] is not None:
+            _check_not_local(click.get_current_context())
         options["tls"] = _tls(tls_ca, tls_cert, tls_key, options["scheduler"] or options["scheduler_file"])
         return command(cluster_options=options, **given)
 
     for option in reversed(offered):
         wrapped = option(wrapped)
     return wrapped
+
+
+def _check_not_local(ctx: click.Context) -> None:
+    for option in ctx.command.params:
+        local = option.name in ("workers", "threads", "memory_limit")
+        if local and ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{option.opts[-1]} is for workers on this machine, but a scheduler was named, which has its own: "
+                f"leave {option.opts[-1]} or the scheduler out"
+            )
 
 
 def _tls(ca: str | None, cert: str | None, key: str | None, scheduler: str | None) -> tuple[str, str, str] | None:
@@ -162,7 +186,9 @@ _LOCAL = [  # without a scheduler
 ]
 
 force_option = click.option(
-    "--force", is_flag=True, help="Run also where a worker has less memory than the plan says it needs."
+    "--force",
+    is_flag=True,
+    help="Go on also where the plan needs more memory than a worker has, or the result is much larger than its log.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 

@@ -67,6 +67,8 @@ class Plan:
         Why this strategy was chosen; empty if there is no other.
     strategies : tuple of Plan
         A plan for each strategy that is possible, the chosen one included.
+    refusal : str
+        Why ``covdist run`` and :func:`covdist.submit` would not write the result unless forced; empty if they would.
 
     Examples
     --------
@@ -91,6 +93,7 @@ class Plan:
     strategy: str = "memory"
     reason: str = ""
     strategies: tuple[Plan, ...] = ()
+    refusal: str = ""
 
     @property
     def way(self) -> str:
@@ -202,6 +205,8 @@ class Plan:
             ("one state", human_bytes(self.state_bytes)),
             ("moved between workers", f"at most {human_bytes(self.bytes_moved)}"),
             ("peak memory of a worker", human_bytes(self.peak_bytes)),
+            ("saved result", human_bytes(self.bytes_written)),
+            *([("refused", self.refusal)] if self.refusal else []),
             *((f"by {plan.strategy}", plan.in_short) for plan in self.strategies if plan.strategy != self.strategy),
         ]
 

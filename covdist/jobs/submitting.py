@@ -49,7 +49,7 @@ def submit(
     output : str or Path, optional
         Local path for a copy of the result.
     force : bool
-        Run even where the plan needs more memory than a worker has.
+        Run even where the plan needs more memory than a worker has, or the result is much larger than the log.
     **options
         Instead of ``selection``: its fields, such as ``layer="fc*"`` or ``by="epoch"``.
 
@@ -64,7 +64,7 @@ def submit(
     ClusterError
         If there is no client, or versions on the cluster differ from those here.
     PlanError
-        If a worker has too little memory.
+        If a worker has too little memory, or the result would be much larger than the log.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def submit(
     check_versions(client)
     if not force:
         check_plans(plan, client)
-    plan.begin(job_directory(job))
+    plan.begin(job_directory(job), force)
     return _sent(Job(job), client, force)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from covdist.errors import DataError, JobError
 from covdist.folding.request import IN_TILES, Request
+from covdist.folding.result_size import check_size
 from covdist.folding.selection import Selection, requests
 from covdist.folding.strategy import plan_of
 from covdist.folding.streams import whole_streams
@@ -93,12 +94,14 @@ class JobPlan:
         }
         return fingerprint(facts, [self.question["log"]])
 
-    def begin(self, directory: Directory) -> str:
-        """Write the manifest, or find it there, and return the job's id."""
+    def begin(self, directory: Directory, force: bool = False) -> str:
+        """Write the manifest, or find it there, and return the job's id; ``force`` writes any size of result."""
         if not directory.begun:  # else much of it is written already
+            planned = {path: (request, plan_of(request)) for path, request in self.requests.items()}
+            if not force:
+                check_size(planned)
             states = sum(one.bytes_kept for one in self._all)
-            results = sum(plan_of(request).bytes_written for request in self.requests.values())
-            check_room(directory.path, states + results)
+            check_room(directory.path, states + sum(plan.bytes_written for _, plan in planned.values()))
         now = self.input_now()
         job = job_id({**self.question, "output": None}, self.sizes, now)
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from covdist.engine.plan import Plan
 from covdist.folding.in_memory import memory_plan
 from covdist.folding.request import Request, make_request
+from covdist.folding.result_size import refusal
 from covdist.folding.strategy import can_be_tiled, plan_of
 from covdist.readings.spectrum.dual import dual_plan
 from covdist.readings.spectrum.sketch import sketch_plan
@@ -39,7 +41,9 @@ def plan(
     Plan
         Shards, tasks, bytes read, moved and written, flops, and ``peak_bytes``, the most a worker holds. Of a
         covariance matrix also ``strategy``, "memory" or "tiles", ``reason``, and ``strategies``, a plan for each of
-        them, and for "dual" and "sketch" of :func:`covdist.spectrum` with 20 eigenvectors.
+        them, and for "dual" and "sketch" of :func:`covdist.spectrum` with 20 eigenvectors. ``refusal`` says so where
+        the result is so much larger than the arrays that ``covdist run`` and :func:`covdist.submit` would have to be
+        forced.
 
     Raises
     ------
@@ -62,8 +66,11 @@ def plan(
 
 def request_plan(request: Request) -> Plan:
     """Plan a request; of a covariance matrix also the spectrum's strategies, which need no matrix."""
-    if not can_be_tiled(request):
-        return plan_of(request)
+    others = _spectra(request) if can_be_tiled(request) else ()
+    plan = plan_of(request, *others)
+    return replace(plan, refusal=refusal({"": (request, plan)}))
+
+
+def _spectra(request: Request) -> tuple[Plan, ...]:
     (side,) = request.sides
-    rows = memory_plan(request).work
-    return plan_of(request, dual_plan(side, _VECTORS), sketch_plan(rows, side.axis.size, _VECTORS))
+    return dual_plan(side, _VECTORS), sketch_plan(memory_plan(request).work, side.axis.size, _VECTORS)

@@ -72,6 +72,19 @@ def test_submit_offers_only_what_it_takes():
     text = call("submit", "--help").output
     assert "this machine" not in re.sub(r"\s+", " ", text)
     assert call("submit", "x", "--workers", 2).exit_code == 2
+    assert "tiles" not in text
+    refused = call("submit", "x", "-o", "y", "--beyond", "tiles")
+    assert (refused.exit_code, "'tiles' is not 'variances'" in refused.output) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["run x -o y", "resume x", "demo -o y"])
+@pytest.mark.parametrize("local", ["--workers 2", "--threads 1", "--memory-limit 1GiB"])
+@pytest.mark.parametrize("named", ["--scheduler tcp://127.0.0.1:1", "--scheduler-file z"])
+def test_workers_of_a_named_scheduler_are_its_own(command, local, named):
+    done = call(*command.split(), *local.split(), *named.split())
+    assert (done.exit_code, f"{local.split()[0]} is for workers on this machine" in done.stderr) == (2, True), (
+        done.output
+    )
 
 
 # ---- jobs
