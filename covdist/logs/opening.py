@@ -18,7 +18,8 @@ from covdist.logs.tree import build
 def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", follow_links: bool = False) -> xr.DataTree:
     """Open a training log as a lazy tree with one node per layer.
 
-    Only headers are read, plus the coordinates that index a dim of at most a million entries.
+    Only headers are read, plus the coordinates that index a dim of at most a million entries. What was opened is
+    what is read: if a file has changed by the time its values are needed, LogError says which.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from covdist.logs.npy.files import open_npy
 from covdist.logs.npy.npz import open_npz
 from covdist.logs.paths import is_url, walk
 from covdist.logs.source import Entry, Nodes
+from covdist.logs.stamps import opening
 
 READS = "NumPy .npy and .npz files or a folder of them"
 RANK = 1
@@ -31,6 +32,11 @@ def recognises(path: str) -> bool:
 
 def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
     """Read the headers of all arrays below the path; files have no chunks that could be missing."""
+    with opening():
+        return _nodes(path, follow_links)
+
+
+def _nodes(path: str, follow_links: bool) -> Nodes:
     nodes: Nodes = {}
     many = os.path.isdir(path)
     for file in sorted(_files(path, follow_links)) if many else [os.path.basename(path)]:

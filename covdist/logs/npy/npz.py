@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader
+from io import FileIO
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from covdist.logs.npy.files import stored
 from covdist.logs.npy.header import file_token, read_header
 from covdist.logs.paths import open_file
 from covdist.logs.source import Source
+from covdist.logs.stamps import Stamp, open_unchanged, stamp
 
 LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of the name and of the extra field, 26 bytes into a member
 DAMAGED = (OSError, EOFError, ValueError, RuntimeError, KeyError, OverflowError, zipfile.BadZipFile, zlib.error,
@@ -34,12 +35,17 @@ class MemberSource(GridSource):
     member: str
     offset: int  # of the data in the member
     fortran: bool
+    stamp: Stamp
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         """Decompress the member; zipfile checks its CRC."""
         size = math.prod(self.shape) * self.dtype.itemsize
         try:
-            with _opened(self.path) as archive, archive.open(self.member) as stream:
+            with (
+                open_unchanged(self.path, self.stamp, self.name) as file,
+                _archive(file) as archive,
+                archive.open(self.member) as stream,
+            ):
                 data = stream.read(self.offset + size + 1)[self.offset :]
             if len(data) != size:
                 raise ValueError(f"it has {len(data):,} bytes of data or more, where {size:,} are expected")
@@ -53,20 +59,20 @@ class MemberSource(GridSource):
 def open_npz(path: str, prefix: str) -> list[Source]:
     """Read the headers of all members; ``prefix`` goes before their keys in names."""
     try:
-        with _opened(path) as archive:
-            members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-            return [_source(archive, path, info, prefix) for info in members]
+        with open_file(path) as file, _archive(file) as archive:
+            members, before = archive.infolist(), stamp(file.fileno())
+            return [_source(archive, path, info, prefix, before) for info in members if info.filename.endswith(".npy")]
     except DAMAGED as error:
         raise LogError(f"{path} is no readable .npz file ({error}): it was cut off, write it again.") from error
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[zipfile.ZipFile]:
-    with BufferedReader(open_file(path)) as file, zipfile.ZipFile(file) as archive:
+def _archive(file: FileIO) -> Iterator[zipfile.ZipFile]:
+    with open(file.fileno(), "rb", closefd=False) as buffered, zipfile.ZipFile(buffered) as archive:
         yield archive
 
 
-def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, prefix: str) -> Source:
+def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, prefix: str, before: Stamp) -> Source:
     key = info.filename[:-4]
     name = f"{prefix}{key}"
     with archive.open(info) as stream:
@@ -80,7 +86,7 @@ def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, prefix: 
         with open_file(path) as file:
             file.seek(info.header_offset)
             local = LOCAL_HEADER.size + sum(LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size)))
-        return stored(path, name, header, info.header_offset + local + header.size)
+        return stored(path, name, header, info.header_offset + local + header.size, before)
     chunks, token = tuple(max(1, size) for size in header.shape), file_token(path, name, header)
-    member = (path, info.filename, header.size, header.fortran)
+    member = (path, info.filename, header.size, header.fortran, before)
     return MemberSource(name, header.shape, header.dtype, chunks, token, *member)
