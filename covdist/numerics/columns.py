@@ -218,21 +218,24 @@ def _combined(
     """Return the merge, the scaled difference of the means with the weight of its square, and each side's share."""
     weight, both = weight_x + weight_y, (weight_x > 0) & (weight_y > 0)
     difference, rest = two_sum(y.mean, -x.mean)
-    delta = np.where(both, difference + (rest + (y.mean_low - x.mean_low)), 0.0)
+    half = np.where(np.isinf(difference), 0.5, 1.0)  # the largest means differ by more than float64 holds
+    if np.isinf(difference).any():
+        difference, rest = two_sum(y.mean * half, -x.mean * half)
+    delta = np.where(both, difference + (rest + (y.mean_low - x.mean_low) * half), 0.0)
     share_x, share_y = share(weight_x, weight), share(weight_y, weight)
     # From the heavier side the step is short, and so is its rounding.
     heavier = weight_x >= weight_y
     step = delta * np.where(heavier, share_y, -share_x)
     base, low = np.where(heavier, x.mean, y.mean), np.where(heavier, x.mean_low, y.mean_low)
-    mean, mean_low = two_sum(base, low + step)
+    mean, mean_low = two_sum(base * half, low * half + step)
     live = [np.where(side.squares > 0, side.exponent, NO_EXPONENT) for side in (x, y)]
     exponent = np.maximum(np.maximum(*live), quantised_exponent(np.abs(delta)))
     exponent[exponent == NO_EXPONENT] = 0
-    scaled, factor = np.ldexp(delta, -exponent), weight_x * share_y
+    scaled, factor = np.ldexp(delta, -exponent) / half, weight_x * share_y
     squares = np.ldexp(x.squares, 2 * (x.exponent - exponent)) + np.ldexp(y.squares, 2 * (y.exponent - exponent))
     squares += factor * scaled**2
     total = x.weight + y.weight
-    moments = {"mean": mean, "mean_low": mean_low, "squares": squares, "exponent": exponent}
+    moments = {"mean": mean / half, "mean_low": mean_low / half, "squares": squares, "exponent": exponent}
     columns = Columns(weight=total, weight_unit=x.weight_unit, **moments, **counted)
     return columns, scaled, factor, share_x, share_y
 

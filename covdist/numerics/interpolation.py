@@ -109,6 +109,9 @@ def _neighbour(
 def _between(low: NearestValue, high: NearestValue, at: np.ndarray, options: InterpolationOptions) -> np.ndarray:
     if options.kind == "linear":
         value = (high.value - low.value) / (high.position - low.position) * (at - low.position) + low.value
+        if np.isinf(value).any():  # the largest values may differ by more than float64 holds
+            share = (at - low.position) / (high.position - low.position)
+            value = np.where(np.isinf(value), low.value * (1 - share) + high.value * share, value)
     elif options.kind == "previous":
         value = low.value
     else:

@@ -15,7 +15,7 @@ from covdist.numerics.accumulator import Options
 from covdist.numerics.columns import NO_EXPONENT, Columns, ObservedCounts, quantised_exponent, share
 from covdist.numerics.nonfinite import all_finite, holes
 from covdist.numerics.segments import Blocks, Segments
-from covdist.numerics.shifted_columns import columns_about, pilot_of
+from covdist.numerics.shifted_columns import columns_about, magnitude, pilot_of
 from covdist.numerics.weights import Vector, in_unit
 from covdist.numerics.workspace import Workspace
 
@@ -64,12 +64,13 @@ def observe(block: np.ndarray, present: np.ndarray, weights: Vector, extreme: bo
     """Centre the values that each column of a block holds; squares of ``extreme`` ones might leave float64's range."""
     mask = present.astype(np.float64)
     pilot = _pilot(block, present, mask, weights)
-    rows = np.where(present, block - pilot, 0.0)
-    exponent = np.zeros(block.shape[1], np.int64)
-    if extreme:
-        exponent = quantised_exponent(np.abs(rows).max(axis=0))
+    exponent, deviations = np.zeros(block.shape[1], np.int64), block - pilot
+    if extreme:  # scaled before it is subtracted, as differences of the largest numbers leave float64's range
+        exponent = quantised_exponent(magnitude(np.where(present, block, pilot), pilot))
         exponent[exponent == NO_EXPONENT] = 0
-        np.ldexp(rows, -exponent, out=rows)
+        scale = np.ldexp(1.0, -exponent)
+        deviations = block * scale - pilot * scale
+    rows = np.where(present, deviations, 0.0)
     weights, unit = in_unit(weights)
     roots, weighted, total, counts = mask, mask, float(len(block)), mask.sum(axis=0)
     weight = counts

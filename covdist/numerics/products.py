@@ -75,7 +75,7 @@ def rescaled(rectangle: np.ndarray, shift: np.ndarray, shift_y: np.ndarray) -> n
     """Return entry (i, j) times ``2**(shift[i] + shift_y[j])``."""
     if not (shift.any() or shift_y.any()):
         return rectangle
-    return np.ldexp(np.ldexp(rectangle, shift[:, None]), shift_y)
+    return np.ldexp(rectangle, shift[:, None].astype(np.int32) + shift_y.astype(np.int32))
 
 
 class _HighPrecision:

@@ -59,14 +59,15 @@ class ShiftedColumns:
         if extreme:
             self.exponent = self._wanted_exponent(block)
             self.exponent[self.exponent == NO_EXPONENT] = 0
+        scale = np.ldexp(1.0, -self.exponent)
         # As wide as the rows that ``_wide`` makes.
-        self._shift = np.tile(self.pilot, self._group)
-        self._scale = np.tile(np.ldexp(1.0, -self.exponent), self._group) if self.exponent.any() else None
+        self._shift = np.tile(self.pilot * scale, self._group)
+        self._scale = np.tile(scale, self._group) if self.exponent.any() else None
         self.sums, self.squares = np.zeros(self.width), np.zeros(self.width)
 
     def _wanted_exponent(self, block: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore", over="ignore"):
-            return quantised_exponent(np.abs(block - self.pilot).max(axis=0))
+            return quantised_exponent(magnitude(block, self.pilot))
 
     def deviations(self, block: np.ndarray, weights: np.ndarray | None, out: np.ndarray) -> Deviations:
         """Return ``(block - pilot) * 2**-exponent``, times the root of each row's weight, in ``out``."""
@@ -75,14 +76,13 @@ class ShiftedColumns:
         wide, rest = self._wide(out)
         with np.errstate(invalid="ignore", over="ignore"):
             for rows in (wide, rest):
+                if self._scale is not None:  # first, as differences of the largest numbers leave float64's range
+                    rows *= self._scale[: rows.shape[1]]
                 rows -= self._shift[: rows.shape[1]]
             if not whole:
                 out += low_part(block)
             if self.pilot_low.any():
                 out -= self.pilot_low
-            if self._scale is not None:
-                for rows in (wide, rest):
-                    rows *= self._scale[: rows.shape[1]]
             if weights is None:
                 roots, weight = np.ones(len(block)), float(len(block))
                 sums = self._folded(weighted_sums(roots[: len(wide)], wide)) + rest.sum(axis=0)
@@ -165,17 +165,33 @@ def pilot_of(rows: np.ndarray, average: Callable[[np.ndarray], np.ndarray]) -> n
     A constant column must leave deviations of exactly 0, which its rounded mean would not.
     """
     constant = (rows == rows[0]).all(axis=0)
+    mean = _near_mean(rows, average)
+    if not np.isfinite(mean).all():  # sums of the largest numbers leave float64's range
+        mean = np.where(np.isfinite(mean), mean, _near_mean(rows * 2.0**-64, average) * 2.0**64)
+    return np.where(constant, rows[0], mean)
+
+
+def _near_mean(rows: np.ndarray, average: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     mean = average(rows)
     # The float64 number next to the mean is within a spread of it, however close together the rows are.
     mean += average(rows - mean)
-    return np.where(constant, rows[0], mean)
+    return mean
+
+
+def magnitude(block: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Return how far each column reaches from its centre; half as far where that is beyond float64."""
+    found = np.abs(block - centre).max(axis=0)
+    beyond = np.isinf(found)
+    return np.where(beyond, np.abs(block / 2 - centre / 2).max(axis=0), found) if beyond.any() else found
 
 
 def columns_about(
     pilot: np.ndarray, exponent: np.ndarray, offset: np.ndarray, squares: np.ndarray, weight: float
 ) -> Columns:
     """Return the moments of columns whose scaled mean lies ``offset`` from the pilot; rows are counted elsewhere."""
-    mean, mean_low = two_sum(pilot, np.ldexp(offset, exponent))
+    top = np.maximum(exponent, 0)  # the step may be larger than float64's range, where both ends of it are not
+    mean, mean_low = two_sum(np.ldexp(pilot, -top), np.ldexp(offset, exponent - top))
+    mean, mean_low = np.ldexp(mean, top), np.ldexp(mean_low, top)
     return Columns.empty(len(pilot))._replace(
         mean=mean, mean_low=mean_low, squares=np.where(squares < 0, 0.0, squares), exponent=exponent, weight=weight
     )

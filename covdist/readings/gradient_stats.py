@@ -22,6 +22,7 @@ from covdist.state.grouped import Grouped
 from covdist.state.variances import Variances
 
 V = TypeVar("V", float, np.ndarray)
+_NEAR_TOP, _DOWN = 2.0**400, 512  # sums of squares of larger numbers could leave float64's range
 _POOLED = ("mean", "variance", "std", "snr", "norm", "mean_norm", "zero_fraction")
 
 
@@ -128,7 +129,7 @@ def dead(columns: ColumnState) -> np.ndarray:
 
 def mean(columns: ColumnState) -> np.ndarray:
     """Return the means; DataError where there are no rows."""
-    columns.variance(0)
+    columns.deviation(0)
     return columns.mean()
 
 
@@ -151,7 +152,10 @@ def root_sum_squares(values: np.ndarray) -> float:
 
 
 class LayerSummary(NamedTuple):
-    """A layer in a few numbers, from which the network's follow; roots, because squares could underflow."""
+    """A layer in a few numbers, from which the network's follow; roots, because squares could underflow.
+
+    All but the first and the last count times ``2**-exponent``, 0 unless their sums could leave float64's range.
+    """
 
     size: float  # parameters
     mean: float
@@ -161,12 +165,15 @@ class LayerSummary(NamedTuple):
     mean_norm: float
     noise: float  # root of the summed variances
     zero_fraction: float
+    exponent: int
 
     @classmethod
     def of(cls, columns: ColumnState) -> LayerSummary:
-        means, deviations = mean(columns), columns.deviation(0)
+        means, deviations, lows = mean(columns), columns.deviation(0), columns.mean_low()
+        exponent = _DOWN if max(np.abs(means).max(initial=0), deviations.max(initial=0)) > _NEAR_TOP else 0
+        means, deviations, lows = (np.ldexp(each, -exponent) for each in (means, deviations, lows))
         noise = root_sum_squares(deviations)
-        centre, centre_low, apart = _centred(np.ones(len(means)), means, columns.mean_low())
+        centre, centre_low, apart = _centred(np.ones(len(means)), means, lows)
         return cls(
             size=len(means),
             mean=centre,
@@ -176,11 +183,14 @@ class LayerSummary(NamedTuple):
             mean_norm=root_sum_squares(means),
             noise=noise,
             zero_fraction=float(zero_fraction(columns).mean()),
+            exponent=exponent,
         )
 
     @classmethod
     def joined(cls, layers: list[LayerSummary]) -> LayerSummary:
-        sizes, means, lows, stds, norms, mean_norms, noises, zeros = map(np.array, zip(*layers, strict=True))
+        sizes, *lengths, zeros, exponents = map(np.array, zip(*layers, strict=True))
+        exponent = exponents.max()
+        means, lows, stds, norms, mean_norms, noises = np.ldexp(lengths, exponents - exponent)
         share = sizes / sizes.sum()
         centre, centre_low, apart = _centred(sizes, means, lows)
         return cls(
@@ -192,6 +202,7 @@ class LayerSummary(NamedTuple):
             mean_norm=root_sum_squares(mean_norms),
             noise=root_sum_squares(noises),
             zero_fraction=float(share @ zeros),
+            exponent=int(exponent),
         )
 
     @property
@@ -201,6 +212,11 @@ class LayerSummary(NamedTuple):
     @property
     def snr(self) -> float:
         return ratio(self.mean_norm, self.noise)
+
+    def value(self, name: str) -> float:
+        """Return one of the pooled numbers in the units of the data."""
+        powers = {"snr": 0, "zero_fraction": 0, "variance": 2}
+        return float(np.ldexp(getattr(self, name), powers.get(name, 1) * self.exponent))
 
 
 def _centred(sizes: np.ndarray, means: np.ndarray, lows: np.ndarray) -> tuple[float, float, np.ndarray]:
@@ -250,4 +266,5 @@ def _array(name: str, shape: tuple[int, ...], *layers: object) -> Array:
 
 
 def _values(*layers: list[LayerSummary], name: str, shape: tuple[int, ...]) -> np.ndarray:
-    return np.array([[getattr(pool, name) for pool in pools] for pools in layers]).reshape(shape)
+    with np.errstate(over="ignore"):  # what is beyond float64's range is infinite
+        return np.array([[pool.value(name) for pool in pools] for pools in layers]).reshape(shape)

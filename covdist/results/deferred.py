@@ -160,7 +160,8 @@ def _read(state: object, shape: tuple[int, ...], dtype: np.dtype, function: Func
 
 
 def _array_of(state: object, function: Function, *arguments: object) -> np.ndarray:
-    return np.asarray(function(state, *arguments))
+    with np.errstate(over="ignore"):  # what is beyond float64's range is infinite
+        return np.asarray(function(state, *arguments))
 
 
 def _first(state: object, *_: object) -> object:

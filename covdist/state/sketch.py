@@ -204,14 +204,17 @@ class AppliedAccumulator:
         directions, mean, mean_low, exponent = self._basis
         rows = rows_of(block)
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
+            mean, mean_low = (np.ldexp(each, -max(exponent, 0)) for each in (mean, mean_low))
             for start in range(0, len(rows), LEAST_ROWS):
                 deviations = rows[start : start + LEAST_ROWS].astype(np.float64)
                 keep = None if np.isfinite(deviations.sum()) else self._policy([deviations], self._inf)
                 if keep is not None:
                     deviations = deviations[keep]
+                if exponent > 0:  # scaled first, as differences of the largest numbers leave float64's range
+                    np.ldexp(deviations, -exponent, out=deviations)
                 deviations -= mean
                 deviations -= mean_low
-                if exponent:
+                if exponent < 0:
                     np.ldexp(deviations, -exponent, out=deviations)
                 add_product(deviations, deviations @ directions, self._image)
 

@@ -56,6 +56,15 @@ def test_other_readings(x):
         assert error**2 <= Fraction(1, 10**24) * variances[i]
 
 
+@each_block
+def test_spectrum_of_few_rows(x):
+    truth = Exact(x)
+    size = max(truth.cov(0, i, 0, i) for i in range(3))
+    scaled = [[float(truth.cov(0, i, 0, j) / size) for j in range(3)] for i in range(3)]
+    found = covdist.spectrum(x, 1, method="dual")["eigenvalue"].values[0] / float(size)
+    np.testing.assert_allclose(found, np.linalg.eigvalsh(scaled)[-1], rtol=1e-12)
+
+
 @pytest.mark.parametrize("value", [2**53 + 1, 2**63 - 1, -(2**63), -(2**53) - 1])
 def test_constant_columns(value):
     assert covdist.var(np.full((40, 2), value)).values.tolist() == [0, 0]
