@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 from dask.base import is_dask_collection
 
+from covdist.engine import small_arrays
 from covdist.errors import DataError
 from covdist.results.accepted import Labels, plain
 from covdist.results.labels import Array, Dims, Groups, Labelled, plain_labels
@@ -105,7 +106,7 @@ def _shown(index: pd.Index, row: int) -> str:
 def _index(labels: pd.Index | xr.DataArray) -> pd.Index:
     if isinstance(labels, pd.Index):
         return labels
-    return labels.compute(scheduler="threads").to_index() if is_dask_collection(labels) else labels.to_index()
+    return (labels.copy(data=small_arrays.values(labels)) if is_dask_collection(labels) else labels).to_index()
 
 
 def along_samples(values: npt.ArrayLike, x: Labelled, what: str) -> Array:
@@ -148,10 +149,11 @@ def aligned(arrays: list[Array], sample_ndim: int) -> list[Array]:
 def grouping(by: npt.ArrayLike | None, x: Labelled, *others: Labelled) -> tuple[Groups | None, np.ndarray | None]:
     if by is None:
         return None, None
-    name = by if isinstance(by, str) else str(getattr(by, "name", None) or "group")
+    own = None if isinstance(by, da.Array) else getattr(by, "name", None)  # dask's is a key
+    name = by if isinstance(by, str) else str(own or "group")
     for side in (x, *others):
         if name == side.axis.dim or name in side.axis.coords:
             raise DataError(f"by is called {name!r}, as are columns of {side.name}: rename one of them")
-    values = plain_labels(np.asarray(along_samples(by, x, "by")), "by")
+    values = plain_labels(small_arrays.values(along_samples(by, x, "by")), "by")
     distinct, codes = np.unique(values, return_inverse=True)
     return Groups(name, distinct), codes.reshape(values.shape).astype(np.int32)

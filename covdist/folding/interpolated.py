@@ -17,6 +17,7 @@ from dask.highlevelgraph import HighLevelGraph
 from dask.local import get_sync
 from dask.typing import DaskCollection, Key
 
+from covdist.engine import small_arrays
 from covdist.errors import DataError, NonFiniteError
 from covdist.folding.inputs import length, one_of
 from covdist.numerics import interpolation
@@ -80,7 +81,7 @@ def _places(side: Labelled, along: str | None) -> tuple[Places, float | np.timed
             f"{side.name} has no coordinate {along!r} along {dim} to interpolate by, there are: "
             f"{', '.join(map(repr, side.coords)) or 'none'}"
         )
-    values = np.asarray(side.coords[name])
+    values = small_arrays.values(side.coords[name])
     unit = np.timedelta64(1, "ns") if values.dtype.kind in "mM" else 1
     if isinstance(unit, np.timedelta64):
         values = (values - values[0]) / unit

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from covdist.engine import small_arrays
 from covdist.errors import DataError
 from covdist.folding.request import IN_MEMORY, IN_TILES, Request, make_request
 from covdist.state.variances import Variances
@@ -57,7 +58,7 @@ class Selection:
 
 def _as_json(by: npt.ArrayLike) -> dict[str, object]:
     """Return one value per sample as JSON that gives the same bits again."""
-    values = np.asarray(by)
+    values = small_arrays.values(by)
     if values.dtype.kind not in "biufUmM":
         raise DataError(f"by has dtype {values.dtype}, which a job cannot write down: pass numbers, text or times")
     found: dict[str, object] = {"dtype": values.dtype.str}

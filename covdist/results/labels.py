@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
+from covdist.engine import small_arrays
 from covdist.errors import DataError
 from covdist.results.accepted import Labels, accepted, check_distinct, labels_along
 
@@ -191,7 +192,7 @@ def _feature_coords(array: xr.DataArray, features: list[Hashable], what: str) ->
     for name, coord in array.coords.items():
         if len(coord.dims) == 1 and coord.dims[0] in features and not _of_tuples(array, name):
             shape = [size if d == coord.dims[0] else 1 for d, size in zip(features, sizes, strict=True)]
-            values: Any = coord.to_index() if name in array.xindexes else np.asarray(coord)
+            values: Any = coord.to_index() if name in array.xindexes else small_arrays.values(coord)
             if not isinstance(values.dtype, np.dtype):  # of pandas' own, such as periods and time zones
                 values = values.to_numpy(object)
             values = plain_labels(np.asarray(values), f"the coordinate {name!r} of {what}")
