@@ -34,8 +34,10 @@ class Column:
         self.row_bytes = math.prod(row) * dtype.itemsize
         self.codecs = PLAIN if chunk_rows == 1 and self.row_bytes >= LARGE_ROW else FRAMED
         self.length = 0  # rows put
-        self._first = 0  # row at the start of the buffer
-        self._buffer: np.ndarray | None = None  # None: no rows, or those that are stored
+        self._first = 0  # row at the start of the chunk
+        self._buffer: np.ndarray | None = None  # kept for the next chunk: the first touch of memory is dear
+        self._touched = 0  # its rows that take memory
+        self._chunk: np.ndarray | None = None  # with the rows to store, mostly the buffer; None: none, or those stored
         self._committed = False
 
     @classmethod
@@ -50,46 +52,42 @@ class Column:
 
     @property
     def held(self) -> int:
-        """Bytes of the rows in the buffer."""
-        return 0 if self._buffer is None else (self.length - self._first) * self.row_bytes
+        """Bytes of memory that the buffer takes."""
+        return self._touched * self.row_bytes
 
     def put(self, rows: npt.ArrayLike, count: int) -> None:
-        """Append rows, or a scalar ``count`` times; they must fit into the rest of the buffer."""
+        """Append rows, or a scalar ``count`` times; they must fit into the rest of the chunk."""
         start = self.length - self._first
         if count == self.chunk_rows and isinstance(rows, np.ndarray) and rows.ndim:
             # A whole chunk, which is written before the caller can change it: without a copy if possible.
-            self._buffer = np.ascontiguousarray(rows, self.dtype)
+            self._chunk = np.ascontiguousarray(rows, self.dtype)
         else:
-            if self._buffer is None:
-                self._load()
-            self._rows[start : start + count] = rows
+            chunk = self._loaded() if self._chunk is None else self._chunk
+            chunk[start : start + count] = rows
+            self._touched = max(self._touched, start + count)
         self.length += count
 
-    @property
-    def _rows(self) -> np.ndarray:
-        assert self._buffer is not None
-        return self._buffer
-
     def write(self) -> None:
-        """Store the buffer as a chunk."""
-        if self._buffer is not None and self.length > self._first:
-            parts = encoded(self._buffer[: self.length - self._first], self.chunk_rows * self.row_bytes, self.codecs)
+        """Store the rows since the last full chunk."""
+        if self._chunk is not None and self.length > self._first:
+            parts = encoded(self._chunk[: self.length - self._first], self.chunk_rows * self.row_bytes, self.codecs)
             self.place.put(self._key(self._first), *parts)
 
     def commit(self) -> None:
-        """Write the metadata, and begin the next chunk if the buffer is full."""
+        """Write the metadata, and begin the next chunk if this one is full."""
         self.place.put(f"{self.path}/{METADATA}", json.dumps(self._metadata()).encode())
         self._committed = True
         if self.length - self._first == self.chunk_rows:
-            self._first, self._buffer = self.length, None
+            self._first, self._chunk = self.length, None
 
     def release(self) -> None:
-        """Free the buffer, whose rows are stored; it is read again when more come."""
-        self._buffer = None
+        """Free the buffer, whose rows are stored; they are read again when more come."""
+        self._chunk = self._buffer = None
+        self._touched = 0
 
     def check(self) -> None:
         """Raise ResultError if the array has been removed since it was committed."""
-        if self._committed and self.place.get(f"{self.path}/{METADATA}") is None:
+        if self._committed and not self.place.holds(f"{self.path}/{METADATA}"):
             raise removed(f"{self.path} in {self.place!r}")
 
     def copy(self, path: str, dims: tuple[str, ...]) -> Column:
@@ -99,25 +97,29 @@ class Column:
         for start in range(0, self._first, self.chunk_rows):
             self.place.put(other._key(start), self.place.get(self._key(start)) or b"")
         other.length, other._first = self.length, self._first
-        if self._buffer is None:
-            self._load()
-        other._buffer = self._rows.copy()
+        other._chunk = other._buffer = (self._loaded() if self._chunk is None else self._chunk).copy()
+        other._touched = self._touched
         return other
 
     def resume(self, length: int) -> None:
         """Continue after the first ``length`` stored rows, and forget the others."""
         self.length, self._first = length, length - length % self.chunk_rows
-        self._load()
+        self._loaded()
 
     def values(self, length: int) -> np.ndarray:
         """Return the first ``length`` stored rows."""
         chunks = [self._stored(start) for start in range(0, length, self.chunk_rows)]
         return np.concatenate([*chunks, np.empty((0, *self.row), self.dtype)])[:length]
 
-    def _load(self) -> None:
-        self._buffer = np.empty((self.chunk_rows, *self.row), self.dtype)
+    def _loaded(self) -> np.ndarray:
+        """Return the chunk, in the buffer and with the rows that are stored."""
+        if self._buffer is None:
+            self._buffer = np.empty((self.chunk_rows, *self.row), self.dtype)
         if rows := self.length - self._first:
             self._buffer[:rows] = self._stored(self._first)[:rows]
+        self._touched = max(self._touched, rows)
+        self._chunk = self._buffer
+        return self._chunk
 
     def _stored(self, start: int) -> np.ndarray:
         try:

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn, Self
 
 import numpy as np
@@ -21,6 +21,7 @@ from covdist.record.values import Rows, as_bytes, as_marks, as_rows, check_marks
 from covdist.storage.place import place_at
 
 FORMAT = 1  # the root's attribute "covdist"
+_CHUNKS = 7 / 8  # of the room, for chunks of arrays; the rest is for coordinates and other narrow ones
 RANKS = "covdist_ranks"  # the root's attribute of a log with ranks
 _open: weakref.WeakSet[Recorder] = weakref.WeakSet()  # closed at exit
 
@@ -93,7 +94,7 @@ class Recorder:
         self._attributes = {} if rank is None else {"covdist_rank": int(rank)}
         self._per_step = (per_step,) if isinstance(per_step, str) else tuple(per_step)
         self._tracks: dict[tuple[str, str], Track] = {}
-        self._held = 0  # bytes in buffers
+        self._held = 0  # bytes that buffers take, at most
         self._lock = threading.RLock()
         self._claim = Claim(repr(self._root), rank)
         try:
@@ -144,11 +145,12 @@ class Recorder:
             try:
                 if new:
                     self._create(new, marks)
-                for track in {id(track): track for track in map(self._of.__getitem__, rows)}.values():
-                    self._held -= track.held
-                    self._append(track, rows, marks)
-                    self._held += track.held
-                    self._spill()
+                for track, given in self._by_track(rows).items():
+                    was_released = track.released
+                    self._append(track, given, marks)
+                    self._held += track.held if was_released else sum(data.nbytes for data in given.values())
+                    if self._held > self._room:
+                        self._spill()
             except BaseException:
                 self._give_up()
                 raise
@@ -227,33 +229,35 @@ class Recorder:
             )
 
     def _spill(self) -> None:
-        """Write and free buffers, the fullest first, where all of them hold more than they may."""
+        """Free buffers where all of them take more than they may: those without rows, then the fullest."""
+        self._held = sum(track.held for track in self._tracks.values())
         if self._held > self._room:
-            self._held = sum(track.held for track in self._tracks.values())  # tracks that came apart were not counted
-        if self._held > self._room:
-            for track in sorted(self._tracks.values(), key=lambda track: -track.held):
+            for track in sorted(self._tracks.values(), key=lambda track: (track.length != track.stored, -track.held)):
                 if self._held > self._room // 2:
                     self._held -= track.held
                     track.spill()
 
     def _check(self, rows: Mapping[str, Rows], new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
-        checked = None
+        types = {mark: value.dtype for mark, value in marks.items()}
         for name, each in rows.items():
             node, _, variable = name.rpartition("/")
             track = self._tracks.get((node, each.dim)) if name in new else self._of[name]
             if track and name not in new:
                 check_same(name, each, track.members[variable])
-            if track and track is not checked and (name not in new or not track.length):
+                if track.resumed_at is not None and marks["step"] <= track.resumed_at:
+                    raise self._in_the_log(name, marks, track.resumed_at)
+            if track and types != track.mark_types and (name not in new or not track.length):
                 check_marks(name, marks, track.marks)
-                checked = track  # arrays of a track mostly follow each other
-            if track and name not in new and track.resumed_at is not None and marks["step"] <= track.resumed_at:
-                raise DataError(
-                    f"step {marks['step']} of {name} is in the log already, which went up to step {track.resumed_at} "
-                    'when it was opened: go on with later steps, or open it with Recorder(path, mode="a", '
-                    f"from_step={marks['step']}), which forgets the rows from there on."
-                )
         if new:
             self._check_names(new, marks)
+
+    @staticmethod
+    def _in_the_log(name: str, marks: Mapping[str, np.ndarray], last: int) -> DataError:
+        return DataError(
+            f"step {marks['step']} of {name} is in the log already, which went up to step {last} when it was opened: "
+            f'go on with later steps, or open it with Recorder(path, mode="a", from_step={marks["step"]}), which '
+            "forgets the rows from there on."
+        )
 
     def _check_names(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
         arrays = {*self._of, *new}
@@ -274,30 +278,28 @@ class Recorder:
         return {mark_name(dim, mark) for dim in dims for mark in (*known, *marks)}
 
     def _create(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
-        limit = self._chunk_limit(new)
+        together: dict[tuple[str, str], list[int]] = {}
+        for name, rows in new.items():
+            together.setdefault((name.rpartition("/")[0], rows.dim), []).append(rows.row_bytes)
+        limit = self._chunk_limit(together.values())
         for name, rows in new.items():
             node, _, variable = name.rpartition("/")
             track = self._tracks.get((node, rows.dim))
             if track is None or track.length:
-                peers = [e for n, e in new.items() if n.rpartition("/")[0] == node and e.dim == rows.dim]
-                track = self._begin(node, f"{variable}_{rows.dim}" if track else rows.dim, peers, marks, limit)
+                dim, widest = f"{variable}_{rows.dim}" if track else rows.dim, max(together[node, rows.dim])
+                track = self._begin(node, dim, widest, marks, limit)
             track.add(variable, self._unit_dims(node, variable, rows), rows.data.dtype, rows.data.shape[1:])
             self._of[name] = track
 
-    def _chunk_limit(self, new: Mapping[str, Rows]) -> int:
+    def _chunk_limit(self, together: Collection[list[int]]) -> int:
         # Arrays that grow together are flushed together, when the widest has filled a chunk.
-        together: dict[tuple[str, str], list[int]] = {}
-        for name, rows in new.items():
-            together.setdefault((name.rpartition("/")[0], rows.dim), []).append(rows.row_bytes)
-        chunks = len(self._of) + sum(sum(widths) / max(widths) for widths in together.values())
-        return max(1, min(self._chunk_bytes, int(self._room / chunks)))
+        chunks = len(self._of) + sum(sum(widths) / max(widths) for widths in together)
+        return max(1, min(self._chunk_bytes, int(_CHUNKS * self._room / chunks)))
 
-    def _begin(
-        self, node: str, dim: str, peers: list[Rows], marks: Mapping[str, np.ndarray], limit: int
-    ) -> Track:  # fmt: skip
+    def _begin(self, node: str, dim: str, widest: int, marks: Mapping[str, np.ndarray], limit: int) -> Track:
         for upper in _uppers(join(node, dim)):
             self._put_group(upper, {})
-        base = max(1, limit // max(each.row_bytes for each in peers))
+        base = max(1, limit // widest)
         track = self._tracks[node, dim] = Track(self._place, node, dim, base, limit, self._attributes)
         for mark, value in marks.items():
             track.add_mark(mark, value.dtype)
@@ -311,17 +313,23 @@ class Recorder:
             for dim, size in zip(names, row, strict=True)
         )
 
-    def _append(self, track: Track, rows: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
-        given = {name: rows.get(join(track.node, name)) for name in track.members}
-        counts = {name: len(each.data) if each else 0 for name, each in given.items()}
+    def _by_track(self, rows: Mapping[str, Rows]) -> dict[Track, dict[str, np.ndarray]]:
+        given: dict[Track, dict[str, np.ndarray]] = {}
+        for name, each in rows.items():
+            given.setdefault(self._of[name], {})[name.rpartition("/")[2]] = each.data
+        return given
+
+    def _append(self, track: Track, given: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray]) -> None:
+        counts = {name: len(given[name]) if name in given else 0 for name in track.members}
         count = next((amount for amount in counts.values() if amount), 0)
-        apart = [name for name, amount in counts.items() if amount != count]
-        for name in apart:
-            alone = track.split(name)
-            self._tracks[alone.node, alone.dim] = self._of[join(track.node, name)] = alone
-        for each in (track, *(self._of[join(track.node, name)] for name in apart)):
-            data = {name: rows[join(each.node, name)].data for name in each.members if counts[name]}
-            each.append(data, marks, max(counts[name] for name in each.members))
+        track_of = {name: track if amount == count else self._split(track, name) for name, amount in counts.items()}
+        for each in dict.fromkeys((track, *track_of.values())):
+            each.append(given, marks, max(counts[name] for name in each.members))
+
+    def _split(self, track: Track, name: str) -> Track:
+        alone = track.split(name)
+        self._tracks[alone.node, alone.dim] = self._of[join(track.node, name)] = alone
+        return alone
 
     def _put_group(self, path: str, attributes: dict[str, Any]) -> None:
         self._place.put(f"{path}/{METADATA}".lstrip("/"), _group(attributes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ class Track:
         self.marks: dict[str, Column] = {}  # "step" -> the coordinate with the steps
         self.members: dict[str, Column] = {}  # by variable
         self.length = self.stored = 0
+        self.released = False  # its buffers hold nothing, and rows of theirs are read again when more come
         self.resumed_at: int | None = None  # the last step that was recorded before the log was opened
 
     @property
@@ -34,8 +36,13 @@ class Track:
 
     @property
     def held(self) -> int:
-        """Bytes of the rows in buffers."""
+        """Bytes of memory that the buffers take."""
         return sum(column.held for column in self.columns)
+
+    @cached_property
+    def mark_types(self) -> dict[str, np.dtype]:
+        """Dtypes of the coordinates, all of which are there before the first row."""
+        return {mark: column.dtype for mark, column in self.marks.items()}
 
     def add(self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...]) -> None:
         """Add an array before the first row."""
@@ -47,17 +54,17 @@ class Track:
 
     def append(self, rows: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray], count: int) -> None:
         """Append ``count`` rows to every member, and the marks as often to the coordinates."""
-        done = 0
+        done, self.released = 0, False
         while done < count:
-            self._flush_full()
             step = min(count - done, self.base - self.length % self.base)
             for name, column in self.members.items():
-                column.put(rows[name][done : done + step], step)
+                column.put(rows[name] if step == count else rows[name][done : done + step], step)
             for mark, column in self.marks.items():
                 column.put(marks[mark], step)
             self.length += step
             done += step
-            self._flush_full()
+            if self.length % self.base == 0:
+                self.flush()
 
     def flush(self) -> None:
         """Write all rows, then all lengths."""
@@ -76,6 +83,7 @@ class Track:
         self.flush()
         for column in self.columns:
             column.release()
+        self.released = True
 
     def split(self, name: str) -> Track:
         """Give one member a dim and coordinates of its own, from the first row on."""
@@ -89,10 +97,6 @@ class Track:
         other.length, other.resumed_at = self.length, self.resumed_at
         other.flush()
         return other
-
-    def _flush_full(self) -> None:
-        if self.length % self.base == 0 and self.length != self.stored:
-            self.flush()
 
     def _column(
         self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...], attributes: dict[str, str]

@@ -18,6 +18,7 @@ from covdist.record.column import Column
 
 NAME = re.compile(r"(?!\.|zarr\.json$)[^/\\]+")
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+COMMON = frozenset(map(np.dtype, ("<f4", "<f8", "<f2", "<i8", "<i4", "u1", "?")))  # recorded as they are
 WIDER = (np.int8, np.uint8, np.float32, np.float64)  # what dtypes of other packages become, the first that holds all
 
 
@@ -35,28 +36,32 @@ class Rows(NamedTuple):
 
 def as_rows(name: str, value: npt.ArrayLike, per_step: tuple[str, ...]) -> Rows:
     """Return the rows of an array; scalars and arrays named in ``per_step`` are one row."""
-    if not _is_name(name):
-        raise DataError(
-            f"{name!r} cannot name an array: give a path such as 'fc1/activation', without empty parts or "
-            "parts that begin with a dot."
-        )
+    variable = _variable(name)
     data = as_array(name, value)
-    if data.ndim == 0 or name.rpartition("/")[2] in per_step:
+    if data.ndim == 0 or variable in per_step:
         rows = Rows("step", data.reshape(1, -1) if data.ndim else data.reshape(1))
     else:
         rows = Rows("sample", data)
-    if not rows.row_bytes:
+    if 0 in rows.data.shape[1:]:
         raise DataError(f"{name} has shape {data.shape}, expected rows of at least one value: leave it out.")
     return rows
 
 
 @lru_cache(maxsize=1 << 16)
-def _is_name(name: str) -> bool:
-    return all(NAME.fullmatch(part) for part in name.split("/"))
+def _variable(name: str) -> str:
+    parts = name.split("/")
+    if not all(map(NAME.fullmatch, parts)):
+        raise DataError(
+            f"{name!r} cannot name an array: give a path such as 'fc1/activation', without empty parts or "
+            "parts that begin with a dot."
+        )
+    return parts[-1]
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
     """Return a little-endian array of numbers of at most 64 bits; may share the memory of ``value``."""
+    if type(value) is np.ndarray and value.dtype in COMMON:
+        return value
     try:
         given = gathered(_plain(value))
         data = given if isinstance(given, np.ma.MaskedArray) else np.asarray(given)
@@ -112,7 +117,7 @@ def _filled(name: str, data: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
 
 def check_same(name: str, rows: Rows, column: Column) -> None:
     """Raise DataError if the shape differs from the rows logged before, or their dtype does not hold these."""
-    if not np.can_cast(rows.data.dtype, column.dtype):
+    if rows.data.dtype != column.dtype and not np.can_cast(rows.data.dtype, column.dtype):
         raise DataError(
             f"{name} has dtype {rows.data.dtype}, expected {column.dtype} as logged before: convert it, or "
             "log it under another name."

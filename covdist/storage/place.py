@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import FileIO
 from urllib.parse import unquote, urlsplit
 
 from covdist.storage.remote import PARTIAL, Remote
+
+_PARTS = 1024  # the most that POSIX systems take at once, IOV_MAX
 
 
 def place_at(path: str | os.PathLike[str], options: Mapping[str, object] | None = None, durable: bool = True) -> Place:
@@ -31,23 +33,29 @@ class Folder:
 
     def put(self, name: str, *parts: bytes | memoryview) -> None:
         """Write or replace a file in one step, from one or more buffers; a reader sees all of it or none."""
-        path = self._path(name)
+        path = os.path.join(self.root, name)
         with self._written(path, parts) as partial:
-            os.replace(partial, self._no_folder(path))
+            try:
+                os.replace(partial, path)
+            except OSError:
+                os.replace(partial, self._no_folder(path))
 
     def create(self, name: str, data: bytes) -> bool:
         """Write a file that must not exist yet, in one step; of several callers exactly one gets True."""
-        path = self._path(name)
+        path = os.path.join(self.root, name)
         with self._written(path, (data,)) as partial:
             try:
                 os.link(partial, path)  # unlike a rename it refuses to replace
             except FileExistsError:
                 return False
+            finally:
+                _remove(partial)
         return True
 
     def append(self, name: str, data: bytes) -> None:
         """Extend a file; after a crash it may end with a part of ``data``."""
-        path = self._path(name)
+        path = os.path.join(self.root, name)
+        self._make_room(path)
         if os.path.lexists(path) and not os.path.isfile(path):
             _set_aside(path)
         with open(path, "a+b", buffering=0) as file:
@@ -55,7 +63,7 @@ class Folder:
                 file.seek(-1, os.SEEK_END)
                 # A crash may have left a line without its end.
                 data = data if file.read(1) == b"\n" else b"\n" + data
-            _write_all(file, data)
+            _write_all(file, [data])
 
     def get(self, name: str) -> bytes | None:
         """Return a file's bytes, None where there is no file, but nothing, a folder, a pipe or a link in a circle."""
@@ -67,6 +75,10 @@ class Folder:
                 return file.read()
         except FileNotFoundError:
             return None
+
+    def holds(self, name: str) -> bool:
+        """Return whether there is a file of this name."""
+        return os.path.isfile(os.path.join(self.root, name))
 
     def remove(self, name: str) -> None:
         _remove(self._no_folder(os.path.join(self.root, name)))
@@ -95,13 +107,18 @@ class Folder:
         """Return whether anything is there, an empty folder included."""
         return os.path.lexists(self.root)
 
-    def _path(self, name: str) -> str:
-        path = os.path.join(self.root, name)
+    def _make_room(self, path: str) -> None:
         folder = os.path.dirname(path)
         if folder != self.root and os.path.lexists(folder) and not os.path.isdir(folder):
             _set_aside(folder)
         os.makedirs(folder, exist_ok=True)
-        return path
+
+    def _opened(self, partial: str) -> FileIO:
+        try:
+            return open(partial, "xb", buffering=0)
+        except OSError:
+            self._make_room(partial)
+            return open(partial, "xb", buffering=0)
 
     @staticmethod
     def _no_folder(path: str) -> str:
@@ -114,14 +131,14 @@ class Folder:
     def _written(self, path: str, parts: tuple[bytes | memoryview, ...]) -> Iterator[str]:
         partial = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
         try:
-            with open(partial, "xb", buffering=0) as file:
-                for part in parts:
-                    _write_all(file, part)
+            with self._opened(partial) as file:
+                _write_all(file, parts)
                 if self._durable:
                     os.fsync(file.fileno())
             yield partial
-        finally:
+        except BaseException:
             _remove(partial)
+            raise
         if self._durable:
             _sync_folder(os.path.dirname(path))
 
@@ -129,10 +146,14 @@ class Folder:
 Place = Folder | Remote
 
 
-def _write_all(file: FileIO, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view.nbytes:
-        view = view[file.write(view) :]
+def _write_all(file: FileIO, parts: Sequence[bytes | memoryview]) -> None:
+    left = [memoryview(part) for part in parts]
+    while left:
+        written = os.writev(file.fileno(), left[:_PARTS])
+        while left and written >= left[0].nbytes:
+            written -= left.pop(0).nbytes
+        if left:
+            left[0] = left[0][written:]
 
 
 def _remove(path: str) -> None:

@@ -48,6 +48,10 @@ class Remote:
         except (FileNotFoundError, IsADirectoryError):
             return None
 
+    def holds(self, name: str) -> bool:
+        system, path = self._at(name)
+        return bool(patiently(partial(system.exists, path)))
+
     def remove(self, name: str) -> None:
         system, path = self._at(name)
         with suppress(FileNotFoundError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,7 +35,8 @@ class Points:
 
         return checked
 
-    def write(self, file: Any, data: bytes) -> None:
+    def write(self, file: Any, parts: Sequence[bytes]) -> None:
+        data = b"".join(parts)
         for half in (data[: len(data) // 2], data[len(data) // 2 :]):
             if self.reached():
                 raise Crash
