@@ -1,7 +1,7 @@
 """What all tests share.
 
-``HYPOTHESIS_PROFILE=quick`` lets every property try a fifth of its examples, at least five. .ci/run uses it where the
-same tests run once more, with other versions; without it each property tries as many as it says.
+A property tries a third of the examples that it says, at least five. ``HYPOTHESIS_PROFILE=full`` lets it try all, as
+.ci/run does once, and ``HYPOTHESIS_PROFILE=quick`` a fifth, for the same tests with other versions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import dask
 import pytest
 from hypothesis import settings
 
-FRACTIONS = {"": 1, "quick": 5}
+FRACTIONS = {"full": 1, "": 3, "quick": 5}
 
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="covdist-tests-")  # where jobs are noted by their ids
 

@@ -22,14 +22,20 @@ def run(*words: object) -> subprocess.CompletedProcess[str]:
 
 def output(*words: object) -> str:
     """Run `covdist` to success, silent on stderr, and return what it printed."""
-    done = covdist(*words)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return done.stdout
+    return succeeded(covdist(*words))
 
 
 def sentence(*words: object, code: int = 1) -> str:
     """Run `covdist` to a failure, told in one line on stderr and nowhere else, and return that line."""
-    done = covdist(*words)
+    return told(covdist(*words), code)
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+def told(done: subprocess.CompletedProcess[str], code: int) -> str:
     assert (done.returncode, done.stdout) == (code, ""), done.stderr
     line, end, rest = done.stderr.partition("\n")
     assert (end, rest) == ("\n", ""), done.stderr

@@ -14,9 +14,8 @@ import covdist
 from covdist import plugins
 from covdist.numerics.products import PRECISIONS
 
-from . import logs
-from .running import covdist as process
-from .running import output, sentence
+from . import logs, running
+from .calling import output, sentence
 
 
 @pytest.fixture
@@ -33,6 +32,12 @@ def refused(log: object, place: Path, *words: object, code: int = 1) -> str:
     return said
 
 
+def refused_by_a_process(log: object, place: Path, *words: object) -> str:
+    said = running.sentence("run", log, "-o", place / "result", *words)
+    assert not list(place.iterdir())
+    return said
+
+
 def says(said: str, *expected: object) -> bool:
     return all(str(each) in said for each in expected)
 
@@ -41,7 +46,8 @@ def says(said: str, *expected: object) -> bool:
 
 
 def test_unknown_path(place):
-    assert says(refused(place.parent / "nowhere.zarr", place), "nowhere.zarr", "does not exist")
+    for refuse in (refused, refused_by_a_process):
+        assert says(refuse(place.parent / "nowhere.zarr", place), "nowhere.zarr", "does not exist")
 
 
 def text(path: Path) -> Path:
@@ -104,7 +110,7 @@ def test_rows_that_do_not_match(place):
 
 
 def test_nan_on_the_own_cluster(nan_log, place):
-    said = refused(nan_log.path, place, "--workers", "1")
+    said = refused_by_a_process(nan_log.path, place, "--workers", "1")
     assert says(said, "fc1/gradient", f"row {logs.BAD_ROW}", f"column {logs.BAD_COLUMN}", "missing='drop'")
 
 
@@ -133,7 +139,7 @@ def test_truncated_chunk(compressors, place, scheduler):
 
 
 def test_too_little_memory(log, place):
-    said = refused(log.path, place, "--workers", "1", "--memory-limit", "200MiB")
+    said = refused_by_a_process(log.path, place, "--workers", "1", "--memory-limit", "200MiB")
     assert says(said, "but has 200 MiB", "needs 2", "more memory")
 
 
@@ -230,7 +236,7 @@ def test_damaged_result(place):
 
 
 def test_debug_shows_the_traceback(place):
-    done = process("--debug", "plan", place / "nowhere")
+    done = running.covdist("--debug", "plan", place / "nowhere")
     assert done.returncode == 1
     assert done.stderr.startswith("Traceback")
     assert "LogError" in done.stderr

@@ -10,8 +10,8 @@ import pytest
 
 import covdist
 
-from . import logs
-from .running import output, sentence
+from . import logs, running
+from .calling import output, sentence
 
 NAMES = [f"{layer}/{variable}" for layer in logs.WIDTHS for variable in ("activation", "gradient")]
 
@@ -20,7 +20,7 @@ NAMES = [f"{layer}/{variable}" for layer in logs.WIDTHS for variable in ("activa
 def result(log: logs.Log, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The whole log, folded once on a cluster of `covdist`'s own."""
     place = tmp_path_factory.mktemp("result") / "result"
-    return place, output("run", log.path, "-o", place)
+    return place, running.output("run", log.path, "-o", place)
 
 
 def check(record: dict, values: np.ndarray) -> None:
@@ -188,17 +188,17 @@ def test_missing_values_are_used(tmp_path, scheduler, policy):
         assert record["converged"]
 
 
-def test_missing_pairwise_in_a_job(tmp_path):
+def test_missing_pairwise_in_a_job(tmp_path, scheduler):
     x = np.random.default_rng(0).normal(size=(200, 3))
     x[np.random.default_rng(1).random(x.shape) < 0.2] = np.nan
     np.save(tmp_path / "x.npy", x)
-    output("run", tmp_path / "x.npy", "--missing", "pairwise", "--job", tmp_path / "job", "--workers", "1")
+    output("run", tmp_path / "x.npy", "--missing", "pairwise", "--job", tmp_path / "job", "--scheduler", scheduler)
     np.testing.assert_allclose(covdist.load(tmp_path / "job").cov(), covdist.cov(x, missing="pairwise"), rtol=1e-12)
 
 
-def test_a_log_of_one_array_goes_by_its_name(tmp_path):
+def test_a_log_of_one_array_goes_by_its_name(tmp_path, scheduler):
     np.save(tmp_path / "weights.npy", np.eye(3))
-    ran = output("run", tmp_path / "weights.npy", "-o", tmp_path / "out.zarr", "--workers", "1")
+    ran = output("run", tmp_path / "weights.npy", "-o", tmp_path / "out.zarr", "--scheduler", scheduler)
     for said in (ran, output("show", tmp_path / "out.zarr"), output("plan", tmp_path / "weights.npy")):
         assert "weights" in said
         assert "(root)" not in said

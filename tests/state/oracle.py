@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 
@@ -25,16 +26,17 @@ class Exact:
         self.columns = [[exact(column) for column in side.T] for side in sides]
         ones = np.ones(len(sides[0]), np.int64)
         self.weights, self._unit = exact(ones if weights is None else weights)
+        self.mean, self.cov = cache(self._mean), cache(self._cov)
 
     @property
     def weight(self) -> Fraction:
         return Fraction(sum(self.weights), self._unit)
 
-    def mean(self, side: int, column: int) -> Fraction:
+    def _mean(self, side: int, column: int) -> Fraction:
         values, unit = self.columns[side][column]
         return Fraction(_dot(self.weights, values), sum(self.weights) * unit)
 
-    def cov(self, side: int, column: int, side_y: int, column_y: int) -> Fraction:
+    def _cov(self, side: int, column: int, side_y: int, column_y: int) -> Fraction:
         (x, unit_x), (y, unit_y) = self.columns[side][column], self.columns[side_y][column_y]
         total = sum(self.weights)
         products = sum(w * a * b for w, a, b in zip(self.weights, x, y, strict=True))
