@@ -82,7 +82,7 @@ def plan(selection: Selection, log: str, opening: dict[str, Any], force: bool, a
     if as_json:
         print_json({path: plan_record(plan) for path, (_, plan) in planned.items()})
     else:
-        console().print(plan_table({path or request.source: plan for path, (request, plan) in planned.items()}))
+        click.echo(plan_table({path or request.source: plan for path, (request, plan) in planned.items()}))
     if not force:
         check_size(planned)
 

@@ -17,7 +17,6 @@ from covdist.commands.options import (
     Command,
     clustering,
     connecting,
-    console,
     force_option,
     json_option,
     print_json,
@@ -28,8 +27,6 @@ from covdist.commands.options import (
 command = functools.partial(click.command, cls=Command)
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from covdist.folding.selection import Selection
     from covdist.jobs.directory.directory import ShardCounts
     from covdist.jobs.driver import Watch
@@ -210,13 +207,11 @@ def _names_cluster(cluster_options: dict[str, Any]) -> bool:
     return cluster_options["scheduler"] is not None or cluster_options["scheduler_file"] is not None
 
 
-def _print(content: object, text: Table | str, as_json: bool) -> None:
+def _print(content: object, text: str, as_json: bool) -> None:
     if as_json:
         print_json(content)
-    elif isinstance(text, str):
-        click.echo(text)
     else:
-        console().print(text)
+        click.echo(text)
 
 
 COMMANDS = (submit, jobs, status, wait, cancel, resume)

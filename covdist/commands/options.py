@@ -201,7 +201,7 @@ def print_results(results: Moments | dict[str, Moments], as_json: bool) -> None:
     if as_json:
         print_json(records)
     else:
-        console().print(result_table(records))
+        click.echo(result_table(records))
 
 
 def print_json(value: Any) -> None:

@@ -4,39 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.table import Table
-
 from covdist.errors import shown
 from covdist.jobs.job import JobStatus
+from covdist.report.columns import TableRow, columns, facts
 
 
-def jobs_table(statuses: Iterable[JobStatus]) -> Table:
-    table = Table("folder", "job", "status", "shards", "left", "log")
-    for status in statuses:
-        folder = status["path"].rsplit("/", 1)[-1]
-        table.add_row(
-            shown(folder), status["job"], status["status"], _progress(status), _left(status), shown(status["log"])
+def jobs_table(statuses: Iterable[JobStatus]) -> str:
+    rows = [
+        TableRow(
+            each["path"].rsplit("/", 1)[-1],
+            (each["job"], each["status"], _progress(each), _left(each), shown(each["log"])),
         )
-    return table
+        for each in statuses
+    ]
+    return columns("folder", ("job", "status", "shards", "left", "log"), rows) if rows else "no jobs"
 
 
-def job_table(status: JobStatus) -> Table:
-    """Return a table with one row per fact, and one for each of the last failures."""
-    table = Table(show_header=False)
+def job_table(status: JobStatus) -> str:
+    """Lay out one line per fact, and one for each of the last failures."""
     rate, most = status["per_second"], status["iterations"]
-    facts = {
+    found = {
         "job": status["job"], "status": status["status"],
         "iteration": f"{status['iteration']} of at most {most}" if most else "", "shards": _progress(status),
         "rate": f"{rate:.3g} shards a second" if rate else "", "left": _left(status), "driver": status["owner"] or "",
         "reason": status["reason"], "log": status["log"], "folder": status["path"],
     }  # fmt: skip
-    for name, value in facts.items():
-        if value:
-            table.add_row(name, shown(value, 300))
+    pairs = [(name, shown(value, 300)) for name, value in found.items() if value]
     for failure in status["failures"][-5:]:
         said = f"{failure.get('task', '?')}: {failure.get('reason', 'a checkpoint was damaged')}"
-        table.add_row("tried again", shown(said, 1600))
-    return table
+        pairs.append(("tried again", shown(said, 1600)))
+    return facts(pairs)
 
 
 def _progress(status: JobStatus) -> str:

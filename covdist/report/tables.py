@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from rich.table import Table
 
 from covdist.engine.plan import Plan, human_bytes
 from covdist.errors import shown
 from covdist.readings.corr import read as correlation
 from covdist.readings.gradient_stats import read as statistics
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
+from covdist.report.columns import TableRow, columns
 from covdist.results.moments import Moments
 
 _COSTS = (
@@ -19,28 +19,38 @@ _COSTS = (
 )  # fmt: skip
 
 
-def plan_table(plans: dict[str, Plan]) -> Table:
-    """One row an array; where its matrix is too large for a state, also the other ways."""
-    table = Table(
-        "array", "strategy", "rows", "columns", "state", "read", "operations", "shards", "tasks", "peak", "write",
-        title="Plan (nothing has been read)",
+def plan_table(plans: dict[str, Plan]) -> str:
+    """Lay out one row an array; where its matrix is too large for a state, also the other ways."""
+    rows = [
+        TableRow(path, (_shape(plan.work.rows, plan.work.columns), *_cells(plan)), _others(plan))
+        for path, plan in plans.items()
+    ]
+    header = "shape", "strategy", "read", "write", "peak", "operations", "state", "shards", "tasks"
+    found = columns("array", header, rows)
+    if len(plans) > 1:
+        read, written = (
+            human_bytes(sum(getattr(plan, each) for plan in plans.values())) for each in ("bytes_read", "bytes_written")
+        )
+        found += f"\nin all {len(plans):,} arrays: read {read}, write {written}"
+    return found
+
+
+def _shape(rows: int, columns: str) -> str:
+    return f"{rows:,} × ({columns})" if "×" in columns else f"{rows:,} × {columns}"
+
+
+def _others(plan: Plan) -> tuple[TableRow, ...]:
+    if plan.strategy == "memory":
+        return ()
+    others = [other for other in plan.strategies if other.strategy != plan.strategy]
+    return tuple(TableRow(f"  or {other.strategy}", ("", *_cells(other))) for other in others)
+
+
+def _cells(plan: Plan) -> tuple[str, ...]:
+    return (
+        plan.strategy, human_bytes(plan.bytes_read), human_bytes(plan.bytes_written), human_bytes(plan.peak_bytes),
+        f"{plan.flops:.2g}", human_bytes(plan.state_bytes), f"{plan.strips * plan.shards:,}", f"{plan.tasks:,}",
     )  # fmt: skip
-    for path, plan in plans.items():
-        work = plan.work
-        table.add_row(shown(path), plan.strategy, f"{work.rows:,}", work.columns, *_cells(plan))
-        if plan.strategy != "memory":
-            for other in plan.strategies:
-                if other.strategy != plan.strategy:
-                    table.add_row("", f"or {other.strategy}", "", "", *_cells(other), style="dim")
-    return table
-
-
-def _cells(plan: Plan) -> list[str]:
-    return [
-        human_bytes(plan.state_bytes), human_bytes(plan.bytes_read), f"{plan.flops:.2g}",
-        f"{plan.strips * plan.shards:,}", f"{plan.tasks:,}", human_bytes(plan.peak_bytes),
-        human_bytes(plan.bytes_written),
-    ]  # fmt: skip
 
 
 def plan_record(plan: Plan) -> dict[str, Any]:
@@ -56,12 +66,12 @@ def _costs(plan: Plan) -> dict[str, Any]:
 def result_record(moments: Moments) -> dict[str, Any]:
     """Return a summary of one computed state, over all groups."""
     layout = moments.layout
-    columns = _whole(moments.x)
-    stats = statistics(columns)
+    each = _whole(moments.x)
+    stats = statistics(each)
     record = {
         **layout.provenance,
         "kind": layout.kind,
-        "rows": int(columns.rows),
+        "rows": int(each.rows),
         "columns": [axis.size for axis in layout.axes],
         "groups": None if layout.groups is None else {layout.groups.dim: len(layout.groups.values)},
         "mean": float(stats["layer_mean"]),
@@ -90,16 +100,16 @@ def _strongest(moments: Moments) -> float | None:
     return None if np.isnan(matrix).all() else float(np.nanmax(matrix))
 
 
-def result_table(records: dict[str, dict[str, Any]]) -> Table:
-    table = Table("array", "state", "rows", "columns", "mean", "std", "SNR", "zeros", "constant", "largest |corr|")
+def result_table(records: dict[str, dict[str, Any]]) -> str:
+    rows = []
     for path, record in records.items():
         strongest = record.get("largest_correlation")
         kind = record["kind"] + "".join(f" by {shown(dim)} ({n})" for dim, n in (record["groups"] or {}).items())
-        table.add_row(
-            shown(path or record.get("source", "(root)")), kind,
-            f"{record['rows']:,}", " × ".join(f"{n:,}" for n in record["columns"]),
+        cells = (
+            _shape(record["rows"], " × ".join(f"{n:,}" for n in record["columns"])),
             f"{record['mean']:.3g}", f"{record['std']:.3g}", f"{record['snr']:.3g}",
-            f"{record['zero_fraction']:.1%}", f"{record['constant_columns']:,}",
-            "" if strongest is None else f"{strongest:.3f}",
+            "" if strongest is None else f"{strongest:.3f}", f"{record['zero_fraction']:.1%}",
+            f"{record['constant_columns']:,}", kind,
         )  # fmt: skip
-    return table
+        rows.append(TableRow(path or record.get("source", "(root)"), cells))
+    return columns("array", ("shape", "mean", "std", "SNR", "|corr|", "zeros", "constant", "state"), rows)

@@ -1,0 +1,171 @@
+"""Tables fit a terminal of 80 columns, say once what repeats, and stay easy to search."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+from rich.cells import cell_len
+
+import covdist
+from covdist.cli import main
+from covdist.engine.plan import Work, make_plan
+from covdist.report.columns import TableRow, columns
+from covdist.report.jobs import job_table, jobs_table
+from covdist.report.tables import plan_table
+from covdist.results.saving import save
+
+LAYERS = [f"layer{i}" for i in range(1, 9)]
+WIDTHS = {**dict.fromkeys(LAYERS, 5), "output": 2}
+
+
+@pytest.fixture(autouse=True)
+def eighty_columns(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "log.zarr"
+    rng = np.random.default_rng(0)
+    nodes = {"/": xr.Dataset()}
+    for layer, width in WIDTHS.items():
+        arrays = {"activation": (("sample", "unit"), rng.normal(size=(12, width)))}
+        arrays |= {"gradient": (("step", "param"), rng.normal(size=(10, 6)))}
+        nodes[layer] = xr.Dataset(arrays, {"epoch": ("step", np.arange(10) // 5)})
+    xr.DataTree.from_dict(nodes).to_zarr(path, zarr_format=2)
+    return path
+
+
+@pytest.fixture(scope="module")
+def result(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("result") / "result.zarr"
+    arrays = {
+        f"{layer}/{name}": each for layer in WIDTHS for name, each in covdist.open_log(log)[layer].data_vars.items()
+    }
+    save({name: covdist.moments(each, dim=each.dims[0]) for name, each in arrays.items()}, path)
+    return path
+
+
+def lines(*words: object) -> list[str]:
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    found = done.stdout.splitlines()
+    assert max(map(cell_len, found)) <= 80
+    return found
+
+
+def test_plan_of_nine_layers(log):
+    found = lines("plan", log)
+    assert len(found) <= 9
+    assert any(line.startswith("layer1 … layer8/activation (8)") for line in found)
+    assert any(line.startswith("output/activation ") for line in found)
+    assert "in all 18 arrays: read 8.16 KiB, write " in found[-1]
+    assert "strategy memory" in "\n".join(found)
+
+
+def test_plan_of_one_array_and_of_one_layer(log):
+    found = lines("plan", log, "--layer", "output", "--var", "gradient")
+    assert found[:2] == ["array       output", "shape       10 × 6"]
+    assert any("output/activation" in line for line in lines("plan", log, "--layer", "output"))
+
+
+def test_plan_with_several_strategies(log):
+    found = lines("plan", log, "--var", "gradient", "--max-columns", 1, "--beyond", "tiles")
+    assert [line for line in found if "or sketch" in line]
+    assert len(found) <= 11  # eight layers alike and one other, four rows each
+
+
+def test_show_of_nine_layers(log, result):
+    found = lines("show", result)
+    assert len(found) == 1 + 18 + 1
+    for layer in WIDTHS:
+        assert any(line.startswith(f"{layer}/activation ") for line in found)
+    assert found[-1] == "in all rows: zeros 0.0%, constant 0, state full"
+    records = json.loads(CliRunner().invoke(main, ["show", str(result), "--json"]).stdout)
+    assert f"{records['output/gradient']['std']:.3g}" in found[-2]
+
+
+def test_show_of_groups(log, tmp_path):
+    tree = covdist.open_log(log)
+    m = {name: covdist.moments(tree[name]["gradient"], dim="step", by="epoch") for name in ("layer1", "layer2")}
+    save(m, tmp_path / "out.zarr")
+    assert "full by epoch (2)" in "\n".join(lines("show", tmp_path / "out.zarr"))
+
+
+def test_a_wider_terminal_shows_more(log, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    assert "wider terminal: state" in "\n".join(lines("plan", log))
+    monkeypatch.setenv("COLUMNS", "120")
+    done = CliRunner().invoke(main, ["plan", str(log)])
+    assert "wider terminal" not in done.stdout
+    assert "operations" in done.stdout.splitlines()[0]
+
+
+# ---- names
+
+
+def test_long_and_odd_names_have_lines_of_their_own():
+    names = ["a", "b" * 300, "red\x1b[31m" + "c" * 40, "層" * 30]
+    found = columns("array", ("rows", "mean"), [TableRow(name, (f"{n}", "1")) for n, name in enumerate(names)], 80)
+    assert max(map(cell_len, found.splitlines())) <= 80
+    assert r"red\x1b[31m" + "c" * 40 in found.splitlines()
+    assert found.isprintable() or set(found) - {"\n"} == {each for each in found if each.isprintable()}
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["w0", "w1", "w2"], "w0 … w2 (3)"),
+        (["a/0/x", "a/1/x", "a/2/x"], "a/0 … a/2/x (3)"),
+        (["w0", "w1"], "w1"),
+        (["q", "k", "v"], "k"),
+        ([f"h{i}.q{j}" for i in range(2) for j in range(2)], "h0.q0 … h1.q1 (4)"),
+    ],
+    ids=str,
+)
+def test_names_that_differ_in_numbers_are_folded(names, shown):
+    rows = [TableRow(name, ("1", "2")) for name in names] + [TableRow("other", ("3", "4"))]
+    assert any(line.startswith(f"{shown}  ") for line in columns("array", ("a", "b"), rows, 80).splitlines())
+
+
+def test_rows_that_disagree_are_not_folded():
+    rows = [TableRow(f"w{i}", (str(i), "2")) for i in range(5)]
+    assert len(columns("array", ("a", "b"), rows, 80).splitlines()) == 1 + 5 + 1
+
+
+def test_many_arrays_are_printed_soon():
+    plans = [make_plan(Work(100 + i % 7, 1, "64", 512, 51200, 4096.0, 20000)) for i in range(20_000)]
+    start = time.perf_counter()
+    found = plan_table({f"w{i}": plan for i, plan in enumerate(plans)})
+    assert len(found.splitlines()) < 20
+    assert time.perf_counter() - start < 10  # about one second
+
+
+# ---- jobs
+
+
+def status(name: str, **changed: object) -> dict:
+    found = {
+        "job": "0123456789abcdef", "path": f"/disk/{name}", "status": "running", "folded": 1234, "shards": 5678,
+        "seconds_left": 3600.0, "log": "/some/long/folder/with/many/parts/" + "x" * 30, "per_second": 0.5,
+        "iterations": 0, "iteration": 0, "owner": "host 1", "reason": "",
+        "failures": [{"task": "0-0-1", "reason": "no " * 100}],
+    }  # fmt: skip
+    return found | changed
+
+
+def test_jobs_and_status():
+    table = jobs_table([status("first"), status("second", log="other.zarr", status="done")])
+    assert max(map(cell_len, table.splitlines())) <= 80
+    assert "1,234 of 5,678 (22%)" in table
+    assert table.count("0123456789abcdef") == 1  # said once
+    one = job_table(status("first"))
+    assert max(map(cell_len, one.splitlines())) <= 80
+    assert "log          /some/long/folder/with/many/parts/" in one
+    assert jobs_table([]) == "no jobs"
