@@ -64,8 +64,20 @@ def _extent(side: Labelled) -> str:
     return " × ".join(f"{n} along {d}" for d, n in zip(side.sample_dims, side.sample_shape, strict=True))
 
 
-def check_labels(labelled: Mapping[str, Labels]) -> None:
-    """Raise DataError where two arrays have different labels for the same row: rows are paired by position."""
+def check_pairs(x: Labelled, y: Labelled) -> None:
+    """Raise DataError where the columns of x and y are not as many, or have different labels."""
+    if x.axis.size != y.axis.size:
+        raise DataError(
+            f"{x.name} has {x.axis.size:,} columns and {y.name} {y.axis.size:,}, but column by column both must have "
+            "as many: choose the columns that belong together, or set all against all with pairs='all'"
+        )
+    names = side_names([x, y])
+    labels = [{key: pd.Index(values) for key, values in side.axis.coords.items()} for side in (x, y)]
+    check_labels(dict(zip(names, labels, strict=True)), "column")
+
+
+def check_labels(labelled: Mapping[str, Labels], each: str = "row") -> None:
+    """Raise DataError where two arrays have different labels for the same row or column, paired by position."""
     known: dict[str, tuple[str, pd.Index | xr.DataArray]] = {}
     for what, labels in labelled.items():
         for name, own in labels.items():
@@ -73,9 +85,9 @@ def check_labels(labelled: Mapping[str, Labels]) -> None:
             if (row := _first_difference(first, own)) is not None:
                 found = [_shown(_index(labels), row) for labels in (first, own)]
                 raise DataError(
-                    f"{other} and {what} have different labels along {name!r}, first at row {row}, {found[0]} and "
+                    f"{other} and {what} have different labels along {name!r}, first at {each} {row}, {found[0]} and "
                     f"{found[1]}: bring them together with xarray.align or .reindex, or leave the labels out to pair "
-                    f"rows by position, with .drop_vars({name!r}) or .to_numpy()"
+                    f"{each}s by position, with .drop_vars({name!r}) or .to_numpy()"
                 )
 
 

@@ -14,7 +14,7 @@ from dask.utils import parse_bytes
 
 from covdist import plugins
 from covdist.errors import DataError
-from covdist.folding.inputs import aligned, check_labels, grouping, matching, one_of, side_names, y_dim
+from covdist.folding.inputs import aligned, check_labels, check_pairs, grouping, matching, one_of, side_names, y_dim
 from covdist.folding.weights import Halflife, fading, weight_vectors
 from covdist.numerics.accumulator import Options
 from covdist.numerics.em import Fit
@@ -27,7 +27,7 @@ from covdist.results.moments import Moments
 from covdist.rows.stream import Stream, stream
 from covdist.state.base import StateType
 from covdist.state.cross import Cross
-from covdist.state.named import Named, state_type
+from covdist.state.named import Named, is_paired, state_type
 from covdist.state.scatter import Scatter
 
 DEFAULT_FIT = Fit()
@@ -246,4 +246,6 @@ def _kind(state: Named | Sequence[Named] | None, sides: list[Labelled]) -> State
             f"the state {kind.name!r} is of {('x alone', 'x and y')[kind.sides - 1]}, found "
             f"{' and '.join(side.name for side in sides)}: {('leave out y', 'pass y')[kind.sides - 1]}"
         )
+    if is_paired(kind):
+        check_pairs(*sides)
     return kind

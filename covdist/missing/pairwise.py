@@ -6,12 +6,16 @@ from covdist.errors import DataError
 from covdist.folding.request import Policy
 from covdist.numerics.nonfinite import keep_all
 from covdist.state.base import StateType
+from covdist.state.columnwise import Columnwise
+from covdist.state.columnwise_pairs import ColumnwisePairs
 from covdist.state.cross import Cross
 from covdist.state.pairwise import Pairwise, PairwiseCross, PairwiseVariances
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 
-_PAIRWISE: dict[StateType, StateType] = {Scatter: Pairwise, Cross: PairwiseCross, Variances: PairwiseVariances}
+_PAIRWISE: dict[StateType, StateType] = {
+    Scatter: Pairwise, Cross: PairwiseCross, Variances: PairwiseVariances, Columnwise: ColumnwisePairs,
+}  # fmt: skip
 
 
 def state(kind: StateType) -> StateType:

@@ -68,7 +68,27 @@ class Rectangle:
         return rescaled(matrix, *shifts)
 
 
-Form = Triangle | Rectangle
+class Diagonal:
+    """The products of each column of one side with the same column of the other; methods as those of ``Triangle``."""
+
+    def __init__(self, width: int):
+        self._width = width
+
+    def zeros(self, dtype: type) -> np.ndarray:
+        return np.zeros(self._width, dtype)
+
+    def add(self, sides: Sequence[np.ndarray], sums: np.ndarray, factor: float = 1.0) -> None:
+        sums += factor * np.einsum("ij,ij->j", sides[0], sides[1])
+
+    def matrix(self, sums: np.ndarray) -> np.ndarray:
+        return sums
+
+    def rescaled(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> np.ndarray:
+        shift = shifts[0] + shifts[1]
+        return np.ldexp(matrix, shift) if shift.any() else matrix
+
+
+Form = Triangle | Rectangle | Diagonal
 
 
 def rescaled(rectangle: np.ndarray, shift: np.ndarray, shift_y: np.ndarray) -> np.ndarray:

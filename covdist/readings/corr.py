@@ -7,12 +7,15 @@ import xarray as xr
 from covdist.errors import DataError
 from covdist.folding.fold import fold_rows
 from covdist.folding.inputs import one_of
+from covdist.folding.pairs import ALL, state_for
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
+from covdist.results.names import own_names
 
 _METHODS = ("pearson",)
 
 
+@own_names
 def corr(
     x: ArrayLike,
     y: ArrayLike | None = None,
@@ -24,6 +27,7 @@ def corr(
     missing: str = "raise",
     inf: str = "raise",
     min_periods: int = 1,
+    pairs: str = ALL,
 ) -> xr.DataArray:
     """Correlation matrix of x's columns, or of x's columns with y's.
 
@@ -35,6 +39,8 @@ def corr(
         "pearson". There is no ddof (default 0): it cancels.
     min_periods : int
         Under ``missing="pairwise"`` entries of fewer rows are NaN.
+    pairs : str
+        "all", or "columns" for each column of x with the same column of y; as for :func:`covdist.cov`.
 
     Returns
     -------
@@ -56,18 +62,23 @@ def corr(
            [-1.,  1.]])
     """
     one_of("method", method, _METHODS)
-    return read(fold_rows(x, y, dim=dim, by=by, weights=weights, missing=missing, inf=inf), method, min_periods)
+    state = state_for(pairs, y)
+    found = fold_rows(x, y, dim=dim, by=by, weights=weights, missing=missing, inf=inf, state=state)
+    return read(found, method, min_periods)
 
 
 def read(moments: Moments, method: str = "pearson", min_periods: int = 1) -> xr.DataArray:
     one_of("method", method, _METHODS)
-    if moments.can_answer("pair_correlation"):
-        attrs = {"method": method, "min_periods": min_periods}
-        axes = moments.layout.matrix_axes()
-        return moments.read("pair_correlation", axes, min_periods, name="corr", attrs=attrs)
+    axes = moments.layout.axes[:1]
+    for answer, named in (("pair_correlation", moments.layout.matrix_axes()), ("column_pair_correlation", axes)):
+        if moments.can_answer(answer):
+            attrs = {"method": method, "min_periods": min_periods}
+            return moments.read(answer, named, min_periods, name="corr", attrs=attrs)
     if min_periods != 1:
         raise DataError(
             f"min_periods is for missing='pairwise', found a {moments.layout.describe()}: leave it out, every entry is "
             "of the same rows"
         )
+    if moments.can_answer("column_correlation") and not moments.can_answer("correlation"):
+        return moments.read("column_correlation", axes, name="corr", attrs={"method": method})
     return moments.read_matrix("correlation", name="corr", attrs={"method": method})

@@ -8,11 +8,14 @@ from dask.base import is_dask_collection
 from covdist.errors import DataError
 from covdist.folding.fitted import RECORDED
 from covdist.folding.fold import fold_rows
+from covdist.folding.pairs import ALL, state_for
 from covdist.numerics.eigen import smallest_of
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
+from covdist.results.names import own_names
 
 
+@own_names
 def cov(
     x: ArrayLike,
     y: ArrayLike | None = None,
@@ -27,6 +30,7 @@ def cov(
     nearest_psd: bool = False,
     matrix: str = "auto",
     memory: int | str | None = None,
+    pairs: str = ALL,
 ) -> xr.DataArray:
     """Covariance matrix of x's columns, or of x's columns with y's.
 
@@ -49,12 +53,16 @@ def cov(
         4,096 columns, and as long as the state takes at most 1.7 GB and fits into ``memory``.
     memory : int or str, optional
         The most that one worker may hold, such as "3GiB"; decides between the two, and how the matrix is cut.
+    pairs : str
+        "all" columns against all. "columns": each column of x with the column of y at the same place, as many numbers
+        as there are columns and nothing larger on the way; both must have as many columns, with the same labels. Under
+        ``missing="pairwise"`` each of them uses the rows that hold both, as ``xarray.cov`` does.
 
     Returns
     -------
     DataArray
-        float64; dims ``("unit", "unit_2")`` for x with columns ``unit``, ``("unit", "out")`` with y's ``out``;
-        exactly symmetric without y; lazy where ``x`` is.
+        float64; dims ``("unit", "unit_2")`` for x with columns ``unit``, ``("unit", "out")`` with y's ``out``, and
+        ``("unit",)`` with ``pairs="columns"``; exactly symmetric without y; lazy where ``x`` is.
 
     Raises
     ------
@@ -72,10 +80,13 @@ def cov(
     (10, 1)
     >>> bool(np.allclose(covdist.cov(X, ddof=1), np.cov(X.T)))
     True
+    >>> covdist.cov(X, 2 * X, pairs="columns").shape
+    (10,)
     """
     found = fold_rows(
-        x, y, dim=dim, ddof=ddof, by=by, weights=weights, missing=missing, inf=inf, matrix=matrix, memory=memory
-    )
+        x, y, dim=dim, ddof=ddof, by=by, weights=weights, missing=missing, inf=inf, matrix=matrix, memory=memory,
+        state=state_for(pairs, y),
+    )  # fmt: skip
     result = read(found, ddof, min_periods, nearest_psd)
     result.attrs |= {name: value for name, value in found.layout.provenance.items() if name in RECORDED}
     as_given = found.matrix is None or is_dask_collection(found)
@@ -85,11 +96,16 @@ def cov(
 def read(moments: Moments, ddof: float = 0, min_periods: int = 1, nearest_psd: bool = False) -> xr.DataArray:
     if moments.can_answer("pair_covariance"):
         return _of_pairs(moments, ddof, min_periods, nearest_psd)
+    if moments.can_answer("column_pair_covariance") and not nearest_psd:
+        axes, arguments = moments.layout.axes[:1], {"ddof": ddof, "min_periods": min_periods}
+        return moments.read("column_pair_covariance", axes, *arguments.values(), name="cov", attrs=arguments)
     if min_periods != 1 or nearest_psd:
         raise DataError(
             f"min_periods and nearest_psd are for missing='pairwise', found a {moments.layout.describe()}: leave them "
             "out, its matrix is one of whole rows"
         )
+    if moments.can_answer("column_covariance") and not moments.can_answer("covariance"):
+        return moments.read("column_covariance", moments.layout.axes[:1], ddof, name="cov", attrs={"ddof": ddof})
     if moments.matrix is not None:
         tiles, axes = moments.matrix.cov(moments.deferred, ddof), moments.layout.matrix_axes()
         return labelled(tiles, list(axes), None, "cov", {"ddof": ddof})

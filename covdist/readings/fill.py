@@ -11,8 +11,10 @@ from covdist.folding.request import FillOptions, policy
 from covdist.numerics.nonfinite import INFINITIES
 from covdist.results.accepted import accepted
 from covdist.results.labels import ArrayLike, Dims, label
+from covdist.results.names import own_names
 
 
+@own_names
 def fill(
     x: ArrayLike,
     *,

@@ -17,6 +17,7 @@ from covdist.numerics.columns import two_sum
 from covdist.results.deferred import apply, members
 from covdist.results.labels import Array, ArrayLike, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
+from covdist.results.names import own_names
 from covdist.state.base import ColumnState, State, ask
 from covdist.state.grouped import Grouped
 from covdist.state.variances import Variances
@@ -26,6 +27,7 @@ _NEAR_TOP, _DOWN = 2.0**400, 512  # sums of squares of larger numbers could leav
 _POOLED = ("mean", "variance", "std", "snr", "norm", "mean_norm", "zero_fraction")
 
 
+@own_names
 def gradient_stats(
     g: ArrayLike | xr.DataTree,
     *,

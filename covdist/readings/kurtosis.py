@@ -7,9 +7,11 @@ import xarray as xr
 from covdist.folding.fold import fold_rows
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
+from covdist.results.names import own_names
 from covdist.state.higher import HigherMoments
 
 
+@own_names
 def kurtosis(
     x: ArrayLike,
     *,

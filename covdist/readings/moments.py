@@ -10,9 +10,11 @@ from covdist.folding.fold import fold_request
 from covdist.folding.request import make_request
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
+from covdist.results.names import own_names
 from covdist.state.named import Named
 
 
+@own_names
 def moments(
     x: ArrayLike,
     y: ArrayLike | None = None,

@@ -13,11 +13,13 @@ from covdist.folding.strategy import can_be_tiled, plan_of
 from covdist.readings.spectrum.dual import dual_plan
 from covdist.readings.spectrum.sketch import sketch_plan
 from covdist.results.labels import ArrayLike, Dims, Rows
+from covdist.results.names import own_names
 from covdist.state.variances import Variances
 
 _VECTORS = 20  # eigenvectors that the plans of dual and sketch are for
 
 
+@own_names
 def plan(
     x: ArrayLike,
     y: ArrayLike | None = None,

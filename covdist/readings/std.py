@@ -7,10 +7,12 @@ import xarray as xr
 from covdist.folding.fold import fold_rows
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
+from covdist.results.names import own_names
 from covdist.state.base import ask
 from covdist.state.variances import Variances
 
 
+@own_names
 def std(
     x: ArrayLike,
     *,

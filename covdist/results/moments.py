@@ -16,6 +16,7 @@ import xarray as xr
 from covdist import plugins
 from covdist.errors import DataError, MergeError, shown, shown_page
 from covdist.results.labelled_state import LabelledState
+from covdist.results.names import own_names
 from covdist.results.saving import save
 from covdist.state.base import ColumnState, State, StateType, ask, of_no_columns, scaled
 from covdist.state.grouped import Grouped
@@ -50,6 +51,7 @@ class Moments(LabelledState):
         """
         return self.read_columns(ask, "mean", name="mean")
 
+    @own_names
     def var(self, ddof: float = 0) -> xr.DataArray:
         """Variance of each column of x, float64; ``ddof=0`` divides by the number of rows.
 
@@ -61,6 +63,7 @@ class Moments(LabelledState):
         """
         return self._reading("var")(ddof=ddof)
 
+    @own_names
     def std(self, ddof: float = 0) -> xr.DataArray:
         """Standard deviation of each column of x, right also where the variance underflows.
 
@@ -72,6 +75,7 @@ class Moments(LabelledState):
         """
         return self._reading("std")(ddof=ddof)
 
+    @own_names
     def cov(self, ddof: float = 0, min_periods: int = 1, nearest_psd: bool = False) -> xr.DataArray:
         """Covariance matrix; ``ddof=0`` divides by the number of rows; options as for :func:`covdist.cov`.
 
@@ -84,6 +88,7 @@ class Moments(LabelledState):
         """
         return self._reading("cov")(ddof=ddof, min_periods=min_periods, nearest_psd=nearest_psd)
 
+    @own_names
     def corr(self, method: str = "pearson", min_periods: int = 1) -> xr.DataArray:
         """Correlation matrix, within [-1, 1]; NaN in the row and column of a constant column.
 
@@ -96,6 +101,7 @@ class Moments(LabelledState):
         """
         return self._reading("corr")(method=method, min_periods=min_periods)
 
+    @own_names
     def spectrum(self, k: int, vectors: bool = True) -> xr.Dataset:
         """The k leading eigenpairs of the covariance, as :func:`covdist.spectrum` gives them.
 
@@ -107,6 +113,7 @@ class Moments(LabelledState):
         """
         return cast(xr.Dataset, self._reading("spectrum")(k, vectors=vectors))
 
+    @own_names
     def smallest_eigenvalue(self, ddof: float = 0, min_periods: int = 1) -> xr.DataArray:
         """Smallest eigenvalue of the covariance matrix, NaN where an entry is NaN.
 
@@ -139,7 +146,7 @@ class Moments(LabelledState):
 
     def _reading(self, name: str) -> Callable[..., xr.DataArray]:
         try:
-            return partial(plugins.find("readings", name).read, self)
+            return partial(own_names(plugins.find("readings", name).read), self)
         except (LookupError, AttributeError):
             raise AttributeError(f"Moments has no reading {name!r}") from None
 

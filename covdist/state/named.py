@@ -99,6 +99,11 @@ def _can_answer(cls: Any, answer: str) -> bool:
     return can_answer(kind, answer)
 
 
+def is_paired(kind: StateType) -> bool:
+    """Return whether a type sets each column of x against the same column of y, so that both have as many."""
+    return getattr(kind, "PAIRED", False) or any(map(is_paired, getattr(kind, "states", ())))
+
+
 def containing(kind: StateType) -> StateType | None:
     """Return the type whose states of the same rows hold those of another, bit for bit."""
     return next((cls for cls in state_types().values() if getattr(cls, "CONTAINS", None) is kind), None)

@@ -24,7 +24,6 @@ class Together:
 
     states: tuple[Any, ...]  # types, each of which sums products of deviations
     name: ClassVar[str] = "together"
-    sides: ClassVar[int] = 1
     ordered: ClassVar[bool] = False
 
     def __init__(self, states: Sequence[Named]):
@@ -36,6 +35,11 @@ class Together:
         if apart:
             raise DataError(f"{', '.join(apart)} cannot be folded together with others: fold it by itself")
         object.__setattr__(self, "states", types)
+
+    @property
+    def sides(self) -> int:
+        """Those of each part."""
+        return int(self.states[0].sides)
 
     @property
     def FIELDS(self) -> Fields:

@@ -116,7 +116,8 @@ def test_advice_is_of_options_that_help(log):
 
 SAVED = {
     "full": {}, "groups": {"by": "epoch"}, "variances": {"state": "variances"}, "pairwise": {"missing": "pairwise"},
-    "cross": {"var": "wide", "against": "narrow"}, "lagged": {"state": "lagged(lag=2)"},
+    "cross": {"var": "wide", "against": "narrow"},
+    "columnwise": {"var": "wide", "against": "wide", "state": "columnwise"}, "lagged": {"state": "lagged(lag=2)"},
     "tiles": {"max_columns": 0, "beyond": "tiles", "var": "wide"},
 }  # fmt: skip
 

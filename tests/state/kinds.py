@@ -35,12 +35,23 @@ class Kind:
         name = getattr(self.cls, "__name__", str(self.cls))
         return f"Grouped[{name}]" if self.grouped else name
 
+    @property
+    def paired(self) -> bool:
+        """Whether both sides have as many columns: here the first ones of both, as many as there are."""
+        return getattr(self.cls, "PAIRED", False)
+
+    def widths(self, widths: Sequence[int]) -> list[int]:
+        return [min(widths)] * 2 if self.paired else list(widths[: self.sides])
+
+    def blocks(self, rows: Rows) -> list[np.ndarray]:
+        return [block[:, :size] for block, size in zip(rows.blocks, self.widths(rows.widths), strict=False)]
+
     def empty(self, widths: Sequence[int]):
-        inner = self.cls.empty(*widths[: self.sides])
+        inner = self.cls.empty(*self.widths(widths))
         return Grouped(inner, {}) if self.grouped else inner
 
     def accumulator(self, widths: Sequence[int], options: Options = Options()):
-        make = partial(self.cls.accumulator, *widths[: self.sides], options=options)
+        make = partial(self.cls.accumulator, *self.widths(widths), options=options)
         return Grouped.accumulator(make) if self.grouped else make()
 
     def fold(self, *pieces: Rows, options: Options = Options()):
@@ -50,7 +61,7 @@ class Kind:
             weights = {"frequency": piece.frequency, "reliability": piece.reliability}
             weights = {} if self.cls.ordered else weights
             by = {"by": piece.by} if self.grouped else {}
-            accumulator.add(*piece.blocks[: self.sides], **by, **weights)
+            accumulator.add(*self.blocks(piece), **by, **weights)
         return accumulator.state()
 
 
@@ -148,5 +159,7 @@ def _entries(state) -> Iterator[tuple[int, int, int, int, float]]:
         for i, j in np.ndindex(state.pairs.scatter.shape):
             yield 0, i, len(sides) - 1, j, state.pairs.scatter[i, j]
             yield 0, i, 0, i, state.half.squares[i, j]
+    if hasattr(state, "products"):
+        yield from ((0, i, 1, i, scaled) for i, scaled in enumerate(state.products))
     if hasattr(state, "rectangle"):
         yield from ((0, i, 1, j, state.rectangle[i, j]) for i, j in np.ndindex(state.rectangle.shape))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -39,23 +40,32 @@ def holed_rows(draw: st.DrawFn) -> Rows:
 def check(state, rows: Rows) -> None:
     weights = np.ones(len(rows)) if rows.weights is None else rows.weights
     x, y = rows.blocks[0], rows.blocks[1 if hasattr(state, "columns_y") else 0]
-    for i in range(x.shape[1]):
+    for i in range(len(state.seen.rows)):
         held = np.isfinite(x[:, i]) & (weights > 0)
+        if hasattr(state, "products"):
+            held &= np.isfinite(y[:, i])
         assert (state.seen.rows[i], state.seen.weight[i]) == (held.sum(), weights[held].sum())
-    if not hasattr(state, "pairs"):
-        return
     columns_y = getattr(state, "columns_y", state.columns)
-    for i, j in np.ndindex(x.shape[1], y.shape[1]):
+    for i, j, pair_rows, pair_weight, scatter in _pairs(state):
         held = np.isfinite(x[:, i]) & np.isfinite(y[:, j]) & (weights > 0)
-        assert (state.pairs.rows[i, j], state.pairs.weight[i, j]) == (held.sum(), weights[held].sum())
+        assert (pair_rows, pair_weight) == (held.sum(), weights[held].sum())
         if held.any():
             w = weights[held].astype(np.longdouble)
             a, b = x[held, i].astype(np.longdouble), y[held, j].astype(np.longdouble)
             a, b = a - (w * a).sum() / w.sum(), b - (w * b).sum() / w.sum()
             power = np.ldexp(np.longdouble(1), -(state.columns.exponent[i] + columns_y.exponent[j]))
             spread = [np.sqrt(state.columns.squares[i]), np.sqrt(columns_y.squares[j])]
-            error = abs(float((w * a * b).sum() * power) - state.pairs.scatter[i, j])
+            error = abs(float((w * a * b).sum() * power) - scatter)
             assert error <= 1e-12 * spread[0] * spread[1]
+
+
+def _pairs(state) -> Iterator[tuple[int, int, int, float, float]]:
+    """Yield the columns, rows, weight and scaled scatter of each pair that a state holds."""
+    if hasattr(state, "pairs"):
+        for i, j in np.ndindex(state.pairs.scatter.shape):
+            yield i, j, state.pairs.rows[i, j], state.pairs.weight[i, j], state.pairs.scatter[i, j]
+    for i, scatter in enumerate(getattr(state, "products", ())):
+        yield i, i, state.seen.rows[i], state.seen.weight[i], scatter
 
 
 @each_kind

@@ -38,6 +38,7 @@ def read_once(x: xr.DataArray, y: Array, lazy: da.Array) -> None:
     assert_type(covdist.cov(x, dim="sample", ddof=1), xr.DataArray)
     assert_type(covdist.cov(x, y, dim="sample", weights=[1.0, 2.0]), xr.DataArray)
     assert_type(covdist.cov(x, matrix="tiles", memory="3GiB"), xr.DataArray)
+    assert_type(covdist.cov(x, y, dim="sample", pairs="columns"), xr.DataArray)
     assert_type(covdist.corr(x, dim="sample", missing="pairwise", min_periods=2), xr.DataArray)
     assert_type(covdist.var(lazy, dim=0), xr.DataArray)
     assert_type(covdist.std(lazy, dim=0), xr.DataArray)

@@ -23,6 +23,7 @@ from covdist.readings.spectrum.fields import fields
 from covdist.readings.spectrum.sketch import directions_for, sketch_spectrum
 from covdist.results.labels import ArrayLike, Dims, Labelled, label
 from covdist.results.moments import Moments
+from covdist.results.names import own_names
 from covdist.state.named import answering
 from covdist.state.scatter import Scatter
 
@@ -33,6 +34,7 @@ _EXACT_COLUMNS, _EXACT_COLUMNS_TALL = 4096, 8192
 _DUAL_ROWS = 5000  # 100 MiB packed, and again a minute
 
 
+@own_names
 def spectrum(
     x: ArrayLike,
     k: int,
