@@ -19,7 +19,8 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
     """Open a training log as a lazy tree with one node per layer.
 
     Only headers are read, plus the coordinates that index a dim of at most a million entries. What was opened is
-    what is read: if a file has changed by the time its values are needed, LogError says which.
+    what is read: where a file has changed by the time its values are needed, on whatever worker, LogError says so.
+    A Zarr array may grow meanwhile, as a log does that is being recorded; its rows of the opening are read.
 
     Parameters
     ----------
@@ -51,6 +52,15 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
         there is, or have attributes that cannot be decoded; a link is met.
     DataError
         ``missing_chunks`` is neither of these.
+
+    Notes
+    -----
+    A change is noticed by the size and time of a ``.npy``, ``.npz`` or ``.zip`` file; by those of a Zarr array's
+    metadata, which may only tell of more rows; and by the time of each chunk, which must not be later than the
+    opening. Behind a URL these are what the store tells: the etag or time. Not noticed are: a chunk that was deleted
+    and reads as the fill value; a chunk replaced by a copy that kept its time; what changes within a second where a
+    store counts whole seconds; and, in arrays that no ``Recorder`` wrote, other values in the last chunk of an array
+    that has grown as well.
 
     Examples
     --------

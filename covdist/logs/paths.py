@@ -30,6 +30,11 @@ def address(path: str) -> str:
     return f"zip::{path}" if path.endswith(".zip") and is_url(path) and not path.startswith("zip:") else path
 
 
+def below(url: str, *names: str) -> str:
+    """Return the address of what lies below a URL; names may be empty."""
+    return "/".join([url.rstrip("/"), *filter(None, names)])
+
+
 def exists(path: str, names: Sequence[str] = ("",)) -> bool:
     """Return whether a file or folder is there, or one of the names in it; LogError if its store cannot be asked."""
     if not is_url(path):

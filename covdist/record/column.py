@@ -30,7 +30,7 @@ class Column:
     ):  # fmt: skip
         self.place, self.path, self.dims, self.dtype, self.row = place, path, dims, dtype, row
         self.chunk_rows = chunk_rows
-        self.attributes = attributes  # "covdist_marks": "step" or "epoch" for a coordinate; "covdist_rank"
+        self.attributes = attributes  # "covdist_marks": "step" or "epoch" for a coordinate; also _rank, _begun
         self.row_bytes = math.prod(row) * dtype.itemsize
         self.codecs = PLAIN if chunk_rows == 1 and self.row_bytes >= LARGE_ROW else FRAMED
         self.length = 0  # rows put

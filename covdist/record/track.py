@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import uuid
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,7 @@ from covdist.storage.place import Place
 
 NARROW_BYTES = 64 << 10  # smaller chunks span several flushes, so that coordinates have few files
 MARKS = "covdist_marks"  # the attribute of a coordinate
+BEGUN = "covdist_begun"  # another value for rows that replace others, by which readers notice it
 
 
 class Track:
@@ -103,7 +105,7 @@ class Track:
     ) -> Column:
         flush_bytes = self.base * math.prod(row) * dtype.itemsize
         spans = max(1, min(NARROW_BYTES, self.chunk_bytes) // flush_bytes)
-        own = {**self.attributes, **attributes}
+        own = {**self.attributes, **attributes, BEGUN: uuid.uuid4().hex}
         return Column(self.place, join(self.node, name), dims, dtype, row, self.base * spans, own)
 
 
@@ -159,4 +161,5 @@ def _resume(track: Track, columns: list[tuple[Column, int]], from_step: int | No
         column.resume(length)
         if before != length:
             # Before a chunk is rewritten, so that no reader takes its new rows for forgotten ones.
+            column.attributes = {**column.attributes, BEGUN: uuid.uuid4().hex}
             column.commit()

@@ -13,10 +13,10 @@ import fsspec  # type: ignore[import-untyped]
 
 from covdist.jobs.directory.secrets import clean, clean_text
 from covdist.limits import limits
+from covdist.logs.stamps import tag
 from covdist.storage.place import Folder
 
 _METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata", "manifest.json")
-_TAGS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
 Stat = Callable[[str], list[object]]  # size, and time or etag, of a file
 
 
@@ -107,8 +107,7 @@ def _remote(url: str, options: dict[str, object]) -> tuple[list[str], Stat]:
     names = sorted("" if path == root else path.removeprefix(f"{root}/") for path in system.find(root))
 
     def stat(name: str) -> list[object]:
-        info = system.info(f"{root}/{name}" if name else root)
-        return [info.get("size"), *(str(info[tag]) for tag in _TAGS if tag in info)][:2]
+        return list(tag(system.info(f"{root}/{name}" if name else root)))
 
     return names, stat
 

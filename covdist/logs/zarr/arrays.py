@@ -10,7 +10,8 @@ import numpy as np
 
 from covdist.logs.chunk_bytes import BROKEN
 from covdist.logs.grid import Index
-from covdist.logs.paths import open_inside
+from covdist.logs.paths import below, is_url, open_inside
+from covdist.logs.stamps import Stamp, information, stamp, tag, written
 from covdist.logs.zarr.files import StoredChunks
 
 NOWHERE = 2**64 - 1  # the offset of a chunk that a shard lacks
@@ -24,24 +25,39 @@ class ZarrSource(StoredChunks):
     inner: str  # the array's path in it
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
-        grid = self.layout.shard or self.chunks
-        outer = tuple(i * size // whole for i, size, whole in zip(index, self.chunks, grid, strict=True))
+        outer = tuple(i * size // whole for i, size, whole in zip(index, self.chunks, self.in_file, strict=True))
         key = self.key(outer)
         try:
-            data = self._encoded(key, index)
+            before = self._stamp(key)
+            data = self._encoded(key, index, before)
+            if self._stamp(key) != before:  # a shard that grows, of which we may have parts that do not fit
+                return self.read_chunk(index, buffer)
+            self.check(outer, before[1])
             if data is None:
                 return self.filled(index)
             return self.layout.array(np.frombuffer(data, np.uint8), self.dtype)[self.part(index)]
         except (FileNotFoundError, KeyError):
+            self.check(outer)
             return self.absent(key, index)
         except BROKEN as error:
+            self.check(outer)
             raise self.broken(key, error) from error
 
-    def _encoded(self, key: str, index: Index) -> bytes | None:
+    def _stamp(self, key: str) -> tuple[Stamp, int]:
+        """Return the stamp of one of the array's files, and when it was written to, as far as its store tells."""
+        if self.opened.stamp is None or not self.opened.described:
+            return (), 0
+        if not is_url(self.place):
+            found = stamp(os.path.join(self.place, self.inner, key))
+            return found, found[1]
+        told = information(below(self.place, self.inner, key))
+        return tag(told), written(told)
+
+    def _encoded(self, key: str, index: Index, found: object) -> bytes | None:
         """Return the bytes of a chunk, None where its shard lacks it; KeyError where its file is not in the store."""
         most, start, size = self.layout.encoded_size, 0, None
         if self.layout.index is not None:
-            offsets = shard_index(self, key)
+            offsets = shard_index(self, key, found)
             start, size = map(int, offsets[tuple(i % n for i, n in zip(index, offsets.shape[:-1], strict=True))])
             if start == size == NOWHERE:
                 return None
@@ -67,8 +83,8 @@ class ZarrSource(StoredChunks):
 
 
 @functools.lru_cache(maxsize=16)
-def shard_index(source: ZarrSource, key: str) -> np.ndarray:
-    """Read the index of a shard: offsets and lengths of its chunks."""
+def shard_index(source: ZarrSource, key: str, found: object) -> np.ndarray:
+    """Read the index of a shard with this stamp: offsets and lengths of its chunks."""
     index = source.layout.index
     assert index is not None
     data = source.read(key, 0 if index.first else -index.size, index.size)

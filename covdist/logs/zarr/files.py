@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from typing import Any
@@ -17,6 +17,7 @@ from covdist.logs.chunk_bytes import BROKEN, CRC_BYTES, checked, read_into
 from covdist.logs.grid import GridSource, Index, Slices
 from covdist.logs.paths import open_inside
 from covdist.logs.zarr.layout import ChunkLayout
+from covdist.logs.zarr.unchanged import Opened, open_ended
 
 MARKERS = ("zarr.json", ".zarray", ".zgroup")  # one of them lies in each array and group
 SLAB_BYTES = 1 << 21
@@ -32,6 +33,7 @@ class StoredChunks(GridSource):
     fill_value: Any
     missing: str  # "raise" or "fill"
     follow_links: bool
+    opened: Opened
 
     def key(self, index: Index) -> str:
         """Return the key of a chunk below its array."""
@@ -40,6 +42,15 @@ class StoredChunks(GridSource):
     def part(self, index: Index) -> Slices:
         """Return the part of a chunk that lies in the array."""
         return tuple(slice(0, each.stop - each.start) for each in self.cut(index))
+
+    def check(self, index: Index, written: int = 0) -> None:
+        """Raise LogError if the array, or a chunk of it that was written at that time, is not what was opened."""
+        self.opened.check(self.name, self.shape, written, open_ended(self.shape, self.in_file, index))
+
+    @property
+    def in_file(self) -> Index:
+        """Shape of what one file holds."""
+        return self.layout.shard or self.chunks
 
     def absent(self, key: str, index: Index) -> np.ndarray:
         """Return fill values for a chunk that is not in the store, or raise MissingChunkError."""
@@ -78,16 +89,30 @@ class ZarrFileSource(StoredChunks):
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         key, part = self.key(index), self.part(index)
         try:
-            with open_inside(self.folder, key, self.follow_links) as file:
+            with self._opened(index) as file:
                 if self.layout.plain:
                     data = self._plain_bytes(file, buffer)
                     return data.view(self.dtype).reshape(self.chunks)[part]
                 out = buffer[: self.chunk_bytes] if buffer is not None and self._buffered else None
                 return self.layout.array(self._encoded(file), self.dtype, out)[part]
         except FileNotFoundError:
+            self.check(index)
             return self.absent(key, index)
         except BROKEN as error:
             raise self.broken(key, error) from error
+
+    @contextmanager
+    def _opened(self, index: Index) -> Iterator[FileIO]:
+        """Open a chunk's file; LogError where it was written anew, or all of its array, when it has been read."""
+        with open_inside(self.folder, self.key(index), self.follow_links) as file:
+            try:
+                yield file
+            except GeneratorExit:  # the rest is not needed
+                raise
+            except BaseException:
+                self.check(index, os.fstat(file.fileno()).st_mtime_ns)
+                raise
+            self.check(index, os.fstat(file.fileno()).st_mtime_ns)
 
     def _encoded(self, file: FileIO) -> np.ndarray:
         size, most = os.fstat(file.fileno()).st_size, self.layout.encoded_size
@@ -123,7 +148,7 @@ class ZarrFileSource(StoredChunks):
             yield self.read_chunk(index, buffer)
             return
         try:
-            with open_inside(self.folder, key, self.follow_links) as file:
+            with self._opened(index) as file:
                 for start, data in self._plain_slabs(file, buffer):
                     rows = data.view(self.dtype).reshape(-1, *self.chunks[1:])[: max(0, part[0].stop - start)]
                     if len(rows):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ MOST_BYTES = 32 << 20  # of one file of metadata; consolidated metadata of 20,00
 MOST_VALUES = 2_000_000  # each takes a hundred bytes or more once parsed
 MOST_DEPTH = 100
 MOST_DIMS = 64  # numpy's
+BEGUN = "covdist_begun"  # an attribute by which a Recorder tells arrays from those that were in their place before
+_CHANGING = ("shape", "dimension_names", "attributes")  # of an array while it is recorded
 
 Check = Callable[[Any], bool]
 
@@ -26,6 +29,7 @@ Check = Callable[[Any], bool]
 class ArrayMetadata(NamedTuple):
     """All that is to be known of an array before its chunks are read."""
 
+    version: int
     shape: tuple[int, ...]
     dtype: np.dtype
     fill_value: Any
@@ -34,7 +38,13 @@ class ArrayMetadata(NamedTuple):
     separator: str
     dims: Named
     attributes: Mapping[str, Any]
-    described: str  # equal for equal metadata
+    described: str  # equal for arrays that may be one that has grown
+    recorded: bool  # by a Recorder
+
+    @property
+    def marker(self) -> str:
+        """Name of the file that these metadata are from."""
+        return ".zarray" if self.version == 2 else "zarr.json"
 
 
 def parsed(data: bytes, place: str) -> dict[str, Any]:
@@ -60,7 +70,7 @@ def array_metadata(content: Mapping[str, Any], place: str, zarrs: Any = None) ->
     """Return the record of an array's metadata, attributes included; ``zarrs`` is zarr's own, if there is one yet."""
     version = content.get("zarr_format")
     fields = {2: _FIELDS_V2, 3: _FIELDS_V3}.get(version if isinstance(version, int) else 0)
-    if fields is None:
+    if fields is None or version is None:
         raise wrong(place, "zarr_format", version, "2 or 3")
     for name, (check, expected) in fields.items():
         if not check(content.get(name)):
@@ -76,8 +86,13 @@ def array_metadata(content: Mapping[str, Any], place: str, zarrs: Any = None) ->
         layout = (layout_v2 if version == 2 else layout_v3)(content, dtype)
     except Unknown as error:
         raise LogError(f"{place}: {error}.") from error
-    described = json.dumps(zarrs.to_dict(), sort_keys=True, default=str)
-    return ArrayMetadata(shape, dtype, fill, layout, *_keys(content), named and tuple(named), attributes, described)
+    begun = attributes.pop(BEGUN, None)
+    kept = {key: value for key, value in zarrs.to_dict().items() if key not in _CHANGING}
+    described = json.dumps([kept, begun], sort_keys=True, default=str)
+    described = hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
+    names = named and tuple(named)
+    recorded = begun is not None
+    return ArrayMetadata(version, shape, dtype, fill, layout, *_keys(content), names, attributes, described, recorded)
 
 
 def _zarrs(content: Mapping[str, Any], place: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import zarr
@@ -31,10 +32,14 @@ def source_of_opened(value: Any) -> Source | None:
     folder = os.path.join(root, array.path)
     try:
         metadata = array_metadata(array.metadata.to_dict(), folder, array.metadata)
-        source = source_of(folder, "", array.path or folder, metadata, "fill", follow_links=True)
+        now = time.time_ns()
+        source = source_of(folder, "", array.path or folder, metadata, "fill", now, follow_links=True)
     except LogError:
         return None
-    return source if isinstance(source, ZarrFileSource) and source.dtype == value.dtype else None
+    if not isinstance(source, ZarrFileSource) or source.dtype != value.dtype:
+        return None
+    source.opened.check_metadata(source.name, source.shape, source.opened.stamp)
+    return source
 
 
 def _folder(store: Store) -> str | None:

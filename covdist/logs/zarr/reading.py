@@ -6,35 +6,40 @@ import hashlib
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import zarr
 
 from covdist.errors import LogError, shown
 from covdist.logs.grid import check_promise
-from covdist.logs.paths import open_file, walk
+from covdist.logs.paths import address, below, is_url, open_file, walk
 from covdist.logs.source import Entry, Nodes, Source
+from covdist.logs.stamps import Stamp, opening, stamp
 from covdist.logs.zarr.arrays import ZarrSource
 from covdist.logs.zarr.files import ZarrFileSource
 from covdist.logs.zarr.metadata import MOST_BYTES, ArrayMetadata, array_metadata, parsed, wrong
 from covdist.logs.zarr.stores import Store, open_store
+from covdist.logs.zarr.unchanged import Opened
 
 
 def read_nodes(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
     """Read them without reading or listing chunks."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr warns of types and codecs that version 3 does not specify yet
-        return _nodes(path, missing_chunks, follow_links)
+        with opening() as now:
+            return _nodes(path, missing_chunks, follow_links, now)
 
 
-def _nodes(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
+def _nodes(path: str, missing_chunks: str, follow_links: bool, now: int) -> Nodes:
     nodes: Nodes = {}
     for inner, metadata in _arrays(path, follow_links):
         name = inner or os.path.splitext(os.path.basename(path.rstrip("/")))[0]
         node, _, variable = name.rpartition("/")
-        source = source_of(path, inner, name, metadata, missing_chunks, follow_links)
+        source = source_of(path, inner, name, metadata, missing_chunks, now, follow_links)
         # Epochs and steps often begin with chunks of zeros, which zarr does not write by default.
-        filled = source_of(path, inner, name, metadata, "fill", follow_links) if len(source.shape) == 1 else None
+        filled = source_of(path, inner, name, metadata, "fill", now, follow_links) if len(source.shape) == 1 else None
         nodes.setdefault(node, {})[variable] = Entry(source, metadata.dims, metadata.attributes, filled)
     return nodes
 
@@ -113,33 +118,51 @@ def _consolidated(store: Store) -> list[tuple[str, zarr.Array[Any]]]:
 
 
 def source_of(
-    path: str, inner: str, name: str, metadata: ArrayMetadata, missing: str, follow_links: bool = False
+    path: str, inner: str, name: str, metadata: ArrayMetadata, missing: str, now: int, follow_links: bool = False
 ) -> Source:
-    """Return a source for the array ``inner`` of the store ``path``, called ``name`` in messages."""
+    """Return a source for the array ``inner`` of the store ``path``, called ``name`` in messages, opened ``now``."""
     layout = metadata.layout
     folder = os.path.join(path, inner) if os.path.isdir(path) else None
     outer = layout.shard or layout.shape
     check_promise(name, metadata.shape, outer, metadata.dtype.itemsize, folder)
-    token = _token(path, inner, folder, metadata.described, missing)
+    opened = _opened(path, inner, folder, metadata, now)
     fill = 0 if metadata.fill_value is None else metadata.fill_value
     fields: dict[str, Any] = {
-        "name": name, "shape": metadata.shape, "dtype": metadata.dtype, "chunks": layout.shape, "token": token,
+        "name": name, "shape": metadata.shape, "dtype": metadata.dtype, "chunks": layout.shape, "token": "",
         "lead": metadata.lead, "separator": metadata.separator, "layout": layout, "fill_value": fill,
-        "missing": missing, "follow_links": follow_links,
+        "missing": missing, "follow_links": follow_links, "opened": opened,
     }  # fmt: skip
+    source: ZarrSource | ZarrFileSource
     if folder is None or layout.index is not None:
-        return ZarrSource(**fields, place=path, inner=inner)
-    return ZarrFileSource(**fields, folder=folder)
+        source = ZarrSource(**fields, place=path, inner=inner)
+    else:
+        source = ZarrFileSource(**fields, folder=folder)
+    return replace(source, token=_token(source, folder or path, inner))
 
 
-def _token(path: str, inner: str, folder: str | None, described: str, missing: str) -> str:
-    stamps = []
-    if os.path.exists(path):
-        file = path if folder is None else _marker(folder)
-        stamps = [os.path.abspath(folder or path), os.stat(file).st_mtime_ns, os.stat(file).st_size]
-    text = repr((path if not stamps else "", inner, stamps, described, missing))
+def _opened(path: str, inner: str, folder: str | None, metadata: ArrayMetadata, now: int) -> Opened:
+    marker, grows = below(path, inner, metadata.marker), True
+    if folder is not None:
+        marker = os.path.join(folder, metadata.marker)
+    elif not is_url(path):
+        marker, grows = path, False
+    elif address(path).startswith(("zip:", "zip::")):
+        marker, grows = path.rpartition("::")[2], False
+    try:
+        found = stamp(marker)
+    except Exception:  # of any type: a store need not tell
+        found = None
+    return Opened(now, marker, found, metadata.described if grows else "", metadata.recorded and grows)
+
+
+def _token(source: ZarrSource | ZarrFileSource, place: str, inner: str) -> str:
+    """Return a hash of what is known of an array and of its first and last chunk without reading them."""
+    stamps: list[Stamp] = []
+    if os.path.isdir(place):
+        grid = [-(-n // size) for n, size in zip(source.shape, source.in_file, strict=True)]
+        for index in {(0,) * len(grid), tuple(max(0, n - 1) for n in grid)}:
+            with suppress(OSError):
+                stamps.append(stamp(os.path.join(place, source.key(index))))
+    about = (source.shape, source.opened.described, source.opened.stamp, sorted(stamps), source.missing)
+    text = repr((place if is_url(place) else os.path.abspath(place), inner, *about))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def _marker(folder: str) -> str:
-    return next(file for name in ("zarr.json", ".zarray") if os.path.exists(file := f"{folder}/{name}"))
