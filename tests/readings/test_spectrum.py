@@ -320,3 +320,22 @@ def test_the_plan_of_a_call_is_near_that_of_its_way():
         other = next(each for each in covdist.plan(x.data).strategies if each.strategy == way)
         assert other.flops == plan.flops
         assert other.peak_bytes == pytest.approx(plan.peak_bytes, rel=0.1)
+
+
+@pytest.mark.parametrize("method", ["auto", "exact", "dual", "sketch"])
+@pytest.mark.parametrize("chunks", [None, 7])
+def test_groups(method, chunks):
+    rng = np.random.default_rng(5)
+    values, epoch = rng.normal(size=(40, 6)) * np.arange(1, 7), rng.integers(0, 3, 40)
+    x = xr.DataArray(values, dims=("sample", "unit"), coords={"epoch": ("sample", epoch)}, name="act")
+    given = x if chunks is None else x.chunk(sample=chunks)
+    found = covdist.spectrum(given, 2, dim="sample", by="epoch", method=method)
+    assert found["eigenvalue"].dims == ("epoch", "component")
+    assert found["eigenvector"].dims == ("epoch", "component", "unit")
+    assert (found.chunks != {}) == (chunks is not None)
+    found = found.compute()
+    for group in range(3):
+        alone = covdist.spectrum(values[epoch == group], 2, method=method)
+        np.testing.assert_allclose(found["eigenvalue"].sel(epoch=group), alone["eigenvalue"], rtol=1e-9)
+        np.testing.assert_allclose(found["total_variance"].sel(epoch=group), alone["total_variance"], rtol=1e-9)
+    assert found.attrs.keys() == {"ddof", "method", "reason"}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from operator import methodcaller
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -14,14 +17,14 @@ from dask.utils import parse_bytes
 from covdist import plugins
 from covdist.errors import DataError
 from covdist.folding.fold import fold_rows
-from covdist.folding.inputs import one_of
+from covdist.folding.inputs import grouping, one_of
 from covdist.folding.request import FillOptions, Policy, policy
 from covdist.numerics.accumulator import Options
 from covdist.numerics.nonfinite import INFINITIES, propagate
 from covdist.readings.spectrum.dual import dual_spectrum
 from covdist.readings.spectrum.fields import fields
 from covdist.readings.spectrum.sketch import directions_for, sketch_spectrum
-from covdist.results.labels import ArrayLike, Dims, Labelled, label
+from covdist.results.labels import ArrayLike, Dims, Labelled, Rows, label
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 from covdist.state.named import answering
@@ -42,6 +45,7 @@ def spectrum(
     dim: Dims = None,
     method: str = "auto",
     vectors: bool = True,
+    by: Rows = None,
     missing: str = "raise",
     inf: str = "raise",
     passes: int = 1,
@@ -52,7 +56,7 @@ def spectrum(
 
     Parameters
     ----------
-    x, dim, inf
+    x, dim, by, inf
         As for :func:`covdist.moments`.
     k : int
         Eigenpairs wanted, at most as many as there are columns.
@@ -97,7 +101,8 @@ def spectrum(
     Notes
     -----
     Sketch: Nyström approximation (Tropp, Yurtsever, Udell and Cevher 2017). Edge: total / d · (1 + √(d/n))².
-    For groups or weights read it off moments: ``covdist.moments(x, dim=..., by=...).spectrum(k)``.
+    For weights read it off moments: ``covdist.moments(x, dim=..., weights=...).spectrum(k)``. With ``by`` the matrices
+    of all groups come of one pass, dual and sketch take one for each group.
 
     Examples
     --------
@@ -115,19 +120,27 @@ def spectrum(
     if passes not in (1, 2):
         raise DataError(f"passes={passes!r} is unknown: pass 1, or 2 for a more accurate sketch")
     side = label(x, dim, fallback="x")
+    groups, codes = grouping(by, side)
     _check_count(k, side.axis.size)
     method, reason = _choose(method, side, missing, k)
     limit = None if memory is None else parse_bytes(memory)
     if method == "exact":
-        full = fold_rows(side.array(), dim=side.sample_dims, missing=missing, inf=inf, memory=limit)
+        named = None if groups is None else xr.DataArray(groups.values[codes], dims=side.sample_dims, name=groups.dim)
+        full = fold_rows(side.array(), dim=side.sample_dims, by=named, missing=missing, inf=inf, memory=limit)
         found = read(Moments(full.deferred, replace(full.layout, axes=(side.axis,), provenance={})), k, vectors)
-    elif method == "dual":
-        ends = FillOptions(ends="nearest", inf=inf)
-        filled = side if chosen.fill is None else replace(side, data=chosen.fill(side, ends))
-        found = dual_spectrum(filled, k, chosen.rows is not propagate, vectors, limit)
     else:
-        sketched = sketch_spectrum(side, k, chosen, Options(chosen.rows, inf=inf), passes, seed, limit)
-        found = fields(sketched, side.axis, k, vectors)
+        if chosen.fill is not None and (method == "dual" or groups is not None):
+            side = replace(side, data=chosen.fill(side, FillOptions(ends="nearest", inf=inf)))
+        if method == "dual":
+            each = partial(dual_spectrum, k=k, refuse=chosen.rows is not propagate, vectors=vectors, limit=limit)
+        else:
+            how = {"passes": passes, "seed": seed, "limit": limit}
+            each = partial(_sketched, k=k, chosen=chosen, inf=inf, vectors=vectors, **how)
+        if groups is None or codes is None:
+            found = each(side)
+        else:
+            along = xr.Variable(groups.dim, groups.values)
+            found = xr.concat([each(rows) for rows in _groups(side, codes)], along)
     found.attrs |= {"method": method, "reason": reason}
     return found if isinstance(side.data, da.Array) else found.compute(scheduler="threads")
 
@@ -143,6 +156,18 @@ def read(moments: Moments, k: int, vectors: bool = True) -> xr.Dataset:
     found = fields(moments.deferred.map_groups(methodcaller("spectrum", k)), layout.axes[0], k, vectors)
     found.attrs |= {"method": "exact", "reason": "the state holds the full matrix"}
     return found
+
+
+def _sketched(side: Labelled, *, k: int, chosen: Policy, inf: str, vectors: bool, **how: Any) -> xr.Dataset:
+    return fields(sketch_spectrum(side, k, chosen, Options(chosen.rows, inf=inf), **how), side.axis, k, vectors)
+
+
+def _groups(side: Labelled, codes: np.ndarray) -> Iterator[Labelled]:
+    """Yield the rows of each group."""
+    rows = side.data.reshape(-1, *side.data.shape[len(side.sample_dims) :])
+    for code in range(codes.max() + 1):
+        own = rows[np.flatnonzero(codes.ravel() == code)]
+        yield replace(side, data=own, sample_dims=("row",), coords={}, labels={})
 
 
 def _policy(missing: str) -> Policy:
