@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import dask.array as da
 import numpy as np
@@ -34,6 +35,14 @@ def length(option: str, given: object, unit: float | np.timedelta64) -> float:
         expected = "a timedelta64, or text such as '2h'," if timed else "a number in units of the coordinate,"
         raise DataError(f"{option}={given!r} is no length along the samples: pass {expected} greater than 0")
     return steps
+
+
+def calendar_steps(values: np.ndarray) -> tuple[np.ndarray, float | np.timedelta64]:
+    """Return dates of other calendars (cftime) as integers, and their unit; other values as they are, in units of 1."""
+    if values.dtype.kind != "O" or not all(hasattr(value, "calendar") for value in values.flat):
+        return values, 1.0
+    micro = timedelta(microseconds=1)
+    return np.array([(value - values.flat[0]) // micro for value in values.flat]), np.timedelta64(1, "us")
 
 
 def side_names(sides: list[Labelled]) -> list[str]:

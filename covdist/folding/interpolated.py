@@ -19,7 +19,7 @@ from dask.typing import DaskCollection, Key
 
 from covdist.engine import small_arrays
 from covdist.errors import DataError, NonFiniteError
-from covdist.folding.inputs import length, one_of
+from covdist.folding.inputs import calendar_steps, length, one_of
 from covdist.numerics import interpolation
 from covdist.numerics.interpolation import InterpolationOptions, NearestValue, first_values, last_values
 from covdist.numerics.nonfinite import all_finite, refuse_infinity, unmasked
@@ -28,6 +28,7 @@ from covdist.rows.filled import FilledStream, PrefilledStream
 from covdist.rows.neighbours import Places, between
 from covdist.rows.stream import Stream, culled, share_work, stream
 
+Ends = str | float | Sequence[float]  # one of ENDS, a number, or one for each end
 Tasks = dict[Key, object]
 
 
@@ -37,20 +38,37 @@ def interpolated(
     kind: str = "linear",
     along: str | None = None,
     max_gap: float | str | np.timedelta64 | None = None,
-    ends: str = "keep",
+    ends: Ends = "keep",
     inf: str = "raise",
+    limit: int | None = None,
 ) -> Array:
     """Return the array of ``side``, its sample axis first, with gaps filled as by :func:`covdist.fill`."""
     one_of("kind", kind, interpolation.KINDS)
-    one_of("ends", ends, interpolation.ENDS)
+    ends = _ends(ends)
+    if limit is not None and not (isinstance(limit, int | np.integer) and limit > 0):
+        raise DataError(f"limit={limit!r} is no number of rows: pass a whole number greater than 0")
     places, unit = _places(side, along)
     longest = float("inf") if max_gap is None else length("max_gap", max_gap, unit)
-    options = InterpolationOptions(kind, ends, inf, longest, float(places[0]), float(places[-1]))
+    most = np.inf if limit is None else limit
+    options = InterpolationOptions(kind, ends, inf, longest, float(places[0]), float(places[-1]), most)
     positions = between(places, 0, len(places))
     if isinstance(side.data, da.Array):
         return _lazy(side.data, side.name, positions, options)
     none = NearestValue.none(side.data.shape[1:])
     return _Chunk(side.name, side.data.shape, (0,) * side.data.ndim, positions, options).filled(side.data, none, none)
+
+
+def _ends(given: Ends) -> str | tuple[float, float]:
+    if isinstance(given, str) and given in interpolation.ENDS:
+        return given
+    try:
+        left, right = map(float, given if isinstance(given, Sequence) else (given, given))
+    except (TypeError, ValueError):
+        raise DataError(
+            f"ends={given!r} is unknown: pass one of {', '.join(map(repr, interpolation.ENDS))}, a number, or one for "
+            "each end"
+        ) from None
+    return left, right
 
 
 def filled_stream(side: Labelled, inf: str, lazy: bool, columns: slice | None = None, number: int = 0) -> Stream:
@@ -81,9 +99,9 @@ def _places(side: Labelled, along: str | None) -> tuple[Places, float | np.timed
             f"{side.name} has no coordinate {along!r} along {dim} to interpolate by, there are: "
             f"{', '.join(map(repr, side.coords)) or 'none'}"
         )
-    values = small_arrays.values(side.coords[name])
-    unit = np.timedelta64(1, "ns") if values.dtype.kind in "mM" else 1
-    if isinstance(unit, np.timedelta64):
+    values, unit = calendar_steps(small_arrays.values(side.coords[name]))
+    unit = np.timedelta64(1, "ns") if values.dtype.kind in "mM" else unit
+    if values.dtype.kind in "mM":
         values = (values - values[0]) / unit
     if values.dtype.kind not in "iuf" or not (values[1:] > values[:-1]).all():
         raise DataError(
@@ -115,10 +133,11 @@ class _Chunk:
     def edges(self, rows: np.ndarray | _Graph) -> tuple[NearestValue, NearestValue]:
         made = get_sync(rows.graph, rows.key) if isinstance(rows, _Graph) else rows
         plain, inf = self._checked(made), self.options.inf
-        return first_values(plain, self.positions, inf), last_values(plain, self.positions, inf)
+        about = plain, self.positions, inf, np.arange(self.corner[0], self.corner[0] + len(plain), dtype=np.float64)
+        return first_values(*about), last_values(*about)
 
     def filled(self, rows: np.ndarray, before: NearestValue, after: NearestValue) -> np.ndarray:
-        return interpolation.filled(self._checked(rows), self.positions, before, after, self.options)
+        return interpolation.filled(self._checked(rows), self.positions, before, after, self.options, self.corner[0])
 
     def _checked(self, rows: np.ndarray) -> np.ndarray:
         plain = np.asarray(unmasked(rows))

@@ -56,8 +56,9 @@ class FillOptions(NamedTuple):
     kind: str = "linear"
     along: str | None = None
     max_gap: float | str | np.timedelta64 | None = None
-    ends: str = "keep"
+    ends: str | float | Sequence[float] = "keep"
     inf: str = "raise"
+    limit: int | None = None
     tolerance: float = 1e-10
     max_iterations: int = 100
     ridge: float = 1e-8

@@ -9,7 +9,7 @@ import numpy as np
 
 from covdist.engine import small_arrays
 from covdist.errors import DataError
-from covdist.folding.inputs import along_samples, length, one_of
+from covdist.folding.inputs import along_samples, calendar_steps, length, one_of
 from covdist.results.labels import Array, Labelled, Weights
 
 Halflife = float | str | np.timedelta64 | None
@@ -62,8 +62,11 @@ def _ages(halflife: float | str | np.timedelta64, x: Labelled) -> Array:
         chunks = x.data.chunks[0] if isinstance(x.data, da.Array) else None
         number = np.arange(n) if chunks is None else da.arange(n, chunks=chunks)
         return (n - 1 - number) / length("halflife", halflife, 1.0)
-    values = small_arrays.values(x.coords[dim])
+    values, unit = calendar_steps(small_arrays.values(x.coords[dim]))
     if values.dtype.kind not in "iufmM" or not np.isfinite(values).all():
         raise DataError(f"the coordinate {dim!r} of {x.name} has values that are no positions: leave such rows out")
-    unit = np.timedelta64(1, "ns") if values.dtype.kind in "mM" else 1.0
-    return (values.max() - values) / unit / length("halflife", halflife, unit)
+    ages = values.max() - values
+    if values.dtype.kind in "mM":
+        unit = np.timedelta64(1, "ns")
+        ages = ages / unit
+    return ages / length("halflife", halflife, unit)

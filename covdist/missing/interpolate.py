@@ -14,9 +14,8 @@ def stream(rows: SideRows) -> Stream:
 
 
 def fill(side: Labelled, options: FillOptions) -> Array:
-    return interpolated(
-        side, kind=options.kind, along=options.along, max_gap=options.max_gap, ends=options.ends, inf=options.inf
-    )
+    kind, along, max_gap, ends, inf, limit, *_ = options
+    return interpolated(side, kind=kind, along=along, max_gap=max_gap, ends=ends, inf=inf, limit=limit)
 
 
 POLICY = Policy(refuse_unfilled, stream=stream, fill=fill)

@@ -10,27 +10,28 @@ import numpy as np
 
 from covdist.numerics.nonfinite import all_finite, holes
 
-KINDS = ("linear", "previous", "nearest")
+KINDS = ("linear", "previous", "next", "nearest")
 ENDS = ("keep", "nearest")
 _STRIP = 1 << 18  # values looked at together
 
 
 class NearestValue(NamedTuple):
-    """Per column a value and its position, NaN where there is none; arrays (columns,)."""
+    """Per column a value, its position and the number of its row, NaN where there is none; arrays (columns,)."""
 
     value: np.ndarray
     position: np.ndarray
+    row: np.ndarray  # NaN where nobody counts
 
     @classmethod
     def none(cls, shape: tuple[int, ...]) -> NearestValue:
-        return cls(np.full(shape, np.nan), np.full(shape, np.nan))
+        return cls(*(np.full(shape, np.nan) for _ in cls._fields))
 
     @property
     def unknown(self) -> np.ndarray:
         return np.isnan(self.position)
 
     def at(self, index: np.ndarray) -> NearestValue:
-        return NearestValue(self.value[index], self.position[index])
+        return NearestValue(*(part[index] for part in self))
 
     def of_columns(self, columns: np.ndarray) -> NearestValue:
         """Keep the values of some columns, bool (columns,), alone."""
@@ -44,19 +45,23 @@ class NearestValue(NamedTuple):
 
 @dataclass(frozen=True)
 class InterpolationOptions:
-    kind: str  # "linear", "previous" or "nearest"
-    ends: str  # "keep" gaps that have a value on one side alone, or fill them with the "nearest"
+    kind: str  # one of KINDS
+    ends: str | tuple[float, float]  # "keep" gaps with a value on one side alone, fill in the "nearest", or numbers
     inf: str  # "raise" or "missing"
     max_gap: float  # longer gaps, from value to value, stay
     first: float  # positions of the first and the last row of all: a gap at an end reaches to them
     last: float
+    limit: float = np.inf  # so many rows of a gap are filled, those next to the value that it is counted from
 
 
-def first_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> NearestValue:
-    """Return each column's first value in rows (rows, ...)."""
+def first_values(rows: np.ndarray, positions: np.ndarray, inf: str, numbers: np.ndarray | None = None) -> NearestValue:
+    """Return each column's first value in rows (rows, ...), at ``positions`` and called ``numbers``."""
     if not len(rows):
         return NearestValue.none(rows.shape[1:])
-    first = NearestValue(rows[0].astype(np.float64), np.full(rows.shape[1:], positions[0]))
+    numbers = np.full(len(rows), np.nan) if numbers is None else numbers
+    first = NearestValue(
+        np.array(rows[0], np.float64), *(np.full(rows.shape[1:], at[0]) for at in (positions, numbers))
+    )
     missing = holes(rows[0], inf)
     if missing.any():
         some = rows[:, missing]
@@ -64,17 +69,26 @@ def first_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> NearestVa
         at, known = present.argmax(axis=0), present.any(axis=0)
         first.value[missing] = np.where(known, np.take_along_axis(some, at[None], 0)[0], np.nan)
         first.position[missing] = np.where(known, positions[at], np.nan)
+        first.row[missing] = np.where(known, numbers[at], np.nan)
     return first
 
 
-def last_values(rows: np.ndarray, positions: np.ndarray, inf: str) -> NearestValue:
-    return first_values(rows[::-1], positions[::-1], inf)
+def last_values(rows: np.ndarray, positions: np.ndarray, inf: str, numbers: np.ndarray | None = None) -> NearestValue:
+    return first_values(rows[::-1], positions[::-1], inf, None if numbers is None else numbers[::-1])
 
 
 def filled(
-    rows: np.ndarray, positions: np.ndarray, before: NearestValue, after: NearestValue, options: InterpolationOptions
+    rows: np.ndarray,
+    positions: np.ndarray,
+    before: NearestValue,
+    after: NearestValue,
+    options: InterpolationOptions,
+    number: int = 0,
 ) -> np.ndarray:
-    """Return rows (rows, ...) with their gaps filled, given the nearest values outside; themselves without gaps."""
+    """Return rows (rows, ...) with their gaps filled, given the nearest values outside; themselves without gaps.
+
+    ``number`` is that of the first row, as ``before`` and ``after`` count.
+    """
     if all_finite(rows):
         return rows
     flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
@@ -89,36 +103,49 @@ def filled(
             column, gap = column + start, np.cumsum(begins) - 1  # of each missing value
             first = np.flatnonzero(begins)
             last = np.append(first[1:], len(row)) - 1
-            low = _neighbour(flat, positions, outside[0], row[first] - 1, column[first])
-            high = _neighbour(flat, positions, outside[1], row[last] + 1, column[last])
+            low = _neighbour(flat, positions, outside[0], row[first] - 1, column[first], number)
+            high = _neighbour(flat, positions, outside[1], row[last] + 1, column[last], number)
             with np.errstate(invalid="ignore", over="ignore"):
-                out[row, column] = _between(low.at(gap), high.at(gap), positions[row], options)
+                out[row, column] = _between(low.at(gap), high.at(gap), positions[row], row + number, options)
     return out.reshape(rows.shape)
 
 
 def _neighbour(
-    values: np.ndarray, positions: np.ndarray, outside: NearestValue, row: np.ndarray, column: np.ndarray
+    values: np.ndarray, positions: np.ndarray, outside: NearestValue, row: np.ndarray, column: np.ndarray, number: int
 ) -> NearestValue:
     """Return the values at rows that may lie outside."""
     inside = (row >= 0) & (row < len(values))
     row = np.where(inside, row, 0)
     value = np.where(inside, values[row, column].astype(np.float64), outside.value[column])
-    return NearestValue(value, np.where(inside, positions[row], outside.position[column]))
+    position = np.where(inside, positions[row], outside.position[column])
+    return NearestValue(value, position, np.where(inside, row + number, outside.row[column]))
 
 
-def _between(low: NearestValue, high: NearestValue, at: np.ndarray, options: InterpolationOptions) -> np.ndarray:
-    if options.kind == "linear":
-        value = (high.value - low.value) / (high.position - low.position) * (at - low.position) + low.value
-        if np.isinf(value).any():  # the largest values may differ by more than float64 holds
-            share = (at - low.position) / (high.position - low.position)
-            value = np.where(np.isinf(value), low.value * (1 - share) + high.value * share, value)
-    elif options.kind == "previous":
-        value = low.value
-    else:
-        value = np.where(at <= low.position / 2 + high.position / 2, low.value, high.value)
-    if options.ends == "nearest":
-        value = np.where(low.unknown, high.value, np.where(high.unknown, low.value, value))
-    elif options.kind != "previous":
+def _between(
+    low: NearestValue, high: NearestValue, at: np.ndarray, row: np.ndarray, options: InterpolationOptions
+) -> np.ndarray:
+    value = _inner(low, high, at, options.kind)
+    if options.kind not in ("previous", "next"):  # which reach into one of the ends
         value = np.where(low.unknown | high.unknown, np.nan, value)
+    if options.ends != "keep":
+        left, right = (high.value, low.value) if isinstance(options.ends, str) else options.ends
+        anywhere = ~(low.unknown & high.unknown)
+        value = np.where(low.unknown & anywhere & np.isnan(value), left, value)
+        value = np.where(high.unknown & anywhere & np.isnan(value), right, value)
     length = np.where(high.unknown, options.last, high.position) - np.where(low.unknown, options.first, low.position)
-    return np.where(length <= options.max_gap, value, np.nan)
+    # As xarray counts: from the row before the first where no value comes before.
+    steps = high.row - row if options.kind == "next" else row - np.where(low.unknown, -1, low.row)
+    kept = (length <= options.max_gap) & ((options.limit == np.inf) | (steps <= options.limit))
+    return np.where(kept, value, np.nan)
+
+
+def _inner(low: NearestValue, high: NearestValue, at: np.ndarray, kind: str) -> np.ndarray:
+    if kind in ("previous", "next"):
+        return low.value if kind == "previous" else high.value
+    if kind == "nearest":
+        return np.where(at <= low.position / 2 + high.position / 2, low.value, high.value)
+    value = (high.value - low.value) / (high.position - low.position) * (at - low.position) + low.value
+    if np.isinf(value).any():  # the largest values may differ by more than float64 holds
+        share = (at - low.position) / (high.position - low.position)
+        value = np.where(np.isinf(value), low.value * (1 - share) + high.value * share, value)
+    return value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -23,7 +25,8 @@ def fill(
     kind: str = "linear",
     along: str | None = None,
     max_gap: float | str | np.timedelta64 | None = None,
-    ends: str = "keep",
+    limit: int | None = None,
+    ends: str | float | Sequence[float] = "keep",
     inf: str = "raise",
     tolerance: float = 1e-10,
     max_iterations: int = 100,
@@ -42,13 +45,16 @@ def fill(
         Sample dim; for arrays without names an axis, 0 by default.
     kind : str
         "linear"; "nearest", of two equally near values the one before; "previous", the value before, which also fills
-        the holes after a column's last value.
+        the holes after a column's last value; "next", the value after, which fills those before its first.
     along : str, optional
         Coordinate along ``dim`` that says where rows lie; by default that of the same name, else the row's number.
     max_gap : float, timedelta64 or str, optional
         Longer gaps, from value to value in units of the coordinate, of times such as "2h", stay.
-    ends : str
-        Holes before a column's first value and after its last: "keep", or "nearest" to fill in that value.
+    limit : int, optional
+        So many rows of each gap are filled, those after the value before it; for "next" those before the value after.
+    ends : str, float, or two floats
+        Holes before a column's first value and after its last: "keep", "nearest" to fill in that value, or what to
+        fill in at both ends, or at each.
     inf : str
         Infinities: "raise", or "missing": as NaN.
     tolerance, max_iterations, ridge
@@ -73,8 +79,8 @@ def fill(
     -----
     "maxent" is EM (Dempster, Laird and Rubin 1977); the filled array's own covariance is too small by the conditional
     covariance of the holes, which ``covdist.cov(x, missing="maxent")`` adds. "interpolate" is equal to
-    ``x.interpolate_na(dim, method=kind, use_coordinate=along or True, max_gap=max_gap)`` of xarray, which has
-    no "previous"; that is its ``ffill``.
+    ``x.interpolate_na(dim, method=kind, use_coordinate=along or True, max_gap=max_gap, limit=limit, fill_value=ends)``
+    of xarray, "previous" to its ``ffill`` and "next" to its ``bfill``.
 
     Examples
     --------
@@ -87,7 +93,7 @@ def fill(
     one_of("inf", inf, INFINITIES)
     array, dims, _ = accepted(x, dim, "x")
     side = label(array, dims, fallback="x")
-    data = fills[method](side, FillOptions(kind, along, max_gap, ends, inf, tolerance, max_iterations, ridge))
+    data = fills[method](side, FillOptions(kind, along, max_gap, ends, inf, limit, tolerance, max_iterations, ridge))
     features = [d for d in array.dims if d not in side.sample_dims]
     filled = xr.DataArray(data, dims=[*side.sample_dims, *features], name=array.name).transpose(*array.dims)
     return array.copy(data=filled.data)

@@ -59,7 +59,8 @@ def gradient_stats(
         ``layer_norm`` (root mean square over the samples of its L2 norm), ``layer_mean_norm`` (L2 norm of the
         mean gradient) and ``layer_snr`` = ``layer_mean_norm`` / root of the summed variances. For a DataTree the
         same per node, and in the root the pooled ones along ``layer`` and over the whole ``network_``; a variable of
-        the log's root is the layer ``root`` (``root_`` where there is one of that name).
+        the log's root is the layer ``root`` (``root_`` where there is one of that name). A lazy tree is computed in one
+        pass by its ``compute()``; ``dask.compute`` leaves trees as they are, but takes ``tree.to_dict()``.
 
     Raises
     ------

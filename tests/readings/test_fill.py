@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import dask
 import dask.array as da
 import numpy as np
@@ -16,7 +18,7 @@ from covdist.errors import DataError, NonFiniteError
 
 from .containers import chunkings, quick
 
-KINDS = ["linear", "previous", "nearest"]
+KINDS = ["linear", "previous", "next", "nearest"]
 
 
 @st.composite
@@ -51,20 +53,33 @@ def gaps(x: xr.DataArray, along: str | None) -> np.ndarray:
     return (places.bfill().fillna(at[-1]) - places.ffill().fillna(at[0])).to_numpy().reshape(x.shape)
 
 
+LIMITS = st.sampled_from([None, None, 1, 2, 5])
+NUMBERS = st.sampled_from(["keep", 3.5, (-1.0, 7.0)])
+
+
+def by_xarray(x, kind, along, limit, ends):
+    """Fill as xarray does; its ffill and bfill, which need another package, as pandas'."""
+    if kind not in ("previous", "next"):
+        how = {} if ends == "keep" else {"fill_value": ends}
+        return x.interpolate_na("step", method=kind, use_coordinate=along or True, limit=limit, **how)
+    values = frame(x).ffill(limit=limit) if kind == "previous" else frame(x).bfill(limit=limit)
+    return x.copy(data=values.to_numpy().reshape(x.shape))
+
+
 @quick
-@given(st.data(), gappy(), st.sampled_from(KINDS), st.sampled_from([None, 0.75, 2.0, 6.0]))
-def test_equals_xarray(data, x, kind, max_gap):
+@given(st.data(), gappy(), st.sampled_from(KINDS), st.sampled_from([None, 0.75, 2.0, 6.0]), LIMITS, NUMBERS)
+def test_equals_xarray(data, x, kind, max_gap, limit, ends):
     along = data.draw(st.sampled_from([None, "wall"] if "wall" in x.coords else [None]))
     held = np.isfinite(x).sum("step")
-    if kind == "previous":
-        expected = x.copy(data=frame(x).ffill().to_numpy().reshape(x.shape))
-    else:
-        expected = x.interpolate_na("step", method=kind, use_coordinate=along or True)
+    if kind != "linear":  # elsewhere xarray asks scipy, which takes no pairs, or has no such thing
+        ends = "keep"
+    expected = by_xarray(x, kind, along, limit, ends)
     if max_gap is not None:
         expected = expected.where(gaps(x, along) <= max_gap)
+    options = {"kind": kind, "along": along, "max_gap": max_gap, "limit": limit, "ends": ends}
     for given_array in (x, lazy(data.draw, x)):
         order = data.draw(st.sampled_from([x.dims, x.dims[::-1]]))
-        found = covdist.fill(given_array.transpose(*order), dim="step", kind=kind, along=along, max_gap=max_gap)
+        found = covdist.fill(given_array.transpose(*order), dim="step", **options)
         assert found.dims == order
         assert found.chunks == given_array.transpose(*order).chunks
         found = found.compute().transpose(*x.dims)
@@ -188,3 +203,38 @@ def test_infinity_and_bad_options():
         covdist.fill(x, along="epoch")
     with pytest.raises(DataError, match="along one dim"):
         covdist.fill(np.ones((2, 3, 4)), dim=(0, 1))
+
+
+class Date:
+    """As those of cftime, which has calendars of its own."""
+
+    calendar = "360_day"
+
+    def __init__(self, day: float):
+        self.day = day
+
+    def __sub__(self, other: Date) -> timedelta:
+        return timedelta(days=self.day - other.day)
+
+
+def test_dates_of_other_calendars():
+    days = np.array([0, 1, 5, 6, 8.5])
+    values = np.array([0, np.nan, 5, np.nan, 8.5])
+    x = xr.DataArray(values, dims="t", coords={"t": ("t", np.array([Date(day) for day in days], object))})
+    np.testing.assert_allclose(covdist.fill(x, dim="t"), days, rtol=1e-15)
+    assert covdist.fill(x, dim="t", max_gap="4D").isnull().values.tolist() == [False, True, False, False, False]
+    weights = 0.5 ** ((8.5 - days) / 2)
+    found = covdist.moments(x.fillna(1), dim="t", halflife="2D").mean()
+    np.testing.assert_allclose(found, np.average(x.fillna(1), weights=weights))
+
+
+@pytest.mark.parametrize("options", [{"limit": 0}, {"limit": 1.5}, {"ends": "wrap"}, {"ends": (1, 2, 3)}])
+def test_what_is_no_limit_or_end(options):
+    with pytest.raises(DataError, match=r"(limit|ends)=.* is (no number of rows|unknown): pass"):
+        covdist.fill(np.array([[1.0], [np.nan]]), dim=0, **options)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5])
+def test_a_single_lazy_variable(chunk):
+    x = da.from_array(np.array([np.nan, 1, np.nan, np.nan, 4]), chunks=chunk)
+    assert covdist.fill(x, dim=0, ends="nearest").compute().values.tolist() == [1, 1, 2, 3, 4]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -218,3 +219,14 @@ def test_equal_constants_pool_without_variance():
     found = covdist.gradient_stats(tree, dim="step")
     assert found["layer_variance"].values.tolist() == [0, 0, 0]
     assert float(found["network_variance"]) == 0
+
+
+def test_a_lazy_tree_is_computed_by_itself_and_beside_others():
+    x = da.from_array(np.random.default_rng(0).normal(size=(12, 3)), chunks=(4, 3))
+    log = xr.DataTree.from_dict({"/fc": xr.Dataset({"gradient": (("step", "param"), x)})})
+    tree = covdist.gradient_stats(log, dim="step")
+    nodes, spread = dask.compute(tree.to_dict(), covdist.std(x, dim=0))
+    for found in (tree.compute(), xr.DataTree.from_dict(nodes)):
+        assert found["fc/mean"].chunks is None
+        np.testing.assert_array_equal(found["fc/std"], spread)
+        assert float(found["network_std"]) > 0
