@@ -18,7 +18,7 @@ from covdist.results.deferred import Deferred
 from covdist.results.moments import Moments
 from covdist.rows.fold import Accumulate
 from covdist.state.base import State, StateType
-from covdist.state.grouped import Grouped
+from covdist.state.grouped import Grouped, room_for_rows
 from covdist.state.named import containing, described
 
 
@@ -71,7 +71,10 @@ def _key(one: Pass, request: Request, kind: StateType) -> str:
 
 def accumulator_of(request: Request, widths: tuple[int, ...]) -> Accumulate:
     inner = partial(request.state.accumulator, *widths, options=request.options)
-    return inner if request.groups is None else partial(Grouped.accumulator, inner)
+    if request.groups is None:
+        return inner
+    room = room_for_rows(len(request.groups.values), request.state.cost(*widths).state_bytes)
+    return partial(Grouped.accumulator, inner, room)
 
 
 def _wider(request: Request) -> StateType | None:
@@ -105,7 +108,10 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
         piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
         row_flops=cost.row_flops,
         state_bytes=groups * cost.state_bytes,
-        block_bytes=cost.block_bytes + 2 * cost.least_rows * row_bytes,
+        # Rows of groups are kept and then joined.
+        block_bytes=cost.block_bytes
+        + 2 * cost.least_rows * row_bytes
+        + (0 if request.groups is None else 2 * room_for_rows(groups, cost.state_bytes)),
         shared=streams.shared,
         result_bytes=groups * saved,
     )

@@ -78,9 +78,9 @@ def fold(shard: Shard, given: list[list[Any]], of: str = "rows") -> object:
             blocks = [columns_of(piece) for piece in pieces[: len(shard.blocks)]]
             vectors = pieces[len(shard.blocks) :]
             accumulator.add(*blocks, **dict(zip(shard.vectors, vectors, strict=True)))
+        return accumulator.state()  # some keep rows until then
     except NonFiniteError as error:
         raise _located(error, list(shard.blocks)[error.side], shard.start, of) from None
-    return accumulator.state()
 
 
 def columns_of(rows: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import DataError, NonFiniteError
+from covdist.numerics.blas import single_thread
+from covdist.numerics.filled_block import Block
 from covdist.state.base import merged
+
+Vectors = Mapping[str, np.ndarray | None]  # one value a row
+_MOST_ROOM = 1 << 25
+
+
+def room_for_rows(groups: int, state_bytes: int) -> int:
+    """Return for how many bytes of rows the accumulator of so many groups has room: no more than their states take."""
+    return min(_MOST_ROOM, groups * state_bytes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +32,8 @@ class Grouped(Mapping[int, Any]):
     groups: dict[int, Any]
 
     @classmethod
-    def accumulator(cls, make_inner: Callable[[], Any]) -> GroupedAccumulator:
-        return GroupedAccumulator(make_inner)
+    def accumulator(cls, make_inner: Callable[[], Any], room: int = 0) -> GroupedAccumulator:
+        return GroupedAccumulator(make_inner, room)
 
     def merge(self, other: Grouped) -> Grouped:
         # The empty states merge first: other widths are refused even where no code is shared.
@@ -51,14 +61,26 @@ class Grouped(Mapping[int, Any]):
         """Return the same groups under the codes ``codes[code]``."""
         return Grouped(self.inner, {int(codes[code]): state for code, state in self.groups.items()})
 
+    def regrouped(self, codes: np.ndarray) -> Grouped:
+        """Return the sums of the groups that have the same ``codes[code]``; those where it is negative are left out."""
+        found: dict[int, Any] = {}
+        for code, state in self.groups.items():
+            if (new := int(codes[code])) >= 0:
+                found[new] = found[new].merge(state) if new in found else state
+        return Grouped(self.inner, dict(sorted(found.items())))
+
     def union(self) -> Any:
         return reduce(merged, self.groups.values(), self.inner)
 
 
 class GroupedAccumulator:
-    """One accumulator per group code, made when its first row arrives."""
+    """One accumulator per group code, made when its first row arrives.
 
-    def __init__(self, make_inner: Callable[[], Any]):
+    Rows of blocks in which groups have few are kept until they take ``room`` bytes, and folded together: a thousand
+    states of 256 columns do not fit the cache, and each would be fetched and written for a few rows of every block.
+    """
+
+    def __init__(self, make_inner: Callable[[], Any], room: int = 0):
         first = make_inner()
         self.least_rows, self._empty = first.least_rows, first.state()
 
@@ -70,27 +92,57 @@ class GroupedAccumulator:
         self._inner: defaultdict[int, Any] = defaultdict(inner)
         self._fed: Counter[int] = Counter()
         self._seen = 0
+        self._room, self._kept_bytes = room, 0
+        self._kept: list[tuple[Vectors, list[np.ndarray]]] = []
 
-    def add(self, *blocks: np.ndarray, by: np.ndarray, **weights: np.ndarray | None) -> None:
-        """Fold rows in place; ``by`` holds each row's group code, negative for a row of no group."""
+    def add(self, *blocks: Block, by: np.ndarray, **weights: np.ndarray | None) -> None:
+        """Fold rows; ``by`` holds each row's group code, negative for a row of no group."""
         if any(len(block) != len(by) for block in blocks):
             raise DataError(f"{len(by)} group codes for {[len(b) for b in blocks]} rows: give one code a row")
+        plain = [block for block in blocks if isinstance(block, np.ndarray)]
+        size = sum(block.nbytes for block in plain)
+        few = len(by) < self.least_rows * len(np.unique(by)) and len(plain) == len(blocks)
+        if not few or self._kept_bytes + size > self._room:
+            self._fold_kept()
+        if not few or size > self._room:
+            self._fold(blocks, by, weights)
+            return
+        self._kept_bytes += size
+        vectors = {name: None if w is None else w.copy() for name, w in {"by": by, **weights}.items()}
+        self._kept.append((vectors, [block.copy() for block in plain]))  # whose memory may be used again
+
+    def _fold_kept(self) -> None:
+        if self._kept:
+            kept, self._kept, self._kept_bytes = self._kept, [], 0
+            vectors: Any = {name: _joined([each[name] for each, _ in kept]) for name in kept[0][0]}
+            blocks = [np.concatenate(parts) for parts in zip(*(blocks for _, blocks in kept), strict=True)]
+            by = vectors.pop("by")
+            self._fold(blocks, by, vectors)
+
+    def _fold(self, blocks: Sequence[Block], by: np.ndarray, weights: Vectors) -> None:
         errors = []
-        for code, rows in _split(by):
-            taken = {name: w if w is None else w[rows] for name, w in weights.items()}
-            numbers = np.arange(len(by))[rows]
-            try:
-                self._inner[code].add(*(block[rows] for block in blocks), **taken)
-            except NonFiniteError as error:
-                error.row = self._seen + int(numbers[error.row - self._fed[code]])
-                errors.append(error)
-            self._fed[code] += len(numbers)
+        with single_thread():
+            for code, rows in _split(by):
+                taken = {name: w if w is None else w[rows] for name, w in weights.items()}
+                try:
+                    self._inner[code].add(*(block[rows] for block in blocks), **taken)
+                except NonFiniteError as error:
+                    error.row = self._seen + int(np.arange(len(by))[rows][error.row - self._fed[code]])
+                    errors.append(error)
+                self._fed[code] += rows.stop - rows.start if isinstance(rows, slice) else len(rows)
         if errors:
             raise min(errors, key=lambda error: error.row)
         self._seen += len(by)
 
     def state(self) -> Grouped:
-        return Grouped(self._empty, {c: self._inner[c].state() for c in sorted(self._inner)})
+        self._fold_kept()
+        with single_thread():
+            return Grouped(self._empty, {c: self._inner[c].state() for c in sorted(self._inner)})
+
+
+def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    given = [part for part in parts if part is not None]
+    return np.concatenate(given) if given else None
 
 
 def _split(by: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:

@@ -47,6 +47,43 @@ class _Recorder:
         return self.blocks
 
 
+@pytest.mark.parametrize("room", [300, 1000, 1 << 20])
+@pytest.mark.parametrize("kind", PLAIN, ids=str)
+@each_by
+def test_rows_that_are_kept_and_folded_together(kind, by, room):
+    rows = Rows((X, X[:, :2]), by, reliability=np.linspace(0.5, 2, 90))
+    blocks = rows.blocks[: kind.sides]
+    accumulator = Grouped.accumulator(lambda: kind.accumulator(rows.widths), room)
+    for piece in rows.cut([1, 5, 6, 40, 41]):
+        again = [block.copy() for block in piece.blocks[: kind.sides]]
+        accumulator.add(*again, by=piece.by, reliability=piece.reliability)
+        for block in again:
+            block[:] = np.nan  # a reader uses its memory again
+    state = accumulator.state()
+    for code in np.unique(by[by >= 0]):
+        alone = kind.accumulator(rows.widths)
+        alone.add(*(block[by == code] for block in blocks), reliability=rows.reliability[by == code])
+        found, expected = (each.side(0) for each in (state[code], alone.state()))
+        np.testing.assert_allclose(found.variance(0), expected.variance(0), rtol=1e-12)
+        assert found.rows().tolist() == expected.rows().tolist()
+
+
+@pytest.mark.parametrize("room", [0, 500, 1 << 20])
+def test_the_first_bad_row_is_named_when_rows_are_kept(room):
+    bad, by = X.copy(), np.arange(90) % 5
+    bad[40, 2] = bad[71, 0] = np.nan
+
+    def folded() -> Grouped:
+        accumulator = Grouped.accumulator(lambda: Variances.accumulator(3), room)
+        for start in range(0, 90, 7):
+            accumulator.add(bad[start : start + 7], by=by[start : start + 7])
+        return accumulator.state()
+
+    with pytest.raises(NonFiniteError) as caught:
+        folded()
+    assert (caught.value.row, caught.value.column) == (40, 2)
+
+
 @each_by
 def test_a_run_of_one_code_is_not_copied(by):
     accumulator = GroupedAccumulator(_Recorder)
