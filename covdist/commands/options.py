@@ -70,7 +70,12 @@ _SELECTION = {  # by the fields of Selection
         callback=_names,
         help="Sample dim; each array's first by default. Several add up: --dim sample,h,w, or --dim for each.",
     ),
-    "by": _option("--by", help="Coordinate to group rows by, such as epoch."),
+    "by": _option(
+        "--by",
+        multiple=True,
+        callback=_names,
+        help="Coordinate to group rows by, such as epoch. Several make groups of rows that are alike in all of them.",
+    ),
     "missing": _option(
         "--missing",
         type=click.Choice(plugins.names("missing")),

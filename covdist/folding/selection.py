@@ -30,7 +30,7 @@ class Selection:
     var: str | None = None  # all if None
     against: str | None = None  # the variable it is set against, for a cross-covariance
     dim: str | Sequence[str] | None = None  # the array's first if None
-    by: npt.ArrayLike | None = None  # coordinate to group by, or one value per sample
+    by: npt.ArrayLike | None = None  # coordinate to group by, several of them, or one value per sample
     missing: str = "raise"
     precision: str = "high"
     max_columns: int = 4096  # up to so many the full covariance matrix is folded, for more what ``beyond`` names:
@@ -43,7 +43,9 @@ class Selection:
         if self.dim is not None and not isinstance(self.dim, str):
             dims = tuple(self.dim)
             object.__setattr__(self, "dim", dims[0] if len(dims) == 1 else dims)
-        by: object = self.by
+        by: Any = self.by
+        if isinstance(by, tuple) and len(by) == 1:
+            object.__setattr__(self, "by", by[0])
         if isinstance(by, Mapping):  # as `asked` writes it
             object.__setattr__(self, "by", _from_json(by))
 
@@ -51,7 +53,7 @@ class Selection:
         """Return the selection as JSON, without later fields that are not asked for: jobs begun before go on."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         if self.by is not None and not isinstance(self.by, str):
-            values["by"] = _as_json(self.by)
+            values["by"] = {"coordinates": self.by} if isinstance(self.by, tuple) else _as_json(self.by)
         asked: dict[str, object] = json.loads(json.dumps(values))
         return {key: value for key, value in asked.items() if key not in _LATER or value}
 
@@ -68,6 +70,8 @@ def _as_json(by: npt.ArrayLike) -> dict[str, object]:
 
 
 def _from_json(found: Mapping[str, Any]) -> npt.ArrayLike:
+    if "coordinates" in found:
+        return tuple(found["coordinates"])
     dtype = np.dtype(found["dtype"])
     values = np.array(found["values"], "i8" if dtype.kind in "mM" else dtype)
     values = values.view(dtype) if dtype.kind in "mM" else values

@@ -237,15 +237,16 @@ def pooled(layers: dict[str, Moments]) -> xr.Dataset:
     if any((a is None) != (groups[0] is None) or (a and not a.same(groups[0])) for a in groups):  # type: ignore[arg-type]
         raise DataError("the layers have different groups: fold them one by one, or over a coordinate they share")
     names = np.array(list(layers))
-    coords = {"layer": names} if groups[0] is None else {"layer": names, groups[0].dim: groups[0].values}
-    dims, shape = list(coords), tuple(map(len, coords.values()))
+    of_groups = {} if groups[0] is None else {groups[0].dim: len(groups[0].values)}
+    dims, shape = ["layer", *of_groups], (len(names), *of_groups.values())
     pools = [_layer(moments) for moments in layers.values()]
     network = apply(_joined, *pools)
     arrays: dict[str, tuple[list[str], Array]] = {}
     for name in _POOLED:
         arrays[f"layer_{name}"] = dims, _array(name, shape, *pools)
         arrays[f"network_{name}"] = dims[1:], _array(name, shape[1:], network)
-    return xr.Dataset(arrays, coords)
+    found = xr.Dataset(arrays, {"layer": names})
+    return found if groups[0] is None else found.assign_coords(groups[0].coords())
 
 
 def _layer(moments: Moments) -> object:

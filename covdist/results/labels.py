@@ -20,7 +20,7 @@ from covdist.results.accepted import Labels, accepted, check_distinct, labels_al
 Array = da.Array | np.ndarray
 ArrayLike = xr.DataArray | da.Array | npt.ArrayLike
 Dims = Hashable | Sequence[Hashable] | None
-Rows = str | ArrayLike | None  # one value a row, or the coordinate that has them
+Rows = str | tuple[str, ...] | ArrayLike | None  # one value a row, or the coordinates that have them
 Weights = ArrayLike | Mapping[str, ArrayLike] | None
 Attrs = Mapping[str, object] | None
 
@@ -60,13 +60,48 @@ class Axis:
 
 @dataclass(frozen=True)
 class Groups:
-    """Groups of rows: the coordinate they come from, and its values, one a group."""
+    """Groups of rows: the coordinate they come from, and its values, one a group.
+
+    Of several coordinates the values are structured, with a field for each.
+    """
 
     dim: str
     values: np.ndarray
+    indexed: bool = True  # whether the values are an index in results
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The coordinates, where they are several."""
+        return self.values.dtype.names or ()
 
     def same(self, other: Groups) -> bool:
-        return self.dim == other.dim and _equal(self.values, other.values)
+        return self.dim == other.dim and self.levels == other.levels and _equal(self.values, other.values)
+
+    def renamed(self, names: Mapping[str, str]) -> Groups:
+        """Return the groups under other names, without an index where there are several."""
+        found = self.values
+        if self.levels:
+            found = structured({names[level]: found[level] for level in self.levels})
+        return Groups(names[self.dim], found, not self.levels)
+
+    def coords(self) -> Mapping[Any, Any]:
+        """Return the coordinates of results."""
+        if not self.levels:
+            return {self.dim: self.values}
+        columns = {level: self.values[level] for level in self.levels}
+        if not self.indexed:
+            return {level: (self.dim, values) for level, values in columns.items()}
+        index = pd.MultiIndex.from_arrays(list(columns.values()), names=self.levels)
+        return xr.Coordinates.from_pandas_multiindex(index, self.dim)
+
+
+def structured(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return vectors of one length as the fields of one."""
+    arrays = {name: values.astype(str) if values.dtype.kind == "T" else values for name, values in columns.items()}
+    found = np.empty(len(next(iter(arrays.values()))), [(name, values.dtype) for name, values in arrays.items()])
+    for name, values in arrays.items():
+        found[name] = values
+    return found
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> bool:
@@ -79,7 +114,7 @@ def labelled(
 ) -> xr.DataArray:
     """Attach names to an array of shape (groups, *axes); axes of a single variable are squeezed out."""
     dims: list[str] = [] if groups is None else [groups.dim]
-    coords: dict[Hashable, object] = {} if groups is None else {groups.dim: groups.values}
+    coords: dict[Hashable, object] = {}
     shape = [] if groups is None else [len(groups.values)]
     for axis in axes:
         if axis.dim is not None:
@@ -88,6 +123,8 @@ def labelled(
             beside = {name: values for name, values in axis.coords.items() if name not in axis.levels}
             coords.update({name: (axis.dim, values) for name, values in beside.items()})
     result = xr.DataArray(data.reshape(tuple(shape)), dims=dims, coords=coords, name=name, attrs=attrs)
+    if groups is not None:
+        result = result.assign_coords(groups.coords())
     for axis in axes:
         if axis.levels:
             index = pd.MultiIndex.from_arrays([axis.coords[level] for level in axis.levels], names=axis.levels)

@@ -47,13 +47,13 @@ class Layout:
         axes, groups = self.matrix_axes(), self.groups
         own = dict.fromkeys(n for axis in axes for n in (axis.dim, *axis.coords) if n is not None)
         names: dict[str, str] = {}
-        for name in [*own, *([] if groups is None else [groups.dim])]:
+        for name in [*own, *([] if groups is None else [groups.dim, *groups.levels])]:
             names[name] = re.sub(r"[/\\]|^[_.]+", "-", name) or "-"
             while names[name] in taken:
                 names[name] += "_"
             taken.add(names[name])
         first, second = (replace(axis.renamed(names), levels=()) for axis in axes)
-        return (first, second), None if groups is None else replace(groups, dim=names[groups.dim])
+        return (first, second), None if groups is None else groups.renamed(names)
 
     def describe(self) -> str:
         """Return a short description for messages."""

@@ -8,7 +8,7 @@ from typing import Any
 import zarr
 
 from covdist.errors import ResultError
-from covdist.results.labels import Axis, Groups
+from covdist.results.labels import Axis, Groups, structured
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
 from covdist.results.store import open_result, read_array
@@ -21,7 +21,7 @@ from covdist.state.variances import Tiled
 JOB_RESULT = "result.zarr"  # within a job's folder
 _NOT_PROVENANCE = {
     "covdist", "nodes", "versions", "created", "kind", "parameters", "ddof", "axes", "groups", "groups_stored",
-    "coordinates",
+    "groups_levels", "coordinates",
     Tiled.name,
 }  # fmt: skip
 
@@ -79,7 +79,11 @@ def _moments(group: zarr.Group) -> Moments:
         for each in attrs["axes"]
     ]
     stored = attrs.get("groups_stored", attrs.get("groups"))
-    groups = None if stored is None else Groups(attrs["groups"], read_array(group, stored))
+    groups = None
+    if levels := attrs.get("groups_levels"):
+        groups = Groups(attrs["groups"], structured({level: read_array(group, at) for level, at in levels.items()}))
+    elif stored is not None:
+        groups = Groups(attrs["groups"], read_array(group, stored))
     kind = state_type({"name": attrs["kind"], **attrs.get("parameters", {})})
     provenance = {key: value for key, value in attrs.items() if key not in _NOT_PROVENANCE}
     layout = Layout(kind, tuple(axes), groups, provenance)

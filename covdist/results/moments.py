@@ -16,6 +16,7 @@ import xarray as xr
 from covdist import plugins
 from covdist.errors import DataError, MergeError, shown, shown_page
 from covdist.results.labelled_state import LabelledState
+from covdist.results.labels import Groups, structured
 from covdist.results.names import own_names
 from covdist.results.saving import save
 from covdist.state.base import ColumnState, State, StateType, ask, of_no_columns, scaled
@@ -216,7 +217,7 @@ class Moments(LabelledState):
 
     def _merge_groups(self, dim: str) -> Moments:
         groups = self.layout.groups
-        if groups is None or groups.dim != dim:
+        if groups is None or dim not in (groups.dim, *groups.levels):
             found = "no groups" if groups is None else f"groups by {groups.dim!r}"
             raise MergeError(f"cannot merge over {dim!r}: this state has {found}")
         if self.layout.state.ordered:
@@ -224,7 +225,21 @@ class Moments(LabelledState):
                 f"cannot merge over {dim!r}: a {self.layout.describe()} depends on the order of the rows, which groups "
                 "do not keep; fold the rows without by="
             )
+        if dim in groups.levels:
+            return self._regrouped(dim, np.ones(len(groups.values), bool))
         return Moments(self.deferred.map(Grouped.union), replace(self.layout, groups=None))
+
+    def _regrouped(self, without: str, taken: np.ndarray) -> Moments:
+        """Return some of the groups by several coordinates, summed over one of these."""
+        groups = self.layout.groups
+        assert groups is not None
+        kept = [level for level in groups.levels if level != without]
+        found = structured({level: groups.values[level] for level in kept}) if len(kept) > 1 else groups.values[kept[0]]
+        distinct, codes = np.unique(found[taken], return_inverse=True)
+        new = np.full(len(found), -1)
+        new[taken] = codes
+        layout = replace(self.layout, groups=Groups("_".join(kept), distinct))
+        return Moments(self.deferred.map(partial(Grouped.regrouped, codes=new)), layout)
 
     def sel(self, **labels: object) -> Moments:
         """Return one group's moments, such as ``m.sel(epoch=3)``.
@@ -248,6 +263,11 @@ class Moments(LabelledState):
             found = f"found {len(labels)}: {self.layout.describe()}"
             raise DataError(f"sel() takes one label, such as sel(epoch=3), {found}")
         ((dim, value),) = labels.items()
+        if groups is not None and dim in groups.levels:
+            taken = groups.values[dim] == value
+            if not np.any(taken):
+                raise KeyError(f"no group {dim}={value!r}, there are {np.unique(groups.values[dim]).tolist()}")
+            return self._regrouped(dim, taken)
         if groups is None or groups.dim != dim:
             raise KeyError(f"no groups by {dim!r}: {self.layout.describe()}")
         missing = isinstance(value, float | np.generic) and value != value

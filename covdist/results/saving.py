@@ -44,5 +44,7 @@ def _names(layout: Layout) -> dict[str, object]:
     ]
     if layout.groups is None or groups is None:
         return {"axes": axes}
-    names = {"groups": layout.groups.dim, "groups_stored": groups.dim}
+    names: dict[str, object] = {"groups": layout.groups.dim, "groups_stored": groups.dim}
+    if groups.levels:
+        return {"axes": axes, **names, "groups_levels": dict(zip(layout.groups.levels, groups.levels, strict=True))}
     return {"axes": axes, **names} if groups.dim != layout.groups.dim else {"axes": axes, "groups": groups.dim}

@@ -125,22 +125,23 @@ def spectrum(
     method, reason = _choose(method, side, missing, k)
     limit = None if memory is None else parse_bytes(memory)
     if method == "exact":
-        named = None if groups is None else xr.DataArray(groups.values[codes], dims=side.sample_dims, name=groups.dim)
-        full = fold_rows(side.array(), dim=side.sample_dims, by=named, missing=missing, inf=inf, memory=limit)
-        found = read(Moments(full.deferred, replace(full.layout, axes=(side.axis,), provenance={})), k, vectors)
+        numbers = None if codes is None else xr.DataArray(codes, dims=side.sample_dims)
+        full = fold_rows(side.array(), dim=side.sample_dims, by=numbers, missing=missing, inf=inf, memory=limit)
+        layout = replace(full.layout, axes=(side.axis,), groups=groups, provenance={})
+        found = read(Moments(full.deferred, layout), k, vectors)
     else:
         if chosen.fill is not None and (method == "dual" or groups is not None):
             side = replace(side, data=chosen.fill(side, FillOptions(ends="nearest", inf=inf)))
         if method == "dual":
             each = partial(dual_spectrum, k=k, refuse=chosen.rows is not propagate, vectors=vectors, limit=limit)
         else:
-            how = {"passes": passes, "seed": seed, "limit": limit}
+            how: dict[str, Any] = {"passes": passes, "seed": seed, "limit": limit}
             each = partial(_sketched, k=k, chosen=chosen, inf=inf, vectors=vectors, **how)
         if groups is None or codes is None:
             found = each(side)
         else:
-            along = xr.Variable(groups.dim, groups.values)
-            found = xr.concat([each(rows) for rows in _groups(side, codes)], along)
+            found = xr.concat([each(rows) for rows in _groups(side, codes)], groups.dim)
+            found = found.assign_coords(groups.coords())
     found.attrs |= {"method": method, "reason": reason}
     return found if isinstance(side.data, da.Array) else found.compute(scheduler="threads")
 
