@@ -24,7 +24,7 @@ def test_equals_a_fold_of_each_group(kind, by):
     rows = Rows((X, X[:, :2]), by, reliability=np.linspace(0.5, 2, 90))
     accumulator = Grouped.accumulator(lambda: kind.accumulator(rows.widths))
     for piece in rows.cut([10, 10, 45]):
-        accumulator.add(*piece.blocks[: kind.sides], by=piece.by, reliability=piece.reliability)
+        accumulator.add(*kind.blocks(piece), by=piece.by, reliability=piece.reliability)
     state = accumulator.state()
     assert list(state) == [code for code in np.unique(by) if code >= 0]
     for code in state:
@@ -52,10 +52,10 @@ class _Recorder:
 @each_by
 def test_rows_that_are_kept_and_folded_together(kind, by, room):
     rows = Rows((X, X[:, :2]), by, reliability=np.linspace(0.5, 2, 90))
-    blocks = rows.blocks[: kind.sides]
+    blocks = kind.blocks(rows)
     accumulator = Grouped.accumulator(lambda: kind.accumulator(rows.widths), room)
     for piece in rows.cut([1, 5, 6, 40, 41]):
-        again = [block.copy() for block in piece.blocks[: kind.sides]]
+        again = [block.copy() for block in kind.blocks(piece)]
         accumulator.add(*again, by=piece.by, reliability=piece.reliability)
         for block in again:
             block[:] = np.nan  # a reader uses its memory again
