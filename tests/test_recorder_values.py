@@ -196,3 +196,20 @@ def test_bytes_as_text(memory, found):
 def test_other_memory_is_refused(tmp_path, memory):
     with pytest.raises(DataError, match="memory must be bytes"):
         Recorder(tmp_path / "log", memory=memory)
+
+
+def test_as_many_arrays_as_hooks_log_one_by_one(tmp_path):
+    """Each new array looked at all others of all layers: 400 layers took a minute."""
+    rows = np.ones((2, 3), "f4")
+    with Recorder(tmp_path / "log") as rec:
+        for layer in range(400):
+            rec.log(0, {f"l{layer}/a": rows}, epoch=0)
+        for name in ("l7", "l7/a/b", "l7/sample_step", "l7/a_sample_epoch/x", "l7/b/c"):
+            if name == "l7/b/c":
+                rec.log(0, {name: rows}, epoch=0)
+                name = "l7/b"
+            with pytest.raises(DataError, match="cannot be an array"):
+                rec.log(0, {name: rows}, epoch=0)
+    assert len(open_log(tmp_path / "log").children) == 400
+    with Recorder(tmp_path / "log", mode="a") as rec, pytest.raises(DataError, match="l7/a cannot be an array"):
+        rec.log(1, {"l7/a/b": rows}, epoch=0)

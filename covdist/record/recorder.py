@@ -16,7 +16,8 @@ import numpy.typing as npt
 from covdist.errors import DataError, ResultError
 from covdist.record.claim import Claim
 from covdist.record.column import METADATA, removed
-from covdist.record.track import Track, join, mark_name, read_tracks
+from covdist.record.names import Names, uppers
+from covdist.record.track import Track, join, read_tracks
 from covdist.record.values import Rows, as_bytes, as_marks, as_rows, check_marks, check_same
 from covdist.storage.place import place_at
 
@@ -103,6 +104,9 @@ class Recorder:
             self._claim.release()
             raise
         self._of = {column.path: track for track in self._tracks.values() for column in track.members.values()}
+        self._names = Names()
+        for track in self._tracks.values():
+            self._names.add((column.path for column in track.members.values()), track.marks)
         self._sizes = {
             (track.node, dim): size
             for track in self._tracks.values()
@@ -248,8 +252,11 @@ class Recorder:
                     raise self._in_the_log(name, marks, track.resumed_at)
             if track and types != track.mark_types and (name not in new or not track.length):
                 check_marks(name, marks, track.marks)
-        if new:
-            self._check_names(new, marks)
+        if clash := self._names.clash(new, marks) if new else None:
+            raise DataError(
+                f"{clash} cannot be an array, because that name or a part of it is a layer or a coordinate: choose "
+                "another name."
+            )
 
     @staticmethod
     def _in_the_log(name: str, marks: Mapping[str, np.ndarray], last: int) -> DataError:
@@ -258,24 +265,6 @@ class Recorder:
             f'go on with later steps, or open it with Recorder(path, mode="a", from_step={marks["step"]}), which '
             "forgets the rows from there on."
         )
-
-    def _check_names(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
-        arrays = {*self._of, *new}
-        layers = {upper for path in arrays for upper in _uppers(path)}
-        kept = {join(node, each) for node in {path.rpartition("/")[0] for path in arrays}
-                for each in self._mark_names(node, arrays, marks)}  # fmt: skip
-        for name in sorted(arrays):
-            if name in layers or name in kept or kept & set(_uppers(name)):
-                raise DataError(
-                    f"{name} cannot be an array, because that name or a part of it is a layer or a "
-                    "coordinate: choose another name."
-                )
-
-    def _mark_names(self, node: str, arrays: set[str], marks: Mapping[str, np.ndarray]) -> set[str]:
-        known = {mark for (at, _), track in self._tracks.items() if at == node for mark in track.marks}
-        variables = [path.rpartition("/")[2] for path in arrays if path.rpartition("/")[0] == node]
-        dims = [dim for kind in ("step", "sample") for dim in (kind, *(f"{each}_{kind}" for each in variables))]
-        return {mark_name(dim, mark) for dim in dims for mark in (*known, *marks)}
 
     def _create(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
         together: dict[tuple[str, str], list[int]] = {}
@@ -290,6 +279,7 @@ class Recorder:
                 track = self._begin(node, dim, widest, marks, limit)
             track.add(variable, self._unit_dims(node, variable, rows), rows.data.dtype, rows.data.shape[1:])
             self._of[name] = track
+        self._names.add(new, marks)
 
     def _chunk_limit(self, together: Collection[list[int]]) -> int:
         # Arrays that grow together are flushed together, when the widest has filled a chunk.
@@ -297,7 +287,7 @@ class Recorder:
         return max(1, min(self._chunk_bytes, int(_CHUNKS * self._room / chunks)))
 
     def _begin(self, node: str, dim: str, widest: int, marks: Mapping[str, np.ndarray], limit: int) -> Track:
-        for upper in _uppers(join(node, dim)):
+        for upper in uppers(join(node, dim)):
             self._put_group(upper, {})
         base = max(1, limit // widest)
         track = self._tracks[node, dim] = Track(self._place, node, dim, base, limit, self._attributes)
@@ -337,11 +327,6 @@ class Recorder:
 
 def _group(attributes: dict[str, Any]) -> bytes:
     return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}).encode()
-
-
-def _uppers(name: str) -> list[str]:
-    parts = name.split("/")
-    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
 @atexit.register
