@@ -26,6 +26,7 @@ from covdist.errors import CovdistError, shown
 if TYPE_CHECKING:
     from distributed import Client
 
+    from covdist.folding.batches import Batch
     from covdist.folding.selection import Selection
     from covdist.results.moments import Moments
 
@@ -109,6 +110,7 @@ def run(
     if job is not None or output is None:
         run_job(log, selection, opening, cluster_options, force, as_json, output, str(job))
         return
+    from covdist.folding.batches import batches
     from covdist.folding.fold import fold_request
     from covdist.folding.result_size import check_size
     from covdist.folding.selection import requests
@@ -128,23 +130,29 @@ def run(
             for plan in plans:
                 plan.check(limit)
         need = max(plan.peak_bytes for plan in plans)
-        lazy = {path: fold_request(request) for path, request in chosen.items()}
-        nodes = lazy if len(lazy) > 1 else {"": next(iter(lazy.values()))}
-        saved = save(nodes, output, functools.partial(_computed, client, need))
-    print_results(dict(zip(lazy, saved.values(), strict=True)), as_json)
+        named = chosen if len(chosen) > 1 else {"": next(iter(chosen.values()))}
+        small = batches(named, plans)
+        together = {path for batch in small for path in batch.requests}
+        lazy = {path: fold_request(request) for path, request in named.items() if path not in together}
+        saved = save(lazy, output, functools.partial(_computed, client, need, small), list(named))
+    print_results(dict(zip(chosen, saved.values(), strict=True)), as_json)
 
 
-def _computed(client: Client, need: int, lazy: dict[str, Moments]) -> dict[str, Moments]:
+def _computed(client: Client, need: int, small: list[Batch], lazy: dict[str, Moments]) -> dict[str, Moments]:
     from distributed import progress
 
     from covdist.engine.memory_watch import waited_for
 
-    futures = client.compute(list(lazy.values()))
+    futures = client.compute([*lazy.values(), *(batch.task() for batch in small)])
     if sys.stderr.isatty():
         with redirect_stdout(sys.stderr):  # standard output may be a file of results
             progress(futures, notebook=False)
         click.echo(err=True)
-    return dict(zip(lazy, waited_for(client, futures, need), strict=True))
+    values = waited_for(client, futures, need)
+    found = dict(zip(lazy, values, strict=False))
+    for batch, states in zip(small, values[len(lazy) :], strict=True):
+        found |= batch.moments(states)
+    return found
 
 
 @main.command()

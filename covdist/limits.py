@@ -50,6 +50,11 @@ class Limits:
     oversized_result_bytes: int = 1 << 30
     # Bytes of the chunks of a saved result.
     store_chunk_bytes: int = 1 << 24
+    # States of a kind in one result with a group of their own each. More share groups: a group is a dozen files, and a
+    # tenth of a second.
+    unpacked_states: int = 16
+    # Bytes of the states that share a group of a result; the client holds them as arrays while it writes them.
+    pack_bytes: int = 1 << 26
     # Seconds to wait for the first worker of a named scheduler; they may have been started together.
     worker_wait_seconds: float = 10.0
     # Bytes of the columns that are read together where few rows of many columns are folded along the columns: small

@@ -7,6 +7,7 @@ that few bands read the rows; else bands are nearly square.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -52,7 +53,8 @@ def band_bytes(columns: int) -> int:
     return min(max(_LEAST_BYTES, 8 * _ROWS * columns), _MOST_BYTES)
 
 
-def cut_bands(columns: int, side: int, most_bytes: int) -> list[Band]:
+@lru_cache(maxsize=1024)
+def cut_bands(columns: int, side: int, most_bytes: int) -> tuple[Band, ...]:
     """Cut the upper triangle into bands of nearly equal area, each at most ``most_bytes`` or one tile.
 
     Bands that are as wide as the triangle are a multiple of eight, to keep two, four and eight workers busy to the end.
@@ -66,7 +68,7 @@ def cut_bands(columns: int, side: int, most_bytes: int) -> list[Band]:
             middle = (low + high) // 2
             low, high = (middle, high) if middle < tiles or len(_cut(tiles, middle)) > target else (low, middle)
         cut = _cut(tiles, high)
-    return [Band(*(min(edge * side, columns) for edge in band)) for band in cut]
+    return tuple(Band(*(min(edge * side, columns) for edge in band)) for band in cut)
 
 
 def _cut(tiles: int, most: int) -> list[tuple[int, int, int, int]]:

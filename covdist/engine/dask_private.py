@@ -15,8 +15,10 @@ from typing import Any
 
 import dask
 import dask.array as da
+import numpy as np
 from dask import _expr, threaded
 from dask._task_spec import DataNode, Task, convert_legacy_task
+from dask.array.core import getter_nofancy
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 from dask.tokenize import tokenize_lock
 from dask.typing import Key
@@ -26,6 +28,17 @@ def wrapped_by(array: da.Array) -> Any:
     """Return the object given to ``da.from_array``; None if the array was made otherwise, or changed since."""
     key = f"original-{array.name}"
     return dict(array.dask.layers.get(key, {})).get(key)
+
+
+def one_block(array: Any, name: str, meta: np.ndarray) -> da.Array:
+    """Return what ``da.from_array`` makes of an array in one block, in a quarter of the time."""
+    original, whole = f"original-{name}", tuple(slice(0, size) for size in array.shape)
+    read = getter_nofancy, original, whole, True, False  # as numpy arrays, without a lock
+    layers: Any = {original: {original: array}, name: {(name, *(0 for _ in whole)): read}}
+    graph = HighLevelGraph(
+        {key: MaterializedLayer(layer) for key, layer in layers.items()}, {original: set(), name: {original}}
+    )
+    return da.Array(graph, name, tuple((size,) for size in array.shape), meta=meta)
 
 
 def constants_replaced(graph: Mapping[Key, Any], function: Callable[[Any], Any]) -> dict[Key, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import timeit
 from dataclasses import dataclass
 from functools import cache
@@ -257,12 +258,12 @@ def _rates_here() -> tuple[float, float]:
 def _cut(work: Work) -> tuple[int, int]:
     seconds = core_seconds(work)
     least = max(limits().least_shard_seconds, work.state_bytes / limits().state_bytes_per_second)
-    shards = min(seconds / least, max(_MOST_SHARDS, seconds / _MOST_SECONDS))
+    shards = max(1.0, min(seconds / least, max(_MOST_SHARDS, seconds / _MOST_SECONDS)))
     if work.shared:
         shards = max(shards, work.pieces * work.piece_bytes / _SHARED_BYTES)
     # A multiple of eight keeps two, four and eight workers busy to the end.
-    count = int(2 ** np.ceil(np.log2(shards))) if shards <= 8 else int(-(-shards // 8) * 8)
-    fan_in = int(np.clip(_MERGE_BYTES // max(work.state_bytes, 1), 2, _MOST_FAN_IN))
+    count = 2 ** math.ceil(math.log2(shards)) if shards <= 8 else math.ceil(shards / 8) * 8
+    fan_in = min(max(_MERGE_BYTES // max(work.state_bytes, 1), 2), _MOST_FAN_IN)
     return max(1, min(count, work.pieces)), fan_in
 
 

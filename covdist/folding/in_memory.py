@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from covdist.limits import limits
 from covdist.results.deferred import Deferred
 from covdist.results.moments import Moments
 from covdist.rows.fold import Accumulate
-from covdist.state.base import State, StateType
+from covdist.state.base import State, StateType, stored_bytes
 from covdist.state.grouped import Grouped, room_for_rows
 from covdist.state.named import containing, described
 
@@ -97,13 +96,10 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
     row_bytes = sum(width * size for width, size in zip(widths, itemsizes, strict=True))
     cost = kind.cost(*widths[: kind.sides])
     groups = 1 if request.groups is None else len(request.groups.values)
-    whole = request.widths
-    written = [field for field in kind.FIELDS.values() if field.default is None]
-    saved = 8 * sum(math.prod(field.shape(whole)) for field in written)  # matrices are square
     return Work(
         rows=request.rows,
         pieces=len(streams.first.bounds) - 1,
-        columns=" × ".join(f"{width:,}" for width in whole),
+        columns=" × ".join(f"{width:,}" for width in request.widths),
         row_bytes=row_bytes,
         piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
         row_flops=cost.row_flops,
@@ -113,5 +109,5 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
         + 2 * cost.least_rows * row_bytes
         + (0 if request.groups is None else 2 * room_for_rows(groups, cost.state_bytes)),
         shared=streams.shared,
-        result_bytes=groups * saved,
+        result_bytes=groups * stored_bytes(kind, request.widths),
     )

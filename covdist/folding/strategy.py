@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from covdist.engine.plan import Plan, human_bytes
@@ -44,15 +45,17 @@ def can_be_tiled(request: Request) -> bool:
     return request.state is Scatter and request.groups is None
 
 
-def plan_of(request: Request, *others: Plan) -> Plan:
-    """Return the plan of the strategy that is chosen, with those of all strategies; ``others`` lead to no matrix.
+def plan_of(request: Request, others: Callable[[Plan], Sequence[Plan]] = lambda memory: ()) -> Plan:
+    """Return the plan of the strategy that is chosen, with those of all strategies.
+
+    ``others`` returns, given the plan in memory, those that lead to no matrix.
 
     PlanError if it does not fit into the memory that the caller named.
     """
     chosen, reason = choose(request)
     plan = (memory_plan if request.policy.strategy is None else pattern_plan)(request)
     if can_be_tiled(request):
-        plans = (plan, Tiles(request).plan, *others)
+        plans = (plan, Tiles(request).plan, *others(plan))
         plan = next(replace(each, reason=reason, strategies=plans) for each in plans if each.strategy == chosen)
     plan.check(request.memory)
     return plan

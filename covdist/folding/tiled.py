@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
+from itertools import accumulate
 from typing import cast
 
 import dask.array as da
@@ -53,10 +55,11 @@ class Tiles:
         return self._plan()
 
     def _plan(self) -> Plan:
-        streams = {reads: self._streams(reads) for reads in set(map(self._reads, self._bands))}
-        row_bytes = {reads: self._row_bytes(reads) for reads in streams}
+        read_by_each = [self._reads(band) for band in self._bands]
+        streams = {reads: self._streams(reads) for reads in set(read_by_each)}
+        row_bytes = [self._row_bytes(reads) for reads in read_by_each]
         costs = [Cross.cost(band.height, band.width) for band in self._bands]
-        read = sum(row_bytes[self._reads(band)] for band in self._bands)
+        read = sum(row_bytes)
         count, state_bytes = len(self._bands), max(cost.state_bytes for cost in costs)
         tile_bytes = 8 * self._side**2
         work = Work(
@@ -69,8 +72,8 @@ class Tiles:
             state_bytes=state_bytes,
             # Beside a band there may be another that is still to be read from, and a few of its tiles.
             block_bytes=max(
-                cost.block_bytes + 2 * cost.least_rows * row_bytes[self._reads(band)]
-                for cost, band in zip(costs, self._bands, strict=True)
+                cost.block_bytes + 2 * cost.least_rows * read_bytes
+                for cost, read_bytes in zip(costs, row_bytes, strict=True)
             )
             + state_bytes
             + 4 * tile_bytes,
@@ -86,12 +89,12 @@ class Tiles:
     # ---- what a band reads
 
     @cached_property
-    def _borders(self) -> np.ndarray:
+    def _borders(self) -> list[int]:
         """Borders of the chunks along the first column axis, read whole anyway; equal reads share one stream."""
         array, ndim = self._request.x, self._request.sample_ndim
         if not isinstance(array, da.Array) or array.ndim == ndim:
-            return np.array([0, self._length])
-        return np.concatenate([[0], np.cumsum(array.chunks[ndim])])
+            return [0, self._length]
+        return list(accumulate(array.chunks[ndim], initial=0))
 
     def _reads(self, band: Band) -> Reads:
         if self._request.policy.whole_rows:
@@ -101,9 +104,8 @@ class Tiles:
 
     def _range(self, start: int, stop: int) -> tuple[int, int]:
         borders = self._borders
-        first = int(np.searchsorted(borders, start // self._inner, side="right")) - 1
-        last = int(np.searchsorted(borders, -(-stop // self._inner)))
-        return int(borders[first]), int(borders[last])
+        first = bisect_right(borders, start // self._inner) - 1
+        return borders[first], borders[bisect_left(borders, -(-stop // self._inner))]
 
     # ---- bands
 

@@ -9,15 +9,17 @@ import dask.array as da
 import numpy as np
 from dask.array.core import normalize_chunks
 
-from covdist.engine.dask_private import constants_replaced, wrapped_by
+from covdist.engine.dask_private import constants_replaced, one_block, wrapped_by
 from covdist.logs.formats import adopted
 from covdist.logs.source import Source
 
 
 def to_dask(source: Source) -> da.Array:
     """Wrap a source as a lazy dask array with one block per chunk of the log."""
-    meta = np.empty((0,) * len(source.shape), source.dtype)
-    return da.from_array(source, source.chunks, f"log-{source.token}", asarray=True, fancy=False, meta=meta)
+    meta, name = np.empty((0,) * len(source.shape), source.dtype), f"log-{source.token}"
+    if all(length <= size for length, size in zip(source.shape, source.chunks, strict=True)):
+        return one_block(source, name, meta)
+    return da.from_array(source, source.chunks, name, asarray=True, fancy=False, meta=meta)
 
 
 def from_dask(array: da.Array) -> Source | None:

@@ -31,12 +31,21 @@ def build(nodes: Nodes) -> xr.DataTree:
 
 
 def _tree(datasets: Mapping[str, xr.Dataset], inner: set[str]) -> xr.DataTree:
-    """Join the nodes from below: adding children to a node one by one, as ``from_dict`` does, is quadratic."""
+    """Join the nodes from below: adding children to a node one by one, as ``from_dict`` does, is quadratic.
+
+    Children that are given to a new node would be copied, those that are set are not.
+    """
     below: defaultdict[str, dict[str, xr.DataTree]] = defaultdict(dict)
     for path in sorted({*datasets, *inner} - {""}, key=lambda path: (-path.count("/"), path)):
         upper, _, name = path.rpartition("/")
-        below[upper][name] = xr.DataTree(datasets.get(path), children=below.pop(path, None))
-    return xr.DataTree(datasets.get(""), children=below[""])
+        below[upper][name] = _node(datasets.get(path), below.pop(path, {}))
+    return _node(datasets.get(""), below[""])
+
+
+def _node(dataset: xr.Dataset | None, children: dict[str, xr.DataTree]) -> xr.DataTree:
+    node = xr.DataTree(dataset)
+    node.children = children
+    return node
 
 
 def _above(path: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import dask.array as da
 import numpy as np
@@ -91,7 +91,7 @@ def read(moments: Moments) -> xr.Dataset:
         "dead": moments.read_columns(dead, dtype=bool),
         "count": moments.count,
     }
-    groups, layer = moments.layout.groups, _layer(moments)
+    groups, layer = moments.layout.groups, summaries(moments)
     shape = () if groups is None else (len(groups.values),)
     arrays |= {f"layer_{name}": labelled(_array(name, shape, layer), [], groups) for name in _POOLED}
     return xr.Dataset(arrays, attrs={"ddof": 0, "parameters": moments.layout.axes[0].size})
@@ -239,7 +239,7 @@ def pooled(layers: dict[str, Moments]) -> xr.Dataset:
     names = np.array(list(layers))
     of_groups = {} if groups[0] is None else {groups[0].dim: len(groups[0].values)}
     dims, shape = ["layer", *of_groups], (len(names), *of_groups.values())
-    pools = [_layer(moments) for moments in layers.values()]
+    pools = [summaries(moments) for moments in layers.values()]
     network = apply(_joined, *pools)
     arrays: dict[str, tuple[list[str], Array]] = {}
     for name in _POOLED:
@@ -249,8 +249,8 @@ def pooled(layers: dict[str, Moments]) -> xr.Dataset:
     return found if groups[0] is None else found.assign_coords(groups[0].coords())
 
 
-def _layer(moments: Moments) -> object:
-    """Return each group's pool, those of parts of the columns joined."""
+def summaries(moments: Moments) -> Any:
+    """Return a ``LayerSummary`` of each group, or the promise of them; those of parts of the columns joined."""
     groups = moments.layout.groups
     size = 1 if groups is None else len(groups.values)
     return apply(_joined, *(apply(partial(_pools, size=size), part) for part in moments.deferred.parts))

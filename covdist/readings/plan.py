@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from covdist.engine.plan import Plan
-from covdist.folding.in_memory import memory_plan
 from covdist.folding.request import Request, make_request
 from covdist.folding.result_size import refusal
-from covdist.folding.strategy import can_be_tiled, plan_of
+from covdist.folding.strategy import plan_of
 from covdist.readings.spectrum.dual import dual_plan
 from covdist.readings.spectrum.sketch import sketch_plan
 from covdist.results.labels import ArrayLike, Dims, Rows
@@ -68,11 +68,10 @@ def plan(
 
 def request_plan(request: Request) -> Plan:
     """Plan a request; of a covariance matrix also the spectrum's strategies, which need no matrix."""
-    others = _spectra(request) if can_be_tiled(request) else ()
-    plan = plan_of(request, *others)
+    plan = plan_of(request, partial(_spectra, request))
     return replace(plan, refusal=refusal({"": (request, plan)}))
 
 
-def _spectra(request: Request) -> tuple[Plan, ...]:
+def _spectra(request: Request, memory: Plan) -> tuple[Plan, ...]:
     (side,) = request.sides
-    return dual_plan(side, _VECTORS), sketch_plan(memory_plan(request).work, side.axis.size, _VECTORS)
+    return dual_plan(side, _VECTORS), sketch_plan(memory.work, side.axis.size, _VECTORS)

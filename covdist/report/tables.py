@@ -9,7 +9,7 @@ import numpy as np
 from covdist.engine.plan import Plan, human_bytes
 from covdist.errors import shown
 from covdist.readings.corr import read as correlation
-from covdist.readings.gradient_stats import read as statistics
+from covdist.readings.gradient_stats import summaries
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
 from covdist.report.columns import TableRow, columns
 from covdist.results.moments import Moments
@@ -67,18 +67,18 @@ def result_record(moments: Moments) -> dict[str, Any]:
     """Return a summary of one computed state, over all groups."""
     layout = moments.layout
     each = _whole(moments.x)
-    stats = statistics(each)
+    (summary,) = summaries(each)
     record = {
         **layout.provenance,
         "kind": layout.kind,
         "rows": int(each.rows),
         "columns": [axis.size for axis in layout.axes],
         "groups": None if layout.groups is None else {layout.groups.dim: len(layout.groups.values)},
-        "mean": float(stats["layer_mean"]),
-        "std": float(stats["layer_std"]),
-        "snr": float(stats["layer_snr"]),
-        "zero_fraction": float(stats["layer_zero_fraction"]),
-        "constant_columns": int((stats["std"] == 0).sum()),
+        "mean": summary.mean,
+        "std": summary.std,
+        "snr": float(summary.snr),
+        "zero_fraction": summary.zero_fraction,
+        "constant_columns": int((each.std().to_numpy() == 0).sum()),
     }
     if moments.can_answer("correlation") or moments.can_answer("pair_correlation"):
         record["largest_correlation"] = _strongest(_whole(moments))

@@ -70,17 +70,20 @@ class Deferred(NamedTuple):
 
         The arguments are part of a lazy result's key.
         """
+        return labelled(self.values(function, axes, *arguments, dtype=dtype), axes, self.groups, name, attrs)
+
+    def values(
+        self, function: Function, axes: Sequence[Axis], *arguments: object, dtype: npt.DTypeLike = np.float64
+    ) -> Array:
+        """Return the array that ``read`` labels."""
         shape = tuple(axis.size for axis in axes)
         if self.groups is not None:
             shape = (len(self.groups.values), *shape)
             function, arguments = by_group, (function, shape, *arguments)
         if not axes or len(self.parts) == 1:  # what does not run along columns is read off the first part
-            data = _read(self.parts[0], shape, np.dtype(dtype), function, *arguments)
-        else:
-            shapes = [(*shape[:-1], width) for width in self.widths]
-            strips = zip(self.parts, shapes, strict=True)
-            data = da.concatenate([_read(*strip, np.dtype(dtype), function, *arguments) for strip in strips], axis=-1)
-        return labelled(data, axes, self.groups, name, attrs)
+            return _read(self.parts[0], shape, np.dtype(dtype), function, *arguments)
+        strips = zip(self.parts, [(*shape[:-1], width) for width in self.widths], strict=True)
+        return da.concatenate([_read(*strip, np.dtype(dtype), function, *arguments) for strip in strips], axis=-1)
 
     def read_matrix(
         self,

@@ -22,7 +22,7 @@ from covdist.results.labels import Attrs, Axis
 from covdist.results.layout import Layout
 from covdist.state.base import Field, State, ask, can_answer, field_value, get
 from covdist.state.cross import FittedCross
-from covdist.state.named import answering, described
+from covdist.state.named import answering
 from covdist.state.scatter import Fitted
 
 
@@ -118,11 +118,9 @@ class LabelledState:
         >>> list(covdist.moments(np.eye(2)).dataset)[:6]
         ['count', 'skipped', 'weight', 'weight2', 'mean', 'mean_low']
         """
-        layout = self._layout
-        parameters = {key: value for key, value in described(layout.state).items() if key != "name"}
-        attrs = {"kind": layout.kind, **({"parameters": parameters} if parameters else {}), "ddof": 0}
-        arrays = {name: self._field(name, field) for name, field in layout.state.FIELDS.items() if self._told(field)}
-        return xr.Dataset(arrays, attrs={**attrs, **layout.provenance})
+        fields = self._layout.state.FIELDS
+        arrays = {name: self._field(name, field) for name, field in fields.items() if self._told(field)}
+        return xr.Dataset(arrays, attrs=self._layout.attributes())
 
     def _told(self, field: Field) -> bool:
         """Return whether a field says more than its default."""

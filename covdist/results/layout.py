@@ -11,8 +11,9 @@ import numpy as np
 
 from covdist.errors import MergeError
 from covdist.results.labels import Axis, Groups
-from covdist.state.base import StateType
+from covdist.state.base import StateType, stored_bytes
 from covdist.state.grouped import Grouped
+from covdist.state.named import described
 
 Recoding = Callable[[Grouped], Grouped]
 
@@ -54,6 +55,16 @@ class Layout:
             taken.add(names[name])
         first, second = (replace(axis.renamed(names), levels=()) for axis in axes)
         return (first, second), None if groups is None else groups.renamed(names)
+
+    def attributes(self) -> dict[str, object]:
+        """Return what a dataset and a file say of the state besides names."""
+        parameters = {key: value for key, value in described(self.state).items() if key != "name"}
+        return {"kind": self.kind, **({"parameters": parameters} if parameters else {}), "ddof": 0, **self.provenance}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays in a file, without labels."""
+        return stored_bytes(self.state, self.widths) * (1 if self.groups is None else len(self.groups.values))
 
     def describe(self) -> str:
         """Return a short description for messages."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import zarr
 
 from covdist.errors import ResultError
 from covdist.results.labels import Axis, Groups, structured
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
-from covdist.results.store import open_result, read_array
+from covdist.results.store import StoredState, open_result
 from covdist.results.tile_store import StoredTiles
 from covdist.state.base import State, rebuilt
 from covdist.state.grouped import Grouped
@@ -54,8 +53,8 @@ def load(path: str | Path) -> Moments | dict[str, Moments]:
     """
     if not Path(path).exists():
         raise ResultError(f"{path} does not exist: pass the path that `covdist run -o` or Moments.save wrote")
-    with open_result(_in_job(Path(path))) as groups:
-        found = {node: _moments(group) for node, group in groups.items()}
+    with open_result(_in_job(Path(path))) as states:
+        found = {node: _moments(one) for node, one in states.items()}
     return found[""] if found.keys() == {""} else found
 
 
@@ -67,34 +66,34 @@ def _in_job(path: Path) -> Path:
     return path / JOB_RESULT
 
 
-def _moments(group: zarr.Group) -> Moments:
-    attrs: dict[str, Any] = dict(group.attrs)
+def _moments(stored: StoredState) -> Moments:
+    attrs: Mapping[str, Any] = stored.attrs
     axes = [
         Axis(
             each["dim"],
             each["size"],
-            {name: read_array(group, stored) for name, stored in each["coords"].items()},
+            {name: stored.read(at) for name, at in each["coords"].items()},
             tuple(each.get("levels", ())),
         )
         for each in attrs["axes"]
     ]
-    stored = attrs.get("groups_stored", attrs.get("groups"))
+    at, levels = attrs.get("groups_stored", attrs.get("groups")), attrs.get("groups_levels")
     groups = None
-    if levels := attrs.get("groups_levels"):
-        groups = Groups(attrs["groups"], structured({level: read_array(group, at) for level, at in levels.items()}))
-    elif stored is not None:
-        groups = Groups(attrs["groups"], read_array(group, stored))
+    if levels:
+        groups = Groups(attrs["groups"], structured({level: stored.read(name) for level, name in levels.items()}))
+    elif at is not None:
+        groups = Groups(attrs["groups"], stored.read(at))
     kind = state_type({"name": attrs["kind"], **attrs.get("parameters", {})})
     provenance = {key: value for key, value in attrs.items() if key not in _NOT_PROVENANCE}
     layout = Layout(kind, tuple(axes), groups, provenance)
-    matrix = StoredTiles(group) if kind is Tiled else None
-    return Moments(_state(group, layout), layout, matrix)
+    matrix = StoredTiles(stored.group) if kind is Tiled else None
+    return Moments(_state(stored, layout), layout, matrix)
 
 
-def _state(group: zarr.Group, layout: Layout) -> State | Grouped:
+def _state(stored: StoredState, layout: Layout) -> State | Grouped:
     kind, widths = layout.state, layout.widths
-    written = [name for name, field in kind.FIELDS.items() if field.default is None or name in group]
-    arrays = {name: read_array(group, name) for name in written}
+    written = [name for name, field in kind.FIELDS.items() if field.default is None or name in stored]
+    arrays = {name: stored.read(name) for name in written}
     if layout.groups is None:
         return rebuilt(kind, widths, arrays)
     rows = [{name: values[code] for name, values in arrays.items()} for code in range(len(layout.groups.values))]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from dask.base import compute
 
+from covdist.limits import limits
+from covdist.results.arrays import storable
 from covdist.results.labelled_state import LabelledState
+from covdist.results.labels import Axis
 from covdist.results.layout import Layout
+from covdist.results.packs import Arrays, Stored
 from covdist.results.store import new_result, write
+from covdist.state.base import field_value
 
 M = TypeVar("M", bound=LabelledState)
 
@@ -20,18 +26,63 @@ def _computed(lazy: dict[str, M]) -> dict[str, M]:
 
 
 def save(
-    nodes: Mapping[str, M], path: str | Path, computed: Callable[[dict[str, M]], dict[str, M]] = _computed
+    nodes: Mapping[str, M],
+    path: str | Path,
+    computed: Callable[[dict[str, M]], dict[str, M]] = _computed,
+    names: Sequence[str] = (),
 ) -> dict[str, M]:
     """Write a mapping {node path: Moments} to a new Zarr store, and return them computed; one alone has the path "".
 
-    The store appears only when everything is written. Workers write the tiles of a matrix in tiles themselves, so they
-    must be able to reach it.
+    ``names`` are those of all nodes, where ``computed`` returns more of them than it is given. The store appears only
+    when everything is written. Workers write the tiles of a matrix in tiles themselves, so they must be able to reach
+    it.
     """
-    with new_result(path, list(nodes)) as groups:
-        results = computed({node: one.with_tiles_in(groups[node]) for node, one in nodes.items()})
-        for node, one in results.items():
-            write(groups[node], one.dataset, _names(one.layout))
+    names = names or list(nodes)
+    with new_result(path, names) as result:
+        tiled = [node for node, one in nodes.items() if one.matrix is not None]
+        written = {node: nodes[node].with_tiles_in(result.group(node)) for node in tiled}
+        found = computed({**nodes, **written})
+        results = {name: found[name] for name in names}
+        for batch in _batches(results):
+            write(result, {node: _stored(results[node]) for node in batch})
     return results
+
+
+def _batches(results: Mapping[str, LabelledState]) -> Iterator[list[str]]:
+    """Yield nodes as their states are written together: not all are held as arrays at a time."""
+    batch, room = list[str](), limits().pack_bytes
+    for node, one in results.items():
+        room -= one.layout.nbytes
+        if batch and room < 0:
+            yield batch
+            batch, room = [], limits().pack_bytes - one.layout.nbytes
+        batch.append(node)
+    yield batch
+
+
+def _stored(one: LabelledState) -> Stored:
+    """Return a computed state as a file has it: what ``one.dataset`` holds, without labels attached to each array."""
+    layout = one.layout
+    (axes, groups), used = layout.stored(), dict[str, Axis]()
+    outer: list[Axis] = []
+    if groups is not None:
+        of_groups = {level: groups.values[level] for level in groups.levels} or {groups.dim: groups.values}
+        outer = [Axis(groups.dim, len(groups.values), of_groups)]
+    arrays: Arrays = {}
+    for name, field in layout.state.FIELDS.items():
+        leading = [] if field.leading is None else [Axis(*field.leading)]
+        inner = [*leading, *(axes[axis] for axis in field.axes)]
+        values = np.asarray(one.deferred.values(field_value, inner, field))
+        if field.default is not None and (values == field.default).all():
+            continue
+        named = {axis.dim: axis for axis in [*outer, *inner] if axis.dim is not None}
+        arrays[name] = tuple(named), values.reshape([axis.size for axis in named.values()])
+        used |= named
+    labels = [(dim, axis.coords) for dim, axis in used.items()]
+    coords: Arrays = {name: ((dim,), storable(values)) for dim, each in labels for name, values in each.items()}
+    # xarray makes coordinates of these again when it opens the group.
+    beside = " ".join(name for name, ((dim,), _) in coords.items() if name != dim and " " not in name)
+    return Stored({**layout.attributes(), **_names(layout), "coordinates": beside}, coords | arrays)
 
 
 def _names(layout: Layout) -> dict[str, object]:

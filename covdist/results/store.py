@@ -1,4 +1,4 @@
-"""Results on disk: one Zarr group per state, written whole or not at all."""
+"""Results on disk: one Zarr group per state, or for many small ones, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,45 +7,72 @@ import os
 import platform
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import xarray as xr
 import zarr
-from zarr.codecs import Crc32cCodec
 
 from covdist.engine.plan import human_bytes
 from covdist.errors import ResultError
-from covdist.limits import limits
+from covdist.results.arrays import BROKEN, plain, read_array, write_array
+from covdist.results.packs import Stored, members_of, to_pack, write_pack
 
-# How arrays are made: chunks have checksums, and are written where they are empty: one that is not there was lost.
-CHECKED: dict[str, Any] = {"compressors": [Crc32cCodec()], "config": {"write_empty_chunks": True}}
-_FORMAT = 1
+_FORMAT, _PACKED = 1, 2  # the second where states share a group
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-_BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError)  # what zarr raises for bad bytes and metadata
+
+
+class NewResult:
+    """A result that is being written: a Zarr group for each node, or for many together."""
+
+    def __init__(self, place: Path, nodes: Sequence[str]):
+        self._root = zarr.open_group(place, mode="w", zarr_format=3)
+        self._places, self._packs = _places(nodes), list[str]()
+        self.begun = set[str]()  # nodes with a group of their own
+
+    def group(self, node: str) -> zarr.Group:
+        """Return the group of a node."""
+        self.begun.add(node)
+        place = self._places[node]
+        return self._root.require_group(place) if place else self._root
+
+    def shared(self, nodes: Sequence[str]) -> zarr.Group:
+        """Return a new group for several nodes."""
+        taken = {place.partition("/")[0] for place in self._places.values()} - set(self._packs)
+        place = f"packed-{len(self._packs)}"
+        while place in taken:
+            place += "_"
+        self._packs.append(place)
+        self._places |= dict.fromkeys(nodes, place)
+        return self._root.require_group(place)
+
+    def finish(self) -> None:
+        """Write what says that this is a result."""
+        versions = {name: version(name) for name in ("covdist", "numpy", "dask", "distributed", "zarr", "xarray")}
+        attrs: dict[str, Any] = {
+            "covdist": _PACKED if self._packs else _FORMAT,
+            "nodes": self._places,
+            **({"packed": self._packs} if self._packs else {}),
+            "versions": {"python": platform.python_version(), **versions},
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        self._root.update_attributes(attrs)
 
 
 @contextmanager
-def new_result(path: str | Path, nodes: Sequence[str]) -> Iterator[dict[str, zarr.Group]]:
-    """Yield a Zarr group for each node of a result, which appears at ``path`` when the block has ended."""
+def new_result(path: str | Path, nodes: Sequence[str]) -> Iterator[NewResult]:
+    """Yield a result to write, which appears at ``path`` when the block has ended."""
     target = free_path(path)
     partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
-    versions = {name: version(name) for name in ("covdist", "numpy", "dask", "distributed", "zarr", "xarray")}
-    places = _places(nodes)
-    attrs: dict[str, Any] = {
-        "covdist": _FORMAT,
-        "nodes": places,
-        "versions": {"python": platform.python_version(), **versions},
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
     try:
-        root = zarr.open_group(partial, mode="w", zarr_format=3, attributes=attrs)
-        yield {node: root.require_group(at) if at else root for node, at in places.items()}
+        result = NewResult(partial, nodes)
+        yield result
+        result.finish()
         os.rename(partial, target)
     except OSError as error:
         if error.errno not in _NO_ROOM:
@@ -59,12 +86,15 @@ def _places(nodes: Sequence[str]) -> dict[str, str]:
     """Return a group for each node; none inside another, where an array could have the name of a layer."""
     if list(nodes) == [""]:
         return {"": ""}
-    flat = "" in nodes or any(node.startswith(f"{other}/") for node in nodes for other in nodes)
+    known = set(nodes)
+    flat = "" in known or any(node[:end] in known for node in nodes for end, c in enumerate(node) if c == "/")
     places: dict[str, str] = {}
+    taken = set[str]()
     for node in nodes:
         place = (node or "root").replace("/", ".") if flat else node
-        while place in places.values():
+        while place in taken:
             place += "_"
+        taken.add(place)
         places[node] = place
     return places
 
@@ -96,50 +126,70 @@ def check_room(path: str | Path, size: int) -> None:
         )
 
 
-def write(group: zarr.Group, dataset: xr.Dataset, attrs: Mapping[str, Any]) -> None:
-    """Write the arrays and attributes of a dataset, and further attributes."""
-    # xarray makes coordinates of these again when it opens the group.
-    beside = [str(name) for name in dataset.coords if name not in dataset.dims and " " not in str(name)]
-    group.attrs.update({**dataset.attrs, **attrs, "coordinates": " ".join(beside)})
-    for name, array in dataset.variables.items():
-        values = _storable(array.to_numpy())
-        dims = [str(dim) for dim in array.dims]
-        group.create_array(str(name), data=values, chunks=_chunks(values), dimension_names=dims, **CHECKED)
+def write(result: NewResult, states: Mapping[str, Stored]) -> None:
+    """Write states by node: many of a kind in one group, unless a group of their own is begun."""
+    alone = dict(states)
+    for nodes in to_pack({node: one for node, one in states.items() if node not in result.begun}):
+        write_pack(result.shared(nodes), [alone.pop(node) for node in nodes])
+    for node, one in alone.items():
+        group = result.group(node)
+        group.update_attributes(dict(one.attrs))
+        for name, (dims, values) in one.arrays.items():
+            write_array(group, name, values, dims)
 
 
-def _storable(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind == "O":
-        inferred = np.asarray(values.tolist())
-        values = inferred if inferred.shape == values.shape else values.astype(str)
-    return values.astype(np.dtypes.StringDType()) if values.dtype.kind in "OSU" else values
+class StoredState(Protocol):
+    """A state in a result."""
+
+    @property
+    def group(self) -> zarr.Group: ...
+    @property
+    def attrs(self) -> Mapping[str, Any]: ...
+    def __contains__(self, name: str, /) -> bool: ...
+    def read(self, name: str) -> np.ndarray: ...
 
 
-def _chunks(values: np.ndarray) -> tuple[int, ...]:
-    chunks: list[int] = []
-    room = limits().store_chunk_bytes // values.dtype.itemsize
-    for size in reversed(values.shape):
-        chunks.insert(0, max(1, min(size, room)))
-        room //= chunks[0]
-    return tuple(chunks)
+class _Alone:
+    """One with a group of its own."""
+
+    def __init__(self, group: zarr.Group):
+        self.group, self.attrs = group, group.attrs.asdict()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.group
+
+    def read(self, name: str) -> np.ndarray:
+        return plain(read_array(self.group, name))
 
 
 @contextmanager
-def open_result(path: str | Path) -> Iterator[dict[str, zarr.Group]]:
-    """Yield the groups of a result by node; what zarr raises within the block says that the result is damaged."""
+def open_result(path: str | Path) -> Iterator[dict[str, StoredState]]:
+    """Yield the states of a result by node; what zarr raises within the block says that the result is damaged."""
     try:
         root = zarr.open_group(path, mode="r")
     except (FileNotFoundError, ValueError, OSError) as error:
         raise ResultError(f"{path} is no covdist result, which is a Zarr group ({error})") from error
-    if root.attrs.get("covdist") != _FORMAT or "versions" not in root.attrs:
+    if root.attrs.get("covdist") not in (_FORMAT, _PACKED) or "versions" not in root.attrs:
         raise ResultError(
-            f"{path} is no covdist result of format {_FORMAT}: pass what `covdist run -o` or Moments.save wrote"
+            f"{path} is no covdist result of format {_FORMAT} or {_PACKED}: pass what `covdist run -o` or Moments.save "
+            "wrote"
         )
     try:
-        nodes: Any = root.attrs["nodes"]
-        yield {node: _group(root, place) for node, place in nodes.items()}
-    except _BROKEN as error:
+        yield _states(root)
+    except BROKEN as error:
         said = " ".join(str(error).split())
         raise ResultError(f"{path} is damaged ({said}): restore it from a copy, or make it again") from error
+
+
+def _states(root: zarr.Group) -> dict[str, StoredState]:
+    nodes: Any = root.attrs["nodes"]
+    packed: Any = root.attrs.get("packed", [])
+    packs = {place: members_of(_group(root, place)) for place in packed}
+    numbers = Counter(nodes.values())
+    for place, members in packs.items():
+        if len(members) != numbers[place]:
+            raise ValueError(f"{place} holds {len(members)} states, expected are {numbers[place]}")
+    return {n: packs[at].popleft() if at in packs else _Alone(_group(root, at)) for n, at in nodes.items()}
 
 
 def _group(root: zarr.Group, place: str) -> zarr.Group:
@@ -147,20 +197,3 @@ def _group(root: zarr.Group, place: str) -> zarr.Group:
     if not isinstance(group, zarr.Group):
         raise ValueError(f"{place} is no group")
     return group
-
-
-def stored_array(group: zarr.Group, name: str) -> zarr.Array[Any]:
-    """Return an array of a group without reading it."""
-    array = group[name]
-    if not isinstance(array, zarr.Array):
-        raise ValueError(f"{name} is no array")
-    return array
-
-
-def read_array(group: zarr.Group, name: str) -> np.ndarray:
-    """Return an array of a group; ValueError where a chunk is lost."""
-    array = stored_array(group, name)
-    if lost := array.nchunks - array.nchunks_initialized:
-        raise ValueError(f"{array.path} lacks {lost} of its {array.nchunks} chunks")
-    values = np.asarray(array[...])
-    return np.array(values.tolist(), str) if values.dtype.kind == "T" else values

@@ -17,9 +17,9 @@ from covdist.engine.bands import Band
 from covdist.errors import ResultError
 from covdist.numerics.columns import divisor
 from covdist.numerics.correlation import covariance_of
+from covdist.results.arrays import CHECKED, stored_array
 from covdist.results.deferred import Deferred
 from covdist.results.labels import Axis
-from covdist.results.store import CHECKED, stored_array
 from covdist.state.cross import Cross
 from covdist.state.variances import Tiled
 

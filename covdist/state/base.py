@@ -158,6 +158,11 @@ def field_value(state: State, field: Field, rows: slice = slice(None)) -> np.nda
     return np.asarray(value)[rows] if len(field.axes) == 2 else np.asarray(value)
 
 
+def stored_bytes(kind: StateType, widths: Sequence[int]) -> int:
+    """Return the bytes of a state's fields in a file, where matrices are square."""
+    return 8 * sum(math.prod(field.shape(widths)) for field in kind.FIELDS.values() if field.default is None)
+
+
 def rebuilt(kind: StateType, widths: Sequence[int], arrays: Mapping[str, np.ndarray]) -> State:
     """Return the state whose fields are ``arrays``."""
     values: dict[str, Any] = {}

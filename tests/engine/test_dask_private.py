@@ -15,7 +15,7 @@ from dask.delayed import delayed
 from distributed import Client
 
 import covdist
-from covdist.engine.dask_private import computed_keys, constants_replaced, queued_task, wrapped_by
+from covdist.engine.dask_private import computed_keys, constants_replaced, one_block, queued_task, wrapped_by
 from covdist.engine.tree import root_key, tree
 
 from .fake import FakeSource
@@ -31,6 +31,18 @@ def test_from_array_keeps_what_it_was_given_under_a_key_of_its_own():
     assert wrapped_by(wrapped()) is wrapped_by(wrapped(name="x")) is SOURCE
     for changed in (wrapped() + 1, wrapped()[2:], wrapped().rechunk(3), da.zeros(4), wrapped(inline_array=True)):
         assert wrapped_by(changed) is None
+
+
+@pytest.mark.parametrize("shape", [(6, 2), (6,), (), (0, 3)])
+def test_an_array_of_one_block_is_as_from_array_makes_it(shape):
+    source = FakeSource(shape, tuple(max(1, size) for size in shape), "f8")
+    meta = np.empty((0,) * len(shape))
+    found, expected = one_block(source, "x", meta), da.from_array(source, shape, "x", fancy=False, meta=meta)
+    assert wrapped_by(found) is wrapped_by(expected) is source
+    for change in (lambda x: x, lambda x: x + 1, lambda x: x[1:] if shape else x, lambda x: x.sum()):
+        one, other = change(found), change(expected)
+        assert (one.chunks, one.dtype, one.__dask_keys__()) == (other.chunks, other.dtype, other.__dask_keys__())
+        np.testing.assert_array_equal(one.compute(scheduler="sync"), other.compute(scheduler="sync"))
 
 
 def test_constants_stand_in_optimised_graphs_as_data():

@@ -1,17 +1,24 @@
-"""Logs of many arrays: what opening, choosing and planning cost grows with their number and no faster."""
+"""Logs of many arrays: what they cost grows with their number and no faster, and small ones share tasks and files."""
 
 from __future__ import annotations
 
 import cProfile
+import json
 import pstats
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
+from click.testing import CliRunner
 
 import covdist
+from covdist.cli import main
+from covdist.folding.batches import batches
+from covdist.folding.fold import fold_request
 from covdist.folding.selection import Selection, requests
+from covdist.folding.strategy import plan_of
 from covdist.readings.plan import request_plan
 
 
@@ -37,3 +44,58 @@ def test_planning_takes_a_time_in_proportion(place, tmp_path):
     assert planned(tmp_path / "50") == 150  # warm
     few, many = (calls(lambda count=count: planned(tmp_path / str(count))) for count in (50, 200))
     assert many < 4.4 * few
+
+
+def folder_of(count: int, place: Path, rows: int = 20) -> Path:
+    place.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        np.save(place / f"layer{number}.npy", rng.normal(size=(rows, 2 + number % 3)))
+    return place
+
+
+def test_small_arrays_share_tasks_and_have_the_same_bits(tmp_path):
+    chosen = requests(covdist.open_log(folder_of(150, tmp_path / "log")), Selection())
+    together = batches(chosen, [plan_of(request) for request in chosen.values()])
+    assert [len(batch.plans) for batch in together] == [64, 64, 22]
+    found = [one for batch in together for one in batch.moments(batch.task().compute(scheduler="sync")).items()]
+    assert [path for path, _ in found] == list(chosen)
+    for path, one in found:
+        xr.testing.assert_identical(one.dataset, fold_request(chosen[path]).compute(scheduler="sync").dataset)
+
+
+def test_what_is_not_small_has_tasks_of_its_own(tmp_path):
+    np.save(tmp_path / "wide.npy", np.ones((4, 400)))
+    np.save(tmp_path / "narrow.npy", np.ones((4, 4)))
+    chosen = requests(covdist.open_log(tmp_path), Selection())
+    plans = [plan_of(request) for request in chosen.values()]
+    assert [list(batch.requests) for batch in batches(chosen, plans)] == [["narrow"]]
+    chosen = requests(covdist.open_log(tmp_path), Selection(missing="maxent"))
+    assert not batches(chosen, [plan_of(request) for request in chosen.values()])
+
+
+def test_a_run_over_many_arrays_writes_few_files(tmp_path):
+    log, result = folder_of(40, tmp_path / "log"), tmp_path / "result.zarr"
+    done = CliRunner().invoke(main, ["run", str(log), "-o", str(result), "--workers", "1", "--json"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert sum(each.is_file() for each in result.rglob("*")) < 40
+    found = covdist.load(result)
+    assert list(found) == list(said) == sorted(f"layer{number}" for number in range(40))
+    for name, one in found.items():
+        x = np.load(log / f"{name}.npy")
+        assert one.layout.provenance["source"] == name
+        np.testing.assert_allclose(one.cov(), np.cov(x.T, ddof=0), rtol=1e-12)
+        np.testing.assert_allclose(said[name]["mean"], x.mean(), rtol=1e-12)
+        assert said[name]["constant_columns"] == 0
+
+
+def test_a_value_that_is_missing_is_named_by_its_array(tmp_path):
+    log = folder_of(30, tmp_path / "log")
+    x = np.load(log / "layer7.npy")
+    x[3, 1] = np.nan
+    np.save(log / "layer7.npy", x)
+    done = CliRunner().invoke(main, ["run", str(log), "-o", str(tmp_path / "result.zarr"), "--workers", "1"])
+    assert done.exit_code == 1
+    assert "layer7 holds nan at row 3, column 1" in done.stderr
+    assert not (tmp_path / "result.zarr").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from functools import lru_cache
 from io import BytesIO
 from typing import NamedTuple, Protocol
 
@@ -40,21 +41,32 @@ class Header(NamedTuple):
 def read_header(stream: Readable, place: str) -> Header:
     """Read the header at the start of a stream; ``place`` names it in messages."""
     try:
-        start = BytesIO(stream.read(MOST_BYTES) or b"")
-        version = npy_format.read_magic(start)
-        parse = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-        shape, fortran, dtype = parse(start)
+        shape, fortran, dtype, size = _parsed(_cut(stream.read(MOST_BYTES) or b""))
     except Exception as error:  # numpy evaluates the text of the header, which may raise anything
         raise LogError(
             f"{place} does not begin with a readable NPY header ({shown(str(error))}): write it again."
         ) from error
     if dtype.hasobject:
         raise LogError(f"{place} holds pickled Python objects, which covdist never loads: save it as numbers.")
-    if not dtype.itemsize or len(shape) > 64 or not all(0 <= size < 2**63 for size in shape):
+    if not dtype.itemsize or len(shape) > 64 or not all(0 <= length < 2**63 for length in shape):
         raise LogError(
             f"{place} has the shape {shown(str(shape))} and the dtype {dtype}, as no array has: write it again."
         )
-    return Header(shape, fortran, dtype, start.tell())
+    return Header(shape, fortran, dtype, size)
+
+
+def _cut(start: bytes) -> bytes:
+    """Return the header alone."""
+    ends = 10 if start[6:7] == b"\x01" else 12
+    return start[: ends + int.from_bytes(start[8:ends], "little")]
+
+
+@lru_cache(maxsize=1024)  # of thousands of files many begin alike, and parsing takes half of opening one
+def _parsed(header: bytes) -> Header:
+    start = BytesIO(header)
+    version = npy_format.read_magic(start)
+    parse = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    return Header(*parse(start), start.tell())
 
 
 def row_chunks(header: Header) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import warnings
 from collections.abc import Iterator
@@ -55,12 +56,16 @@ def _arrays(path: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata]
 
 def _local(root: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata]]:
     found: list[tuple[str, ArrayMetadata]] = []
+    known: dict[str, ArrayMetadata] = {}  # of thousands of arrays many are alike, and zarr takes a millisecond for each
 
     def is_array(inner: str) -> bool:
         content = _content(os.path.join(root, inner), follow_links)
         if content is None:
             return False
-        found.append((inner, array_metadata(content, os.path.join(root, inner))))
+        text = json.dumps(content)
+        if text not in known:
+            known[text] = array_metadata(content, os.path.join(root, inner))
+        found.append((inner, known[text]))
         return True
 
     for _ in walk(root, is_array, follow_links):

@@ -1,0 +1,60 @@
+"""Arrays of a result: with checksums, and whole or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import Crc32cCodec
+
+from covdist.limits import limits
+
+# How arrays are made: chunks have checksums, and are written where they are empty: one that is not there was lost.
+CHECKED: dict[str, Any] = {"compressors": [Crc32cCodec()], "config": {"write_empty_chunks": True}}
+BROKEN = (OSError, ValueError, TypeError, LookupError, RuntimeError)  # what zarr raises for bad bytes and metadata
+
+
+def storable(values: np.ndarray) -> np.ndarray:
+    """Return labels as numbers, dates or text of any length."""
+    if values.dtype.kind == "O":
+        inferred = np.asarray(values.tolist())
+        values = inferred if inferred.shape == values.shape else values.astype(str)
+    return values.astype(np.dtypes.StringDType()) if values.dtype.kind in "OSU" else values
+
+
+def write_array(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...] | None = None) -> None:
+    group.create_array(name, data=values, chunks=_chunks(values), dimension_names=dims, **CHECKED)
+
+
+def _chunks(values: np.ndarray) -> tuple[int, ...]:
+    chunks: list[int] = []
+    room = limits().store_chunk_bytes // values.dtype.itemsize
+    for size in reversed(values.shape):
+        chunks.insert(0, max(1, min(size, room)))
+        room //= chunks[0]
+    return tuple(chunks)
+
+
+def stored_array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """Return an array of a group without reading it."""
+    array = group[name]
+    if not isinstance(array, zarr.Array):
+        raise ValueError(f"{name} is no array")
+    return array
+
+
+def read_array(group: zarr.Group, name: str) -> np.ndarray:
+    """Return an array of a group; ValueError where a chunk is lost or changed."""
+    array = stored_array(group, name)
+    if lost := array.nchunks - array.nchunks_initialized:
+        raise ValueError(f"{array.path} lacks {lost} of its {array.nchunks} chunks")
+    try:
+        return np.asarray(array[...])
+    except BROKEN as error:
+        raise ValueError(f"{array.path}: {error}") from error
+
+
+def plain(values: np.ndarray) -> np.ndarray:
+    """Return labels as they were before ``storable``."""
+    return np.array(values.tolist(), str) if values.dtype.kind == "T" else values

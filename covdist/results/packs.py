@@ -1,0 +1,99 @@
+"""Many small states in one Zarr group: each array holds that of all its members, end to end.
+
+With a group of its own, each state takes a dozen files and a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import zarr
+
+from covdist.limits import limits
+from covdist.results.arrays import plain, read_array, write_array
+
+# Arrays beside those of the states; no field or label is stored under a name that begins so, see ``Layout.stored``.
+_ATTRS = "_attributes"  # of each member, as JSON
+_SIZES = "_sizes"  # int64 (members, dims)
+_AXES = "axes_of"  # attribute: by array, its dims as columns of ``_sizes``
+
+
+Arrays = dict[str, tuple[tuple[str, ...], np.ndarray]]  # by name, with their dims
+
+
+class Stored(NamedTuple):
+    """A state as a result holds it."""
+
+    attrs: Mapping[str, Any]
+    arrays: Arrays
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {dim: n for dims, values in self.arrays.values() for dim, n in zip(dims, values.shape, strict=True)}
+
+    def axes_of(self) -> dict[str, list[int]]:
+        """Return by array the numbers of its dims among all."""
+        number = {dim: i for i, dim in enumerate(self.sizes)}
+        return {name: [number[dim] for dim in dims] for name, (dims, _) in self.arrays.items()}
+
+    def kind(self) -> str:
+        """Return what is equal for states that can share a group."""
+        return repr((self.axes_of(), [str(values.dtype) for _, values in self.arrays.values()]))
+
+
+def to_pack(states: Mapping[str, Stored]) -> list[list[str]]:
+    """Return the nodes whose states share a group: those of a kind, if there are many."""
+    kinds = defaultdict[str, list[str]](list)
+    for node, one in states.items():
+        kinds[one.kind()].append(node)
+    return [nodes for nodes in kinds.values() if len(nodes) > limits().unpacked_states]
+
+
+def write_pack(group: zarr.Group, members: Sequence[Stored]) -> None:
+    write_array(group, _ATTRS, np.array([json.dumps(one.attrs) for one in members], np.dtypes.StringDType()))
+    write_array(group, _SIZES, np.array([list(one.sizes.values()) for one in members], np.int64))
+    for name in members[0].arrays:
+        write_array(group, name, np.concatenate([one.arrays[name][1].ravel() for one in members]))
+    group.attrs[_AXES] = members[0].axes_of()
+
+
+class Member:
+    """One of the states in a group, as it is read."""
+
+    def __init__(self, pack: _Pack, number: int, attrs: Mapping[str, Any]):
+        self.attrs, self.group = attrs, pack.group
+        self._pack, self._number = pack, number
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._pack.axes_of
+
+    def read(self, name: str) -> np.ndarray:
+        values, ends = self._pack.flat(name)
+        shape = self._pack.sizes[self._number, self._pack.axes_of[name]]
+        return plain(values[ends[self._number] : ends[self._number + 1]].reshape(shape))
+
+
+class _Pack:
+    def __init__(self, group: zarr.Group):
+        axes_of: Any = group.attrs[_AXES]
+        self.group, self.axes_of, self.sizes = group, axes_of, read_array(group, _SIZES)
+        self.flat = cache(self._flat)  # each array is read once
+
+    def _flat(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the values of all members, and where each begins and ends."""
+        values = read_array(self.group, name)
+        ends = np.append(0, np.cumsum(self.sizes[:, self.axes_of[name]].prod(axis=1)))
+        if len(values) != ends[-1]:
+            raise ValueError(f"{name} in {self.group.path} has {len(values)} values, expected are {ends[-1]}")
+        return values, ends
+
+
+def members_of(group: zarr.Group) -> deque[Member]:
+    """Return the states in a group, in the order in which they were written."""
+    pack, texts = _Pack(group), read_array(group, _ATTRS).tolist()
+    return deque(Member(pack, number, json.loads(text)) for number, text in enumerate(texts))
