@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import zarr
 
 import covdist
 from covdist.errors import DataError
@@ -103,6 +104,45 @@ def test_half_after_single_precision(tmp_path):
     found = recorded(tmp_path / "log", X.astype("f4"), X.astype("f2"), X.astype("i2"), X.astype(bool))
     assert found.dtype == "f4"
     np.testing.assert_array_equal(found, [*X, *X, *X, *X.astype(bool)])
+
+
+WIDER = [("f2", "f4"), ("f4", "f8"), ("i4", "f4"), ("?", "f4"), ("i8", "f8"), ("u1", "i1"), ("u8", "i8"), ("f2", "i4")]
+
+
+@pytest.mark.parametrize(("first", "then"), WIDER)
+@pytest.mark.parametrize("chunk_bytes", [30, 1000])
+@pytest.mark.parametrize("place", ["folder", "memory"])
+def test_a_wider_dtype_is_kept_for_all_rows(tmp_path, first, then, chunk_bytes, place):
+    path = str(tmp_path / "log") if place == "folder" else f"memory:/{tmp_path}/log"
+    rng = np.random.default_rng(0)
+    before, after = (rng.integers(0, 2, (7, 2)).astype(first), (rng.normal(size=(7, 2)) * 9).astype(then))
+    for mode, steps in (("x", range(4)), ("a", range(4, 7))):
+        with Recorder(path, mode=mode, chunk_bytes=chunk_bytes) as rec:
+            for step in steps:
+                rec.log(2 * step, {"a": before[step : step + 1], "loss": before[step, 0]}, epoch=step)
+                rec.log(2 * step + 1, {"a": after[step : step + 1], "loss": after[step, 0]}, epoch=step + 0.5)
+    log = open_log(path)
+    expected = np.stack([before, after], axis=1).reshape(14, 2)  # in the dtype that NumPy finds for both
+    assert log["a"].dtype == log["loss"].dtype == expected.dtype
+    np.testing.assert_array_equal(log["a"], expected)
+    np.testing.assert_array_equal(log["loss"], expected[:, 0])
+    np.testing.assert_array_equal(log["sample_epoch"], np.arange(14) / 2)
+    assert covdist.var(log["a"], dim="sample").shape == (2,)
+    if place == "folder":  # of the narrow chunks nothing is left
+        chunks = -(-14 // zarr.open_array(f"{path}/a").chunks[0])
+        assert len([file for file in (tmp_path / "log" / "a").rglob("*") if file.is_file()]) == chunks + 1
+
+
+def test_whole_numbers_that_no_dtype_holds_beside_floats(tmp_path):
+    with Recorder(tmp_path / "log") as rec:
+        rec.log(0, {"a": 2**53 + 1, "b": 0.5})
+        for value in ({"a": 0.5}, {"b": 2**53 + 1}):
+            with pytest.raises(DataError, match=r"no dtype holds both exactly: convert it"):
+                rec.log(1, value)
+        rec.log(1, {"a": 7, "b": 2**53})
+    log = open_log(tmp_path / "log")
+    assert log["a"].values.tolist() == [2**53 + 1, 7]
+    assert log["b"].values.tolist() == [0.5, 2.0**53]
 
 
 class Stubborn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +34,7 @@ class Column:
         self.attributes = attributes  # "covdist_marks": "step" or "epoch" for a coordinate; also _rank, _begun
         self.row_bytes = math.prod(row) * dtype.itemsize
         self.codecs = PLAIN if chunk_rows == 1 and self.row_bytes >= LARGE_ROW else FRAMED
+        self.separator = "."  # of the keys of chunks
         self.length = 0  # rows put
         self._first = 0  # row at the start of the chunk
         self._buffer: np.ndarray | None = None  # kept for the next chunk: the first touch of memory is dear
@@ -48,6 +50,7 @@ class Column:
         dims, dtype = tuple(metadata["dimension_names"]), np.dtype(metadata["data_type"])
         column = cls(place, path, dims, dtype, tuple(row), chunk_rows, metadata["attributes"])
         column.codecs, column._committed = metadata["codecs"][1:], True
+        column.separator = metadata["chunk_key_encoding"]["configuration"]["separator"]
         return column, length
 
     @property
@@ -93,13 +96,38 @@ class Column:
     def copy(self, path: str, dims: tuple[str, ...]) -> Column:
         """Copy all rows to a new array, chunk by chunk."""
         other = Column(self.place, path, dims, self.dtype, self.row, self.chunk_rows, self.attributes)
-        other.codecs = self.codecs
+        other.codecs, other.separator = self.codecs, self.separator
         for start in range(0, self._first, self.chunk_rows):
             self.place.put(other._key(start), self.place.get(self._key(start)) or b"")
         other.length, other._first = self.length, self._first
         other._chunk = other._buffer = (self._loaded() if self._chunk is None else self._chunk).copy()
         other._touched = self._touched
         return other
+
+    def rows(self) -> Iterator[np.ndarray]:
+        """Yield all rows so far, a chunk at a time."""
+        for start in range(0, self._first, self.chunk_rows):
+            yield self._stored(start)
+        if count := self.length - self._first:
+            yield (self._stored(self._first) if self._chunk is None else self._chunk)[:count]
+
+    def widen(self, dtype: np.dtype) -> None:
+        """Store rows that are all stored in another dtype, which holds them exactly.
+
+        The chunks get other names, so that until the metadata are replaced, in one step, the old ones are whole.
+        """
+        starts = range(0, self.length, self.chunk_rows)
+        old, separator = [self._key(start) for start in starts], "/" if self.separator == "." else "."
+        wide = Column(self.place, self.path, self.dims, dtype, self.row, self.chunk_rows, self.attributes)
+        wide.codecs, wide.separator = self.codecs, separator
+        for start, rows in zip(starts, self.rows(), strict=True):
+            parts = encoded(rows.astype(dtype), wide.chunk_rows * wide.row_bytes, wide.codecs)
+            self.place.put(wide._key(start), *parts)
+        self.release()
+        self.dtype, self.row_bytes, self.separator = dtype, wide.row_bytes, separator
+        self.commit()
+        for key in old:
+            self.place.remove(key)
 
     def resume(self, length: int) -> None:
         """Continue after the first ``length`` stored rows, and forget the others."""
@@ -131,7 +159,7 @@ class Column:
         return data.view(self.dtype).reshape(self.chunk_rows, *self.row)
 
     def _key(self, start: int) -> str:
-        return ".".join([f"{self.path}/c", str(start // self.chunk_rows), *("0" for _ in self.row)])
+        return self.separator.join([f"{self.path}/c", str(start // self.chunk_rows), *("0" for _ in self.row)])
 
     def _metadata(self) -> dict[str, object]:
         order = {"configuration": {"endian": "little"}} if self.dtype.itemsize > 1 else {}
@@ -141,7 +169,7 @@ class Column:
             "shape": [self.length, *self.row],
             "data_type": self.dtype.name,
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [self.chunk_rows, *self.row]}},
-            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": self.separator}},
             "fill_value": False if self.dtype.kind == "b" else 0,
             "codecs": [{"name": "bytes", **order}, *self.codecs],
             "dimension_names": list(self.dims),

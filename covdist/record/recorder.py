@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import threading
 import weakref
@@ -15,15 +14,23 @@ import numpy.typing as npt
 
 from covdist.errors import DataError, ResultError
 from covdist.record.claim import Claim
-from covdist.record.column import METADATA, removed
+from covdist.record.column import METADATA, Column, removed
 from covdist.record.names import Names, uppers
+from covdist.record.root import begin_root, group
 from covdist.record.track import Track, join, read_tracks
-from covdist.record.values import Rows, as_bytes, as_marks, as_rows, check_marks, check_same
+from covdist.record.values import (
+    Rows,
+    as_bytes,
+    as_marks,
+    as_rows,
+    check_marks,
+    check_same,
+    common_dtype,
+    in_the_log,
+)
 from covdist.storage.place import place_at
 
-FORMAT = 1  # the root's attribute "covdist"
 _CHUNKS = 7 / 8  # of the room, for chunks of arrays; the rest is for coordinates and other narrow ones
-RANKS = "covdist_ranks"  # the root's attribute of a log with ranks
 _open: weakref.WeakSet[Recorder] = weakref.WeakSet()  # closed at exit
 
 
@@ -128,14 +135,15 @@ class Recorder:
             Recorded as the coordinate ``step`` of rows per step, ``sample_step`` of samples.
         arrays : mapping of str to array
             By layer and variable, ``{"fc1/activation": a, ...}``; anything that NumPy can convert, and tensors of torch
-            as they are. Masked floats are stored as NaN; bfloat16 and float8 as float32.
+            as they are. Masked floats are stored as NaN; bfloat16 and float8 as float32. A wider dtype than before, as
+            float32 after float16, is kept: the rows that were logged are stored again in it.
         **coordinates : number
             Recorded like the step; ``epoch=3`` becomes ``epoch`` and ``sample_epoch``.
 
         Raises
         ------
         DataError
-            An array's dtype does not fit the one logged before, or its width has changed, it is not real, its name
+            No dtype holds an array and what was logged before, or its width has changed, it is not real, its name
             cannot be used, or the log held this step of it when it was opened; nothing of the call is recorded.
         ResultError
             The recorder is closed, belongs to another process, or has lost its log.
@@ -145,8 +153,9 @@ class Recorder:
             marks = as_marks(step, coordinates)
             rows = {name: as_rows(name, value, self._per_step) for name, value in arrays.items()}
             new = {name: each for name, each in rows.items() if name not in self._of}
-            self._check(rows, new, marks)
+            wider = self._check(rows, new, marks)
             try:
+                self._widen(wider)
                 if new:
                     self._create(new, marks)
                 for track, given in self._by_track(rows).items():
@@ -209,28 +218,11 @@ class Recorder:
     def _begin_log(self, mode: str, from_step: int | None) -> None:
         if mode == "x" and self._place.exists():
             raise ResultError(f'{self._path} exists already: give a new path, or mode="a" to continue a log.')
-        if not self._root.exists():
-            ranks = {} if self._rank is None else {RANKS: True}
-            self._root.create(METADATA, _group({"covdist": FORMAT, **ranks}))
-        self._check_root()
+        begin_root(self._root, self._path, self._rank)
         if not self._place.exists():
             self._put_group("", {})
         else:
             self._tracks = read_tracks(self._place, self._chunk_bytes, self._attributes, from_step)
-
-    def _check_root(self) -> None:
-        root = self._root.get(METADATA)
-        attributes = json.loads(root).get("attributes", {}) if root else {}
-        version, ranks = attributes.get("covdist"), attributes.get(RANKS, False)
-        if version != FORMAT:
-            raise ResultError(
-                f"{self._path} is no log of format {FORMAT} that a Recorder began (found {version!r}): give a new path."
-            )
-        if ranks != (self._rank is not None):
-            found, wanted = ("several ranks", "pass rank=") if ranks else ("a single writer", "leave out rank=")
-            raise ResultError(
-                f"{self._path} is a log of {found}, and rank is {self._rank}: {wanted}, or give a new path."
-            )
 
     def _spill(self) -> None:
         """Free buffers where all of them take more than they may: those without rows, then the fullest."""
@@ -241,30 +233,37 @@ class Recorder:
                     self._held -= track.held
                     track.spill()
 
-    def _check(self, rows: Mapping[str, Rows], new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
+    def _widen(self, wider: list[tuple[Track, Column, np.dtype]]) -> None:
+        for track, column, dtype in wider:
+            if column.dtype != dtype:
+                track.widen(column, dtype)
+        if wider:
+            self._held = sum(track.held for track in self._tracks.values())
+
+    def _check(
+        self, rows: Mapping[str, Rows], new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]
+    ) -> list[tuple[Track, Column, np.dtype]]:
+        """Refuse what cannot be recorded; return columns whose dtype does not hold the new rows, and one that does."""
         types = {mark: value.dtype for mark, value in marks.items()}
+        found = []
         for name, each in rows.items():
             node, _, variable = name.rpartition("/")
             track = self._tracks.get((node, each.dim)) if name in new else self._of[name]
             if track and name not in new:
-                check_same(name, each, track.members[variable])
+                column = track.members[variable]
+                if (dtype := check_same(name, each, column)) != column.dtype:
+                    found.append((track, column, dtype))
                 if track.resumed_at is not None and marks["step"] <= track.resumed_at:
-                    raise self._in_the_log(name, marks, track.resumed_at)
+                    raise in_the_log(name, marks, track.resumed_at)
             if track and types != track.mark_types and (name not in new or not track.length):
                 check_marks(name, marks, track.marks)
+                found += [(track, track.marks[m], common_dtype(m, value, track.marks[m])) for m, value in marks.items()]
         if clash := self._names.clash(new, marks) if new else None:
             raise DataError(
                 f"{clash} cannot be an array, because that name or a part of it is a layer or a coordinate: choose "
                 "another name."
             )
-
-    @staticmethod
-    def _in_the_log(name: str, marks: Mapping[str, np.ndarray], last: int) -> DataError:
-        return DataError(
-            f"step {marks['step']} of {name} is in the log already, which went up to step {last} when it was opened: "
-            f'go on with later steps, or open it with Recorder(path, mode="a", from_step={marks["step"]}), which '
-            "forgets the rows from there on."
-        )
+        return found
 
     def _create(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
         together: dict[tuple[str, str], list[int]] = {}
@@ -322,11 +321,7 @@ class Recorder:
         return alone
 
     def _put_group(self, path: str, attributes: dict[str, Any]) -> None:
-        self._place.put(f"{path}/{METADATA}".lstrip("/"), _group(attributes))
-
-
-def _group(attributes: dict[str, Any]) -> bytes:
-    return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}).encode()
+        self._place.put(f"{path}/{METADATA}".lstrip("/"), group(attributes))
 
 
 @atexit.register

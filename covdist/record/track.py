@@ -87,6 +87,12 @@ class Track:
             column.release()
         self.released = True
 
+    def widen(self, column: Column, dtype: np.dtype) -> None:
+        """Store all rows of one of the columns in a wider dtype."""
+        self.flush()
+        column.widen(dtype)
+        self.__dict__.pop("mark_types", None)
+
     def split(self, name: str) -> Track:
         """Give one member a dim and coordinates of its own, from the first row on."""
         dim = f"{name}_{self.dim}"

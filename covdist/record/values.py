@@ -115,18 +115,34 @@ def _filled(name: str, data: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
     return np.asarray(data.filled(np.nan) if masked else data.data)
 
 
-def check_same(name: str, rows: Rows, column: Column) -> None:
-    """Raise DataError if the shape differs from the rows logged before, or their dtype does not hold these."""
-    if rows.data.dtype != column.dtype and not np.can_cast(rows.data.dtype, column.dtype):
-        raise DataError(
-            f"{name} has dtype {rows.data.dtype}, expected {column.dtype} as logged before: convert it, or "
-            "log it under another name."
-        )
+def check_same(name: str, rows: Rows, column: Column) -> np.dtype:
+    """Return ``common_dtype``; DataError if the shape differs from the rows logged before."""
     if rows.data.shape[1:] != column.row:
         raise DataError(
             f"{name} has rows of shape {rows.data.shape[1:]}, expected {column.row} as logged before: log it "
             "under another name."
         )
+    return common_dtype(name, rows.data, column)
+
+
+def common_dtype(name: str, data: np.ndarray, column: Column) -> np.dtype:
+    """Return the dtype that holds these rows and those logged before exactly, mostly theirs; DataError if none does."""
+    if data.dtype == column.dtype or _holds(column.dtype, data):
+        return column.dtype
+    wide = np.result_type(column.dtype, data.dtype)
+    if _holds(wide, data) and (np.can_cast(column.dtype, wide, "no") or all(_holds(wide, r) for r in column.rows())):
+        return wide
+    raise DataError(
+        f"{name} has dtype {data.dtype}, and {column.dtype} as logged before; no dtype holds both exactly: convert it, "
+        "or log it under another name."
+    )
+
+
+def _holds(dtype: np.dtype, data: np.ndarray) -> bool:
+    """Return whether a dtype holds these values exactly; NumPy casts whole numbers of 64 bits to floats in any case."""
+    if data.dtype.kind in "iu" and data.dtype.itemsize == 8 and dtype.kind == "f" and data.size:
+        return dtype.itemsize == 8 and max(-int(data.min()), int(data.max())) <= 1 << 53
+    return np.can_cast(data.dtype, dtype)
 
 
 def as_marks(step: int, coordinates: Mapping[str, float]) -> dict[str, np.ndarray]:
@@ -150,15 +166,21 @@ def _no_coordinate(name: str, value: object) -> DataError:
 
 
 def check_marks(where: str, marks: Mapping[str, np.ndarray], columns: Mapping[str, Column]) -> None:
-    """Raise DataError if the coordinates differ from those of earlier calls."""
+    """Raise DataError if the coordinates are not those of earlier calls."""
     if marks.keys() != columns.keys():
         raise DataError(
             f"{where} was logged with the coordinates {sorted(columns)} before and with {sorted(marks)} now: "
             "give the same ones in every call."
         )
-    for name, mark in marks.items():
-        if not np.can_cast(mark.dtype, columns[name].dtype, "safe"):
-            raise DataError(f"{name} has dtype {mark.dtype}, expected {columns[name].dtype} as in the calls before.")
+
+
+def in_the_log(name: str, marks: Mapping[str, np.ndarray], last: int) -> DataError:
+    """Return the error for a step that the log holds already."""
+    return DataError(
+        f"step {marks['step']} of {name} is in the log already, which went up to step {last} when it was opened: "
+        f'go on with later steps, or open it with Recorder(path, mode="a", from_step={marks["step"]}), which '
+        "forgets the rows from there on."
+    )
 
 
 def as_bytes(memory: int | str) -> int:

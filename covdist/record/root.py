@@ -1,0 +1,35 @@
+"""The root of a recorded log: which version of the format it has, and whether several ranks write to it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from covdist.errors import ResultError
+from covdist.record.column import METADATA
+from covdist.storage.place import Place
+
+FORMAT = 1  # the root's attribute "covdist"
+RANKS = "covdist_ranks"  # the root's attribute of a log with ranks
+
+
+def begin_root(root: Place, path: str | os.PathLike[str], rank: int | None) -> None:
+    """Write it unless it is there; ResultError if it is no recorder's, or one's with ranks where this has none."""
+    if not root.exists():
+        root.create(METADATA, group({"covdist": FORMAT, **({} if rank is None else {RANKS: True})}))
+    found = root.get(METADATA)
+    attributes = json.loads(found).get("attributes", {}) if found else {}
+    version, ranks = attributes.get("covdist"), attributes.get(RANKS, False)
+    if version != FORMAT:
+        raise ResultError(
+            f"{path} is no log of format {FORMAT} that a Recorder began (found {version!r}): give a new path."
+        )
+    if ranks != (rank is not None):
+        kind, wanted = ("several ranks", "pass rank=") if ranks else ("a single writer", "leave out rank=")
+        raise ResultError(f"{path} is a log of {kind}, and rank is {rank}: {wanted}, or give a new path.")
+
+
+def group(attributes: dict[str, Any]) -> bytes:
+    """Return the metadata of a group."""
+    return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}).encode()
