@@ -114,7 +114,7 @@ def run(
     from covdist.folding.fold import fold_request
     from covdist.folding.result_size import check_size
     from covdist.folding.selection import requests
-    from covdist.folding.strategy import plan_of
+    from covdist.folding.strategy import for_workers, plan_of
     from covdist.logs.opening import open_log
 
     chosen = requests(open_log(log, **opening), selection)
@@ -126,7 +126,10 @@ def run(
 
     with cluster(**cluster_options) as client:
         if not force:
-            limit = least_memory(client)
+            here, limit = {path: for_workers(request) for path, request in chosen.items()}, least_memory(client)
+            pairs = zip(chosen.items(), plans, strict=True)
+            plans = [plan if here[path] is request else plan_of(here[path]) for (path, request), plan in pairs]
+            chosen = here
             for plan in plans:
                 plan.check(limit)
         need = max(plan.peak_bytes for plan in plans)

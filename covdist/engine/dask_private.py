@@ -17,8 +17,9 @@ import dask
 import dask.array as da
 import numpy as np
 from dask import _expr, threaded
-from dask._task_spec import DataNode, Task, convert_legacy_task
+from dask._task_spec import DataNode, GraphNode, Task, convert_legacy_task
 from dask.array.core import getter_nofancy
+from dask.core import get_dependencies
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 from dask.tokenize import tokenize_lock
 from dask.typing import Key
@@ -55,6 +56,12 @@ def computed_keys(graph: Mapping[Key, Any]) -> set[Key]:
     return {key for key, task in graph.items() if not isinstance(task, DataNode)}
 
 
+def needed_by(graph: Mapping[Key, Any], key: Key) -> Collection[Key]:
+    """Return the keys that a task needs, also those that the graph lacks, which ``get_dependencies`` leaves out."""
+    task = graph[key]
+    return task.dependencies if isinstance(task, GraphNode) else get_dependencies(graph, key)
+
+
 def queued_task(key: Key, call: tuple[Any, ...], keys: Collection[Key]) -> Task:
     """Return a task that dask gives to whichever worker is free next, instead of the one that holds its inputs.
 
@@ -79,6 +86,36 @@ class DerivedLayer(MaterializedLayer):
         if self._source not in all_hlg_keys:
             return super().cull(keys, all_hlg_keys)
         return MaterializedLayer({self._result: (self._function, self._source)}), {self._result: {self._source}}
+
+
+class PiecesLayer(MaterializedLayer):
+    """The tasks of an array; where it is computed in one piece, ``check``, which may raise, comes first.
+
+    Dask puts the pieces together in a task of its own, named finalize. Where only the whole array is asked for, nothing
+    else comes after ``plain``, which is this layer and what it needs.
+    """
+
+    def __init__(self, graph: Mapping[Key, Any], pieces: set[Key], check: Callable[[], None], plain: HighLevelGraph):
+        super().__init__(graph)
+        self._pieces, self._check = pieces, check
+        self._known = {_name(key) for layer in plain.layers.values() for key in layer.get_output_keys()}
+
+    def cull(self, keys: set[Key], all_hlg_keys: Collection[Key]) -> tuple[Layer, Mapping[Key, set[Key]]]:
+        beyond = {_name(key) for key in all_hlg_keys} - self._known
+        if not (keys >= self._pieces and len(beyond) == 1 and beyond.pop().startswith("finalize-")):
+            return super().cull(keys, all_hlg_keys)
+        first = min(self._pieces)
+        check = f"check-{_name(first)}"
+        asking = {check: (self._check,), first: (_after, check, *self.mapping[first])}
+        return MaterializedLayer({**self.mapping, **asking}).cull({*keys, check}, {*all_hlg_keys, check})
+
+
+def _name(key: Key) -> str:
+    return str(key[0] if isinstance(key, tuple) else key)
+
+
+def _after(_: None, function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 def _locks() -> list[Any]:

@@ -8,6 +8,7 @@ import timeit
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import NoReturn
 
 import numpy as np
 
@@ -164,10 +165,22 @@ class Plan:
 
     @property
     def peak_bytes(self) -> int:
-        """Most memory of a single-threaded worker: its process, a fold, a merge, and states that wait to be merged."""
+        """Most memory of a single-threaded worker."""
+        return self.peak(1)
+
+    def peak(self, threads: int) -> int:
+        """Most memory of a worker: its process, a fold of each thread, a merge, and states that wait to be merged."""
         waiting = self.depth * (min(self.shards, self.fan_in) - 1)
-        states = 2 if self.shards == 1 else 2 + waiting
-        return PROCESS_BYTES + self.shard_bytes + states * self.work.state_bytes
+        return PROCESS_BYTES + (1 + waiting) * self.state_bytes + self.at_once(threads) * self.fold_bytes
+
+    @property
+    def fold_bytes(self) -> int:
+        """Memory of one fold with its state."""
+        return self.shard_bytes + self.state_bytes
+
+    def at_once(self, threads: int) -> int:
+        """Folds that run at the same time on a worker."""
+        return min(threads, self.shards * self.strips)
 
     def cuts(self, bounds: np.ndarray) -> list[tuple[int, int]]:
         """Return the first and last row of each shard, cut at the borders of pieces nearest to equal shares."""
@@ -179,14 +192,22 @@ class Plan:
     def check(self, memory_limit: int | None) -> None:
         """Raise PlanError if a worker's memory limit, in bytes, is below ``peak_bytes``."""
         if memory_limit is not None and self.peak_bytes > memory_limit:
-            tiled = [plan.peak_bytes for plan in self.strategies if plan.strategy == "tiles" != self.strategy]
-            or_tiles = f", or tile the matrix, which needs {human_bytes(tiled[0])}" if tiled else ""
-            raise PlanError(
-                f"a worker needs {human_bytes(self.peak_bytes)} (process {human_bytes(PROCESS_BYTES)}, one chunk "
-                f"{human_bytes(self.shard_bytes)}, states of {human_bytes(self.state_bytes)}) but has "
-                f"{human_bytes(memory_limit)}: give workers more memory, write smaller chunks, choose "
-                f"fewer columns{or_tiles}"
-            )
+            self._refuse(self.peak_bytes, memory_limit)
+
+    def check_workers(self, memory_limit: int) -> None:
+        """Raise PlanError if not even one fold, and the state that it is merged with, fit into the workers at hand."""
+        need = PROCESS_BYTES + self.fold_bytes + self.state_bytes  # states that wait are spilled to disk
+        if need > memory_limit:
+            self._refuse(need, memory_limit)
+
+    def _refuse(self, need: int, has: int) -> NoReturn:
+        tiled = [plan.peak_bytes for plan in self.strategies if plan.strategy == "tiles" != self.strategy]
+        or_tiles = f", or tile the matrix, which needs {human_bytes(tiled[0])}" if tiled else ""
+        raise PlanError(
+            f"a worker needs {human_bytes(need)} (process {human_bytes(PROCESS_BYTES)}, one chunk "
+            f"{human_bytes(self.shard_bytes)}, states of {human_bytes(self.state_bytes)}) but has {human_bytes(has)}: "
+            f"give workers more memory, write smaller chunks, choose fewer columns{or_tiles}"
+        )
 
     def rows_of_text(self) -> list[tuple[str, str]]:
         """Return pairs of (name, value) for a table."""

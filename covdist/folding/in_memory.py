@@ -15,7 +15,7 @@ from covdist.folding.streams import Streams, column_strips, streams_of, strip_wi
 from covdist.limits import limits
 from covdist.results.deferred import Deferred
 from covdist.results.moments import Moments
-from covdist.rows.fold import Accumulate
+from covdist.rows.fold import Accumulate, fold
 from covdist.state.base import State, StateType, stored_bytes
 from covdist.state.grouped import Grouped, room_for_rows
 from covdist.state.named import containing, described
@@ -58,10 +58,12 @@ def _tree(request: Request, strip: slice, strips: int) -> Delayed:
     widths = strip_widths(request, strip)
     streams = streams_of(request, strip)
     one = Pass(streams, _plan(request, streams, widths, strips), request.lazy)
+    function = request.in_turn(one.plan, fold)
     derived_from = None
     if request.lazy and (wider := _wider(request)) is not None:
         derived_from = (_columns_of, root_key(_key(one, request, wider)))
-    return one.tree(_key(one, request, request.state), accumulator_of(request, widths), derived_from=derived_from)
+    key, accumulator = _key(one, request, request.state), accumulator_of(request, widths)
+    return one.tree(key, accumulator, function=function, derived_from=derived_from)
 
 
 def _key(one: Pass, request: Request, kind: StateType) -> str:

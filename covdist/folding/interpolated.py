@@ -181,10 +181,13 @@ def _lazy(data: da.Array, name: str, positions: np.ndarray, options: Interpolati
 
 
 def _graphs(array: da.Array) -> dict[tuple[int, ...], _Graph] | None:
-    """Return what makes each chunk, by its index; None if they share work, which is best left to dask."""
+    """Return what makes each chunk, by its index; None if they share work, or a cluster keeps it: best left to dask."""
     (optimised,) = optimize(array)
     whole = dict(optimised.__dask_graph__())
-    graphs = {key: culled(whole, key) for key in flatten(optimised.__dask_keys__())}
+    try:
+        graphs = {key: culled(whole, key) for key in flatten(optimised.__dask_keys__())}
+    except KeyError:
+        return None
     if share_work(list(graphs.values())):
         return None
     return {key[1:]: _Graph(graph, key) for key, graph in graphs.items()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
@@ -13,6 +14,8 @@ import numpy.typing as npt
 from dask.utils import parse_bytes
 
 from covdist import plugins
+from covdist.engine.plan import Plan
+from covdist.engine.room import Room, within
 from covdist.errors import DataError
 from covdist.folding.inputs import aligned, check_labels, check_pairs, grouping, matching, one_of, side_names, y_dim
 from covdist.folding.weights import Halflife, fading, weight_vectors
@@ -113,7 +116,8 @@ class Request:
     weighted: bool = False
     halflife: Halflife = None
     matrix: str = "auto"  # one of MATRICES
-    memory: int | None = None  # bytes that one worker may hold
+    memory: int | None = None  # bytes that one worker may hold, as the caller named it
+    workers: Room | None = None  # those at hand, where the caller named no memory
     fit: Fit = DEFAULT_FIT
     known: dict[str, Stream] = field(default_factory=dict, repr=False)  # looking through a graph takes a while
 
@@ -140,6 +144,23 @@ class Request:
     @property
     def source(self) -> str:
         return " with ".join(side.name for side in self.sides)
+
+    @property
+    def room(self) -> Room | None:
+        """What one worker may hold, if that is known."""
+        return self.workers if self.memory is None else Room(self.memory, 1)
+
+    def check_room(self, plan: Plan) -> None:
+        """Raise PlanError where a plan does not fit into the memory that was named, or in no way into the workers."""
+        plan.check(self.memory)
+        if self.workers is not None:
+            plan.check_workers(self.workers.memory)
+
+    def in_turn(self, plan: Plan, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function that folds, such that a worker runs no more at once than it has memory for."""
+        if self.room is None or (beyond := plan.peak(self.room.threads) - self.room.memory) <= 0:
+            return function
+        return partial(within, plan.at_once(self.room.threads) * plan.fold_bytes - beyond, plan.fold_bytes, function)
 
     def layout(self) -> Layout:
         provenance = {

@@ -1,11 +1,12 @@
-"""In memory or in tiles: chosen by the data and the options alone, and the plan of each."""
+"""In memory or in tiles: chosen by the data, the options and the memory of workers at hand, and the plan of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from covdist.engine.plan import Plan, human_bytes
+from covdist.engine.plan import PROCESS_BYTES, Plan, human_bytes
+from covdist.engine.room import least_room
 from covdist.errors import DataError
 from covdist.folding.fitted import pattern_plan
 from covdist.folding.in_memory import memory_plan
@@ -14,6 +15,7 @@ from covdist.folding.tiled import Tiles
 from covdist.state.scatter import Scatter
 
 _FEW_COLUMNS = 4096
+_SMALL_BYTES = PROCESS_BYTES + (1 << 26)  # work for which no worker is asked what it has
 _MOST_STATE_BYTES = 1_700_000_000  # 20,600 columns; a worker holds two or three of them
 
 
@@ -30,13 +32,13 @@ def choose(request: Request) -> tuple[str, str]:
     if request.matrix != "auto":
         return request.matrix, "asked for"
     (columns,) = request.widths
+    if (room := request.room) is not None and (peak := memory_plan(request).peak(room.threads)) > room.memory:
+        return IN_TILES, f"in memory a worker would need {human_bytes(peak)} of {human_bytes(room.memory)}"
     if columns <= _FEW_COLUMNS:
         return IN_MEMORY, f"up to {_FEW_COLUMNS:,} columns a state is small"
     state = Scatter.cost(columns).state_bytes
     if state > _MOST_STATE_BYTES:
         return IN_TILES, f"one state would take {human_bytes(state)}, more than {human_bytes(_MOST_STATE_BYTES)}"
-    if request.memory is not None and (peak := memory_plan(request).peak_bytes) > request.memory:
-        return IN_TILES, f"in memory a worker would need {human_bytes(peak)} of {human_bytes(request.memory)}"
     return IN_MEMORY, f"one state takes {human_bytes(state)}"
 
 
@@ -50,12 +52,19 @@ def plan_of(request: Request, others: Callable[[Plan], Sequence[Plan]] = lambda 
 
     ``others`` returns, given the plan in memory, those that lead to no matrix.
 
-    PlanError if it does not fit into the memory that the caller named.
+    PlanError if it does not fit into the memory that the caller named, or in no way into that of the workers at hand.
     """
     chosen, reason = choose(request)
     plan = (memory_plan if request.policy.strategy is None else pattern_plan)(request)
     if can_be_tiled(request):
         plans = (plan, Tiles(request).plan, *others(plan))
         plan = next(replace(each, reason=reason, strategies=plans) for each in plans if each.strategy == chosen)
-    plan.check(request.memory)
+    request.check_room(plan)
     return plan
+
+
+def for_workers(request: Request) -> Request:
+    """Return a request for the workers at hand, unless the caller named their memory or nothing runs on them."""
+    if request.memory is not None or not request.lazy or memory_plan(request).peak_bytes < _SMALL_BYTES:
+        return request
+    return replace(request, workers=least_room())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property, partial
 from itertools import accumulate
 from typing import cast
@@ -13,8 +13,6 @@ import numpy as np
 import zarr
 from dask.base import tokenize
 from dask.delayed import Delayed
-from dask.highlevelgraph import HighLevelGraph
-from dask.typing import DaskCollection
 
 from covdist.engine.bands import Band, band_bytes, band_plan, cut_bands, tile_side
 from covdist.engine.plan import Plan, Work
@@ -23,8 +21,6 @@ from covdist.folding.passes import Pass
 from covdist.folding.request import Request
 from covdist.folding.streams import Streams, column_axis, streams_of
 from covdist.numerics.accumulator import Options
-from covdist.numerics.columns import divisor
-from covdist.numerics.correlation import covariance_of
 from covdist.results import tile_store
 from covdist.results.deferred import Deferred, apply
 from covdist.results.labels import Axis
@@ -44,9 +40,11 @@ class Tiles:
         self._inner = self._columns // self._length
         self._side = tile_side(self._columns)
         self._bands = cut_bands(self._columns, self._side, band_bytes(self._columns))
-        if request.memory is not None:
+        if request.room is not None:
+            memory, threads = request.room
             plan = self._plan()
-            room = (request.memory - plan.peak_bytes) // 3 + plan.state_bytes
+            held = 2 * plan.at_once(threads) + 1  # states
+            room = (memory - plan.peak(threads)) // held + plan.state_bytes
             if room < plan.state_bytes:
                 self._bands = cut_bands(self._columns, self._side, max(room, 0))
 
@@ -118,7 +116,7 @@ class Tiles:
         one = Pass(self._streams(self._reads(band)), plan, request.lazy)
         key = one.key("band", str(band), tokenize(then), request.options, request.sample_ndim)
         function: Callable[..., object] = fold if then is None or plan.shards > 1 else partial(_fold_and, then)
-        state = one.tree(key, self._accumulator(band), function=function)
+        state = one.tree(key, self._accumulator(band), function=request.in_turn(plan, function))
         return state if then is None or plan.shards == 1 else apply(then, state)
 
     def _accumulator(self, band: Band) -> Callable[[], BandAccumulator]:
@@ -131,20 +129,23 @@ class Tiles:
     # ---- results
 
     def cov(self, columns: Deferred, ddof: float) -> da.Array:
-        """Return the covariance as a lazy array of tiles, those below the diagonal mirrored."""
+        return self._tiles("cov", partial(tile_store.covariance_tile, ddof), ddof)
+
+    def corr(self, columns: Deferred) -> da.Array:
+        return self._tiles("corr", tile_store.correlation_tile)
+
+    def _tiles(self, name: str, read: Callable[..., np.ndarray], *about: object) -> da.Array:
+        """Return the array whose tiles ``read(band, rows, columns, state)`` returns."""
         bands = [self._band(band) for band in self._bands]
         owners = {tile: n for n, band in enumerate(self._bands) for tile in tile_store.tiles_of(band, self._side)}
         cuts = tile_store.edges(self._columns, self._side)
 
         def upper(i: int, j: int) -> tuple[object, ...]:
             n = owners[i, j]
-            return partial(_tile, self._bands[n], cuts[i], cuts[j], ddof), bands[n].key
+            return partial(read, self._bands[n], cuts[i], cuts[j]), bands[n].key
 
-        name = f"cov-{tokenize(ddof, [band.key for band in bands])}"
-        tasks = tile_store.mirrored(name, self._columns, self._side, upper)
-        sizes = tuple(stop - start for start, stop in cuts)
-        graph = HighLevelGraph.from_collections(name, tasks, dependencies=cast(Sequence[DaskCollection], bands))
-        return da.Array(graph, name, chunks=(sizes, sizes), dtype=float)
+        name = f"{name}-{tokenize(*about, [band.key for band in bands])}"
+        return tile_store.tiled(name, self._columns, self._side, upper, {}, *bands)
 
     def written(self, columns: Deferred, axes: tuple[Axis, Axis], group: zarr.Group) -> Deferred:
         """Return the columns' moments that, when computed, also write the tiles to ``group``."""
@@ -157,13 +158,6 @@ class Tiles:
 
 def _fold_and(then: Callable[[Cross], object], shard: Shard, given: list[list[object]]) -> object:
     return then(cast(Cross, fold(shard, given)))
-
-
-def _tile(band: Band, rows: tuple[int, int], columns: tuple[int, int], ddof: float, state: Cross) -> np.ndarray:
-    tile = tile_store.scatter_tile(state, band, rows, columns)
-    down = state.columns.exponent[tile_store.inside(rows, band.start)]
-    across = tile_store.column_exponents(state, band)[tile_store.inside(columns, band.first)]
-    return covariance_of(tile, divisor(state.columns, ddof), down, across)
 
 
 class BandAccumulator:

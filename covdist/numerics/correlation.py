@@ -33,6 +33,11 @@ def correlation_of(scatter: np.ndarray, roots: np.ndarray, roots_y: np.ndarray) 
     return scatter
 
 
+def own_correlations(roots: np.ndarray) -> np.ndarray:
+    """Return each column's correlation with itself: 1 by definition, not by rounding; NaN stays NaN."""
+    return np.where(np.isfinite(roots) & (roots > 0), 1.0, np.nan)
+
+
 def pair_correlation(scatter: np.ndarray, squares: np.ndarray, squares_y: np.ndarray) -> np.ndarray:
     """Return pairs' scatter over the roots of both columns' squares in the pair's rows; NaN where one is 0.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.folding.fold import fold_rows
+from covdist.folding.fold import as_given, fold_rows
 from covdist.folding.inputs import one_of
 from covdist.folding.pairs import ALL, state_for
-from covdist.results.labels import ArrayLike, Dims, Rows, Weights
+from covdist.results.labels import ArrayLike, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 
@@ -28,6 +28,8 @@ def corr(
     inf: str = "raise",
     min_periods: int = 1,
     pairs: str = ALL,
+    matrix: str = "auto",
+    memory: int | str | None = None,
 ) -> xr.DataArray:
     """Correlation matrix of x's columns, or of x's columns with y's.
 
@@ -41,6 +43,8 @@ def corr(
         Under ``missing="pairwise"`` entries of fewer rows are NaN.
     pairs : str
         "all", or "columns" for each column of x with the same column of y; as for :func:`covdist.cov`.
+    matrix, memory : str, and int or str, optional
+        As for :func:`covdist.cov`: one state of all columns, or tiles.
 
     Returns
     -------
@@ -52,6 +56,8 @@ def corr(
     ------
     DataError
         If dims, rows or dtypes do not fit, or the method is unknown.
+    PlanError
+        If what is asked for does not fit into ``memory``, or in no way into the workers at hand.
 
     Examples
     --------
@@ -62,9 +68,11 @@ def corr(
            [-1.,  1.]])
     """
     one_of("method", method, _METHODS)
-    state = state_for(pairs, y)
-    found = fold_rows(x, y, dim=dim, by=by, weights=weights, missing=missing, inf=inf, state=state)
-    return read(found, method, min_periods)
+    found = fold_rows(
+        x, y, dim=dim, by=by, weights=weights, missing=missing, inf=inf, matrix=matrix, memory=memory,
+        state=state_for(pairs, y),
+    )  # fmt: skip
+    return as_given(found, read(found, method, min_periods))
 
 
 def read(moments: Moments, method: str = "pearson", min_periods: int = 1) -> xr.DataArray:
@@ -81,4 +89,7 @@ def read(moments: Moments, method: str = "pearson", min_periods: int = 1) -> xr.
         )
     if moments.can_answer("column_correlation") and not moments.can_answer("correlation"):
         return moments.read("column_correlation", axes, name="corr", attrs={"method": method})
+    if moments.matrix is not None:
+        tiles = moments.matrix.corr(moments.deferred)
+        return labelled(tiles, list(moments.layout.matrix_axes()), None, "corr", {"method": method})
     return moments.read_matrix("correlation", name="corr", attrs={"method": method})

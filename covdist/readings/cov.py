@@ -7,7 +7,7 @@ from dask.base import is_dask_collection
 
 from covdist.errors import DataError
 from covdist.folding.fitted import RECORDED
-from covdist.folding.fold import fold_rows
+from covdist.folding.fold import as_given, fold_rows
 from covdist.folding.pairs import ALL, state_for
 from covdist.numerics.eigen import smallest_of
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights, labelled
@@ -49,10 +49,11 @@ def cov(
         negative eigenvalues are 0 (Higham 1988). NaN entries leave the matrix as it is.
     matrix : str
         "memory": one state of all columns, packed. "tiles": the matrix as tiles that are folded when they are read,
-        such as by ``.isel(...)`` or ``.to_zarr(...)``, for more columns than a worker can hold. "auto": memory up to
-        4,096 columns, and as long as the state takes at most 1.7 GB and fits into ``memory``.
+        such as by ``.isel(...)`` or ``.to_zarr(...)``, for more columns than a worker can hold. "auto": memory as long
+        as the state takes at most 1.7 GB (20,600 columns) and fits into ``memory``. The two differ by rounding.
     memory : int or str, optional
-        The most that one worker may hold, such as "3GiB"; decides between the two, and how the matrix is cut.
+        The most that one worker may hold, such as "3GiB"; decides between the two, and how the matrix is cut. Of lazy
+        arrays by default that of the smallest worker of the dask client at hand, if there is one.
     pairs : str
         "all" columns against all. "columns": each column of x with the column of y at the same place, as many numbers
         as there are columns and nothing larger on the way; both must have as many columns, with the same labels. Under
@@ -69,7 +70,7 @@ def cov(
     DataError
         If dims, rows or dtypes do not fit, or ``ddof`` leaves no divisor.
     PlanError
-        If what is asked for does not fit into ``memory``.
+        If what is asked for does not fit into ``memory``, or in no way into the workers at hand.
 
     Examples
     --------
@@ -89,8 +90,7 @@ def cov(
     )  # fmt: skip
     result = read(found, ddof, min_periods, nearest_psd)
     result.attrs |= {name: value for name, value in found.layout.provenance.items() if name in RECORDED}
-    as_given = found.matrix is None or is_dask_collection(found)
-    return result if as_given else result.compute(scheduler="threads")
+    return as_given(found, result)
 
 
 def read(moments: Moments, ddof: float = 0, min_periods: int = 1, nearest_psd: bool = False) -> xr.DataArray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from covdist.folding.fold import fold_request
 from covdist.folding.request import make_request
+from covdist.folding.strategy import for_workers
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
@@ -81,6 +82,8 @@ def moments(
     ------
     DataError
         If dims, rows, dtypes or options do not fit together.
+    PlanError
+        If what is asked for does not fit into ``memory``, or in no way into the workers at hand.
 
     Notes
     -----
@@ -101,4 +104,4 @@ def moments(
         x, y, dim=dim, by=by, weights=weights, halflife=halflife, missing=missing, inf=inf, precision=precision,
         state=state, matrix=matrix, memory=memory,
     )  # fmt: skip
-    return fold_request(request)
+    return fold_request(for_workers(request))

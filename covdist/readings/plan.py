@@ -9,7 +9,7 @@ from typing import Any
 from covdist.engine.plan import Plan
 from covdist.folding.request import Request, make_request
 from covdist.folding.result_size import refusal
-from covdist.folding.strategy import plan_of
+from covdist.folding.strategy import for_workers, plan_of
 from covdist.readings.spectrum.dual import dual_plan
 from covdist.readings.spectrum.sketch import sketch_plan
 from covdist.results.labels import ArrayLike, Dims, Rows
@@ -63,7 +63,7 @@ def plan(
     """
     if variances_only:
         options["state"] = Variances
-    return request_plan(make_request(x, y, dim=dim, by=by, **options))
+    return request_plan(for_workers(make_request(x, y, dim=dim, by=by, **options)))
 
 
 def request_plan(request: Request) -> Plan:

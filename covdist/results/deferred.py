@@ -17,6 +17,7 @@ from dask.delayed import Delayed, delayed
 from covdist.errors import DataError, MergeError
 from covdist.limits import limits
 from covdist.results.labels import Array, Attrs, Axis, Groups, labelled
+from covdist.results.pieces import in_pieces
 from covdist.state.base import State, merged
 from covdist.state.grouped import Grouped
 from covdist.state.variances import Variances, side_by_side
@@ -104,7 +105,7 @@ class Deferred(NamedTuple):
             rows = slice(start, min(start + height, first.size))
             some = Axis(first.dim, rows.stop - start), second
             chunks.append(self.read(function, some, rows, *arguments, dtype=dtype).data)
-        return labelled(da.concatenate(chunks, axis=-2), axes, self.groups, name, attrs)
+        return labelled(in_pieces(da.concatenate(chunks, axis=-2)), axes, self.groups, name, attrs)
 
     def joined(self) -> object:
         """Return computed parts as one state."""
@@ -122,6 +123,9 @@ class TiledMatrix(Protocol):
 
     def cov(self, columns: Deferred, ddof: float) -> da.Array:
         """Return the covariance as a lazy array of tiles."""
+
+    def corr(self, columns: Deferred) -> da.Array:
+        """Return the correlation as a lazy array of tiles."""
 
     def written(self, columns: Deferred, axes: tuple[Axis, Axis], group: zarr.Group) -> Deferred:
         """Return the columns' moments; the tiles are written to ``group`` as they are computed."""

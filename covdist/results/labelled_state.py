@@ -21,9 +21,10 @@ from covdist.results.deferred import Deferred, Function, TiledMatrix
 from covdist.results.labels import Attrs, Axis
 from covdist.results.layout import Layout
 from covdist.state.base import Field, State, ask, can_answer, field_value, get
-from covdist.state.cross import FittedCross
-from covdist.state.named import answering
-from covdist.state.scatter import Fitted
+from covdist.state.cross import Cross, FittedCross
+from covdist.state.named import answering, state_types
+from covdist.state.scatter import Fitted, Scatter
+from covdist.state.variances import Tiled
 
 
 class LabelledState:
@@ -228,8 +229,7 @@ class LabelledState:
         if not self.can_answer(answer):
             raise DataError(
                 f"this needs a state of kind {' or '.join(answering(answer))}, found a {self._layout.describe()}: "
-                "fold the data with covdist.moments(x, dim=...) for a full one, covdist.moments(x, y, dim=...) for a "
-                "cross one, or name the state you need by state="
+                f"fold the data with {ways_to_fold(answer, self._layout)}"
             )
         return self._deferred
 
@@ -297,6 +297,17 @@ class LabelledState:
 
     def __dask_tokenize__(self) -> object:
         return tokenize(self._deferred.parts, self._layout.kind)
+
+
+def ways_to_fold(answer: str, found: Layout) -> str:
+    """Return the calls that make states with an answer, for messages about one that lacks it."""
+    return " or ".join(_call(kind, found) for kind in answering(answer))
+
+
+def _call(kind: str, found: Layout) -> str:
+    named = "" if kind in (Scatter.name, Cross.name) else f", state={kind!r}"
+    in_one_piece = ", matrix='memory'" if found.state is Tiled and kind == Scatter.name else ""
+    return f"covdist.moments({'x, y' if state_types()[kind].sides == 2 else 'x'}, dim=...{named}{in_one_piece})"
 
 
 S = TypeVar("S", bound=LabelledState)

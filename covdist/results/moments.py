@@ -211,8 +211,13 @@ class Moments(LabelledState):
         """
         if not (np.isfinite(factor) and factor > 0):
             raise DataError(f"factor={factor!r} is no weight: pass a number greater than 0")
-        if self.layout.state.ordered or self.matrix is not None:
+        if self.layout.state.ordered:
             raise DataError(f"a {self.layout.describe()} cannot be scaled: its rows have no weights")
+        if self.matrix is not None:
+            raise DataError(
+                f"a {self.layout.describe()} cannot be scaled: a matrix in tiles does not add up; pass weights= where "
+                "the rows are folded"
+            )
         return Moments(self.deferred.map_groups(partial(scaled, self.layout.state, factor=float(factor))), self.layout)
 
     def _merge_groups(self, dim: str) -> Moments:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ import dask.array as da
 import numpy as np
 import zarr
 from dask.base import tokenize
+from dask.delayed import Delayed
 from dask.typing import Key
 
 from covdist.engine.bands import Band
 from covdist.errors import ResultError
 from covdist.numerics.columns import divisor
-from covdist.numerics.correlation import covariance_of
+from covdist.numerics.correlation import correlation_of, covariance_of, own_correlations
 from covdist.results.arrays import CHECKED, stored_array
 from covdist.results.deferred import Deferred
 from covdist.results.labels import Axis
+from covdist.results.pieces import array_in_pieces
 from covdist.state.cross import Cross
 from covdist.state.variances import Tiled
 
@@ -38,12 +41,20 @@ def tiles_of(band: Band, side: int) -> Iterator[tuple[int, int]]:
             yield i, j
 
 
-def mirrored(name: str, columns: int, side: int, upper: Callable[[int, int], tuple[object, ...]]) -> dict[Key, object]:
-    """Return the tasks of a symmetric matrix in tiles, of which ``upper(i, j)`` makes those with i <= j."""
-    count = len(edges(columns, side))
-    tasks: dict[Key, object] = {(name, i, j): upper(i, j) for i in range(count) for j in range(i, count)}
-    tasks |= {(name, j, i): (_transposed, (name, i, j)) for i in range(count) for j in range(i + 1, count)}
-    return tasks
+def tiled(
+    name: str,
+    columns: int,
+    side: int,
+    upper: Callable[[int, int], tuple[object, ...]],
+    beside: Mapping[Key, object],
+    *dependencies: Delayed,
+) -> da.Array:
+    """Return a symmetric matrix in tiles: the task ``upper(i, j)`` makes those with i <= j; ``beside`` are others."""
+    sizes = tuple(stop - start for start, stop in edges(columns, side))
+    pairs = list(combinations_with_replacement(range(len(sizes)), 2))
+    tasks: dict[Key, object] = {**beside, **{(name, i, j): upper(i, j) for i, j in pairs}}
+    tasks |= {(name, j, i): (_transposed, (name, i, j)) for i, j in pairs if i != j}
+    return array_in_pieces(name, tasks, (sizes, sizes), dependencies)
 
 
 def _transposed(tile: np.ndarray) -> np.ndarray:
@@ -68,12 +79,43 @@ def inside(ends: tuple[int, int], start: int) -> slice:
     return slice(ends[0] - start, ends[1] - start)
 
 
+def covariance_tile(
+    ddof: float, band: Band, rows: tuple[int, int], columns: tuple[int, int], state: Cross
+) -> np.ndarray:
+    """Return a tile of the covariance."""
+    down = state.columns.exponent[inside(rows, band.start)]
+    across = column_exponents(state, band)[inside(columns, band.first)]
+    return covariance_of(scatter_tile(state, band, rows, columns), divisor(state.columns, ddof), down, across)
+
+
+def correlation_tile(band: Band, rows: tuple[int, int], columns: tuple[int, int], state: Cross) -> np.ndarray:
+    """Return a tile of the correlation."""
+    roots, roots_y = np.sqrt(state.columns.squares), np.sqrt(state.columns_y.squares)
+    roots_y = np.ldexp(roots_y, state.columns_y.exponent - column_exponents(state, band))
+    across = _with_rows(roots_y, roots, band)[inside(columns, band.first)]
+    return _correlation(
+        scatter_tile(state, band, rows, columns), roots[inside(rows, band.start)], across, rows == columns
+    )
+
+
+def _correlation(tile: np.ndarray, roots: np.ndarray, roots_y: np.ndarray, on_diagonal: bool) -> np.ndarray:
+    correlation_of(tile, roots, roots_y)
+    if on_diagonal:
+        np.fill_diagonal(tile, own_correlations(roots))
+    return tile
+
+
 def column_exponents(state: Cross, band: Band) -> np.ndarray:
-    """Return one exponent a column: columns that are rows too have those of the rows."""
-    found = state.columns_y.exponent.copy()
+    """Return one exponent a column of a band."""
+    return _with_rows(state.columns_y.exponent, state.columns.exponent, band)
+
+
+def _with_rows(across: np.ndarray, down: np.ndarray, band: Band) -> np.ndarray:
+    """Return one value a column: columns that are rows too have those of the rows."""
+    found = across.copy()
     own = max(band.first, band.start), min(band.last, band.stop)
     if own[0] < own[1]:
-        found[inside(own, band.first)] = state.columns.exponent[inside(own, band.start)]
+        found[inside(own, band.first)] = down[inside(own, band.start)]
     return found
 
 
@@ -114,24 +156,41 @@ class StoredTiles:
             raise ValueError(f"scatter lacks {lost} of its {count} tiles")
 
     def cov(self, columns: Deferred, ddof: float) -> da.Array:
+        return self._tiles("cov", _covariance_read, np.asarray(divisor(columns.parts[0].columns, ddof)), ddof)
+
+    def corr(self, columns: Deferred) -> da.Array:
+        found = columns.parts[0].columns
+        return self._tiles("corr", _correlation_read, np.stack([np.sqrt(found.squares), found.exponent]))
+
+    def _tiles(self, name: str, read: Callable[..., np.ndarray], given: np.ndarray, *about: object) -> da.Array:
+        """Return the array whose tiles ``read(place, number of the band, rows, columns, given)`` returns."""
         cuts = edges(self._columns, self._side)
         numbers = {tile: n for n, band in enumerate(self._bands) for tile in tiles_of(band, self._side)}
-        read = partial(_read_tile, self._place, divisor(columns.parts[0].columns, ddof))
-        name = f"cov-{tokenize(self._place, Path(self._place).stat().st_mtime_ns, ddof)}"
+        name = f"{name}-{tokenize(self._place, Path(self._place).stat().st_mtime_ns, *about)}"
+        beside: dict[Key, object] = {f"given-{name}": given}
 
         def upper(i: int, j: int) -> tuple[object, ...]:
-            return (partial(read, numbers[i, j], slice(*cuts[i]), slice(*cuts[j])),)
+            return partial(read, self._place, numbers[i, j], slice(*cuts[i]), slice(*cuts[j])), f"given-{name}"
 
-        tasks = mirrored(name, self._columns, self._side, upper)
-        sizes = tuple(stop - start for start, stop in cuts)
-        return da.Array(tasks, name, chunks=(sizes, sizes), dtype=float)
+        return tiled(name, self._columns, self._side, upper, beside)
 
     def written(self, columns: Deferred, axes: tuple[Axis, Axis], group: zarr.Group) -> Deferred:
         raise ResultError(f"{self._place} holds its matrix in tiles on disk: copy that folder instead of saving anew")
 
 
-def _read_tile(place: str, divided_by: float, number: int, down: slice, across: slice) -> np.ndarray:
+def _covariance_read(place: str, number: int, down: slice, across: slice, divided_by: np.ndarray) -> np.ndarray:
+    tile, scales = _read(place, number, down, across)
+    return covariance_of(tile, float(divided_by), scales[down], scales[across])
+
+
+def _correlation_read(place: str, number: int, down: slice, across: slice, columns: np.ndarray) -> np.ndarray:
+    tile, scales = _read(place, number, down, across)
+    roots = np.ldexp(columns[0], columns[1].astype(np.int64) - scales)
+    return _correlation(tile, roots[down], roots[across], down == across)
+
+
+def _read(place: str, number: int, down: slice, across: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Return a stored tile and its band's exponents."""
     group = zarr.open_group(place, mode="r")
     scales = np.asarray(stored_array(group, "exponents")[number], np.int64)
-    tile = np.asarray(stored_array(group, "scatter")[down, across])
-    return covariance_of(tile, divided_by, scales[down], scales[across])
+    return np.asarray(stored_array(group, "scatter")[down, across]), scales

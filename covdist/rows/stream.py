@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import dask.array as da
 import numpy as np
 from dask.base import optimize, tokenize
-from dask.core import flatten, get_dependencies
+from dask.core import flatten
 from dask.typing import Key
 
-from covdist.engine.dask_private import computed_keys
+from covdist.engine.dask_private import computed_keys, needed_by
 from covdist.logs.dask_arrays import from_dask, with_sources
 from covdist.rows.fold import Blocks, Part, Reader
 from covdist.rows.readers import ArrayReader, GivenReader, GraphReader, SourceReader, as_rows
@@ -148,24 +148,33 @@ def _graph_stream(array: da.Array, sample_ndim: int) -> PieceStream:
         keys = [inner for outer in keys for inner in outer]
     for _ in range(sample_ndim):
         keys = [[key] for key in keys]  # nested one level an axis
-    graphs = [culled(graph, piece) for piece in keys]
+    try:
+        graphs = [culled(graph, piece) for piece in keys]
+    except KeyError:  # of what a cluster keeps: optimising leaves it out
+        return replace(_given_stream(array, sample_ndim, keys), token=f"{array.name}-kept")
     if share_work(graphs):
-        plain = _pieces(optimised, sample_ndim, lambda *_: GivenReader(sample_ndim))
-        return replace(plain, shared=True, collections=[optimised], piece_keys=keys)
+        return _given_stream(optimised, sample_ndim, keys)
     pieces = list(zip(graphs, keys, strict=True))
     return _pieces(
         array, sample_ndim, lambda first, last: GraphReader({i: pieces[i] for i in range(first, last)}, sample_ndim)
     )
 
 
+def _given_stream(array: da.Array, sample_ndim: int, keys: Sequence[Any]) -> PieceStream:
+    """Return a stream whose pieces dask makes, or has already."""
+    plain = _pieces(array, sample_ndim, lambda *_: GivenReader(sample_ndim))
+    return replace(plain, shared=True, collections=[array], piece_keys=keys)
+
+
 def culled(graph: dict[Key, Any], keys: Any) -> dict[Key, Any]:
+    """Return the part of a graph that makes ``keys``; KeyError where it lacks something."""
     needed: dict[Key, Any] = {}
     waiting = list(flatten([keys]))
     while waiting:
         key = waiting.pop()
         if key not in needed:
             needed[key] = graph[key]
-            waiting.extend(get_dependencies(graph, key))
+            waiting.extend(needed_by(graph, key))
     return needed
 
 

@@ -10,7 +10,7 @@ from covdist.numerics import packed
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.blas import add_gram
 from covdist.numerics.columns import Columns, combine, divisor
-from covdist.numerics.correlation import correlation_of, covariance_of
+from covdist.numerics.correlation import correlation_of, covariance_of, own_correlations
 from covdist.numerics.eigen import Spectrum, smallest_of, spectrum_of, unknown
 from covdist.numerics.products import Triangle, product
 from covdist.numerics.segments import Product
@@ -72,8 +72,7 @@ class Scatter(_ScatterFields):
         roots = np.sqrt(self.columns.squares)
         own = roots[rows]
         matrix = correlation_of(packed.rows(self.triangle, len(roots), rows.start, rows.stop), own, roots)
-        # A column's correlation with itself is 1 by definition, not by rounding; NaN stays NaN.
-        np.fill_diagonal(matrix[:, rows], np.where(np.isfinite(own) & (own > 0), 1.0, np.nan))
+        np.fill_diagonal(matrix[:, rows], own_correlations(own))
         return matrix
 
     def smallest_eigenvalue(self, ddof: float, min_periods: int) -> float:

@@ -82,6 +82,9 @@ class Tiled(Variances):
     __slots__ = ()
     name = "tiles"
 
+    def side(self, number: int) -> Variances:
+        return Variances(self.columns)
+
 
 def side_by_side(states: Sequence[Variances]) -> Variances:
     """Return the state of all columns of states of the same rows."""

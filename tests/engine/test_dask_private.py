@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import add
 from pathlib import Path
 
@@ -12,10 +13,18 @@ import pytest
 from dask._task_spec import Task
 from dask.base import optimize
 from dask.delayed import delayed
+from dask.highlevelgraph import HighLevelGraph
 from distributed import Client
 
 import covdist
-from covdist.engine.dask_private import computed_keys, constants_replaced, one_block, queued_task, wrapped_by
+from covdist.engine.dask_private import (
+    PiecesLayer,
+    computed_keys,
+    constants_replaced,
+    one_block,
+    queued_task,
+    wrapped_by,
+)
 from covdist.engine.tree import root_key, tree
 
 from .fake import FakeSource
@@ -96,6 +105,21 @@ def test_a_tree_is_folded_where_the_other_is_not_computed():
     derived = tree(str, add, [("a",), ("b",)], name="d", fan_in=2, derived_from=(never, root_key("source")))
     assert derived.compute(scheduler="synchronous") == "ab"
 
+
+def test_an_array_in_pieces_is_checked_where_all_of_it_is_put_together():
+    asked = []
+    plain = HighLevelGraph.from_collections("p", TWO, dependencies=())
+    layer = PiecesLayer(TWO, set(TWO), partial(asked.append, 1), plain)
+    array = da.Array(HighLevelGraph.from_collections("p", layer, dependencies=()), "p", ((1, 1),), float)
+    for scheduler in ("synchronous", "threads"):
+        for part in (array[:1], array.sum(), array + 1, array.persist(scheduler=scheduler)):
+            part.compute(scheduler=scheduler)
+        assert not asked
+        np.testing.assert_array_equal(array.compute(scheduler=scheduler), [1, 1])
+        assert asked.pop()
+
+
+TWO = {("p", 0): (np.ones, 1), ("p", 1): (np.ones, 1)}
 
 ALLOWED = {
     "from dask._task_spec": {"engine/dask_private.py"},

@@ -147,6 +147,21 @@ def test_the_current_client_computes_what_is_lazy(client):
     assert scheduler.transition_counter > before
 
 
+@pytest.mark.parametrize("after", [lambda x: x, lambda x: x + 1, lambda x: x[3:, 1:]], ids=["as it is", "more", "part"])
+def test_what_a_cluster_keeps_is_folded_there(client, after):
+    kept = after(da.from_array(VALUES, chunks=(7, 3)).persist())
+    values = after(VALUES)
+    for options in ({}, {"matrix": "tiles"}, {"missing": "interpolate"}):
+        np.testing.assert_allclose(covdist.cov(kept, **options).compute(), np.cov(values.T, ddof=0), rtol=1e-12)
+    np.testing.assert_allclose(covdist.var(kept).compute(), values.var(axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(covdist.fill(kept).compute(), values)
+    spectrum = covdist.spectrum(kept, 2, method="dual")["eigenvalue"].compute()
+    np.testing.assert_allclose(spectrum, np.linalg.eigvalsh(np.cov(values.T, ddof=0))[:-3:-1], rtol=1e-10)
+    lazy = after(da.from_array(VALUES, chunks=(7, 3)))
+    for found in dask.compute(covdist.cov(kept), covdist.cov(lazy)):  # keys of theirs are not mixed up
+        np.testing.assert_allclose(found, np.cov(values.T, ddof=0), rtol=1e-12)
+
+
 @pytest.mark.parametrize("height", [1, 3, 4])
 @pytest.mark.parametrize("by", [None, "epoch"])
 @pytest.mark.parametrize("reading", [covdist.cov, covdist.corr], ids=["cov", "corr"])

@@ -97,6 +97,70 @@ def test_values_whose_squares_underflow():
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-300)
 
 
+# ---- correlation
+
+
+SCALES = np.where(np.arange(COLUMNS) % 3 == 0, 1e-200, np.where(np.arange(COLUMNS) % 3 == 1, 1e-90, 1.0))
+
+
+@pytest.mark.parametrize(
+    "scales", [np.ones(COLUMNS), SCALES, SCALES[::-1], SCALES * (np.arange(COLUMNS) != 40)], ids=str
+)
+def test_correlations_are_those_of_the_matrix_in_memory(scales, tmp_path):
+    x = lazy(VALUES * scales, 70, 50)
+    expected = covdist.corr(VALUES * scales)
+    m = covdist.moments(x, matrix="tiles")
+    m.save(tmp_path / "m")
+    for found in (covdist.corr(x, matrix="tiles"), m.corr(), covdist.load(tmp_path / "m").corr()):
+        assert isinstance(found.data, da.Array)
+        found = found.compute(scheduler="synchronous")
+        assert (found.dims, found.name, found.attrs) == (expected.dims, expected.name, expected.attrs)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+        np.testing.assert_array_equal(found, found.values.T)
+        np.testing.assert_array_equal(np.diagonal(found), np.diagonal(expected))  # 1, NaN of a constant column
+
+
+@pytest.mark.parametrize("options", [{"weights": WEIGHTS}, {"weights": WEIGHTS / 3}, {"missing": "drop"}], ids=str)
+def test_correlations_with_options(options):
+    values = VALUES.copy()
+    if "missing" in options:
+        values[[3, 250], [0, 40]] = np.nan
+    found = covdist.corr(values, matrix="tiles", **options)
+    assert not dask.is_dask_collection(found)
+    xr.testing.assert_allclose(found, covdist.corr(values, **options), rtol=0, atol=1e-13)
+
+
+def test_corr_chooses_tiles_as_cov_does():
+    assert max(covdist.corr(wide(21_000)).data.numblocks) > 8
+    assert covdist.corr(wide(21_000)).data.numblocks == covdist.cov(wide(21_000)).data.numblocks
+    with pytest.raises(PlanError, match="has 3 GiB"):
+        covdist.corr(wide(30_000), matrix="memory", memory="3GiB")
+
+
+@pytest.mark.parametrize(
+    ("read", "advice"),
+    [
+        (lambda m: m.spectrum(2), r"call covdist.spectrum\(x, k, dim=...\).* or .*\(x, dim=..., matrix='memory'\)$"),
+        (lambda m: m.smallest_eigenvalue(), r"covdist.moments\(x, dim=..., matrix='memory'\)$"),
+        (lambda m: m.skewness(), r"fold the data with covdist.moments\(x, dim=..., state='higher'\)$"),
+        (lambda m: m.x.cov(), r"found a variances state .* covdist.moments\(x, dim=...\)$"),
+        (lambda m: m.scaled(2), "a matrix in tiles does not add up; pass weights="),
+    ],
+    ids=["spectrum", "smallest eigenvalue", "skewness", "columns alone", "scaled"],
+)
+def test_what_tiles_cannot_tell_says_what_can(read, advice, tmp_path):
+    m = covdist.moments(lazy(VALUES), matrix="tiles")
+    m.save(tmp_path / "m")
+    for each in (m, covdist.load(tmp_path / "m")):
+        with pytest.raises(DataError, match=advice):
+            read(each)
+
+
+def test_columns_alone_are_saved_as_columns(tmp_path):
+    covdist.moments(VALUES, matrix="tiles").x.save(tmp_path / "x")
+    np.testing.assert_allclose(covdist.load(tmp_path / "x").var(), VALUES.var(axis=0), rtol=1e-12)
+
+
 def test_several_dims_and_names():
     names = [f"u{i}" for i in range(5)]
     x = xr.DataArray(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,10 +26,12 @@ from covdist.rows.transposed import column_stream, fold_columns, map_columns
 from covdist.state.gram import LEAST_COLUMNS, Gram, GramAccumulator, eigenvectors
 
 
-def dual_spectrum(side: Labelled, k: int, refuse: bool, vectors: bool, limit: int | None) -> xr.Dataset:
+def dual_spectrum(
+    side: Labelled, k: int, refuse: bool, vectors: bool, check_room: Callable[[Plan], None]
+) -> xr.Dataset:
     """Read the columns once for the eigenvalues, and where asked for once more, for the vectors."""
     once, rows = dual_pass(side, k), math.prod(side.sample_shape)
-    once.plan.check(limit)
+    check_room(once.plan)
     accumulator = partial(GramAccumulator, rows, refuse)
     gram = once.tree(once.key("gram", rows, refuse), accumulator, function=fold_columns)
     spectrum = apply(partial(Gram.spectrum, k=k), gram)

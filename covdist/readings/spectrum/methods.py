@@ -12,18 +12,21 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.utils import parse_bytes
 
 from covdist import plugins
+from covdist.engine.plan import PROCESS_BYTES, human_bytes
 from covdist.errors import DataError
-from covdist.folding.fold import fold_rows
+from covdist.folding.fold import fold_request
+from covdist.folding.in_memory import memory_plan
 from covdist.folding.inputs import grouping, one_of
-from covdist.folding.request import FillOptions, Policy, policy
+from covdist.folding.request import IN_MEMORY, FillOptions, Policy, Request, make_request, policy
+from covdist.folding.strategy import for_workers
 from covdist.numerics.accumulator import Options
 from covdist.numerics.nonfinite import INFINITIES, propagate
 from covdist.readings.spectrum.dual import dual_spectrum
 from covdist.readings.spectrum.fields import fields
 from covdist.readings.spectrum.sketch import directions_for, sketch_spectrum
+from covdist.results.labelled_state import ways_to_fold
 from covdist.results.labels import ArrayLike, Dims, Labelled, Rows, label
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
@@ -64,7 +67,7 @@ def spectrum(
         "exact": from the full matrix, columns × columns. "dual": as exact, from the products of the rows with each
         other; for few rows. "sketch": from what the matrix does to 2k + 20 random directions. "auto": exact up to
         4,096 columns; with fewer rows than columns and up to 5,000 rows dual; with as many rows as columns and up to
-        8,192 columns exact; else sketch.
+        8,192 columns exact, where that fits into a worker's memory; else sketch.
     vectors : bool
         Whether to give eigenvectors; for dual they take a second pass over the data.
     missing : str
@@ -75,7 +78,8 @@ def spectrum(
     seed : int
         Of a sketch's random directions.
     memory : int or str, optional
-        Memory of one worker, in bytes or as "4GiB"; refused where the plan says that it takes more.
+        Memory of one worker, in bytes or as "4GiB"; refused where the plan says that it takes more. Of lazy arrays by
+        default that of the smallest worker of the dask client at hand, if there is one.
 
     Returns
     -------
@@ -96,7 +100,7 @@ def spectrum(
     DataError
         If dims, dtypes, ``k`` or options do not fit.
     PlanError
-        If a worker would need more than ``memory``.
+        If a worker would need more than ``memory``, or than the workers at hand have.
 
     Notes
     -----
@@ -122,20 +126,24 @@ def spectrum(
     side = label(x, dim, fallback="x")
     groups, codes = grouping(by, side)
     _check_count(k, side.axis.size)
-    method, reason = _choose(method, side, missing, k)
-    limit = None if memory is None else parse_bytes(memory)
+    numbers = None if codes is None else xr.DataArray(codes, dims=side.sample_dims)
+    asking: dict[str, Any] = {"missing": missing, "inf": inf, "matrix": IN_MEMORY, "memory": memory}
+    request = for_workers(make_request(side.array(), dim=side.sample_dims, by=numbers, **asking))
+    asked, (method, reason) = method, _choose(method, side, missing, k)
+    if asked == "auto" and method == "exact" and chosen.strategy is None and (too_large := _too_large(request)):
+        method, reason = "sketch", f"{too_large}; sketched with {directions_for(k)} directions"
     if method == "exact":
-        numbers = None if codes is None else xr.DataArray(codes, dims=side.sample_dims)
-        full = fold_rows(side.array(), dim=side.sample_dims, by=numbers, missing=missing, inf=inf, memory=limit)
+        full = fold_request(request)
         layout = replace(full.layout, axes=(side.axis,), groups=groups, provenance={})
         found = read(Moments(full.deferred, layout), k, vectors)
     else:
         if chosen.fill is not None and (method == "dual" or groups is not None):
             side = replace(side, data=chosen.fill(side, FillOptions(ends="nearest", inf=inf)))
         if method == "dual":
-            each = partial(dual_spectrum, k=k, refuse=chosen.rows is not propagate, vectors=vectors, limit=limit)
+            refuse = chosen.rows is not propagate
+            each = partial(dual_spectrum, k=k, refuse=refuse, vectors=vectors, check_room=request.check_room)
         else:
-            how: dict[str, Any] = {"passes": passes, "seed": seed, "limit": limit}
+            how: dict[str, Any] = {"passes": passes, "seed": seed, "check_room": request.check_room}
             each = partial(_sketched, k=k, chosen=chosen, inf=inf, vectors=vectors, **how)
         if groups is None or codes is None:
             found = each(side)
@@ -150,8 +158,9 @@ def read(moments: Moments, k: int, vectors: bool = True) -> xr.Dataset:
     layout = moments.layout
     if not moments.can_answer("spectrum"):
         raise DataError(
-            f"a spectrum needs a state of kind {' or '.join(answering('spectrum'))}, found a {layout.describe()}: fold "
-            "the data with covdist.moments(x, dim=...), or call covdist.spectrum(x, k, dim=...), which needs no matrix"
+            f"a spectrum needs a state of kind {' or '.join(answering('spectrum'))}, found a {layout.describe()}: call "
+            f"covdist.spectrum(x, k, dim=...), which needs no matrix, or fold the data with "
+            f"{ways_to_fold('spectrum', layout)}"
         )
     _check_count(k, layout.axes[0].size)
     found = fields(moments.deferred.map_groups(methodcaller("spectrum", k)), layout.axes[0], k, vectors)
@@ -169,6 +178,15 @@ def _groups(side: Labelled, codes: np.ndarray) -> Iterator[Labelled]:
     for code in range(codes.max() + 1):
         own = rows[np.flatnonzero(codes.ravel() == code)]
         yield replace(side, data=own, sample_dims=("row",), coords={}, labels={})
+
+
+def _too_large(request: Request) -> str:
+    """Say so where a worker cannot fold, or unpack the state, which is half of the matrix, and work on it."""
+    if request.room is None:
+        return ""
+    plan, has = memory_plan(request), request.room.memory
+    need = max(plan.peak_bytes, PROCESS_BYTES + 4 * plan.state_bytes)
+    return f"the full matrix would need {human_bytes(need)} of {human_bytes(has)}" if need > has else ""
 
 
 def _policy(missing: str) -> Policy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -19,13 +20,13 @@ from covdist.state.sketch import LEAST_ROWS, Applied, AppliedAccumulator, Basis,
 
 
 def sketch_spectrum(
-    side: Labelled, k: int, policy: Policy, options: Options, passes: int, seed: int, limit: int | None
+    side: Labelled, k: int, policy: Policy, options: Options, passes: int, seed: int, check_room: Callable[[Plan], None]
 ) -> Deferred:
     """Read the rows once, or twice where the sketch is not already exact."""
     directions, width = Directions(directions_for(k), seed), side.axis.size
     passes = 1 if directions.complete(width) else passes
     each = sketch_pass(side, k, policy, options.inf, passes)
-    each.plan.check(limit)
+    check_room(each.plan)
     about = len(side.sample_dims), options, tuple(directions)
     accumulator = partial(Sketch.accumulator, width, options=options, directions=directions)
     sketch = each.tree(each.key("sketch", *about), accumulator)

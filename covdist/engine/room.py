@@ -1,0 +1,96 @@
+"""What the workers at hand have room for: asked before a graph is built, and heeded while it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from threading import Condition
+from typing import Any, NamedTuple
+
+import dask
+
+from covdist.engine.plan import PROCESS_BYTES, human_bytes
+from covdist.errors import PlanError
+
+_ON_CLIENT = (None, "dask.distributed", "distributed")  # what dask's configuration calls its scheduler
+
+
+class Room(NamedTuple):
+    """What a worker has."""
+
+    memory: int  # bytes
+    threads: int
+
+
+def least_room() -> Room | None:
+    """Return that of the worker with the least memory a thread, of the client that would compute a collection now.
+
+    None without a client, for one whose scheduler cannot be asked from here, and without workers with a limit. What
+    workers hold is not counted: dask spills it to disk where a task needs the memory.
+    """
+    if "distributed" not in sys.modules or dask.config.get("scheduler", None) not in _ON_CLIENT:
+        return None
+    from distributed import Client
+
+    try:
+        client = Client.current()
+    except ValueError:
+        return None
+    if client.status != "running":
+        return None
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()  # of an asynchronous client: not known
+    rooms = [Room(worker["memory_limit"], worker["nthreads"]) for worker in workers if worker["memory_limit"]]
+    return min(rooms, key=lambda room: (room.memory / room.threads, room.threads), default=None)
+
+
+def check_whole(size: int) -> None:
+    """Raise PlanError in a worker that cannot put together an array of so many bytes from its pieces."""
+    if "distributed" not in sys.modules:
+        return
+    from distributed import get_worker
+
+    try:
+        limit = get_worker().memory_manager.memory_limit
+    except ValueError:  # not in a worker
+        return
+    need = PROCESS_BYTES + 2 * size
+    if limit is not None and need > limit:
+        raise PlanError(
+            f"the whole matrix takes {human_bytes(size)}, and to put it together a worker needs {human_bytes(need)} "
+            f"but has {human_bytes(limit)}: write it with .to_zarr(...), read parts of it, such as by .isel(...), or "
+            "compute it on this machine, by .compute(scheduler='threads')"
+        )
+
+
+class _Running:
+    """Counts what the tasks take that run in this process at the same time."""
+
+    def __init__(self) -> None:
+        self.bytes, self.changed = 0, Condition()
+
+
+_running = _Running()
+
+
+def within(room: int, need: int, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function that takes ``need`` bytes as soon as it fits into ``room`` beside others, or is alone."""
+    running = _running
+    with running.changed:
+        running.changed.wait_for(lambda: running.bytes == 0 or running.bytes + need <= room)
+        running.bytes += need
+    try:
+        return function(*arguments)
+    finally:
+        with running.changed:
+            running.bytes -= need
+            running.changed.notify_all()
+
+
+def _forget_after_fork() -> None:
+    global _running
+    _running = _Running()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_after_fork)
