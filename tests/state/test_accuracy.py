@@ -113,8 +113,9 @@ def test_blocks_taller_than_the_buffer(kind):
     jump = np.where(np.arange(n) < 700, 0.0, 1e8)
     x = np.stack([rng.normal(size=n) + jump, rng.normal(size=n) + np.linspace(0, 1e6, n)], axis=1)
     wide = np.zeros((n, 1022), np.float32)
-    accumulator = kind.accumulator([1024, 1])
-    accumulator.add(*(np.hstack([x, wide]), x[:, :1])[: kind.sides])
+    block, width_y = np.hstack([x, wide]), 1024 if kind.paired else 1
+    accumulator = kind.accumulator([1024, width_y])
+    accumulator.add(*(block, block[:, :width_y])[: kind.sides])
     columns = accumulator.state().columns
     truth = Exact(x)
     for i in range(2):
