@@ -168,6 +168,31 @@ def test_dtypes_of_ml_dtypes(tmp_path, name):
     np.testing.assert_array_equal(found, [[1, 2], [3, 4]])
 
 
+@pytest.mark.parametrize("name", [*EXTENSIONS[:4], "int4"])
+def test_logs_with_data_types_of_ml_dtypes(tmp_path, name):
+    ml_dtypes = pytest.importorskip("ml_dtypes", reason="needs ml_dtypes: pip install ml_dtypes")
+    data = np.array([[1, 2], [3, 4], [6, -2]]).astype(getattr(ml_dtypes, name))
+    raw = zarr.create_array(str(tmp_path / "a"), data=data.view(f"u{data.itemsize}"), chunks=(2, 2), compressors=None)
+    path = tmp_path / "a" / "zarr.json"
+    written = path.read_text().replace(f'"{raw.dtype}"', f'"{name}"')
+    path.write_text(written.replace('"fill_value": 0', '"fill_value": "0x2"'))
+    np.testing.assert_array_equal(open_log(tmp_path / "a")["a"], data.astype("f4"))
+    (tmp_path / "a/c/1/0").unlink()
+    filled = np.array(2, raw.dtype).view(data.dtype).astype("f4")
+    assert (open_log(tmp_path / "a", missing_chunks="fill")["a"].values[2] == filled).all()
+    np.testing.assert_allclose(covdist.var(data), data.astype("f8").var(axis=0))
+
+
+@pytest.mark.parametrize(("raw", "said"), [("V2", "saves bfloat16 of"), ("V1", "saves float8 or int4 of")])
+def test_npy_files_without_the_name_of_their_dtype(tmp_path, raw, said):
+    np.save(tmp_path / "x.npy", np.zeros((4, 2), raw))
+    np.save(tmp_path / "y.npy", X)
+    log = open_log(tmp_path)
+    with pytest.raises(DataError, match=rf"x has dtype \|{raw}, raw bytes, as NumPy {said}.*view\(ml_dtypes\."):
+        covdist.var(log["x"], dim="sample")
+    np.testing.assert_allclose(covdist.var(log["y"], dim=log["y"].dims[0]), X.var(axis=0))
+
+
 def test_tensors_of_torch(tmp_path):
     torch = pytest.importorskip("torch", reason="needs torch: pip install torch")
     with Recorder(tmp_path / "log") as rec:

@@ -160,6 +160,8 @@ def label(given: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
     dims = _sample_dims(array, dim, name)
     features = [d for d in array.dims if d not in dims]
     data = array.data if array.dims[: len(dims)] == dims else array.transpose(*dims, *features).data
+    if data.dtype.isbuiltin == 2 and data.dtype.name != "bfloat16":  # float8 and int4 of ml_dtypes
+        data = data.astype(next((each for each in WIDER if np.can_cast(data.dtype, each)), data.dtype))
     _check(data, name)
     columns = math.prod(array.sizes[d] for d in features)
     dim_name = "_".join(map(str, features)) if features else None
@@ -188,8 +190,17 @@ def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, .
     return dims
 
 
+WIDER = (np.int8, np.uint8, np.float32, np.float64)  # what dtypes of other packages become, the first that holds all
+
+
 def _check(data: Array, name: str) -> None:
-    if data.dtype.kind in "OcSUVMmT" and data.dtype.name != "bfloat16":
+    if data.dtype.kind == "V" and data.dtype.itemsize <= 2 and data.dtype.names is None and data.dtype.isbuiltin != 2:
+        kind = "bfloat16" if data.dtype.itemsize == 2 else "float8 or int4"
+        raise DataError(
+            f"{name} has dtype {data.dtype}, raw bytes, as NumPy saves {kind} of JAX and ml_dtypes without its name, "
+            f"where real numbers are expected: fold np.load(file).view(ml_dtypes.{kind.split()[0]}), or save float32"
+        )
+    if data.dtype.kind not in "biuf" and data.dtype.name != "bfloat16":
         raise DataError(
             f"{name} has dtype {data.dtype}, but real numbers are expected: convert it first, complex "
             "values for instance to their real and imaginary parts"

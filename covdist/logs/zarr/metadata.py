@@ -21,6 +21,7 @@ MOST_VALUES = 2_000_000  # each takes a hundred bytes or more once parsed
 MOST_DEPTH = 100
 MOST_DIMS = 64  # numpy's
 BEGUN = "covdist_begun"  # an attribute by which a Recorder tells arrays from those that were in their place before
+_SMALL = ("bfloat16", "float8_", "int4", "uint4", "int2", "uint2", "float4_", "float6_")  # data types of ml_dtypes
 _CHANGING = ("shape", "dimension_names", "attributes")  # of an array while it is recorded
 
 Check = Callable[[Any], bool]
@@ -79,20 +80,49 @@ def array_metadata(content: Mapping[str, Any], place: str, zarrs: Any = None) ->
     named = attributes.get(DIMENSIONS) or content.get("dimension_names")
     if not _is_dims(named) or (named is not None and len(named) != len(shape)):
         raise wrong(place, "dimension names", named, f"{len(shape)} names, one for each number of its shape")
+    given, stored = content.get("fill_value"), _of_ml_dtypes(content.get("data_type"), place)
+    if stored is not None:  # which zarr does not know
+        content = {**content, "data_type": f"uint{8 * stored.itemsize}", "fill_value": 0}
     zarrs = zarrs or _zarrs(content, place)
     dtype, fill = zarrs.dtype.to_native_dtype(), zarrs.fill_value
     attributes = with_fill_value(attributes, content["zarr_format"], shape, dtype, fill)
     try:
-        layout = (layout_v2 if version == 2 else layout_v3)(content, dtype)
+        layout = (layout_v2 if version == 2 else layout_v3)(content, dtype if stored is None else stored)
     except Unknown as error:
         raise LogError(f"{place}: {error}.") from error
+    if stored is not None:
+        dtype, fill = np.dtype("i1" if "int" in stored.name else "f4"), _small_fill(given, stored, place)
     begun = attributes.pop(BEGUN, None)
     kept = {key: value for key, value in zarrs.to_dict().items() if key not in _CHANGING}
-    described = json.dumps([kept, begun], sort_keys=True, default=str)
+    described = json.dumps([kept, begun, str(stored)], sort_keys=True, default=str)
     described = hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
     names = named and tuple(named)
     recorded = begun is not None
     return ArrayMetadata(version, shape, dtype, fill, layout, *_keys(content), names, attributes, described, recorded)
+
+
+def _of_ml_dtypes(name: object, place: str) -> np.dtype | None:
+    """Return a dtype of bfloat16, float8 or int4, None for others; LogError without the package that has them."""
+    if not isinstance(name, str) or not name.startswith(_SMALL):
+        return None
+    try:
+        import ml_dtypes  # type: ignore[import-not-found, unused-ignore]
+
+        return np.dtype(getattr(ml_dtypes, name))
+    except (ImportError, AttributeError, TypeError) as error:
+        raise LogError(
+            f"{place} has the data type {shown(name)}, which the package ml_dtypes reads ({error}): install it, pip "
+            "install ml_dtypes, or record the array as float32."
+        ) from error
+
+
+def _small_fill(given: Any, stored: np.dtype, place: str) -> float:
+    try:
+        if isinstance(given, str) and given.startswith("0x"):
+            return float(np.array(int(given, 16), f"u{stored.itemsize}").view(stored))
+        return float(given)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise wrong(place, "fill_value", given, "a number") from error
 
 
 def _zarrs(content: Mapping[str, Any], place: str) -> Any:
