@@ -12,6 +12,7 @@ from covdist.numerics.workspace import Workspace
 _SMALL, _LARGE = 2.0**-400, 2.0**400
 TILE = 1 << 18  # values looked at together: the passes over them stay within the cache
 TILE_COLUMNS = TILE // 16
+_WIDER = (np.int8, np.uint8, np.float32, np.float64)
 
 
 class SpecialCounts(NamedTuple):
@@ -36,6 +37,13 @@ class Screening(NamedTuple):
     counts: dict[str, np.ndarray]
     nonfinite: bool
     extreme: bool
+
+
+def plain_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the first of numpy's dtypes that holds what a dtype of another package does, such as float8."""
+    if dtype.isbuiltin != 2:
+        return dtype
+    return next((np.dtype(each) for each in _WIDER if np.can_cast(dtype, each)), dtype)
 
 
 def widen(block: np.ndarray) -> np.ndarray:

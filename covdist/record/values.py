@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from covdist.errors import DataError
 from covdist.numerics.nonfinite import gathered
+from covdist.numerics.screening import plain_dtype
 from covdist.record.column import Column
 
 NAME = re.compile(r"(?!\.|zarr\.json$)[^/\\]+")
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 COMMON = frozenset(map(np.dtype, ("<f4", "<f8", "<f2", "<i8", "<i4", "u1", "?")))  # recorded as they are
-WIDER = (np.int8, np.uint8, np.float32, np.float64)  # what dtypes of other packages become, the first that holds all
 
 
 class Rows(NamedTuple):
@@ -70,9 +70,7 @@ def as_array(name: str, value: Any) -> np.ndarray:
             f"{name} is {type(value).__name__}, expected an array of numbers, and NumPy cannot make one of it "
             f"({error}): convert it first."
         ) from error
-    if data.dtype.isbuiltin == 2:  # of another package, such as ml_dtypes
-        wider = next((each for each in WIDER if np.can_cast(data.dtype, each)), data.dtype)
-        data = data.astype(wider)
+    data = data.astype(plain_dtype(data.dtype), copy=False)
     if data.dtype.kind not in "biuf" or data.dtype.itemsize > 8:
         raise DataError(
             f"{name} has dtype {data.dtype}, expected booleans, integers or floats of at most 64 bits: "

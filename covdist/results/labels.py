@@ -15,6 +15,7 @@ import xarray as xr
 
 from covdist.engine import small_arrays
 from covdist.errors import DataError
+from covdist.numerics.screening import plain_dtype
 from covdist.results.accepted import Labels, accepted, check_distinct, labels_along
 
 Array = da.Array | np.ndarray
@@ -161,7 +162,7 @@ def label(given: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
     features = [d for d in array.dims if d not in dims]
     data = array.data if array.dims[: len(dims)] == dims else array.transpose(*dims, *features).data
     if data.dtype.isbuiltin == 2 and data.dtype.name != "bfloat16":  # float8 and int4 of ml_dtypes
-        data = data.astype(next((each for each in WIDER if np.can_cast(data.dtype, each)), data.dtype))
+        data = data.astype(plain_dtype(data.dtype))
     _check(data, name)
     columns = math.prod(array.sizes[d] for d in features)
     dim_name = "_".join(map(str, features)) if features else None
@@ -190,15 +191,15 @@ def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, .
     return dims
 
 
-WIDER = (np.int8, np.uint8, np.float32, np.float64)  # what dtypes of other packages become, the first that holds all
+_NAMELESS = {np.dtype("V2"): "bfloat16", np.dtype("V1"): "float8 or int4"}
 
 
 def _check(data: Array, name: str) -> None:
-    if data.dtype.kind == "V" and data.dtype.itemsize <= 2 and data.dtype.names is None and data.dtype.isbuiltin != 2:
-        kind = "bfloat16" if data.dtype.itemsize == 2 else "float8 or int4"
+    if data.dtype in _NAMELESS:
         raise DataError(
-            f"{name} has dtype {data.dtype}, raw bytes, as NumPy saves {kind} of JAX and ml_dtypes without its name, "
-            f"where real numbers are expected: fold np.load(file).view(ml_dtypes.{kind.split()[0]}), or save float32"
+            f"{name} has dtype {data.dtype}, raw bytes, as NumPy saves {_NAMELESS[data.dtype]} of JAX and ml_dtypes "
+            "without its name, where real numbers are expected: fold np.load(file).view(ml_dtypes.bfloat16), or "
+            "whichever it was, or save float32"
         )
     if data.dtype.kind not in "biuf" and data.dtype.name != "bfloat16":
         raise DataError(
