@@ -219,7 +219,8 @@ class LayerSummary(NamedTuple):
     def value(self, name: str) -> float:
         """Return one of the pooled numbers in the units of the data."""
         powers = {"snr": 0, "zero_fraction": 0, "variance": 2}
-        return float(np.ldexp(getattr(self, name), powers.get(name, 1) * self.exponent))
+        with np.errstate(over="ignore"):  # what is beyond float64's range is infinite
+            return float(np.ldexp(getattr(self, name), powers.get(name, 1) * self.exponent))
 
 
 def _centred(sizes: np.ndarray, means: np.ndarray, lows: np.ndarray) -> tuple[float, float, np.ndarray]:
@@ -270,5 +271,4 @@ def _array(name: str, shape: tuple[int, ...], *layers: object) -> Array:
 
 
 def _values(*layers: list[LayerSummary], name: str, shape: tuple[int, ...]) -> np.ndarray:
-    with np.errstate(over="ignore"):  # what is beyond float64's range is infinite
-        return np.array([[pool.value(name) for pool in pools] for pools in layers]).reshape(shape)
+    return np.array([[pool.value(name) for pool in pools] for pools in layers]).reshape(shape)

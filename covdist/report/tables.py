@@ -74,10 +74,7 @@ def result_record(moments: Moments) -> dict[str, Any]:
         "rows": int(each.rows),
         "columns": [axis.size for axis in layout.axes],
         "groups": None if layout.groups is None else {layout.groups.dim: len(layout.groups.values)},
-        "mean": summary.mean,
-        "std": summary.std,
-        "snr": float(summary.snr),
-        "zero_fraction": summary.zero_fraction,
+        **{name: summary.value(name) for name in ("mean", "std", "snr", "zero_fraction")},
         "constant_columns": int((each.std().to_numpy() == 0).sum()),
     }
     if moments.can_answer("correlation") or moments.can_answer("pair_correlation"):
