@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 import zarr
@@ -161,7 +162,6 @@ EXTENSIONS = ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz", 
 
 @pytest.mark.parametrize("name", EXTENSIONS)
 def test_dtypes_of_ml_dtypes(tmp_path, name):
-    ml_dtypes = pytest.importorskip("ml_dtypes", reason="needs ml_dtypes: pip install ml_dtypes")
     data = np.array([[1, 2], [3, 4]]).astype(getattr(ml_dtypes, name))
     found = recorded(tmp_path / "log", data)
     assert found.dtype == {"int4": "i1", "uint4": "i1"}.get(name, "f4")
@@ -170,7 +170,6 @@ def test_dtypes_of_ml_dtypes(tmp_path, name):
 
 @pytest.mark.parametrize("name", [*EXTENSIONS[:4], "int4"])
 def test_logs_with_data_types_of_ml_dtypes(tmp_path, name):
-    ml_dtypes = pytest.importorskip("ml_dtypes", reason="needs ml_dtypes: pip install ml_dtypes")
     data = np.array([[1, 2], [3, 4], [6, -2]]).astype(getattr(ml_dtypes, name))
     raw = zarr.create_array(str(tmp_path / "a"), data=data.view(f"u{data.itemsize}"), chunks=(2, 2), compressors=None)
     path = tmp_path / "a" / "zarr.json"

@@ -17,7 +17,7 @@ EPOCH, STEP = np.arange(40) // 10, np.arange(40.0)
 
 @pytest.fixture(scope="module")
 def client():
-    with LocalCluster(0, processes=False, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(0, processes=False, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
         yield client
 
 

@@ -9,17 +9,11 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
-
-try:
-    from ml_dtypes import bfloat16
-
-    EXTENSIONS = [np.dtype(bfloat16)]
-except ImportError:
-    EXTENSIONS = []
+from ml_dtypes import bfloat16
 
 thorough = settings(deadline=None, max_examples=60)
 
-FLOATS = [np.dtype(name) for name in ("f2", "f4", "f8", ">f8")] + EXTENSIONS
+FLOATS = [np.dtype(name) for name in ("f2", "f4", "f8", ">f8", bfloat16)]
 INTEGERS = [np.dtype(name) for name in ("?", "u1", "i4", "i8")]
 _WHOLE = 2.0**53  # larger integers are not float64 numbers
 

@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from ml_dtypes import bfloat16
 
 from covdist.numerics import packed as triangle
 from covdist.state.scatter import Scatter
@@ -62,7 +63,6 @@ def test_every_dtype(kind, cuts, dtype, places):
 
 
 def test_bfloat16():
-    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
     rows = _rows(_shaped("steady", 3.0, 1e-30).astype(bfloat16))
     for kind in PLAIN:
         assert_accurate(kind.fold(rows), rows)

@@ -29,7 +29,7 @@ FOR_COVDIST = {
         "with_tiles_in",
     },
     covdist.Job: {"directory"},
-    Plan: {"work", "cuts", "in_short"},
+    Plan: {"work", "cuts", "in_short", "peak", "fold_bytes", "at_once", "check_workers"},
     covdist.Recorder: set(),
 }
 

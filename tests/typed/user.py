@@ -95,6 +95,7 @@ def planned(x: xr.DataArray) -> bool:
     assert_type(plan.strips, int)
     assert_type(plan.strategy, str)
     assert_type(plan.reason, str)
+    assert_type(plan.refusal, str)
     assert_type(plan.strategies, tuple[covdist.Plan, ...])
     assert_type(plan.way, str)
     assert_type(plan.why, str)

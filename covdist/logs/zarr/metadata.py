@@ -111,8 +111,8 @@ def _of_ml_dtypes(name: object, place: str) -> np.dtype | None:
         return np.dtype(getattr(ml_dtypes, name))
     except (ImportError, AttributeError, TypeError) as error:
         raise LogError(
-            f"{place} has the data type {shown(name)}, which the package ml_dtypes reads ({error}): install it, pip "
-            "install ml_dtypes, or record the array as float32."
+            f"{place} has the data type {shown(name)}, which the package ml_dtypes reads ({error}): install it, "
+            "pip install 'covdist[dtypes]', or record the array as float32."
         ) from error
 
 
