@@ -236,6 +236,12 @@ def test_zip_files_behind_urls(tmp_path, form):
         open_log("memory://test-zip/none.zip")
 
 
+@pytest.mark.parametrize("path", [5, None, np.eye(2), {"a": 1}])
+def test_what_is_no_path(path):
+    with pytest.raises(DataError, match=rf"path is {type(path).__name__}, expected is the path or URL of a log: "):
+        open_log(path)
+
+
 def test_a_folder_may_be_called_zip(tmp_path):
     save(tmp_path / "log.zip")
     np.testing.assert_array_equal(open_log(tmp_path / "log.zip")["log"], X)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import fields
 from typing import Any
 
 from distributed import Client, get_client
@@ -86,13 +87,24 @@ def submit(
         job = f"{os.fspath(output).rstrip('/')}.job"
     if output is not None:
         free_path(os.fspath(output))
+    chosen = selection or _selection(options)
     client = client or _current()
-    plan = JobPlan(question(log, selection or Selection(**options), missing_chunks, output, follow_links))
+    plan = JobPlan(question(log, chosen, missing_chunks, output, follow_links))
     check_versions(client)
     if not force:
         check_plans(plan, client)
     plan.begin(job_directory(job), force)
     return _sent(Job(job), client, force)
+
+
+def _selection(options: dict[str, Any]) -> Selection:
+    known = [field.name for field in fields(Selection)]
+    if unknown := [option for option in options if option not in known]:
+        raise DataError(
+            f"submit has no option {', '.join(unknown)}: a job takes {', '.join(known)}; with others, such as weights, "
+            "fold the arrays of covdist.open_log by covdist.moments"
+        )
+    return Selection(**options)
 
 
 def resume(path: str | os.PathLike[str], client: Client | None = None, *, force: bool = False) -> Job:

@@ -78,6 +78,11 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
     """
     if missing_chunks not in ("raise", "fill"):
         raise DataError(f'missing_chunks must be "raise" or "fill", found {missing_chunks!r}.')
+    if not isinstance(path, str | os.PathLike):
+        raise DataError(
+            f"path is {type(path).__name__}, expected is the path or URL of a log: pass that, or what is in memory to "
+            "covdist.moments and the other readings."
+        )
     place = os.fspath(path)
     if place.startswith("file://"):
         place = unquote(urlsplit(place).path)

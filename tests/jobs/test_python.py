@@ -169,6 +169,8 @@ def test_another_version_on_a_worker_is_refused(log, client, tmp_path, monkeypat
 def test_wrong_calls_are_refused(log, client, tmp_path):
     with pytest.raises(DataError, match="selection and by"):
         covdist.submit(log, job=tmp_path, client=client, selection=Selection(), by="epoch")
+    with pytest.raises(DataError, match=r"no option weights, axis: a job takes layer, .* such as weights, fold"):
+        covdist.submit(log, job=tmp_path / "job", client=client, weights=[1.0], axis=0)
     with pytest.raises(DataError, match="tiles"):
         covdist.submit(log, job=tmp_path / "job", client=client, max_columns=1, beyond="tiles")
     with pytest.raises(JobError, match="credentials"):
