@@ -23,8 +23,8 @@ def loop(path: Path) -> np.ndarray:
     return np.stack([np.cov(part.T, ddof=0) for part in np.split(rows, starts[1:])])
 
 
-def ours(path: Path) -> covdist.Moments:
-    return covdist.moments(covdist.open_log(path)["activation"], dim="sample", by="label").compute()
+def ours(path: Path) -> np.ndarray:
+    return covdist.moments(covdist.open_log(path)["activation"], dim="sample", by="label").compute().cov().values
 
 
 def timed(function: Callable[..., object], path: Path) -> tuple[float, float, object]:

@@ -118,20 +118,21 @@ def run(
     from covdist.logs.opening import open_log
 
     chosen = requests(open_log(log, **opening), selection)
-    plans = [plan_of(request) for request in chosen.values()]
+    planned = {path: (request, plan_of(request)) for path, request in chosen.items()}
     if not force:
-        check_size(dict(zip(chosen, zip(chosen.values(), plans, strict=True), strict=True)))
-    check_room(output, sum(plan.bytes_written for plan in plans))
+        check_size(planned)
+    check_room(output, sum(plan.bytes_written for _, plan in planned.values()))
     from covdist.engine.cluster import cluster, least_memory  # takes a while to import: wrong words are answered before
 
     with cluster(**cluster_options) as client:
         if not force:
-            here, limit = {path: for_workers(request) for path, request in chosen.items()}, least_memory(client)
-            pairs = zip(chosen.items(), plans, strict=True)
-            plans = [plan if here[path] is request else plan_of(here[path]) for (path, request), plan in pairs]
-            chosen = here
-            for plan in plans:
+            limit = least_memory(client)
+            for path, (request, plan) in planned.items():
+                if (here := for_workers(request)) is not request:  # most need no plan of their own for the workers
+                    chosen[path], plan = here, plan_of(here)
+                    planned[path] = here, plan
                 plan.check(limit)
+        plans = [plan for _, plan in planned.values()]
         need = max(plan.peak_bytes for plan in plans)
         named = chosen if len(chosen) > 1 else {"": next(iter(chosen.values()))}
         small = batches(named, plans)

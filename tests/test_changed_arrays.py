@@ -228,3 +228,13 @@ def test_two_openings_share_their_keys_and_a_changed_array_has_others(tmp_path):
         dask.compute(first, covdist.var(x_of(tmp_path / "x.zarr"), dim="sample"))
     os.utime(tmp_path / "x.zarr" / "zarr.json", ns=(1, 1))
     assert covdist.var(x_of(tmp_path / "x.zarr"), dim="sample").data.name != first.data.name
+
+
+def test_a_file_that_never_rests(monkeypatch):
+    xr.Dataset({"a": (("sample", "unit"), np.ones((4, 2)))}).to_zarr(
+        "memory://restless.zarr", mode="w", consolidated=False
+    )
+    log, told = covdist.open_log("memory://restless.zarr"), iter(range(1000))
+    monkeypatch.setattr("covdist.logs.zarr.arrays.tag", lambda found: (next(told),))
+    with pytest.raises(LogError, match=r"a: .* has changed since it was opened, it is written to again and again"):
+        covdist.var(log["a"], dim="sample").compute()

@@ -129,4 +129,5 @@ def test_the_planned_size_is_that_on_disk(log, tmp_path, options):
         fold_request(request).save(tmp_path / f"{path}.zarr")
         found = [file for file in (tmp_path / f"{path}.zarr").rglob("*") if file.is_file() and file.name != "zarr.json"]
         size = sum(file.stat().st_size for file in found)
-        assert abs(plan_of(request).bytes_written - size) < 1000 + size // 3, (plan_of(request).bytes_written, size)
+        beyond = 4 * WIDE**2 if "beyond" in options else 0  # tiles on the diagonal are written whole
+        assert 0 <= size - plan_of(request).bytes_written < 150 + beyond  # checksums, and a few counts

@@ -11,9 +11,10 @@ import numpy as np
 from covdist.logs.chunk_bytes import BROKEN
 from covdist.logs.grid import Index
 from covdist.logs.paths import below, is_url, open_inside
-from covdist.logs.stamps import Stamp, information, stamp, tag, written
+from covdist.logs.stamps import Stamp, changed, information, stamp, tag, written
 from covdist.logs.zarr.files import StoredChunks
 
+_TRIES = 10
 NOWHERE = 2**64 - 1  # the offset of a chunk that a shard lacks
 
 
@@ -28,11 +29,8 @@ class ZarrSource(StoredChunks):
         outer = tuple(i * size // whole for i, size, whole in zip(index, self.chunks, self.in_file, strict=True))
         key = self.key(outer)
         try:
-            before = self._stamp(key)
-            data = self._encoded(key, index, before)
-            if self._stamp(key) != before:  # a shard that grows, of which we may have parts that do not fit
-                return self.read_chunk(index, buffer)
-            self.check(outer, before[1])
+            data, written_at = self._settled(key, index)
+            self.check(outer, written_at)
             if data is None:
                 return self.filled(index)
             return self.layout.array(np.frombuffer(data, np.uint8), self.dtype)[self.part(index)]
@@ -42,6 +40,15 @@ class ZarrSource(StoredChunks):
         except BROKEN as error:
             self.check(outer)
             raise self.broken(key, error) from error
+
+    def _settled(self, key: str, index: Index) -> tuple[bytes | None, int]:
+        """Return the bytes of a chunk, and when its file was written to, which must not have been meanwhile."""
+        for _ in range(_TRIES):  # of a shard that grows we may have parts that do not fit
+            before = self._stamp(key)
+            data = self._encoded(key, index, before)
+            if self._stamp(key) == before:
+                return data, before[1]
+        raise changed(self.name, key, "it is written to again and again")
 
     def _stamp(self, key: str) -> tuple[Stamp, int]:
         """Return the stamp of one of the array's files, and when it was written to, as far as its store tells."""
