@@ -106,10 +106,10 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
         piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
         row_flops=cost.row_flops,
         state_bytes=groups * cost.state_bytes,
-        # Rows of groups are kept and then joined.
+        # Rows of groups are kept.
         block_bytes=cost.block_bytes
         + 2 * cost.least_rows * row_bytes
-        + (0 if request.groups is None else 2 * room_for_rows(groups, cost.state_bytes)),
+        + (0 if request.groups is None else room_for_rows(groups, cost.state_bytes)),
         shared=streams.shared,
         result_bytes=groups * stored_bytes(kind, request.widths),
     )

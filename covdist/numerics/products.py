@@ -101,7 +101,14 @@ def rescaled(rectangle: np.ndarray, shift: np.ndarray, shift_y: np.ndarray) -> n
 class _HighPrecision:
     def __init__(self, form: Form, make: Make):
         self._form, self._make = form, make
-        self._sums = form.zeros(np.float64)
+        self._held: np.ndarray | None = None
+
+    @property
+    def _sums(self) -> np.ndarray:
+        """Of the open segment; a closed one keeps its own, and another may never come."""
+        if self._held is None:
+            self._held = self._form.zeros(np.float64)
+        return self._held
 
     def add(self, sides: Sequence[Deviations]) -> None:
         self._form.add([side.rows for side in sides], self._sums)
@@ -112,7 +119,7 @@ class _HighPrecision:
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Any:
         matrix = self._matrix()
         self._form.add([each.sums[None] for each in shifted], matrix, -1 / shifted[0].weight)
-        self._sums = self._form.zeros(np.float64)
+        self._held = None
         return self._make(*columns, matrix)
 
 
@@ -139,7 +146,7 @@ class _FastPrecision(_HighPrecision):
             self._drain()
 
     def _drain(self) -> None:
-        self._sums += self._single
+        np.add(self._sums, self._single, out=self._sums)
         self._single[:] = self._rows = 0
 
     def _matrix(self) -> np.ndarray:

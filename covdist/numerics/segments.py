@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,8 +38,9 @@ class BlockFold(Protocol):
 class Segments:
     """The closed segments of some columns, merged, and the open one: a product and a shift for each side."""
 
-    def __init__(self, widths: Sequence[int], product: Product, empty: Any):
-        self._product, self._closed = product, empty
+    def __init__(self, widths: Sequence[int], product: Product, empty: Callable[[], Any]):
+        self._product, self._empty = product, empty
+        self._closed: Any = None  # before the first is: of a thousand groups, empty states take a thousand matrices
         self._shifted = [ShiftedColumns(width) for width in widths]
         self._unit = 0  # of the open segment's weights
 
@@ -74,11 +75,12 @@ class Segments:
 
     def _close(self) -> None:
         columns = [shifted.columns()._replace(weight_unit=self._unit) for shifted in self._shifted]
-        self._closed = self._closed.merge(self._product.close(self._shifted, columns))
+        closed = self._product.close(self._shifted, columns)
+        self._closed = closed if self._closed is None else self._closed.merge(closed)
         for shifted in self._shifted:
             shifted.weight = 0.0
 
     def state(self) -> Any:
         if self._shifted[0].weight:
             self._close()
-        return self._closed
+        return self._empty() if self._closed is None else self._closed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -46,11 +47,27 @@ def stored_array(group: zarr.Group, name: str) -> zarr.Array[Any]:
 
 def read_array(group: zarr.Group, name: str) -> np.ndarray:
     """Return an array of a group; ValueError where a chunk is lost or changed."""
+    return _part(_whole(group, name), ...)
+
+
+def read_rows(group: zarr.Group, name: str) -> Iterator[np.ndarray]:
+    """Yield what an array holds along its first axis, and read a chunk of it at a time; as ``read_array``."""
+    array = _whole(group, name)
+    height = array.chunks[0]
+    for start in range(0, array.shape[0], height):
+        yield from _part(array, slice(start, start + height))
+
+
+def _whole(group: zarr.Group, name: str) -> zarr.Array[Any]:
     array = stored_array(group, name)
     if lost := array.nchunks - array.nchunks_initialized:
         raise ValueError(f"{array.path} lacks {lost} of its {array.nchunks} chunks")
+    return array
+
+
+def _part(array: zarr.Array[Any], which: Any) -> np.ndarray:
     try:
-        return np.asarray(array[...])
+        return np.asarray(array[which])
     except BROKEN as error:
         raise ValueError(f"{array.path}: {error}") from error
 

@@ -139,18 +139,29 @@ def apply(function: Function, *states: object) -> Any:
 
 
 def by_group(state: Grouped, function: Function, shape: tuple[int, ...], *arguments: object) -> np.ndarray:
-    """Stack what a function returns for each group; NaN where a group alone has too few rows."""
-    parts: list[np.ndarray | None] = []
+    """Join what a function returns for each group; NaN where a group alone has too few rows."""
+    found, absent = None, []
     for code in range(shape[0]):
         try:
-            parts.append(np.asarray(function(state.group(code), *arguments)))
+            part = np.asarray(function(state.group(code), *arguments))
         except DataError:
-            parts.append(None)
-    inner, one = state.inner, shape[1:]
-    if isinstance(inner, Variances):  # maybe a strip, narrower than what is read of all columns
-        one = tuple(inner.columns.width for _ in one)
-    one = next((np.shape(part) for part in parts if part is not None), one)
-    return np.stack([np.full(one, np.nan) if part is None else part for part in parts])
+            absent.append(code)
+            continue
+        if found is None:  # filled as the answers come: a list of them would hold all twice
+            found = np.empty((shape[0], *part.shape), part.dtype)
+        found = found.astype(np.result_type(found, part), copy=False)
+        found[code] = part
+    if found is None:
+        return np.full((shape[0], *_inner_shape(state, shape[1:])), np.nan)
+    if absent:
+        found = found.astype(np.result_type(found, float), copy=False)
+        found[absent] = np.nan
+    return found
+
+
+def _inner_shape(state: Grouped, one: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a group's answer: maybe of a strip, narrower than what is read of all columns."""
+    return tuple(state.inner.columns.width for _ in one) if isinstance(state.inner, Variances) else one
 
 
 def members(state: State | Grouped, size: int) -> list[State]:

@@ -93,8 +93,9 @@ def _moments(stored: StoredState) -> Moments:
 def _state(stored: StoredState, layout: Layout) -> State | Grouped:
     kind, widths = layout.state, layout.widths
     written = [name for name, field in kind.FIELDS.items() if field.default is None or name in stored]
-    arrays = {name: stored.read(name) for name in written}
     if layout.groups is None:
-        return rebuilt(kind, widths, arrays)
-    rows = [{name: values[code] for name, values in arrays.items()} for code in range(len(layout.groups.values))]
-    return Grouped(kind.empty(*widths), {code: rebuilt(kind, widths, row) for code, row in enumerate(rows)})
+        return rebuilt(kind, widths, {name: stored.read(name) for name in written})
+    codes = range(len(layout.groups.values))
+    rows = zip(codes, *map(stored.read_rows, written), strict=True)
+    groups = {code: rebuilt(kind, widths, dict(zip(written, row, strict=True))) for code, *row in rows}
+    return Grouped(kind.empty(*widths), groups)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -76,6 +76,9 @@ class Member:
         values, ends = self._pack.flat(name)
         shape = self._pack.sizes[self._number, self._pack.axes_of[name]]
         return plain(values[ends[self._number] : ends[self._number + 1]].reshape(shape))
+
+    def read_rows(self, name: str) -> Iterator[np.ndarray]:
+        return iter(self.read(name))
 
 
 class _Pack:

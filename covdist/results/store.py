@@ -20,7 +20,7 @@ import zarr
 
 from covdist.engine.plan import human_bytes
 from covdist.errors import ResultError
-from covdist.results.arrays import BROKEN, plain, read_array, write_array
+from covdist.results.arrays import BROKEN, plain, read_array, read_rows, write_array
 from covdist.results.packs import Stored, members_of, to_pack, write_pack
 
 _FORMAT, _PACKED = 1, 2  # the second where states share a group
@@ -147,6 +147,7 @@ class StoredState(Protocol):
     def attrs(self) -> Mapping[str, Any]: ...
     def __contains__(self, name: str, /) -> bool: ...
     def read(self, name: str) -> np.ndarray: ...
+    def read_rows(self, name: str) -> Iterator[np.ndarray]: ...  # along the first axis, as few at a time as may be
 
 
 class _Alone:
@@ -160,6 +161,9 @@ class _Alone:
 
     def read(self, name: str) -> np.ndarray:
         return plain(read_array(self.group, name))
+
+    def read_rows(self, name: str) -> Iterator[np.ndarray]:
+        return read_rows(self.group, name)
 
 
 @contextmanager

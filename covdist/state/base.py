@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -129,7 +130,7 @@ def column_fields(sides: int = 1, count: str = "count") -> Fields:
 
 def segments(kind: Any, *widths: int, options: Options) -> Segments:
     """Return what folds blocks into states of a type that has a ``product``."""
-    return Segments(widths, kind.product(*widths, options), kind.empty(*widths))
+    return Segments(widths, kind.product(*widths, options), partial(kind.empty, *widths))
 
 
 def fold_whole(fold: BlockFold, widths: Sequence[int], least_rows: int, options: Options) -> RowsAccumulator:

@@ -16,7 +16,7 @@ from covdist.numerics.filled_block import Block
 from covdist.state.base import merged
 
 Vectors = Mapping[str, np.ndarray | None]  # one value a row
-_MOST_ROOM = 1 << 25
+_MOST_ROOM = 1 << 26
 
 
 def room_for_rows(groups: int, state_bytes: int) -> int:
@@ -92,32 +92,24 @@ class GroupedAccumulator:
         self._inner: defaultdict[int, Any] = defaultdict(inner)
         self._fed: Counter[int] = Counter()
         self._seen = 0
-        self._room, self._kept_bytes = room, 0
-        self._kept: list[tuple[Vectors, list[np.ndarray]]] = []
+        self._kept = _KeptRows(room)
 
     def add(self, *blocks: Block, by: np.ndarray, **weights: np.ndarray | None) -> None:
         """Fold rows; ``by`` holds each row's group code, negative for a row of no group."""
         if any(len(block) != len(by) for block in blocks):
             raise DataError(f"{len(by)} group codes for {[len(b) for b in blocks]} rows: give one code a row")
         plain = [block for block in blocks if isinstance(block, np.ndarray)]
-        size = sum(block.nbytes for block in plain)
         few = len(by) < self.least_rows * len(np.unique(by)) and len(plain) == len(blocks)
-        if not few or self._kept_bytes + size > self._room:
-            self._fold_kept()
-        if not few or size > self._room:
-            self._fold(blocks, by, weights)
+        if few and self._kept.take(plain, {"by": by, **weights}):
             return
-        self._kept_bytes += size
-        vectors = {name: None if w is None else w.copy() for name, w in {"by": by, **weights}.items()}
-        self._kept.append((vectors, [block.copy() for block in plain]))  # whose memory may be used again
+        self._fold_kept()
+        if not (few and self._kept.take(plain, {"by": by, **weights})):
+            self._fold(blocks, by, weights)
 
     def _fold_kept(self) -> None:
-        if self._kept:
-            kept, self._kept, self._kept_bytes = self._kept, [], 0
-            vectors: Any = {name: _joined([each[name] for each, _ in kept]) for name in kept[0][0]}
-            blocks = [np.concatenate(parts) for parts in zip(*(blocks for _, blocks in kept), strict=True)]
-            by = vectors.pop("by")
-            self._fold(blocks, by, vectors)
+        if self._kept.rows:
+            blocks, vectors = self._kept.given_back()
+            self._fold(blocks, vectors.pop("by"), vectors)
 
     def _fold(self, blocks: Sequence[Block], by: np.ndarray, weights: Vectors) -> None:
         errors = []
@@ -138,6 +130,40 @@ class GroupedAccumulator:
         self._fold_kept()
         with single_thread():
             return Grouped(self._empty, {c: self._inner[c].state() for c in sorted(self._inner)})
+
+
+class _KeptRows:
+    """Copies of rows, which take at most ``room`` bytes in all, in one array a side."""
+
+    def __init__(self, room: int):
+        self._room, self.rows = room, 0
+        self._arrays: list[np.ndarray] = []  # whose pages are touched as they fill
+        self._vectors: list[Vectors] = []
+
+    def take(self, blocks: Sequence[np.ndarray], vectors: Vectors) -> bool:
+        """Copy rows; false where there is no room, or where they are not of the dtypes of those before."""
+        if not self.rows and _dtypes(blocks) != _dtypes(self._arrays):
+            most = self._room // max(1, sum(block[:1].nbytes for block in blocks))
+            self._arrays = [np.empty((most, *block.shape[1:]), block.dtype) for block in blocks]
+        stop = self.rows + len(blocks[0])
+        if stop > len(self._arrays[0]) or _dtypes(blocks) != _dtypes(self._arrays):
+            return False
+        for array, block in zip(self._arrays, blocks, strict=True):
+            array[self.rows : stop] = block
+        self._vectors.append({name: None if w is None else w.copy() for name, w in vectors.items()})
+        self.rows = stop
+        return True
+
+    def given_back(self) -> tuple[list[np.ndarray], dict[str, Any]]:
+        """Return all rows and their vectors, valid until others are taken."""
+        vectors = {name: _joined([each[name] for each in self._vectors]) for name in self._vectors[0]}
+        blocks = [array[: self.rows] for array in self._arrays]
+        self.rows, self._vectors = 0, []
+        return blocks, vectors
+
+
+def _dtypes(blocks: Sequence[np.ndarray]) -> list[np.dtype]:
+    return [block.dtype for block in blocks]
 
 
 def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:

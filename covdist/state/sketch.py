@@ -7,6 +7,7 @@ Cevher 2017); ``covdist.numerics.nystrom`` reads the leading eigenpairs off it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ class Sketch(NamedTuple):
     def accumulator(
         cls, width: int, options: Options = Options(), directions: Directions = Directions()
     ) -> RowsAccumulator:
-        segments = Segments([width], _Image(width, directions), cls.empty(width, directions))
+        segments = Segments([width], _Image(width, directions), partial(cls.empty, width, directions))
         return fold_whole(segments, [width], LEAST_ROWS, options)
 
     def merge(self, other: Sketch) -> Sketch:

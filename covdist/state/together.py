@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from covdist.errors import DataError, MergeError
@@ -59,7 +60,7 @@ class Together:
 
     def accumulator(self, *widths: int, options: Options = Options()) -> RowsAccumulator:
         products = [kind.product(*widths, options) for kind in self.states]
-        folds = [(slice(None), Segments(widths, _Products(products), self.empty(*widths)))]
+        folds = [(slice(None), Segments(widths, _Products(products), partial(self.empty, *widths)))]
         return RowsAccumulator(widths, self.cost(*widths).least_rows, folds, _finish, options)
 
     def cost(self, *widths: int) -> Cost:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -96,7 +97,7 @@ def tiles(width: int) -> list[tuple[slice, Segments]]:
     folds = []
     for start in range(0, max(width, 1), TILE_COLUMNS):
         size = min(TILE_COLUMNS, width - start)
-        folds.append((slice(start, start + size), Segments([size], _Squares(), Variances.empty(size))))
+        folds.append((slice(start, start + size), Segments([size], _Squares(), partial(Variances.empty, size))))
     return folds
 
 

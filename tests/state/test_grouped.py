@@ -84,6 +84,16 @@ def test_the_first_bad_row_is_named_when_rows_are_kept(room):
     assert (caught.value.row, caught.value.column) == (40, 2)
 
 
+def test_kept_rows_of_several_dtypes_stay_exact():
+    whole, real = 2**60 + np.arange(40)[:, None], np.arange(40.0)[:, None]
+    by = np.arange(40) % 20
+    accumulator = Grouped.accumulator(lambda: Variances.accumulator(1), 1 << 20)
+    accumulator.add(whole, by=by)
+    accumulator.add(real, by=by + 20)
+    state = accumulator.state()
+    assert [state[code].variance(0)[0] for code in range(40)] == [100.0] * 40
+
+
 @each_by
 def test_a_run_of_one_code_is_not_copied(by):
     accumulator = GroupedAccumulator(_Recorder)

@@ -1,0 +1,57 @@
+"""Many groups take the memory of their states, and their matrices once."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import covdist
+from covdist.limits import changed
+from covdist.state.grouped import Grouped
+from covdist.state.scatter import Scatter
+
+GROUPS, COLUMNS = 24, 256
+STATES, MATRICES = GROUPS * Scatter.cost(COLUMNS).state_bytes, GROUPS * 8 * COLUMNS**2
+X, BY = np.random.default_rng(0).normal(size=(20 * GROUPS, COLUMNS)), np.arange(20 * GROUPS) % GROUPS
+
+
+def peak(function: Callable[[], Any]) -> tuple[int, Any]:
+    """Return the most bytes held during a second call, and what it returned."""
+    function()
+    tracemalloc.start()
+    found = function()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return most, found
+
+
+def _folded() -> Grouped:
+    accumulator = Grouped.accumulator(lambda: Scatter.accumulator(COLUMNS))
+    accumulator.add(X, by=BY)
+    return accumulator.state()
+
+
+def test_a_fold_holds_one_matrix_a_group():
+    most, _ = peak(_folded)
+    assert most < 1.25 * STATES
+
+
+def test_matrices_of_all_groups_are_held_once():
+    m = covdist.moments(X, by=BY)
+    most, found = peak(m.cov)
+    assert most < 1.1 * MATRICES
+    np.testing.assert_allclose(found[3], np.cov(X[BY == 3].T, ddof=0), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("chunk", [1 << 18, 1 << 21])
+def test_loading_holds_few_chunks_beside_the_states(chunk, tmp_path):
+    m = covdist.moments(X, by=BY)
+    with changed(store_chunk_bytes=chunk):
+        m.save(tmp_path / "m.zarr")
+    most, found = peak(lambda: covdist.load(tmp_path / "m.zarr"))
+    assert most < 1.1 * STATES + 3 * max(chunk, 8 * COLUMNS**2)  # as stored, decoded, joined
+    assert found.cov().identical(m.cov())
