@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn, Self
 
 import numpy as np
@@ -14,9 +15,9 @@ import numpy.typing as npt
 
 from covdist.errors import DataError, ResultError
 from covdist.record.claim import Claim
-from covdist.record.column import METADATA, Column, removed
+from covdist.record.column import METADATA, Column
 from covdist.record.names import Names, uppers
-from covdist.record.root import begin_root, group
+from covdist.record.root import begin_root, check_root, group
 from covdist.record.track import Track, join, read_tracks
 from covdist.record.values import (
     Rows,
@@ -28,9 +29,12 @@ from covdist.record.values import (
     common_dtype,
     in_the_log,
 )
-from covdist.storage.place import place_at
+from covdist.record.writer import Writer
+from covdist.storage.place import Place, place_at
 
-_CHUNKS = 7 / 8  # of the room, for chunks of arrays; the rest is for coordinates and other narrow ones
+_CHUNKS = 3 / 4  # of the room, for chunks of arrays; the rest is for coordinates, other narrow ones, and the writer
+_WRITER = 1 / 8
+_MEAN = 3 / 4  # of the shares
 _open: weakref.WeakSet[Recorder] = weakref.WeakSet()  # closed at exit
 
 
@@ -105,10 +109,13 @@ class Recorder:
         self._held = 0  # bytes that buffers take, at most
         self._lock = threading.RLock()
         self._claim = Claim(repr(self._root), rank)
+        self._writer = Writer(
+            repr(self._root), int(_WRITER * self._room), partial(_check_held, self._claim, self._root)
+        )
         try:
             self._begin_log(mode, from_step)
         except BaseException:
-            self._claim.release()
+            self._give_up()
             raise
         self._of = {column.path: track for track in self._tracks.values() for column in track.members.values()}
         self._names = Names()
@@ -175,6 +182,7 @@ class Recorder:
             try:
                 for track in self._tracks.values():
                     track.flush()
+                self._writer.wait()
             except BaseException:
                 self._give_up()
                 raise
@@ -196,7 +204,8 @@ class Recorder:
 
     def __del__(self) -> None:
         if not self._closed:
-            self.close()
+            _open.add(self)
+            self._writer.finish(self.close)
 
     def __reduce__(self) -> NoReturn:
         raise ResultError(
@@ -206,14 +215,20 @@ class Recorder:
 
     def _give_up(self) -> None:
         self._closed = True
+        self._writer.end()
         self._claim.release()
 
     def _check_open(self, *, now: bool) -> None:
-        if self._claim.check(now=now) and self._root.get(METADATA) is None:
-            self._give_up()
-            raise removed(str(self._path))
         if self._closed:
             raise ResultError(f'{self._path} is closed: open it again with Recorder(path, mode="a").')
+        looked = self._claim.check(now=now)
+        try:
+            if looked:
+                check_root(self._root)
+            self._writer.check()
+        except BaseException:
+            self._give_up()
+            raise
 
     def _begin_log(self, mode: str, from_step: int | None) -> None:
         if mode == "x" and self._place.exists():
@@ -222,23 +237,28 @@ class Recorder:
         if not self._place.exists():
             self._put_group("", {})
         else:
-            self._tracks = read_tracks(self._place, self._chunk_bytes, self._attributes, from_step)
+            self._tracks = read_tracks(self._writer, self._place, self._chunk_bytes, self._attributes, from_step)
 
     def _spill(self) -> None:
         """Free buffers where all of them take more than they may: those without rows, then the fullest."""
-        self._held = sum(track.held for track in self._tracks.values())
+        self._held = self._taken()
         if self._held > self._room:
+            self._writer.drop()
             for track in sorted(self._tracks.values(), key=lambda track: (track.length != track.stored, -track.held)):
                 if self._held > self._room // 2:
                     self._held -= track.held
                     track.spill()
+            self._writer.wait()
+
+    def _taken(self) -> int:
+        return self._writer.held + sum(track.held for track in self._tracks.values())
 
     def _widen(self, wider: list[tuple[Track, Column, np.dtype]]) -> None:
         for track, column, dtype in wider:
             if column.dtype != dtype:
                 track.widen(column, dtype)
         if wider:
-            self._held = sum(track.held for track in self._tracks.values())
+            self._held = self._taken()
 
     def _check(
         self, rows: Mapping[str, Rows], new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]
@@ -283,13 +303,13 @@ class Recorder:
     def _chunk_limit(self, together: Collection[list[int]]) -> int:
         # Arrays that grow together are flushed together, when the widest has filled a chunk.
         chunks = len(self._of) + sum(sum(widths) / max(widths) for widths in together)
-        return max(1, min(self._chunk_bytes, int(_CHUNKS * self._room / chunks)))
+        return max(1, min(self._chunk_bytes, int(_CHUNKS * self._room / (_MEAN * chunks + 1 - _MEAN))))
 
     def _begin(self, node: str, dim: str, widest: int, marks: Mapping[str, np.ndarray], limit: int) -> Track:
         for upper in uppers(join(node, dim)):
             self._put_group(upper, {})
-        base = max(1, limit // widest)
-        track = self._tracks[node, dim] = Track(self._place, node, dim, base, limit, self._attributes)
+        base = max(1, int(_share(len(self._tracks)) * limit) // widest)
+        track = self._tracks[node, dim] = Track(self._writer, self._place, node, dim, base, limit, self._attributes)
         for mark, value in marks.items():
             track.add_mark(mark, value.dtype)
         return track
@@ -309,6 +329,9 @@ class Recorder:
         return given
 
     def _append(self, track: Track, given: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray]) -> None:
+        if len(given) == len(track.members) and len(lengths := set(map(len, given.values()))) == 1:
+            track.append(given, marks, lengths.pop())
+            return
         counts = {name: len(given[name]) if name in given else 0 for name in track.members}
         count = next((amount for amount in counts.values() if amount), 0)
         track_of = {name: track if amount == count else self._split(track, name) for name, amount in counts.items()}
@@ -322,6 +345,16 @@ class Recorder:
 
     def _put_group(self, path: str, attributes: dict[str, Any]) -> None:
         self._place.put(f"{path}/{METADATA}".lstrip("/"), group(attributes))
+
+
+def _share(number: int) -> float:
+    """Return a number of (1/2, 1], another for each track: those that are full at once would wait for the writer."""
+    return 1 - number * 0.618 % 1 / 2  # multiples of the golden ratio are spread evenly, however many there are
+
+
+def _check_held(claim: Claim, root: Place) -> None:
+    if claim.check(now=False):
+        check_root(root)
 
 
 @atexit.register

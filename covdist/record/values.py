@@ -60,8 +60,9 @@ def _variable(name: str) -> str:
 
 def as_array(name: str, value: Any) -> np.ndarray:
     """Return a little-endian array of numbers of at most 64 bits; may share the memory of ``value``."""
-    if type(value) is np.ndarray and value.dtype in COMMON:
-        return value
+    data = np.asarray(value) if type(value) in (bool, int, float, np.ndarray) else None
+    if data is not None and data.dtype in COMMON:
+        return data
     try:
         given = gathered(_plain(value))
         data = given if isinstance(given, np.ma.MaskedArray) else np.asarray(given)
