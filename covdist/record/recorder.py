@@ -41,10 +41,11 @@ _open: weakref.WeakSet[Recorder] = weakref.WeakSet()  # closed at exit
 class Recorder:
     """Append arrays to a log, one call per training step.
 
-    A process that is killed loses only the rows since its last flush; the log can be opened and continued. Rows are
-    buffered in memory, and flushed when a chunk is full or the buffers hold most of ``memory``. A log has one writer,
-    or one per rank; a lease beside it, ``run.zarr.lease``, keeps others away, on other hosts too, until the recorder is
-    closed, its process ends, or its host has been silent for a minute. A write that fails closes it.
+    Rows are buffered in memory, and stored when a chunk is full or the buffers hold most of ``memory``; a thread writes
+    chunks while training goes on. A process that is killed loses only the rows that are not stored, and ``flush``
+    returns when all are; the log can be opened and continued. A log has one writer, or one per rank; a lease beside it,
+    ``run.zarr.lease``, keeps others away, on other hosts too, until the recorder is closed, its process ends, or its
+    host has been silent for a minute. A write that fails closes it, and the next call says so.
 
     Parameters
     ----------
@@ -153,7 +154,7 @@ class Recorder:
             No dtype holds an array and what was logged before, or its width has changed, it is not real, its name
             cannot be used, or the log held this step of it when it was opened; nothing of the call is recorded.
         ResultError
-            The recorder is closed, belongs to another process, or has lost its log.
+            The recorder is closed, belongs to another process, or has lost its log, or rows could not be written.
         """
         with self._lock:
             self._check_open(now=False)
@@ -176,7 +177,7 @@ class Recorder:
                 raise
 
     def flush(self) -> None:
-        """Write the buffered rows, so that a crash cannot lose them."""
+        """Write the buffered rows, and return when they are written, so that a crash cannot lose them."""
         with self._lock:
             self._check_open(now=True)
             try:
@@ -243,12 +244,12 @@ class Recorder:
         """Free buffers where all of them take more than they may: those without rows, then the fullest."""
         self._held = self._taken()
         if self._held > self._room:
-            self._writer.drop()
             for track in sorted(self._tracks.values(), key=lambda track: (track.length != track.stored, -track.held)):
                 if self._held > self._room // 2:
                     self._held -= track.held
                     track.spill()
             self._writer.wait()
+            self._writer.drop()
 
     def _taken(self) -> int:
         return self._writer.held + sum(track.held for track in self._tracks.values())
