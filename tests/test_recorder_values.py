@@ -151,7 +151,7 @@ class Stubborn:
         raise TypeError("Implicit conversion to a NumPy array is not allowed")
 
 
-@pytest.mark.parametrize("value", [Stubborn(), [[1.0], [1.0, 2.0]], [Stubborn()], ["a"], {"a": 1}, None])
+@pytest.mark.parametrize("value", [Stubborn(), [[1.0], [1.0, 2.0]], [Stubborn()], ["a", 1], {"a": 1}, None])
 def test_other_things_are_refused_by_name(tmp_path, value):
     with Recorder(tmp_path / "log") as rec, pytest.raises(DataError, match=r"^a (is|has) .*convert it"):
         rec.log(0, {"a": value})

@@ -16,6 +16,8 @@ from covdist.record.writer import Writer
 from covdist.storage.place import Place
 
 METADATA = "zarr.json"
+_FILL = {"b": False, "U": ""}  # by kind of dtype
+_TEXT = "fixed_length_utf32"  # zarr's name for text of NumPy, 4 bytes a character
 _TRIES = 8  # of so many chunks of noise, one is looked at whether it pays to compress it
 LARGE_ROW = 4 << 20  # bytes; a chunk of one such row has no end to fill, and is written as it is
 
@@ -32,7 +34,6 @@ class Piece(NamedTuple):
 
     def write(self) -> None:
         """Store the rows; a reader sees the old length and ignores them."""
-        self.column.check()
         if self.rows is not None:
             self.column.write(self.start, self.rows)
 
@@ -69,7 +70,7 @@ class Column:
         """Return an array that was recorded before, yet without rows, and its length."""
         length, *row = metadata["shape"]
         chunk_rows = metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
-        dims, dtype = tuple(metadata["dimension_names"]), np.dtype(metadata["data_type"])
+        dims, dtype = tuple(metadata["dimension_names"]), _dtype(metadata["data_type"])
         column = cls(writer, place, path, dims, dtype, tuple(row), chunk_rows, metadata["attributes"])
         column.codecs, column._committed = metadata["codecs"][1:], True
         column.separator = metadata["chunk_key_encoding"]["configuration"]["separator"]
@@ -94,7 +95,8 @@ class Column:
         else:
             chunk = self._loaded() if self._chunk is None else self._chunk
             chunk[start : start + count] = rows
-            self._touched = max(self._touched, start + count)
+            if start + count > self._touched:
+                self._touched = start + count
         self.length += count
 
     def take(self) -> Piece:
@@ -212,15 +214,27 @@ class Column:
             "zarr_format": 3,
             "node_type": "array",
             "shape": [length, *self.row],
-            "data_type": self.dtype.name,
+            "data_type": _data_type(self.dtype),
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [self.chunk_rows, *self.row]}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": self.separator}},
-            "fill_value": False if self.dtype.kind == "b" else 0,
+            "fill_value": _FILL.get(self.dtype.kind, 0),
             "codecs": [{"name": "bytes", **order}, *self.codecs],
             "dimension_names": list(self.dims),
             "attributes": self.attributes,
             "storage_transformers": [],
         }
+
+
+def _data_type(dtype: np.dtype) -> str | dict[str, object]:
+    if dtype.kind != "U":
+        return dtype.name
+    return {"name": _TEXT, "configuration": {"length_bytes": dtype.itemsize}}
+
+
+def _dtype(data_type: str | dict[str, Any]) -> np.dtype:
+    if isinstance(data_type, str):
+        return np.dtype(data_type)
+    return np.dtype(f"<U{data_type['configuration']['length_bytes'] // 4}")
 
 
 def removed(what: str) -> ResultError:

@@ -6,7 +6,7 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn, Self
 
@@ -17,7 +17,8 @@ from covdist.errors import DataError, ResultError
 from covdist.record.claim import Claim
 from covdist.record.column import METADATA, Column
 from covdist.record.names import Names, uppers
-from covdist.record.root import begin_root, check_root, group
+from covdist.record.root import begin_root, check_held, check_root, group
+from covdist.record.sizes import WRITER, chunk_limit, share
 from covdist.record.track import Track, join, read_tracks
 from covdist.record.values import (
     Rows,
@@ -30,11 +31,8 @@ from covdist.record.values import (
     in_the_log,
 )
 from covdist.record.writer import Writer
-from covdist.storage.place import Place, place_at
+from covdist.storage.place import place_at
 
-_CHUNKS = 3 / 4  # of the room, for chunks of arrays; the rest is for coordinates, other narrow ones, and the writer
-_WRITER = 1 / 8
-_MEAN = 3 / 4  # of the shares
 _open: weakref.WeakSet[Recorder] = weakref.WeakSet()  # closed at exit
 
 
@@ -110,9 +108,7 @@ class Recorder:
         self._held = 0  # bytes that buffers take, at most
         self._lock = threading.RLock()
         self._claim = Claim(repr(self._root), rank)
-        self._writer = Writer(
-            repr(self._root), int(_WRITER * self._room), partial(_check_held, self._claim, self._root)
-        )
+        self._writer = Writer(repr(self._root), int(WRITER * self._room), partial(check_held, self._claim, self._root))
         try:
             self._begin_log(mode, from_step)
         except BaseException:
@@ -131,7 +127,7 @@ class Recorder:
         self._closed = False
         _open.add(self)
 
-    def log(self, step: int, arrays: Mapping[str, npt.ArrayLike], **coordinates: float) -> None:
+    def log(self, step: int, arrays: Mapping[str, npt.ArrayLike], **coordinates: float | str) -> None:
         """Append the arrays of one step.
 
         Arrays of a layer that are always logged together, with equal numbers of rows, share a dim; another array
@@ -144,9 +140,10 @@ class Recorder:
         arrays : mapping of str to array
             By layer and variable, ``{"fc1/activation": a, ...}``; anything that NumPy can convert, and tensors of torch
             as they are. Masked floats are stored as NaN; bfloat16 and float8 as float32. A wider dtype than before, as
-            float32 after float16, is kept: the rows that were logged are stored again in it.
-        **coordinates : number
-            Recorded like the step; ``epoch=3`` becomes ``epoch`` and ``sample_epoch``.
+            float32 after float16, is kept: the rows that were logged are stored again in it. Text is one label for
+            each row.
+        **coordinates : number or str
+            Recorded like the step; ``epoch=3`` becomes ``epoch`` and ``sample_epoch``, ``split="train"`` likewise.
 
         Raises
         ------
@@ -290,7 +287,7 @@ class Recorder:
         together: dict[tuple[str, str], list[int]] = {}
         for name, rows in new.items():
             together.setdefault((name.rpartition("/")[0], rows.dim), []).append(rows.row_bytes)
-        limit = self._chunk_limit(together.values())
+        limit = min(self._chunk_bytes, chunk_limit(self._room, len(self._of), together.values()))
         for name, rows in new.items():
             node, _, variable = name.rpartition("/")
             track = self._tracks.get((node, rows.dim))
@@ -301,15 +298,10 @@ class Recorder:
             self._of[name] = track
         self._names.add(new, marks)
 
-    def _chunk_limit(self, together: Collection[list[int]]) -> int:
-        # Arrays that grow together are flushed together, when the widest has filled a chunk.
-        chunks = len(self._of) + sum(sum(widths) / max(widths) for widths in together)
-        return max(1, min(self._chunk_bytes, int(_CHUNKS * self._room / (_MEAN * chunks + 1 - _MEAN))))
-
     def _begin(self, node: str, dim: str, widest: int, marks: Mapping[str, np.ndarray], limit: int) -> Track:
         for upper in uppers(join(node, dim)):
             self._put_group(upper, {})
-        base = max(1, int(_share(len(self._tracks)) * limit) // widest)
+        base = max(1, int(share(len(self._tracks)) * limit) // widest)
         track = self._tracks[node, dim] = Track(self._writer, self._place, node, dim, base, limit, self._attributes)
         for mark, value in marks.items():
             track.add_mark(mark, value.dtype)
@@ -346,16 +338,6 @@ class Recorder:
 
     def _put_group(self, path: str, attributes: dict[str, Any]) -> None:
         self._place.put(f"{path}/{METADATA}".lstrip("/"), group(attributes))
-
-
-def _share(number: int) -> float:
-    """Return a number of (1/2, 1], another for each track: those that are full at once would wait for the writer."""
-    return 1 - number * 0.618 % 1 / 2  # multiples of the golden ratio are spread evenly, however many there are
-
-
-def _check_held(claim: Claim, root: Place) -> None:
-    if claim.check(now=False):
-        check_root(root)
 
 
 @atexit.register

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from covdist.errors import ResultError
+from covdist.record.claim import Claim
 from covdist.record.column import METADATA, removed
 from covdist.storage.place import Place
 
@@ -34,6 +35,12 @@ def check_root(root: Place) -> None:
     """Raise ResultError if the log has been removed."""
     if root.get(METADATA) is None:
         raise removed(repr(root))
+
+
+def check_held(claim: Claim, root: Place) -> None:
+    """Raise ResultError if another recorder has taken the log over, or it has been removed; looks now and then."""
+    if claim.check(now=False):
+        check_root(root)
 
 
 def group(attributes: dict[str, Any]) -> bytes:

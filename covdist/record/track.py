@@ -77,8 +77,6 @@ class Track:
         """Have the writer store all rows, then all lengths."""
         if self.length == self.stored and self.length:
             return
-        for column in self.columns:
-            column.check()
         pieces = [column.take() for column in self.columns]
         self.writer.submit(partial(_store, pieces), sum(piece.nbytes for piece in pieces))
         self.stored = self.length
@@ -120,6 +118,8 @@ class Track:
 
 
 def _store(pieces: list[Piece]) -> None:
+    for piece in pieces:
+        piece.column.check()
     for piece in pieces:
         piece.write()
     for piece in pieces:
