@@ -45,9 +45,11 @@ def encoded(rows: np.ndarray, chunk_bytes: int, codecs: list[dict[str, object]],
 
 
 def pays(rows: np.ndarray) -> bool:
-    """Return whether rows shrink to half when they are compressed, which a sample in the middle tells."""
+    """Return whether rows shrink to half when they are compressed, which a sample in the middle tells, or are few."""
     data = rows.reshape(-1).view(np.uint8)
-    start = max(0, data.nbytes - _SAMPLE) // 2
+    if data.nbytes <= _SAMPLE:
+        return True
+    start = (data.nbytes - _SAMPLE) // 2
     sample = data[start : start + _SAMPLE]
     return len(Zstd(_LEVEL).encode(sample)) <= _PAYS * sample.nbytes
 
