@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,38 @@ def storable(values: np.ndarray) -> np.ndarray:
     return values.astype(np.dtypes.StringDType()) if values.dtype.kind in "OSU" else values
 
 
-def write_array(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...] | None = None) -> None:
-    group.create_array(name, data=values, chunks=_chunks(values), dimension_names=dims, **CHECKED)
+@dataclass(frozen=True)
+class ByGroup:
+    """An array whose entries along the first axis, one a group, are made when they are asked for."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    make: Callable[[int], np.ndarray]
+
+    def __getitem__(self, codes: slice) -> np.ndarray:
+        made = range(*codes.indices(self.shape[0]))
+        return np.array([self.make(code) for code in made], self.dtype).reshape(len(made), *self.shape[1:])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:]
 
 
-def _chunks(values: np.ndarray) -> tuple[int, ...]:
+Values = np.ndarray | ByGroup
+
+
+def write_array(group: zarr.Group, name: str, values: Values, dims: tuple[str, ...] | None = None) -> None:
+    """Write an array; one by group as few groups at a time as a chunk holds."""
+    about: Any = {"chunks": _chunks(values), "dimension_names": dims, **CHECKED}
+    if isinstance(values, np.ndarray):
+        group.create_array(name, data=values, **about)
+        return
+    array = group.create_array(name, shape=values.shape, dtype=values.dtype, **about)
+    height = array.chunks[0]
+    for start in range(0, array.shape[0], height):
+        array[start : start + height] = values[start : start + height]
+
+
+def _chunks(values: Values) -> tuple[int, ...]:
     chunks: list[int] = []
     room = limits().store_chunk_bytes // values.dtype.itemsize
     for size in reversed(values.shape):

@@ -15,7 +15,7 @@ import numpy as np
 import zarr
 
 from covdist.limits import limits
-from covdist.results.arrays import plain, read_array, write_array
+from covdist.results.arrays import Values, plain, read_array, write_array
 
 # Arrays beside those of the states; no field or label is stored under a name that begins so, see ``Layout.stored``.
 _ATTRS = "_attributes"  # of each member, as JSON
@@ -23,7 +23,7 @@ _SIZES = "_sizes"  # int64 (members, dims)
 _AXES = "axes_of"  # attribute: by array, its dims as columns of ``_sizes``
 
 
-Arrays = dict[str, tuple[tuple[str, ...], np.ndarray]]  # by name, with their dims
+Arrays = dict[str, tuple[tuple[str, ...], Values]]  # by name, with their dims
 
 
 class Stored(NamedTuple):
@@ -58,7 +58,7 @@ def write_pack(group: zarr.Group, members: Sequence[Stored]) -> None:
     write_array(group, _ATTRS, np.array([json.dumps(one.attrs) for one in members], np.dtypes.StringDType()))
     write_array(group, _SIZES, np.array([list(one.sizes.values()) for one in members], np.int64))
     for name in members[0].arrays:
-        write_array(group, name, np.concatenate([one.arrays[name][1].ravel() for one in members]))
+        write_array(group, name, np.concatenate([np.ravel(one.arrays[name][1]) for one in members]))
     group.attrs[_AXES] = members[0].axes_of()
 
 

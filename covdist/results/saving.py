@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,13 +11,14 @@ import numpy as np
 from dask.base import compute
 
 from covdist.limits import limits
-from covdist.results.arrays import storable
+from covdist.results.arrays import ByGroup, storable
 from covdist.results.labelled_state import LabelledState
 from covdist.results.labels import Axis
 from covdist.results.layout import Layout
 from covdist.results.packs import Arrays, Stored
 from covdist.results.store import new_result, write
-from covdist.state.base import field_value
+from covdist.state.base import Field, field_value
+from covdist.state.grouped import Grouped
 
 M = TypeVar("M", bound=LabelledState)
 
@@ -72,17 +74,28 @@ def _stored(one: LabelledState) -> Stored:
     for name, field in layout.state.FIELDS.items():
         leading = [] if field.leading is None else [Axis(*field.leading)]
         inner = [*leading, *(axes[axis] for axis in field.axes)]
-        values = np.asarray(one.deferred.values(field_value, inner, field))
-        if field.default is not None and (values == field.default).all():
-            continue
         named = {axis.dim: axis for axis in [*outer, *inner] if axis.dim is not None}
-        arrays[name] = tuple(named), values.reshape([axis.size for axis in named.values()])
+        shape = tuple(axis.size for axis in named.values())
+        if groups is not None and len(field.axes) == 2:  # all together take twice what the states do
+            arrays[name] = (
+                tuple(named),
+                ByGroup(shape, np.dtype(field.dtype), partial(_of_group, one.deferred.parts[0], field)),
+            )
+        else:
+            values = np.asarray(one.deferred.values(field_value, inner, field))
+            if field.default is not None and (values == field.default).all():
+                continue
+            arrays[name] = tuple(named), values.reshape(shape)
         used |= named
     labels = [(dim, axis.coords) for dim, axis in used.items()]
     coords: Arrays = {name: ((dim,), storable(values)) for dim, each in labels for name, values in each.items()}
     # xarray makes coordinates of these again when it opens the group.
     beside = " ".join(name for name, ((dim,), _) in coords.items() if name != dim and " " not in name)
     return Stored({**layout.attributes(), **_names(layout), "coordinates": beside}, coords | arrays)
+
+
+def _of_group(state: Grouped, field: Field, code: int) -> np.ndarray:
+    return field_value(state.group(code), field)
 
 
 def _names(layout: Layout) -> dict[str, object]:

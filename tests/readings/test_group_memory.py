@@ -47,6 +47,17 @@ def test_matrices_of_all_groups_are_held_once():
     np.testing.assert_allclose(found[3], np.cov(X[BY == 3].T, ddof=0), rtol=0, atol=1e-14)
 
 
+def test_saving_holds_few_chunks(tmp_path):
+    m, names = covdist.moments(X, by=BY), iter("ab")
+
+    def saved() -> None:
+        with changed(store_chunk_bytes=1 << 20):
+            m.save(tmp_path / next(names))
+
+    most, _ = peak(saved)
+    assert most < MATRICES / 2
+
+
 @pytest.mark.parametrize("chunk", [1 << 18, 1 << 21])
 def test_loading_holds_few_chunks_beside_the_states(chunk, tmp_path):
     m = covdist.moments(X, by=BY)
