@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import dask
@@ -89,29 +89,35 @@ class DerivedLayer(MaterializedLayer):
 
 
 class PiecesLayer(MaterializedLayer):
-    """The tasks of an array; where it is computed in one piece, ``check``, which may raise, comes first.
+    """The tasks of an array; where it may be computed in one piece, ``check``, which may raise, comes first.
 
-    Dask puts the pieces together in a task of its own, named finalize. Where only the whole array is asked for, nothing
-    else comes after ``plain``, which is this layer and what it needs.
+    Dask puts the pieces together in a task of its own, named finalize. Where there are several of those no layer is
+    told which of them needs it: ``check(first, count)`` is given a piece's key and how many there are, to ask
+    ``put_together`` where it runs.
     """
 
-    def __init__(self, graph: Mapping[Key, Any], pieces: set[Key], check: Callable[[], None], plain: HighLevelGraph):
+    def __init__(self, graph: Mapping[Key, Any], pieces: set[Key], check: Callable[[Key, int], None]):
         super().__init__(graph)
         self._pieces, self._check = pieces, check
-        self._known = {_name(key) for layer in plain.layers.values() for key in layer.get_output_keys()}
 
     def cull(self, keys: set[Key], all_hlg_keys: Collection[Key]) -> tuple[Layer, Mapping[Key, set[Key]]]:
-        beyond = {_name(key) for key in all_hlg_keys} - self._known
-        if not (keys >= self._pieces and len(beyond) == 1 and beyond.pop().startswith("finalize-")):
+        if not (keys >= self._pieces and any(str(key).startswith(_FINALIZE) for key in all_hlg_keys)):
             return super().cull(keys, all_hlg_keys)
-        first = min(self._pieces)
-        check = f"check-{_name(first)}"
-        asking = {check: (self._check,), first: (_after, check, *self.mapping[first])}
+        first: Any = min(self._pieces)
+        check = f"check-{first[0]}"
+        ask = partial(self._check, first, len(self._pieces))  # in which the key is no dependency
+        asking = {check: (ask,), first: (_after, check, *self.mapping[first])}
         return MaterializedLayer({**self.mapping, **asking}).cull({*keys, check}, {*all_hlg_keys, check})
 
 
-def _name(key: Key) -> str:
-    return str(key[0] if isinstance(key, tuple) else key)
+_FINALIZE = "finalize-"
+
+
+def put_together(first: Key, count: int, dask_scheduler: Any) -> bool:
+    """Tell, on a scheduler, whether a task puts ``count`` pieces of an array together, the ``first`` among them."""
+    piece = dask_scheduler.tasks.get(first)  # fused with what is computed from it, it has no key any more
+    after = piece.dependents if piece is not None else ()
+    return any(str(task.key).startswith(_FINALIZE) and len(task.dependencies) >= count for task in after)
 
 
 def _after(_: None, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -9,7 +9,9 @@ from threading import Condition
 from typing import Any, NamedTuple
 
 import dask
+from dask.typing import Key
 
+from covdist.engine.dask_private import put_together
 from covdist.engine.plan import PROCESS_BYTES, human_bytes
 from covdist.errors import PlanError
 
@@ -27,7 +29,8 @@ def least_room() -> Room | None:
     """Return that of the worker with the least memory a thread, of the client that would compute a collection now.
 
     None without a client, for one whose scheduler cannot be asked from here, and without workers with a limit. What
-    workers hold is not counted: dask spills it to disk where a task needs the memory.
+    workers hold already is not taken off: what of it are results dask spills to disk where a task needs the memory, and
+    a choice that followed the moment's use would give the same call other bits from one minute to the next.
     """
     if "distributed" not in sys.modules or dask.config.get("scheduler", None) not in _ON_CLIENT:
         return None
@@ -44,18 +47,25 @@ def least_room() -> Room | None:
     return min(rooms, key=lambda room: (room.memory / room.threads, room.threads), default=None)
 
 
-def check_whole(size: int) -> None:
-    """Raise PlanError in a worker that cannot put together an array of so many bytes from its pieces."""
+def check_whole(size: int, first: Key, count: int) -> None:
+    """Raise PlanError in a worker that is to put together an array of so many bytes and has no room for it.
+
+    ``first`` is the key of one of its ``count`` pieces.
+    """
     if "distributed" not in sys.modules:
         return
-    from distributed import get_worker
+    from distributed import get_worker, worker_client
 
     try:
         limit = get_worker().memory_manager.memory_limit
     except ValueError:  # not in a worker
         return
     need = PROCESS_BYTES + 2 * size
-    if limit is not None and need > limit:
+    if limit is None or need <= limit:
+        return
+    with worker_client() as client:
+        together = client.run_on_scheduler(put_together, first, count)
+    if together:
         raise PlanError(
             f"the whole matrix takes {human_bytes(size)}, and to put it together a worker needs {human_bytes(need)} "
             f"but has {human_bytes(limit)}: write it with .to_zarr(...), read parts of it, such as by .isel(...), or "

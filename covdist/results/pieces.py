@@ -1,4 +1,8 @@
-"""Lazy arrays too large for one worker: fine in pieces, refused where dask would put all of them together."""
+"""Lazy arrays too large for one worker: fine in pieces, refused where dask would put all of them together.
+
+``whole.compute()`` is refused, and ``dask.compute(whole, other)`` as well. What is computed from the pieces one by one,
+such as ``whole + 1``, is an array of dask's own, which asks nobody before it puts it together.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +25,9 @@ def array_in_pieces(
     name: str, tasks: Mapping[Key, Any], chunks: tuple[tuple[int, ...], ...], dependencies: Sequence[Any]
 ) -> da.Array:
     """Return the float64 array whose pieces ``tasks`` make."""
-    plain = HighLevelGraph.from_collections(name, tasks, dependencies=dependencies)
     pieces: set[Key] = {(name, *place) for place in product(*(range(len(sizes)) for sizes in chunks))}
     check = partial(check_whole, 8 * math.prod(map(sum, chunks)))
-    layer = PiecesLayer(tasks, pieces, check, plain)
+    layer = PiecesLayer(tasks, pieces, check)
     graph = HighLevelGraph.from_collections(name, layer, dependencies=dependencies)
     return da.Array(graph, name, chunks=chunks, dtype=float)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from operator import add
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from dask._task_spec import Task
 from dask.base import optimize
 from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph
-from distributed import Client
+from distributed import Client, worker_client
 
 import covdist
 from covdist.engine.dask_private import (
@@ -22,6 +21,7 @@ from covdist.engine.dask_private import (
     computed_keys,
     constants_replaced,
     one_block,
+    put_together,
     queued_task,
     wrapped_by,
 )
@@ -108,15 +108,35 @@ def test_a_tree_is_folded_where_the_other_is_not_computed():
 
 def test_an_array_in_pieces_is_checked_where_all_of_it_is_put_together():
     asked = []
-    plain = HighLevelGraph.from_collections("p", TWO, dependencies=())
-    layer = PiecesLayer(TWO, set(TWO), partial(asked.append, 1), plain)
-    array = da.Array(HighLevelGraph.from_collections("p", layer, dependencies=()), "p", ((1, 1),), float)
+    array, other = pieces(lambda *about: asked.append(about)), da.ones(3, chunks=1)
     for scheduler in ("synchronous", "threads"):
-        for part in (array[:1], array.sum(), array + 1, array.persist(scheduler=scheduler)):
-            part.compute(scheduler=scheduler)
+        for part in (array[:1], array[:1].sum(), array.persist(scheduler=scheduler)):
+            dask.compute(part, other, scheduler=scheduler)
         assert not asked
-        np.testing.assert_array_equal(array.compute(scheduler=scheduler), [1, 1])
-        assert asked.pop()
+        for found in (array.compute(scheduler=scheduler), dask.compute(other, array, scheduler=scheduler)[1]):
+            np.testing.assert_array_equal(found, [1, 1])
+            assert asked.pop() == (("p", 0), 2)
+
+
+def pieces(check) -> da.Array:
+    layer = PiecesLayer(TWO, set(TWO), check)
+    return da.Array(HighLevelGraph.from_collections("p", layer, dependencies=()), "p", ((1, 1),), float)
+
+
+def test_a_scheduler_knows_what_is_put_together():
+    array, other = pieces(ask), da.ones(3, chunks=1)
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0"):
+        for parts in ([array.sum(), other], [array + 1, array[:1]], [array.mean(), array + 1]):
+            dask.compute(*parts)
+        for parts in ([array], [array, other], [other, array + 1, array], [array.sum(), array]):
+            with pytest.raises(ValueError, match="together"):
+                dask.compute(*parts)
+
+
+def ask(first, count):
+    with worker_client() as client:
+        if client.run_on_scheduler(put_together, first, count):
+            raise ValueError("together")
 
 
 TWO = {("p", 0): (np.ones, 1), ("p", 1): (np.ones, 1)}
