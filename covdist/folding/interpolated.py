@@ -21,7 +21,14 @@ from covdist.engine import small_arrays
 from covdist.errors import DataError, NonFiniteError
 from covdist.folding.inputs import calendar_steps, length, one_of
 from covdist.numerics import interpolation
-from covdist.numerics.interpolation import InterpolationOptions, NearestValue, first_values, last_values
+from covdist.numerics.interpolation import (
+    InterpolationOptions,
+    NearestValue,
+    TwoNearest,
+    first_values,
+    last_values,
+    two_values,
+)
 from covdist.numerics.nonfinite import all_finite, refuse_infinity, unmasked
 from covdist.results.labels import Array, Labelled
 from covdist.rows.filled import FilledStream, PrefilledStream
@@ -30,6 +37,7 @@ from covdist.rows.stream import Stream, culled, share_work, stream
 
 Ends = str | float | Sequence[float]  # one of ENDS, a number, or one for each end
 Tasks = dict[Key, object]
+Nearest = NearestValue | TwoNearest  # the second where it is to be extrapolated
 
 
 def interpolated(
@@ -54,7 +62,7 @@ def interpolated(
     positions = between(places, 0, len(places))
     if isinstance(side.data, da.Array):
         return _lazy(side.data, side.name, positions, options)
-    none = NearestValue.none(side.data.shape[1:])
+    none = _looked_for(options).none(side.data.shape[1:])
     return _Chunk(side.name, side.data.shape, (0,) * side.data.ndim, positions, options).filled(side.data, none, none)
 
 
@@ -113,6 +121,10 @@ def _places(side: Labelled, along: str | None) -> tuple[Places, float | np.timed
     return values.astype(np.float64), unit
 
 
+def _looked_for(options: InterpolationOptions) -> type[NearestValue] | type[TwoNearest]:
+    return TwoNearest if options.ends == "extrapolate" else NearestValue
+
+
 class _Graph:
     """The graph of a chunk, hidden from dask, which would take its keys for dependencies."""
 
@@ -130,14 +142,24 @@ class _Chunk:
     positions: np.ndarray
     options: InterpolationOptions
 
-    def edges(self, rows: np.ndarray | _Graph) -> tuple[NearestValue, NearestValue]:
+    def edges(self, rows: np.ndarray | _Graph) -> tuple[Nearest, Nearest]:
         made = get_sync(rows.graph, rows.key) if isinstance(rows, _Graph) else rows
-        plain, inf = self._checked(made), self.options.inf
-        about = plain, self.positions, inf, np.arange(self.corner[0], self.corner[0] + len(plain), dtype=np.float64)
+        return self._edges(self._checked(made))
+
+    def _edges(self, rows: np.ndarray) -> tuple[Nearest, Nearest]:
+        numbers = np.arange(self.corner[0], self.corner[0] + len(rows), dtype=np.float64)
+        about = rows, self.positions, self.options.inf, numbers
+        if self.options.ends == "extrapolate":
+            return two_values(first_values, *about), two_values(last_values, *about)
         return first_values(*about), last_values(*about)
 
-    def filled(self, rows: np.ndarray, before: NearestValue, after: NearestValue) -> np.ndarray:
-        return interpolation.filled(self._checked(rows), self.positions, before, after, self.options, self.corner[0])
+    def filled(self, rows: np.ndarray, before: Any, after: Any) -> np.ndarray:
+        checked, second = self._checked(rows), None
+        if self.options.ends == "extrapolate":
+            first, last = cast(tuple[TwoNearest, TwoNearest], self._edges(checked))
+            second = last.or_else(before).second, first.or_else(after).second
+            before, after = before.nearest, after.nearest
+        return interpolation.filled(checked, self.positions, before, after, self.options, self.corner[0], second)
 
     def _checked(self, rows: np.ndarray) -> np.ndarray:
         plain = np.asarray(unmasked(rows))
@@ -174,8 +196,9 @@ def _lazy(data: da.Array, name: str, positions: np.ndarray, options: Interpolati
     for across in itertools.product(*map(range, data.numblocks[1:])):
         shape = tuple(sizes[i] for sizes, i in zip(data.chunks[1:], across, strict=True))
         order = range(data.numblocks[0])
-        graph |= _carried(before, edges, 1, [(i, *across) for i in order], shape)
-        graph |= _carried(after, edges, 0, [(i, *across) for i in reversed(order)], shape)
+        none = _looked_for(options).none(shape)
+        graph |= _carried(before, edges, 1, [(i, *across) for i in order], none)
+        graph |= _carried(after, edges, 0, [(i, *across) for i in reversed(order)], none)
     layers = HighLevelGraph.from_collections(key, graph, dependencies=cast(Sequence[DaskCollection], [data]))
     return da.Array(layers, key, chunks=data.chunks, dtype=data.dtype)
 
@@ -193,15 +216,15 @@ def _graphs(array: da.Array) -> dict[tuple[int, ...], _Graph] | None:
     return {key[1:]: _Graph(graph, key) for key, graph in graphs.items()}
 
 
-def _carried(name: str, edges: str, side: int, chunks: list[tuple[int, ...]], shape: tuple[int, ...]) -> Tasks:
+def _carried(name: str, edges: str, side: int, chunks: list[tuple[int, ...]], none: Nearest) -> Tasks:
     """Return the tasks that carry the nearest values from chunk to chunk, from the ``side`` that each passes last."""
     tasks: Tasks = {}
-    nearest: object = NearestValue.none(shape)
+    nearest: object = none
     for at in chunks:
         tasks[name, *at] = nearest
         nearest = _passed, side, (edges, *at), (name, *at)
     return tasks
 
 
-def _passed(side: int, edges: tuple[NearestValue, NearestValue], farther: NearestValue) -> NearestValue:
+def _passed(side: int, edges: tuple[Any, Any], farther: Nearest) -> Nearest:
     return edges[side].or_else(farther)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from covdist.numerics.nonfinite import all_finite, holes
 
 KINDS = ("linear", "previous", "next", "nearest")
-ENDS = ("keep", "nearest")
+ENDS = ("keep", "nearest", "extrapolate")
 _STRIP = 1 << 18  # values looked at together
 
 
@@ -43,10 +44,27 @@ class NearestValue(NamedTuple):
         return NearestValue(*(np.where(known, *both) for both in zip(self, farther, strict=True)))
 
 
+class TwoNearest(NamedTuple):
+    """Per column the nearest value and the next beyond it: the line that is extrapolated."""
+
+    nearest: NearestValue
+    second: NearestValue
+
+    @classmethod
+    def none(cls, shape: tuple[int, ...]) -> TwoNearest:
+        return cls(NearestValue.none(shape), NearestValue.none(shape))
+
+    def or_else(self, farther: TwoNearest) -> TwoNearest:
+        """Return these values, and others where there are none or one."""
+        alone = ~self.nearest.unknown
+        second = farther.nearest.of_columns(alone).or_else(farther.second.of_columns(~alone))
+        return TwoNearest(self.nearest.or_else(farther.nearest), self.second.or_else(second))
+
+
 @dataclass(frozen=True)
 class InterpolationOptions:
     kind: str  # one of KINDS
-    ends: str | tuple[float, float]  # "keep" gaps with a value on one side alone, fill in the "nearest", or numbers
+    ends: str | tuple[float, float]  # of gaps with a value on one side alone: one of ENDS, or what to fill in
     inf: str  # "raise" or "missing"
     max_gap: float  # longer gaps, from value to value, stay
     first: float  # positions of the first and the last row of all: a gap at an end reaches to them
@@ -77,6 +95,15 @@ def last_values(rows: np.ndarray, positions: np.ndarray, inf: str, numbers: np.n
     return first_values(rows[::-1], positions[::-1], inf, None if numbers is None else numbers[::-1])
 
 
+def two_values(
+    find: Callable[..., NearestValue], rows: np.ndarray, positions: np.ndarray, inf: str, numbers: np.ndarray
+) -> TwoNearest:
+    """Return what ``first_values`` or ``last_values`` finds, and what it finds without that."""
+    nearest = find(rows, positions, inf, numbers)
+    others = np.where(positions.reshape(-1, *(1 for _ in rows.shape[1:])) == nearest.position, np.nan, rows)
+    return TwoNearest(nearest, find(others, positions, inf, numbers))
+
+
 def filled(
     rows: np.ndarray,
     positions: np.ndarray,
@@ -84,16 +111,18 @@ def filled(
     after: NearestValue,
     options: InterpolationOptions,
     number: int = 0,
+    second: tuple[NearestValue, NearestValue] | None = None,
 ) -> np.ndarray:
     """Return rows (rows, ...) with their gaps filled, given the nearest values outside; themselves without gaps.
 
-    ``number`` is that of the first row, as ``before`` and ``after`` count.
+    ``number`` is that of the first row, as ``before`` and ``after`` count. ``second``, wanted to extrapolate, are each
+    column's last value but one, and its second.
     """
     if all_finite(rows):
         return rows
     flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
     out = flat.copy()
-    outside = [NearestValue(*(part.reshape(-1) for part in side)) for side in (before, after)]
+    outside = [NearestValue(*(part.reshape(-1) for part in side)) for side in (before, after, *(second or ()))]
     width = max(1, _STRIP // max(len(rows), 1))
     for start in range(0, flat.shape[1], width):
         hole = holes(flat[:, start : start + width], options.inf)
@@ -106,7 +135,8 @@ def filled(
             low = _neighbour(flat, positions, outside[0], row[first] - 1, column[first], number)
             high = _neighbour(flat, positions, outside[1], row[last] + 1, column[last], number)
             with np.errstate(invalid="ignore", over="ignore"):
-                out[row, column] = _between(low.at(gap), high.at(gap), positions[row], row + number, options)
+                beyond = [side.at(column) for side in outside[2:]]
+                out[row, column] = _between(low.at(gap), high.at(gap), beyond, positions[row], row + number, options)
     return out.reshape(rows.shape)
 
 
@@ -122,13 +152,18 @@ def _neighbour(
 
 
 def _between(
-    low: NearestValue, high: NearestValue, at: np.ndarray, row: np.ndarray, options: InterpolationOptions
+    low: NearestValue,
+    high: NearestValue,
+    beyond: list[NearestValue],
+    at: np.ndarray,
+    row: np.ndarray,
+    options: InterpolationOptions,
 ) -> np.ndarray:
     value = _inner(low, high, at, options.kind)
     if options.kind not in ("previous", "next"):  # which reach into one of the ends
         value = np.where(low.unknown | high.unknown, np.nan, value)
-    if options.ends != "keep":
-        left, right = (high.value, low.value) if isinstance(options.ends, str) else options.ends
+    left, right = _at_the_ends(low, high, beyond, at, options)
+    if left is not None:
         anywhere = ~(low.unknown & high.unknown)
         value = np.where(low.unknown & anywhere & np.isnan(value), left, value)
         value = np.where(high.unknown & anywhere & np.isnan(value), right, value)
@@ -137,6 +172,17 @@ def _between(
     steps = high.row - row if options.kind == "next" else row - np.where(low.unknown, -1, low.row)
     kept = (length <= options.max_gap) & ((options.limit == np.inf) | (steps <= options.limit))
     return np.where(kept, value, np.nan)
+
+
+def _at_the_ends(
+    low: NearestValue, high: NearestValue, beyond: list[NearestValue], at: np.ndarray, options: InterpolationOptions
+) -> tuple[Any, Any]:
+    """Return what stands before the first value and after the last, None to keep the gap."""
+    if options.ends == "nearest":
+        return high.value, low.value
+    if options.ends == "extrapolate" and options.kind not in ("previous", "next"):
+        return _inner(high, beyond[1], at, options.kind), _inner(beyond[0], low, at, options.kind)
+    return (None, None) if isinstance(options.ends, str) else options.ends
 
 
 def _inner(low: NearestValue, high: NearestValue, at: np.ndarray, kind: str) -> np.ndarray:

@@ -53,8 +53,9 @@ def fill(
     limit : int, optional
         So many rows of each gap are filled, those after the value before it; for "next" those before the value after.
     ends : str, float, or two floats
-        Holes before a column's first value and after its last: "keep", "nearest" to fill in that value, or what to
-        fill in at both ends, or at each.
+        Holes before a column's first value and after its last: "keep"; "nearest" to fill in that value; "extrapolate",
+        for "linear" the line through it and the next, for "nearest" as "nearest", for others as "keep"; or what to fill
+        in at both ends, or at each.
     inf : str
         Infinities: "raise", or "missing": as NaN.
     tolerance, max_iterations, ridge

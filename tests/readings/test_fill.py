@@ -54,7 +54,7 @@ def gaps(x: xr.DataArray, along: str | None) -> np.ndarray:
 
 
 LIMITS = st.sampled_from([None, None, 1, 2, 5])
-NUMBERS = st.sampled_from(["keep", 3.5, (-1.0, 7.0)])
+NUMBERS = st.sampled_from(["keep", 3.5, (-1.0, 7.0), "extrapolate"])
 
 
 def by_xarray(x, kind, along, limit, ends):
@@ -71,7 +71,7 @@ def by_xarray(x, kind, along, limit, ends):
 def test_equals_xarray(data, x, kind, max_gap, limit, ends):
     along = data.draw(st.sampled_from([None, "wall"] if "wall" in x.coords else [None]))
     held = np.isfinite(x).sum("step")
-    if kind != "linear":  # elsewhere xarray asks scipy, which takes no pairs, or has no such thing
+    if kind != "linear" and ends != "extrapolate":  # elsewhere xarray asks scipy, which takes no pairs
         ends = "keep"
     expected = by_xarray(x, kind, along, limit, ends)
     if max_gap is not None:
@@ -89,10 +89,10 @@ def test_equals_xarray(data, x, kind, max_gap, limit, ends):
 
 
 @quick
-@given(st.data(), gappy(dtype="f4"), st.sampled_from(KINDS))
-def test_the_same_bits_for_any_chunks(data, x, kind):
-    whole = covdist.fill(x, dim="step", kind=kind, ends="nearest")
-    found = covdist.fill(lazy(data.draw, x), dim="step", kind=kind, ends="nearest").compute()
+@given(st.data(), gappy(dtype="f4"), st.sampled_from(KINDS), st.sampled_from(["nearest", "extrapolate"]))
+def test_the_same_bits_for_any_chunks(data, x, kind, ends):
+    whole = covdist.fill(x, dim="step", kind=kind, ends=ends)
+    found = covdist.fill(lazy(data.draw, x), dim="step", kind=kind, ends=ends).compute()
     assert found.dtype == np.float32
     assert found.values.tobytes() == whole.values.tobytes()
 
@@ -232,6 +232,15 @@ def test_dates_of_other_calendars():
 def test_what_is_no_limit_or_end(options):
     with pytest.raises(DataError, match=r"(limit|ends)=.* is (no number of rows|unknown): pass"):
         covdist.fill(np.array([[1.0], [np.nan]]), dim=0, **options)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5])
+def test_ends_are_extrapolated_from_two_values(chunk):
+    values = [[np.nan, np.nan], [1, np.nan], [np.nan, 7], [4, np.nan], [np.nan, np.nan]]
+    for x in (np.array(values), da.from_array(np.array(values), chunks=(chunk, 1))):
+        found = covdist.fill(x, ends="extrapolate").values
+        np.testing.assert_array_equal(found[:, 0], [-0.5, 1, 2.5, 4, 5.5])
+        np.testing.assert_array_equal(found[:, 1], [np.nan, np.nan, 7, np.nan, np.nan])  # one value makes no line
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 5])
