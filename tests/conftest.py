@@ -15,10 +15,17 @@ from hypothesis import settings
 
 FRACTIONS = {"full": 1, "": 3, "quick": 5}
 
+# Where it is set, each of the hundreds of processes that tests start would compile covdist anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="covdist-tests-")  # where jobs are noted by their ids
 
 settings.register_profile("covdist", deadline=None)  # beside other tests on the same cores any example may take long
 settings.load_profile("covdist")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # By itself xdist ends with the files of the fewest tests, and those take longest.
+    config.option.loadscopereorder = False
 
 
 @pytest.fixture(autouse=True, scope="module")

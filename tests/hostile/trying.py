@@ -1,6 +1,7 @@
 """Opens, plans and folds what lies at a path, in a process of its own, and says what it took.
 
-One process imports all that the tries need and forks for each, so that a try costs its own time only.
+One process answers good logs, which imports all that the tries need, and forks for each, so that a try costs its own
+time only.
 """
 
 from __future__ import annotations
@@ -12,11 +13,16 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from pathlib import Path
 from typing import Any
+
+import dask
+
+from tests.hostile.case import v2, v3
 
 SECONDS, MIBS = 10, 400
 _ROOM = 3 << 30  # of addresses, should measuring fail
@@ -35,12 +41,12 @@ def _prepare() -> None:
     import zarr.codecs.numcodecs
     import zarr.storage  # noqa: F401
 
-    import covdist.cli
-    import covdist.folding.fold
-    import covdist.logs.opening
-    import covdist.logs.zarr.reading
-    import covdist.readings.plan
-    import covdist.report.tables  # noqa: F401
+    import covdist.logs.zarr.reading  # noqa: F401
+
+    with tempfile.TemporaryDirectory() as folder, dask.config.set(scheduler="synchronous"):  # no thread is to be forked
+        for good in (v3(Path(folder) / "v3"), v2(Path(folder) / "v2")):
+            _plan(str(good), {})
+            _run(str(good), {})
 
 
 def _forked(path: str, watched: str, options: dict[str, Any]) -> dict[str, Any]:

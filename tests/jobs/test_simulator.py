@@ -15,12 +15,12 @@ def run(seeds: range) -> None:
             raise AssertionError(f"seed {seed}: {error}") from error
 
 
-@pytest.mark.parametrize("first", range(0, 1_000, 250))
+@pytest.mark.parametrize("first", range(0, 200, 50))
 def test_schedules(first):
-    run(range(first, first + 250))
+    run(range(first, first + 50))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, 10_000, 2_500))
-def test_ten_thousand_schedules(first):
-    run(range(first, first + 2_500))
+@pytest.mark.parametrize("first", range(0, 3_000, 250))
+def test_many_schedules(first):
+    run(range(first, first + 250))
