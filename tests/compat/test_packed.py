@@ -1,4 +1,4 @@
-"""Many states in shared groups, and a job of as many arrays, as an earlier version wrote them, say what their rows say."""
+"""Many states in shared groups, and a job of as many arrays, kept by an earlier version, say what their rows say."""
 
 from __future__ import annotations
 

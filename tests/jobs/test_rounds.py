@@ -183,6 +183,28 @@ def test_rows_that_have_changed_are_refused(client, tmp_path):
         drive(job.directory, client)
 
 
+@pytest.mark.parametrize("files", [False, True], ids=["zarr", "npy"])
+def test_rows_that_change_while_a_job_runs_are_refused(client, tmp_path, files):
+    def write(seed: int) -> None:
+        holed(tmp_path / "log.zarr", seed)
+        for layer in ("fc1", "fc2") if files else ():
+            (tmp_path / "log" / layer).mkdir(parents=True, exist_ok=True)
+            rows = zarr.open_array(tmp_path / "log.zarr" / layer / "gradient", mode="r")[...]
+            np.save(tmp_path / "log" / layer / "gradient.npy", rows)
+
+    def change(machine: Machine) -> bool:
+        if machine.round == 2:
+            write(machine.round)
+        return False
+
+    write(0)
+    job = begun(tmp_path / ("log" if files else "log.zarr"), tmp_path / "job")
+    left_at(job, client, change)
+    assert job.status()["status"] == "failed"
+    assert "changed" in job.status()["reason"]
+    assert job.directory.result(job.id) is None
+
+
 def test_few_patterns_need_one_pass(log, client, tmp_path):
     with changed(pattern_table_bytes=1 << 26):
         job = covdist.submit(log, job=tmp_path / "job", client=client, selection=CHOSEN).wait(60)
