@@ -75,17 +75,19 @@ def plan(selection: Selection, log: str, opening: dict[str, Any], force: bool, a
     """Say what a run over LOG would read, compute and hold; runs nothing."""
     from covdist.folding.result_size import check_size
     from covdist.folding.selection import requests
-    from covdist.logs.opening import open_log
-    from covdist.readings.plan import request_plan
+    from covdist.folding.strategy import plans_of
+    from covdist.logs.opening import log_nodes
+    from covdist.readings.plan import with_spectra
     from covdist.report.tables import plan_record, plan_table
 
-    planned = {path: (one, request_plan(one)) for path, one in requests(open_log(log, **opening), selection).items()}
+    chosen = requests(log_nodes(log, **opening), selection)
+    plans = plans_of(chosen, with_spectra)
     if as_json:
-        print_json({path: plan_record(plan) for path, (_, plan) in planned.items()})
+        print_json({path: plan_record(plan) for path, plan in plans.items()})
     else:
-        click.echo(plan_table({path or request.source: plan for path, (request, plan) in planned.items()}))
+        click.echo(plan_table({path or chosen[path].source: plan for path, plan in plans.items()}))
     if not force:
-        check_size(planned)
+        check_size(chosen, plans)
 
 
 @main.command()
@@ -114,28 +116,26 @@ def run(
     from covdist.folding.fold import fold_request
     from covdist.folding.result_size import check_size
     from covdist.folding.selection import requests
-    from covdist.folding.strategy import for_workers, plan_of
-    from covdist.logs.opening import open_log
+    from covdist.folding.strategy import for_workers, plans_of
+    from covdist.logs.opening import log_nodes
 
-    chosen = requests(open_log(log, **opening), selection)
-    planned = {path: (request, plan_of(request)) for path, request in chosen.items()}
+    chosen = requests(log_nodes(log, **opening), selection)
+    plans = plans_of(chosen)
     if not force:
-        check_size(planned)
-    check_room(output, sum(plan.bytes_written for _, plan in planned.values()))
+        check_size(chosen, plans)
+    check_room(output, sum(plan.bytes_written for plan in plans.values()))
     from covdist.engine.cluster import cluster, least_memory  # takes a while to import: wrong words are answered before
 
     with cluster(**cluster_options) as client:
         if not force:
             limit = least_memory(client)
-            for path, (request, plan) in planned.items():
-                if (here := for_workers(request)) is not request:  # most need no plan of their own for the workers
-                    chosen[path], plan = here, plan_of(here)
-                    planned[path] = here, plan
+            chosen = {path: for_workers(request, plans[path]) for path, request in chosen.items()}
+            plans = plans_of(chosen)
+            for plan in plans.values():
                 plan.check(limit)
-        plans = [plan for _, plan in planned.values()]
-        need = max(plan.peak_bytes for plan in plans)
+        need = max(plan.peak_bytes for plan in plans.values())
         named = chosen if len(chosen) > 1 else {"": next(iter(chosen.values()))}
-        small = batches(named, plans)
+        small = batches(named, list(plans.values()))
         together = {path for batch in small for path in batch.requests}
         lazy = {path: fold_request(request) for path, request in named.items() if path not in together}
         saved = save(lazy, output, functools.partial(_computed, client, need, small), list(named))

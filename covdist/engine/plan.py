@@ -184,6 +184,8 @@ class Plan:
 
     def cuts(self, bounds: np.ndarray) -> list[tuple[int, int]]:
         """Return the first and last row of each shard, cut at the borders of pieces nearest to equal shares."""
+        if self.shards == 1:
+            return [(0, self.work.rows)]
         shares = np.arange(1, self.shards) * (self.work.rows / self.shards)
         inner = bounds[np.searchsorted(bounds, shares)]
         edges = np.unique(np.concatenate([[0], inner, [self.work.rows]]).astype(np.int64))

@@ -12,6 +12,7 @@ from covdist.engine.plan import Plan
 from covdist.folding.in_memory import first_strips
 from covdist.folding.passes import Item
 from covdist.folding.request import Request
+from covdist.numerics.blas import single_thread
 from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
 from covdist.rows.fold import fold
@@ -44,7 +45,8 @@ class _Folds:
         self._items = items
 
     def states(self) -> list[object]:
-        return [fold(*item) for item in self._items]
+        with single_thread():  # set and lifted once, not for each array
+            return [fold(*item) for item in self._items]
 
 
 def batches(requests: Mapping[str, Request], plans: Sequence[Plan]) -> list[Batch]:

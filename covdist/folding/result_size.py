@@ -9,26 +9,25 @@ from covdist.errors import PlanError, shown
 from covdist.folding.request import Request
 from covdist.limits import limits
 
-Planned = tuple[Request, Plan]
 
-
-def check_size(planned: Mapping[str, Planned]) -> None:
+def check_size(requests: Mapping[str, Request], plans: Mapping[str, Plan]) -> None:
     """Raise PlanError where the results of some arrays, by their paths, are together too large to be written."""
-    if refused := refusal(planned):
+    if refused := refusal(requests, plans):
         raise PlanError(refused)
 
 
-def refusal(planned: Mapping[str, Planned]) -> str:
+def refusal(requests: Mapping[str, Request], plans: Mapping[str, Plan]) -> str:
     """Return why the results of some arrays would not be written unless forced; an empty string where they would."""
-    written = sum(plan.bytes_written for _, plan in planned.values())
-    made_of = _array_bytes(request for request, _ in planned.values())
+    written = sum(plan.bytes_written for plan in plans.values())
+    made_of = _array_bytes(requests.values())
     floor = limits().oversized_result_bytes
     if written <= max(made_of, floor):
         return ""
-    path, (request, plan) = max(planned.items(), key=lambda item: item[1][1].bytes_written)
+    path, plan = max(plans.items(), key=lambda item: item[1].bytes_written)
+    request = requests[path]
     name, size = shown(path or request.source), human_bytes(plan.bytes_written)
-    whole = f"{len(planned):,} arrays" if len(planned) > 1 else name
-    largest = f", {size} of it for {name}" if len(planned) > 1 else ""
+    whole = f"{len(plans):,} arrays" if len(plans) > 1 else name
+    largest = f", {size} of it for {name}" if len(plans) > 1 else ""
     return (
         f"the result of {whole} would take {human_bytes(written)}{largest}; expected is no more than the "
         f"{human_bytes(made_of)} that it is made of, or {human_bytes(floor)}: {_advice(request)}, or write it all the "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -78,9 +78,8 @@ def _from_json(found: Mapping[str, Any]) -> npt.ArrayLike:
     return xr.DataArray(values, dims=found["dims"], name=found["name"]) if "dims" in found else values
 
 
-def requests(log: xr.DataTree, selection: Selection) -> dict[str, Request]:
-    """Return the requests by the path a result stores them under."""
-    nodes = {node.path.strip("/"): _Node(node) for node in log.subtree}
+def requests(nodes: Mapping[str, Arrays], selection: Selection) -> dict[str, Request]:
+    """Return the requests, for the nodes of a log by path, by the path a result stores them under."""
     wanted_path = selection.layer.strip("/")
     chosen = {
         (path, name): _request(node, path, name, selection)
@@ -100,37 +99,27 @@ def requests(log: xr.DataTree, selection: Selection) -> dict[str, Request]:
     return {f"{path}/{name}".strip("/"): request for (path, name), request in chosen.items()}
 
 
-class _Node:
-    """The arrays of a node; xarray's look-up of one takes a time that grows with their number."""
+class Arrays(Protocol):
+    """The arrays at one path of a log."""
 
-    def __init__(self, node: xr.DataTree):
-        dataset = node.to_dataset()
-        self._variables, self._coords = dataset.variables, dataset.coords.to_dataset()
-        self._along: dict[tuple[Hashable, ...], xr.Coordinates] = {}
-        self.data = {str(name): self._variables[name].ndim for name in dataset.data_vars}
+    @property
+    def data(self) -> Mapping[str, int]:
+        """Numbers of dims of those that are no coordinates, by name."""
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._variables
+    def __contains__(self, name: str) -> bool: ...
 
-    def __getitem__(self, name: str) -> xr.DataArray:
-        variable = self._variables[name]
-        return xr.DataArray(variable.to_base_variable(), self._coords_along(variable.dims), name=name)
-
-    def _coords_along(self, dims: tuple[Hashable, ...]) -> xr.Coordinates:
-        if dims not in self._along:
-            others = [name for name, coord in self._coords.variables.items() if not set(coord.dims) <= set(dims)]
-            self._along[dims] = self._coords.drop_vars(others).coords
-        return self._along[dims]
+    def array(self, name: str, called: str) -> xr.DataArray:
+        """Return one of them, under another name, with its coordinates."""
 
 
-def _names(node: _Node, selection: Selection) -> list[str]:
+def _names(node: Arrays, selection: Selection) -> list[str]:
     if selection.var is not None:
         return [selection.var] if selection.var in node else []
     return [name for name, ndim in node.data.items() if ndim > 1 or len(node.data) == 1]
 
 
-def _request(node: _Node, path: str, name: str, selection: Selection) -> Request:
-    x = node[name].rename(f"{path}/{name}".strip("/"))
+def _request(node: Arrays, path: str, name: str, selection: Selection) -> Request:
+    x = node.array(name, f"{path}/{name}".strip("/"))
     dim = selection.dim if selection.dim is not None else next(map(str, x.dims), None)
     dims = (dim,) if isinstance(dim, str) else dim or ()
     make = partial(
@@ -143,7 +132,7 @@ def _request(node: _Node, path: str, name: str, selection: Selection) -> Request
                 f"{path or 'the log'} has no variable {selection.against!r} to set "
                 f"against {name!r}, there are {', '.join(node.data)}"
             )
-        y = node[selection.against].rename(f"{path}/{selection.against}".strip("/"))
+        y = node.array(selection.against, f"{path}/{selection.against}".strip("/"))
         if y.dims and dim in x.dims[:1] and dim not in y.dims:  # renamed at opening: the lengths differ
             y = y.rename({y.dims[0]: dim})
         return make(x, y)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from covdist.engine.plan import PROCESS_BYTES, Plan, human_bytes
@@ -12,6 +12,7 @@ from covdist.folding.fitted import pattern_plan
 from covdist.folding.in_memory import memory_plan
 from covdist.folding.request import IN_MEMORY, IN_TILES, Request
 from covdist.folding.tiled import Tiles
+from covdist.rows.stream import kind_of
 from covdist.state.scatter import Scatter
 
 _FEW_COLUMNS = 4096
@@ -63,8 +64,34 @@ def plan_of(request: Request, others: Callable[[Plan], Sequence[Plan]] = lambda 
     return plan
 
 
-def for_workers(request: Request) -> Request:
-    """Return a request for the workers at hand, unless the caller named their memory or nothing runs on them."""
-    if request.memory is not None or not request.lazy or memory_plan(request).peak_bytes < _SMALL_BYTES:
+def plans_of(requests: Mapping[str, Request], make: Callable[[Request], Plan] = plan_of) -> dict[str, Plan]:
+    """Return a plan for each request; arrays that are alike, as most of thousands are, share one."""
+    known: dict[Hashable, Plan] = {}
+    plans = {}
+    for path, request in requests.items():
+        kind = likeness(request)
+        if kind not in known:
+            known[kind] = make(request)
+        plans[path] = known[kind]
+    return plans
+
+
+def likeness(request: Request) -> Hashable:
+    """Return all that a plan is made of: equal only for requests whose plans are equal."""
+    arrays = *request.blocks.values(), *request.vectors.values()
+    asked = (
+        request.widths, request.sample_ndim, request.state, request.missing, request.options, request.weighted,
+        request.matrix, request.memory, request.workers, request.fit, request.groups and len(request.groups.values),
+    )  # fmt: skip
+    return asked, tuple(map(kind_of, arrays))
+
+
+def for_workers(request: Request, plan: Plan | None = None) -> Request:
+    """Return a request for the workers at hand, unless the caller named their memory or nothing runs on them.
+
+    ``plan`` is that of the request, where it is known.
+    """
+    if request.memory is not None or not request.lazy:
         return request
-    return replace(request, workers=least_room())
+    memory = plan if plan is not None and plan.strategy == IN_MEMORY else memory_plan(request)
+    return request if memory.peak_bytes < _SMALL_BYTES else replace(request, workers=least_room())

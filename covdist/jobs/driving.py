@@ -13,7 +13,6 @@ from distributed import Client, fire_and_forget, worker_client
 
 from covdist.engine.cluster import least_memory
 from covdist.errors import CovdistError, JobError
-from covdist.folding.strategy import plan_of
 from covdist.jobs.asked import read_manifest
 from covdist.jobs.dask_runner import DaskRunner
 from covdist.jobs.directory.directory import Directory, versions
@@ -44,8 +43,8 @@ def opened(directory: Directory) -> JobPlan:
 def check_plans(plan: JobPlan, client: Client) -> None:
     """Raise PlanError where the cluster's workers have too little memory."""
     limit = least_memory(client)
-    for request in plan.requests.values():
-        plan_of(request).check(limit)
+    for each in plan.plans.values():
+        each.check(limit)
 
 
 def drive(

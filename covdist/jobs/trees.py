@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Any
 
+from covdist.engine.plan import Plan
 from covdist.errors import DataError, JobError
 from covdist.folding.request import IN_TILES, Request
 from covdist.folding.result_size import check_size
 from covdist.folding.selection import Selection, requests
-from covdist.folding.strategy import plan_of
+from covdist.folding.strategy import plans_of
 from covdist.folding.streams import whole_streams
 from covdist.jobs.asked import read_manifest
 from covdist.jobs.dask_runner import TaskWork
@@ -23,7 +24,7 @@ from covdist.jobs.known import remember
 from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.jobs.results import deliver, written
 from covdist.jobs.rounds import checkpoint, clear
-from covdist.logs.opening import open_log
+from covdist.logs.opening import log_nodes
 from covdist.results.labelled_state import computed
 from covdist.results.load import JOB_RESULT
 from covdist.results.moments import Moments
@@ -64,13 +65,18 @@ class JobPlan:
     def __init__(self, question: Mapping[str, Any]):
         self.question = dict(question)
         opening = {name: question[name] for name in ("missing_chunks", "follow_links") if name in question}
-        log = open_log(question["log"], **opening)
+        log = log_nodes(question["log"], **opening)
         self.requests = requests(log, Selection(**question["selection"]))
         self._folds, self._all = dict[str, list[TreeFold]](), list[TreeFold]()
         for path, request in self.requests.items():
             _check(path, request)
             self._folds[path] = folds(request, len(self._all))
             self._all += self._folds[path]
+
+    @cached_property
+    def plans(self) -> dict[str, Plan]:
+        """The plans of the requests."""
+        return plans_of(self.requests)
 
     @cached_property
     def trees(self) -> list[MergeTree]:
@@ -97,11 +103,10 @@ class JobPlan:
     def begin(self, directory: Directory, force: bool = False) -> str:
         """Write the manifest, or find it there, and return the job's id; ``force`` writes any size of result."""
         if not directory.begun:  # else much of it is written already
-            planned = {path: (request, plan_of(request)) for path, request in self.requests.items()}
             if not force:
-                check_size(planned)
+                check_size(self.requests, self.plans)
             states = sum(one.bytes_kept for one in self._all)
-            check_room(directory.path, states + sum(plan.bytes_written for _, plan in planned.values()))
+            check_room(directory.path, states + sum(plan.bytes_written for plan in self.plans.values()))
         now = self.input_now()
         job = job_id({**self.question, "output": None}, self.sizes, now)
         try:
@@ -135,7 +140,7 @@ class JobPlan:
             dumps=dumps,
             loads=lambda node: every[node.tree].loads(node),
             finish=partial(self._finish, directory, job),
-            need=max(plan_of(request).peak_bytes for request in self.requests.values()),
+            need=max(plan.peak_bytes for plan in self.plans.values()),
         )
 
     def _finish(self, directory: Directory, job: str) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
-from dask.array.core import normalize_chunks
 
 from covdist.engine.dask_private import constants_replaced, one_block, wrapped_by
 from covdist.logs.formats import adopted
-from covdist.logs.source import Source
+from covdist.logs.source import Source, is_source
 
 
 def to_dask(source: Source) -> da.Array:
@@ -25,9 +24,16 @@ def to_dask(source: Source) -> da.Array:
 def from_dask(array: da.Array) -> Source | None:
     """Return the source behind an array; None if there is none, or the array was sliced or changed since."""
     wrapped = wrapped_by(array)
-    source = wrapped if isinstance(wrapped, Source) else adopted(wrapped)
-    whole = source is not None and normalize_chunks(source.chunks, source.shape) == array.chunks
-    return source if whole else None
+    source = wrapped if is_source(wrapped) else adopted(wrapped)
+    if source is None:
+        return None
+    whole = all(map(_is_cut, array.chunks, source.shape, source.chunks))
+    return source if whole and array.ndim == len(source.shape) else None
+
+
+def _is_cut(blocks: tuple[int, ...], length: int, size: int) -> bool:
+    whole, rest = divmod(length, size)
+    return blocks == (size,) * whole + ((rest,) if rest or not length else ())
 
 
 def with_sources(graph: dict[Any, Any]) -> dict[Any, Any]:

@@ -10,9 +10,10 @@ import xarray as xr
 
 from covdist.errors import DataError, LogError
 from covdist.logs.formats import read
+from covdist.logs.nodes import LogNode, described
 from covdist.logs.paths import is_url
 from covdist.logs.ranks import joined
-from covdist.logs.tree import build
+from covdist.logs.tree import tree
 
 
 def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", follow_links: bool = False) -> xr.DataTree:
@@ -76,6 +77,13 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
     >>> float(tree["fc1/activation"].sum())
     12.0
     """
+    return tree(log_nodes(path, missing_chunks=missing_chunks, follow_links=follow_links))
+
+
+def log_nodes(
+    path: str | os.PathLike[str], *, missing_chunks: str = "raise", follow_links: bool = False
+) -> dict[str, LogNode]:
+    """Return the nodes of a log by path, of which ``open_log`` makes a tree."""
     if missing_chunks not in ("raise", "fill"):
         raise DataError(f'missing_chunks must be "raise" or "fill", found {missing_chunks!r}.')
     if not isinstance(path, str | os.PathLike):
@@ -91,4 +99,4 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
     nodes = read(place, missing_chunks, follow_links)
     if not any(nodes.values()):
         raise LogError(f"{place} holds no arrays: record something into it first, or name another path.")
-    return build(joined(nodes))
+    return described(joined(nodes))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
 
-@runtime_checkable
 class Source(Protocol):
     """Small, picklable and immutable; workers open what they need from it."""
 
@@ -46,7 +45,6 @@ class Source(Protocol):
         """Bytes that a reused buffer needs; 0 if none is used."""
 
 
-@runtime_checkable
 class SlabSource(Source, Protocol):
     """A source that can read a chunk some rows at a time, so that not even one chunk has to fit into memory."""
 
@@ -62,6 +60,16 @@ class SlabSource(Source, Protocol):
 
         Raises LogError, possibly only at the end, if the chunk is damaged.
         """
+
+
+def is_source(value: object) -> TypeGuard[Source]:
+    """Return whether an object is a source; ``isinstance`` of a protocol takes 50 µs, as long as its first chunk."""
+    return hasattr(value, "read_chunk")
+
+
+def in_slabs(source: Source) -> TypeGuard[SlabSource]:
+    """Return whether a source reads its chunks some rows at a time."""
+    return hasattr(source, "read_slabs")
 
 
 Named = tuple[str | None, ...] | None  # dims as a log names them

@@ -191,6 +191,8 @@ class LayerSummary(NamedTuple):
 
     @classmethod
     def joined(cls, layers: list[LayerSummary]) -> LayerSummary:
+        if len(layers) == 1:
+            return layers[0]
         sizes, *lengths, zeros, exponents = map(np.array, zip(*layers, strict=True))
         exponent = exponents.max()
         means, lows, stds, norms, mean_norms, noises = np.ldexp(lengths, exponents - exponent)

@@ -67,9 +67,14 @@ def plan(
 
 
 def request_plan(request: Request) -> Plan:
+    """Plan a request, and say where its result is too large."""
+    plan = with_spectra(request)
+    return replace(plan, refusal=refusal({"": request}, {"": plan}))
+
+
+def with_spectra(request: Request) -> Plan:
     """Plan a request; of a covariance matrix also the spectrum's strategies, which need no matrix."""
-    plan = plan_of(request, partial(_spectra, request))
-    return replace(plan, refusal=refusal({"": (request, plan)}))
+    return plan_of(request, partial(_spectra, request))
 
 
 def _spectra(request: Request, memory: Plan) -> tuple[Plan, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
 
 from covdist.engine.plan import Plan, human_bytes
 from covdist.errors import shown
-from covdist.readings.corr import read as correlation
 from covdist.readings.gradient_stats import summaries
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
 from covdist.report.columns import TableRow, columns
@@ -66,16 +66,18 @@ def _costs(plan: Plan) -> dict[str, Any]:
 def result_record(moments: Moments) -> dict[str, Any]:
     """Return a summary of one computed state, over all groups."""
     layout = moments.layout
-    each = _whole(moments.x)
+    each = moments if layout.groups is None else _whole(moments.x)
     (summary,) = summaries(each)
+    columns: Any = each.deferred.joined()
+    columns = columns.side(0)
     record = {
         **layout.provenance,
         "kind": layout.kind,
-        "rows": int(each.rows),
+        "rows": int(columns.columns.rows),
         "columns": [axis.size for axis in layout.axes],
         "groups": None if layout.groups is None else {layout.groups.dim: len(layout.groups.values)},
         **{name: summary.value(name) for name in ("mean", "std", "snr", "zero_fraction")},
-        "constant_columns": int((each.std().to_numpy() == 0).sum()),
+        "constant_columns": int((columns.deviation(0) == 0).sum()),
     }
     if moments.can_answer("correlation") or moments.can_answer("pair_correlation"):
         record["largest_correlation"] = _strongest(_whole(moments))
@@ -91,7 +93,11 @@ def _whole(moments: Moments) -> Moments:
 
 def _strongest(moments: Moments) -> float | None:
     """Largest magnitude of correlation between two different columns."""
-    matrix = np.abs(correlation(moments).to_numpy())
+    axes = moments.layout.matrix_axes()
+    answer = methodcaller("correlation", slice(0, axes[0].size))
+    if moments.can_answer("pair_correlation"):
+        answer = methodcaller("pair_correlation", 1)
+    matrix = np.abs(moments.deferred.values(answer, axes))
     if len(moments.layout.axes) == 1 and matrix.ndim == 2:
         np.fill_diagonal(matrix, np.nan)
     return None if np.isnan(matrix).all() else float(np.nanmax(matrix))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -147,7 +147,7 @@ class Moments(LabelledState):
 
     def _reading(self, name: str) -> Callable[..., xr.DataArray]:
         try:
-            return partial(own_names(plugins.find("readings", name).read), self)
+            return partial(_checked(plugins.find("readings", name).read), self)
         except (LookupError, AttributeError):
             raise AttributeError(f"Moments has no reading {name!r}") from None
 
@@ -341,6 +341,9 @@ class Moments(LabelledState):
         )
         arrays = "" if self.deferred.lazy else shown_page(self.dataset._repr_html_())
         return f"<div><b>{escape(repr(self))}</b><table>{provenance}</table>{arrays}</div>"
+
+
+_checked = cache(own_names)  # looking at a signature takes as long as a small reading
 
 
 def _side_of(state: State, number: int) -> ColumnState:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -41,14 +41,15 @@ class Stored(NamedTuple):
         number = {dim: i for i, dim in enumerate(self.sizes)}
         return {name: [number[dim] for dim in dims] for name, (dims, _) in self.arrays.items()}
 
-    def kind(self) -> str:
+    def kind(self) -> Hashable:
         """Return what is equal for states that can share a group."""
-        return repr((self.axes_of(), [str(values.dtype) for _, values in self.arrays.values()]))
+        dtypes = tuple(values.dtype for _, values in self.arrays.values())
+        return dtypes, tuple((name, *numbers) for name, numbers in self.axes_of().items())
 
 
 def to_pack(states: Mapping[str, Stored]) -> list[list[str]]:
     """Return the nodes whose states share a group: those of a kind, if there are many."""
-    kinds = defaultdict[str, list[str]](list)
+    kinds = defaultdict[Hashable, list[str]](list)
     for node, one in states.items():
         kinds[one.kind()].append(node)
     return [nodes for nodes in kinds.values() if len(nodes) > limits().unpacked_states]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from dask.base import compute
 
 from covdist.limits import limits
 from covdist.results.arrays import ByGroup, storable
+from covdist.results.deferred import by_group
 from covdist.results.labelled_state import LabelledState
-from covdist.results.labels import Axis
+from covdist.results.labels import Axis, Groups
 from covdist.results.layout import Layout
 from covdist.results.packs import Arrays, Stored
 from covdist.results.store import new_result, write
@@ -64,43 +65,57 @@ def _batches(results: Mapping[str, LabelledState]) -> Iterator[list[str]]:
 
 def _stored(one: LabelledState) -> Stored:
     """Return a computed state as a file has it: what ``one.dataset`` holds, without labels attached to each array."""
-    layout = one.layout
-    (axes, groups), used = layout.stored(), dict[str, Axis]()
-    outer: list[Axis] = []
-    if groups is not None:
-        of_groups = {level: groups.values[level] for level in groups.levels} or {groups.dim: groups.values}
-        outer = [Axis(groups.dim, len(groups.values), of_groups)]
+    layout, state = one.layout, cast(Any, one.deferred.joined())
+    stored = axes, groups = layout.stored()
+    outer = [] if groups is None else [_axis_of(groups)]
     arrays: Arrays = {}
-    for name, field in layout.state.FIELDS.items():
-        leading = [] if field.leading is None else [Axis(*field.leading)]
-        inner = [*leading, *(axes[axis] for axis in field.axes)]
-        named = {axis.dim: axis for axis in [*outer, *inner] if axis.dim is not None}
-        shape = tuple(axis.size for axis in named.values())
-        if groups is not None and len(field.axes) == 2:  # all together take twice what the states do
-            arrays[name] = (
-                tuple(named),
-                ByGroup(shape, np.dtype(field.dtype), partial(_of_group, one.deferred.parts[0], field)),
-            )
-        else:
-            values = np.asarray(one.deferred.values(field_value, inner, field))
-            if field.default is not None and (values == field.default).all():
-                continue
-            arrays[name] = tuple(named), values.reshape(shape)
-        used |= named
-    labels = [(dim, axis.coords) for dim, axis in used.items()]
-    coords: Arrays = {name: ((dim,), storable(values)) for dim, each in labels for name, values in each.items()}
+    used: dict[str, int] = {}
+    for name, sizes in _sizes(cast(Any, layout.state), tuple(map(_extent, axes)), tuple(map(_extent, outer))).items():
+        field, shape = layout.state.FIELDS[name], tuple(sizes.values())
+        values = _of_groups(state, field, shape) if groups else field_value(state, field).reshape(shape)
+        if field.default is None or not np.all(values == field.default):
+            arrays[name] = tuple(sizes), values
+            used |= sizes
+    labels = [(axis.dim, axis.coords) for dim in used for axis in (*outer, *axes) if axis.dim == dim]
+    coords: Arrays = {name: ((str(dim),), storable(values)) for dim, each in labels for name, values in each.items()}
     # xarray makes coordinates of these again when it opens the group.
     beside = " ".join(name for name, ((dim,), _) in coords.items() if name != dim and " " not in name)
-    return Stored({**layout.attributes(), **_names(layout), "coordinates": beside}, coords | arrays)
+    return Stored({**layout.attributes(), **_names(layout, stored), "coordinates": beside}, coords | arrays)
+
+
+def _of_groups(state: Grouped, field: Field, shape: tuple[int, ...]) -> np.ndarray | ByGroup:
+    if len(field.axes) == 2:  # all together take twice what the states do
+        return ByGroup(shape, np.dtype(field.dtype), partial(_of_group, state, field))
+    return by_group(state, field_value, shape, field).reshape(shape)
 
 
 def _of_group(state: Grouped, field: Field, code: int) -> np.ndarray:
     return field_value(state.group(code), field)
 
 
-def _names(layout: Layout) -> dict[str, object]:
+def _axis_of(groups: Groups) -> Axis:
+    levels = {level: groups.values[level] for level in groups.levels}
+    return Axis(groups.dim, len(groups.values), levels or {groups.dim: groups.values})
+
+
+def _extent(axis: Axis) -> tuple[str | None, int]:
+    return axis.dim, axis.size
+
+
+@lru_cache(maxsize=64)  # of thousands of states most are alike
+def _sizes(kind: Any, axes: Sequence[tuple[str | None, int]], outer: Any) -> dict[str, dict[str, int]]:
+    """Return by field the sizes of its array's dims, for axes of these names and sizes."""
+    found = {}
+    for name, field in kind.FIELDS.items():
+        leading = [] if field.leading is None else [field.leading]
+        every = [*outer, *leading, *(axes[axis] for axis in field.axes)]
+        found[name] = {dim: size for dim, size in every if dim is not None}
+    return found
+
+
+def _names(layout: Layout, under: tuple[tuple[Axis, Axis], Groups | None]) -> dict[str, object]:
     """Return the names that the arrays do not carry: dims and coordinates may be stored under others."""
-    stored, groups = layout.stored()
+    stored, groups = under
     axes = [
         {"dim": axis.dim, "size": axis.size, "coords": dict(zip(axis.coords, other.coords, strict=True))}
         | ({"levels": list(axis.levels)} if axis.levels else {})

@@ -13,7 +13,7 @@ from dask.local import get_sync
 from dask.typing import Key
 
 from covdist.errors import LogError
-from covdist.logs.source import SlabSource, Source
+from covdist.logs.source import Source, in_slabs
 from covdist.numerics.nonfinite import unmasked
 
 
@@ -31,7 +31,7 @@ class SourceReader:
         """Most memory for one piece: the chunks read, and a copy if several lie side by side."""
         source, across = self._source, self._across()
         if len(across) == 1:
-            return _slab_size(source) if isinstance(source, SlabSource) else 2 * _chunk_bytes(source)
+            return _slab_size(source) if in_slabs(source) else 2 * _chunk_bytes(source)
         return (len(across) + 1) * _chunk_bytes(source)
 
     def _grid(self) -> list[int]:
@@ -53,7 +53,7 @@ class SourceReader:
 
     def _pieces_of(self, first: int, last: int) -> Iterator[np.ndarray]:
         source, n, across = self._source, self._sample_ndim, self._across()
-        slabs = source if isinstance(source, SlabSource) else None
+        slabs = source if in_slabs(source) else None
         buffer = _buffer(source, _slab_size(source) if n == 1 else source.buffer_size)
         for number in range(first, last):
             if slabs is not None and number + 1 < last:
@@ -101,7 +101,7 @@ def _buffer(source: Source, size: int) -> np.ndarray:
 
 
 def _slab_size(source: Source) -> int:
-    return source.slab_size if isinstance(source, SlabSource) else source.buffer_size
+    return source.slab_size if in_slabs(source) else source.buffer_size
 
 
 def as_rows(array: np.ndarray, sample_ndim: int) -> np.ndarray:

@@ -7,7 +7,8 @@ array travels as the part of its graph that makes the shard's chunks; numpy arra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from dask.typing import Key
 
 from covdist.engine.dask_private import computed_keys, needed_by
 from covdist.logs.dask_arrays import from_dask, with_sources
+from covdist.logs.source import in_slabs
 from covdist.rows.fold import Blocks, Part, Reader
 from covdist.rows.readers import ArrayReader, GivenReader, GraphReader, SourceReader, as_rows
 
@@ -71,6 +73,16 @@ def stream(array: da.Array | np.ndarray, sample_ndim: int, columns: slice | None
     return _pieces(cut, sample_ndim, lambda *_: reader, reader.piece_bytes)
 
 
+def kind_of(array: da.Array | np.ndarray) -> Hashable:
+    """Return what is equal only for arrays whose streams have as many pieces, as wide and as large."""
+    if isinstance(array, np.ndarray):
+        return array.shape, array.dtype
+    source = from_dask(array)
+    if source is None:
+        return id(array)
+    return array.shape, array.dtype, source.chunks, source.buffer_size, in_slabs(source) and source.slab_size
+
+
 @dataclass(eq=False)
 class PieceStream:
     """Pieces that ``reader(first, last)`` reads; those that share work, from the blocks that dask makes."""
@@ -95,8 +107,7 @@ class PieceStream:
         return []
 
     def _range(self, start: int, stop: int) -> tuple[int, int]:
-        first = int(np.searchsorted(self.bounds, start, side="right")) - 1
-        return first, int(np.searchsorted(self.bounds, stop, side="left"))
+        return bisect_right(self.bounds, start) - 1, bisect_left(self.bounds, stop)
 
 
 class _ArrayStream:

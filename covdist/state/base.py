@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any, NamedTuple, Protocol, Self
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 
@@ -232,6 +232,11 @@ def of_no_columns(kind: StateType) -> State:
 
 def can_answer(kind: StateType, answer: str) -> bool:
     """Return whether states of a type have an answer."""
+    return _can_answer(cast(Hashable, kind), answer)
+
+
+@cache
+def _can_answer(kind: Any, answer: str) -> bool:
     return callable(getattr(of_no_columns(kind), answer, None))
 
 

@@ -18,6 +18,7 @@ from covdist.folding.fold import fold_request
 from covdist.folding.selection import Selection, requests
 from covdist.folding.strategy import plan_of
 from covdist.limits import changed
+from covdist.logs.opening import log_nodes
 
 ROWS, WIDE, NARROW = 12, 50, 2
 GROUPED = 3 * 8 * (WIDE**2 + 8 * WIDE + 4)
@@ -124,7 +125,7 @@ SAVED = {
 
 @pytest.mark.parametrize("options", SAVED.values(), ids=SAVED)
 def test_the_planned_size_is_that_on_disk(log, tmp_path, options):
-    chosen = requests(covdist.open_log(log), Selection(**options))
+    chosen = requests(log_nodes(log), Selection(**options))
     for path, request in chosen.items():
         fold_request(request).save(tmp_path / f"{path}.zarr")
         found = [file for file in (tmp_path / f"{path}.zarr").rglob("*") if file.is_file() and file.name != "zarr.json"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from click.testing import CliRunner
 
 import covdist
@@ -18,13 +19,14 @@ from covdist.cli import main
 from covdist.folding.batches import batches
 from covdist.folding.fold import fold_request
 from covdist.folding.selection import Selection, requests
-from covdist.folding.strategy import plan_of
-from covdist.readings.plan import request_plan
+from covdist.folding.strategy import plan_of, plans_of
+from covdist.logs.opening import log_nodes
+from covdist.readings.plan import with_spectra
 
 
 def planned(log: Path) -> int:
-    chosen = requests(covdist.open_log(log), Selection())
-    return sum(request_plan(request).work.rows for request in chosen.values())
+    plans = plans_of(requests(log_nodes(log), Selection()), with_spectra)
+    return sum(plan.work.rows for plan in plans.values())
 
 
 def calls(function: Callable[[], object]) -> int:
@@ -46,6 +48,56 @@ def test_planning_takes_a_time_in_proportion(place, tmp_path):
     assert many < 4.4 * few
 
 
+def test_arrays_that_are_alike_share_a_plan_and_others_do_not(tmp_path):
+    for number, (rows, columns, kind) in enumerate(
+        [(6, 2, "f8"), (6, 2, "f8"), (6, 2, "f4"), (7, 2, "f8"), (6, 3, "f8")]
+    ):
+        np.save(tmp_path / f"a{number}.npy", np.ones((rows, columns), kind))
+    chosen = requests(log_nodes(tmp_path), Selection())
+    plans = plans_of(chosen)
+    assert plans["a0"] is plans["a1"]
+    assert len({id(plan) for plan in plans.values()}) == 4
+    assert plans == {path: plan_of(request) for path, request in chosen.items()}
+
+
+def test_describing_a_log_makes_no_arrays(tmp_path, monkeypatch):
+    for number in range(3):
+        (tmp_path / f"g{number}").mkdir()
+        np.save(tmp_path / f"g{number}" / "a.npy", np.ones((6, 2)))
+    monkeypatch.setattr(xr, "Dataset", None)
+    monkeypatch.setattr(xr, "DataTree", None)
+    nodes = log_nodes(tmp_path)
+    assert list(nodes) == ["", "g0", "g1", "g2"]
+    assert nodes["g1"].data == {"a": 2}
+    assert list(requests(nodes, Selection(layer="g[12]"))) == ["g1", "g2"]
+
+
+def test_a_log_is_described_as_its_tree_shows_it(tmp_path):
+    root = zarr.open_group(tmp_path / "log.zarr", mode="w")
+    for layer in ("", "b/c", "b-c/d", "a"):
+        group = root.require_group(layer) if layer else root
+        group.create_array("x", data=np.arange(12.0).reshape(4, 3), dimension_names=["step", "unit"])
+        group.create_array("step", data=np.arange(4), dimension_names=["step"])
+        group.create_array("epoch", data=np.arange(4) // 2, dimension_names=["step"])
+    nodes, shown = log_nodes(tmp_path / "log.zarr"), covdist.open_log(tmp_path / "log.zarr")
+    assert list(nodes) == [node.path.strip("/") for node in shown.subtree]
+    for path, node in nodes.items():
+        tree = shown[path] if path else shown
+        assert list(node.data) == list(tree.data_vars)
+        for name in node.data:
+            xr.testing.assert_identical(node.array(name, name), tree[name])
+
+
+def test_labels_that_are_read_beside_others_that_are_lazy(tmp_path):
+    group = zarr.open_group(tmp_path / "log.zarr", mode="w")
+    for name in "xy":
+        group.create_array(name, data=np.eye(4), dimension_names=["step", name])
+    group.create_array("step", data=np.arange(4), dimension_names=["step"])
+    group.create_array("epoch", data=np.arange(4) // 2, dimension_names=["step"])
+    (request,) = requests(log_nodes(tmp_path / "log.zarr"), Selection(var="x", against="y")).values()
+    assert fold_request(request).compute(scheduler="sync").cov().values.tolist() == np.cov(np.eye(4).T, ddof=0).tolist()
+
+
 def folder_of(count: int, place: Path, rows: int = 20) -> Path:
     place.mkdir()
     rng = np.random.default_rng(0)
@@ -55,7 +107,7 @@ def folder_of(count: int, place: Path, rows: int = 20) -> Path:
 
 
 def test_small_arrays_share_tasks_and_have_the_same_bits(tmp_path):
-    chosen = requests(covdist.open_log(folder_of(150, tmp_path / "log")), Selection())
+    chosen = requests(log_nodes(folder_of(150, tmp_path / "log")), Selection())
     together = batches(chosen, [plan_of(request) for request in chosen.values()])
     assert [len(batch.plans) for batch in together] == [64, 64, 22]
     found = [one for batch in together for one in batch.moments(batch.task().compute(scheduler="sync")).items()]
@@ -67,10 +119,10 @@ def test_small_arrays_share_tasks_and_have_the_same_bits(tmp_path):
 def test_what_is_not_small_has_tasks_of_its_own(tmp_path):
     np.save(tmp_path / "wide.npy", np.ones((4, 400)))
     np.save(tmp_path / "narrow.npy", np.ones((4, 4)))
-    chosen = requests(covdist.open_log(tmp_path), Selection())
+    chosen = requests(log_nodes(tmp_path), Selection())
     plans = [plan_of(request) for request in chosen.values()]
     assert [list(batch.requests) for batch in batches(chosen, plans)] == [["narrow"]]
-    chosen = requests(covdist.open_log(tmp_path), Selection(missing="maxent"))
+    chosen = requests(log_nodes(tmp_path), Selection(missing="maxent"))
     assert not batches(chosen, [plan_of(request) for request in chosen.values()])
 
 

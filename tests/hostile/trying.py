@@ -136,10 +136,12 @@ def _run(path: str, options: dict[str, Any]) -> dict[str, Any]:
     from covdist.commands.options import print_results
     from covdist.folding.fold import fold_request
     from covdist.folding.selection import Selection, requests
-    from covdist.logs.opening import open_log
+    from covdist.logs.opening import log_nodes
+    from covdist.logs.tree import tree
 
-    log = open_log(path, **options)
-    results = {name: fold_request(one).compute() for name, one in requests(log, Selection()).items()}
+    nodes = log_nodes(path, **options)
+    tree(nodes)  # as open_log does
+    results = {name: fold_request(one).compute() for name, one in requests(nodes, Selection()).items()}
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         print_results(results, False)

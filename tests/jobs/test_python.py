@@ -57,7 +57,7 @@ def states(found):
 @pytest.mark.parametrize("options", CHOICES.values(), ids=CHOICES)
 def test_a_job_makes_what_a_call_makes(log, client, tmp_path, options):
     job = covdist.submit(log, job=tmp_path / "job", client=client, **options).wait(60)
-    expected = {node: one.compute() for node, one in log_moments(covdist.open_log(log), Selection(**options)).items()}
+    expected = {node: one.compute() for node, one in log_moments(log, Selection(**options)).items()}
     assert states(job.result()) == states(covdist.load(tmp_path / "job")) == states(expected)
     assert {node: one.layout.provenance for node, one in job.result().items()} == {
         node: one.layout.provenance for node, one in expected.items()
@@ -74,7 +74,7 @@ def test_a_job_fills_gaps_as_a_call_does(client, tmp_path, options):
     activation[:] = rows
     asked = {"layer": "fc1", "var": "activation", "missing": "interpolate", **options}
     job = covdist.submit(path, job=tmp_path / "job", client=client, **asked).wait(60)
-    (expected,) = log_moments(covdist.open_log(path), Selection(**asked)).values()
+    (expected,) = log_moments(path, Selection(**asked)).values()
     assert dump_state(job.result().state) == dump_state(expected.compute().state)
     assert int(job.result().dataset["nans"].sum()) == 29 + 100 + 50
     assert job.status()["shards"] > 4

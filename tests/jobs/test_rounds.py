@@ -68,7 +68,7 @@ def log(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(log):
-    return {name: one.compute() for name, one in log_moments(covdist.open_log(log), CHOSEN).items()}
+    return {name: one.compute() for name, one in log_moments(log, CHOSEN).items()}
 
 
 def begun(log: Path, place: Path) -> Job:
@@ -116,7 +116,7 @@ def left_at(job: Job, client: Client, when: Callable[[Machine], bool]) -> int:
 def test_x_with_y(log, client, tmp_path):
     chosen = Selection(layer="fc2", var="gradient", against="input", missing="maxent", inf="missing")
     job = covdist.submit(log, job=tmp_path / "job", client=client, selection=chosen).wait(60)
-    (expected,) = log_moments(covdist.open_log(log), chosen).values()
+    (expected,) = log_moments(log, chosen).values()
     assert dump_state(job.result().state) == dump_state(expected.compute().state)
 
 
@@ -208,7 +208,7 @@ def test_rows_that_change_while_a_job_runs_are_refused(client, tmp_path, files):
 def test_few_patterns_need_one_pass(log, client, tmp_path):
     with changed(pattern_table_bytes=1 << 26):
         job = covdist.submit(log, job=tmp_path / "job", client=client, selection=CHOSEN).wait(60)
-        check(job, {name: one.compute() for name, one in log_moments(covdist.open_log(log), CHOSEN).items()})
+        check(job, {name: one.compute() for name, one in log_moments(log, CHOSEN).items()})
     assert job.directory.progress()["folds_started"] == 2 * SHARDS
 
 

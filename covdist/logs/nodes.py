@@ -1,0 +1,157 @@
+"""``LogNode``: the arrays of a log at one path, with names for their dims, from the headers that a format has read.
+
+Thousands of them are described in a moment. What becomes of an array, lazy or, where it indexes a dim, read at once, is
+made when that array is asked for; the tree that ``open_log`` returns asks for all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import xarray as xr
+
+from covdist.errors import LogError
+from covdist.logs import cf
+from covdist.logs.source import Entry, Named, Nodes, Source
+
+INDEX_ENTRIES = 1_000_000  # longer coordinates stay on disk
+INDEX_CHUNKS = 1_000  # so do coordinates cut finer: each chunk is a file to open
+
+
+@dataclass(frozen=True, eq=False)
+class LogNode:
+    """Arrays by name, the names of their dims, and which of them are coordinates, with or without an index."""
+
+    entries: Mapping[str, Entry]
+    dims: Mapping[str, list[str]]
+    coords: set[str]
+    indexes: set[str]
+    _known: dict[tuple[str, ...], xr.Coordinates] = field(default_factory=dict, repr=False)  # by the dims along which
+
+    @cached_property
+    def data(self) -> dict[str, int]:
+        """Numbers of dims of the arrays that are no coordinates, by name."""
+        return {name: len(self.dims[name]) for name in sorted(self.entries) if name not in self.coords}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.entries
+
+    def array(self, name: str, called: str) -> xr.DataArray:
+        """Return one of the arrays, under another name, with the coordinates along its dims."""
+        variable = self._variable(name).to_base_variable()
+        return xr.DataArray(variable, self._along(tuple(self.dims[name])) if self.coords else {}, name=called)
+
+    def _along(self, dims: tuple[str, ...]) -> xr.Coordinates:
+        if dims not in self._known:
+            others = [name for name in self.coords if not set(self.dims[name]) <= set(dims)]
+            self._known[dims] = self._coordinates.drop_vars(others).coords
+        return self._known[dims]
+
+    @cached_property
+    def dataset(self) -> xr.Dataset:
+        """All arrays."""
+        found = xr.Dataset({name: self._variable(name) for name in self.data})
+        return found.assign_coords(self._coordinates.coords) if self.coords else found
+
+    @cached_property
+    def _coordinates(self) -> xr.Dataset:
+        made = {name: self._made(name) for name in sorted(self.coords)}
+        lazy = xr.Coordinates({n: made[n] for n in made if n not in self.indexes}, indexes={})
+        return xr.Dataset(coords=lazy).assign_coords({n: made[n] for n in sorted(self.indexes)})
+
+    def _variable(self, name: str) -> xr.Variable:
+        return self._coordinates.variables[name] if name in self.coords else self._made(name)
+
+    def _made(self, name: str) -> xr.Variable:
+        entry = self.entries[name]
+        source = entry.coordinate or entry.source if name in self.coords else entry.source
+        attrs = {key: value for key, value in entry.attrs.items() if key != "coordinates"}
+        return (cf.loaded if name in self.indexes else cf.lazy)(self.dims[name], source, attrs)
+
+
+def described(nodes: Nodes) -> dict[str, LogNode]:
+    """Return the nodes by path, those above others included, level by level.
+
+    Coordinates of nodes that have others below them get no index.
+    """
+    _check_names(nodes)
+    sizes: dict[str, dict[str, int]] = {}
+    inner = {upper for path in nodes for upper in above(path)}
+    found: dict[str, LogNode] = {}
+    for path in sorted({"", *nodes, *inner}, key=lambda path: (len(above(path)), path.split("/"))):
+        variables = nodes.get(path, {})
+        taken = {dim: n for upper in above(path) for dim, n in sizes.get(upper, {}).items()}
+        dims = _dims(path, variables, taken)
+        sizes[path] = {d: n for v, e in variables.items() for d, n in zip(dims[v], e.source.shape, strict=True)}
+        found[path] = _node(variables, dims, leaf=path not in inner)
+    return found
+
+
+def above(path: str) -> list[str]:
+    """Return the paths of all nodes above one, the root's first."""
+    parts = path.split("/") if path else []
+    return ["/".join(parts[:depth]) for depth in range(len(parts))]
+
+
+def _check_names(nodes: Nodes) -> None:
+    for path, variables in nodes.items():
+        parts = path.split("/") if path else []
+        for part in (*parts, *variables):
+            if part in ("", ".", ".."):
+                raise LogError(f"{path}/{part} is no name of an array or a layer: rename it in the log.")
+        for depth, part in enumerate(parts):
+            if part in nodes.get("/".join(parts[:depth]), {}):
+                raise LogError(f"{'/'.join(parts[: depth + 1])} is both an array and a layer: rename one of them.")
+
+
+def _dims(path: str, variables: Mapping[str, Entry], above: Mapping[str, int]) -> dict[str, list[str]]:
+    taken = dict(above)
+    dims = {}
+    # Wide variables first: a vector beside them takes the leading dim that it fits.
+    for name in sorted(variables, key=lambda name: (len(variables[name].source.shape) < 2, name)):
+        entry = variables[name]
+        dims[name] = _choose(path, name, entry.source.shape, entry.dims, taken)
+        taken.update(zip(dims[name], entry.source.shape, strict=True))
+    return dims
+
+
+def _choose(node: str, variable: str, shape: tuple[int, ...], named: Named, taken: Mapping[str, int]) -> list[str]:
+    """Return one free name per axis: the log's, else by convention, longer where sizes clash with ``taken``."""
+    defaults = _convention(variable, len(shape))
+    if named is None and len(shape) == 1:
+        fitting = (name for name in (variable, "sample", "step") if taken.get(name) == shape[0])
+        defaults = (next(fitting, "sample"),)
+    preferred = [name or default for name, default in zip(named or defaults, defaults, strict=True)]
+    chosen: list[str] = []
+    for axis, (name, size) in enumerate(zip(preferred, shape, strict=True)):
+        own = f"{variable}_{name}"
+        options = (name, own, f"{own}_{axis}", f"{node.replace('/', '_')}_{own}_{axis}")
+        blocked = {*chosen, variable} if len(shape) > 1 else set()
+        chosen.append(next(each for each in options if each not in blocked and taken.get(each, size) == size))
+    return chosen
+
+
+def _convention(variable: str, ndim: int) -> tuple[str, ...]:
+    if variable == "gradient" and ndim in (2, 3):
+        return ("step", "param") if ndim == 2 else ("step", "sample", "param")
+    return ("sample", "unit")[:ndim] if ndim <= 2 else ("sample", *(f"unit_{axis}" for axis in range(ndim - 1)))
+
+
+def _node(variables: Mapping[str, Entry], dims: Mapping[str, list[str]], leaf: bool) -> LogNode:
+    leading = {dims[name][0] for name in variables if len(dims[name]) > 1}
+    named = {name for entry in variables.values() for name in _named_coordinates(entry)} & variables.keys()
+    coords = named | {n for n in variables if len(dims[n]) == 1 and (dims[n][0] in leading or dims[n] == [n])}
+    indexes = {n for n in coords if leaf and dims[n] == [n] and _small(variables[n].source)}
+    return LogNode(variables, dims, coords, indexes)
+
+
+def _named_coordinates(entry: Entry) -> list[str]:
+    return str(entry.attrs.get("coordinates", "")).split()
+
+
+def _small(source: Source) -> bool:
+    entries = source.shape[0]
+    return entries <= INDEX_ENTRIES and math.ceil(entries / max(1, source.chunks[0])) <= INDEX_CHUNKS
