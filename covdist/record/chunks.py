@@ -24,32 +24,41 @@ PLAIN: list[dict[str, object]] = [{"name": "crc32c"}]
 FRAMED: list[dict[str, object]] = [{"name": "zstd", "configuration": {"level": _LEVEL, "checksum": False}}, *PLAIN]
 
 
-def encoded(rows: np.ndarray, chunk_bytes: int, codecs: list[dict[str, object]]) -> list[bytes | memoryview]:
+Part = bytes | memoryview
+
+
+def encoded(rows: np.ndarray, chunk_bytes: int, codecs: list[dict[str, object]], compressed: bool) -> list[Part]:
     """Return the parts of a chunk file that begins with the bytes of rows."""
     data = rows.reshape(-1).view(np.uint8)
     if codecs == PLAIN:
-        parts: list[bytes | memoryview] = [data.data, bytes(chunk_bytes - data.nbytes)]
-    elif _pays(data):
-        parts = [Zstd(_LEVEL).encode(np.pad(data, (0, chunk_bytes - data.nbytes)))]
+        parts: list[Part] = [data.data, bytes(chunk_bytes - data.nbytes)]
+    elif compressed:
+        chunk = np.zeros(chunk_bytes, np.uint8)
+        chunk[: data.nbytes] = data
+        parts = [Zstd(_LEVEL).encode(chunk)]
     else:
-        parts = [_MAGIC + chunk_bytes.to_bytes(8, "little"), *_blocks(data, chunk_bytes)]
+        parts = [_MAGIC + chunk_bytes.to_bytes(8, "little"), *_blocks(data.data, chunk_bytes)]
     crc = 0
     for part in parts:
-        crc = google_crc32c.extend(crc, np.frombuffer(part, np.uint8)) if len(part) else crc
+        crc = google_crc32c.extend(crc, part if isinstance(part, bytes) else np.frombuffer(part, np.uint8))
     return [*parts, crc.to_bytes(CRC_BYTES, "little")]
 
 
-def _pays(data: np.ndarray) -> bool:
-    start = max(0, data.nbytes - _SAMPLE) // 2
+def pays(rows: np.ndarray) -> bool:
+    """Return whether rows shrink to half when they are compressed, which a sample in the middle tells, or are few."""
+    data = rows.reshape(-1).view(np.uint8)
+    if data.nbytes <= _SAMPLE:
+        return True
+    start = (data.nbytes - _SAMPLE) // 2
     sample = data[start : start + _SAMPLE]
     return len(Zstd(_LEVEL).encode(sample)) <= _PAYS * sample.nbytes
 
 
-def _blocks(data: np.ndarray, chunk_bytes: int) -> Iterator[bytes | memoryview]:
+def _blocks(data: memoryview, chunk_bytes: int) -> Iterator[Part]:
     for start in range(0, data.nbytes, _BLOCK):
         block = data[start : start + _BLOCK]
         yield _head(_RAW, block.nbytes, start + block.nbytes == chunk_bytes)
-        yield block.data
+        yield block
     for start in range(data.nbytes, chunk_bytes, _BLOCK):
         size = min(_BLOCK, chunk_bytes - start)
         yield _head(_REPEAT, size, start + size == chunk_bytes) + b"\0"

@@ -1,35 +1,57 @@
-"""``Column``: a growing Zarr v3 array. Rows are collected in a buffer of one chunk and written as whole chunks."""
+"""``Column``: a growing Zarr v3 array. Rows are collected in a buffer of one chunk and stored as whole chunks."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from covdist.errors import LogError, ResultError
-from covdist.record.chunks import FRAMED, PLAIN, decoded, encoded
+from covdist.record.chunks import FRAMED, PLAIN, decoded, encoded, pays
+from covdist.record.writer import Writer
 from covdist.storage.place import Place
 
 METADATA = "zarr.json"
+_FILL = {"b": False, "U": ""}  # by kind of dtype
+_TEXT = "fixed_length_utf32"  # zarr's name for text of NumPy, 4 bytes a character
+_TRIES = 8  # of so many chunks of noise, one is looked at whether it pays to compress it
 LARGE_ROW = 4 << 20  # bytes; a chunk of one such row has no end to fill, and is written as it is
 
 
-class Column:
-    """Rows of one dtype and shape.
+class Piece(NamedTuple):
+    """What a column has to store: the rows of a chunk so far, and its new length."""
 
-    ``write`` stores the rows of the buffer, and ``commit`` makes them visible by writing the new length into the
-    metadata. In between a reader sees the old length and ignores the rows beyond it.
-    """
+    column: Column
+    start: int
+    rows: np.ndarray | None  # None: those that are stored already
+    length: int
+    nbytes: int  # of a full chunk, which is not the column's any more, nor its memory; else 0
+    memory: np.ndarray | None
+
+    def write(self) -> None:
+        """Store the rows; a reader sees the old length and ignores them."""
+        if self.rows is not None:
+            self.column.write(self.start, self.rows)
+
+    def commit(self) -> None:
+        """Make the rows visible by writing the new length into the metadata."""
+        self.column.commit(self.length)
+        if self.memory is not None:
+            self.column.writer.keep(self.memory)
+
+
+class Column:
+    """Rows of one dtype and shape: ``put`` collects them, ``take`` returns those to store."""
 
     def __init__(
-        self, place: Place, path: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...],
+        self, writer: Writer, place: Place, path: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...],
         chunk_rows: int, attributes: dict[str, Any],
     ):  # fmt: skip
-        self.place, self.path, self.dims, self.dtype, self.row = place, path, dims, dtype, row
+        self.writer, self.place, self.path, self.dims, self.dtype, self.row = writer, place, path, dims, dtype, row
         self.chunk_rows = chunk_rows
         self.attributes = attributes  # "covdist_marks": "step" or "epoch" for a coordinate; also _rank, _begun
         self.row_bytes = math.prod(row) * dtype.itemsize
@@ -37,55 +59,71 @@ class Column:
         self.separator = "."  # of the keys of chunks
         self.length = 0  # rows put
         self._first = 0  # row at the start of the chunk
-        self._buffer: np.ndarray | None = None  # kept for the next chunk: the first touch of memory is dear
-        self._touched = 0  # its rows that take memory
-        self._chunk: np.ndarray | None = None  # with the rows to store, mostly the buffer; None: none, or those stored
+        self._memory: np.ndarray | None = None
+        self._touched = 0  # rows for which it is used
+        self._chunk: np.ndarray | None = None  # with the rows to store, mostly in memory; None: none, or those stored
         self._committed = False
+        self._pays = True  # to compress the last chunk
 
     @classmethod
-    def read(cls, place: Place, path: str, metadata: dict[str, Any]) -> tuple[Self, int]:
+    def read(cls, writer: Writer, place: Place, path: str, metadata: dict[str, Any]) -> tuple[Self, int]:
         """Return an array that was recorded before, yet without rows, and its length."""
         length, *row = metadata["shape"]
         chunk_rows = metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
-        dims, dtype = tuple(metadata["dimension_names"]), np.dtype(metadata["data_type"])
-        column = cls(place, path, dims, dtype, tuple(row), chunk_rows, metadata["attributes"])
+        dims, dtype = tuple(metadata["dimension_names"]), _dtype(metadata["data_type"])
+        column = cls(writer, place, path, dims, dtype, tuple(row), chunk_rows, metadata["attributes"])
         column.codecs, column._committed = metadata["codecs"][1:], True
         column.separator = metadata["chunk_key_encoding"]["configuration"]["separator"]
         return column, length
 
     @property
     def held(self) -> int:
-        """Bytes of memory that the buffer takes."""
+        """Bytes of memory that the chunk takes."""
         return self._touched * self.row_bytes
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of a full chunk."""
+        return self.chunk_rows * self.row_bytes
 
     def put(self, rows: npt.ArrayLike, count: int) -> None:
         """Append rows, or a scalar ``count`` times; they must fit into the rest of the chunk."""
         start = self.length - self._first
-        if count == self.chunk_rows and isinstance(rows, np.ndarray) and rows.ndim:
-            # A whole chunk, which is written before the caller can change it: without a copy if possible.
-            self._chunk = np.ascontiguousarray(rows, self.dtype)
+        if count == self.chunk_rows and self.chunk_bytes > self.writer.room and isinstance(rows, np.ndarray):
+            # A whole chunk, for which ``submit`` waits, so that the caller cannot change it: no copy if possible.
+            self._chunk = np.ascontiguousarray(np.broadcast_to(rows, (count, *self.row)), self.dtype)
         else:
             chunk = self._loaded() if self._chunk is None else self._chunk
             chunk[start : start + count] = rows
-            self._touched = max(self._touched, start + count)
+            if start + count > self._touched:
+                self._touched = start + count
         self.length += count
 
-    def write(self) -> None:
-        """Store the rows since the last full chunk."""
-        if self._chunk is not None and self.length > self._first:
-            parts = encoded(self._chunk[: self.length - self._first], self.chunk_rows * self.row_bytes, self.codecs)
-            self.place.put(self._key(self._first), *parts)
+    def take(self) -> Piece:
+        """Return what is to be stored, and begin the next chunk if this one is full."""
+        count = self.length - self._first
+        rows = None if self._chunk is None or count == 0 else self._chunk[:count]
+        if count < self.chunk_rows:
+            return Piece(self, self._first, rows, self.length, 0, None)
+        piece = Piece(self, self._first, rows, self.length, self.chunk_bytes, self._memory)
+        self._first = self.length
+        self.release()
+        return piece
 
-    def commit(self) -> None:
-        """Write the metadata, and begin the next chunk if this one is full."""
-        self.place.put(f"{self.path}/{METADATA}", json.dumps(self._metadata()).encode())
+    def write(self, start: int, rows: np.ndarray) -> None:
+        """Store the chunk that begins with a row, as far as there are rows."""
+        if self._pays or start // self.chunk_rows % _TRIES == 0:
+            self._pays = self.codecs != PLAIN and pays(rows)
+        self.place.put(self._key(start), *encoded(rows, self.chunk_bytes, self.codecs, self._pays))
+
+    def commit(self, length: int) -> None:
+        """Write the metadata."""
+        self.place.put(f"{self.path}/{METADATA}", json.dumps(self._metadata(length)).encode())
         self._committed = True
-        if self.length - self._first == self.chunk_rows:
-            self._first, self._chunk = self.length, None
 
     def release(self) -> None:
-        """Free the buffer, whose rows are stored; they are read again when more come."""
-        self._chunk = self._buffer = None
+        """Give the memory away, whose rows have been taken; if more come, they are read again."""
+        self._chunk = self._memory = None
         self._touched = 0
 
     def check(self) -> None:
@@ -95,13 +133,14 @@ class Column:
 
     def copy(self, path: str, dims: tuple[str, ...]) -> Column:
         """Copy all rows to a new array, chunk by chunk."""
-        other = Column(self.place, path, dims, self.dtype, self.row, self.chunk_rows, self.attributes)
+        other = Column(self.writer, self.place, path, dims, self.dtype, self.row, self.chunk_rows, self.attributes)
         other.codecs, other.separator = self.codecs, self.separator
+        self.writer.wait()
         for start in range(0, self._first, self.chunk_rows):
             self.place.put(other._key(start), self.place.get(self._key(start)) or b"")
         other.length, other._first = self.length, self._first
-        other._chunk = other._buffer = (self._loaded() if self._chunk is None else self._chunk).copy()
-        other._touched = self._touched
+        if count := self.length - self._first:
+            other._allocated(count)[:count] = self._current(count)
         return other
 
     def rows(self) -> Iterator[np.ndarray]:
@@ -109,7 +148,7 @@ class Column:
         for start in range(0, self._first, self.chunk_rows):
             yield self._stored(start)
         if count := self.length - self._first:
-            yield (self._stored(self._first) if self._chunk is None else self._chunk)[:count]
+            yield self._current(count)
 
     def widen(self, dtype: np.dtype) -> None:
         """Store rows that are all stored in another dtype, which holds them exactly.
@@ -118,14 +157,13 @@ class Column:
         """
         starts = range(0, self.length, self.chunk_rows)
         old, separator = [self._key(start) for start in starts], "/" if self.separator == "." else "."
-        wide = Column(self.place, self.path, self.dims, dtype, self.row, self.chunk_rows, self.attributes)
+        wide = Column(self.writer, self.place, self.path, self.dims, dtype, self.row, self.chunk_rows, self.attributes)
         wide.codecs, wide.separator = self.codecs, separator
         for start, rows in zip(starts, self.rows(), strict=True):
-            parts = encoded(rows.astype(dtype), wide.chunk_rows * wide.row_bytes, wide.codecs)
-            self.place.put(wide._key(start), *parts)
+            wide.write(start, rows.astype(dtype))
         self.release()
         self.dtype, self.row_bytes, self.separator = dtype, wide.row_bytes, separator
-        self.commit()
+        self.commit(self.length)
         for key in old:
             self.place.remove(key)
 
@@ -139,19 +177,28 @@ class Column:
         chunks = [self._stored(start) for start in range(0, length, self.chunk_rows)]
         return np.concatenate([*chunks, np.empty((0, *self.row), self.dtype)])[:length]
 
+    def _current(self, count: int) -> np.ndarray:
+        """Return the rows of the chunk so far."""
+        return (self._stored(self._first) if self._chunk is None else self._chunk)[:count]
+
     def _loaded(self) -> np.ndarray:
-        """Return the chunk, in the buffer and with the rows that are stored."""
-        if self._buffer is None:
-            self._buffer = np.empty((self.chunk_rows, *self.row), self.dtype)
-        if rows := self.length - self._first:
-            self._buffer[:rows] = self._stored(self._first)[:rows]
-        self._touched = max(self._touched, rows)
-        self._chunk = self._buffer
+        """Return the chunk, in memory and with the rows that are stored."""
+        count = self.length - self._first
+        chunk = self._allocated(count)
+        if count:
+            chunk[:count] = self._stored(self._first)[:count]
+        return chunk
+
+    def _allocated(self, count: int) -> np.ndarray:
+        self._memory, used = self.writer.buffer(self.chunk_bytes)
+        self._touched = self.chunk_rows if used else count
+        self._chunk = self._memory[: self.chunk_bytes].view(self.dtype).reshape(self.chunk_rows, *self.row)
         return self._chunk
 
     def _stored(self, start: int) -> np.ndarray:
+        self.writer.wait()
         try:
-            data = decoded(self.place.get(self._key(start)) or b"", self.chunk_rows * self.row_bytes, self.codecs)
+            data = decoded(self.place.get(self._key(start)) or b"", self.chunk_bytes, self.codecs)
         except (ValueError, RuntimeError) as error:
             raise LogError(
                 f"{self.path}: chunk {self._key(start)} is damaged ({error}): record into a new log."
@@ -161,21 +208,33 @@ class Column:
     def _key(self, start: int) -> str:
         return self.separator.join([f"{self.path}/c", str(start // self.chunk_rows), *("0" for _ in self.row)])
 
-    def _metadata(self) -> dict[str, object]:
+    def _metadata(self, length: int) -> dict[str, object]:
         order = {"configuration": {"endian": "little"}} if self.dtype.itemsize > 1 else {}
         return {
             "zarr_format": 3,
             "node_type": "array",
-            "shape": [self.length, *self.row],
-            "data_type": self.dtype.name,
+            "shape": [length, *self.row],
+            "data_type": _data_type(self.dtype),
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [self.chunk_rows, *self.row]}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": self.separator}},
-            "fill_value": False if self.dtype.kind == "b" else 0,
+            "fill_value": _FILL.get(self.dtype.kind, 0),
             "codecs": [{"name": "bytes", **order}, *self.codecs],
             "dimension_names": list(self.dims),
             "attributes": self.attributes,
             "storage_transformers": [],
         }
+
+
+def _data_type(dtype: np.dtype) -> str | dict[str, object]:
+    if dtype.kind != "U":
+        return dtype.name
+    return {"name": _TEXT, "configuration": {"length_bytes": dtype.itemsize}}
+
+
+def _dtype(data_type: str | dict[str, Any]) -> np.dtype:
+    if isinstance(data_type, str):
+        return np.dtype(data_type)
+    return np.dtype(f"<U{data_type['configuration']['length_bytes'] // 4}")
 
 
 def removed(what: str) -> ResultError:

@@ -6,7 +6,8 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn, Self
 
 import numpy as np
@@ -14,9 +15,10 @@ import numpy.typing as npt
 
 from covdist.errors import DataError, ResultError
 from covdist.record.claim import Claim
-from covdist.record.column import METADATA, Column, removed
+from covdist.record.column import METADATA, Column
 from covdist.record.names import Names, uppers
-from covdist.record.root import begin_root, group
+from covdist.record.root import begin_root, check_held, check_root, group
+from covdist.record.sizes import WRITER, chunk_limit, share
 from covdist.record.track import Track, join, read_tracks
 from covdist.record.values import (
     Rows,
@@ -28,19 +30,20 @@ from covdist.record.values import (
     common_dtype,
     in_the_log,
 )
+from covdist.record.writer import Writer
 from covdist.storage.place import place_at
 
-_CHUNKS = 7 / 8  # of the room, for chunks of arrays; the rest is for coordinates and other narrow ones
 _open: weakref.WeakSet[Recorder] = weakref.WeakSet()  # closed at exit
 
 
 class Recorder:
     """Append arrays to a log, one call per training step.
 
-    A process that is killed loses only the rows since its last flush; the log can be opened and continued. Rows are
-    buffered in memory, and flushed when a chunk is full or the buffers hold most of ``memory``. A log has one writer,
-    or one per rank; a lease beside it, ``run.zarr.lease``, keeps others away, on other hosts too, until the recorder is
-    closed, its process ends, or its host has been silent for a minute. A write that fails closes it.
+    Rows are buffered in memory, and stored when a chunk is full or the buffers hold most of ``memory``; a thread writes
+    chunks while training goes on. A process that is killed loses only the rows that are not stored, and ``flush``
+    returns when all are; the log can be opened and continued. A log has one writer, or one per rank; a lease beside it,
+    ``run.zarr.lease``, keeps others away, on other hosts too, until the recorder is closed, its process ends, or its
+    host has been silent for a minute. A write that fails closes it, and the next call says so.
 
     Parameters
     ----------
@@ -105,10 +108,11 @@ class Recorder:
         self._held = 0  # bytes that buffers take, at most
         self._lock = threading.RLock()
         self._claim = Claim(repr(self._root), rank)
+        self._writer = Writer(repr(self._root), int(WRITER * self._room), partial(check_held, self._claim, self._root))
         try:
             self._begin_log(mode, from_step)
         except BaseException:
-            self._claim.release()
+            self._give_up()
             raise
         self._of = {column.path: track for track in self._tracks.values() for column in track.members.values()}
         self._names = Names()
@@ -123,7 +127,7 @@ class Recorder:
         self._closed = False
         _open.add(self)
 
-    def log(self, step: int, arrays: Mapping[str, npt.ArrayLike], **coordinates: float) -> None:
+    def log(self, step: int, arrays: Mapping[str, npt.ArrayLike], **coordinates: float | str) -> None:
         """Append the arrays of one step.
 
         Arrays of a layer that are always logged together, with equal numbers of rows, share a dim; another array
@@ -136,9 +140,10 @@ class Recorder:
         arrays : mapping of str to array
             By layer and variable, ``{"fc1/activation": a, ...}``; anything that NumPy can convert, and tensors of torch
             as they are. Masked floats are stored as NaN; bfloat16 and float8 as float32. A wider dtype than before, as
-            float32 after float16, is kept: the rows that were logged are stored again in it.
-        **coordinates : number
-            Recorded like the step; ``epoch=3`` becomes ``epoch`` and ``sample_epoch``.
+            float32 after float16, is kept: the rows that were logged are stored again in it. Text is one label for
+            each row.
+        **coordinates : number or str
+            Recorded like the step; ``epoch=3`` becomes ``epoch`` and ``sample_epoch``, ``split="train"`` likewise.
 
         Raises
         ------
@@ -146,7 +151,7 @@ class Recorder:
             No dtype holds an array and what was logged before, or its width has changed, it is not real, its name
             cannot be used, or the log held this step of it when it was opened; nothing of the call is recorded.
         ResultError
-            The recorder is closed, belongs to another process, or has lost its log.
+            The recorder is closed, belongs to another process, or has lost its log, or rows could not be written.
         """
         with self._lock:
             self._check_open(now=False)
@@ -169,12 +174,13 @@ class Recorder:
                 raise
 
     def flush(self) -> None:
-        """Write the buffered rows, so that a crash cannot lose them."""
+        """Write the buffered rows, and return when they are written, so that a crash cannot lose them."""
         with self._lock:
             self._check_open(now=True)
             try:
                 for track in self._tracks.values():
                     track.flush()
+                self._writer.wait()
             except BaseException:
                 self._give_up()
                 raise
@@ -196,7 +202,8 @@ class Recorder:
 
     def __del__(self) -> None:
         if not self._closed:
-            self.close()
+            _open.add(self)
+            self._writer.finish(self.close)
 
     def __reduce__(self) -> NoReturn:
         raise ResultError(
@@ -206,14 +213,20 @@ class Recorder:
 
     def _give_up(self) -> None:
         self._closed = True
+        self._writer.end()
         self._claim.release()
 
     def _check_open(self, *, now: bool) -> None:
-        if self._claim.check(now=now) and self._root.get(METADATA) is None:
-            self._give_up()
-            raise removed(str(self._path))
         if self._closed:
             raise ResultError(f'{self._path} is closed: open it again with Recorder(path, mode="a").')
+        looked = self._claim.check(now=now)
+        try:
+            if looked:
+                check_root(self._root)
+            self._writer.check()
+        except BaseException:
+            self._give_up()
+            raise
 
     def _begin_log(self, mode: str, from_step: int | None) -> None:
         if mode == "x" and self._place.exists():
@@ -222,23 +235,28 @@ class Recorder:
         if not self._place.exists():
             self._put_group("", {})
         else:
-            self._tracks = read_tracks(self._place, self._chunk_bytes, self._attributes, from_step)
+            self._tracks = read_tracks(self._writer, self._place, self._chunk_bytes, self._attributes, from_step)
 
     def _spill(self) -> None:
         """Free buffers where all of them take more than they may: those without rows, then the fullest."""
-        self._held = sum(track.held for track in self._tracks.values())
+        self._held = self._taken()
         if self._held > self._room:
             for track in sorted(self._tracks.values(), key=lambda track: (track.length != track.stored, -track.held)):
                 if self._held > self._room // 2:
                     self._held -= track.held
                     track.spill()
+            self._writer.wait()
+            self._writer.drop()
+
+    def _taken(self) -> int:
+        return self._writer.held + sum(track.held for track in self._tracks.values())
 
     def _widen(self, wider: list[tuple[Track, Column, np.dtype]]) -> None:
         for track, column, dtype in wider:
             if column.dtype != dtype:
                 track.widen(column, dtype)
         if wider:
-            self._held = sum(track.held for track in self._tracks.values())
+            self._held = self._taken()
 
     def _check(
         self, rows: Mapping[str, Rows], new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]
@@ -269,7 +287,7 @@ class Recorder:
         together: dict[tuple[str, str], list[int]] = {}
         for name, rows in new.items():
             together.setdefault((name.rpartition("/")[0], rows.dim), []).append(rows.row_bytes)
-        limit = self._chunk_limit(together.values())
+        limit = min(self._chunk_bytes, chunk_limit(self._room, len(self._of), together.values()))
         for name, rows in new.items():
             node, _, variable = name.rpartition("/")
             track = self._tracks.get((node, rows.dim))
@@ -280,16 +298,11 @@ class Recorder:
             self._of[name] = track
         self._names.add(new, marks)
 
-    def _chunk_limit(self, together: Collection[list[int]]) -> int:
-        # Arrays that grow together are flushed together, when the widest has filled a chunk.
-        chunks = len(self._of) + sum(sum(widths) / max(widths) for widths in together)
-        return max(1, min(self._chunk_bytes, int(_CHUNKS * self._room / chunks)))
-
     def _begin(self, node: str, dim: str, widest: int, marks: Mapping[str, np.ndarray], limit: int) -> Track:
         for upper in uppers(join(node, dim)):
             self._put_group(upper, {})
-        base = max(1, limit // widest)
-        track = self._tracks[node, dim] = Track(self._place, node, dim, base, limit, self._attributes)
+        base = max(1, int(share(len(self._tracks)) * limit) // widest)
+        track = self._tracks[node, dim] = Track(self._writer, self._place, node, dim, base, limit, self._attributes)
         for mark, value in marks.items():
             track.add_mark(mark, value.dtype)
         return track
@@ -309,6 +322,9 @@ class Recorder:
         return given
 
     def _append(self, track: Track, given: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray]) -> None:
+        if len(given) == len(track.members) and len(lengths := set(map(len, given.values()))) == 1:
+            track.append(given, marks, lengths.pop())
+            return
         counts = {name: len(given[name]) if name in given else 0 for name in track.members}
         count = next((amount for amount in counts.values() if amount), 0)
         track_of = {name: track if amount == count else self._split(track, name) for name, amount in counts.items()}

@@ -7,7 +7,8 @@ import os
 from typing import Any
 
 from covdist.errors import ResultError
-from covdist.record.column import METADATA
+from covdist.record.claim import Claim
+from covdist.record.column import METADATA, removed
 from covdist.storage.place import Place
 
 FORMAT = 1  # the root's attribute "covdist"
@@ -28,6 +29,18 @@ def begin_root(root: Place, path: str | os.PathLike[str], rank: int | None) -> N
     if ranks != (rank is not None):
         kind, wanted = ("several ranks", "pass rank=") if ranks else ("a single writer", "leave out rank=")
         raise ResultError(f"{path} is a log of {kind}, and rank is {rank}: {wanted}, or give a new path.")
+
+
+def check_root(root: Place) -> None:
+    """Raise ResultError if the log has been removed."""
+    if root.get(METADATA) is None:
+        raise removed(repr(root))
+
+
+def check_held(claim: Claim, root: Place) -> None:
+    """Raise ResultError if another recorder has taken the log over, or it has been removed; looks now and then."""
+    if claim.check(now=False):
+        check_root(root)
 
 
 def group(attributes: dict[str, Any]) -> bytes:

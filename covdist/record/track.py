@@ -6,12 +6,13 @@ import json
 import math
 import uuid
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from covdist.record.column import METADATA, Column
+from covdist.record.column import METADATA, Column, Piece
+from covdist.record.writer import Writer
 from covdist.storage.place import Place
 
 NARROW_BYTES = 64 << 10  # smaller chunks span several flushes, so that coordinates have few files
@@ -22,8 +23,12 @@ BEGUN = "covdist_begun"  # another value for rows that replace others, by which 
 class Track:
     """Columns that have equal lengths after each flush, which comes every ``base`` rows."""
 
-    def __init__(self, place: Place, node: str, dim: str, base: int, chunk_bytes: int, attributes: Mapping[str, Any]):
-        self.place, self.node, self.dim, self.base, self.chunk_bytes = place, node, dim, base, chunk_bytes
+    def __init__(
+        self, writer: Writer, place: Place, node: str, dim: str, base: int, chunk_bytes: int,
+        attributes: Mapping[str, Any],
+    ):  # fmt: skip
+        self.writer, self.place, self.node, self.dim = writer, place, node, dim
+        self.base, self.chunk_bytes = base, chunk_bytes
         self.attributes = attributes  # of all arrays
         self.marks: dict[str, Column] = {}  # "step" -> the coordinate with the steps
         self.members: dict[str, Column] = {}  # by variable
@@ -69,19 +74,15 @@ class Track:
                 self.flush()
 
     def flush(self) -> None:
-        """Write all rows, then all lengths."""
+        """Have the writer store all rows, then all lengths."""
         if self.length == self.stored and self.length:
             return
-        columns = self.columns
-        for column in columns:
-            column.check()
-            column.write()
-        for column in columns:
-            column.commit()
+        pieces = [column.take() for column in self.columns]
+        self.writer.submit(partial(_store, pieces), sum(piece.nbytes for piece in pieces))
         self.stored = self.length
 
     def spill(self) -> None:
-        """Write all rows, and free their memory."""
+        """Have the writer store all rows, and free their memory."""
         self.flush()
         for column in self.columns:
             column.release()
@@ -90,13 +91,14 @@ class Track:
     def widen(self, column: Column, dtype: np.dtype) -> None:
         """Store all rows of one of the columns in a wider dtype."""
         self.flush()
+        self.writer.wait()
         column.widen(dtype)
         self.__dict__.pop("mark_types", None)
 
     def split(self, name: str) -> Track:
         """Give one member a dim and coordinates of its own, from the first row on."""
         dim = f"{name}_{self.dim}"
-        other = Track(self.place, self.node, dim, self.base, self.chunk_bytes, self.attributes)
+        other = Track(self.writer, self.place, self.node, dim, self.base, self.chunk_bytes, self.attributes)
         column = self.members.pop(name)
         column.dims = (other.dim, *column.dims[1:])
         other.members[name] = column
@@ -112,7 +114,16 @@ class Track:
         flush_bytes = self.base * math.prod(row) * dtype.itemsize
         spans = max(1, min(NARROW_BYTES, self.chunk_bytes) // flush_bytes)
         own = {**self.attributes, **attributes, BEGUN: uuid.uuid4().hex}
-        return Column(self.place, join(self.node, name), dims, dtype, row, self.base * spans, own)
+        return Column(self.writer, self.place, join(self.node, name), dims, dtype, row, self.base * spans, own)
+
+
+def _store(pieces: list[Piece]) -> None:
+    for piece in pieces:
+        piece.column.check()
+    for piece in pieces:
+        piece.write()
+    for piece in pieces:
+        piece.commit()
 
 
 def mark_name(dim: str, mark: str) -> str:
@@ -127,7 +138,7 @@ def join(node: str, name: str) -> str:
 
 
 def read_tracks(
-    place: Place, chunk_bytes: int, attributes: Mapping[str, Any], from_step: int | None
+    writer: Writer, place: Place, chunk_bytes: int, attributes: Mapping[str, Any], from_step: int | None
 ) -> dict[tuple[str, str], Track]:
     """Return the tracks of a log by node and dim, also after a crash.
 
@@ -138,12 +149,12 @@ def read_tracks(
         metadata = json.loads(place.get(key) or b"{}")
         if metadata.get("node_type") == "array":
             path = key.removesuffix(f"/{METADATA}")
-            column, length = Column.read(place, path, metadata)
+            column, length = Column.read(writer, place, path, metadata)
             arrays.setdefault((path.rpartition("/")[0], column.dims[0]), []).append((column, length))
     tracks = {}
     for (node, dim), columns in arrays.items():
         base = math.gcd(*(column.chunk_rows for column, _ in columns))
-        track = Track(place, node, dim, base, chunk_bytes, attributes)
+        track = Track(writer, place, node, dim, base, chunk_bytes, attributes)
         _resume(track, columns, from_step)
         if track.members:
             tracks[node, dim] = track
@@ -168,4 +179,4 @@ def _resume(track: Track, columns: list[tuple[Column, int]], from_step: int | No
         if before != length:
             # Before a chunk is rewritten, so that no reader takes its new rows for forgotten ones.
             column.attributes = {**column.attributes, BEGUN: uuid.uuid4().hex}
-            column.commit()
+            column.commit(length)

@@ -42,6 +42,10 @@ def as_rows(name: str, value: npt.ArrayLike, per_step: tuple[str, ...]) -> Rows:
         rows = Rows("step", data.reshape(1, -1) if data.ndim else data.reshape(1))
     else:
         rows = Rows("sample", data)
+    if data.dtype.kind == "U" and rows.data.ndim > 1:
+        raise DataError(
+            f"{name} is text of shape {data.shape}, expected one label for each row: log each column apart."
+        )
     if 0 in rows.data.shape[1:]:
         raise DataError(f"{name} has shape {data.shape}, expected rows of at least one value: leave it out.")
     return rows
@@ -59,9 +63,10 @@ def _variable(name: str) -> str:
 
 
 def as_array(name: str, value: Any) -> np.ndarray:
-    """Return a little-endian array of numbers of at most 64 bits; may share the memory of ``value``."""
-    if type(value) is np.ndarray and value.dtype in COMMON:
-        return value
+    """Return a little-endian array of numbers of at most 64 bits, or of text; may share the memory of ``value``."""
+    data = np.asarray(value) if type(value) in (bool, int, float, np.ndarray) else None
+    if data is not None and data.dtype in COMMON:
+        return data
     try:
         given = gathered(_plain(value))
         data = given if isinstance(given, np.ma.MaskedArray) else np.asarray(given)
@@ -70,14 +75,20 @@ def as_array(name: str, value: Any) -> np.ndarray:
             f"{name} is {type(value).__name__}, expected an array of numbers, and NumPy cannot make one of it "
             f"({error}): convert it first."
         ) from error
-    data = data.astype(plain_dtype(data.dtype), copy=False)
-    if data.dtype.kind not in "biuf" or data.dtype.itemsize > 8:
+    data = _text(value) if data.dtype.kind in "UTO" else data.astype(plain_dtype(data.dtype), copy=False)
+    if data.dtype.kind not in "biufU" or (data.dtype.kind != "U" and data.dtype.itemsize > 8):
         raise DataError(
-            f"{name} has dtype {data.dtype}, expected booleans, integers or floats of at most 64 bits: "
+            f"{name} has dtype {data.dtype}, expected booleans, integers or floats of at most 64 bits, or text: "
             "convert it first."
         )
     data = data.astype(data.dtype.newbyteorder("<"), copy=False)
     return _filled(name, data) if isinstance(data, np.ma.MaskedArray) else data
+
+
+def _text(value: Any) -> np.ndarray:
+    """Return text as an array of fixed width, anything else as objects: NumPy makes text of numbers in a list."""
+    objects = value if isinstance(value, np.ma.MaskedArray) else np.asarray(value, object)
+    return objects.astype(str) if all(isinstance(each, str) for each in objects.flat) else objects
 
 
 def _plain(value: Any) -> Any:
@@ -138,12 +149,14 @@ def common_dtype(name: str, data: np.ndarray, column: Column) -> np.dtype:
 
 def _holds(dtype: np.dtype, data: np.ndarray) -> bool:
     """Return whether a dtype holds these values exactly; NumPy casts whole numbers of 64 bits to floats in any case."""
+    if "U" in (data.dtype.kind, dtype.kind) and data.dtype.kind != dtype.kind:
+        return False  # NumPy would make text of numbers
     if data.dtype.kind in "iu" and data.dtype.itemsize == 8 and dtype.kind == "f" and data.size:
         return dtype.itemsize == 8 and max(-int(data.min()), int(data.max())) <= 1 << 53
     return np.can_cast(data.dtype, dtype)
 
 
-def as_marks(step: int, coordinates: Mapping[str, float]) -> dict[str, np.ndarray]:
+def as_marks(step: int, coordinates: Mapping[str, float | str]) -> dict[str, np.ndarray]:
     """Return the step and the other coordinates of a call as 0-d arrays."""
     try:
         marks = {"step": np.asarray(operator.index(step), np.int64)}
@@ -160,7 +173,7 @@ def as_marks(step: int, coordinates: Mapping[str, float]) -> dict[str, np.ndarra
 
 
 def _no_coordinate(name: str, value: object) -> DataError:
-    return DataError(f"{name}={value!r} is no coordinate: give one number, or log it as an array.")
+    return DataError(f"{name}={value!r} is no coordinate: give one number or text, or log it as an array.")
 
 
 def check_marks(where: str, marks: Mapping[str, np.ndarray], columns: Mapping[str, Column]) -> None:

@@ -168,7 +168,9 @@ def rebuilt(kind: StateType, widths: Sequence[int], arrays: Mapping[str, np.ndar
     """Return the state whose fields are ``arrays``."""
     values: dict[str, Any] = {}
     for name, field in kind.FIELDS.items():
-        value: Any = np.asarray(arrays.get(name, field.default), field.dtype).reshape(field.shape(widths))
+        shape, given = field.shape(widths), arrays.get(name)
+        value: Any = np.full(shape, field.default) if given is None else np.reshape(given, shape)
+        value = np.asarray(value, field.dtype)
         if field.triangle:
             value = packed.pack(value)
         elif value.ndim == 0:

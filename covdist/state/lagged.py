@@ -12,6 +12,7 @@ from covdist.numerics.accumulator import Cost, Options
 from covdist.numerics.columns import Columns
 from covdist.numerics.filled_block import Block, rows_of
 from covdist.numerics.nonfinite import all_finite, propagate
+from covdist.numerics.shifted_columns import beyond_float64, high_part, low_part
 from covdist.numerics.weights import Vector
 from covdist.numerics.workspace import Workspace
 from covdist.state.base import Field, Fields
@@ -47,19 +48,23 @@ class Lagged:
             **pairs,
             "rows": Field("rows", (), np.int64),
             **{name: Field(name, (0,), leading=edge) for name in ("head", "tail")},
+            **{name: Field(name, (0,), leading=edge, default=0) for name in ("head_low", "tail_low")},
             **{name: Field(name, (), np.int64, leading=edge) for name in ("head_kept", "tail_kept")},
         }
 
     def empty(self, width: int) -> LaggedPairs:
         rows, kept = np.zeros((self.lag, width)), np.zeros(self.lag, np.int64)
-        return LaggedPairs(Cross.empty(width, width), 0, rows, rows, kept, kept)
+        return LaggedPairs(Cross.empty(width, width), 0, rows, rows, kept, kept, rows, rows)
 
     def accumulator(self, width: int, options: Options = Options()) -> LaggedAccumulator:
         return LaggedAccumulator(self, width, options)
 
     def cost(self, width: int) -> Cost:
-        cost, edges = Cross.cost(width, width), 16 * self.lag * width
+        cost, edges = Cross.cost(width, width), 32 * self.lag * width
         return cost._replace(state_bytes=cost.state_bytes + edges, merged_bytes=cost.merged_bytes + 2 * edges)
+
+
+_NOTHING = np.zeros((0, 0))  # of older checkpoints
 
 
 class LaggedPairs(NamedTuple):
@@ -71,6 +76,8 @@ class LaggedPairs(NamedTuple):
     tail: np.ndarray  # float64 (lag, columns): the last rows, in front
     head_kept: np.ndarray  # int64 (lag,): 0 where the policy for missing values leaves the row out
     tail_kept: np.ndarray
+    head_low: np.ndarray = _NOTHING  # what is missing to integers that float64 does not hold
+    tail_low: np.ndarray = _NOTHING
 
     @property
     def columns(self) -> Columns:
@@ -88,17 +95,21 @@ class LaggedPairs(NamedTuple):
         pairs = self.pairs.merge(self._border(tail, its_head)).merge(other.pairs)
         head = head.joined(its_head, slice(lag)).padded(lag)
         tail = tail.joined(its_tail, slice(-lag or lag, None)).padded(lag)
-        return LaggedPairs(pairs, self.rows + other.rows, head.rows, tail.rows, head.kept, tail.kept)
+        return _with_edges(pairs, self.rows + other.rows, head, tail)
 
     def _edges(self) -> list[_Edge]:
         """Return the first rows and the last ones."""
-        ends = _Edge(self.head, self.head_kept), _Edge(self.tail, self.tail_kept)
+        ends = (
+            _Edge(self.head, self.head_kept, self.head_low),
+            _Edge(self.tail, self.tail_kept, self.tail_low),
+        )
         return [edge.part(slice(self.rows)) for edge in ends]
 
     def _border(self, tail: _Edge, head: _Edge) -> Cross:
         """Return the pairs of a row at this end and one at the beginning of the next state."""
         lag, width = self.head.shape
-        rows, kept = tail.joined(head, slice(None))
+        edge = tail.joined(head, slice(None))
+        rows, kept = edge.whole(), edge.kept
         count = max(0, min(self.rows, len(rows) - lag))
         both = (kept[:count] * kept[lag : lag + count]).astype(bool)
         accumulator = Cross.accumulator(width, width, Options(propagate))
@@ -121,7 +132,8 @@ class LaggedAccumulator:
         self._lag, self._options = kind.lag, options
         self._pairs = Cross.accumulator(width, width, options)
         self.least_rows = self._pairs.least_rows
-        self._head = self._tail = _Edge(np.zeros((0, width)), np.zeros(0, bool))
+        none = np.zeros((0, width))
+        self._head = self._tail = _Edge(none, np.zeros(0, bool), none)
         self._rows = 0
 
     @property
@@ -137,7 +149,7 @@ class LaggedAccumulator:
         if frequency is not None or reliability is not None:
             raise DataError("a lagged state pairs rows with each other, found weights of single rows: leave them out")
         rows, lag = rows_of(block), self._lag
-        edge = _Edge(rows, self._kept(rows))
+        edge = _Edge(rows, self._kept(rows), np.broadcast_to(0.0, rows.shape))
         if self._rows == 0:
             self._head = self._tail = edge.part(slice(0))  # of the rows' dtype
         self._pair(self._tail.joined(edge.part(slice(lag)), slice(None)).rows)
@@ -164,8 +176,8 @@ class LaggedAccumulator:
         return every if kept is None else kept
 
     def state(self) -> LaggedPairs:
-        head, tail = (edge.padded(self._lag) for edge in (self._head, self._tail))
-        return LaggedPairs(self._pairs.state(), self._rows, head.rows, tail.rows, head.kept, tail.kept)
+        head, tail = (edge.split().padded(self._lag) for edge in (self._head, self._tail))
+        return _with_edges(self._pairs.state(), self._rows, head, tail)
 
 
 class _Edge(NamedTuple):
@@ -173,9 +185,10 @@ class _Edge(NamedTuple):
 
     rows: np.ndarray
     kept: np.ndarray
+    low: np.ndarray  # what is to be added to the rows
 
     def part(self, rows: slice) -> _Edge:
-        return _Edge(self.rows[rows], self.kept[rows])
+        return _Edge(*(each[rows] for each in self))
 
     def joined(self, later: _Edge, rows: slice) -> _Edge:
         """Return some of these rows and those after them."""
@@ -183,5 +196,29 @@ class _Edge(NamedTuple):
 
     def padded(self, length: int) -> _Edge:
         after = 0, length - len(self.rows)
-        rows = np.pad(self.rows.astype(np.float64), (after, (0, 0)))
-        return _Edge(rows, np.pad(self.kept.astype(np.int64), after))
+        rows, low = (np.pad(each.astype(np.float64), (after, (0, 0))) for each in (self.rows, self.low))
+        return _Edge(rows, np.pad(self.kept.astype(np.int64), after), low)
+
+    def split(self) -> _Edge:
+        """Return the same in parts that float64 holds."""
+        rows = self.rows
+        return self._replace(rows=high_part(rows), low=low_part(rows)) if beyond_float64(rows) else self
+
+    def whole(self) -> np.ndarray:
+        """Return the rows; as integers where float64 does not hold them."""
+        if not self.low.any():
+            return self.rows
+        dtype = np.uint64 if self.rows.max() >= 2.0**63 else np.int64
+        if (self.rows != np.rint(self.rows)).any() or not _within(self.rows, dtype):
+            return self.rows + self.low
+        return self.rows.astype(dtype) + self.low.astype(dtype)
+
+
+def _within(rows: np.ndarray, dtype: type) -> bool:
+    """Say whether whole float64 numbers are ones of an integer type."""
+    limits = np.iinfo(dtype)
+    return bool((rows >= float(limits.min)).all() and (rows < float(limits.max)).all())  # whose float64 is one too many
+
+
+def _with_edges(pairs: Cross, rows: int, head: _Edge, tail: _Edge) -> LaggedPairs:
+    return LaggedPairs(pairs, rows, head.rows, tail.rows, head.kept, tail.kept, head.low, tail.low)

@@ -57,6 +57,30 @@ def test_other_readings(x):
 
 
 @each_block
+@pytest.mark.parametrize("lag", [1, 7])
+def test_lagged_across_borders(x, lag, tmp_path):
+    truth = Exact(x[: 60 - lag], x[lag:])
+    parts = [covdist.moments(part, state=f"lagged(lag={lag})") for part in (x[:1], x[1:20], x[20:21], x[21:])]
+    parts[1].save(tmp_path / "m.zarr")
+    found = parts[0] + covdist.load(tmp_path / "m.zarr") + (parts[2] + parts[3])
+    assert_exact(found.autocov().values, truth, (0, 1))
+    whole = covdist.moments(x, state=f"lagged(lag={lag})")
+    for end, rows in (("head", x[:lag]), ("tail", x[-lag:])):
+        for m in (found, whole):
+            parts = (m.dataset[name].values for name in (end, f"{end}_low") if name in m.dataset)
+            np.testing.assert_array_equal(sum(np.vectorize(int, "O")(part) for part in parts), rows)
+
+
+def test_lagged_integers_beside_fractions():
+    whole, real = STEPS + 2**60, STEPS + 0.5
+    states = [covdist.moments(part, state="lagged(lag=2)") for part in (whole, real)]
+    both = np.concatenate([whole, real])
+    np.testing.assert_allclose(
+        (states[0] + states[1]).autocov(), np.cov(both[:-2].T, both[2:].T, ddof=0)[:3, 3:], rtol=1e-9
+    )
+
+
+@each_block
 def test_spectrum_of_few_rows(x):
     truth = Exact(x)
     size = max(truth.cov(0, i, 0, i) for i in range(3))

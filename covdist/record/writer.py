@@ -1,0 +1,129 @@
+"""``Writer``: a thread that stores full chunks while training goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from covdist.errors import ResultError
+
+_SMALL = 64 << 10  # bytes that are written as soon as they are handed over
+
+Job = Callable[[], None]
+
+
+class Writer:
+    """Does jobs in the order in which they are given, and after one that fails no others.
+
+    The chunks that wait, and the memory kept to be filled again, take ``room`` bytes at most. Memory is used again
+    because its first touch costs as much as writing it to a file.
+    """
+
+    def __init__(self, path: str, room: int, check: Job):
+        self.path, self.room = path, room
+        self._before = check  # of each job
+        self._jobs: deque[tuple[Job, int]] = deque()  # the first is being done
+        self._waiting = 0  # bytes of the jobs
+        self._spare: list[np.ndarray] = []
+        self._error: BaseException | None = None
+        self._ended = False
+        self._last: Job | None = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="covdist-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def held(self) -> int:
+        """Bytes of the chunks that wait or are kept."""
+        return self._waiting + sum(memory.nbytes for memory in self._spare)
+
+    def submit(self, job: Job, nbytes: int) -> None:
+        """Have a job done to which chunks of ``nbytes`` belong: later, or at once if they are few or take more room."""
+        if threading.current_thread() is self._thread or not _SMALL <= nbytes <= self.room:
+            self.wait()
+            return job()
+        with self._changed:
+            while self._spare and self.held + nbytes > self.room:
+                self._spare.pop(0)
+            self._changed.wait_for(lambda: self._waiting + nbytes <= self.room)
+            self.check()
+            self._jobs.append((job, nbytes))
+            self._waiting += nbytes
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Return when all jobs are done."""
+        if self._jobs and threading.current_thread() is not self._thread:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._jobs)
+        self.check()
+
+    def check(self) -> None:
+        """Raise the error of a job that failed."""
+        if isinstance(self._error, OSError):
+            raise ResultError(
+                f"{self.path} could not be written ({self._error}), and ends before the rows that were waiting: see to "
+                'that, and go on with Recorder(path, mode="a").'
+            ) from self._error
+        if self._error:
+            raise self._error
+
+    def buffer(self, nbytes: int) -> tuple[np.ndarray, bool]:
+        """Return memory for a chunk, and whether it has been used before; its size is such that others can use it."""
+        size = 1 << (nbytes - 1).bit_length()
+        with self._changed:
+            for index, memory in enumerate(self._spare):
+                if memory.nbytes == size:
+                    return self._spare.pop(index), True
+        return np.empty(size, np.uint8), False
+
+    def keep(self, memory: np.ndarray) -> None:
+        """Take the memory of a chunk that has been stored."""
+        self._spare.append(memory)
+
+    def drop(self) -> None:
+        """Free the memory that is kept."""
+        self._spare.clear()
+
+    def end(self) -> None:
+        """Do what is waiting, and end the thread."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def finish(self, closing: Job) -> None:
+        """Call what closes this writer, after its jobs if that is its own thread, where garbage may be collected."""
+        if threading.current_thread() is not self._thread:
+            return closing()
+        with self._changed:
+            self._last = closing
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while job := self._next():
+            try:
+                self._before()
+                job()
+            except BaseException as error:
+                self._error = error
+            del job
+            self._done()
+        if self._last:
+            self._last()
+
+    def _next(self) -> Job | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._last or self._ended)
+            return self._jobs[0][0] if self._jobs else None
+
+    def _done(self) -> None:
+        with self._changed:
+            done = len(self._jobs) if self._error else 1
+            for _ in range(done):
+                self._waiting -= self._jobs.popleft()[1]
+            self._changed.notify_all()
