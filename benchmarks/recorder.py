@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import statistics
 import tempfile
@@ -30,7 +31,7 @@ def train() -> None:
 
 
 def measure(name: str) -> str:
-    """Record new noise in each step; return one line of results."""
+    """Record new noise in each step; return some lines of results."""
     layers, steps, shapes = SHAPES[name]
     before, held, cpu, total = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, [], [], 0
     with tempfile.TemporaryDirectory() as folder:
@@ -70,6 +71,8 @@ def _mean(seconds: float) -> str:
 
 if __name__ == "__main__":
     # A process each, since the peak of memory is that of a process.
+    # One thread of BLAS: the others would count as the recorder's.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         for line in pool.imap(measure, SHAPES, chunksize=1):
             print(line)
