@@ -171,7 +171,7 @@ def test_between_the_writing_of_a_chunk_and_of_its_length(tmp_path):
         recorder.log(7, {"fc1/gradient": A[7]}, epoch=1)
         for track in recorder._tracks.values():
             for column in track.columns:
-                column.write()
+                column.take().write()
         np.testing.assert_array_equal(gradient, A[:7])
 
 
