@@ -13,9 +13,10 @@ from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns
 from covdist.numerics.filled_block import Block, FilledBlock, rows_of
 from covdist.numerics.nonfinite import RowPolicy, refuse
+from covdist.numerics.ordinary import Ordinary, Tile
 from covdist.numerics.screening import TILE, SpecialCounts, screen, widen
-from covdist.numerics.segments import BlockFold, Blocks
-from covdist.numerics.weights import SquaredWeights, Vector, checked, combined
+from covdist.numerics.segments import Blocks
+from covdist.numerics.weights import SquaredWeights, Vector, combined
 from covdist.numerics.workspace import Workspace
 
 
@@ -43,6 +44,7 @@ class Cost(NamedTuple):
         return 2 * 8 * max(self.least_rows * self.tile_columns, TILE) + self.merged_bytes
 
 
+_TOGETHER = 1 << 16  # values whose deviations, as float64, stay within the second cache
 # Per column: mean and its low part, squares and exponent, four counts.
 COLUMN_BYTES = 8 * 8
 COLUMN_FLOPS = 8.0
@@ -64,7 +66,6 @@ class Counted:
 
 
 Finish = Callable[[Counted, list[Any]], Any]
-Tile = tuple[slice, BlockFold]
 
 
 def finish_one(counted: Counted, states: list[Any]) -> Any:
@@ -77,6 +78,10 @@ def finish_two(counted: Counted, states: list[Any]) -> Any:
     return state._replace(columns=counted.into(state.columns), columns_y=counted.into(state.columns_y, 1))
 
 
+def _cut(vectors: Sequence[Vector], cut: slice) -> list[Vector]:
+    return [None if vector is None else vector[cut] for vector in vectors]
+
+
 class RowsAccumulator:
     """Mutable, lives inside one task.
 
@@ -87,12 +92,13 @@ class RowsAccumulator:
     def __init__(self, widths: Sequence[int], least_rows: int, tiles: Sequence[Tile], finish: Finish, options: Options):
         self.least_rows = least_rows
         self.workspace = Workspace()  # the accumulators of groups share one
-        self._height = max(least_rows, TILE // max(sum(widths), 1))
+        self._height = max(least_rows, _TOGETHER // max(sum(widths), 1) // 256 * 256)
         self._tiles, self._finish = tiles, finish
         self._policy, self._inf = options.missing, options.inf
         self._seen = self._rows = self._skipped = 0
         self._weight2 = SquaredWeights()
         self._censuses = [SpecialCounts.empty(width) for width in widths]
+        self._ordinary = Ordinary(tiles, self._censuses, self._height)
 
     def add(self, *blocks: Block, frequency: Vector = None, reliability: Vector = None) -> None:
         """Fold rows in place, (rows, columns) of any real dtype for each side.
@@ -105,11 +111,26 @@ class RowsAccumulator:
                 census.infs[:] += np.isinf(block.before).sum(axis=0)
         plain = [rows_of(block) for block in blocks]
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, len(plain[0]), self._height):
-                cut = slice(start, start + self._height)
-                how_often, how_sure = (w if w is None else checked(w[cut]) for w in (frequency, reliability))
-                self._fold([block[cut] for block in plain], how_often, how_sure)
-                self._seen += len(plain[0][cut])
+            start = 0
+            while start < len(plain[0]):
+                rest = slice(start, None)
+                start += self._step([block[rest] for block in plain], *_cut((frequency, reliability), rest))
+
+    def _step(self, blocks: Blocks, frequency: Vector, reliability: Vector) -> int:
+        """Fold the leading rows, as many as are ordinary, or those of one height; return how many."""
+        folded = self._ordinary.fold(blocks, combined(frequency, reliability), self.workspace)
+        if folded:
+            self._rows += folded
+            for start in range(0, folded, self._height):
+                cut = slice(start, min(start + self._height, folded))
+                how_often, how_sure = _cut((frequency, reliability), cut)
+                self._weight2.add(cut.stop - cut.start, combined(how_often, how_sure), how_sure)
+        else:
+            cut = slice(self._height)
+            folded = len(blocks[0][cut])
+            self._fold([block[cut] for block in blocks], *_cut((frequency, reliability), cut))
+        self._seen += folded
+        return folded
 
     def _fold(self, blocks: Blocks, frequency: Vector, reliability: Vector) -> None:
         dtypes = [block.dtype for block in blocks]

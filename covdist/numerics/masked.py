@@ -14,8 +14,9 @@ import numpy as np
 from covdist.numerics.accumulator import Options
 from covdist.numerics.columns import NO_EXPONENT, Columns, ObservedCounts, quantised_exponent, share
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.segments import Blocks, Segments
+from covdist.numerics.segments import Blocks, OpenSegment, Segments
 from covdist.numerics.shifted_columns import columns_about, magnitude, pilot_of
+from covdist.numerics.sums import column_sums
 from covdist.numerics.weights import Vector, in_unit
 from covdist.numerics.workspace import Workspace
 
@@ -56,6 +57,12 @@ class MaskedSegments:
             sides = [observe(block, ~holes(block, self._inf), weights, is_extreme) for block, is_extreme in pairs]
             self._held = self._held.merge(self._block(sides))
 
+    def opened(self, blocks: Blocks, weights: Vector) -> OpenSegment | None:
+        return self._clean.opened(blocks, weights)
+
+    def folded(self, rows: int) -> None:
+        self._rows += rows
+
     def state(self) -> Any:
         return self._lift(self._clean.state(), self._rows).merge(self._held)
 
@@ -78,9 +85,9 @@ def observe(block: np.ndarray, present: np.ndarray, weights: Vector, extreme: bo
         root = np.sqrt(weights)[:, None]
         rows, roots, weighted = rows * root, mask * root, mask * weights[:, None]
         total, weight = float(weights.sum()), weights @ mask
-    sums = np.einsum("ij,ij->j", roots, rows)
+    sums = column_sums(roots, rows)
     offset = share(sums, weight)
-    squares = np.einsum("ij,ij->j", rows, rows) - sums * offset
+    squares = column_sums(rows, rows) - sums * offset
     columns = columns_about(pilot, exponent, offset, squares, total)._replace(weight_unit=unit)
     return Side(rows, mask, weighted, roots, offset, columns, ObservedCounts(counts.astype(np.int64), weight))
 

@@ -1,9 +1,10 @@
 """Sums of products of deviations within a segment: of one side with itself, or of two.
 
 With precision "fast", products in float32 and sums in float64: about twice as fast, with a known error. Deviations are
-scaled to spreads near 1, rounded to float32 and multiplied in float32; every 2048 rows the sums are added to float64
-ones. The error of an entry is at most (2048 + 3) 2**-24 = 1.3e-4 of σ_i σ_j in the worst case (Higham 2002, section
-3.1), and typically 1e-7; variances and means are computed in float64.
+scaled to spreads near 1, rounded to float32 and multiplied in float32; every 256 rows the sums are added to float64
+ones (2048 where BLAS multiplies). The error of an entry is at most (256 + 3) 2**-24 = 1.6e-5 of σ_i σ_j in the worst
+case, or (2048 + 3) 2**-24 = 1.3e-4 (Higham 2002, section 3.1), and typically 1e-7; variances and means are computed in
+float64.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from covdist.kernel.library import PACKED, RECTANGLE, SQUARE
 from covdist.numerics import packed
-from covdist.numerics.blas import add_gram, add_product
 from covdist.numerics.columns import Columns
-from covdist.numerics.segments import Product
+from covdist.numerics.multiply import add_float_gram, add_float_product, add_gram, add_product
+from covdist.numerics.segments import OpenProduct, Product
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.numerics.workspace import Workspace
+from covdist.numerics.sums import column_sums
 
 _LEAST_PACKED = 256  # columns
-_MOST_ROWS = 2048  # summed in float32
-_LARGEST = 1e30  # larger sums of squares come near float32's limit
+_LARGEST = 1e30  # larger sums of squares come near float32's limit; also in segment.c
 
 Make = Callable[..., Any]  # the state of the sides' columns and the matrix
 
@@ -32,14 +33,18 @@ class Triangle:
 
     def __init__(self, width: int):
         self._width = width
+        self.kept: int | None = SQUARE if width < _LEAST_PACKED else PACKED  # as the kernel calls it
 
-    def zeros(self, dtype: type) -> np.ndarray:
-        square = self._width < _LEAST_PACKED
-        return np.zeros((self._width, self._width) if square else packed.size(self._width), dtype)
+    def zeros(self) -> np.ndarray:
+        return np.zeros((self._width, self._width) if self.kept == SQUARE else packed.size(self._width))
 
     def add(self, sides: Sequence[np.ndarray], sums: np.ndarray, factor: float = 1.0) -> None:
         """Add ``factor`` times the products of some rows of each side, in place."""
         add_gram(sides[0], sums, factor)
+
+    def add_floats(self, sides: Sequence[np.ndarray], scales: Sequence[np.ndarray], sums: np.ndarray) -> None:
+        """Add the products of some rows of each side times its scale, in place, with float32's precision."""
+        add_float_gram(sides[0], scales[0], sums)
 
     def matrix(self, sums: np.ndarray) -> np.ndarray:
         """Return the sums as states hold them."""
@@ -52,14 +57,19 @@ class Triangle:
 class Rectangle:
     """The products of one side's columns with the other's; its methods are those of ``Triangle``."""
 
+    kept: int | None = RECTANGLE
+
     def __init__(self, *widths: int):
         self._widths = widths
 
-    def zeros(self, dtype: type) -> np.ndarray:
-        return np.zeros(self._widths, dtype)
+    def zeros(self) -> np.ndarray:
+        return np.zeros(self._widths)
 
     def add(self, sides: Sequence[np.ndarray], sums: np.ndarray, factor: float = 1.0) -> None:
         add_product(sides[0], sides[1], sums, factor)
+
+    def add_floats(self, sides: Sequence[np.ndarray], scales: Sequence[np.ndarray], sums: np.ndarray) -> None:
+        add_float_product(sides, scales, sums)
 
     def matrix(self, sums: np.ndarray) -> np.ndarray:
         return sums
@@ -71,14 +81,19 @@ class Rectangle:
 class Diagonal:
     """The products of each column of one side with the same column of the other; methods as those of ``Triangle``."""
 
+    kept: int | None = None
+
     def __init__(self, width: int):
         self._width = width
 
-    def zeros(self, dtype: type) -> np.ndarray:
-        return np.zeros(self._width, dtype)
+    def zeros(self) -> np.ndarray:
+        return np.zeros(self._width)
 
     def add(self, sides: Sequence[np.ndarray], sums: np.ndarray, factor: float = 1.0) -> None:
-        sums += factor * np.einsum("ij,ij->j", sides[0], sides[1])
+        sums += factor * column_sums(sides[0], sides[1])
+
+    def add_floats(self, sides: Sequence[np.ndarray], scales: Sequence[np.ndarray], sums: np.ndarray) -> None:
+        self.add([side * scale for side, scale in zip(sides, scales, strict=True)], sums)
 
     def matrix(self, sums: np.ndarray) -> np.ndarray:
         return sums
@@ -107,11 +122,14 @@ class _HighPrecision:
     def _sums(self) -> np.ndarray:
         """Of the open segment; a closed one keeps its own, and another may never come."""
         if self._held is None:
-            self._held = self._form.zeros(np.float64)
+            self._held = self._form.zeros()
         return self._held
 
     def add(self, sides: Sequence[Deviations]) -> None:
         self._form.add([side.rows for side in sides], self._sums)
+
+    def open(self) -> OpenProduct | None:
+        return None if self._form.kept is None else OpenProduct(self._form.kept, self._sums)
 
     def _matrix(self) -> np.ndarray:
         return self._form.matrix(self._sums)
@@ -126,31 +144,27 @@ class _HighPrecision:
 class _FastPrecision(_HighPrecision):
     def __init__(self, form: Form, make: Make):
         super().__init__(form, make)
-        self._single, self._rows = form.zeros(np.float32), 0
         self._shifts: list[np.ndarray] = []  # powers of two that bring the spreads in a segment near 1
-        self._workspace = Workspace()
 
     def add(self, sides: Sequence[Deviations]) -> None:
         if not self._shifts:
             self._shifts = [-np.frexp(np.sqrt(s.squares / s.weight))[1].astype(np.int64) for s in sides]
-        scaled = [(side, np.ldexp(1.0, shift)) for side, shift in zip(sides, self._shifts, strict=True)]
-        if any((side.squares * scale**2 > _LARGEST).any() for side, scale in scaled):
-            self._form.add([side.rows * scale for side, scale in scaled], self._sums)
-            return
-        rounded = [self._workspace.array(f"rounded {i}", side.rows.shape, np.float32) for i, side in enumerate(sides)]
-        for (side, scale), out in zip(scaled, rounded, strict=True):
-            np.multiply(side.rows, scale, out=out, casting="same_kind")
-        self._form.add(rounded, self._single)
-        self._rows += len(rounded[0])
-        if self._rows >= _MOST_ROWS:
-            self._drain()
+        rows, scales = [side.rows for side in sides], self._scales()
+        if any((side.squares * scale**2 > _LARGEST).any() for side, scale in zip(sides, scales, strict=True)):
+            self._form.add([each * scale for each, scale in zip(rows, scales, strict=True)], self._sums)
+        else:
+            self._form.add_floats(rows, scales, self._sums)
 
-    def _drain(self) -> None:
-        np.add(self._sums, self._single, out=self._sums)
-        self._single[:] = self._rows = 0
+    def _scales(self) -> list[np.ndarray]:
+        return [np.ldexp(1.0, shift) for shift in self._shifts]
+
+    def open(self) -> OpenProduct | None:
+        # The first block of a segment gives the scales.
+        if self._form.kept is None or not self._shifts:
+            return None
+        return OpenProduct(self._form.kept, self._sums, self._scales())
 
     def _matrix(self) -> np.ndarray:
-        self._drain()
         undo, self._shifts = [-shift for shift in self._shifts], []
         return self._form.rescaled(self._form.matrix(self._sums), undo)
 

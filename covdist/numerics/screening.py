@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,20 @@ class Screening(NamedTuple):
     counts: dict[str, np.ndarray]
     nonfinite: bool
     extreme: bool
+
+
+@cache
+def ordinary_range(dtype: np.dtype) -> tuple[float, float, bool]:
+    """Return the magnitudes between which values of a dtype are neither special nor extreme, zeros apart.
+
+    Last, whether smaller ones are merely counted as subnormals, since their squares do not underflow.
+    """
+    if dtype.kind in "iu":
+        return 1.0, 2.0**53 if dtype.itemsize == 8 else np.inf, True  # float64 rounds larger ones
+    if dtype.itemsize == 8:
+        return _SMALL, _LARGE, False
+    single = np.finfo(np.float16 if dtype.kind == "f" and dtype.itemsize == 2 else np.float32)
+    return float(single.smallest_normal), float(single.max), True
 
 
 def plain_dtype(dtype: np.dtype) -> np.dtype:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,8 +15,19 @@ from covdist.numerics.workspace import Workspace
 Blocks = Sequence[np.ndarray]  # one a side, (rows, columns)
 
 
+class OpenProduct(NamedTuple):
+    """Where the compiled kernel adds products of deviations."""
+
+    kept: int  # which, as the kernel calls them
+    sums: np.ndarray
+    scales: Sequence[np.ndarray] = ()  # of each side's columns, where products are of float32
+
+
 class Product(Protocol):
     """Sums of products of deviations within a segment."""
+
+    def open(self) -> OpenProduct | None:
+        """Return where the products of the segment are summed, or None where the compiled kernel has none such."""
 
     def add(self, sides: Sequence[Deviations]) -> None:
         """Add the products of one block."""
@@ -25,8 +36,21 @@ class Product(Protocol):
         """Turn the segment into a state; the product is empty afterwards."""
 
 
+class OpenSegment(NamedTuple):
+    """What the compiled kernel adds ordinary rows to."""
+
+    shifted: Sequence[ShiftedColumns]
+    product: OpenProduct
+
+
 class BlockFold(Protocol):
     """Takes clean blocks of rows from an accumulator."""
+
+    def opened(self, blocks: Blocks, weights: Vector) -> OpenSegment | None:
+        """Return the open segment, begun with these rows where there is none; None where rows come by ``add`` alone."""
+
+    def folded(self, rows: int) -> None:
+        """Count rows that were folded into the open segment."""
 
     def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
         """Fold rows of positive weight."""
@@ -63,6 +87,18 @@ class Segments:
         self._product.add(sides)
         for shifted, side in zip(self._shifted, sides, strict=True):
             shifted.commit(side)
+
+    def opened(self, blocks: Blocks, weights: Vector) -> OpenSegment | None:
+        if not self._shifted[0].weight:
+            self._unit = 0
+            self._begin(blocks, weights, [False] * len(blocks))
+        product = self._product.open()
+        if product is None or self._unit or not all(shifted.plain for shifted in self._shifted):
+            return None
+        return OpenSegment(self._shifted, product)
+
+    def folded(self, rows: int) -> None:
+        """Count nothing: the sides know their weight."""
 
     def _begin(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool]) -> None:
         for shifted, block, is_extreme in zip(self._shifted, blocks, extreme, strict=True):

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.numerics.blas import weighted_sums
+from covdist.kernel.library import panels
 from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
+from covdist.numerics.sums import column_sums, sum_in_order
 
 # n·(mean − pilot)² may exceed the centred sum of squares by this factor: costs log10(64) digits of 16.
 _MOST_CANCELLED = 64.0
-_WIDE = 512
 _SAMPLE_STEP = 16  # every sixteenth row gives a pilot within 4 spreads of any block's mean, outliers or not
 
 
@@ -38,7 +38,6 @@ class ShiftedColumns:
 
     def __init__(self, width: int):
         self.width = width
-        self._group = max(1, _WIDE // width)  # rows taken as one, since numpy's inner loops run along a row
         self.weight = 0.0  # of the open segment; 0 where there is none
 
     def begin(self, block: np.ndarray, weights: np.ndarray | None, extreme: bool) -> None:
@@ -60,10 +59,15 @@ class ShiftedColumns:
             self.exponent = self._wanted_exponent(block)
             self.exponent[self.exponent == NO_EXPONENT] = 0
         scale = np.ldexp(1.0, -self.exponent)
-        # As wide as the rows that ``_wide`` makes.
-        self._shift = np.tile(self.pilot * scale, self._group)
-        self._scale = np.tile(scale, self._group) if self.exponent.any() else None
+        self.shift = np.zeros(panels(self.width))
+        self.shift[: self.width] = self.pilot * scale
+        self._scale = scale if self.exponent.any() else None
         self.sums, self.squares = np.zeros(self.width), np.zeros(self.width)
+
+    @property
+    def plain(self) -> bool:
+        """Whether deviations are differences from the pilot, and nothing else."""
+        return not (self._extreme or self.pilot_low.any())
 
     def _wanted_exponent(self, block: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -73,36 +77,26 @@ class ShiftedColumns:
         """Return ``(block - pilot) * 2**-exponent``, times the root of each row's weight, in ``out``."""
         whole = not beyond_float64(block)
         np.copyto(out, block if whole else high_part(block))
-        wide, rest = self._wide(out)
         with np.errstate(invalid="ignore", over="ignore"):
-            for rows in (wide, rest):
-                if self._scale is not None:  # first, as differences of the largest numbers leave float64's range
-                    rows *= self._scale[: rows.shape[1]]
-                rows -= self._shift[: rows.shape[1]]
+            if self._scale is not None:  # first, as differences of the largest numbers leave float64's range
+                out *= self._scale
+            out -= self.shift[: self.width]
             if not whole:
                 out += low_part(block)
             if self.pilot_low.any():
                 out -= self.pilot_low
             if weights is None:
                 roots, weight = np.ones(len(block)), float(len(block))
-                sums = self._folded(weighted_sums(roots[: len(wide)], wide)) + rest.sum(axis=0)
+                sums = column_sums(out)
             else:
-                roots, weight = np.sqrt(weights), float(weights.sum())
+                roots, weight = np.sqrt(weights), sum_in_order(weights)
                 out *= roots[:, None]
-                sums = weighted_sums(roots, out)
+                sums = column_sums(out, roots[:, None])
             spoilt = ~np.isfinite(sums)
             if spoilt.any():  # infinity would leave infinity or NaN in the products, depending on how rows are cut
                 out[:, spoilt] = np.nan
-            squares = self._folded(np.einsum("ij,ij->j", wide, wide)) + np.einsum("ij,ij->j", rest, rest)
+            squares = column_sums(out, out)
         return Deviations(out, roots, sums, squares, weight, self.exponent)
-
-    def _wide(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Views of several short rows taken as one, and of the rest."""
-        whole = len(rows) // self._group * self._group
-        return rows[:whole].reshape(-1, self._group * self.width), rows[whole:]
-
-    def _folded(self, wide: np.ndarray) -> np.ndarray:
-        return wide.reshape(-1, self.width).sum(axis=0)
 
     def drifted(self, block: Deviations) -> bool:
         """Say whether folding this block into the segment would cost digits."""

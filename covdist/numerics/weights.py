@@ -15,6 +15,7 @@ from covdist.errors import DataError
 Vector = np.ndarray | None  # (rows,)
 
 UNIT_STEP = 128  # units are multiples of it
+_PLAIN = UNIT_STEP // 2 - 1
 
 
 def checked(weights: np.ndarray) -> np.ndarray:
@@ -40,6 +41,11 @@ def in_unit(weights: Vector, held: int | None = None) -> tuple[Vector, int]:
     if held is not None and 0 <= held - unit <= UNIT_STEP:
         unit = held
     return (weights if weights is None or not unit else np.ldexp(weights, -unit)), unit
+
+
+def plain_weights(weights: Vector) -> bool:
+    """Return whether all weights are positive and counted as they are."""
+    return weights is None or bool(weights.min() > 2.0**-_PLAIN and weights.max() < 2.0**_PLAIN)
 
 
 class SquaredWeights:

@@ -13,7 +13,8 @@ from covdist.numerics.correlation import pair_correlation
 from covdist.numerics.masked import MaskedSegments, Side
 from covdist.numerics.nonfinite import all_finite, holes
 from covdist.numerics.products import Diagonal
-from covdist.numerics.segments import Blocks
+from covdist.numerics.segments import Blocks, OpenSegment
+from covdist.numerics.sums import column_sums
 from covdist.numerics.weights import Vector
 from covdist.numerics.workspace import Workspace
 from covdist.state.base import Field, Fields, column_fields, in_one_unit, segments
@@ -101,6 +102,12 @@ class _HoldingBoth:
             blocks = [np.where(missing, np.nan, x), np.where(missing, np.nan, y)]
         self._inner.add(blocks, weights, extreme, workspace)
 
+    def opened(self, blocks: Blocks, weights: Vector) -> OpenSegment | None:
+        return self._inner.opened(blocks, weights)
+
+    def folded(self, rows: int) -> None:
+        self._inner.folded(rows)
+
     def state(self) -> ColumnwisePairs:
         state: ColumnwisePairs = self._inner.state()
         return state
@@ -118,7 +125,7 @@ def _lifted(clean: Columnwise, rows: int) -> ColumnwisePairs:
 
 def _folded(sides: list[Side]) -> ColumnwisePairs:
     x, y = sides
-    products = np.einsum("ij,ij->j", x.rows, y.rows) - x.seen.weight * x.centre * y.centre
+    products = column_sums(x.rows, y.rows) - x.seen.weight * x.centre * y.centre
     return ColumnwisePairs(x.columns, y.columns, x.seen, products)
 
 

@@ -21,7 +21,7 @@ from covdist.numerics.columns import Columns, ObservedCounts, combine_observed, 
 from covdist.numerics.em import Fit, Model, PatternTable, complete, distinct, precision_of, regression
 from covdist.numerics.masked import Side, observe
 from covdist.numerics.nonfinite import all_finite, holes
-from covdist.numerics.segments import Blocks
+from covdist.numerics.segments import Blocks, OpenSegment
 from covdist.numerics.weights import Vector, combined, in_unit
 from covdist.numerics.workspace import Workspace
 from covdist.state.base import fold_whole, segments
@@ -120,6 +120,12 @@ class _PatternSegments:
             given = None if weights[0] is None else np.concatenate(weights)
             held = ~holes(block, self._inf)
             self._held = self._held.merge(_sorted(observe(block, held, given, any(extreme)), held, given))
+
+    def opened(self, blocks: Blocks, weights: Vector) -> OpenSegment | None:
+        return self._clean.opened(blocks, weights)
+
+    def folded(self, rows: int) -> None:
+        self._rows += rows
 
     def state(self) -> Patterns:
         self._sort()

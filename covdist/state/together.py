@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from covdist.errors import DataError, MergeError
+from covdist.kernel.library import NONE
 from covdist.numerics.accumulator import Cost, Counted, Options, RowsAccumulator, finish_one, finish_two
 from covdist.numerics.columns import Columns
-from covdist.numerics.segments import Product, Segments
+from covdist.numerics.segments import OpenProduct, Product, Segments
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 from covdist.state.base import ColumnState, Fields
 from covdist.state.named import Named, state_type
@@ -100,6 +101,11 @@ class _Products:
     def add(self, sides: Sequence[Deviations]) -> None:
         for product in self.each:
             product.add(sides)
+
+    def open(self) -> OpenProduct | None:
+        opened = [product.open() for product in self.each]
+        kept = [each for each in opened if each is None or each.kept != NONE]
+        return kept[0] if len(kept) == 1 else None if kept else opened[0]
 
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Combined:
         return Combined(tuple(product.close(shifted, columns) for product in self.each))

@@ -8,12 +8,13 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from covdist.kernel.library import NONE
 from covdist.limits import limits
 from covdist.numerics import columns as moments
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Counted, Options, RowsAccumulator
 from covdist.numerics.columns import Columns, concatenate, divisor
 from covdist.numerics.screening import TILE, TILE_COLUMNS
-from covdist.numerics.segments import Segments
+from covdist.numerics.segments import OpenProduct, Segments
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 from covdist.state.base import Fields, column_fields
 
@@ -108,6 +109,9 @@ def _finish(counted: Counted, states: list[Variances]) -> Variances:
 class _Squares:
     def add(self, sides: Sequence[Deviations]) -> None:
         """Add nothing: every column keeps its squares."""
+
+    def open(self) -> OpenProduct:
+        return OpenProduct(NONE, np.empty(0))
 
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Variances:
         return Variances(columns[0])

@@ -1,0 +1,37 @@
+"""What hatchling runs while it builds a wheel: compiles the kernel, or does without where no compiler can."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class KernelHook(BuildHookInterface[Any]):
+    """Puts the compiled library into wheels and editable installs; ``COVDIST_KERNEL=numpy`` leaves it out."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if self.target_name != "wheel":
+            return
+        build = runpy.run_path(str(Path(self.root, "covdist", "kernel", "build.py")))
+        installed: Path = build["LIBRARY"]
+        editable = version == "editable"
+        library = installed if editable else Path(tempfile.mkdtemp(), installed.name)
+        library.unlink(missing_ok=True)
+        compiler = build["compiler"]()
+        if compiler is None or os.environ.get("COVDIST_KERNEL") == "numpy":
+            return
+        try:
+            build["compile_to"](library, compiler)
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.app.display_warning(f"the kernel was not compiled, numpy folds instead: {error}")
+            return
+        if not editable:
+            build_data["force_include"][str(library)] = str(installed.relative_to(self.root))
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{build['platform_tag'](library)}"

@@ -1,0 +1,107 @@
+"""The compiled library, called by ctypes, which releases the GIL, and the structures that it takes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from covdist.errors import CovdistError
+from covdist.kernel.build import LEVELS, LIBRARY, digest
+
+NONE, SQUARE, PACKED, RECTANGLE = range(4)  # what products are kept
+WORK = 6  # numbers a column that a side needs memory for
+_STRIP = 16
+_TYPES = (
+    "float64", "float32", "float16", "bfloat16",
+    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+)  # fmt: skip
+_BEST = ("plain", "avx2", "avx512")  # what covdist_level counts
+NUMPY = "numpy"
+_pointer, _size, _double = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_double
+
+
+class Side(ctypes.Structure):
+    """``side_t`` of segment.h."""
+
+    _fields_ = (
+        ("data", _pointer), ("rows", _size), ("columns", _size), ("stride", _size), ("type", _size),
+        ("shift", _pointer), ("sums", _pointer), ("squares", _pointer), ("zeros", _pointer), ("subnormals", _pointer),
+        ("factors", _pointer), ("weight", _double), ("small", _double), ("largest", _double),
+        ("subnormal", ctypes.c_int64), ("panels", _pointer), ("work", _pointer), ("rounded", _pointer),
+    )  # fmt: skip
+
+
+class Segment(ctypes.Structure):
+    """``segment_t`` of segment.h."""
+
+    _fields_ = (
+        ("sides", _pointer), ("weights", _pointer), ("roots", _pointer), ("matrix", _pointer), ("count", _size),
+        ("products", _size), ("height", _size),
+    )  # fmt: skip
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    if not LIBRARY.is_file():
+        return None
+    library = ctypes.CDLL(str(LIBRARY))
+    library.covdist_digest.restype = ctypes.c_char_p
+    if library.covdist_digest() != digest().encode():
+        raise CovdistError(f"{LIBRARY} was compiled from other sources than those beside it: install covdist again")
+    return library
+
+
+@cache
+def name() -> str:
+    """Return which kernel folds here: an instruction set of the compiled one, or "numpy" where none was compiled.
+
+    ``COVDIST_KERNEL`` chooses another, such as "plain", which runs on any processor, or "numpy".
+    """
+    library, wanted = _library(), os.environ.get("COVDIST_KERNEL", "")
+    best = NUMPY if library is None else _BEST[library.covdist_level()]
+    known = (NUMPY,) if library is None else (NUMPY, *LEVELS[: LEVELS.index(best) + 1])
+    if wanted and wanted not in known:
+        raise CovdistError(
+            f"COVDIST_KERNEL={wanted!r} cannot be used here, where there are {', '.join(known)}: set one of them, or "
+            "unset it"
+        )
+    return wanted or best
+
+
+def compiled() -> bool:
+    """Return whether the compiled kernel folds here."""
+    return name() != NUMPY
+
+
+@cache
+def function(of: str) -> Callable[[Any], int]:
+    """Return ``fold`` or ``multiply`` of the instruction set in use."""
+    found = getattr(_library(), f"covdist_{of}_{name()}")
+    found.restype, found.argtypes = _size, [ctypes.POINTER(Segment)]
+    return found
+
+
+@cache
+def number_of(dtype: np.dtype) -> int | None:
+    """Return the number of a type that the kernel reads, or None."""
+    native = dtype.isbuiltin == 2 or dtype.isnative
+    return _TYPES.index(dtype.name) if dtype.name in _TYPES and native else None
+
+
+def padded(columns: int) -> int:
+    """Return how many columns there must be memory for."""
+    return -(-columns // _STRIP) * _STRIP
+
+
+def panels(columns: int) -> int:
+    """Return how many numbers a row takes in packed panels: of one part or two, and what a tile reaches beyond."""
+    return padded(columns) + 2 * _STRIP
+
+
+def address(array: np.ndarray | None) -> int | None:
+    return None if array is None else array.ctypes.data

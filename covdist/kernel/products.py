@@ -1,0 +1,59 @@
+"""Sums of products of given rows, the same bits on every processor."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import numpy as np
+
+from covdist.kernel.library import (
+    PACKED,
+    RECTANGLE,
+    SQUARE,
+    WORK,
+    Segment,
+    Side,
+    address,
+    function,
+    panels,
+)  # fmt: skip
+
+_HEIGHT = 1024  # rows packed at once; a multiple of the 256 whose sum starts from zero
+
+
+def add_gram(rows: np.ndarray, sums: np.ndarray, factor: float = 1.0) -> None:
+    """Add ``factor * rows.T @ rows`` to a triangle in rectangular full packed storage, or a square's lower triangle."""
+    _multiply([rows] if factor == 1 else [rows * factor, rows], sums, SQUARE if sums.ndim == 2 else PACKED)
+
+
+def add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray, factor: float = 1.0) -> None:
+    """Add ``factor * left.T @ right`` to ``out``."""
+    _multiply([left if factor == 1 else left * factor, right], out, RECTANGLE)
+
+
+def add_float_gram(rows: np.ndarray, scale: np.ndarray, sums: np.ndarray) -> None:
+    """Add the products of ``rows * scale``, rounded to float32 and summed in it 256 rows at a time."""
+    _multiply([rows], sums, SQUARE if sums.ndim == 2 else PACKED, [scale])
+
+
+def add_float_product(rows: Sequence[np.ndarray], scales: Sequence[np.ndarray], out: np.ndarray) -> None:
+    """Add the products of two sides' rows, rounded and summed as by ``add_float_gram``."""
+    _multiply(rows, out, RECTANGLE, scales)
+
+
+def _multiply(
+    blocks: Sequence[np.ndarray], out: np.ndarray, products: int, factors: Sequence[np.ndarray] | None = None
+) -> None:
+    height, sides, held = min(_HEIGHT, len(blocks[0])), (Side * len(blocks))(), []
+    for number, (side, block) in enumerate(zip(sides, blocks, strict=True)):
+        width = block.shape[1]
+        shift, work, room = np.zeros(panels(width)), np.empty(WORK * panels(width)), np.empty(height * panels(width))
+        held += [shift, work, room]
+        if factors is not None:
+            held.append(rounded := np.empty(height * panels(width), np.float32))
+            side.factors, side.rounded = address(factors[number]), address(rounded)
+        side.data, side.rows, side.columns, side.stride = address(block), *block.shape, block.strides[0]
+        side.shift, side.work, side.panels = map(address, (shift, work, room))
+    segment = Segment(ctypes.addressof(sides), None, None, address(out), len(blocks), products, height)
+    function("multiply")(segment)

@@ -1,0 +1,31 @@
+#ifndef COVDIST_KERNEL_H
+#define COVDIST_KERNEL_H
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__AVX512F__)
+enum { PANEL = 16 }; /* columns of doubles that are packed side by side */
+#else
+enum { PANEL = 8 };
+#endif
+enum {
+    FLOAT_PANEL = 16, /* columns of floats that are packed side by side */
+    STRIP = 16,       /* columns that are summed side by side; memory per column is for a multiple of it */
+    BLOCK = 256       /* rows whose sum starts from zero */
+};
+
+#if defined(_WIN32)
+#define EXPORTED __declspec(dllexport)
+#else
+#define EXPORTED __attribute__((visibility("default")))
+#endif
+#define JOIN_(a, b) covdist_##a##_##b
+#define JOIN(a, b) JOIN_(a, b)
+#define NAME(function) JOIN(function, ISA) /* one of each for every instruction set, which the compiler is told */
+
+/* Rows as they lie in memory: columns side by side, rows `stride` bytes apart. */
+typedef struct {
+    const char *data;
+    size_t rows, columns, stride;
+} rows_t;
+#endif

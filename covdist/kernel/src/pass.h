@@ -1,0 +1,19 @@
+#ifndef COVDIST_PASS_H
+#define COVDIST_PASS_H
+#include "kernel.h"
+
+/* What a pass over rows makes; sums and squares are added to, for STRIP columns or a multiple of them. */
+typedef struct {
+    const double *shift; /* of each column, STRIP columns or a multiple */
+    const double *roots; /* of each row's weight, or none */
+    double *sums, *squares;
+    double *panels; /* memory for the deviations, or none */
+    double *work;   /* memory for two numbers a column, STRIP columns or a multiple */
+    double least, largest;
+    size_t ahead;   /* bytes to the rows that come next, after all other columns of these */
+} pass_t;
+
+size_t NAME(size)(size_t type);
+void NAME(pass)(size_t type, rows_t, pass_t *);
+void NAME(census)(size_t type, rows_t, double most, int64_t *zeros, int64_t *low);
+#endif

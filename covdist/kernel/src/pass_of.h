@@ -1,0 +1,100 @@
+/* Included once for each type of numbers that vectors load, TYPE: its LOAD, and the names that stand for the others. */
+
+/* Fill up columns whose vectors would reach beyond the row, with the row's first number. */
+static rows_t FULL(rows_t x, TYPE *held)
+{
+    for (size_t k = 0; k < x.rows; k++)
+        for (size_t i = 0; i < STRIP; i++)
+            held[k * STRIP + i] = ((const TYPE *)(x.data + k * x.stride))[i < x.columns ? i : 0];
+    return (rows_t){(const char *)held, x.rows, STRIP, STRIP * sizeof(TYPE)};
+}
+
+static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int weighted, const int packed)
+{
+    doubles S[ACROSS], Q[ACROSS], P[ACROSS], least = d_all(to->least), largest = d_all(to->largest);
+    for (int v = 0; v < ACROSS; v++) {
+        S[v] = d_load(to->sums + v * DOUBLES);
+        Q[v] = d_load(to->squares + v * DOUBLES);
+        P[v] = d_load(to->shift + v * DOUBLES);
+    }
+    for (size_t k = 0; k < x.rows; k++) {
+        const TYPE *row = (const TYPE *)(x.data + k * x.stride);
+        doubles D[ACROSS];
+        __builtin_prefetch((const char *)row + to->ahead);
+        if (sizeof(TYPE) * STRIP > LINE)
+            __builtin_prefetch((const char *)row + to->ahead + LINE);
+        for (int v = 0; v < ACROSS; v++) {
+            doubles value = LOAD(row + v * DOUBLES), size = d_abs(value);
+            least = d_min(size, least);
+            largest = d_max(size, largest);
+            D[v] = d_sub(value, P[v]);
+        }
+        if (weighted) {
+            doubles root = d_all(to->roots[k]);
+            for (int v = 0; v < ACROSS; v++) {
+                D[v] = d_mul(D[v], root);
+                S[v] = d_add(S[v], d_mul(D[v], root));
+            }
+        } else
+            for (int v = 0; v < ACROSS; v++)
+                S[v] = d_add(S[v], D[v]);
+        for (int v = 0; v < ACROSS; v++)
+            Q[v] = d_add(Q[v], d_mul(D[v], D[v]));
+        if (packed)
+            for (int v = 0; v < ACROSS; v++)
+                d_store(to->panels + v * DOUBLES / PANEL * apart + k * PANEL + v * DOUBLES % PANEL, D[v]);
+    }
+    double ends[2][DOUBLES];
+    d_store(ends[0], least);
+    d_store(ends[1], largest);
+    for (int i = 0; i < DOUBLES; i++) {
+        to->least = ends[0][i] < to->least ? ends[0][i] : to->least;
+        to->largest = ends[1][i] > to->largest ? ends[1][i] : to->largest;
+    }
+    for (int v = 0; v < ACROSS; v++) {
+        d_store(to->sums + v * DOUBLES, S[v]);
+        d_store(to->squares + v * DOUBLES, Q[v]);
+    }
+}
+
+static void SUM(rows_t x, pass_t *to, size_t apart)
+{
+    TYPE held[BLOCK * STRIP];
+    if (x.columns < STRIP)
+        x = FULL(x, held);
+    if (to->roots && to->panels)
+        VARIANT(x, to, apart, 1, 1);
+    else if (to->roots)
+        VARIANT(x, to, 0, 1, 0);
+    else if (to->panels)
+        VARIANT(x, to, apart, 0, 1);
+    else
+        VARIANT(x, to, 0, 0, 0);
+}
+
+/* Count zeros and magnitudes up to `most`, zeros among them, into the first and the second STRIP of counts. */
+static void COUNT(rows_t x, double most, double *counts)
+{
+    TYPE held[BLOCK * STRIP];
+    doubles Z[ACROSS], L[ACROSS];
+    for (int v = 0; v < ACROSS; v++)
+        Z[v] = L[v] = d_all(0);
+    if (x.columns < STRIP)
+        x = FULL(x, held);
+    for (size_t k = 0; k < x.rows; k++)
+        for (int v = 0; v < ACROSS; v++) {
+            doubles size = d_abs(LOAD((const TYPE *)(x.data + k * x.stride) + v * DOUBLES));
+            Z[v] = d_count(Z[v], size, d_all(0));
+            L[v] = d_count(L[v], size, d_all(most));
+        }
+    for (int v = 0; v < ACROSS; v++) {
+        d_store(counts + v * DOUBLES, Z[v]);
+        d_store(counts + STRIP + v * DOUBLES, L[v]);
+    }
+}
+#undef TYPE
+#undef LOAD
+#undef FULL
+#undef VARIANT
+#undef SUM
+#undef COUNT

@@ -1,0 +1,173 @@
+/* The fold of ordinary rows into an open segment: no special values, no drift of the mean. It stops where it meets any. */
+#include "segment.h"
+#include "lanes.h"
+#include "pass.h"
+#include "product.h"
+
+static const double MOST_CANCELLED = 64, LARGEST_FLOAT_SQUARES = 1e30;
+
+/* Say whether a block would cost digits: its mean lies many spreads from the segment's pilot. */
+static int drifted(const side_t *side, double added)
+{
+    const double *sums = side->work;
+    double weight = side->weight, total = weight + added;
+    for (size_t j = 0; j < side->rows.columns; j++) {
+        double together = side->sums[j] + sums[j], step = sums[j] / added - side->sums[j] / weight;
+        double spread = side->squares[j] - side->sums[j] * side->sums[j] / weight + weight * added / total * step * step;
+        if (together * together / total > MOST_CANCELLED * spread)
+            return 1;
+    }
+    return 0;
+}
+
+/* Rectangular full packed storage holds the columns from here on apart. */
+static size_t half_of(size_t columns, size_t products) { return products == PACKED ? (columns + 1) / 2 : columns; }
+static size_t padded(size_t columns) { return (columns + STRIP - 1) / STRIP * STRIP; }
+
+/* Memory of a side: a block's sums and squares, zeros and low magnitudes, and two numbers that a pass takes. */
+static double *squares_of(const side_t *side) { return side->work + padded(side->rows.columns); }
+static int64_t *zeros_of(const side_t *side) { return (int64_t *)(side->work + 2 * padded(side->rows.columns)); }
+static int64_t *low_of(const side_t *side) { return zeros_of(side) + padded(side->rows.columns); }
+static double *pass_of(const side_t *side) { return side->work + 4 * padded(side->rows.columns); }
+
+/* Make the deviations, sums and squares of some columns of a block; return whether their magnitudes are ordinary. */
+static int passed(side_t *side, rows_t rows, size_t from, size_t to, const double *roots, double *panels)
+{
+    if (from == to)
+        return 1;
+    rows_t part = {rows.data + from * NAME(size)(side->type), rows.rows, to - from, rows.stride};
+    pass_t made = {side->shift + from, roots, side->work + from, squares_of(side) + from, panels, pass_of(side), INFINITY, 0, 0};
+    NAME(pass)(side->type, part, &made);
+    if (made.least < side->small) {
+        int64_t *zeros = zeros_of(side) + from, *low = low_of(side) + from;
+        NAME(census)(side->type, part, nextafter(side->small, 0), zeros, low);
+        for (size_t j = 0; j < part.columns; j++)
+            if (low[j] > zeros[j] && !side->subnormal)
+                return 0;
+    }
+    return made.largest <= side->largest && made.least >= 0;
+}
+
+/* Make those of a whole block, and panels where there are products: of the leading half of the columns, and the rest. */
+static int prepared(side_t *side, rows_t rows, const double *roots, size_t products)
+{
+    size_t columns = rows.columns, half = half_of(columns, products);
+    double *panels = products ? side->panels : 0, *rest = panels ? panels + padded(half) * rows.rows : 0;
+    memset(side->work, 0, 4 * padded(columns) * sizeof *side->work);
+    return passed(side, rows, 0, half, roots, panels) & passed(side, rows, half, columns, roots, rest);
+}
+
+static int ordinary(const side_t *side)
+{
+    const double *sums = side->work, *squares = squares_of(side), *factors = side->factors;
+    for (size_t j = 0; j < side->rows.columns; j++)
+        if (!isfinite(sums[j]) || !isfinite(squares[j]) ||
+            (factors && squares[j] * (factors[j] * factors[j]) > LARGEST_FLOAT_SQUARES))
+            return 0;
+    return 1;
+}
+
+static void commit(side_t *side, double added)
+{
+    const double *sums = side->work, *squares = squares_of(side);
+    const int64_t *zeros = zeros_of(side), *low = low_of(side);
+    for (size_t j = 0; j < side->rows.columns; j++) {
+        side->sums[j] += sums[j];
+        side->squares[j] += squares[j];
+        side->zeros[j] += zeros[j];
+        side->subnormals[j] += low[j] - zeros[j];
+    }
+    side->weight += added;
+}
+
+/* Some packed columns of a side: from `first` on, where `leading` others lie before. */
+typedef struct {
+    const side_t *side;
+    size_t leading, columns;
+} part_t;
+
+static void round_part(size_t rows, part_t p)
+{
+    NAME(rounded)(rows, p.columns, p.side->panels + padded(p.leading) * rows, p.side->factors + p.leading,
+                  p.side->rounded + padded(p.leading) * rows);
+}
+
+static void add(size_t rows, part_t x, part_t y, double *matrix, size_t stride, ptrdiff_t low, ptrdiff_t top)
+{
+    size_t left = padded(x.leading) * rows, right = padded(y.leading) * rows;
+    if (x.side->factors)
+        NAME(float_products)(rows, x.side->rounded + left, x.columns, y.side->rounded + right, y.columns, matrix,
+                             stride, low, top);
+    else
+        NAME(products)(rows, x.side->panels + left, x.columns, y.side->panels + right, y.columns, matrix, stride, low,
+                       top);
+}
+
+/* Add the products of a block's deviations to the matrix, of the first side with the second or with itself. */
+static void multiply(const segment_t *s, size_t rows, int two)
+{
+    const side_t *x = s->sides, *y = x + two;
+    size_t n = x->rows.columns, m = y->rows.columns, half = half_of(n, s->products), even = 1 - n % 2, stride = n + even;
+    ptrdiff_t all = (ptrdiff_t)(n > m ? n : m);
+    part_t first = {x, 0, half}, rest = {x, half, n - half};
+    part_t second = {y, 0, half_of(m, s->products)}, after = {y, second.columns, m - second.columns};
+    if (x->factors) {
+        round_part(rows, first);
+        round_part(rows, rest);
+        if (two) {
+            round_part(rows, second);
+            round_part(rows, after);
+        }
+    }
+    if (s->products == RECTANGLE)
+        add(rows, first, second, s->matrix, m, -all, all);
+    else if (s->products == SQUARE)
+        add(rows, first, second, s->matrix, n, -all, 0);
+    else { /* the rows of a leading column lie side by side, and those of the rest after */
+        add(rows, first, second, s->matrix + even, stride, 0, all);
+        add(rows, first, after, s->matrix + even + half, stride, -all, all);
+        add(rows, rest, after, s->matrix + (even ? 0 : stride), stride, -all, 0);
+    }
+}
+
+static rows_t block_of(const side_t *side, size_t done, size_t height)
+{
+    rows_t block = side->rows;
+    block.data += done * block.stride;
+    block.rows = block.rows - done < height ? block.rows - done : height;
+    return block;
+}
+
+/* Fold rows, `height` at a time, up to the first that want a closer look; return how many were folded. */
+EXPORTED size_t NAME(fold)(segment_t *s)
+{
+    size_t rows = s->sides->rows.rows;
+    for (size_t done = 0, height; done < rows; done += height) {
+        const double *roots = s->roots ? s->roots + done : 0;
+        height = block_of(s->sides, done, s->height).rows;
+        double added = s->weights ? 0 : (double)height;
+        for (size_t k = 0; s->weights && k < height; k++)
+            added += s->weights[done + k];
+        for (side_t *side = s->sides; side < s->sides + s->count; side++)
+            if (!prepared(side, block_of(side, done, s->height), roots, s->products) || !ordinary(side) ||
+                (side->weight > 0 && drifted(side, added)))
+                return done;
+        if (s->products)
+            multiply(s, height, s->products == RECTANGLE);
+        for (side_t *side = s->sides; side < s->sides + s->count; side++)
+            commit(side, added);
+    }
+    return rows;
+}
+
+/* Add the products of given deviations, `height` rows at a time, and nothing else. */
+EXPORTED void NAME(multiply)(segment_t *s)
+{
+    size_t rows = s->sides->rows.rows;
+    for (size_t done = 0, height; done < rows; done += height) {
+        height = block_of(s->sides, done, s->height).rows;
+        for (side_t *side = s->sides; side < s->sides + s->count; side++)
+            prepared(side, block_of(side, done, s->height), 0, s->products);
+        multiply(s, height, s->count == 2);
+    }
+}

@@ -1,0 +1,29 @@
+#ifndef COVDIST_SEGMENT_H
+#define COVDIST_SEGMENT_H
+#include "kernel.h"
+
+enum { NONE, SQUARE, PACKED, RECTANGLE }; /* what products are kept */
+
+/* Columns that share the rows of a segment. Arrays are of its columns, but for `shift`, padded to STRIP. */
+typedef struct {
+    rows_t rows;
+    size_t type;         /* of the numbers, as in TYPES of pass.c */
+    const double *shift; /* the pilot */
+    double *sums, *squares;
+    int64_t *zeros, *subnormals;
+    const double *factors;   /* for products of floats: of each column, powers of two; or none */
+    double weight;           /* of the rows so far */
+    double small, largest;   /* magnitudes between which nothing is special, zeros apart */
+    int64_t subnormal;       /* whether smaller ones are folded, and counted as subnormals */
+    double *panels, *work;   /* memory: for packed deviations, and for WORK numbers a column, padded */
+    float *rounded;          /* memory: for packed deviations as floats */
+} side_t;
+
+typedef struct {
+    side_t *sides;
+    const double *weights, *roots; /* of each row, and their square roots, or none */
+    double *matrix;
+    size_t count, products; /* sides, of which the first is, or the first two are, multiplied */
+    size_t height;          /* rows that are looked at together */
+} segment_t;
+#endif

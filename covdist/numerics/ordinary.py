@@ -1,0 +1,80 @@
+"""``Ordinary``: folds ordinary rows by the compiled kernel, straight into open segments, up to the first special one.
+
+What it adds is, bit for bit, what folding the same rows by ``Segments.add`` would.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import numpy as np
+
+from covdist.kernel.library import NONE, WORK, Segment, Side, address, compiled, function, number_of, padded, panels
+from covdist.numerics.screening import SpecialCounts, ordinary_range
+from covdist.numerics.segments import BlockFold, Blocks, OpenSegment
+from covdist.numerics.weights import Vector, plain_weights
+from covdist.numerics.workspace import Workspace
+
+Tile = tuple[slice, BlockFold]
+
+
+class Ordinary:
+    """Of the accumulator whose tiles and censuses these are, which looks at ``height`` rows together."""
+
+    def __init__(self, tiles: Sequence[Tile], censuses: Sequence[SpecialCounts], height: int):
+        self._tiles, self._censuses, self._height = tiles, censuses, height
+
+    def fold(self, blocks: Blocks, weights: Vector, workspace: Workspace) -> int:
+        """Fold rows, ``height`` at a time; return how many were folded before the first that want a closer look."""
+        if not (compiled() and all(map(_readable, blocks)) and plain_weights(weights)):
+            return 0
+        head = slice(self._height)
+        opened = []
+        for columns, each in self._tiles:
+            segment = each.opened(
+                [block[head, columns] for block in blocks], weights if weights is None else weights[head]
+            )
+            if segment is None:
+                return 0
+            opened.append((columns, segment))
+        folded = self._call(blocks, weights, opened, workspace)
+        for _, each in self._tiles:
+            each.folded(folded)
+        return folded
+
+    def _call(
+        self, blocks: Blocks, weights: Vector, opened: Sequence[tuple[slice, OpenSegment]], workspace: Workspace
+    ) -> int:
+        product, amount = opened[0][1].product, len(blocks)
+        sides = (Side * (amount * len(opened)))()
+        height = min(self._height, len(blocks[0]))
+        for number, side in enumerate(sides):
+            (columns, segment), which = opened[number // amount], number % amount
+            block, shifted, census = blocks[which], segment.shifted[which], self._censuses[which]
+            side.data = address(block[:, columns])
+            side.rows, side.columns, side.stride = len(block), shifted.width, block.strides[0]
+            side.type = number_of(block.dtype)
+            side.shift, side.sums, side.squares = map(address, (shifted.shift, shifted.sums, shifted.squares))
+            side.zeros, side.subnormals = address(census.zeros[columns]), address(census.subnormals[columns])
+            side.weight = shifted.weight
+            side.small, side.largest, side.subnormal = ordinary_range(block.dtype)
+            side.work = address(workspace.array(f"work {number}", (WORK * padded(shifted.width),), np.float64))
+            if product.kept != NONE:
+                room = height, panels(shifted.width)
+                side.panels = address(workspace.array(f"panels {number}", room, np.float64))
+            if product.scales:
+                side.factors = address(product.scales[which])
+                side.rounded = address(workspace.array(f"rounded {number}", room, np.float32))
+        roots = None if weights is None else np.sqrt(weights)
+        places = [ctypes.addressof(sides), *map(address, (weights, roots, product.sums))]
+        folded = function("fold")(Segment(*places, len(sides), product.kept, self._height))
+        for number, side in enumerate(sides):
+            opened[number // amount][1].shifted[number % amount].weight = side.weight
+        return folded
+
+
+def _readable(block: np.ndarray) -> bool:
+    """Return whether the kernel can read a block as it lies."""
+    beside = block.shape[1] == 1 or block.strides[1] == block.itemsize
+    return number_of(block.dtype) is not None and beside and block.strides[0] >= 0 and block.flags.aligned
