@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from covdist import __version__
 from covdist.commands.jobs import COMMANDS, run_job
 from covdist.commands.options import (
     Command,
@@ -56,12 +57,33 @@ class _Commands(click.Group):
             ctx.exit(1)
 
 
-@click.group(name="covdist", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def _kernels() -> list[str]:
+    from covdist.kernel.library import available, name
+    from covdist.numerics.blas import library_names
+
+    return [f"kernel: {name()} (here are {', '.join(available())})", f"BLAS: {library_names()}"]
+
+
+@click.group(
+    name="covdist",
+    cls=_Commands,
+    invoke_without_command=True,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
-@click.option("--verbose", is_flag=True, help="Say on standard error what is planned, merged and tried again.")
-@click.version_option(package_name="covdist")
-def main(debug: bool, verbose: bool) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Say on standard error what is planned, merged and tried again.")
+@click.option("--version", is_flag=True, help="Show the version; with --verbose what folds here, too.")
+@click.pass_context
+def main(context: click.Context, debug: bool, verbose: bool, version: bool) -> None:
     """Covariances, variances and gradient statistics of neural-network logs."""
+    if version:
+        click.echo(f"covdist, version {__version__}")
+        if verbose:
+            click.echo("\n".join(_kernels()))
+        context.exit()
+    if context.invoked_subcommand is None:
+        context.fail("Missing command.")
     if verbose:
         logging.basicConfig(format="%(asctime)s %(name)s: %(message)s")
         logging.getLogger("covdist").setLevel(logging.DEBUG)

@@ -22,6 +22,7 @@ from distributed.comm.core import connect
 
 from covdist.engine.plan import human_bytes
 from covdist.errors import ClusterError
+from covdist.kernel.library import kind, other_kernel
 from covdist.limits import limits
 
 logger = logging.getLogger(__name__)
@@ -162,6 +163,9 @@ def check_versions(client: Client) -> None:
                     f"{name} has {package} {version or '(none)'} but here it is {here[package]}: "
                     "install the same on client, scheduler and workers"
                 )
+    for name, each in client.run(kind).items():
+        if each != kind():
+            raise other_kernel(f"worker {name}", each, kind())
 
 
 def _relevant(about: dict[str, Any]) -> dict[str, str | None]:

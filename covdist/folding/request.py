@@ -19,7 +19,9 @@ from covdist.engine.room import Room, within
 from covdist.errors import DataError
 from covdist.folding.inputs import aligned, check_labels, check_pairs, grouping, matching, one_of, side_names, y_dim
 from covdist.folding.weights import Halflife, fading, weight_vectors
+from covdist.kernel.library import compiled, kind
 from covdist.numerics.accumulator import Options
+from covdist.numerics.blas import library_names
 from covdist.numerics.em import Fit
 from covdist.numerics.nonfinite import INFINITIES, RowPolicy
 from covdist.numerics.products import PRECISIONS
@@ -171,6 +173,7 @@ class Request:
             "missing": self.missing,
             "inf": self.options.inf,
             "precision": self.options.precision,
+            "kernel": kind() if compiled() else f"{kind()}, {library_names()}",
         }
         if self.halflife is not None:
             provenance["halflife"] = str(self.halflife)

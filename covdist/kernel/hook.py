@@ -12,7 +12,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class KernelHook(BuildHookInterface[Any]):
+class KernelHook(BuildHookInterface[Any]):  # type: ignore[misc]
     """Puts the compiled library into wheels and editable installs; ``COVDIST_KERNEL=numpy`` leaves it out."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

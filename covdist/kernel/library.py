@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from covdist.errors import CovdistError
+from covdist.errors import ClusterError, CovdistError
 from covdist.kernel.build import LEVELS, LIBRARY, digest
 
 NONE, SQUARE, PACKED, RECTANGLE = range(4)  # what products are kept
@@ -20,7 +20,6 @@ _TYPES = (
     "float64", "float32", "float16", "bfloat16",
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
 )  # fmt: skip
-_BEST = ("plain", "avx2", "avx512")  # what covdist_level counts
 NUMPY = "numpy"
 _pointer, _size, _double = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_double
 
@@ -56,26 +55,47 @@ def _library() -> ctypes.CDLL | None:
     return library
 
 
+def available() -> tuple[str, ...]:
+    """Return the kernels that can fold here, the best last."""
+    library = _library()
+    return (NUMPY,) if library is None else (NUMPY, *LEVELS[: library.covdist_level() + 1])
+
+
 @cache
 def name() -> str:
     """Return which kernel folds here: an instruction set of the compiled one, or "numpy" where none was compiled.
 
     ``COVDIST_KERNEL`` chooses another, such as "plain", which runs on any processor, or "numpy".
     """
-    library, wanted = _library(), os.environ.get("COVDIST_KERNEL", "")
-    best = NUMPY if library is None else _BEST[library.covdist_level()]
-    known = (NUMPY,) if library is None else (NUMPY, *LEVELS[: LEVELS.index(best) + 1])
-    if wanted and wanted not in known:
+    wanted = os.environ.get("COVDIST_KERNEL", "")
+    if wanted and wanted not in available():
         raise CovdistError(
-            f"COVDIST_KERNEL={wanted!r} cannot be used here, where there are {', '.join(known)}: set one of them, or "
-            "unset it"
+            f"COVDIST_KERNEL={wanted} cannot be used here: set one of {', '.join(available())}, or unset it"
         )
-    return wanted or best
+    return wanted or available()[-1]
 
 
 def compiled() -> bool:
     """Return whether the compiled kernel folds here."""
     return name() != NUMPY
+
+
+def kind() -> str:
+    """Return what decides the bits of results: "compiled", whatever the instruction set, or "numpy"."""
+    return "compiled" if compiled() else NUMPY
+
+
+def check_same(client: str) -> None:
+    """Raise ClusterError where this process folds with another kernel than the client."""
+    if kind() != client:
+        raise other_kernel("a worker", kind(), client)
+
+
+def other_kernel(who: str, theirs: str, client: str) -> ClusterError:
+    return ClusterError(
+        f"{who} folds with the {theirs} kernel but the client with the {client} one, and results of both differ in "
+        f"their last digits: install the same on client and workers, or set COVDIST_KERNEL={NUMPY} on all of them"
+    )
 
 
 @cache

@@ -45,7 +45,8 @@ def add_float_product(rows: Sequence[np.ndarray], scales: Sequence[np.ndarray], 
 def _multiply(
     blocks: Sequence[np.ndarray], out: np.ndarray, products: int, factors: Sequence[np.ndarray] | None = None
 ) -> None:
-    height, sides, held = min(_HEIGHT, len(blocks[0])), (Side * len(blocks))(), []
+    height, sides = min(_HEIGHT, len(blocks[0])), (Side * len(blocks))()
+    held: list[np.ndarray] = []
     for number, (side, block) in enumerate(zip(sides, blocks, strict=True)):
         width = block.shape[1]
         shift, work, room = np.zeros(panels(width)), np.empty(WORK * panels(width)), np.empty(height * panels(width))

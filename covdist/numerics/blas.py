@@ -183,6 +183,12 @@ class _SingleThread:
                     self._lift()
 
 
+def library_names() -> str:
+    """Return the BLAS libraries in use, with version and kind of processor."""
+    found = (f"{each['internal_api']} {each['version']} {each.get('architecture', '')}" for each in _pools().info())
+    return ", ".join(sorted({name.strip() for name in found}))
+
+
 @cache
 def _pools() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")

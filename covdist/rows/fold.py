@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from covdist.errors import NonFiniteError
+from covdist.kernel.library import check_same, kind
 
 
 class Reader(Protocol):
@@ -63,6 +64,7 @@ class Shard:
         self, accumulator: Accumulate, start: int, blocks: Mapping[str, Blocks], vectors: Mapping[str, Blocks]
     ):
         self.accumulator, self.start, self.blocks, self.vectors = accumulator, start, blocks, vectors
+        self.kernel = kind()  # of the client, from all of whose shards the same bits are expected
 
 
 def fold(shard: Shard, given: list[list[Any]], of: str = "rows") -> object:
@@ -71,6 +73,7 @@ def fold(shard: Shard, given: list[list[Any]], of: str = "rows") -> object:
     ``given`` is what dask made for each block, then for each vector: a list, since dask looks for keys in lists alone.
     ``of`` is "columns" where the streams are of columns.
     """
+    check_same(shard.kernel)
     accumulator, parts = shard.accumulator(), [*shard.blocks.values(), *shard.vectors.values()]
     streams = [part.blocks(made, accumulator.least_rows) for part, made in zip(parts, given, strict=True)]
     try:

@@ -22,11 +22,11 @@ ALLOWED = {
     "kernel": "errors",
     "numerics": "errors kernel",
     "state": "errors limits plugins kernel numerics",
-    "engine": "errors limits numerics",
+    "engine": "errors limits kernel numerics",
     "logs": "errors limits plugins engine",
-    "rows": "errors limits numerics engine logs",
+    "rows": "errors limits kernel numerics engine logs",
     "results": "errors limits plugins numerics state engine rows",
-    "folding": "errors limits plugins numerics state engine rows results",
+    "folding": "errors limits plugins kernel numerics state engine rows results",
     "missing": "errors numerics state rows results folding",
     "readings": "errors limits plugins numerics state engine rows results folding",
     "jobs": "errors limits storage numerics state engine logs rows results folding",
@@ -34,7 +34,7 @@ ALLOWED = {
     "record": "errors numerics storage",
     "demo": "",
     "commands": "plugins engine results folding jobs report",
-    "cli": "errors engine logs results folding readings report demo commands",
+    "cli": "errors kernel numerics engine logs results folding readings report demo commands",
 }
 STATE_MAY_IMPORT = {"numpy", "scipy", "threadpoolctl", "covdist"} | sys.stdlib_module_names
 
