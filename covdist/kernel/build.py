@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -21,15 +20,21 @@ SOURCES = Path(__file__).with_name("src")
 LIBRARY = Path(__file__).with_name("libcovdist.so")
 # Contraction would fuse a multiplication and an addition that numpy keeps apart.
 _FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"]
-_X86 = {"plain": [], "avx2": ["-march=x86-64-v3"], "avx512": ["-march=x86-64-v4"]}
-_FLAGS_OF = _X86 if platform.machine().lower() in ("x86_64", "amd64") else {"plain": []}
-LEVELS = tuple(_FLAGS_OF)  # instruction sets that are compiled for this machine, each with all before it
+# Instruction sets, each with all before it; processors that are not x86-64 have the first alone, with NEON on arm64.
+_FLAGS_OF = {"plain": [], "avx2": ["-march=x86-64-v3"], "avx512": ["-march=x86-64-v4"]}
+LEVELS = tuple(_FLAGS_OF)
 _OF_LEVELS = "pass", "product", "segment"  # sources that are compiled for each
 
 
 def compiler() -> str | None:
     """Return the C compiler, or nothing where there is none."""
     return os.environ.get("CC") or next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+
+
+def levels(cc: str) -> tuple[str, ...]:
+    """Return the instruction sets of the machine that a compiler compiles for."""
+    machine = subprocess.run([*cc.split(), "-dumpmachine"], check=True, capture_output=True, text=True).stdout
+    return LEVELS if machine.startswith(("x86_64", "amd64")) else LEVELS[:1]
 
 
 def digest() -> str:
@@ -44,7 +49,7 @@ def compile_to(library: Path, cc: str, extra: Sequence[str] = ()) -> None:
     """Compile all instruction sets into one shared library; raise CalledProcessError where the compiler does."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         one = partial(_object, [*cc.split(), *_FLAGS, *extra, f'-DDIGEST="{digest()}"'], Path(folder))
-        objects = list(pool.map(one, [("plain", "level"), *product(LEVELS, _OF_LEVELS)]))
+        objects = list(pool.map(one, [("plain", "level"), *product(levels(cc), _OF_LEVELS)]))
         target = library.with_suffix(f".{os.getpid()}")  # renamed when it is whole
         subprocess.run([*cc.split(), "-shared", *extra, *objects, "-o", str(target), "-lm"], check=True)
         target.replace(library)

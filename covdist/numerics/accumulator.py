@@ -128,7 +128,8 @@ class RowsAccumulator:
         else:
             cut = slice(self._height)
             folded = len(blocks[0][cut])
-            self._fold([block[cut] for block in blocks], *_cut((frequency, reliability), cut))
+            how_often, how_sure = (w if w is None else checked(w) for w in _cut((frequency, reliability), cut))
+            self._fold([block[cut] for block in blocks], how_often, how_sure)
         self._seen += folded
         return folded
 
