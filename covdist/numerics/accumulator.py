@@ -16,7 +16,7 @@ from covdist.numerics.nonfinite import RowPolicy, refuse
 from covdist.numerics.ordinary import Ordinary, Tile
 from covdist.numerics.screening import TILE, SpecialCounts, screen, widen
 from covdist.numerics.segments import Blocks
-from covdist.numerics.weights import SquaredWeights, Vector, combined
+from covdist.numerics.weights import SquaredWeights, Vector, checked, combined
 from covdist.numerics.workspace import Workspace
 
 

@@ -1,0 +1,149 @@
+"""What the compiled kernel folds is, bit for bit, what a closer look at the same rows folds, and numpy without it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from covdist.kernel import library, products
+from covdist.numerics.accumulator import Options
+from covdist.numerics.ordinary import Ordinary
+from covdist.numerics.sums import column_sums, sum_in_order
+from covdist.state.cross import Cross
+from covdist.state.scatter import Scatter
+from covdist.state.variances import Variances
+
+needs_compiled = pytest.mark.skipif(not library.compiled(), reason="no kernel was compiled here")
+DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"]
+
+
+def bits(state) -> bytes:
+    if isinstance(state, tuple):
+        return b"".join(map(bits, state))
+    return np.asarray(state).tobytes()
+
+
+def rows(seed: int, shape: tuple[int, int], dtype: str) -> np.ndarray:
+    """Rows with zeros, subnormals, now and then a jump of the mean, or a value of which nothing can be said."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(50, 20, shape).clip(0, 120)
+    values[rng.random(shape) < 0.1] = 0
+    values = values.astype(dtype)
+    if seed % 3 == 0:
+        values[len(values) // 2 :] += values.dtype.type(1)
+    if dtype.startswith("f"):
+        values[rng.random(shape) < 0.001] = np.finfo(dtype).smallest_subnormal
+        if seed % 5 == 0:
+            values[rng.random(shape) < 0.0005] = np.nan
+    return values
+
+
+def folded(kind, blocks, precision="high", missing=None, **weights):
+    from covdist.numerics.nonfinite import drop
+
+    accumulator = kind.accumulator(*(block.shape[1] for block in blocks), Options(drop, precision))
+    for start in range(0, len(blocks[0]), 1000):
+        cut = slice(start, start + 1000)
+        accumulator.add(*(block[cut] for block in blocks), **{name: w[cut] for name, w in weights.items()})
+    return accumulator.state()
+
+
+SHAPES = st.tuples(st.integers(1, 3000), st.sampled_from([1, 2, 7, 8, 15, 16, 17, 31, 33, 65, 130, 260]))
+
+
+@needs_compiled
+@given(st.integers(0, 1 << 20), SHAPES, st.sampled_from(DTYPES), st.booleans(), st.sampled_from(["high", "fast"]))
+def test_a_closer_look_folds_the_same(seed, shape, dtype, weighted, precision):
+    block = rows(seed, shape, dtype)
+    weights = {"frequency": np.random.default_rng(seed).random(len(block)) + 0.1} if weighted else {}
+    for kind, blocks in ((Variances, [block]), (Scatter, [block]), (Cross, [block, block[:, : shape[1] // 2 + 1]])):
+        found = bits(folded(kind, blocks, precision, **weights))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Ordinary, "fold", lambda *_: 0)
+            assert bits(folded(kind, blocks, precision, **weights)) == found
+
+
+def variances_of_all_dtypes() -> bytes:
+    shapes = [(2500, 1), (700, 3), (1900, 16), (1200, 33), (1100, 300)]
+    blocks = [rows(seed, shape, dtype) for seed, shape in enumerate(shapes) for dtype in DTYPES]
+    return b"".join(bits(folded(Variances, [block])) for block in blocks)
+
+
+@needs_compiled
+@pytest.mark.parametrize("kernel", ["numpy", "plain"])
+def test_other_kernels_have_the_same_variances(kernel):
+    code = "import sys, test_same; sys.stdout.buffer.write(test_same.variances_of_all_dtypes())"
+    environment = os.environ | {"COVDIST_KERNEL": kernel}
+    other = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=os.path.dirname(__file__), check=True, capture_output=True
+    )
+    assert other.stdout == variances_of_all_dtypes()
+
+
+@pytest.mark.parametrize("width", [1, 2, 17])
+def test_sums_are_in_order(width):
+    values = np.random.default_rng(0).normal(size=(700, width))
+    expected = np.zeros(width)
+    for start in range(0, 700, 256):
+        part = np.zeros(width)
+        for row in values[start : start + 256]:
+            part = part + row
+        expected = expected + part
+    np.testing.assert_array_equal(column_sums(values), expected)
+    np.testing.assert_array_equal(column_sums(values, values), column_sums(values**2))
+    assert sum_in_order(values[:, 0]) == sum(values[:, 0].tolist())
+
+
+@needs_compiled
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 3), (8, 5), (19, 7)])
+def test_products_are_exact_to_the_last_digits(n, m):
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(size=(300, n)), rng.normal(size=(300, m))
+    out = np.zeros((n, m))
+    products.add_product(x, y, out, 2.0)
+    gram = np.zeros((n, n))
+    products.add_gram(x, gram)
+    for left, right, found, factor in ((x, y, out, 2), (x, x, np.tril(gram) + np.tril(gram, -1).T, 1)):
+        for i in range(left.shape[1]):
+            for j in range(right.shape[1]):
+                terms = [
+                    Fraction(a) * Fraction(b) for a, b in zip(left[:, i].tolist(), right[:, j].tolist(), strict=True)
+                ]
+                size = sum(map(abs, terms))
+                assert abs(Fraction(found[i, j]) - factor * sum(terms)) <= Fraction(259, 2**53) * factor * size
+
+
+@needs_compiled
+def test_a_packed_triangle_holds_what_a_square_does():
+    from covdist.numerics import packed
+
+    for n in (1, 2, 5, 8, 33, 64):
+        x = np.random.default_rng(n).normal(size=(520, n))
+        square, flat = np.zeros((n, n)), np.zeros(packed.size(n))
+        products.add_gram(x, square)
+        products.add_gram(x, flat)
+        np.testing.assert_array_equal(packed.pack(square), flat)
+
+
+def run(code: str, kernel: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"COVDIST_KERNEL": kernel}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+
+def test_an_unknown_kernel_is_refused():
+    found = run("import covdist; covdist.var([[1.0], [2.0]])", "neon9").stderr
+    assert "COVDIST_KERNEL=neon9 cannot be used here: set one of numpy" in found
+
+
+def test_results_say_what_folded_them():
+    code = "import covdist; print(covdist.moments([[1.0], [2.0]]).layout.provenance['kernel'])"
+    assert run(code, "numpy").stdout.startswith("numpy, ")
+    if library.compiled():
+        assert run(code, library.name()).stdout == "compiled\n"
