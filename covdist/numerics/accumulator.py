@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covdist.errors import NonFiniteError
+from covdist.kernel.workspace import Workspace
 from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns
 from covdist.numerics.filled_block import Block, FilledBlock, rows_of
@@ -17,7 +18,6 @@ from covdist.numerics.ordinary import Ordinary, Tile
 from covdist.numerics.screening import TILE, SpecialCounts, screen, widen
 from covdist.numerics.segments import Blocks
 from covdist.numerics.weights import SquaredWeights, Vector, checked, combined
-from covdist.numerics.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from covdist.kernel.sums import column_sums
+from covdist.kernel.workspace import Workspace
 from covdist.numerics.accumulator import Options
 from covdist.numerics.columns import NO_EXPONENT, Columns, ObservedCounts, quantised_exponent, share
 from covdist.numerics.nonfinite import all_finite, holes
 from covdist.numerics.segments import Blocks, OpenSegment, Segments
 from covdist.numerics.shifted_columns import columns_about, magnitude, pilot_of
-from covdist.numerics.sums import column_sums
 from covdist.numerics.weights import Vector, in_unit
-from covdist.numerics.workspace import Workspace
 
 
 class Side(NamedTuple):

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from covdist.kernel.library import NONE, WORK, Segment, Side, address, compiled, function, number_of, padded, panels
+from covdist.kernel.workspace import Workspace
 from covdist.numerics.screening import SpecialCounts, ordinary_range
-from covdist.numerics.segments import BlockFold, Blocks, OpenSegment
+from covdist.numerics.segments import BlockFold, Blocks, KernelFold, OpenSegment
 from covdist.numerics.weights import Vector, plain_weights
-from covdist.numerics.workspace import Workspace
 
 Tile = tuple[slice, BlockFold]
 
@@ -29,17 +29,17 @@ class Ordinary:
         """Fold rows, ``height`` at a time; return how many were folded before the first that want a closer look."""
         if not (compiled() and all(map(_readable, blocks)) and plain_weights(weights)):
             return 0
-        head = slice(self._height)
-        opened = []
+        head, opened = slice(self._height), []
         for columns, each in self._tiles:
-            segment = each.opened(
-                [block[head, columns] for block in blocks], weights if weights is None else weights[head]
-            )
+            if not isinstance(each, KernelFold):
+                return 0
+            first = [block[head, columns] for block in blocks]
+            segment = each.opened(first, None if weights is None else weights[head])
             if segment is None:
                 return 0
-            opened.append((columns, segment))
-        folded = self._call(blocks, weights, opened, workspace)
-        for _, each in self._tiles:
+            opened.append((columns, each, segment))
+        folded = self._call(blocks, weights, [(columns, segment) for columns, _, segment in opened], workspace)
+        for _, each, _ in opened:
             each.folded(folded)
         return folded
 

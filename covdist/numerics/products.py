@@ -14,18 +14,55 @@ from typing import Any
 
 import numpy as np
 
-from covdist.kernel.library import PACKED, RECTANGLE, SQUARE
-from covdist.numerics import packed
+from covdist.kernel import products as kernel
+from covdist.kernel.library import PACKED, RECTANGLE, SQUARE, compiled
+from covdist.kernel.sums import column_sums
+from covdist.numerics import blas, packed
 from covdist.numerics.columns import Columns
-from covdist.numerics.multiply import add_float_gram, add_float_product, add_gram, add_product
 from covdist.numerics.segments import OpenProduct, Product
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.numerics.sums import column_sums
 
+_MOST_ROWS = 2048  # summed in float32 by BLAS
 _LEAST_PACKED = 256  # columns
 _LARGEST = 1e30  # larger sums of squares come near float32's limit; also in segment.c
 
 Make = Callable[..., Any]  # the state of the sides' columns and the matrix
+
+
+def add_gram(rows: np.ndarray, sums: np.ndarray, factor: float = 1.0) -> None:
+    """Add ``factor * rows.T @ rows`` to a triangle in rectangular full packed storage, or a square's lower triangle."""
+    (kernel if compiled() else blas).add_gram(rows, sums, factor)
+
+
+def add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray, factor: float = 1.0) -> None:
+    """Add ``factor * left.T @ right`` to ``out``; all C-contiguous."""
+    (kernel if compiled() else blas).add_product(left, right, out, factor)
+
+
+def add_float_gram(rows: np.ndarray, scale: np.ndarray, sums: np.ndarray) -> None:
+    """Add the products of ``rows * scale`` to a triangle or a square, computed and summed in float32 for some rows."""
+    if compiled():
+        kernel.add_float_gram(rows, scale, sums)
+    else:
+        _in_floats([rows], [scale], sums, blas.add_gram)
+
+
+def add_float_product(rows: Sequence[np.ndarray], scales: Sequence[np.ndarray], out: np.ndarray) -> None:
+    """Add the products of two sides' rows times their scales to ``out``, as ``add_float_gram`` does."""
+    if compiled():
+        kernel.add_float_product(rows, scales, out)
+    else:
+        _in_floats(rows, scales, out, blas.add_product)
+
+
+def _in_floats(
+    rows: Sequence[np.ndarray], scales: Sequence[np.ndarray], out: np.ndarray, add: Callable[..., None]
+) -> None:
+    rounded = [np.multiply(*pair, dtype=np.float32, casting="same_kind") for pair in zip(rows, scales, strict=True)]
+    for start in range(0, len(rounded[0]), _MOST_ROWS):
+        sums = np.zeros(out.shape, np.float32)
+        add(*(each[start : start + _MOST_ROWS] for each in rounded), sums)
+        out += sums
 
 
 class Triangle:

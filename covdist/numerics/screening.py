@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.numerics.workspace import Workspace
+from covdist.kernel.workspace import Workspace
 
 # float64 magnitudes whose squares stay clear of underflow and overflow, also summed over 1e18 rows.
 _SMALL, _LARGE = 2.0**-400, 2.0**400

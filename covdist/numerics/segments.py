@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from covdist.kernel.workspace import Workspace
 from covdist.numerics.columns import Columns
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 from covdist.numerics.weights import Vector, in_unit
-from covdist.numerics.workspace import Workspace
 
 Blocks = Sequence[np.ndarray]  # one a side, (rows, columns)
 
@@ -26,9 +26,6 @@ class OpenProduct(NamedTuple):
 class Product(Protocol):
     """Sums of products of deviations within a segment."""
 
-    def open(self) -> OpenProduct | None:
-        """Return where the products of the segment are summed, or None where the compiled kernel has none such."""
-
     def add(self, sides: Sequence[Deviations]) -> None:
         """Add the products of one block."""
 
@@ -43,20 +40,33 @@ class OpenSegment(NamedTuple):
     product: OpenProduct
 
 
+@runtime_checkable
+class KernelProduct(Protocol):
+    """A product that the compiled kernel can add to as well."""
+
+    def open(self) -> OpenProduct | None:
+        """Return where the products of the segment are summed; None where a block must come by ``add`` first."""
+
+
 class BlockFold(Protocol):
     """Takes clean blocks of rows from an accumulator."""
-
-    def opened(self, blocks: Blocks, weights: Vector) -> OpenSegment | None:
-        """Return the open segment, begun with these rows where there is none; None where rows come by ``add`` alone."""
-
-    def folded(self, rows: int) -> None:
-        """Count rows that were folded into the open segment."""
 
     def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
         """Fold rows of positive weight."""
 
     def state(self) -> Any:
         """Return the state of all rows so far."""
+
+
+@runtime_checkable
+class KernelFold(Protocol):
+    """A fold that the compiled kernel can add to as well."""
+
+    def opened(self, blocks: Blocks, weights: Vector) -> OpenSegment | None:
+        """Return the open segment, begun with these rows where there is none; None where rows come by ``add`` alone."""
+
+    def folded(self, rows: int) -> None:
+        """Count rows that were folded into the open segment."""
 
 
 class Segments:
@@ -89,6 +99,8 @@ class Segments:
             shifted.commit(side)
 
     def opened(self, blocks: Blocks, weights: Vector) -> OpenSegment | None:
+        if not isinstance(self._product, KernelProduct):
+            return None
         if not self._shifted[0].weight:
             self._unit = 0
             self._begin(blocks, weights, [False] * len(blocks))

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.kernel.library import panels
+from covdist.kernel.sums import column_sums, sum_in_order
 from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
-from covdist.numerics.sums import column_sums, sum_in_order
 
 # n·(mean − pilot)² may exceed the centred sum of squares by this factor: costs log10(64) digits of 16.
 _MOST_CANCELLED = 64.0

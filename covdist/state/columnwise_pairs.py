@@ -7,6 +7,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from covdist.kernel.sums import column_sums
+from covdist.kernel.workspace import Workspace
 from covdist.numerics.accumulator import Cost, Counted, Options, RowsAccumulator
 from covdist.numerics.columns import Columns, ObservedCounts, combine_observed, own_divisors
 from covdist.numerics.correlation import pair_correlation
@@ -14,9 +16,7 @@ from covdist.numerics.masked import MaskedSegments, Side
 from covdist.numerics.nonfinite import all_finite, holes
 from covdist.numerics.products import Diagonal
 from covdist.numerics.segments import Blocks, OpenSegment
-from covdist.numerics.sums import column_sums
 from covdist.numerics.weights import Vector
-from covdist.numerics.workspace import Workspace
 from covdist.state.base import Field, Fields, column_fields, in_one_unit, segments
 from covdist.state.columnwise import PRODUCTS, Columnwise, side_by_side, tiles
 from covdist.state.pairwise import PairwiseVariances

@@ -9,8 +9,7 @@ import numpy as np
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.columns import Columns, combine, divisor
 from covdist.numerics.correlation import correlation_of, covariance_of
-from covdist.numerics.multiply import add_product
-from covdist.numerics.products import Rectangle, product, rescaled
+from covdist.numerics.products import Rectangle, add_product, product, rescaled
 from covdist.numerics.segments import Product
 from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
 from covdist.state.variances import LEAST_ROWS, Variances

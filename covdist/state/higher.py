@@ -145,9 +145,6 @@ class _Blocks:
         self._powers = self._powers.merge(powers, delta, block.exponent)
         self._mean = self._mean + delta * share
 
-    def open(self) -> None:
-        """Return nothing: the kernel has no such products."""
-
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> HigherMoments:
         state = HigherMoments._of(columns[0], self._powers)
         self._powers, self._mean = self._empty

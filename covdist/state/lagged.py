@@ -8,13 +8,13 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from covdist.errors import DataError, MergeError, NonFiniteError
+from covdist.kernel.workspace import Workspace
 from covdist.numerics.accumulator import Cost, Options
 from covdist.numerics.columns import Columns
 from covdist.numerics.filled_block import Block, rows_of
 from covdist.numerics.nonfinite import all_finite, propagate
 from covdist.numerics.shifted_columns import beyond_float64, high_part, low_part
 from covdist.numerics.weights import Vector
-from covdist.numerics.workspace import Workspace
 from covdist.state.base import Field, Fields
 from covdist.state.cross import Cross
 from covdist.state.variances import Variances

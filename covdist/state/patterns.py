@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from covdist.kernel.workspace import Workspace
 from covdist.limits import limits
 from covdist.numerics import packed
 from covdist.numerics.accumulator import COLUMN_BYTES, Cost, Options, RowsAccumulator
@@ -23,7 +24,6 @@ from covdist.numerics.masked import Side, observe
 from covdist.numerics.nonfinite import all_finite, holes
 from covdist.numerics.segments import Blocks, OpenSegment
 from covdist.numerics.weights import Vector, combined, in_unit
-from covdist.numerics.workspace import Workspace
 from covdist.state.base import fold_whole, segments
 from covdist.state.scatter import Scatter
 from covdist.state.variances import LEAST_ROWS

@@ -11,8 +11,7 @@ from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Optio
 from covdist.numerics.columns import Columns, combine, divisor
 from covdist.numerics.correlation import correlation_of, covariance_of, own_correlations
 from covdist.numerics.eigen import Spectrum, smallest_of, spectrum_of, unknown
-from covdist.numerics.multiply import add_gram
-from covdist.numerics.products import Triangle, product
+from covdist.numerics.products import Triangle, add_gram, product
 from covdist.numerics.segments import Product
 from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
 from covdist.state.variances import LEAST_ROWS, Variances

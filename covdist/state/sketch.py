@@ -18,8 +18,8 @@ from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns, combine
 from covdist.numerics.eigen import Spectrum, spectrum_of, unknown
 from covdist.numerics.filled_block import Block, rows_of
-from covdist.numerics.multiply import add_product
 from covdist.numerics.nystrom import PROBES, Images, approximate, spectrum_of_images
+from covdist.numerics.products import add_product
 from covdist.numerics.segments import Segments
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 from covdist.state.base import fold_whole
@@ -114,9 +114,6 @@ class _Image:
     def add(self, sides: Sequence[Deviations]) -> None:
         rows = sides[0].rows
         add_product(rows, rows @ self._matrix(sides[0].exponent), self._image)
-
-    def open(self) -> None:
-        """Return nothing: each block has a product of its own, with Ω."""
 
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Sketch:
         x, image = shifted[0], self._image

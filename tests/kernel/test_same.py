@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from covdist.kernel import library, products
 from covdist.numerics.accumulator import Options
 from covdist.numerics.ordinary import Ordinary
-from covdist.numerics.sums import column_sums, sum_in_order
+from covdist.kernel.sums import column_sums, sum_in_order
 from covdist.state.cross import Cross
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
