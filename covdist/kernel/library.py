@@ -24,7 +24,7 @@ NUMPY = "numpy"
 _pointer, _size, _double = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_double
 
 
-class Side(ctypes.Structure):
+class SideStruct(ctypes.Structure):
     """``side_t`` of segment.h."""
 
     _fields_ = (
@@ -35,7 +35,7 @@ class Side(ctypes.Structure):
     )  # fmt: skip
 
 
-class Segment(ctypes.Structure):
+class SegmentStruct(ctypes.Structure):
     """``segment_t`` of segment.h."""
 
     _fields_ = (
@@ -102,7 +102,7 @@ def other_kernel(who: str, theirs: str, client: str) -> ClusterError:
 def function(of: str) -> Callable[[Any], int]:
     """Return ``fold`` or ``multiply`` of the instruction set in use."""
     found = getattr(_library(), f"covdist_{of}_{name()}")
-    found.restype, found.argtypes = _size, [ctypes.POINTER(Segment)]
+    found.restype, found.argtypes = _size, [ctypes.POINTER(SegmentStruct)]
     return found
 
 

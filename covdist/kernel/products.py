@@ -12,8 +12,8 @@ from covdist.kernel.library import (
     RECTANGLE,
     SQUARE,
     WORK,
-    Segment,
-    Side,
+    SegmentStruct,
+    SideStruct,
     address,
     function,
     panels,
@@ -45,7 +45,7 @@ def add_float_product(rows: Sequence[np.ndarray], scales: Sequence[np.ndarray], 
 def _multiply(
     blocks: Sequence[np.ndarray], out: np.ndarray, products: int, factors: Sequence[np.ndarray] | None = None
 ) -> None:
-    height, sides = min(_HEIGHT, len(blocks[0])), (Side * len(blocks))()
+    height, sides = min(_HEIGHT, len(blocks[0])), (SideStruct * len(blocks))()
     held: list[np.ndarray] = []
     for number, (side, block) in enumerate(zip(sides, blocks, strict=True)):
         width = block.shape[1]
@@ -56,5 +56,5 @@ def _multiply(
             side.factors, side.rounded = address(factors[number]), address(rounded)
         side.data, side.rows, side.columns, side.stride = address(block), *block.shape, block.strides[0]
         side.shift, side.work, side.panels = map(address, (shift, work, room))
-    segment = Segment(ctypes.addressof(sides), None, None, address(out), len(blocks), products, height)
+    segment = SegmentStruct(ctypes.addressof(sides), None, None, address(out), len(blocks), products, height)
     function("multiply")(segment)

@@ -10,7 +10,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from covdist.kernel.library import NONE, WORK, Segment, Side, address, compiled, function, number_of, padded, panels
+from covdist.kernel.library import (
+    NONE,
+    WORK,
+    SegmentStruct,
+    SideStruct,
+    address,
+    compiled,
+    function,
+    number_of,
+    padded,
+    panels,
+)
 from covdist.kernel.workspace import Workspace
 from covdist.numerics.screening import SpecialCounts, ordinary_range
 from covdist.numerics.segments import BlockFold, Blocks, KernelFold, OpenSegment
@@ -47,7 +58,7 @@ class Ordinary:
         self, blocks: Blocks, weights: Vector, opened: Sequence[tuple[slice, OpenSegment]], workspace: Workspace
     ) -> int:
         product, amount = opened[0][1].product, len(blocks)
-        sides = (Side * (amount * len(opened)))()
+        sides = (SideStruct * (amount * len(opened)))()
         height = min(self._height, len(blocks[0]))
         for number, side in enumerate(sides):
             (columns, segment), which = opened[number // amount], number % amount
@@ -66,9 +77,10 @@ class Ordinary:
             if product.scales:
                 side.factors = address(product.scales[which])
                 side.rounded = address(workspace.array(f"rounded {number}", room, np.float32))
+        weights = None if weights is None else np.ascontiguousarray(weights)
         roots = None if weights is None else np.sqrt(weights)
         places = [ctypes.addressof(sides), *map(address, (weights, roots, product.sums))]
-        folded = function("fold")(Segment(*places, len(sides), product.kept, self._height))
+        folded = function("fold")(SegmentStruct(*places, len(sides), product.kept, self._height))
         for number, side in enumerate(sides):
             opened[number // amount][1].shifted[number % amount].weight = side.weight
         return folded
