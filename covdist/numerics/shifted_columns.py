@@ -19,6 +19,7 @@ from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent, t
 
 # n·(mean − pilot)² may exceed the centred sum of squares by this factor: costs log10(64) digits of 16.
 _MOST_CANCELLED = 64.0
+_WIDE = 512
 _SAMPLE_STEP = 16  # every sixteenth row gives a pilot within 4 spreads of any block's mean, outliers or not
 
 
@@ -78,9 +79,10 @@ class ShiftedColumns:
         whole = not beyond_float64(block)
         np.copyto(out, block if whole else high_part(block))
         with np.errstate(invalid="ignore", over="ignore"):
-            if self._scale is not None:  # first, as differences of the largest numbers leave float64's range
-                out *= self._scale
-            out -= self.shift[: self.width]
+            for rows in self._wide(out):
+                if self._scale is not None:  # first, as differences of the largest numbers leave float64's range
+                    rows *= np.resize(self._scale, rows.shape[1])
+                rows -= np.resize(self.shift[: self.width], rows.shape[1])
             if not whole:
                 out += low_part(block)
             if self.pilot_low.any():
@@ -97,6 +99,12 @@ class ShiftedColumns:
                 out[:, spoilt] = np.nan
             squares = column_sums(out, out)
         return Deviations(out, roots, sums, squares, weight, self.exponent)
+
+    def _wide(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Views of several short rows taken as one, since NumPy's inner loops run along a row, and of the rest."""
+        group = max(1, _WIDE // self.width)
+        whole = len(rows) // group * group
+        return rows[:whole].reshape(-1, group * self.width), rows[whole:]
 
     def drifted(self, block: Deviations) -> bool:
         """Say whether folding this block into the segment would cost digits."""

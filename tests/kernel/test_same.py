@@ -87,7 +87,7 @@ def test_other_kernels_have_the_same_variances(kernel):
     assert other.stdout == variances_of_all_dtypes()
 
 
-@pytest.mark.parametrize("width", [1, 2, 17])
+@pytest.mark.parametrize("width", [1, 2, 17, 40])
 def test_sums_are_in_order(width):
     values = np.random.default_rng(0).normal(size=(700, width))
     expected = np.zeros(width)

@@ -1,18 +1,18 @@
 /* Included once for each type of numbers that vectors load, TYPE: its LOAD, and the names that stand for the others. */
 
-/* Fill up columns whose vectors would reach beyond the row, with the row's first number. */
-static rows_t FULL(rows_t x, TYPE *held)
+/* Fill up columns whose vectors would reach beyond the row, with the row's first number; `width` may be a vector's. */
+static inline rows_t FULL(rows_t x, TYPE *held, const size_t width)
 {
     for (size_t k = 0; k < x.rows; k++)
-        for (size_t i = 0; i < STRIP; i++)
+        for (size_t i = 0; i < width; i++)
             held[k * STRIP + i] = ((const TYPE *)(x.data + k * x.stride))[i < x.columns ? i : 0];
     return (rows_t){(const char *)held, x.rows, STRIP, STRIP * sizeof(TYPE)};
 }
 
-static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int weighted, const int packed)
+static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int across, const int weighted, const int packed)
 {
     doubles S[ACROSS], Q[ACROSS], P[ACROSS], least = d_all(to->least), largest = d_all(to->largest);
-    for (int v = 0; v < ACROSS; v++) {
+    for (int v = 0; v < across; v++) {
         S[v] = d_load(to->sums + v * DOUBLES);
         Q[v] = d_load(to->squares + v * DOUBLES);
         P[v] = d_load(to->shift + v * DOUBLES);
@@ -23,7 +23,7 @@ static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int weighte
         __builtin_prefetch((const char *)row + to->ahead);
         if (sizeof(TYPE) * STRIP > LINE)
             __builtin_prefetch((const char *)row + to->ahead + LINE);
-        for (int v = 0; v < ACROSS; v++) {
+        for (int v = 0; v < across; v++) {
             doubles value = LOAD(row + v * DOUBLES), size = d_abs(value);
             least = d_min(size, least);
             largest = d_max(size, largest);
@@ -31,17 +31,17 @@ static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int weighte
         }
         if (weighted) {
             doubles root = d_all(to->roots[k]);
-            for (int v = 0; v < ACROSS; v++) {
+            for (int v = 0; v < across; v++) {
                 D[v] = d_mul(D[v], root);
                 S[v] = d_add(S[v], d_mul(D[v], root));
             }
         } else
-            for (int v = 0; v < ACROSS; v++)
+            for (int v = 0; v < across; v++)
                 S[v] = d_add(S[v], D[v]);
-        for (int v = 0; v < ACROSS; v++)
+        for (int v = 0; v < across; v++)
             Q[v] = d_add(Q[v], d_mul(D[v], D[v]));
         if (packed)
-            for (int v = 0; v < ACROSS; v++)
+            for (int v = 0; v < across; v++)
                 d_store(to->panels + v * DOUBLES / PANEL * apart + k * PANEL + v * DOUBLES % PANEL, D[v]);
     }
     double ends[2][DOUBLES];
@@ -51,7 +51,7 @@ static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int weighte
         to->least = ends[0][i] < to->least ? ends[0][i] : to->least;
         to->largest = ends[1][i] > to->largest ? ends[1][i] : to->largest;
     }
-    for (int v = 0; v < ACROSS; v++) {
+    for (int v = 0; v < across; v++) {
         d_store(to->sums + v * DOUBLES, S[v]);
         d_store(to->squares + v * DOUBLES, Q[v]);
     }
@@ -60,16 +60,24 @@ static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int weighte
 static void SUM(rows_t x, pass_t *to, size_t apart)
 {
     TYPE held[BLOCK * STRIP];
+    if (x.columns <= DOUBLES && !to->panels) { /* one vector */
+        x = FULL(x, held, DOUBLES);
+        if (to->roots)
+            VARIANT(x, to, 0, 1, 1, 0);
+        else
+            VARIANT(x, to, 0, 1, 0, 0);
+        return;
+    }
     if (x.columns < STRIP)
-        x = FULL(x, held);
+        x = FULL(x, held, STRIP);
     if (to->roots && to->panels)
-        VARIANT(x, to, apart, 1, 1);
+        VARIANT(x, to, apart, ACROSS, 1, 1);
     else if (to->roots)
-        VARIANT(x, to, 0, 1, 0);
+        VARIANT(x, to, 0, ACROSS, 1, 0);
     else if (to->panels)
-        VARIANT(x, to, apart, 0, 1);
+        VARIANT(x, to, apart, ACROSS, 0, 1);
     else
-        VARIANT(x, to, 0, 0, 0);
+        VARIANT(x, to, 0, ACROSS, 0, 0);
 }
 
 /* Count zeros and magnitudes up to `most`, zeros among them, into the first and the second STRIP of counts. */
@@ -80,7 +88,7 @@ static void COUNT(rows_t x, double most, double *counts)
     for (int v = 0; v < ACROSS; v++)
         Z[v] = L[v] = d_all(0);
     if (x.columns < STRIP)
-        x = FULL(x, held);
+        x = FULL(x, held, STRIP);
     for (size_t k = 0; k < x.rows; k++)
         for (int v = 0; v < ACROSS; v++) {
             doubles size = d_abs(LOAD((const TYPE *)(x.data + k * x.stride) + v * DOUBLES));
