@@ -198,14 +198,14 @@ def dated(tmp_path):
 
 
 def test_coordinates_are_read_here_and_not_on_a_cluster_without_workers(dated):
-    with LocalCluster(n_workers=0, dashboard_address=None) as cluster, Client(cluster):
+    with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as cluster, Client(cluster):
         log = covdist.open_log(dated)
         assert log["sample"].values[2] == np.datetime64("2001-01-04")
 
 
 def test_coordinates_are_read_under_an_asynchronous_client(dated):
     async def opened():
-        local = LocalCluster(n_workers=0, dashboard_address=None, asynchronous=True)
+        local = LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", asynchronous=True)
         async with local as cluster, Client(cluster, asynchronous=True):
             return covdist.open_log(dated)
 
