@@ -58,7 +58,7 @@ def add_float_product(rows: Sequence[np.ndarray], scales: Sequence[np.ndarray], 
 def _in_floats(
     rows: Sequence[np.ndarray], scales: Sequence[np.ndarray], out: np.ndarray, add: Callable[..., None]
 ) -> None:
-    rounded = [np.multiply(*pair, dtype=np.float32, casting="same_kind") for pair in zip(rows, scales, strict=True)]
+    rounded = [(each * scale).astype(np.float32) for each, scale in zip(rows, scales, strict=True)]
     for start in range(0, len(rounded[0]), _MOST_ROWS):
         sums = np.zeros(out.shape, np.float32)
         add(*(each[start : start + _MOST_ROWS] for each in rounded), sums)
