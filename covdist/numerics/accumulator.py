@@ -45,6 +45,7 @@ class Cost(NamedTuple):
 
 
 _TOGETHER = 1 << 16  # values whose deviations, as float64, stay within the second cache
+_STRETCH = 64  # blocks a call of the kernel: where each is special, weights are not looked through to the end anew
 # Per column: mean and its low part, squares and exponent, four counts.
 COLUMN_BYTES = 8 * 8
 COLUMN_FLOPS = 8.0
@@ -113,8 +114,8 @@ class RowsAccumulator:
         with single_thread(), np.errstate(over="ignore", invalid="ignore"):
             start = 0
             while start < len(plain[0]):
-                rest = slice(start, None)
-                start += self._step([block[rest] for block in plain], *_cut((frequency, reliability), rest))
+                stretch = slice(start, start + _STRETCH * self._height)
+                start += self._step([block[stretch] for block in plain], *_cut((frequency, reliability), stretch))
 
     def _step(self, blocks: Blocks, frequency: Vector, reliability: Vector) -> int:
         """Fold the leading rows, as many as are ordinary, or those of one height; return how many."""
