@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from dask.base import tokenize
@@ -67,15 +67,16 @@ def promised_model(request: Request) -> tuple[Delayed, Delayed]:
 
 
 def computed_model(request: Request) -> tuple[Patterns, Model]:
-    promise, iterations = _passes(request)
+    found, iterations = _passes(request)
     compute = partial(Delayed.compute, scheduler="threads")
-    patterns = compute(promise)
+    patterns = compute(found) if isinstance(found, Delayed) else found
     return patterns, iterations.fitted(begin(patterns, request.fit), compute)
 
 
-def _passes(request: Request) -> tuple[Delayed, Iterations]:
+def _passes(request: Request) -> tuple[Any, Iterations]:
+    """Return the patterns, or the promise of them, and the passes that may follow."""
     one = Pass(whole_streams(request), pattern_plan(request), request.lazy)
-    patterns = one.tree(one.key("patterns", request.options, request.sample_ndim), pattern_accumulator(request))
+    patterns = one.state(one.key("patterns", request.options, request.sample_ndim), pattern_accumulator(request))
     return patterns, Iterations(request, one)
 
 

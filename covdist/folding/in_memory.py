@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
-
-from dask.delayed import Delayed
+from typing import Any, NamedTuple
 
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.tree import root_key
@@ -30,12 +28,12 @@ class Strip(NamedTuple):
 
 
 def in_memory(request: Request) -> Moments:
-    """Return the moments: lazy if an array is, else computed on this machine's threads."""
+    """Return the moments: lazy if an array is, else folded by this thread or, of several shards, this machine's."""
     strips = column_strips(request)
-    parts = tuple(_tree(request, strip, len(strips)) for strip in strips)
+    parts = tuple(_state(request, strip, len(strips)) for strip in strips)
     deferred = Deferred(parts, tuple(strip_widths(request, strip)[0] for strip in strips))
     moments = Moments(deferred, request.layout())
-    return moments if request.lazy else moments.compute(scheduler="threads")
+    return moments if request.lazy or not deferred.lazy else moments.compute(scheduler="threads")
 
 
 def memory_plan(request: Request) -> Plan:
@@ -54,7 +52,7 @@ def first_strips(request: Request, plan: Plan | None = None, accumulator: Accumu
     return found
 
 
-def _tree(request: Request, strip: slice, strips: int) -> Delayed:
+def _state(request: Request, strip: slice, strips: int) -> Any:
     widths = strip_widths(request, strip)
     streams = streams_of(request, strip)
     one = Pass(streams, _plan(request, streams, widths, strips), request.lazy)
@@ -63,7 +61,7 @@ def _tree(request: Request, strip: slice, strips: int) -> Delayed:
     if request.lazy and (wider := _wider(request)) is not None:
         derived_from = (_columns_of, root_key(_key(one, request, wider)))
     key, accumulator = _key(one, request, request.state), accumulator_of(request, widths)
-    return one.tree(key, accumulator, function=function, derived_from=derived_from)
+    return one.state(key, accumulator, function, derived_from)
 
 
 def _key(one: Pass, request: Request, kind: StateType) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from dask.base import tokenize
@@ -44,6 +44,19 @@ class Pass(NamedTuple):
         """Return each shard and the keys of the blocks that dask makes for it."""
         shards = self.shards(accumulator)
         return [(shard, self.streams.keys(*cut)) for shard, cut in zip(shards, self.cuts, strict=True)]
+
+    def state(
+        self,
+        key: str,
+        accumulator: Accumulate,
+        function: Callable[..., object] = fold,
+        derived_from: tuple[Callable[..., object], str] | None = None,
+    ) -> Any:
+        """Return what ``tree`` promises; of one shard in memory folded by this thread, as a graph takes four ms."""
+        if self.lazy or self.plan.tasks > 1 or self.streams.shared:
+            return self.tree(key, accumulator, function=function, derived_from=derived_from)
+        (shard,) = self.shards(accumulator)
+        return function(shard, self.streams.ready())
 
     def tree(
         self,

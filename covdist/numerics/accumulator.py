@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from covdist.numerics.filled_block import Block, FilledBlock, rows_of
 from covdist.numerics.nonfinite import RowPolicy, refuse
 from covdist.numerics.ordinary import Ordinary, Tile
 from covdist.numerics.screening import TILE, SpecialCounts, screen, widen
-from covdist.numerics.segments import Blocks
+from covdist.numerics.segments import Blocks, Segments
 from covdist.numerics.weights import SquaredWeights, Vector, checked, combined
 
 
@@ -99,6 +100,8 @@ class RowsAccumulator:
         self._seen = self._rows = self._skipped = 0
         self._weight2 = SquaredWeights()
         self._censuses = [SpecialCounts.empty(width) for width in widths]
+        by_kernel = all(isinstance(each, Segments) and each.by_kernel for _, each in tiles)
+        self._limited = nullcontext if by_kernel else single_thread  # which waits for a thread, 0.1 ms and more
         self._ordinary = Ordinary(tiles, self._censuses, self._height)
 
     def add(self, *blocks: Block, frequency: Vector = None, reliability: Vector = None) -> None:
@@ -111,7 +114,7 @@ class RowsAccumulator:
                 census.nans[:] += np.isnan(block.before).sum(axis=0)
                 census.infs[:] += np.isinf(block.before).sum(axis=0)
         plain = [rows_of(block) for block in blocks]
-        with single_thread(), np.errstate(over="ignore", invalid="ignore"):
+        with self._limited(), np.errstate(over="ignore", invalid="ignore"):
             start = 0
             while start < len(plain[0]):
                 stretch = slice(start, start + _STRETCH * self._height)
@@ -182,5 +185,5 @@ class RowsAccumulator:
     def state(self) -> Any:
         censuses = [SpecialCounts(*map(np.copy, census)) for census in self._censuses]  # rows may still be added
         counted = Counted(self._rows, self._skipped, self._weight2.copy(), censuses)
-        with single_thread(), np.errstate(over="ignore", invalid="ignore"):
+        with self._limited(), np.errstate(over="ignore", invalid="ignore"):
             return self._finish(counted, [each.state() for _, each in self._tiles])

@@ -34,16 +34,16 @@ class Ordinary:
     """Of the accumulator whose tiles and censuses these are, which looks at ``height`` rows together."""
 
     def __init__(self, tiles: Sequence[Tile], censuses: Sequence[SpecialCounts], height: int):
-        self._tiles, self._censuses, self._height = tiles, censuses, height
+        folds = [(columns, each) for columns, each in tiles if isinstance(each, KernelFold)]
+        self._folds = folds if compiled() and len(folds) == len(tiles) else []
+        self._censuses, self._height = censuses, height
 
     def fold(self, blocks: Blocks, weights: Vector, workspace: Workspace) -> int:
         """Fold rows, ``height`` at a time; return how many were folded before the first that want a closer look."""
-        if not (compiled() and all(map(_readable, blocks)) and plain_weights(weights)):
+        if not (self._folds and all(map(_readable, blocks)) and plain_weights(weights)):
             return 0
         head, opened = slice(self._height), []
-        for columns, each in self._tiles:
-            if not isinstance(each, KernelFold):
-                return 0
+        for columns, each in self._folds:
             first = [block[head, columns] for block in blocks]
             segment = each.opened(first, None if weights is None else weights[head])
             if segment is None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from functools import cache
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from covdist.kernel.library import compiled
 from covdist.kernel.workspace import Workspace
 from covdist.numerics.columns import Columns
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
@@ -42,7 +44,7 @@ class OpenSegment(NamedTuple):
 
 @runtime_checkable
 class KernelProduct(Protocol):
-    """A product that the compiled kernel can add to as well."""
+    """A product that the compiled kernel can add to as well; where there is one, it multiplies by that, not by BLAS."""
 
     def open(self) -> OpenProduct | None:
         """Return where the products of the segment are summed; None where a block must come by ``add`` first."""
@@ -56,6 +58,11 @@ class BlockFold(Protocol):
 
     def state(self) -> Any:
         """Return the state of all rows so far."""
+
+
+@cache  # of protocols, isinstance takes 20 us
+def _is_kernel_product(kind: type) -> bool:
+    return issubclass(kind, KernelProduct)
 
 
 @runtime_checkable
@@ -74,6 +81,7 @@ class Segments:
 
     def __init__(self, widths: Sequence[int], product: Product, empty: Callable[[], Any]):
         self._product, self._empty = product, empty
+        self.by_kernel = compiled() and _is_kernel_product(type(product))
         self._closed: Any = None  # before the first is: of a thousand groups, empty states take a thousand matrices
         self._shifted = [ShiftedColumns(width) for width in widths]
         self._unit = 0  # of the open segment's weights
@@ -99,12 +107,12 @@ class Segments:
             shifted.commit(side)
 
     def opened(self, blocks: Blocks, weights: Vector) -> OpenSegment | None:
-        if not isinstance(self._product, KernelProduct):
+        if not self.by_kernel:
             return None
         if not self._shifted[0].weight:
             self._unit = 0
             self._begin(blocks, weights, [False] * len(blocks))
-        product = self._product.open()
+        product = cast(KernelProduct, self._product).open()
         if product is None or self._unit or not all(shifted.plain for shifted in self._shifted):
             return None
         return OpenSegment(self._shifted, product)

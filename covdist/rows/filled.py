@@ -6,11 +6,11 @@ A shard reads its own rows once, and beyond its ends only as far as the gaps tha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from dask.delayed import delayed
+from dask.delayed import Delayed, delayed
 
 from covdist.errors import NonFiniteError
 from covdist.numerics.filled_block import Block, FilledBlock
@@ -37,8 +37,11 @@ class FilledStream:
         self.bounds, self.width, self.token = rows.bounds, rows.width, token
         # Beside the piece that is folded, one from beyond the shard.
         self.piece_bytes = 2 * rows.piece_bytes + _STRETCH_BYTES + _COLUMN_BYTES * rows.width
-        make = delayed(partial(Neighbours, rows, places, how.inf), pure=False, traverse=False)
-        self.collections = [make(dask_key_name=f"around-{token}")]
+
+    @cached_property
+    def collections(self) -> list[Delayed]:
+        make = delayed(partial(Neighbours, self._stream, self._places, self._options.inf), pure=False, traverse=False)
+        return [make(dask_key_name=f"around-{self.token}")]
 
     def keys(self, start: int, stop: int) -> list[Any]:
         return [self.collections[0].key]
