@@ -1,11 +1,13 @@
-"""The kernel's bits: one hash for every compiler, instruction set and processor."""
+"""The kernel's bits: one hash for every compiler, instruction set and processor; and that it keeps to its arrays."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -14,69 +16,77 @@ from covdist.kernel import build, library
 
 HERE = Path(__file__).parent
 EXPECTED = (HERE / "bits.txt").read_text()
+EXPECTED_GUARDED = "9b1dac569e085d8b"  # of what guarded.c prints, by SHA-256
 ARM = "aarch64-linux-gnu-gcc"
-Run = Callable[..., str]
+SANITIZED = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+Check = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
-def hashes(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Compile ``bits.c`` with a library, and return what it prints."""
+def check(tmp_path_factory: pytest.TempPathFactory) -> Check:
+    """Compile ``bits.c`` and ``guarded.c`` with a library for each instruction set, and compare what they print."""
 
-    def run(
-        library_file: Path, level: str, cc: str, *, before: tuple[str, ...] = (), extra: tuple[str, ...] = ()
+    def printed(
+        source: str, library_file: Path, level: str, cc: str, before: tuple[str, ...], extra: tuple[str, ...]
     ) -> str:
-        program = tmp_path_factory.mktemp("bits") / "bits"
+        program = tmp_path_factory.mktemp("bits") / source
         command = [
             cc, "-std=c11", "-O1", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", *extra, f"-DISA={level}",
-            f"-I{build.SOURCES}", str(HERE / "bits.c"), "-o", str(program), str(library_file), "-lm",
+            f"-I{build.SOURCES}", str(HERE / f"{source}.c"), "-o", str(program), str(library_file), "-lm",
             f"-Wl,-rpath,{library_file.parent}",
         ]  # fmt: skip
         subprocess.run(command, check=True)
-        environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}  # the program ends with all it has
+        environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}  # bits.c ends with all it has
         found = subprocess.run([*before, str(program)], capture_output=True, text=True, env=environment)
-        assert found.returncode == 0, found.stderr
+        assert found.returncode == 0, f"{level} {source}: {found.stderr} after {found.stdout[-100:]}"
         return found.stdout
 
-    return run
+    def check(
+        library_file: Path,
+        cc: str,
+        levels: Iterable[str],
+        *,
+        before: tuple[str, ...] = (),
+        extra: tuple[str, ...] = (),
+    ) -> None:
+        for level in levels:
+            assert printed("bits", library_file, level, cc, before, extra) == EXPECTED, level
+            found = printed("guarded", library_file, level, cc, before, extra)
+            assert hashlib.sha256(found.encode()).hexdigest()[:16] == EXPECTED_GUARDED, f"{level}: {found}"
+
+    return check
 
 
-def test_the_installed_kernel(hashes):
+def test_the_installed_kernel(check):
     cc = build.compiler()
     levels = library.available()[1:]
     if cc is None or not levels:
         pytest.skip("there is no compiler here")
-    for level in levels:
-        assert hashes(build.LIBRARY, level, cc) == EXPECTED, level
+    check(build.LIBRARY, cc, levels)
+
+
+@pytest.mark.skipif(not library.compiled() or sys.platform != "linux", reason="no kernel was compiled here")
+def test_what_python_gives_it_is_large_enough():
+    found = subprocess.run([sys.executable, str(HERE / "guarding.py")], capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (0, "whole"), found.stderr
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("extra", [(), SANITIZED], ids=["plain", "sanitized"])
 @pytest.mark.parametrize("cc", ["gcc", "clang"])
-def test_compilers(hashes, tmp_path, cc):
+def test_compilers(check, tmp_path, cc, extra):
     if shutil.which(cc) is None:
         pytest.skip(f"there is no {cc} here")
-    build.compile_to(tmp_path / "libcovdist.so", cc, ["-Werror"])
-    for level in set(library.available()) & set(build.levels(cc)):
-        assert hashes(tmp_path / "libcovdist.so", level, cc) == EXPECTED, level
+    build.compile_to(tmp_path / "libcovdist.so", cc, ["-Werror", *extra])
+    check(tmp_path / "libcovdist.so", cc, set(library.available()) & set(build.levels(cc)), extra=extra)
 
 
 @pytest.mark.slow
-def test_another_processor(hashes, tmp_path):
+def test_another_processor(check, tmp_path):
     if shutil.which(ARM) is None or shutil.which("qemu-aarch64") is None:
         pytest.skip("there is no compiler for arm64 here, or no qemu-aarch64")
     build.compile_to(tmp_path / "libcovdist.so", ARM, ["-Werror"])
-    emulated = ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu")
-    assert hashes(tmp_path / "libcovdist.so", "plain", ARM, before=emulated) == EXPECTED
-
-
-@pytest.mark.slow
-def test_sanitizers_find_nothing(hashes, tmp_path):
-    cc = build.compiler()
-    if cc is None or not library.compiled():
-        pytest.skip("no kernel was compiled here")
-    checks = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    build.compile_to(tmp_path / "libcovdist.so", cc, checks)
-    for level in library.available()[1:]:
-        assert hashes(tmp_path / "libcovdist.so", level, cc, extra=checks) == EXPECTED, level
+    check(tmp_path / "libcovdist.so", ARM, ["plain"], before=("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"))
 
 
 @pytest.mark.slow

@@ -72,6 +72,20 @@ def test_a_closer_look_folds_the_same(seed, shape, dtype, weighted, precision):
             assert bits(folded(kind, blocks, precision, **weights)) == found
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i2", "u8"])
+@pytest.mark.parametrize("width", [1, 5, 40])
+def test_rows_may_lie_anywhere(dtype, width):
+    expected = rows(1, (700, width), dtype)
+    memory = np.zeros(3 * expected.nbytes + 1, np.uint8)
+    odd = memory[1 : 1 + expected.nbytes].view(dtype).reshape(expected.shape)
+    apart = np.ndarray(expected.shape, dtype, memory, 0, (3 * width * expected.itemsize, expected.itemsize))
+    reverse, turned = expected[::-1].copy()[::-1], np.asfortranarray(expected)
+    for block in (odd, apart, reverse, turned):
+        block[...] = expected
+        for kind in (Variances, Scatter):
+            assert bits(folded(kind, [block])) == bits(folded(kind, [expected]))
+
+
 def variances_of_all_dtypes() -> bytes:
     shapes = [(2500, 1), (700, 3), (1900, 16), (1200, 33), (1100, 300)]
     blocks = [rows(seed, shape, dtype) for seed, shape in enumerate(shapes) for dtype in DTYPES]

@@ -4,7 +4,8 @@
 
 enum { NONE, SQUARE, PACKED, RECTANGLE }; /* what products are kept */
 
-/* Columns that share the rows of a segment. Arrays are of its columns, but for `shift`, padded to STRIP. */
+/* Columns that share the rows of a segment. Arrays are of its columns, but for `shift`, padded to STRIP and one more:
+   packed products take the columns in two parts, each padded. */
 typedef struct {
     rows_t rows;
     size_t type;         /* of the numbers, as in TYPES of pass.c */

@@ -1,0 +1,80 @@
+"""Folds rows with every array that the kernel is given between two pages that must not be touched, for test_bits."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import mmap
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+
+from covdist.kernel import products
+from covdist.kernel.workspace import Workspace
+from covdist.numerics import packed, shifted_columns
+from covdist.numerics.accumulator import Options
+from covdist.numerics.nonfinite import drop
+from covdist.state.cross import Cross
+from covdist.state.scatter import Scatter
+from covdist.state.variances import Variances
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_size_t]
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+at_end = [True]
+
+
+def guarded(shape: int | tuple[int, ...], dtype=np.float64) -> np.ndarray:
+    """Return an array of its own pages, at their end or beginning; they are never given back."""
+    size = math.prod(np.atleast_1d(shape).tolist()) * np.dtype(dtype).itemsize
+    inner = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+    start = libc.mmap(None, inner + 2 * mmap.PAGESIZE, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+    start += mmap.PAGESIZE
+    assert not libc.mprotect(start, inner, mmap.PROT_READ | mmap.PROT_WRITE)
+    memory = (ctypes.c_char * size).from_address(start + (inner - size if at_end[0] else 0))
+    return np.frombuffer(memory, dtype).reshape(shape)
+
+
+def copied(values: np.ndarray) -> np.ndarray:
+    """Return a guarded copy."""
+    found = guarded(values.shape, values.dtype)
+    found[...] = values
+    return found
+
+
+def guarded_array(self: Workspace, name: str, shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
+    return guarded(shape, dtype)
+
+
+def fold(rng: np.random.Generator, height: int, width: int, dtype: str) -> None:
+    block = copied(rng.normal(50, 20, (height, width)).clip(0, 120).astype(dtype))
+    beside = block[:, width // 3 :]  # whose rows lie apart
+    weights = copied(rng.random(height))
+    for precision in ("high", "fast"):
+        for kind, blocks in ((Variances, [block]), (Scatter, [beside]), (Cross, [beside, block])):
+            accumulator = kind.accumulator(*(each.shape[1] for each in blocks), Options(drop, precision))
+            accumulator.add(*blocks)
+            accumulator.add(*blocks, frequency=weights)
+            accumulator.state()
+    x = copied(block.astype("f8"))
+    products.add_gram(x, guarded((width, width)))
+    products.add_gram(x, guarded(packed.size(width)), 2.0)
+    products.add_float_gram(x, copied(np.ones(width)), guarded(packed.size(width)))
+    products.add_product(x, x, guarded((width, width)))
+
+
+def main() -> None:
+    made = SimpleNamespace(**vars(np) | {"empty": guarded, "zeros": guarded})
+    Workspace.array = guarded_array
+    products.np = shifted_columns.np = made
+    for at_end[0] in (True, False):
+        rng = np.random.default_rng(0)
+        for height in (1, 7, 255, 600):
+            for width in (1, 5, 16, 33, 70, 257):
+                fold(rng, height, width, rng.choice(["f2", "f4", "f8", "i1", "u2", "i4", "i8"]))
+    sys.stdout.write("whole")
+
+
+main()
