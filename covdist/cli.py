@@ -96,18 +96,20 @@ def main(context: click.Context, debug: bool, verbose: bool, version: bool) -> N
 def plan(selection: Selection, log: str, opening: dict[str, Any], force: bool, as_json: bool) -> None:
     """Say what a run over LOG would read, compute and hold; runs nothing."""
     from covdist.folding.result_size import check_size
-    from covdist.folding.selection import requests
+    from covdist.folding.selection import possible_requests
     from covdist.folding.strategy import plans_of
     from covdist.logs.opening import log_nodes
     from covdist.readings.plan import with_spectra
-    from covdist.report.tables import plan_record, plan_table
+    from covdist.report.tables import plan_record, plan_table, refused_list
 
-    chosen = requests(log_nodes(log, **opening), selection)
+    chosen, refused = possible_requests(log_nodes(log, **opening), selection)
     plans = plans_of(chosen, with_spectra)
     if as_json:
-        print_json({path: plan_record(plan) for path, plan in plans.items()})
+        records = {path: plan_record(plan) for path, plan in plans.items()}
+        print_json(records | {path: {"error": str(error)} for path, error in refused.items()})
     else:
         click.echo(plan_table({path or chosen[path].source: plan for path, plan in plans.items()}))
+        click.echo(refused_list(refused), nl=bool(refused))
     if not force:
         check_size(chosen, plans)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from functools import partial
@@ -15,8 +15,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from covdist.engine import small_arrays
-from covdist.errors import DataError
+from covdist.errors import CovdistError, DataError, shown
 from covdist.folding.request import IN_MEMORY, IN_TILES, Request, make_request
+from covdist.results.labels import check_real
 from covdist.state.variances import Variances
 
 _LATER = ("state", "halflife")  # fields that the first jobs did not have
@@ -79,24 +80,68 @@ def _from_json(found: Mapping[str, Any]) -> npt.ArrayLike:
 
 
 def requests(nodes: Mapping[str, Arrays], selection: Selection) -> dict[str, Request]:
-    """Return the requests, for the nodes of a log by path, by the path a result stores them under."""
-    wanted_path = selection.layer.strip("/")
-    chosen = {
-        (path, name): _request(node, path, name, selection)
-        for path, node in nodes.items()
-        if (path == wanted_path if wanted_path in nodes else fnmatchcase(path, selection.layer))
-        for name in _names(node, selection)
-    }
+    """Return the requests, for the nodes of a log by path, by the path a result stores them under.
+
+    LogError or DataError where one of the arrays cannot be read or folded, without which a result would be incomplete.
+    """
+    found, refused = possible_requests(nodes, selection)
+    for path, error in refused.items():
+        raise type(error)(
+            f"{len(refused):,} of {len(found) + len(refused):,} arrays cannot be folded, such as {shown(path)} "
+            f"({str(error).rstrip('.')}): mend the log, or choose others by layer or variable (--layer, --var)."
+        ) from error
+    return found
+
+
+def possible_requests(
+    nodes: Mapping[str, Arrays], selection: Selection
+) -> tuple[dict[str, Request], dict[str, CovdistError]]:
+    """Return the requests, and the errors of arrays that cannot be read or folded, by their paths; not errors alone."""
+    wanted, found, refused = _wanted(nodes, selection), dict[tuple[str, str], list[xr.DataArray]](), {}
+    for path, name in wanted:
+        try:
+            found[path, name] = _sides(nodes[path], path, name, selection)
+        except CovdistError as error:
+            refused[_full(path, name)] = error
+    if not found:
+        raise next(iter(refused.values()))
+    made = {key: _request(nodes[key[0]], key[0], sides, selection) for key, sides in found.items()}
+    return {wanted[key]: request for key, request in made.items()}, refused
+
+
+def _wanted(nodes: Mapping[str, Arrays], selection: Selection) -> dict[tuple[str, str], str]:
+    """Return the arrays that are chosen, by the paths of their nodes and their names, and what a result calls them."""
+    unread = {_full(path, name): (path, name) for path, node in nodes.items() for name in node.unreadable}
+    wanted = selection.layer.strip("/")
+    literal = wanted in nodes or wanted in unread
+    paths = [path for path in nodes if (path == wanted if literal else fnmatchcase(path, selection.layer))]
+    chosen = [(path, name) for path in paths for name in _names(nodes[path], selection)]
+    for full, key in unread.items():
+        layer = nodes[key[0]].unreadable[key[1]].layer and key[1] not in nodes[key[0]].coords
+        if full == wanted or (layer and not literal and fnmatchcase(full, selection.layer)):
+            chosen.append(key)
+    chosen = list(dict.fromkeys(chosen))
     if not chosen:
-        wanted = f"layer {selection.layer!r}" + ("" if selection.var is None else f" and variable {selection.var!r}")
-        found = [f"{path}/{name}".strip("/") for path, node in nodes.items() for name in node.data]
+        asked = f"layer {selection.layer!r}" + ("" if selection.var is None else f" and variable {selection.var!r}")
+        found = [_full(path, name) for path, node in nodes.items() for name in node.data]
         more = f" and {len(found) - 8} more" if len(found) > 8 else ""
         inventory = (", ".join(found[:8]) or "no variables") + more
-        raise DataError(f"nothing selected: {wanted}, but the log holds {inventory}")
-    paths = [path for path, _ in chosen]
-    if len(set(paths)) == len(paths):  # one variable a node: the node's path says it all
-        return {path: request for (path, _), request in chosen.items()}
-    return {f"{path}/{name}".strip("/"): request for (path, name), request in chosen.items()}
+        raise DataError(f"nothing selected: {asked}, but the log holds {inventory}")
+    if len({path for path, _ in chosen}) == len(chosen):  # one variable a node: the node's path says it all
+        return {(path, name): path for path, name in chosen}
+    return {(path, name): _full(path, name) for path, name in chosen}
+
+
+def _full(path: str, name: str) -> str:
+    return f"{path}/{name}".strip("/")
+
+
+class Unread(Protocol):
+    """What cannot be read."""
+
+    @property
+    def layer(self) -> bool:
+        """Whether it may be a layer, for all that is known."""
 
 
 class Arrays(Protocol):
@@ -106,20 +151,45 @@ class Arrays(Protocol):
     def data(self) -> Mapping[str, int]:
         """Numbers of dims of those that are no coordinates, by name."""
 
+    @property
+    def unreadable(self) -> Mapping[str, Unread]:
+        """Those that cannot be read, by name."""
+
+    @property
+    def coords(self) -> Collection[str]:
+        """Names of coordinates."""
+
     def __contains__(self, name: str) -> bool: ...
 
     def array(self, name: str, called: str) -> xr.DataArray:
-        """Return one of them, under another name, with its coordinates."""
+        """Return one of them, under another name, with its coordinates; LogError if they cannot be read."""
+
+    def check(self, name: str) -> None:
+        """Raise LogError if an array cannot be read."""
 
 
 def _names(node: Arrays, selection: Selection) -> list[str]:
     if selection.var is not None:
         return [selection.var] if selection.var in node else []
-    return [name for name, ndim in node.data.items() if ndim > 1 or len(node.data) == 1]
+    unread = [name for name in node.unreadable if name not in node.coords]
+    alone = len(node.data.keys() | unread) == 1
+    return [*(name for name, ndim in node.data.items() if ndim > 1 or alone), *unread]
 
 
-def _request(node: Arrays, path: str, name: str, selection: Selection) -> Request:
-    x = node.array(name, f"{path}/{name}".strip("/"))
+def _sides(node: Arrays, path: str, name: str, selection: Selection) -> list[xr.DataArray]:
+    """Return an array, and the one that it is set against, if the node has it."""
+    by, against = selection.by, selection.against
+    for coordinate in (by,) if isinstance(by, str) else by if isinstance(by, tuple) else ():
+        node.check(str(coordinate))
+    names = [name] if against is None or against not in node else [name, against]
+    sides = [node.array(each, _full(path, each)) for each in names]
+    for side in sides:
+        check_real(side.dtype, str(side.name))
+    return sides
+
+
+def _request(node: Arrays, path: str, sides: Sequence[xr.DataArray], selection: Selection) -> Request:
+    x, y = sides[0], sides[-1]
     dim = selection.dim if selection.dim is not None else next(map(str, x.dims), None)
     dims = (dim,) if isinstance(dim, str) else dim or ()
     make = partial(
@@ -130,9 +200,8 @@ def _request(node: Arrays, path: str, name: str, selection: Selection) -> Reques
         if selection.against not in node.data:
             raise DataError(
                 f"{path or 'the log'} has no variable {selection.against!r} to set "
-                f"against {name!r}, there are {', '.join(node.data)}"
+                f"against {x.name!r}, there are {', '.join(node.data)}"
             )
-        y = node.array(selection.against, f"{path}/{selection.against}".strip("/"))
         if y.dims and dim in x.dims[:1] and dim not in y.dims:  # renamed at opening: the lengths differ
             y = y.rename({y.dims[0]: dim})
         return make(x, y)

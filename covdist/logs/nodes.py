@@ -10,12 +10,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from uuid import uuid4
 
+import numpy as np
 import xarray as xr
 
 from covdist.errors import LogError
 from covdist.logs import cf
-from covdist.logs.source import Entry, Named, Nodes, Source
+from covdist.logs.dask_arrays import to_dask
+from covdist.logs.grid import GridSource, Index
+from covdist.logs.source import Entry, Named, Nodes, Source, Unreadable
 
 INDEX_ENTRIES = 1_000_000  # longer coordinates stay on disk
 INDEX_CHUNKS = 1_000  # so do coordinates cut finer: each chunk is a file to open
@@ -23,12 +27,17 @@ INDEX_CHUNKS = 1_000  # so do coordinates cut finer: each chunk is a file to ope
 
 @dataclass(frozen=True, eq=False)
 class LogNode:
-    """Arrays by name, the names of their dims, and which of them are coordinates, with or without an index."""
+    """Arrays by name, the names of their dims, and which of them are coordinates, with or without an index.
+
+    ``unreadable`` holds those that cannot be read. Attributes and indexes are looked at when an array is asked for, and
+    may add to it.
+    """
 
     entries: Mapping[str, Entry]
     dims: Mapping[str, list[str]]
     coords: set[str]
     indexes: set[str]
+    unreadable: dict[str, Unreadable] = field(default_factory=dict)
     _known: dict[tuple[str, ...], xr.Coordinates] = field(default_factory=dict, repr=False)  # by the dims along which
 
     @cached_property
@@ -37,12 +46,24 @@ class LogNode:
         return {name: len(self.dims[name]) for name in sorted(self.entries) if name not in self.coords}
 
     def __contains__(self, name: str) -> bool:
-        return name in self.entries
+        return name in self.entries or name in self.unreadable
 
     def array(self, name: str, called: str) -> xr.DataArray:
-        """Return one of the arrays, under another name, with the coordinates along its dims."""
+        """Return one of the arrays, under another name, with the coordinates along its dims.
+
+        Raises LogError if it, or one of these coordinates, cannot be read.
+        """
+        self.check(name)
         variable = self._variable(name).to_base_variable()
-        return xr.DataArray(variable, self._along(tuple(self.dims[name])) if self.coords else {}, name=called)
+        coords = self._along(tuple(self.dims[name])) if self.coords else {}
+        for each in (*coords, *_named_coordinates(self.entries[name])):
+            self.check(str(each))
+        return xr.DataArray(variable, coords, name=called)
+
+    def check(self, name: str) -> None:
+        """Raise LogError if an array cannot be read."""
+        if name in self.unreadable:
+            raise self.unreadable[name].error.with_traceback(None)
 
     def _along(self, dims: tuple[str, ...]) -> xr.Coordinates:
         if dims not in self._known:
@@ -52,24 +73,54 @@ class LogNode:
 
     @cached_property
     def dataset(self) -> xr.Dataset:
-        """All arrays."""
-        found = xr.Dataset({name: self._variable(name) for name in self.data})
+        """All arrays that can be read; a coordinate that cannot says so when its values are asked for."""
+        found = xr.Dataset({name: variable for name in self.data if (variable := self._tried(name)) is not None})
         return found.assign_coords(self._coordinates.coords) if self.coords else found
+
+    def _tried(self, name: str) -> xr.Variable | None:
+        try:
+            return self._made(name)
+        except LogError as error:
+            self.unreadable.setdefault(name, Unreadable(error))
+            return None
 
     @cached_property
     def _coordinates(self) -> xr.Dataset:
-        made = {name: self._made(name) for name in sorted(self.coords)}
-        lazy = xr.Coordinates({n: made[n] for n in made if n not in self.indexes}, indexes={})
-        return xr.Dataset(coords=lazy).assign_coords({n: made[n] for n in sorted(self.indexes)})
+        made = {}
+        for name in sorted(self.coords):
+            read = self._tried(name)
+            made[name] = self._unread(name) if read is None else read
+        indexes = self.indexes - self.unreadable.keys()
+        lazy = xr.Coordinates({n: made[n] for n in made if n not in indexes}, indexes={})
+        return xr.Dataset(coords=lazy).assign_coords({n: made[n] for n in sorted(indexes)})
 
     def _variable(self, name: str) -> xr.Variable:
         return self._coordinates.variables[name] if name in self.coords else self._made(name)
 
+    def _unread(self, name: str) -> xr.Variable:
+        entries = self.entries.items()
+        sizes = {d: n for each, entry in entries for d, n in zip(self.dims[each], entry.source.shape, strict=True)}
+        shape, error = tuple(sizes[dim] for dim in self.dims[name]), self.unreadable[name].error
+        return xr.Variable(
+            self.dims[name], to_dask(_Unread(name, shape, np.dtype("f8"), shape, uuid4().hex, error)), {}
+        )
+
     def _made(self, name: str) -> xr.Variable:
+        self.check(name)
         entry = self.entries[name]
         source = entry.coordinate or entry.source if name in self.coords else entry.source
         attrs = {key: value for key, value in entry.attrs.items() if key != "coordinates"}
         return (cf.loaded if name in self.indexes else cf.lazy)(self.dims[name], source, attrs)
+
+
+@dataclass(frozen=True, eq=False)
+class _Unread(GridSource):
+    """In the place of a coordinate that cannot be read."""
+
+    error: LogError
+
+    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
+        raise self.error
 
 
 def described(nodes: Nodes) -> dict[str, LogNode]:
@@ -82,11 +133,12 @@ def described(nodes: Nodes) -> dict[str, LogNode]:
     inner = {upper for path in nodes for upper in above(path)}
     found: dict[str, LogNode] = {}
     for path in sorted({"", *nodes, *inner}, key=lambda path: (len(above(path)), path.split("/"))):
-        variables = nodes.get(path, {})
+        variables = {name: entry for name, entry in nodes.get(path, {}).items() if isinstance(entry, Entry)}
+        unreadable = {name: entry for name, entry in nodes.get(path, {}).items() if isinstance(entry, Unreadable)}
         taken = {dim: n for upper in above(path) for dim, n in sizes.get(upper, {}).items()}
         dims = _dims(path, variables, taken)
         sizes[path] = {d: n for v, e in variables.items() for d, n in zip(dims[v], e.source.shape, strict=True)}
-        found[path] = _node(variables, dims, leaf=path not in inner)
+        found[path] = _node(variables, dims, unreadable, leaf=path not in inner)
     return found
 
 
@@ -103,7 +155,8 @@ def _check_names(nodes: Nodes) -> None:
             if part in ("", ".", ".."):
                 raise LogError(f"{path}/{part} is no name of an array or a layer: rename it in the log.")
         for depth, part in enumerate(parts):
-            if part in nodes.get("/".join(parts[:depth]), {}):
+            beside = nodes.get("/".join(parts[:depth]), {}).get(part)
+            if beside is not None and not (isinstance(beside, Unreadable) and beside.layer):
                 raise LogError(f"{'/'.join(parts[: depth + 1])} is both an array and a layer: rename one of them.")
 
 
@@ -140,12 +193,15 @@ def _convention(variable: str, ndim: int) -> tuple[str, ...]:
     return ("sample", "unit")[:ndim] if ndim <= 2 else ("sample", *(f"unit_{axis}" for axis in range(ndim - 1)))
 
 
-def _node(variables: Mapping[str, Entry], dims: Mapping[str, list[str]], leaf: bool) -> LogNode:
+def _node(
+    variables: Mapping[str, Entry], dims: dict[str, list[str]], unreadable: dict[str, Unreadable], leaf: bool
+) -> LogNode:
     leading = {dims[name][0] for name in variables if len(dims[name]) > 1}
     named = {name for entry in variables.values() for name in _named_coordinates(entry)} & variables.keys()
     coords = named | {n for n in variables if len(dims[n]) == 1 and (dims[n][0] in leading or dims[n] == [n])}
     indexes = {n for n in coords if leaf and dims[n] == [n] and _small(variables[n].source)}
-    return LogNode(variables, dims, coords, indexes)
+    lost = unreadable.keys() & {dim for each in dims.values() for dim in each}  # labels of rows or columns
+    return LogNode(variables, dims | {name: [name] for name in lost}, coords | lost, indexes, unreadable)
 
 
 def _named_coordinates(entry: Entry) -> list[str]:

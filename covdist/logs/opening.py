@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import xarray as xr
 
-from covdist.errors import DataError, LogError
+from covdist.errors import DataError, LogError, shown
 from covdist.logs.formats import read
 from covdist.logs.nodes import LogNode, described
 from covdist.logs.paths import is_url
 from covdist.logs.ranks import joined
 from covdist.logs.tree import tree
 
+_LISTED = 8  # arrays that cannot be read, with their reasons
+
 
 def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", follow_links: bool = False) -> xr.DataTree:
     """Open a training log as a lazy tree with one node per layer.
 
-    Only headers are read, plus the coordinates that index a dim of at most a million entries. What was opened is
+    Only headers are read, plus the coordinates that index a dim of at most a million entries. An array that cannot be
+    read is left out with a warning, and asking for it raises the error that says why. What was opened is
     what is read: where a file has changed by the time its values are needed, on whatever worker, LogError says so.
     A Zarr array may grow meanwhile, as a log does that is being recorded; its rows of the opening are read.
 
@@ -49,8 +54,8 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
     Raises
     ------
     LogError
-        The path is missing, is of no known format, or holds no arrays; its metadata are damaged, promise more than
-        there is, or have attributes that cannot be decoded; a link is met.
+        The path is missing, is of no known format, or holds no arrays that can be read: metadata that are damaged,
+        promise more than there is, or have attributes that cannot be decoded; a link to a folder is met.
     DataError
         ``missing_chunks`` is neither of these.
 
@@ -77,7 +82,14 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
     >>> float(tree["fc1/activation"].sum())
     12.0
     """
-    return tree(log_nodes(path, missing_chunks=missing_chunks, follow_links=follow_links))
+    nodes = log_nodes(path, missing_chunks=missing_chunks, follow_links=follow_links)
+    opened = tree(nodes)
+    unreadable = unread(nodes)
+    if unreadable:
+        if not any(node.data_vars for node in opened.subtree):
+            raise next(iter(unreadable.values()))
+        warnings.warn(f"{os.fspath(path)}: {listed(unreadable)}; the other arrays are there.", stacklevel=2)
+    return opened
 
 
 def log_nodes(
@@ -99,4 +111,20 @@ def log_nodes(
     nodes = read(place, missing_chunks, follow_links)
     if not any(nodes.values()):
         raise LogError(f"{place} holds no arrays: record something into it first, or name another path.")
-    return described(joined(nodes))
+    found = described(joined(nodes))
+    if not any(node.entries for node in found.values()):
+        raise next(iter(unread(found).values()))
+    return found
+
+
+def unread(nodes: Mapping[str, LogNode]) -> dict[str, LogError]:
+    """Return why arrays of a log cannot be read, by their paths."""
+    return {
+        f"{path}/{name}".lstrip("/"): one.error for path, node in nodes.items() for name, one in node.unreadable.items()
+    }
+
+
+def listed(unreadable: Mapping[str, LogError]) -> str:
+    """Name arrays that cannot be read, each with its reason."""
+    said = [f"{shown(path)} cannot be read ({str(error).rstrip('.')})" for path, error in unreadable.items()]
+    return "; ".join(said[:_LISTED]) + (f"; nor can {len(said) - _LISTED:,} more" if len(said) > _LISTED else "")

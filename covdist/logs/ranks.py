@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,31 +11,46 @@ import numpy as np
 
 from covdist.errors import LogError
 from covdist.logs.grid import GridSource, Index, Slices
-from covdist.logs.source import Entry, Nodes, Source
+from covdist.logs.source import Entry, Nodes, Source, Unreadable
 
 RANK, MARKS = "covdist_rank", "covdist_marks"  # attributes that a recorder gives its arrays
+_RANK_GROUP = re.compile("rank[0-9]+")
 Parts = dict[int, Entry]  # by rank
 
 
 def joined(nodes: Nodes) -> Nodes:
-    """Return nodes in which arrays of the same name, from the groups ``rank0``, ``rank1`` ..., are one array."""
+    """Return nodes in which arrays of the same name, from the groups ``rank0``, ``rank1`` ..., are one array.
+
+    An array that cannot be read of one rank cannot be read of any.
+    """
     result: Nodes = {}
     layers: dict[str, dict[str, Parts]] = {}
+    unreadable: dict[tuple[str, str], Unreadable] = {}
     for path, variables in nodes.items():
         for name, entry in variables.items():
-            if RANK in entry.attrs:
+            if isinstance(entry, Unreadable):
+                unreadable[path, name] = entry
+            elif RANK in entry.attrs:
                 rank, layer = int(entry.attrs[RANK]), path.partition("/")[2]
                 layers.setdefault(layer, {}).setdefault(name, {})[rank] = entry
             else:
                 result.setdefault(path, {})[name] = entry
+    for (path, name), entry in unreadable.items():
+        top, _, layer = path.partition("/")
+        if not layers or not _RANK_GROUP.fullmatch(top or name):
+            layer = path
+        elif entry.layer and name not in layers.get(layer, {}):
+            raise entry.error
+        layers.get(layer, {}).pop(name, None)
+        result.setdefault(layer, {})[name] = entry
     for layer, arrays in layers.items():
         result.setdefault(layer, {}).update(_layer(arrays))
     return result
 
 
-def _layer(arrays: Mapping[str, Parts]) -> dict[str, Entry]:
+def _layer(arrays: Mapping[str, Parts]) -> dict[str, Entry | Unreadable]:
     """Join the arrays of a layer; those that the same ranks recorded along the same dims share one."""
-    result: dict[str, Entry] = {}
+    result: dict[str, Entry | Unreadable] = {}
     dims: dict[tuple[tuple[int, str], ...], str] = {}
     for name, parts in sorted(arrays.items()):
         if not any(MARKS in entry.attrs for entry in parts.values()):
@@ -43,7 +59,10 @@ def _layer(arrays: Mapping[str, Parts]) -> dict[str, Entry]:
                 first = along[0][1]
                 dims[along] = f"{name}_{first}" if first in dims.values() else first
                 result |= _coordinates(arrays, along, dims[along])
-            result[name] = _entry(name, parts, dims[along])
+            try:
+                result[name] = _entry(name, parts, dims[along])
+            except LogError as error:
+                result[name] = Unreadable(error)
     return result
 
 
@@ -60,7 +79,11 @@ def _coordinates(arrays: Mapping[str, Parts], along: tuple[tuple[int, str], ...]
                 names.setdefault(mark, name if own == dim else f"{dim}_{mark}")
                 constant = _Constant("rank", (rows,), np.dtype("i8"), (max(1, rows),), f"rank{rank}-{rows}", rank)
                 numbers[rank] = Entry(constant, (own,))
-    coordinates = {names[mark]: _entry(names[mark], parts, dim) for mark, parts in found.items()}
+    # Without a mark that cannot be read of one rank.
+    whole = {mark: parts for mark, parts in found.items() if len(parts) == len(along)}
+    if not whole:
+        return {}
+    coordinates = {names[mark]: _entry(names[mark], parts, dim) for mark, parts in whole.items()}
     rank_name = "rank" if dim == "step" else f"{dim}_rank"
     return {rank_name: _entry(rank_name, numbers, dim), **coordinates}
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
+from covdist.errors import LogError
+
 
 class Source(Protocol):
     """Small, picklable and immutable; workers open what they need from it."""
@@ -84,4 +86,11 @@ class Entry(NamedTuple):
     coordinate: Source | None = None
 
 
-Nodes = dict[str, dict[str, Entry]]  # node path ("" is the root) -> variable name -> entry
+class Unreadable(NamedTuple):
+    """A variable of a log that cannot be read, or, where nobody can tell, a layer; and the error that says why."""
+
+    error: LogError
+    layer: bool = False
+
+
+Nodes = dict[str, dict[str, Entry | Unreadable]]  # node path ("" is the root) -> variable name -> entry

@@ -23,6 +23,21 @@ def tree(nodes: Mapping[str, LogNode]) -> xr.DataTree:
 
 
 def _joined(node: LogNode, children: dict[str, xr.DataTree]) -> xr.DataTree:
-    joined = xr.DataTree(node.dataset if node.entries else None)
+    dataset = node.dataset if node.entries else xr.Dataset()
+    joined = _PartlyRead(dataset) if node.unreadable else xr.DataTree(dataset)
     joined.children = children
+    if isinstance(joined, _PartlyRead):
+        joined._unreadable = {name: one.error for name, one in node.unreadable.items() if name not in dataset}
     return joined
+
+
+class _PartlyRead(xr.DataTree):
+    """A node that has arrays which cannot be read; a copy of it no longer knows of them."""
+
+    __slots__ = ("_unreadable",)
+
+    def get(self, key: str, default: xr.DataTree | xr.DataArray | None = None) -> xr.DataTree | xr.DataArray | None:  # type: ignore[override]
+        found = super().get(key, default)
+        if found is default and key in getattr(self, "_unreadable", ()):
+            raise self._unreadable[key].with_traceback(None)
+        return found

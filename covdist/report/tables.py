@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import methodcaller
 from typing import Any
 
 import numpy as np
 
 from covdist.engine.plan import Plan, human_bytes
-from covdist.errors import shown
+from covdist.errors import CovdistError, shown
 from covdist.readings.gradient_stats import summaries
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
 from covdist.report.columns import TableRow, columns
 from covdist.results.moments import Moments
 
+_LISTED = 20  # arrays that cannot be folded, with their reasons
 _COSTS = (
     "bytes_read", "flops", "shards", "fan_in", "tasks", "state_bytes", "bytes_moved", "peak_bytes", "bytes_written",
 )  # fmt: skip
@@ -33,6 +35,16 @@ def plan_table(plans: dict[str, Plan]) -> str:
         )
         found += f"\nin all {len(plans):,} arrays: read {read}, write {written}"
     return found
+
+
+def refused_list(refused: Mapping[str, CovdistError]) -> str:
+    """Say of each array that cannot be read or folded why not."""
+    if not refused:
+        return ""
+    said = [f"\n{shown(path)}: {error}" for path, error in list(refused.items())[:_LISTED]]
+    more = f"\n\nand so it is with {len(refused) - _LISTED:,} more" if len(refused) > _LISTED else ""
+    head = f"\n{len(refused):,} cannot be folded, and `covdist run` asks you to choose others (--layer, --var):\n"
+    return head + "\n".join(said) + more
 
 
 def _shape(rows: int, columns: str) -> str:

@@ -195,21 +195,26 @@ _NAMELESS = {np.dtype("V2"): "bfloat16", np.dtype("V1"): "float8 or int4"}
 
 
 def _check(data: Array, name: str) -> None:
-    if data.dtype in _NAMELESS:
-        raise DataError(
-            f"{name} has dtype {data.dtype}, raw bytes, as NumPy saves {_NAMELESS[data.dtype]} of JAX and ml_dtypes "
-            "without its name, where real numbers are expected: fold np.load(file).view(ml_dtypes.bfloat16), or "
-            "whichever it was, or save float32"
-        )
-    if data.dtype.kind not in "biuf" and data.dtype.name != "bfloat16":
-        raise DataError(
-            f"{name} has dtype {data.dtype}, but real numbers are expected: convert it first, complex "
-            "values for instance to their real and imaginary parts"
-        )
+    check_real(data.dtype, name)
     if any(math.isnan(n) for n in data.shape):
         raise DataError(
             f"{name} has chunks of unknown size, as selecting by a mask makes them: "
             "call compute_chunk_sizes() on the dask array first, or fold the rows with weights of 0 and 1"
+        )
+
+
+def check_real(dtype: np.dtype, name: str) -> None:
+    """Raise DataError where values of a dtype are no real numbers."""
+    if dtype in _NAMELESS:
+        raise DataError(
+            f"{name} has dtype {dtype}, raw bytes, as NumPy saves {_NAMELESS[dtype]} of JAX and ml_dtypes "
+            "without its name, where real numbers are expected: fold np.load(file).view(ml_dtypes.bfloat16), or "
+            "whichever it was, or save float32"
+        )
+    if dtype.kind not in "biuf" and dtype.name != "bfloat16":
+        raise DataError(
+            f"{name} has dtype {dtype}, but real numbers are expected: convert it first, complex "
+            "values for instance to their real and imaginary parts"
         )
 
 

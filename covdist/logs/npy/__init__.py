@@ -7,13 +7,13 @@ of ``folder/fc1.npz``; a file named alone gives variables of the root.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from covdist.errors import LogError
 from covdist.logs.npy.files import open_npy
 from covdist.logs.npy.npz import open_npz
 from covdist.logs.paths import is_url, walk
-from covdist.logs.source import Entry, Nodes
+from covdist.logs.source import Entry, Nodes, Source, Unreadable
 from covdist.logs.stamps import opening
 
 READS = "NumPy .npy and .npz files or a folder of them"
@@ -44,12 +44,19 @@ def _nodes(path: str, follow_links: bool) -> Nodes:
         place = os.path.join(path, file) if many else path
         if follow_links or not many:
             place = os.path.realpath(place)
-        for source in [open_npy(place, stem)] if end == ".npy" else open_npz(place, f"{stem}/" if many else ""):
-            node, _, variable = source.name.rpartition("/")
+        for name, found in _opened(place, stem, end, f"{stem}/" if many else "").items():
+            node, _, variable = name.rpartition("/")
             if variable in nodes.setdefault(node, {}):
-                raise LogError(f"{path} holds two arrays called {source.name}: rename one of them.")
-            nodes[node][variable] = Entry(source)
+                raise LogError(f"{path} holds two arrays called {name}: rename one of them.")
+            nodes[node][variable] = found if isinstance(found, Unreadable) else Entry(found)
     return nodes
+
+
+def _opened(place: str, stem: str, end: str, prefix: str) -> Mapping[str, Source | Unreadable]:
+    try:
+        return {stem: open_npy(place, stem)} if end == ".npy" else open_npz(place, prefix)
+    except LogError as error:
+        return {stem: Unreadable(error, layer=end == ".npz")}
 
 
 def _files(folder: str, follow_links: bool) -> Iterator[str]:

@@ -19,7 +19,7 @@ from covdist.logs.grid import GridSource, Index
 from covdist.logs.npy.files import stored
 from covdist.logs.npy.header import file_token, read_header
 from covdist.logs.paths import open_file
-from covdist.logs.source import Source
+from covdist.logs.source import Source, Unreadable
 from covdist.logs.stamps import Stamp, open_unchanged, stamp
 
 LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of the name and of the extra field, 26 bytes into a member
@@ -56,14 +56,36 @@ class MemberSource(GridSource):
         return np.ascontiguousarray(rows).reshape(self.shape)
 
 
-def open_npz(path: str, prefix: str) -> list[Source]:
-    """Read the headers of all members; ``prefix`` goes before their keys in names."""
+def open_npz(path: str, prefix: str) -> dict[str, Source | Unreadable]:
+    """Read the headers of all members, by their keys with ``prefix`` before them."""
+    found: dict[str, Source | Unreadable] = {}
     try:
         with open_file(path) as file, _archive(file) as archive:
-            members, before = archive.infolist(), stamp(file.fileno())
-            return [_source(archive, path, info, prefix, before) for info in members if info.filename.endswith(".npy")]
+            before = stamp(file.fileno())
+            for info in archive.infolist():
+                if info.filename.endswith(".npy"):
+                    name = f"{prefix}{info.filename[:-4]}"
+                    if name in found:
+                        raise LogError(f"{path} holds two arrays called {name}: rename one of them.")
+                    found[name] = _member(archive, path, info, name, before)
     except DAMAGED as error:
-        raise LogError(f"{path} is no readable .npz file ({error}): it was cut off, write it again.") from error
+        raise _damaged(path, error) from error
+    return found
+
+
+def _member(
+    archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: str, before: Stamp
+) -> Source | Unreadable:
+    try:
+        return _source(archive, path, info, name, before)
+    except LogError as error:
+        return Unreadable(error)
+    except DAMAGED as error:
+        return Unreadable(_damaged(f"{name} in {path}", error))
+
+
+def _damaged(what: str, error: Exception) -> LogError:
+    return LogError(f"{what} is no readable .npz file ({error}): it was cut off, write it again.")
 
 
 @contextmanager
@@ -72,9 +94,8 @@ def _archive(file: FileIO) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, prefix: str, before: Stamp) -> Source:
+def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: str, before: Stamp) -> Source:
     key = info.filename[:-4]
-    name = f"{prefix}{key}"
     with archive.open(info) as stream:
         header = read_header(stream, f"{path}: {key}")
     if info.file_size != header.size + header.nbytes:

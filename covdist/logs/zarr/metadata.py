@@ -130,7 +130,7 @@ def _zarrs(content: Mapping[str, Any], place: str) -> Any:
     try:
         return kind.from_dict(dict(content))
     except Exception as error:  # zarr and its codecs raise errors of any type
-        raise LogError(f"{place} has Zarr metadata that zarr cannot read ({shown(str(error))}).") from error
+        raise LogError(f"{place} has Zarr metadata that zarr cannot read ({shown(str(error))}): restore it.") from error
 
 
 def _keys(content: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:

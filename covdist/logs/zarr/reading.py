@@ -16,12 +16,12 @@ import zarr
 from covdist.errors import LogError, shown
 from covdist.logs.grid import check_promise
 from covdist.logs.paths import address, below, is_url, open_file, walk
-from covdist.logs.source import Entry, Nodes, Source
+from covdist.logs.source import Entry, Nodes, Source, Unreadable
 from covdist.logs.stamps import Stamp, opening, stamp
 from covdist.logs.zarr.arrays import ZarrSource
 from covdist.logs.zarr.files import ZarrFileSource
 from covdist.logs.zarr.metadata import MOST_BYTES, ArrayMetadata, array_metadata, parsed, wrong
-from covdist.logs.zarr.stores import Store, open_store
+from covdist.logs.zarr.stores import Store, names_in, open_store
 from covdist.logs.zarr.unchanged import Opened
 
 
@@ -35,37 +35,61 @@ def read_nodes(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
 
 def _nodes(path: str, missing_chunks: str, follow_links: bool, now: int) -> Nodes:
     nodes: Nodes = {}
+    entry: Entry | Unreadable
     for inner, metadata in _arrays(path, follow_links):
         name = inner or os.path.splitext(os.path.basename(path.rstrip("/")))[0]
         node, _, variable = name.rpartition("/")
-        source = source_of(path, inner, name, metadata, missing_chunks, now, follow_links)
-        # Epochs and steps often begin with chunks of zeros, which zarr does not write by default.
-        filled = source_of(path, inner, name, metadata, "fill", now, follow_links) if len(source.shape) == 1 else None
-        nodes.setdefault(node, {})[variable] = Entry(source, metadata.dims, metadata.attributes, filled)
+        try:
+            if isinstance(metadata, Unreadable):
+                entry = metadata
+            else:
+                entry = _entry(path, inner, name, metadata, missing_chunks, now, follow_links)
+        except LogError as error:
+            entry = Unreadable(error)
+        nodes.setdefault(node, {})[variable] = entry
     return nodes
 
 
-def _arrays(path: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata]]:
+def _entry(
+    path: str, inner: str, name: str, metadata: ArrayMetadata, missing_chunks: str, now: int, follow_links: bool
+) -> Entry:
+    source = source_of(path, inner, name, metadata, missing_chunks, now, follow_links)
+    # Epochs and steps often begin with chunks of zeros, which zarr does not write by default.
+    filled = source_of(path, inner, name, metadata, "fill", now, follow_links) if len(source.shape) == 1 else None
+    return Entry(source, metadata.dims, metadata.attributes, filled)
+
+
+def _arrays(path: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata | Unreadable]]:
     # Consolidated metadata may be older than the arrays, so what is there is searched instead.
     if os.path.isdir(path):
         yield from _local(path, follow_links)
         return
     for inner, array in sorted(_members(path), key=lambda each: each[0]):
-        yield inner, array_metadata(array.metadata.to_dict(), f"{path}/{inner}".rstrip("/"), array.metadata)
+        if isinstance(array, Unreadable):
+            yield inner, array
+            continue
+        try:
+            yield inner, array_metadata(array.metadata.to_dict(), f"{path}/{inner}".rstrip("/"), array.metadata)
+        except LogError as error:
+            yield inner, Unreadable(error)
 
 
-def _local(root: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata]]:
-    found: list[tuple[str, ArrayMetadata]] = []
+def _local(root: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata | Unreadable]]:
+    found: list[tuple[str, ArrayMetadata | Unreadable]] = []
     known: dict[str, ArrayMetadata] = {}  # of thousands of arrays many are alike, and zarr takes a millisecond for each
 
     def is_array(inner: str) -> bool:
-        content = _content(os.path.join(root, inner), follow_links)
-        if content is None:
-            return False
-        text = json.dumps(content)
-        if text not in known:
-            known[text] = array_metadata(content, os.path.join(root, inner))
-        found.append((inner, known[text]))
+        content = None
+        try:
+            content = _content(os.path.join(root, inner), follow_links)
+            if content is None:
+                return False
+            text = json.dumps(content)
+            if text not in known:
+                known[text] = array_metadata(content, os.path.join(root, inner))
+            found.append((inner, known[text]))
+        except LogError as error:
+            found.append((inner, Unreadable(error, layer=content is None)))
         return True
 
     for _ in walk(root, is_array, follow_links):
@@ -95,28 +119,50 @@ def _json(file: str, follow_links: bool) -> dict[str, Any] | None:
         return None
 
 
-def _members(path: str) -> list[tuple[str, zarr.Array[Any]]]:
+def _members(path: str) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
     try:
         store = open_store(path)
         root = zarr.open(store, mode="r", use_consolidated=False)
         return [("", root)] if isinstance(root, zarr.Array) else _below(root) or _consolidated(store)
-    except LogError:
-        raise
     except FileNotFoundError as error:
         raise LogError(f"{path} does not exist, or holds no Zarr array or group.") from error
     except Exception as error:  # zarr and stores raise errors of any type
-        raise LogError(f"{path} has Zarr metadata that zarr cannot read ({shown(str(error))}).") from error
+        raise _unread(path, error) from error
 
 
-def _below(root: zarr.Group) -> list[tuple[str, zarr.Array[Any]]]:
+def _below(root: zarr.Group) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
     try:
         members = root.members(max_depth=None)
     except (NotImplementedError, PermissionError):  # a store that lists nothing
         return []
+    except Exception:  # of any type, and of one member
+        return list(_one_by_one(root, root.path))
     return [(inner, member) for inner, member in members if isinstance(member, zarr.Array)]
 
 
-def _consolidated(store: Store) -> list[tuple[str, zarr.Array[Any]]]:
+def _one_by_one(group: zarr.Group, path: str) -> Iterator[tuple[str, zarr.Array[Any] | Unreadable]]:
+    for name in names_in(group.store, group.path):
+        inner = f"{group.path}/{name}".removeprefix(path).lstrip("/")
+        try:
+            member = group[name]
+        except KeyError:  # neither an array nor a group
+            continue
+        except Exception as error:  # zarr and stores raise errors of any type
+            yield inner, Unreadable(_unread(inner, error), layer=True)
+        else:
+            if isinstance(member, zarr.Array):
+                yield inner, member
+            else:
+                yield from _one_by_one(member, path)
+
+
+def _unread(what: str, error: Exception) -> LogError:
+    if isinstance(error, LogError):
+        return error
+    return LogError(f"{what} has Zarr metadata that zarr cannot read ({shown(str(error))}): restore it.")
+
+
+def _consolidated(store: Store) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
     """Return the arrays that consolidated metadata name, each with its own metadata, which may be younger."""
     named = _below(zarr.open_group(store, mode="r"))
     return [(inner, zarr.open_array(store, path=inner, mode="r")) for inner, _ in named]

@@ -9,6 +9,7 @@ from io import BufferedReader
 from typing import Any
 
 from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
+from zarr.abc.store import Store as AnyStore
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, ZipStore
@@ -65,6 +66,15 @@ def _remote(place: str) -> FsspecStore:
     store = RemoteStore.from_url(address(place), read_only=True, allowed_exceptions=_ABSENT)
     getattr(store.fs, "sync_fs", store.fs).invalidate_cache()  # what it listed before may have grown
     return store
+
+
+def names_in(store: AnyStore, path: str) -> list[str]:
+    """Return what is at a path of a store, in order."""
+
+    async def listed() -> list[str]:
+        return sorted([name async for name in store.list_dir(path)])
+
+    return sync(listed())
 
 
 def read(place: str, token: str, key: str, start: int, most: int) -> bytes:
