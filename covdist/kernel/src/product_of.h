@@ -1,5 +1,6 @@
-/* Included once for the products of doubles and once for those of floats:
+/* Included once for each kind of tile, of doubles or floats:
    REAL, WIDE (columns of a panel), TALL (rows of a tile), LANES, lanes, ALL, LOAD, STORE, FMA, and names. */
+_Static_assert(SLICE % TALL == 0, "no tile reaches into the next slice");
 
 /* Add sums over the rows to c[i][j]; i is for TALL columns of the left from `first` on, j for WIDE columns of b. */
 static inline void TILE(size_t rows, const REAL *restrict left, size_t first, const REAL *restrict b,
@@ -17,6 +18,7 @@ static inline void TILE(size_t rows, const REAL *restrict left, size_t first, co
         for (int i = 0; i < TALL; i++)
             for (int v = 0; v < WIDE / LANES; v++)
                 sums[i][v] = ALL(0);
+        UNROLLED
         for (size_t k = from * WIDE; k < end * WIDE; k += WIDE) {
             lanes right[WIDE / LANES];
             for (int v = 0; v < WIDE / LANES; v++)
@@ -58,7 +60,7 @@ static void EDGE(size_t rows, const REAL *left, size_t first, const REAL *b, dou
 }
 
 /* Add the products of n packed columns with m others to those entries of c with low <= j - i <= top. */
-EXPORTED void PRODUCTS(size_t rows, const REAL *left, size_t n, const REAL *right, size_t m, double *c, size_t stride,
+static void PRODUCTS(size_t rows, const REAL *left, size_t n, const REAL *right, size_t m, double *c, size_t stride,
                        ptrdiff_t low, ptrdiff_t top)
 {
     for (size_t slice = 0; slice < n; slice += SLICE) { /* whose columns stay in the second cache */
@@ -79,15 +81,7 @@ EXPORTED void PRODUCTS(size_t rows, const REAL *left, size_t n, const REAL *righ
             }
     }
 }
-#undef REAL
-#undef WIDE
 #undef TALL
-#undef LANES
-#undef lanes
-#undef ALL
-#undef LOAD
-#undef STORE
-#undef FMA
 #undef TILE
 #undef EDGE
 #undef PRODUCTS
