@@ -15,12 +15,20 @@ class Workspace:
     """
 
     def __init__(self) -> None:
-        self._arrays: dict[str, np.ndarray] = {}
+        self._arrays: dict[str, tuple[np.ndarray, int]] = {}  # with their addresses
 
     def array(self, name: str, shape: tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:
         """Return an array with arbitrary content, valid until the next call with the same name."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        array = self._arrays.get(name)
-        if array is None or array.nbytes < size:
-            array = self._arrays[name] = np.empty(size, np.uint8)
-        return array[:size].view(dtype).reshape(shape)
+        return self._bytes(name, size)[0][:size].view(dtype).reshape(shape)
+
+    def address(self, name: str, size: int) -> int:
+        """Return where there are so many bytes; an array's own address takes a microsecond to ask for."""
+        return self._bytes(name, size)[1]
+
+    def _bytes(self, name: str, size: int) -> tuple[np.ndarray, int]:
+        held = self._arrays.get(name)
+        if held is None or held[0].nbytes < size:
+            array = np.empty(size, np.uint8)
+            held = self._arrays[name] = array, array.ctypes.data
+        return held

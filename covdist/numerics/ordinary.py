@@ -24,7 +24,7 @@ from covdist.kernel.library import (
 )
 from covdist.kernel.workspace import Workspace
 from covdist.numerics.screening import SpecialCounts, ordinary_range
-from covdist.numerics.segments import BlockFold, Blocks, KernelFold, OpenSegment
+from covdist.numerics.segments import BlockFold, Blocks, OpenSegment, is_kernel_fold
 from covdist.numerics.weights import Vector, plain_weights
 
 Tile = tuple[slice, BlockFold]
@@ -34,7 +34,7 @@ class Ordinary:
     """Of the accumulator whose tiles and censuses these are, which looks at ``height`` rows together."""
 
     def __init__(self, tiles: Sequence[Tile], censuses: Sequence[SpecialCounts], height: int):
-        folds = [(columns, each) for columns, each in tiles if isinstance(each, KernelFold)]
+        folds = [(columns, each) for columns, each in tiles if is_kernel_fold(each)]
         self._folds = folds if compiled() and len(folds) == len(tiles) else []
         self._censuses, self._height = censuses, height
 
@@ -70,13 +70,13 @@ class Ordinary:
             side.zeros, side.subnormals = address(census.zeros[columns]), address(census.subnormals[columns])
             side.weight = shifted.weight
             side.small, side.largest, side.subnormal = ordinary_range(block.dtype)
-            side.work = address(workspace.array(f"work {number}", (WORK * padded(shifted.width),), np.float64))
+            side.work = workspace.address(f"work {number}", 8 * WORK * padded(shifted.width))
+            room = height * panels(shifted.width)
             if product.kept != NONE:
-                room = height, panels(shifted.width)
-                side.panels = address(workspace.array(f"panels {number}", room, np.float64))
+                side.panels = workspace.address(f"panels {number}", 8 * room)
             if product.scales:
                 side.factors = address(product.scales[which])
-                side.rounded = address(workspace.array(f"rounded {number}", room, np.float32))
+                side.rounded = workspace.address(f"rounded {number}", 4 * room)
         weights = None if weights is None else np.ascontiguousarray(weights)
         roots = None if weights is None else np.sqrt(weights)
         places = [ctypes.addressof(sides), *map(address, (weights, roots, product.sums))]

@@ -15,6 +15,7 @@ The lower triangle of an n×n matrix, n(n+1)/2 numbers, folded into a rectangle 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,6 +33,16 @@ def _parts(flat: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     return rectangle[even:], rectangle[: n - h, 1 - even :]
 
 
+def _lower(n: int) -> np.ndarray:
+    """Return where the lower triangle of an n×n matrix lies; of small ones, made for every group, from a cache."""
+    return _small_lower(n) if n <= 256 else np.tri(n, dtype=bool)
+
+
+@lru_cache(maxsize=16)
+def _small_lower(n: int) -> np.ndarray:
+    return np.tri(n, dtype=bool)
+
+
 def pack(full: np.ndarray) -> np.ndarray:
     """Return the lower triangle of ``full`` (n, n) as a flat triangle.
 
@@ -43,7 +54,7 @@ def pack(full: np.ndarray) -> np.ndarray:
     leading, trailing = _parts(flat, n)
     leading[h:] = full[h:, :h]
     # Both triangles lie in one rectangle: each must leave the other's half alone.
-    lower = np.tri(h, dtype=bool)
+    lower = _lower(h)
     np.copyto(leading[:h], full[:h, :h], where=lower)
     np.copyto(trailing.T, full[h:, h:], where=lower[: n - h, : n - h])
     return flat
@@ -72,7 +83,7 @@ def unpack(flat: np.ndarray, n: int) -> np.ndarray:
     """Return the full, exactly symmetric matrix (n, n)."""
     h = (n + 1) // 2
     leading, trailing = _parts(flat, n)
-    out, lower = np.empty((n, n)), np.tri(h, dtype=bool)
+    out, lower = np.empty((n, n)), _lower(h)
     out[h:, :h], out[:h, h:] = leading[h:], leading[h:].T
     for corner, triangle in ((out[:h, :h], leading[:h]), (out[h:, h:], trailing.T)):
         mask = lower[: len(corner), : len(corner)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeGuard, cast, runtime_checkable
 
 import numpy as np
 
@@ -60,9 +60,8 @@ class BlockFold(Protocol):
         """Return the state of all rows so far."""
 
 
-@cache  # of protocols, isinstance takes 20 us
-def _is_kernel_product(kind: type) -> bool:
-    return issubclass(kind, KernelProduct)
+def is_kernel_product(product: Product) -> TypeGuard[KernelProduct]:
+    return _implements(type(product), KernelProduct)
 
 
 @runtime_checkable
@@ -76,12 +75,21 @@ class KernelFold(Protocol):
         """Count rows that were folded into the open segment."""
 
 
+def is_kernel_fold(fold: BlockFold) -> TypeGuard[KernelFold]:
+    return _implements(type(fold), KernelFold)
+
+
+@cache  # isinstance takes 20 us to compare with a protocol
+def _implements(kind: type, protocol: type) -> bool:
+    return issubclass(kind, protocol)
+
+
 class Segments:
     """The closed segments of some columns, merged, and the open one: a product and a shift for each side."""
 
     def __init__(self, widths: Sequence[int], product: Product, empty: Callable[[], Any]):
         self._product, self._empty = product, empty
-        self.by_kernel = compiled() and _is_kernel_product(type(product))
+        self.by_kernel = compiled() and is_kernel_product(product)
         self._closed: Any = None  # before the first is: of a thousand groups, empty states take a thousand matrices
         self._shifted = [ShiftedColumns(width) for width in widths]
         self._unit = 0  # of the open segment's weights

@@ -47,8 +47,9 @@ class ShiftedColumns:
         rows = block[::_SAMPLE_STEP] if weights is None else block
         sample = rows.astype(np.float64)
         shares = None if weights is None else weights / weights.max()  # tiny weights of tiny values underflow
+        average = _mean if weights is None else partial(np.average, axis=0, weights=shares)
         with np.errstate(invalid="ignore", over="ignore"):
-            pilot = pilot_of(sample, partial(np.average, axis=0, weights=shares))
+            pilot = pilot_of(sample, average)
         self.pilot = np.where(np.isfinite(pilot), pilot, 0.0)
         self.pilot_low = np.zeros(self.width)
         if beyond_float64(rows):  # whose float64 mean may lie many spreads away
@@ -59,10 +60,9 @@ class ShiftedColumns:
         if extreme:
             self.exponent = self._wanted_exponent(block)
             self.exponent[self.exponent == NO_EXPONENT] = 0
-        scale = np.ldexp(1.0, -self.exponent)
+        self._scale = np.ldexp(1.0, -self.exponent) if self.exponent.any() else None
         self.shift = np.zeros(panels(self.width))
-        self.shift[: self.width] = self.pilot * scale
-        self._scale = scale if self.exponent.any() else None
+        self.shift[: self.width] = self.pilot if self._scale is None else self.pilot * self._scale
         self.sums, self.squares = np.zeros(self.width), np.zeros(self.width)
 
     @property
@@ -173,6 +173,10 @@ def pilot_of(rows: np.ndarray, average: Callable[[np.ndarray], np.ndarray]) -> n
     return np.where(constant, rows[0], mean)
 
 
+def _mean(rows: np.ndarray) -> np.ndarray:
+    return np.add.reduce(rows, axis=0) / len(rows)
+
+
 def _near_mean(rows: np.ndarray, average: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     mean = average(rows)
     # The float64 number next to the mean is within a spread of it, however close together the rows are.
@@ -191,9 +195,12 @@ def columns_about(
     pilot: np.ndarray, exponent: np.ndarray, offset: np.ndarray, squares: np.ndarray, weight: float
 ) -> Columns:
     """Return the moments of columns whose scaled mean lies ``offset`` from the pilot; rows are counted elsewhere."""
-    top = np.maximum(exponent, 0)  # the step may be larger than float64's range, where both ends of it are not
-    mean, mean_low = two_sum(np.ldexp(pilot, -top), np.ldexp(offset, exponent - top))
-    mean, mean_low = np.ldexp(mean, top), np.ldexp(mean_low, top)
+    if exponent.any():
+        top = np.maximum(exponent, 0)  # the step may be larger than float64's range, where both ends of it are not
+        mean, mean_low = two_sum(np.ldexp(pilot, -top), np.ldexp(offset, exponent - top))
+        mean, mean_low = np.ldexp(mean, top), np.ldexp(mean_low, top)
+    else:
+        mean, mean_low = two_sum(pilot, offset)
     return Columns.empty(len(pilot))._replace(
         mean=mean, mean_low=mean_low, squares=np.where(squares < 0, 0.0, squares), exponent=exponent, weight=weight
     )

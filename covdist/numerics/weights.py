@@ -71,4 +71,5 @@ class SquaredWeights:
 
     def within(self, unit: int) -> float:
         """Return the sum times ``4**-unit``."""
-        return float(sum(np.ldexp(value, 2 * (own - unit)) for own, value in self._sums.items()))
+        shifted = (value if own == unit else np.ldexp(value, 2 * (own - unit)) for own, value in self._sums.items())
+        return float(sum(shifted))

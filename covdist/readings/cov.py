@@ -89,7 +89,7 @@ def cov(
         state=state_for(pairs, y),
     )  # fmt: skip
     result = read(found, ddof, min_periods, nearest_psd)
-    result.attrs |= {name: value for name, value in found.layout.provenance.items() if name in RECORDED}
+    result.attrs.update((name, value) for name, value in found.layout.provenance.items() if name in RECORDED)
     return as_given(found, result)
 
 

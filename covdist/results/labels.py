@@ -16,7 +16,7 @@ import xarray as xr
 from covdist.engine import small_arrays
 from covdist.errors import DataError
 from covdist.numerics.screening import plain_dtype
-from covdist.results.accepted import Labels, accepted, check_distinct, labels_along
+from covdist.results.accepted import Labels, accepted, check_distinct, labels_along, without_coords
 
 Array = da.Array | np.ndarray
 ArrayLike = xr.DataArray | da.Array | npt.ArrayLike
@@ -123,7 +123,9 @@ def labelled(
             shape.append(axis.size)
             beside = {name: values for name, values in axis.coords.items() if name not in axis.levels}
             coords.update({name: (axis.dim, values) for name, values in beside.items()})
-    result = xr.DataArray(data.reshape(tuple(shape)), dims=dims, coords=coords, name=name, attrs=attrs)
+    result = without_coords(data.reshape(tuple(shape)), dims, name, attrs)
+    if coords:
+        result = result.assign_coords(coords)
     if groups is not None:
         result = result.assign_coords(groups.coords())
     for axis in axes:
@@ -164,7 +166,7 @@ def label(given: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
     if data.dtype.isbuiltin == 2 and data.dtype.name != "bfloat16":  # float8 and int4 of ml_dtypes
         data = data.astype(plain_dtype(data.dtype))
     _check(data, name)
-    columns = math.prod(array.sizes[d] for d in features)
+    columns = math.prod(array.shape[array.dims.index(d)] for d in features)
     dim_name = "_".join(map(str, features)) if features else None
     axis = Axis(dim_name, columns, _feature_coords(array, features, name), _levels(array, features))
     along = {str(key): coord for key, coord in array.coords.items() if coord.dims and set(coord.dims) <= set(dims)}
@@ -219,7 +221,7 @@ def check_real(dtype: np.dtype, name: str) -> None:
 
 
 def _levels(array: xr.DataArray, features: list[Hashable]) -> tuple[str, ...]:
-    index = array.indexes.get(features[0]) if len(features) == 1 else None
+    index = array.indexes[features[0]] if len(features) == 1 and features[0] in array.xindexes else None
     return tuple(map(str, index.names)) if isinstance(index, pd.MultiIndex) else ()
 
 
@@ -241,8 +243,7 @@ def plain_labels(values: np.ndarray, what: str) -> np.ndarray:
 
 def _feature_coords(array: xr.DataArray, features: list[Hashable], what: str) -> dict[str, np.ndarray]:
     """Coordinates along the columns; several feature dims are stacked in C order."""
-    sizes = [array.sizes[d] for d in features]
-    coords = {}
+    coords, sizes = {}, [array.shape[array.dims.index(d)] for d in features]
     for name, coord in array.coords.items():
         if len(coord.dims) == 1 and coord.dims[0] in features and not _of_tuples(array, name):
             shape = [size if d == coord.dims[0] else 1 for d, size in zip(features, sizes, strict=True)]

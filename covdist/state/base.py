@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple, Protocol, Self, cast
 
 import numpy as np
@@ -161,6 +161,11 @@ def field_value(state: State, field: Field, rows: slice = slice(None)) -> np.nda
 
 def stored_bytes(kind: StateType, widths: Sequence[int]) -> int:
     """Return the bytes of a state's fields in a file, where matrices are square."""
+    return _stored_bytes(cast(Hashable, kind), tuple(widths))
+
+
+@lru_cache(maxsize=1024)
+def _stored_bytes(kind: Any, widths: tuple[int, ...]) -> int:
     return 8 * sum(math.prod(field.shape(widths)) for field in kind.FIELDS.values() if field.default is None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import ModuleType
@@ -106,4 +106,9 @@ def is_paired(kind: StateType) -> bool:
 
 def containing(kind: StateType) -> StateType | None:
     """Return the type whose states of the same rows hold those of another, bit for bit."""
+    return _containing(cast(Hashable, kind))
+
+
+@cache
+def _containing(kind: Any) -> StateType | None:
     return next((cls for cls in state_types().values() if getattr(cls, "CONTAINS", None) is kind), None)

@@ -11,7 +11,7 @@ from covdist.errors import DataError, MergeError
 from covdist.kernel.library import NONE
 from covdist.numerics.accumulator import Cost, Counted, Options, RowsAccumulator, finish_one, finish_two
 from covdist.numerics.columns import Columns
-from covdist.numerics.segments import KernelProduct, OpenProduct, Product, Segments
+from covdist.numerics.segments import OpenProduct, Product, Segments, is_kernel_product
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 from covdist.state.base import ColumnState, Fields
 from covdist.state.named import Named, state_type
@@ -103,7 +103,7 @@ class _Products:
             product.add(sides)
 
     def open(self) -> OpenProduct | None:
-        opened = [product.open() if isinstance(product, KernelProduct) else None for product in self.each]
+        opened = [product.open() if is_kernel_product(product) else None for product in self.each]
         kept = [each for each in opened if each is None or each.kept != NONE]
         return kept[0] if len(kept) == 1 else None if kept else opened[0]
 
