@@ -94,7 +94,7 @@ static side_t inputs(size_t type, size_t rows, size_t columns, int floats, int s
                 memset(data + k * stride + j * size, special == 1 ? 0xff : 1, size); /* NaN, or a small number */
         }
     side_t side = {.rows = {data, rows, columns, stride}, .type = type, .shift = doubles(padded(columns) + STRIP, 50),
-                   .factors = floats ? doubles(columns, 0x1p-4) : 0, .small = 0x1p-14, .largest = INFINITY,
+                   .factors = floats ? doubles(columns, 0x1p-4) : 0, .small = type < 4 ? 0x1p-14 : 1, .largest = INFINITY,
                    .subnormal = 1};
     return side;
 }

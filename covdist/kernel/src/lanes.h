@@ -1,5 +1,4 @@
-/* Vectors of doubles and of floats for the instruction set that is compiled for. All have a fused multiply-add;
-   `d_count` adds 1 to the numbers n where a is at most `most`. */
+/* Vectors of doubles and of floats for the instruction set that is compiled for. All have a fused multiply-add. */
 #ifndef COVDIST_LANES_H
 #define COVDIST_LANES_H
 #include <math.h>
@@ -21,6 +20,14 @@ static inline float float_of_bits(uint32_t bits)
 
 static inline float bfloat16(uint16_t bits) { return float_of_bits((uint32_t)bits << 16); }
 
+#if defined(__aarch64__)
+static inline float float16(uint16_t bits)
+{
+    __fp16 value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+#else
 /* In a float's place the exponent is off by 112, also that of subnormals, whose leading bit the product supplies. */
 static inline float float16(uint16_t bits)
 {
@@ -29,6 +36,7 @@ static inline float float16(uint16_t bits)
                                          : float_of_bits(magnitude | 0x7f800000); /* infinity, NaN */
     return sign ? -value : value;
 }
+#endif
 
 /* Loads one vector of another type, element by element. */
 #define LOAD(name, type, value)                                                                                        \
@@ -54,7 +62,6 @@ enum { DOUBLES = 8, FLOATS = 16 };
 #define d_max _mm512_max_pd
 #define d_fma _mm512_fmadd_pd
 #define d_abs _mm512_abs_pd
-#define d_count(n, a, most) _mm512_mask_add_pd(n, _mm512_cmp_pd_mask(a, most, _CMP_LE_OQ), n, _mm512_set1_pd(1))
 #define f_all _mm512_set1_ps
 #define f_load _mm512_loadu_ps
 #define f_store _mm512_storeu_ps
@@ -84,7 +91,6 @@ enum { DOUBLES = 4, FLOATS = 8 };
 #define d_max _mm256_max_pd
 #define d_fma _mm256_fmadd_pd
 #define d_abs(a) _mm256_andnot_pd(_mm256_set1_pd(-0.0), a)
-#define d_count(n, a, most) _mm256_add_pd(n, _mm256_and_pd(_mm256_cmp_pd(a, most, _CMP_LE_OQ), _mm256_set1_pd(1)))
 #define f_all _mm256_set1_ps
 #define f_load _mm256_loadu_ps
 #define f_store _mm256_storeu_ps
@@ -113,7 +119,6 @@ enum { DOUBLES = 2 };
 #define d_min _mm_min_pd
 #define d_max _mm_max_pd
 #define d_abs(a) _mm_andnot_pd(_mm_set1_pd(-0.0), a)
-#define d_count(n, a, most) _mm_add_pd(n, _mm_and_pd(_mm_cmple_pd(a, most), _mm_set1_pd(1)))
 static inline doubles d_fma(doubles a, doubles b, doubles c) /* by libm: right on any processor, slow */
 {
     return _mm_set_pd(fma(_mm_cvtsd_f64(_mm_unpackhi_pd(a, a)), _mm_cvtsd_f64(_mm_unpackhi_pd(b, b)),
@@ -132,7 +137,6 @@ enum { DOUBLES = 2 };
 #define d_min vminq_f64
 #define d_max vmaxq_f64
 #define d_abs vabsq_f64
-#define d_count(n, a, most) vbslq_f64(vcleq_f64(a, most), vaddq_f64(n, vdupq_n_f64(1)), n)
 #define d_fma(a, b, c) vfmaq_f64(c, a, b)
 #else
 typedef double doubles;
@@ -146,7 +150,6 @@ enum { DOUBLES = 1 };
 #define d_min(a, b) ((a) < (b) ? (a) : (b))
 #define d_max(a, b) ((a) > (b) ? (a) : (b))
 #define d_abs fabs
-#define d_count(n, a, most) ((n) + ((a) <= (most)))
 #define d_fma fma
 #endif
 #if defined(__aarch64__)
@@ -164,7 +167,11 @@ enum { FLOATS = 1 };
 #define f_store(p, a) (*(p) = (a))
 #define f_fma fmaf
 #endif
+#if defined(__aarch64__)
+static inline doubles load_f4(const float *p) { return vcvt_f64_f32(vld1_f32(p)); }
+#else
 LOAD(f4, float, p[i])
+#endif
 LOAD(f2, uint16_t, float16(p[i]))
 LOAD(bf2, uint16_t, bfloat16(p[i]))
 #endif

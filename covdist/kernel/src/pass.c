@@ -11,7 +11,6 @@ enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 14, LINE = 64 };
 #define FULL full_f8
 #define VARIANT variant_f8
 #define SUM sum_f8
-#define COUNT count_f8
 #include "pass_of.h"
 
 #define TYPE float
@@ -19,7 +18,6 @@ enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 14, LINE = 64 };
 #define FULL full_f4
 #define VARIANT variant_f4
 #define SUM sum_f4
-#define COUNT count_f4
 #include "pass_of.h"
 
 #define TYPE uint16_t
@@ -27,7 +25,6 @@ enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 14, LINE = 64 };
 #define FULL full_f2
 #define VARIANT variant_f2
 #define SUM sum_f2
-#define COUNT count_f2
 #include "pass_of.h"
 
 #define TYPE uint16_t
@@ -35,7 +32,6 @@ enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 14, LINE = 64 };
 #define FULL full_bf2
 #define VARIANT variant_bf2
 #define SUM sum_bf2
-#define COUNT count_bf2
 #include "pass_of.h"
 
 /* Whole numbers become doubles first. */
@@ -51,11 +47,6 @@ enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 14, LINE = 64 };
     {                                                                                                                  \
         double held[BLOCK * STRIP];                                                                                    \
         sum_f8(doubles_of_##name(x, held), to, apart);                                                                 \
-    }                                                                                                                  \
-    static void count_##name(rows_t x, double most, double *counts)                                                    \
-    {                                                                                                                  \
-        double held[BLOCK * STRIP];                                                                                    \
-        count_f8(doubles_of_##name(x, held), most, counts);                                                            \
     }
 WHOLE(i1, int8_t)
 WHOLE(i2, int16_t)
@@ -66,15 +57,39 @@ WHOLE(u2, uint16_t)
 WHOLE(u4, uint32_t)
 WHOLE(u8, uint64_t)
 
-/* In the order in which the caller numbers the types; each function takes up to BLOCK rows of up to STRIP columns. */
+enum { COUNTED = BLOCK / 2 }; /* rows whose counts a byte holds */
+
+#define TYPE uint8_t
+#define NUMBERS numbers_1
+#define COUNT count_1
+#include "count_of.h"
+
+#define TYPE uint16_t
+#define NUMBERS numbers_2
+#define COUNT count_2
+#include "count_of.h"
+
+#define TYPE uint32_t
+#define NUMBERS numbers_4
+#define COUNT count_4
+#include "count_of.h"
+
+#define TYPE uint64_t
+#define NUMBERS numbers_8
+#define COUNT count_8
+#include "count_of.h"
+
+/* In the order in which the caller numbers the types: their bytes; where 1 has its bits, as its exponent and the digits
+   after it; whether there is a sign bit. `sum` takes up to BLOCK rows of up to STRIP columns. */
 static const struct {
-    size_t size;
+    size_t size, one, digits, sign;
     void (*sum)(rows_t, pass_t *, size_t);
-    void (*count)(rows_t, double, double *);
+    void (*count)(rows_t, uint64_t, uint64_t, int64_t *, int64_t *);
 } TYPES[] = {
-    {8, sum_f8, count_f8}, {4, sum_f4, count_f4}, {2, sum_f2, count_f2}, {2, sum_bf2, count_bf2},
-    {1, sum_i1, count_i1}, {2, sum_i2, count_i2}, {4, sum_i4, count_i4}, {8, sum_i8, count_i8},
-    {1, sum_u1, count_u1}, {2, sum_u2, count_u2}, {4, sum_u4, count_u4}, {8, sum_u8, count_u8},
+    {8, 1023, 52, 1, sum_f8, count_8}, {4, 127, 23, 1, sum_f4, count_4}, {2, 15, 10, 1, sum_f2, count_2},
+    {2, 127, 7, 1, sum_bf2, count_2},  {1, 1, 0, 0, sum_i1, count_1},    {2, 1, 0, 0, sum_i2, count_2},
+    {4, 1, 0, 0, sum_i4, count_4},     {8, 1, 0, 0, sum_i8, count_8},    {1, 1, 0, 0, sum_u1, count_1},
+    {2, 1, 0, 0, sum_u2, count_2},     {4, 1, 0, 0, sum_u4, count_4},    {8, 1, 0, 0, sum_u8, count_8},
 };
 
 size_t NAME(size)(size_t type) { return TYPES[type].size; }
@@ -116,17 +131,13 @@ void NAME(pass)(size_t type, rows_t x, pass_t *to)
     }
 }
 
-/* Add to each column's zeros, and to its magnitudes up to `most`, zeros among them. */
-void NAME(census)(size_t type, rows_t x, double most, int64_t *zeros, int64_t *low)
+/* Add to each column's zeros, and to its magnitudes below `small`, a power of two, zeros among them. */
+void NAME(census)(size_t type, rows_t x, double small, int64_t *zeros, int64_t *low)
 {
-    for (size_t k = 0; k < x.rows; k += BLOCK)
-        for (size_t j = 0; j < x.columns; j += STRIP) {
-            double counts[2 * STRIP];
-            rows_t strip = strip_of(x, k, least_of(BLOCK, x.rows - k), j, TYPES[type].size);
-            TYPES[type].count(strip, most, counts);
-            for (size_t i = 0; i < strip.columns; i++) {
-                zeros[j + i] += (int64_t)counts[i];
-                low[j + i] += (int64_t)counts[STRIP + i];
-            }
-        }
+    uint64_t sign = (uint64_t)TYPES[type].sign << (8 * TYPES[type].size - 1);
+    uint64_t bits = (TYPES[type].one + (uint64_t)ilogb(small)) << TYPES[type].digits;
+    for (size_t k = 0; k < x.rows; k += COUNTED)
+        for (size_t j = 0; j < x.columns; j += STRIP)
+            TYPES[type].count(strip_of(x, k, least_of(COUNTED, x.rows - k), j, TYPES[type].size), sign, bits, zeros + j,
+                              low + j);
 }

@@ -79,30 +79,8 @@ static void SUM(rows_t x, pass_t *to, size_t apart)
     else
         VARIANT(x, to, 0, ACROSS, 0, 0);
 }
-
-/* Count zeros and magnitudes up to `most`, zeros among them, into the first and the second STRIP of counts. */
-static void COUNT(rows_t x, double most, double *counts)
-{
-    TYPE held[BLOCK * STRIP];
-    doubles Z[ACROSS], L[ACROSS];
-    for (int v = 0; v < ACROSS; v++)
-        Z[v] = L[v] = d_all(0);
-    if (x.columns < STRIP)
-        x = FULL(x, held, STRIP);
-    for (size_t k = 0; k < x.rows; k++)
-        for (int v = 0; v < ACROSS; v++) {
-            doubles size = d_abs(LOAD((const TYPE *)(x.data + k * x.stride) + v * DOUBLES));
-            Z[v] = d_count(Z[v], size, d_all(0));
-            L[v] = d_count(L[v], size, d_all(most));
-        }
-    for (int v = 0; v < ACROSS; v++) {
-        d_store(counts + v * DOUBLES, Z[v]);
-        d_store(counts + STRIP + v * DOUBLES, L[v]);
-    }
-}
 #undef TYPE
 #undef LOAD
 #undef FULL
 #undef VARIANT
 #undef SUM
-#undef COUNT

@@ -40,7 +40,7 @@ static int passed(side_t *side, rows_t rows, size_t from, size_t to, const doubl
     NAME(pass)(side->type, part, &made);
     if (made.least < side->small) {
         int64_t *zeros = zeros_of(side) + from, *low = low_of(side) + from;
-        NAME(census)(side->type, part, nextafter(side->small, 0), zeros, low);
+        NAME(census)(side->type, part, side->small, zeros, low);
         for (size_t j = 0; j < part.columns; j++)
             if (low[j] > zeros[j] && !side->subnormal)
                 return 0;

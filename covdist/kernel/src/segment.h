@@ -14,7 +14,8 @@ typedef struct {
     int64_t *zeros, *subnormals;
     const double *factors;   /* for products of floats: of each column, powers of two; or none */
     double weight;           /* of the rows so far */
-    double small, largest;   /* magnitudes between which nothing is special, zeros apart */
+    double small, largest;   /* magnitudes between which nothing is special, zeros apart: a power of two, 1 for whole
+                                numbers; and any */
     int64_t subnormal;       /* whether smaller ones are folded, and counted as subnormals */
     double *panels, *work;   /* memory: for packed deviations, and for WORK numbers a column, padded */
     float *rounded;          /* memory: for packed deviations as floats */
