@@ -21,7 +21,7 @@ from covdist.folding.inputs import aligned, check_labels, check_pairs, grouping,
 from covdist.folding.weights import Halflife, fading, weight_vectors
 from covdist.kernel.library import compiled, kind
 from covdist.numerics.accumulator import Options
-from covdist.numerics.blas import library_names
+from covdist.numerics.blas import with_kernel
 from covdist.numerics.em import Fit
 from covdist.numerics.nonfinite import INFINITIES, RowPolicy
 from covdist.numerics.products import PRECISIONS
@@ -32,7 +32,7 @@ from covdist.results.moments import Moments
 from covdist.rows.stream import Stream, stream
 from covdist.state.base import StateType
 from covdist.state.cross import Cross
-from covdist.state.named import Named, is_paired, state_type
+from covdist.state.named import Named, is_paired, state_type, uses_blas
 from covdist.state.scatter import Scatter
 
 DEFAULT_FIT = Fit()
@@ -165,6 +165,7 @@ class Request:
         return partial(within, plan.at_once(self.room.threads) * plan.fold_bytes - beyond, plan.fold_bytes, function)
 
     def layout(self) -> Layout:
+        blas = not compiled() or self.policy.strategy is not None or uses_blas(self.state)
         provenance = {
             "rows": self.rows,
             "source": self.source,
@@ -173,7 +174,7 @@ class Request:
             "missing": self.missing,
             "inf": self.options.inf,
             "precision": self.options.precision,
-            "kernel": kind() if compiled() else f"{kind()}, {library_names()}",
+            "kernel": with_kernel() if blas else kind(),
         }
         if self.halflife is not None:
             provenance["halflife"] = str(self.halflife)

@@ -21,6 +21,7 @@ from scipy.linalg import cython_blas, cython_lapack
 from threadpoolctl import ThreadpoolController
 
 from covdist.errors import CovdistError
+from covdist.kernel.library import kind
 
 _LOWER, _UPPER, _PLAIN, _TRANSPOSED, _LEFT = map(ctypes.c_char, (b"L", b"U", b"N", b"T", b"L"))
 _BLOCK = 64  # columns that LAPACK works on at once; its own choice is never larger
@@ -187,6 +188,11 @@ def library_names() -> str:
     """Return the BLAS libraries in use, with version and kind of processor."""
     found = (f"{each['internal_api']} {each['version']} {each.get('architecture', '')}" for each in _pools().info())
     return ", ".join(sorted({name.strip() for name in found}))
+
+
+def with_kernel() -> str:
+    """Return what computes what the kernel alone does not: the kernel, and the BLAS libraries."""
+    return f"{kind()}, {library_names()}"
 
 
 @cache

@@ -9,6 +9,7 @@ from covdist.errors import DataError
 from covdist.folding.fitted import RECORDED
 from covdist.folding.fold import as_given, fold_rows
 from covdist.folding.pairs import ALL, state_for
+from covdist.numerics.blas import with_kernel
 from covdist.numerics.eigen import smallest_of
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
@@ -116,8 +117,10 @@ def _of_pairs(moments: Moments, ddof: float, min_periods: int, nearest_psd: bool
     layout, square = moments.layout, moments.can_answer("nearest_covariance")
     if nearest_psd and not square:
         raise DataError("nearest_psd is for a matrix of columns with themselves, found x with y: leave it out")
-    attrs = {"ddof": ddof, "min_periods": min_periods, "nearest_psd": nearest_psd}
+    attrs: dict[str, object] = {"ddof": ddof, "min_periods": min_periods, "nearest_psd": nearest_psd}
     answer = "nearest_covariance" if nearest_psd else "pair_covariance"
+    if nearest_psd:
+        attrs["kernel"] = with_kernel()
     found = moments.read(answer, layout.matrix_axes(), ddof, min_periods, name="cov", attrs=attrs)
     if square and layout.groups is None and not is_dask_collection(moments):
         found.attrs["smallest_eigenvalue"] = smallest_of(found.to_numpy().reshape(layout.axes[0].size, -1))

@@ -62,6 +62,7 @@ class HigherMoments(_HigherFields):
 
     __slots__ = ()
     name = "higher"
+    BLAS = True
     sides = 1
     ordered = False
     FIELDS: ClassVar[Fields] = {

@@ -104,6 +104,11 @@ def is_paired(kind: StateType) -> bool:
     return getattr(kind, "PAIRED", False) or any(map(is_paired, getattr(kind, "states", ())))
 
 
+def uses_blas(kind: StateType) -> bool:
+    """Return whether BLAS multiplies for a type even where the kernel was compiled."""
+    return getattr(kind, "BLAS", False) or any(map(uses_blas, getattr(kind, "states", ())))
+
+
 def containing(kind: StateType) -> StateType | None:
     """Return the type whose states of the same rows hold those of another, bit for bit."""
     return _containing(cast(Hashable, kind))

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import covdist
 from covdist.kernel import library, products
 from covdist.kernel.sums import column_sums, sum_in_order
 from covdist.numerics.accumulator import Options
+from covdist.numerics.blas import library_names
 from covdist.numerics.ordinary import Ordinary
 from covdist.state.cross import Cross
 from covdist.state.scatter import Scatter
@@ -163,3 +165,26 @@ def test_results_say_what_folded_them():
     assert run(code, "numpy").stdout.startswith("numpy, ")
     if library.compiled():
         assert run(code, library.name()).stdout == "compiled\n"
+
+
+X = [[1.0, 2.0, 3.0], [2.0, 1.0, 3.5], [0.5, 0.0, 1.0], [4.0, 1.0, 1.0]]
+WITH_BLAS = [
+    lambda: covdist.moments(X, missing="pairwise").layout.provenance,
+    lambda: covdist.moments(X, state="higher").layout.provenance,
+    lambda: covdist.moments(X, state=("full", "higher")).layout.provenance,
+    lambda: covdist.moments(X, missing="maxent").layout.provenance,
+    lambda: covdist.cov(X, missing="pairwise", nearest_psd=True).attrs,
+    lambda: covdist.moments(X).spectrum(1).attrs,
+    lambda: covdist.spectrum(X, 1).attrs,
+    lambda: covdist.spectrum(X, 1, method="dual").attrs,
+    lambda: covdist.spectrum(X, 1, method="sketch").attrs,
+]
+
+
+@pytest.mark.parametrize("made", WITH_BLAS)
+def test_what_blas_multiplies_names_it(made):
+    assert made()["kernel"] == f"{library.kind()}, {library_names()}"
+    if library.compiled():
+        assert {covdist.moments(X, state=each).layout.provenance["kernel"] for each in ("full", "variances")} == {
+            "compiled"
+        }

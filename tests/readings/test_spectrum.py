@@ -338,4 +338,4 @@ def test_groups(method, chunks):
         alone = covdist.spectrum(values[epoch == group], 2, method=method)
         np.testing.assert_allclose(found["eigenvalue"].sel(epoch=group), alone["eigenvalue"], rtol=1e-9)
         np.testing.assert_allclose(found["total_variance"].sel(epoch=group), alone["total_variance"], rtol=1e-9)
-    assert found.attrs.keys() == {"ddof", "method", "reason"}
+    assert found.attrs.keys() == {"ddof", "kernel", "method", "reason"}

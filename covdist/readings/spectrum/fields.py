@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from covdist.numerics.blas import with_kernel
 from covdist.numerics.eigen import Spectrum
 from covdist.results.deferred import Deferred
 from covdist.results.labels import Axis
 
 
 def fields(spectra: Deferred, columns: Axis, k: int, vectors: bool) -> xr.Dataset:
-    """Return all numbers of spectra of ``columns``, those of groups stacked."""
+    """Return all numbers of spectra of ``columns``, those of groups stacked, and what computed them."""
     each = (component(k),)
     found = {
         "eigenvalue": spectra.read(variance, each, "values"),
@@ -26,7 +27,7 @@ def fields(spectra: Deferred, columns: Axis, k: int, vectors: bool) -> xr.Datase
     }
     if vectors:
         found["eigenvector"] = spectra.read(_vectors, (*each, columns))
-    return xr.Dataset(found, attrs={"ddof": 0})
+    return xr.Dataset(found, attrs={"ddof": 0, "kernel": with_kernel()})
 
 
 def component(k: int) -> Axis:

@@ -93,7 +93,8 @@ def spectrum(
         eigenvalue, infinite where the matrix is singular and NaN where a sketch cannot tell; and
         ``marchenko_pastur_edge``, the largest eigenvalue to be expected of as many rows and columns of
         independent noise with the same total variance. A sketch estimates the effective rank and the
-        participation ratio. ``attrs["method"]`` says which method ran, ``attrs["reason"]`` why.
+        participation ratio. ``attrs["method"]`` says which method ran, ``attrs["reason"]`` why, and
+        ``attrs["kernel"]`` what computed it.
 
     Raises
     ------
