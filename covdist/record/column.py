@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from covdist.errors import LogError, ResultError
 from covdist.record.chunks import FRAMED, PLAIN, decoded, encoded, pays
@@ -19,6 +18,8 @@ METADATA = "zarr.json"
 _FILL = {"b": False, "U": ""}  # by kind of dtype
 _TEXT = "fixed_length_utf32"  # zarr's name for text of NumPy, 4 bytes a character
 _TRIES = 8  # of so many chunks of noise, one is looked at whether it pays to compress it
+_BEGUN = 16  # of a chunk of so many parts, the memory for all is had when one is there
+_HELD = 256 << 10  # bytes that are copied without letting another thread go on, which may take long to come back from
 LARGE_ROW = 4 << 20  # bytes; a chunk of one such row has no end to fill, and is written as it is
 
 
@@ -60,6 +61,7 @@ class Column:
         self.length = 0  # rows put
         self._first = 0  # row at the start of the chunk
         self._memory: np.ndarray | None = None
+        self._bytes: memoryview | None = None  # of it, unless it holds text
         self._touched = 0  # rows for which it is used
         self._chunk: np.ndarray | None = None  # with the rows to store, mostly in memory; None: none, or those stored
         self._committed = False
@@ -86,17 +88,20 @@ class Column:
         """Bytes of a full chunk."""
         return self.chunk_rows * self.row_bytes
 
-    def put(self, rows: npt.ArrayLike, count: int) -> None:
+    def put(self, rows: np.ndarray, count: int) -> None:
         """Append rows, or a scalar ``count`` times; they must fit into the rest of the chunk."""
         start = self.length - self._first
-        if count == self.chunk_rows and self.chunk_bytes > self.writer.room and isinstance(rows, np.ndarray):
+        if count == self.chunk_rows and self.chunk_bytes > self.writer.room:
             # A whole chunk, for which ``submit`` waits, so that the caller cannot change it: no copy if possible.
             self._chunk = np.ascontiguousarray(np.broadcast_to(rows, (count, *self.row)), self.dtype)
         else:
             chunk = self._loaded() if self._chunk is None else self._chunk
-            chunk[start : start + count] = rows
+            if self._bytes and rows.nbytes == count * self.row_bytes <= _HELD and _is_plain(rows, self.dtype):
+                self._bytes[start * self.row_bytes : (start + count) * self.row_bytes] = rows.data.cast("B")
+            else:
+                chunk[start : start + count] = rows
             if start + count > self._touched:
-                self._touched = start + count
+                self._touch(start + count)
         self.length += count
 
     def take(self) -> Piece:
@@ -123,7 +128,7 @@ class Column:
 
     def release(self) -> None:
         """Give the memory away, whose rows have been taken; if more come, they are read again."""
-        self._chunk = self._memory = None
+        self._chunk = self._memory = self._bytes = None
         self._touched = 0
 
     def check(self) -> None:
@@ -193,7 +198,14 @@ class Column:
         self._memory, used = self.writer.buffer(self.chunk_bytes)
         self._touched = self.chunk_rows if used else count
         self._chunk = self._memory[: self.chunk_bytes].view(self.dtype).reshape(self.chunk_rows, *self.row)
+        self._bytes = None if self.dtype.kind == "U" else self._memory.data
         return self._chunk
+
+    def _touch(self, count: int) -> None:
+        """Note that so many rows are used; once there are some, the others are likely to come."""
+        if self._touched <= self.chunk_rows // _BEGUN < count and self._memory is not None:
+            self.writer.populate(self._memory[: self.chunk_bytes])
+        self._touched = count
 
     def _stored(self, start: int) -> np.ndarray:
         self.writer.wait()
@@ -223,6 +235,10 @@ class Column:
             "attributes": self.attributes,
             "storage_transformers": [],
         }
+
+
+def _is_plain(rows: np.ndarray, dtype: np.dtype) -> bool:
+    return rows.dtype == dtype and rows.flags.c_contiguous
 
 
 def _data_type(dtype: np.dtype) -> str | dict[str, object]:

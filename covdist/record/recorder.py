@@ -6,9 +6,10 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +19,12 @@ from covdist.record.claim import Claim
 from covdist.record.column import METADATA, Column
 from covdist.record.names import Names, uppers
 from covdist.record.root import begin_root, check_held, check_root, group
+from covdist.record.routines import ByTrack, Routines, by_track
 from covdist.record.sizes import WRITER, chunk_limit, share
 from covdist.record.track import Track, join, read_tracks
 from covdist.record.values import (
     Rows,
+    as_array,
     as_bytes,
     as_marks,
     as_rows,
@@ -109,13 +112,11 @@ class Recorder:
         self._lock = threading.RLock()
         self._claim = Claim(repr(self._root), rank)
         self._writer = Writer(repr(self._root), int(WRITER * self._room), partial(check_held, self._claim, self._root))
-        try:
+        with self._or_give_up():
             self._begin_log(mode, from_step)
-        except BaseException:
-            self._give_up()
-            raise
         self._of = {column.path: track for track in self._tracks.values() for column in track.members.values()}
-        self._names = Names()
+        self._names, self._routines = Names(), Routines()
+        self._full = sum(track.chunks for track in self._tracks.values())  # bytes of all buffers when they are full
         for track in self._tracks.values():
             self._names.add((column.path for column in track.members.values()), track.marks)
         self._sizes = {
@@ -156,34 +157,24 @@ class Recorder:
         with self._lock:
             self._check_open(now=False)
             marks = as_marks(step, coordinates)
-            rows = {name: as_rows(name, value, self._per_step) for name, value in arrays.items()}
-            new = {name: each for name, each in rows.items() if name not in self._of}
-            wider = self._check(rows, new, marks)
-            try:
-                self._widen(wider)
-                if new:
-                    self._create(new, marks)
-                for track, given in self._by_track(rows).items():
+            data = {name: each if type(each) is np.ndarray else as_array(name, each) for name, each in arrays.items()}
+            given = self._routines.find(data, marks) or self._received(data, marks)
+            with self._or_give_up():
+                for track, rows in given.items():
                     was_released = track.released
-                    self._append(track, given, marks)
-                    self._held += track.held if was_released else sum(data.nbytes for data in given.values())
+                    self._append(track, rows, marks)
+                    self._held += track.held if was_released else sum(data.nbytes for data in rows.values())
                     if self._held > self._room:
                         self._spill()
-            except BaseException:
-                self._give_up()
-                raise
 
     def flush(self) -> None:
         """Write the buffered rows, and return when they are written, so that a crash cannot lose them."""
         with self._lock:
             self._check_open(now=True)
-            try:
+            with self._or_give_up():
                 for track in self._tracks.values():
                     track.flush()
                 self._writer.wait()
-            except BaseException:
-                self._give_up()
-                raise
 
     def close(self) -> None:
         """Write the buffered rows, and refuse further calls of ``log``; in a forked child, leave that to the parent."""
@@ -216,24 +207,29 @@ class Recorder:
         self._writer.end()
         self._claim.release()
 
+    @contextmanager
+    def _or_give_up(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._give_up()
+            raise
+
     def _check_open(self, *, now: bool) -> None:
         if self._closed:
             raise ResultError(f'{self._path} is closed: open it again with Recorder(path, mode="a").')
         looked = self._claim.check(now=now)
-        try:
+        with self._or_give_up():
             if looked:
                 check_root(self._root)
             self._writer.check()
-        except BaseException:
-            self._give_up()
-            raise
 
     def _begin_log(self, mode: str, from_step: int | None) -> None:
         if mode == "x" and self._place.exists():
             raise ResultError(f'{self._path} exists already: give a new path, or mode="a" to continue a log.')
         begin_root(self._root, self._path, self._rank)
         if not self._place.exists():
-            self._put_group("", {})
+            self._place.put(METADATA, group({}))
         else:
             self._tracks = read_tracks(self._writer, self._place, self._chunk_bytes, self._attributes, from_step)
 
@@ -256,6 +252,7 @@ class Recorder:
             if column.dtype != dtype:
                 track.widen(column, dtype)
         if wider:
+            self._routines.forget()
             self._held = self._taken()
 
     def _check(
@@ -297,10 +294,12 @@ class Recorder:
             track.add(variable, self._unit_dims(node, variable, rows), rows.data.dtype, rows.data.shape[1:])
             self._of[name] = track
         self._names.add(new, marks)
+        self._full += sum(track.chunks for track in {self._of[name] for name in new})
+        self._writer.ahead = self._full <= (1 - WRITER) * self._room
 
     def _begin(self, node: str, dim: str, widest: int, marks: Mapping[str, np.ndarray], limit: int) -> Track:
         for upper in uppers(join(node, dim)):
-            self._put_group(upper, {})
+            self._place.put(f"{upper}/{METADATA}", group({}))
         base = max(1, int(share(len(self._tracks)) * limit) // widest)
         track = self._tracks[node, dim] = Track(self._writer, self._place, node, dim, base, limit, self._attributes)
         for mark, value in marks.items():
@@ -308,18 +307,23 @@ class Recorder:
         return track
 
     def _unit_dims(self, node: str, variable: str, rows: Rows) -> tuple[str, ...]:
-        row = rows.data.shape[1:]
-        names = ["param" if rows.dim == "step" else "unit"] if len(row) == 1 else [f"unit_{i}" for i in range(len(row))]
         return tuple(
             dim if self._sizes.setdefault((node, dim), size) == size else f"{variable}_{dim}"
-            for dim, size in zip(names, row, strict=True)
+            for dim, size in zip(rows.dims, rows.data.shape[1:], strict=True)
         )
 
-    def _by_track(self, rows: Mapping[str, Rows]) -> dict[Track, dict[str, np.ndarray]]:
-        given: dict[Track, dict[str, np.ndarray]] = {}
-        for name, each in rows.items():
-            given.setdefault(self._of[name], {})[name.rpartition("/")[2]] = each.data
-        return given
+    def _received(self, arrays: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray]) -> ByTrack:
+        """Check the arrays of a call, make columns for them, and return their rows by track and variable."""
+        rows = {name: as_rows(name, as_array(name, data), self._per_step) for name, data in arrays.items()}
+        new = {name: each for name, each in rows.items() if name not in self._of}
+        wider = self._check(rows, new, marks)
+        with self._or_give_up():
+            self._widen(wider)
+            if new:
+                self._create(new, marks)
+        if not wider:
+            self._routines.learn(arrays, rows, self._of, marks)
+        return by_track((self._of[name], name.rpartition("/")[2], each.data) for name, each in rows.items())
 
     def _append(self, track: Track, given: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray]) -> None:
         if len(given) == len(track.members) and len(lengths := set(map(len, given.values()))) == 1:
@@ -334,10 +338,8 @@ class Recorder:
     def _split(self, track: Track, name: str) -> Track:
         alone = track.split(name)
         self._tracks[alone.node, alone.dim] = self._of[join(track.node, name)] = alone
+        self._routines.forget()
         return alone
-
-    def _put_group(self, path: str, attributes: dict[str, Any]) -> None:
-        self._place.put(f"{path}/{METADATA}".lstrip("/"), group(attributes))
 
 
 @atexit.register

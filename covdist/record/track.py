@@ -46,6 +46,11 @@ class Track:
         """Bytes of memory that the buffers take."""
         return sum(column.held for column in self.columns)
 
+    @property
+    def chunks(self) -> int:
+        """Bytes of memory that the buffers take when they are full."""
+        return sum(column.chunk_bytes for column in self.columns)
+
     @cached_property
     def mark_types(self) -> dict[str, np.dtype]:
         """Dtypes of the coordinates, all of which are there before the first row."""

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from covdist.errors import DataError
 from covdist.numerics.nonfinite import gathered
@@ -33,11 +32,17 @@ class Rows(NamedTuple):
         """Bytes of one row."""
         return math.prod(self.data.shape[1:]) * self.data.dtype.itemsize
 
+    @property
+    def dims(self) -> list[str]:
+        """Names of the other dims, as far as no array of the layer has them in another size."""
+        if self.data.ndim == 2:
+            return ["param" if self.dim == "step" else "unit"]
+        return [f"unit_{i}" for i in range(self.data.ndim - 1)]
 
-def as_rows(name: str, value: npt.ArrayLike, per_step: tuple[str, ...]) -> Rows:
+
+def as_rows(name: str, data: np.ndarray, per_step: tuple[str, ...]) -> Rows:
     """Return the rows of an array; scalars and arrays named in ``per_step`` are one row."""
     variable = _variable(name)
-    data = as_array(name, value)
     if data.ndim == 0 or variable in per_step:
         rows = Rows("step", data.reshape(1, -1) if data.ndim else data.reshape(1))
     else:

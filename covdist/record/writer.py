@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from covdist.errors import ResultError
+from covdist.record.memory import populate
 
 _SMALL = 64 << 10  # bytes that are written as soon as they are handed over
 
@@ -28,6 +29,8 @@ class Writer:
         self._jobs: deque[tuple[Job, int]] = deque()  # the first is being done
         self._waiting = 0  # bytes of the jobs
         self._spare: list[np.ndarray] = []
+        self.ahead = False  # whether there is room for all pages of the memory that is used in part
+        self._fresh: deque[np.ndarray] = deque()
         self._error: BaseException | None = None
         self._ended = False
         self._last: Job | None = None
@@ -80,6 +83,13 @@ class Writer:
                     return self._spare.pop(index), True
         return np.empty(size, np.uint8), False
 
+    def populate(self, memory: np.ndarray) -> None:
+        """Have the pages of memory ready before they are used, if there is time and room for it."""
+        if self.ahead:
+            with self._changed:
+                self._fresh.append(memory)
+                self._changed.notify_all()
+
     def keep(self, memory: np.ndarray) -> None:
         """Take the memory of a chunk that has been stored."""
         self._spare.append(memory)
@@ -92,6 +102,7 @@ class Writer:
         """Do what is waiting, and end the thread."""
         with self._changed:
             self._ended = True
+            self._fresh.clear()
             self._changed.notify_all()
         if threading.current_thread() is not self._thread:
             self._thread.join()
@@ -117,9 +128,14 @@ class Writer:
             self._last()
 
     def _next(self) -> Job | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._last or self._ended)
-            return self._jobs[0][0] if self._jobs else None
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._jobs or self._last or self._ended or self._fresh)
+                if self._jobs or not self._fresh:
+                    return self._jobs[0][0] if self._jobs else None
+                memory = self._fresh.popleft()
+            populate(memory)
+            del memory
 
     def _done(self) -> None:
         with self._changed:
