@@ -3,13 +3,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__AVX512F__)
-enum { PANEL = 16 }; /* columns of doubles that are packed side by side */
+/* Columns of doubles and of floats that are packed side by side: those of one vector where they are long, so that a tile's
+   columns, and no others, pass through the first cache. */
+#if defined(__AVX2__) && !defined(__AVX512F__)
+enum { PANEL = 4, FLOAT_PANEL = 8 };
 #else
-enum { PANEL = 8 };
+enum { PANEL = 8, FLOAT_PANEL = 16 };
 #endif
 enum {
-    FLOAT_PANEL = 16, /* columns of floats that are packed side by side */
     STRIP = 16,       /* columns that are summed side by side; memory per column is for a multiple of it */
     BLOCK = 256       /* rows whose sum starts from zero */
 };

@@ -10,13 +10,13 @@
 /* A tile's sums fill the registers, less those of its factors: 16 with AVX2, 32 with AVX-512. Where there are few columns,
    lower tiles waste less beside the diagonal (64 columns with AVX2: 11 % in place of 22 %). */
 #if defined(__AVX512F__)
-enum { TALL_DOUBLES = 8, LOW_DOUBLES = 8, TALL_FLOATS = 12, LOW_FLOATS = 12 };
+enum { TALL_DOUBLES = 8, LOW_DOUBLES = 8, TALL_FLOATS = 12, LOW_FLOATS = 12, WIDE_DOUBLES = 16 };
 #elif defined(__AVX2__)
-enum { TALL_DOUBLES = 6, LOW_DOUBLES = 4, TALL_FLOATS = 6, LOW_FLOATS = 4 };
+enum { TALL_DOUBLES = 6, LOW_DOUBLES = 4, TALL_FLOATS = 6, LOW_FLOATS = 4, WIDE_DOUBLES = 8 };
 #else
-enum { TALL_DOUBLES = 4, LOW_DOUBLES = 4, TALL_FLOATS = 4, LOW_FLOATS = 4 };
+enum { TALL_DOUBLES = 4, LOW_DOUBLES = 4, TALL_FLOATS = 4, LOW_FLOATS = 4, WIDE_DOUBLES = 8 };
 #endif
-enum { SLICE = 72, FEW = 256 };
+enum { WIDE_FLOATS = 16, SLICE = 72, FEW = 256 };
 
 #if defined(__clang__)
 #define UNROLLED _Pragma("clang loop unroll_count(4)")
@@ -25,7 +25,8 @@ enum { SLICE = 72, FEW = 256 };
 #endif
 
 #define REAL double
-#define WIDE PANEL
+#define PACK PANEL
+#define WIDE WIDE_DOUBLES
 #define LANES DOUBLES
 #define lanes doubles
 #define ALL d_all
@@ -50,6 +51,7 @@ void NAME(products)(size_t rows, const double *left, size_t n, const double *rig
 }
 
 #undef REAL
+#undef PACK
 #undef WIDE
 #undef LANES
 #undef lanes
@@ -58,7 +60,8 @@ void NAME(products)(size_t rows, const double *left, size_t n, const double *rig
 #undef STORE
 #undef FMA
 #define REAL float
-#define WIDE FLOAT_PANEL
+#define PACK FLOAT_PANEL
+#define WIDE WIDE_FLOATS
 #define LANES FLOATS
 #define lanes floats
 #define ALL f_all

@@ -1,5 +1,5 @@
 /* Included once for each kind of tile, of doubles or floats:
-   REAL, WIDE (columns of a panel), TALL (rows of a tile), LANES, lanes, ALL, LOAD, STORE, FMA, and names. */
+   REAL, PACK (columns of a panel), WIDE and TALL (columns and rows of a tile), LANES, lanes, ALL, LOAD, STORE, FMA, and names. */
 _Static_assert(SLICE % TALL == 0, "no tile reaches into the next slice");
 
 /* Add sums over the rows to c[i][j]; i is for TALL columns of the left from `first` on, j for WIDE columns of b. */
@@ -8,7 +8,7 @@ static inline void TILE(size_t rows, const REAL *restrict left, size_t first, co
 {
     const REAL *a[TALL];
     for (int i = 0; i < TALL; i++) {
-        a[i] = left + (first + i) / WIDE * WIDE * rows + (first + i) % WIDE;
+        a[i] = left + (first + i) / PACK * PACK * rows + (first + i) % PACK;
         __builtin_prefetch(c + i * stride, 1);
         __builtin_prefetch(c + i * stride + WIDE - 1, 1);
     }
@@ -19,10 +19,10 @@ static inline void TILE(size_t rows, const REAL *restrict left, size_t first, co
             for (int v = 0; v < WIDE / LANES; v++)
                 sums[i][v] = ALL(0);
         UNROLLED
-        for (size_t k = from * WIDE; k < end * WIDE; k += WIDE) {
+        for (size_t k = from * PACK; k < end * PACK; k += PACK) {
             lanes right[WIDE / LANES];
             for (int v = 0; v < WIDE / LANES; v++)
-                right[v] = LOAD(b + k + v * LANES);
+                right[v] = LOAD(b + v * LANES / PACK * PACK * rows + k + v * LANES % PACK);
             for (int i = 0; i < TALL; i++) {
                 lanes left = ALL(a[i][k]);
                 for (int v = 0; v < WIDE / LANES; v++)
