@@ -14,6 +14,7 @@ from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import dask
 from dask.system import CPU_COUNT
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 # Failures reach the caller as exceptions; of dask's own log lines only those on memory say more.
 _WORKER_LOGGING = {"distributed.nanny.pre-spawn-environ.DASK_LOGGING": {"distributed.worker.memory": "warning"}}
 _PATIENCE = 7  # seconds; with the start of the process, a wrong address is reported within ten
+_asked: WeakKeyDictionary[Client, set[str]] = WeakKeyDictionary()  # the workers whose kernel is known
 _SAME = ("covdist", "dask", "distributed", "numpy")  # packages on which messages or results depend
 
 
@@ -163,9 +165,18 @@ def check_versions(client: Client) -> None:
                     f"{name} has {package} {version or '(none)'} but here it is {here[package]}: "
                     "install the same on client, scheduler and workers"
                 )
-    for name, each in client.run(kind).items():
+    check_kernels(client)
+
+
+def check_kernels(client: Client) -> None:
+    """Raise ClusterError where a worker folds with another kernel than this process; each is asked once."""
+    asked = _asked.setdefault(client, set())
+    new = client.scheduler_info(n_workers=-1)["workers"].keys() - asked
+    # One without covdist says so itself, when it is given a task.
+    for name, each in client.run(kind, workers=list(new), on_error="ignore").items() if new else ():
         if each != kind():
             raise other_kernel(f"worker {name}", each, kind())
+    asked |= new
 
 
 def _relevant(about: dict[str, Any]) -> dict[str, str | None]:

@@ -31,6 +31,8 @@ def least_room() -> Room | None:
     None without a client, for one whose scheduler cannot be asked from here, and without workers with a limit. What
     workers hold already is not taken off: what of it are results dask spills to disk where a task needs the memory, and
     a choice that followed the moment's use would give the same call other bits from one minute to the next.
+
+    ClusterError where a worker folds with another kernel than this process, before it is given work.
     """
     if "distributed" not in sys.modules or dask.config.get("scheduler", None) not in _ON_CLIENT:
         return None
@@ -42,6 +44,10 @@ def least_room() -> Room | None:
         return None
     if client.status != "running":
         return None
+    if not client.asynchronous:
+        from covdist.engine.cluster import check_kernels
+
+        check_kernels(client)
     workers = client.scheduler_info(n_workers=-1)["workers"].values()  # of an asynchronous client: not known
     rooms = [Room(worker["memory_limit"], worker["nthreads"]) for worker in workers if worker["memory_limit"]]
     return min(rooms, key=lambda room: (room.memory / room.threads, room.threads), default=None)
