@@ -18,6 +18,7 @@ from covdist.commands.options import (
     console,
     force_option,
     json_option,
+    names_workers,
     print_json,
     print_results,
     selecting,
@@ -27,7 +28,9 @@ from covdist.errors import CovdistError, shown
 if TYPE_CHECKING:
     from distributed import Client
 
+    from covdist.engine.plan import Plan
     from covdist.folding.batches import Batch
+    from covdist.folding.request import Request
     from covdist.folding.selection import Selection
     from covdist.results.moments import Moments
 
@@ -136,34 +139,49 @@ def run(
     if job is not None or output is None:
         run_job(log, selection, opening, cluster_options, force, as_json, output, str(job))
         return
-    from covdist.folding.batches import batches
-    from covdist.folding.fold import fold_request
+    from covdist.folding.batches import batches, few
     from covdist.folding.result_size import check_size
     from covdist.folding.selection import requests
-    from covdist.folding.strategy import for_workers, plans_of
+    from covdist.folding.strategy import plans_of
     from covdist.logs.opening import log_nodes
+    from covdist.logs.paths import is_url
 
     chosen = requests(log_nodes(log, **opening), selection)
     plans = plans_of(chosen)
     if not force:
         check_size(chosen, plans)
     check_room(output, sum(plan.bytes_written for plan in plans.values()))
+    named = chosen if len(chosen) > 1 else {"": next(iter(chosen.values()))}
+    small = batches(named, list(plans.values()))
+    if not (names_workers() or is_url(log)) and few(named, small):
+        saved = save({}, output, lambda _: _of_batches(small, [batch.states() for batch in small]), list(named))
+    else:
+        saved = _run_on_workers(named, plans, output, cluster_options, force)
+    print_results(dict(zip(chosen, saved.values(), strict=True)), as_json)
+
+
+def _run_on_workers(
+    named: dict[str, Request], plans: dict[str, Plan], output: str, cluster_options: dict[str, Any], force: bool
+) -> dict[str, Moments]:
     from covdist.engine.cluster import cluster, least_memory  # takes a while to import: wrong words are answered before
+    from covdist.folding.batches import batches
+    from covdist.folding.fold import fold_request
+    from covdist.folding.strategy import for_workers, plans_of
+    from covdist.results.saving import save
 
     with cluster(**cluster_options) as client:
         if not force:
             limit = least_memory(client)
-            chosen = {path: for_workers(request, plans[path]) for path, request in chosen.items()}
-            plans = plans_of(chosen)
+            together = zip(named.items(), plans.values(), strict=True)
+            named = {path: for_workers(request, plan) for (path, request), plan in together}
+            plans = plans_of(named)
             for plan in plans.values():
                 plan.check(limit)
         need = max(plan.peak_bytes for plan in plans.values())
-        named = chosen if len(chosen) > 1 else {"": next(iter(chosen.values()))}
         small = batches(named, list(plans.values()))
-        together = {path for batch in small for path in batch.requests}
-        lazy = {path: fold_request(request) for path, request in named.items() if path not in together}
-        saved = save(lazy, output, functools.partial(_computed, client, need, small), list(named))
-    print_results(dict(zip(chosen, saved.values(), strict=True)), as_json)
+        batched = {path for batch in small for path in batch.requests}
+        lazy = {path: fold_request(request) for path, request in named.items() if path not in batched}
+        return save(lazy, output, functools.partial(_computed, client, need, small), list(named))
 
 
 def _computed(client: Client, need: int, small: list[Batch], lazy: dict[str, Moments]) -> dict[str, Moments]:
@@ -177,9 +195,13 @@ def _computed(client: Client, need: int, small: list[Batch], lazy: dict[str, Mom
             progress(futures, notebook=False)
         click.echo(err=True)
     values = waited_for(client, futures, need)
-    found = dict(zip(lazy, values, strict=False))
-    for batch, states in zip(small, values[len(lazy) :], strict=True):
-        found |= batch.moments(states)
+    return dict(zip(lazy, values, strict=False)) | _of_batches(small, values[len(lazy) :])
+
+
+def _of_batches(small: list[Batch], states: list[list[object]]) -> dict[str, Moments]:
+    found: dict[str, Moments] = {}
+    for batch, those in zip(small, states, strict=True):
+        found |= batch.moments(those)
     return found
 
 

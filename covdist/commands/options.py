@@ -119,6 +119,9 @@ _OPENING = {  # by the parameters of open_log
 }
 
 
+_CLUSTER = "scheduler", "scheduler_file", "workers", "threads", "memory_limit"
+
+
 def clustering(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that choose a cluster, here or by its scheduler, and pass them on as ``cluster_options``."""
     return _clustering(command, [*_SCHEDULER, *_LOCAL])
@@ -132,8 +135,7 @@ def connecting(command: Callable[..., Any]) -> Callable[..., Any]:
 def _clustering(command: Callable[..., Any], offered: list[Callable[..., Any]]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapped(tls_ca: str | None, tls_cert: str | None, tls_key: str | None, **given: Any) -> Any:
-        names = ("scheduler", "scheduler_file", "workers", "threads", "memory_limit")
-        options = {name: given.pop(name) for name in names if name in given}
+        options = {name: given.pop(name) for name in _CLUSTER if name in given}
         if options["scheduler"] is not None and options["scheduler_file"] is not None:
             raise click.UsageError("--scheduler and --scheduler-file both name a scheduler: give one of them")
         if options["scheduler"] is not None or options["scheduler_file"] is not None:
@@ -154,6 +156,13 @@ def _check_not_local(ctx: click.Context) -> None:
                 f"{option.opts[-1]} is for workers on this machine, but a scheduler was named, which has its own: "
                 f"leave {option.opts[-1]} or the scheduler out"
             )
+
+
+def names_workers() -> bool:
+    """Return whether the words of this command name workers, here or by their scheduler."""
+    ctx = click.get_current_context()
+    names = [option.name for option in ctx.command.params if option.name in _CLUSTER]
+    return any(ctx.get_parameter_source(str(name)) is not ParameterSource.DEFAULT for name in names)
 
 
 def _tls(ca: str | None, cert: str | None, key: str | None, scheduler: str | None) -> tuple[str, str, str] | None:

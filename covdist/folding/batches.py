@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from uuid import uuid4
 
 from dask.delayed import Delayed, delayed
@@ -11,13 +11,15 @@ from dask.delayed import Delayed, delayed
 from covdist.engine.plan import Plan
 from covdist.folding.in_memory import first_strips
 from covdist.folding.passes import Item
-from covdist.folding.request import Request
+from covdist.folding.request import Request, rows_as_they_are
 from covdist.numerics.blas import single_thread
 from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
-from covdist.rows.fold import fold
+from covdist.rows.fold import Part, Shard, fold
+from covdist.rows.stream import source_of
 
 _TOGETHER = 64  # in one task
+_EACH, _START = 1e-3, 6.0  # seconds: for one of them beside its rows; for starting two workers, and their share
 _SECONDS, _STATE_BYTES = 1e-2, 1 << 18  # of one of them, at most
 
 
@@ -29,9 +31,28 @@ class Batch(NamedTuple):
 
     def task(self) -> Delayed:
         """Return the promise of the list of their states, bit for bit what each is when folded alone."""
-        planned = zip(self.requests.values(), self.plans, strict=True)
-        items = [item for one, plan in planned for strip in first_strips(one, plan) for item in strip.items]
-        return delayed(_Folds.states, pure=False, traverse=False)(_Folds(items), dask_key_name=f"fold-{uuid4().hex}")
+        name = f"fold-{uuid4().hex}"
+        return delayed(_Folds.states, pure=False, traverse=False)(_Folds(self._items()), dask_key_name=name)
+
+    def states(self) -> list[object]:
+        """Return what the task promises, folded here."""
+        return _Folds(self._items()).states()
+
+    def _items(self) -> list[Item]:
+        """Return what is folded; of arrays that share a plan, the first one's with the others' sources."""
+        items: list[Item] = []
+        known: dict[int, Item] = {}
+        for request, plan in zip(self.requests.values(), self.plans, strict=True):
+            if (source := _only_source(request)) is None or id(plan) not in known:
+                found = [item for strip in first_strips(request, plan) for item in strip.items]
+                if source is not None:
+                    (known[id(plan)],) = found
+                items += found
+            else:
+                shard, given = known[id(plan)]
+                (part,), (name,) = shard.blocks.values(), request.blocks
+                items.append((Shard(shard.accumulator, shard.start, {name: cast(Part, part).like(source)}, {}), given))
+        return items
 
     def moments(self, states: Sequence[object]) -> dict[str, Moments]:
         named = zip(self.requests.items(), states, strict=True)
@@ -55,6 +76,19 @@ def batches(requests: Mapping[str, Request], plans: Sequence[Plan]) -> list[Batc
     small = [(path, request, plan) for (path, request), plan in named if _is_small(request, plan)]
     cuts = [small[start : start + _TOGETHER] for start in range(0, len(small), _TOGETHER)]
     return [Batch({path: request for path, request, _ in cut}, [plan for _, _, plan in cut]) for cut in cuts]
+
+
+def few(requests: Mapping[str, Request], small: Sequence[Batch]) -> bool:
+    """Return whether folding all requests here takes no longer than starting workers does."""
+    amount = sum(len(batch.requests) for batch in small)
+    seconds = sum(plan.core_seconds for batch in small for plan in batch.plans)
+    return amount == len(requests) and seconds + _EACH * amount < _START
+
+
+def _only_source(request: Request) -> object | None:
+    """Return the source of an array that is folded as it lies in a log, with nothing beside it."""
+    plain = len(request.blocks) == 1 and not request.vectors and request.policy.stream is rows_as_they_are
+    return source_of(request.x) if plain else None
 
 
 def _is_small(request: Request, plan: Plan) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -193,6 +193,17 @@ class Request:
         if key not in self.known:
             self.known[key] = make(*arguments)
         return self.known[key]
+
+
+def of_rows_alone(request: Request, data: Array) -> bool:
+    """Return whether a request is of these data as they are, with nothing beside them."""
+    return len(request.sides) == 1 and not request.vectors and request.sides[0].data is data
+
+
+def another(request: Request, data: Array, name: str) -> Request:
+    """Return a request ``of_rows_alone`` for another array, which differs in its name and values alone."""
+    (side,) = request.sides
+    return replace(request, sides=(replace(side, data=data, name=name),), blocks={name: data}, known={})
 
 
 def make_request(

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Protocol
 
+import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from covdist.engine import small_arrays
 from covdist.errors import CovdistError, DataError, shown
-from covdist.folding.request import IN_MEMORY, IN_TILES, Request, make_request
+from covdist.folding.request import IN_MEMORY, IN_TILES, Request, another, make_request, of_rows_alone
 from covdist.results.labels import check_real
 from covdist.state.variances import Variances
 
@@ -97,16 +98,25 @@ def possible_requests(
     nodes: Mapping[str, Arrays], selection: Selection
 ) -> tuple[dict[str, Request], dict[str, CovdistError]]:
     """Return the requests, and the errors of arrays that cannot be read or folded, by their paths; not errors alone."""
-    wanted, found, refused = _wanted(nodes, selection), dict[tuple[str, str], list[xr.DataArray]](), {}
-    for path, name in wanted:
+    found, refused = dict[str, Request](), dict[str, CovdistError]()
+    alike: dict[Hashable, Request] = {}  # of thousands of arrays many are, and a request takes 0.3 ms
+    for (path, name), called in _wanted(nodes, selection).items():
+        node = nodes[path]
+        kind = node.kind(name) if selection.against is None else None
+        if kind in alike:
+            found[called] = another(alike[kind], node.lazy(name), _full(path, name))
+            continue
         try:
-            found[path, name] = _sides(nodes[path], path, name, selection)
+            sides = _sides(node, path, name, selection)
         except CovdistError as error:
             refused[_full(path, name)] = error
+            continue
+        found[called] = _request(node, path, sides, selection)
+        if kind is not None and of_rows_alone(found[called], sides[0].data):
+            alike[kind] = found[called]
     if not found:
         raise next(iter(refused.values()))
-    made = {key: _request(nodes[key[0]], key[0], sides, selection) for key, sides in found.items()}
-    return {wanted[key]: request for key, request in made.items()}, refused
+    return found, refused
 
 
 def _wanted(nodes: Mapping[str, Arrays], selection: Selection) -> dict[tuple[str, str], str]:
@@ -163,6 +173,12 @@ class Arrays(Protocol):
 
     def array(self, name: str, called: str) -> xr.DataArray:
         """Return one of them, under another name, with its coordinates; LogError if they cannot be read."""
+
+    def kind(self, name: str) -> Hashable | None:
+        """Return what is equal for arrays that differ in names and values alone; None where there may be more to it."""
+
+    def lazy(self, name: str) -> da.Array:
+        """Return the data of an array that has a kind."""
 
     def check(self, name: str) -> None:
         """Raise LogError if an array cannot be read."""

@@ -7,11 +7,12 @@ made when that array is asked for; the tree that ``open_log`` returns asks for a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import uuid4
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -21,6 +22,7 @@ from covdist.logs.dask_arrays import to_dask
 from covdist.logs.grid import GridSource, Index
 from covdist.logs.source import Entry, Named, Nodes, Source, Unreadable
 
+_UNDECODED = {*cf.DECODED, "coordinates"}  # attributes by which an array is not only what its source is
 INDEX_ENTRIES = 1_000_000  # longer coordinates stay on disk
 INDEX_CHUNKS = 1_000  # so do coordinates cut finer: each chunk is a file to open
 
@@ -59,6 +61,18 @@ class LogNode:
         for each in (*coords, *_named_coordinates(self.entries[name])):
             self.check(str(each))
         return xr.DataArray(variable, coords, name=called)
+
+    def kind(self, name: str) -> Hashable | None:
+        """Return what is equal for arrays that differ in names and values alone; None where there may be more to it."""
+        entry = self.entries.get(name)
+        if entry is None or self.coords or self.unreadable or not _UNDECODED.isdisjoint(entry.attrs):
+            return None
+        source = entry.source
+        return tuple(self.dims[name]), source.shape, source.dtype, source.chunks
+
+    def lazy(self, name: str) -> da.Array:
+        """Return the data of an array that has a kind."""
+        return to_dask(self.entries[name].source)
 
     def check(self, name: str) -> None:
         """Raise LogError if an array cannot be read."""

@@ -174,7 +174,8 @@ class LayerSummary(NamedTuple):
     def of(cls, columns: ColumnState) -> LayerSummary:
         means, deviations, lows = mean(columns), columns.deviation(0), columns.mean_low()
         exponent = _DOWN if max(np.abs(means).max(initial=0), deviations.max(initial=0)) > _NEAR_TOP else 0
-        means, deviations, lows = (np.ldexp(each, -exponent) for each in (means, deviations, lows))
+        if exponent:
+            means, deviations, lows = (np.ldexp(each, -exponent) for each in (means, deviations, lows))
         noise = root_sum_squares(deviations)
         centre, centre_low, apart = _centred(np.ones(len(means)), means, lows)
         return cls(
@@ -220,6 +221,8 @@ class LayerSummary(NamedTuple):
 
     def value(self, name: str) -> float:
         """Return one of the pooled numbers in the units of the data."""
+        if not self.exponent:
+            return float(getattr(self, name))
         powers = {"snr": 0, "zero_fraction": 0, "variance": 2}
         with np.errstate(over="ignore"):  # what is beyond float64's range is infinite
             return float(np.ldexp(getattr(self, name), powers.get(name, 1) * self.exponent))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any, cast
 
 import numpy as np
 
@@ -43,6 +44,11 @@ class Layout:
 
     def stored(self) -> tuple[tuple[Axis, Axis], Groups | None]:
         """Return axes and groups under the names they have in a file, where fields and tiles have names too."""
+        if self.groups is None and not any(axis.coords for axis in self.axes):
+            return _stored_dims(cast(Any, self.state), tuple(axis.dim for axis in self.axes), self.widths), None
+        return self._renamed()
+
+    def _renamed(self) -> tuple[tuple[Axis, Axis], Groups | None]:
         kinds = self.state.FIELDS
         taken = {*kinds, "scatter", "exponents", "band", *(each.leading[0] for each in kinds.values() if each.leading)}
         axes, groups = self.matrix_axes(), self.groups
@@ -84,6 +90,11 @@ class Layout:
             return layout, None
         groups, recodings = _union(self.groups, other.groups)
         return replace(layout, groups=groups), recodings
+
+
+@lru_cache(maxsize=64)  # of thousands of states most are alike
+def _stored_dims(kind: Any, dims: tuple[str | None, ...], widths: tuple[int, ...]) -> tuple[Axis, Axis]:
+    return Layout(kind, tuple(map(Axis, dims, widths)))._renamed()[0]
 
 
 def _union(a: Groups, b: Groups) -> tuple[Groups, tuple[Recoding, Recoding]]:

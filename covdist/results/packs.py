@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,19 +32,20 @@ class Stored(NamedTuple):
     attrs: Mapping[str, Any]
     arrays: Arrays
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        return {dim: n for dims, values in self.arrays.values() for dim, n in zip(dims, values.shape, strict=True)}
-
-    def axes_of(self) -> dict[str, list[int]]:
+    def axes_of(self) -> dict[str, tuple[int, ...]]:
         """Return by array the numbers of its dims among all."""
-        number = {dim: i for i, dim in enumerate(self.sizes)}
-        return {name: [number[dim] for dim in dims] for name, (dims, _) in self.arrays.items()}
+        return _axes_of(tuple((name, dims) for name, (dims, _) in self.arrays.items()))
 
     def kind(self) -> Hashable:
         """Return what is equal for states that can share a group."""
         dtypes = tuple(values.dtype for _, values in self.arrays.values())
-        return dtypes, tuple((name, *numbers) for name, numbers in self.axes_of().items())
+        return dtypes, tuple(self.axes_of().items())
+
+
+@lru_cache(maxsize=64)  # of thousands of states most are alike
+def _axes_of(dims_of: Sequence[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[int, ...]]:
+    number = {dim: i for i, dim in enumerate(dict.fromkeys(dim for _, dims in dims_of for dim in dims))}
+    return {name: tuple(number[dim] for dim in dims) for name, dims in dims_of}
 
 
 def to_pack(states: Mapping[str, Stored]) -> list[list[str]]:
@@ -57,10 +58,14 @@ def to_pack(states: Mapping[str, Stored]) -> list[list[str]]:
 
 def write_pack(group: zarr.Group, members: Sequence[Stored]) -> None:
     write_array(group, _ATTRS, np.array([json.dumps(one.attrs) for one in members], np.dtypes.StringDType()))
-    write_array(group, _SIZES, np.array([list(one.sizes.values()) for one in members], np.int64))
+    axes_of = members[0].axes_of()
+    places = {number: (name, axis) for name, numbers in axes_of.items() for axis, number in enumerate(numbers)}
+    found = [places[number] for number in range(len(places))]
+    sizes = [[one.arrays[name][1].shape[axis] for name, axis in found] for one in members]
+    write_array(group, _SIZES, np.array(sizes, np.int64))
     for name in members[0].arrays:
         write_array(group, name, np.concatenate([np.ravel(one.arrays[name][1]) for one in members]))
-    group.attrs[_AXES] = members[0].axes_of()
+    group.attrs[_AXES] = {name: list(numbers) for name, numbers in axes_of.items()}
 
 
 class Member:

@@ -30,6 +30,10 @@ class Part:
     def __init__(self, reader: Any, first: int, last: int, skip: int, rows: int):
         self.reader, self.first, self.last, self.skip, self.rows = reader, first, last, skip, rows
 
+    def like(self, source: object) -> Part:
+        """Return the same share of another source, where a ``SourceReader`` reads it."""
+        return Part(self.reader.like(source), self.first, self.last, self.skip, self.rows)
+
     def pieces(self, given: list[Any] | None = None) -> Iterator[np.ndarray]:
         reader: Reader = self.reader.given(given) if given else self.reader
         skip, left = self.skip, self.rows

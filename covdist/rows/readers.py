@@ -26,6 +26,10 @@ class SourceReader:
     def __init__(self, source: Source, sample_ndim: int, columns: slice):
         self._source, self._sample_ndim, self._columns = source, sample_ndim, columns
 
+    def like(self, source: Source) -> SourceReader:
+        """Return the reader of another source of the same shape, dtype and chunks."""
+        return SourceReader(source, self._sample_ndim, self._columns)
+
     @property
     def piece_bytes(self) -> int:
         """Most memory for one piece: the chunks read, and a copy if several lie side by side."""

@@ -21,7 +21,7 @@ from dask.typing import Key
 
 from covdist.engine.dask_private import computed_keys, needed_by
 from covdist.logs.dask_arrays import from_dask, with_sources
-from covdist.logs.source import in_slabs
+from covdist.logs.source import Source, in_slabs
 from covdist.rows.fold import Blocks, Part, Reader
 from covdist.rows.readers import ArrayReader, GivenReader, GraphReader, SourceReader, as_rows
 
@@ -67,17 +67,22 @@ def stream(array: da.Array | np.ndarray, sample_ndim: int, columns: slice | None
     cut: Any = array if every else array[(slice(None),) * sample_ndim + (columns,)]
     if isinstance(array, np.ndarray):
         return _ArrayStream(cut, sample_ndim)
-    if (source := from_dask(array)) is None:
+    if (source := source_of(array)) is None:
         return _graph_stream(cut, sample_ndim)
     reader = SourceReader(source, sample_ndim, columns)
     return _pieces(cut, sample_ndim, lambda *_: reader, reader.piece_bytes)
+
+
+def source_of(array: da.Array | np.ndarray) -> Source | None:
+    """Return the source whose rows an array is, None if it is something else."""
+    return from_dask(array) if isinstance(array, da.Array) else None
 
 
 def kind_of(array: da.Array | np.ndarray) -> Hashable:
     """Return what is equal only for arrays whose streams have as many pieces, as wide and as large."""
     if isinstance(array, np.ndarray):
         return array.shape, array.dtype
-    source = from_dask(array)
+    source = source_of(array)
     if source is None:
         return id(array)
     return array.shape, array.dtype, source.chunks, source.buffer_size, in_slabs(source) and source.slab_size

@@ -106,14 +106,66 @@ def folder_of(count: int, place: Path, rows: int = 20) -> Path:
     return place
 
 
-def test_small_arrays_share_tasks_and_have_the_same_bits(tmp_path):
-    chosen = requests(log_nodes(folder_of(150, tmp_path / "log")), Selection())
-    together = batches(chosen, [plan_of(request) for request in chosen.values()])
+@pytest.mark.parametrize("selection", [Selection(), Selection(missing="interpolate"), Selection(state="higher")])
+def test_small_arrays_share_tasks_and_have_the_same_bits(selection, tmp_path):
+    log = folder_of(150, tmp_path / "log")
+    chosen = requests(log_nodes(log), selection)
+    together = batches(chosen, list(plans_of(chosen).values()))
     assert [len(batch.plans) for batch in together] == [64, 64, 22]
     found = [one for batch in together for one in batch.moments(batch.task().compute(scheduler="sync")).items()]
+    here = {path: one for batch in together for path, one in batch.moments(batch.states()).items()}
     assert [path for path, _ in found] == list(chosen)
+    tree, options = (
+        covdist.open_log(log),
+        {"missing": selection.missing, **({"state": selection.state} if selection.state else {})},
+    )
     for path, one in found:
-        xr.testing.assert_identical(one.dataset, fold_request(chosen[path]).compute(scheduler="sync").dataset)
+        alone = covdist.moments(tree[path], dim=tree[path].dims[0], **options)
+        expected = alone.compute(scheduler="sync").dataset
+        xr.testing.assert_identical(one.dataset, expected)
+        xr.testing.assert_identical(here[path].dataset, expected)
+
+
+def test_a_request_like_another_is_the_one_it_would_be_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    root = zarr.open_group(tmp_path / "log.zarr", mode="w")
+    for number in range(6):
+        group = root.create_group(f"g{number}")
+        x = group.create_array(
+            "x", data=rng.normal(size=(6, 2)), chunks=(6 - number % 2, 2), dimension_names=("t", "u")
+        )
+        if number == 4:
+            x.attrs["scale_factor"] = 2.0
+        if number == 5:
+            group.create_array("t", data=np.arange(6), dimension_names=("t",))
+    nodes = log_nodes(tmp_path / "log.zarr")
+    for selection in (Selection(), Selection(dim="u"), Selection(halflife=2.0), Selection(against="x")):
+        together = requests(nodes, selection)
+        for path, request in together.items():
+            (alone,) = requests({path: nodes[path]}, selection).values()
+            assert request.source == alone.source
+            assert request.layout().provenance == alone.layout().provenance
+            request.layout().merge(alone.layout())  # the same axes
+            assert list(request.blocks) == list(alone.blocks)
+            assert plan_of(request) == plan_of(alone)
+            for one, other in zip(request.blocks.values(), alone.blocks.values(), strict=True):
+                np.testing.assert_array_equal(one.compute(scheduler="sync"), other.compute(scheduler="sync"))
+
+
+def test_a_run_that_takes_a_moment_starts_no_workers(tmp_path, monkeypatch):
+    log = folder_of(20, tmp_path / "log")
+
+    def no_cluster(**options):
+        raise AssertionError("a cluster was started")
+
+    monkeypatch.setattr("covdist.engine.cluster.cluster", no_cluster)
+    run = ["run", str(log), "-o"]
+    assert CliRunner().invoke(main, [*run, str(tmp_path / "result")]).exit_code == 0
+    for words in (["--workers", "2"], ["--memory-limit", "1GiB"], ["--threads", "1"]):
+        assert isinstance(CliRunner().invoke(main, [*run, str(tmp_path / "other"), *words]).exit_code, int)
+        assert not (tmp_path / "other").exists()
+    np.save(log / "wide.npy", np.ones((4, 400)))
+    assert CliRunner().invoke(main, [*run, str(tmp_path / "other")]).exit_code == 1
 
 
 def test_what_is_not_small_has_tasks_of_its_own(tmp_path):
@@ -142,12 +194,13 @@ def test_a_run_over_many_arrays_writes_few_files(tmp_path):
         assert said[name]["constant_columns"] == 0
 
 
-def test_a_value_that_is_missing_is_named_by_its_array(tmp_path):
+@pytest.mark.parametrize("words", [[], ["--workers", "1"]])
+def test_a_value_that_is_missing_is_named_by_its_array(words, tmp_path):
     log = folder_of(30, tmp_path / "log")
     x = np.load(log / "layer7.npy")
     x[3, 1] = np.nan
     np.save(log / "layer7.npy", x)
-    done = CliRunner().invoke(main, ["run", str(log), "-o", str(tmp_path / "result.zarr"), "--workers", "1"])
+    done = CliRunner().invoke(main, ["run", str(log), "-o", str(tmp_path / "result.zarr"), *words])
     assert done.exit_code == 1
     assert "layer7 holds nan at row 3, column 1" in done.stderr
     assert not (tmp_path / "result.zarr").exists()

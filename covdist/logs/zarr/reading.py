@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import warnings
 from collections.abc import Iterator
@@ -76,18 +75,20 @@ def _arrays(path: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata 
 
 def _local(root: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata | Unreadable]]:
     found: list[tuple[str, ArrayMetadata | Unreadable]] = []
-    known: dict[str, ArrayMetadata] = {}  # of thousands of arrays many are alike, and zarr takes a millisecond for each
+    # Of thousands of arrays many are alike, and zarr takes a millisecond for each.
+    known: dict[tuple[bytes | None, ...], ArrayMetadata | None] = {}
 
     def is_array(inner: str) -> bool:
-        content = None
+        folder, content = os.path.join(root, inner), None
         try:
-            content = _content(os.path.join(root, inner), follow_links)
-            if content is None:
+            files = _files(folder, follow_links)
+            if files not in known:
+                content = _content(folder, *files)
+                known[files] = None if content is None else array_metadata(content, folder)
+            metadata = known[files]
+            if metadata is None:
                 return False
-            text = json.dumps(content)
-            if text not in known:
-                known[text] = array_metadata(content, os.path.join(root, inner))
-            found.append((inner, known[text]))
+            found.append((inner, metadata))
         except LogError as error:
             found.append((inner, Unreadable(error, layer=content is None)))
         return True
@@ -98,25 +99,33 @@ def _local(root: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata |
     yield from found
 
 
-def _content(folder: str, follow_links: bool) -> dict[str, Any] | None:
+def _files(folder: str, follow_links: bool) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """Return what a folder has of .zarray, .zattrs beside it, and zarr.json instead of it."""
+    array = _bytes(f"{folder}/.zarray", follow_links)
+    if array is not None:
+        return array, _bytes(f"{folder}/.zattrs", follow_links), None
+    return None, None, _bytes(f"{folder}/zarr.json", follow_links)
+
+
+def _bytes(file: str, follow_links: bool) -> bytes | None:
+    try:
+        with open_file(file, follow_links) as stream:
+            return stream.read(MOST_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _content(folder: str, array: bytes | None, attributes: bytes | None, both: bytes | None) -> dict[str, Any] | None:
     """Return the metadata of the array in a folder, None if it holds none."""
-    content = _json(f"{folder}/.zarray", follow_links)
-    if content is not None:
-        return {**content, "attributes": _json(f"{folder}/.zattrs", follow_links) or {}}
-    content = _json(f"{folder}/zarr.json", follow_links)
-    if content is None or content.get("node_type") == "group":
+    if array is not None:
+        content = parsed(array, f"{folder}/.zarray")
+        return {**content, "attributes": {} if attributes is None else parsed(attributes, f"{folder}/.zattrs")}
+    content = {} if both is None else parsed(both, f"{folder}/zarr.json")
+    if both is None or content.get("node_type") == "group":
         return None
     if content.get("node_type") != "array":
         raise wrong(f"{folder}/zarr.json", "node_type", content.get("node_type"), '"array" or "group"')
     return content
-
-
-def _json(file: str, follow_links: bool) -> dict[str, Any] | None:
-    try:
-        with open_file(file, follow_links) as stream:
-            return parsed(stream.read(MOST_BYTES + 1), file)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
 
 
 def _members(path: str) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
