@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property, partial
+from threading import current_thread
 from typing import Any
 
 import dask
@@ -23,6 +24,14 @@ from dask.core import get_dependencies
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 from dask.tokenize import tokenize_lock
 from dask.typing import Key
+
+
+def pool_threads() -> int:
+    """Return how many threads the pool of dask's has to which this one belongs; 0 where it belongs to none."""
+    nested = [pool for pools in list(threaded.pools.values()) for pool in list(pools.values())]
+    pools: list[Any] = [threaded.default_pool, dask.config.get("pool", None), *nested]
+    prefix = current_thread().name.rpartition("_")[0]  # a pool knows its threads only after they have begun
+    return next((pool._max_workers for pool in pools if getattr(pool, "_thread_name_prefix", None) == prefix), 0)
 
 
 def wrapped_by(array: da.Array) -> Any:

@@ -11,6 +11,7 @@ from dask.base import tokenize
 from dask.delayed import Delayed
 
 from covdist.engine.plan import Plan
+from covdist.engine.threads import of_caller, sharing
 from covdist.engine.tree import tree
 from covdist.folding.streams import Streams
 from covdist.rows.fold import Accumulate, Blocks, Shard, fold
@@ -56,7 +57,8 @@ class Pass(NamedTuple):
         if self.lazy or self.plan.tasks > 1 or self.streams.shared:
             return self.tree(key, accumulator, function=function, derived_from=derived_from)
         (shard,) = self.shards(accumulator)
-        return function(shard, self.streams.ready())
+        with sharing(of_caller):
+            return function(shard, self.streams.ready())
 
     def tree(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import dask.array as da
@@ -14,7 +15,9 @@ import zarr
 from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 
+from covdist.engine.threads import of_caller, of_task, sharing
 from covdist.errors import DataError, MergeError
+from covdist.kernel.threads import shared
 from covdist.limits import limits
 from covdist.results.labels import Array, Attrs, Axis, Groups, labelled
 from covdist.results.pieces import in_pieces
@@ -140,22 +143,39 @@ def apply(function: Function, *states: object) -> Any:
 
 def by_group(state: Grouped, function: Function, shape: tuple[int, ...], *arguments: object) -> np.ndarray:
     """Join what a function returns for each group; NaN where a group alone has too few rows."""
-    found, absent = None, []
-    for code in range(shape[0]):
+
+    def answer(code: int) -> np.ndarray | None:
         try:
-            part = np.asarray(function(state.group(code), *arguments))
+            return np.asarray(function(state.group(code), *arguments))
         except DataError:
-            absent.append(code)
-            continue
-        if found is None:  # filled as the answers come: a list of them would hold all twice
-            found = np.empty((shape[0], *part.shape), part.dtype)
+            return None
+
+    answers = ((code, answer(code)) for code in range(shape[0]))
+    start, first = next(((code, part) for code, part in answers if part is not None), (shape[0], None))
+    if first is None:
+        return np.full((shape[0], *_inner_shape(state, shape[1:])), np.nan)
+    # Filled as the answers come: a list of them would hold all twice.
+    found = np.empty((shape[0], *first.shape), first.dtype)
+    found[start] = first
+    del first
+
+    def fill(code: int) -> list[tuple[int, np.ndarray | None]]:
+        """Return the answer where there is none, or one of another dtype than the first."""
+        part = answer(code)
+        if part is None or part.dtype != found.dtype:
+            return [(code, part)]
+        found[code] = part
+        return []
+
+    def fill_all(codes: Sequence[int]) -> list[tuple[int, np.ndarray | None]]:
+        return [each for code in codes for each in fill(code)]
+
+    others: list[tuple[int, np.ndarray | None]] = [(code, None) for code in range(start)]
+    others += chain.from_iterable(shared(fill_all, range(start + 1, shape[0]), found.size))
+    for code, part in others:
+        part = np.array(np.nan) if part is None else part
         found = found.astype(np.result_type(found, part), copy=False)
         found[code] = part
-    if found is None:
-        return np.full((shape[0], *_inner_shape(state, shape[1:])), np.nan)
-    if absent:
-        found = found.astype(np.result_type(found, float), copy=False)
-        found[absent] = np.nan
     return found
 
 
@@ -171,14 +191,15 @@ def members(state: State | Grouped, size: int) -> list[State]:
 
 def _read(state: object, shape: tuple[int, ...], dtype: np.dtype, function: Function, *arguments: object) -> Array:
     if not isinstance(state, Delayed):
-        return _array_of(state, function, *arguments)
+        with sharing(of_caller):
+            return _array_of(state, function, *arguments)
     key = f"read-{tokenize(function, arguments, state.key)}"
     value = delayed(_array_of, pure=True, traverse=False)(state, function, *arguments, dask_key_name=key)
     return da.from_delayed(value, shape, dtype, name=f"array-{key}")
 
 
 def _array_of(state: object, function: Function, *arguments: object) -> np.ndarray:
-    with np.errstate(over="ignore"):  # what is beyond float64's range is infinite
+    with sharing(of_task), np.errstate(over="ignore"):  # what is beyond float64's range is infinite
         return np.asarray(function(state, *arguments))
 
 

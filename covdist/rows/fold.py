@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from covdist.engine.threads import of_task, sharing
 from covdist.errors import NonFiniteError
 from covdist.kernel.library import check_same, kind
 
@@ -78,6 +79,11 @@ def fold(shard: Shard, given: list[list[Any]], of: str = "rows") -> object:
     ``of`` is "columns" where the streams are of columns.
     """
     check_same(shard.kernel)
+    with sharing(of_task):
+        return _folded(shard, given, of)
+
+
+def _folded(shard: Shard, given: list[list[Any]], of: str) -> object:
     accumulator, parts = shard.accumulator(), [*shard.blocks.values(), *shard.vectors.values()]
     streams = [part.blocks(made, accumulator.least_rows) for part, made in zip(parts, given, strict=True)]
     try:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import ChainMap, Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from covdist.errors import DataError, NonFiniteError
+from covdist.errors import CovdistError, DataError, NonFiniteError
+from covdist.kernel.threads import shared
+from covdist.kernel.workspace import Workspace
 from covdist.numerics.blas import single_thread
-from covdist.numerics.filled_block import Block
+from covdist.numerics.filled_block import Block, rows_of
 from covdist.state.base import merged
 
+Group = tuple[int, slice | np.ndarray]  # its code and rows
 Vectors = Mapping[str, np.ndarray | None]  # one value a row
 _MOST_ROOM = 1 << 26
 
@@ -83,13 +87,9 @@ class GroupedAccumulator:
     def __init__(self, make_inner: Callable[[], Any], room: int = 0):
         first = make_inner()
         self.least_rows, self._empty = first.least_rows, first.state()
-
-        def inner() -> Any:
-            accumulator = make_inner()
-            accumulator.workspace = first.workspace  # two MiB that a thousand groups need once
-            return accumulator
-
-        self._inner: defaultdict[int, Any] = defaultdict(inner)
+        self._inner: defaultdict[int, Any] = defaultdict(make_inner)
+        self._workspaces: list[Workspace] = []  # two MiB that a thousand groups need once a thread
+        self._values = 0
         self._fed: Counter[int] = Counter()
         self._seen = 0
         self._kept = _KeptRows(room)
@@ -112,24 +112,43 @@ class GroupedAccumulator:
             self._fold(blocks, vectors.pop("by"), vectors)
 
     def _fold(self, blocks: Sequence[Block], by: np.ndarray, weights: Vectors) -> None:
-        errors = []
-        with single_thread():
-            for code, rows in _split(by):
+        def fold(groups: Sequence[Group]) -> list[tuple[tuple[int, int], Exception]]:
+            """Return errors; the least is the one to raise, however many threads there are."""
+            errors: list[tuple[tuple[int, int], Exception]] = []
+            workspace = self._workspaces.pop() if self._workspaces else Workspace()
+            for code, rows in groups:
+                accumulator = self._inner[code]
+                accumulator.workspace = workspace
                 taken = {name: w if w is None else w[rows] for name, w in weights.items()}
                 try:
-                    self._inner[code].add(*(block[rows] for block in blocks), **taken)
+                    accumulator.add(*(block[rows] for block in blocks), **taken)
                 except NonFiniteError as error:
                     error.row = self._seen + int(np.arange(len(by))[rows][error.row - self._fed[code]])
-                    errors.append(error)
+                    errors.append(((1, error.row), error))
+                except CovdistError as error:
+                    errors.append(((0, code), error))
+                    break
                 self._fed[code] += rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+            self._workspaces.append(workspace)
+            return errors
+
+        size = sum(rows_of(block).size for block in blocks)
+        with single_thread():
+            errors = [error for found in shared(fold, list(_split(by)), size) for error in found]
+        self._values += size
         if errors:
-            raise min(errors, key=lambda error: error.row)
+            raise min(errors, key=itemgetter(0))[1]
         self._seen += len(by)
 
     def state(self) -> Grouped:
         self._fold_kept()
+
+        def states(codes: Sequence[int]) -> dict[int, Any]:
+            return {code: self._inner[code].state() for code in codes}
+
         with single_thread():
-            return Grouped(self._empty, {c: self._inner[c].state() for c in sorted(self._inner)})
+            found = ChainMap(*shared(states, list(self._inner), self._values))
+        return Grouped(self._empty, {code: found[code] for code in sorted(found)})
 
 
 class _KeptRows:
@@ -171,7 +190,7 @@ def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
     return np.concatenate(given) if given else None
 
 
-def _split(by: np.ndarray) -> Iterator[tuple[int, slice | np.ndarray]]:
+def _split(by: np.ndarray) -> Iterator[Group]:
     """Yield each code with its rows in order; as a slice, which copies nothing, where they are one run."""
     order = np.argsort(by, kind="stable")
     codes, starts = np.unique(by[order], return_index=True)

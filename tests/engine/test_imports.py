@@ -25,7 +25,7 @@ ALLOWED = {
     "engine": "errors limits kernel numerics",
     "logs": "errors limits plugins engine",
     "rows": "errors limits kernel numerics engine logs",
-    "results": "errors limits plugins numerics state engine rows",
+    "results": "errors limits plugins kernel numerics state engine rows",
     "folding": "errors limits plugins kernel numerics state engine rows results",
     "missing": "errors numerics state rows results folding",
     "readings": "errors limits plugins numerics state engine rows results folding",
