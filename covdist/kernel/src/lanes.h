@@ -66,6 +66,9 @@ enum { DOUBLES = 8, FLOATS = 16 };
 #define f_load _mm512_loadu_ps
 #define f_store _mm512_storeu_ps
 #define f_fma _mm512_fmadd_ps
+#define f_min _mm512_min_ps
+#define f_max _mm512_max_ps
+#define f_abs _mm512_abs_ps
 static inline doubles load_f4(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 static inline doubles load_f2(const uint16_t *p)
 {
@@ -95,6 +98,9 @@ enum { DOUBLES = 4, FLOATS = 8 };
 #define f_load _mm256_loadu_ps
 #define f_store _mm256_storeu_ps
 #define f_fma _mm256_fmadd_ps
+#define f_min _mm256_min_ps
+#define f_max _mm256_max_ps
+#define f_abs(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
 static inline doubles load_f4(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
 static inline doubles load_f2(const uint16_t *p)
 {
@@ -159,6 +165,9 @@ enum { FLOATS = 4 };
 #define f_load vld1q_f32
 #define f_store vst1q_f32
 #define f_fma(a, b, c) vfmaq_f32(c, a, b)
+#define f_min vminq_f32
+#define f_max vmaxq_f32
+#define f_abs vabsq_f32
 #else
 typedef float floats;
 enum { FLOATS = 1 };

@@ -6,8 +6,19 @@
 #include "lanes.h"
 enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 14, LINE = 64 };
 
+typedef doubles d_lanes;
+typedef double d_number;
+enum { d_count = DOUBLES };
+#if defined(__AVX2__) || defined(__aarch64__)
+typedef floats f_lanes;
+typedef float f_number;
+enum { f_count = FLOATS };
+#endif
+
 #define TYPE double
 #define LOAD load_f8
+#define MAGNITUDE(p) d_abs(LOAD(p))
+#define RANGE(of) d_##of
 #define FULL full_f8
 #define VARIANT variant_f8
 #define SUM sum_f8
@@ -15,6 +26,13 @@ enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 14, LINE = 64 };
 
 #define TYPE float
 #define LOAD load_f4
+#if defined(__AVX2__) || defined(__aarch64__)
+#define MAGNITUDE(p) f_abs(f_load(p))
+#define RANGE(of) f_##of
+#else
+#define MAGNITUDE(p) d_abs(LOAD(p))
+#define RANGE(of) d_##of
+#endif
 #define FULL full_f4
 #define VARIANT variant_f4
 #define SUM sum_f4
@@ -22,6 +40,8 @@ enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 14, LINE = 64 };
 
 #define TYPE uint16_t
 #define LOAD load_f2
+#define MAGNITUDE(p) d_abs(LOAD(p))
+#define RANGE(of) d_##of
 #define FULL full_f2
 #define VARIANT variant_f2
 #define SUM sum_f2
@@ -29,6 +49,8 @@ enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 14, LINE = 64 };
 
 #define TYPE uint16_t
 #define LOAD load_bf2
+#define MAGNITUDE(p) d_abs(LOAD(p))
+#define RANGE(of) d_##of
 #define FULL full_bf2
 #define VARIANT variant_bf2
 #define SUM sum_bf2

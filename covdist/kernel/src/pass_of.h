@@ -1,4 +1,5 @@
-/* Included once for each type of numbers that vectors load, TYPE: its LOAD, and the names that stand for the others. */
+/* Included once for each type of numbers that vectors load, TYPE: its LOAD, MAGNITUDE and RANGE (d or f: vectors in which
+   magnitudes are compared), and the names that stand for the others. */
 
 /* Fill up columns whose vectors would reach beyond the row, with the row's first number; `width` may be a vector's. */
 static inline rows_t FULL(rows_t x, TYPE *held, const size_t width)
@@ -11,7 +12,8 @@ static inline rows_t FULL(rows_t x, TYPE *held, const size_t width)
 
 static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int across, const int weighted, const int packed)
 {
-    doubles S[ACROSS], Q[ACROSS], P[ACROSS], least = d_all(to->least), largest = d_all(to->largest);
+    doubles S[ACROSS], Q[ACROSS], P[ACROSS];
+    RANGE(lanes) least = RANGE(all)(INFINITY), largest = RANGE(all)(0);
     for (int v = 0; v < across; v++) {
         S[v] = d_load(to->sums + v * DOUBLES);
         Q[v] = d_load(to->squares + v * DOUBLES);
@@ -23,12 +25,13 @@ static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int across,
         __builtin_prefetch((const char *)row + to->ahead);
         if (sizeof(TYPE) * STRIP > LINE)
             __builtin_prefetch((const char *)row + to->ahead + LINE);
-        for (int v = 0; v < across; v++) {
-            doubles value = LOAD(row + v * DOUBLES), size = d_abs(value);
-            least = d_min(size, least);
-            largest = d_max(size, largest);
-            D[v] = d_sub(value, P[v]);
+        for (int v = 0; v < across * DOUBLES; v += RANGE(count)) {
+            RANGE(lanes) size = MAGNITUDE(row + v);
+            least = RANGE(min)(size, least);
+            largest = RANGE(max)(size, largest);
         }
+        for (int v = 0; v < across; v++)
+            D[v] = d_sub(LOAD(row + v * DOUBLES), P[v]);
         if (weighted) {
             doubles root = d_all(to->roots[k]);
             for (int v = 0; v < across; v++) {
@@ -44,10 +47,10 @@ static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int across,
             for (int v = 0; v < across; v++)
                 d_store(to->panels + v * DOUBLES / PANEL * apart + k * PANEL + v * DOUBLES % PANEL, D[v]);
     }
-    double ends[2][DOUBLES];
-    d_store(ends[0], least);
-    d_store(ends[1], largest);
-    for (int i = 0; i < DOUBLES; i++) {
+    RANGE(number) ends[2][RANGE(count)];
+    RANGE(store)(ends[0], least);
+    RANGE(store)(ends[1], largest);
+    for (int i = 0; i < RANGE(count); i++) {
         to->least = ends[0][i] < to->least ? ends[0][i] : to->least;
         to->largest = ends[1][i] > to->largest ? ends[1][i] : to->largest;
     }
@@ -61,7 +64,7 @@ static void SUM(rows_t x, pass_t *to, size_t apart)
 {
     TYPE held[BLOCK * STRIP];
     if (x.columns <= DOUBLES && !to->panels) { /* one vector */
-        x = FULL(x, held, DOUBLES);
+        x = FULL(x, held, RANGE(count));
         if (to->roots)
             VARIANT(x, to, 0, 1, 1, 0);
         else
@@ -81,6 +84,8 @@ static void SUM(rows_t x, pass_t *to, size_t apart)
 }
 #undef TYPE
 #undef LOAD
+#undef MAGNITUDE
+#undef RANGE
 #undef FULL
 #undef VARIANT
 #undef SUM
