@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.kernel.library import panels
-from covdist.kernel.sums import column_sums, sum_in_order
+from covdist.kernel.sums import sum_in_order, sums_and_squares
 from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
 
 # n·(mean − pilot)² may exceed the centred sum of squares by this factor: costs log10(64) digits of 16.
@@ -89,15 +89,14 @@ class ShiftedColumns:
                 out -= self.pilot_low
             if weights is None:
                 roots, weight = np.ones(len(block)), float(len(block))
-                sums = column_sums(out)
+                sums, squares = sums_and_squares(out)
             else:
                 roots, weight = np.sqrt(weights), sum_in_order(weights)
                 out *= roots[:, None]
-                sums = column_sums(out, roots[:, None])
+                sums, squares = sums_and_squares(out, roots[:, None])
             spoilt = ~np.isfinite(sums)
             if spoilt.any():  # infinity would leave infinity or NaN in the products, depending on how rows are cut
-                out[:, spoilt] = np.nan
-            squares = column_sums(out, out)
+                out[:, spoilt] = squares[spoilt] = np.nan
         return Deviations(out, roots, sums, squares, weight, self.exponent)
 
     def _wide(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import covdist
 from covdist.kernel import library, products
-from covdist.kernel.sums import column_sums, sum_in_order
+from covdist.kernel.sums import column_sums, sum_in_order, sums_and_squares
 from covdist.numerics.accumulator import Options
 from covdist.numerics.blas import library_names
 from covdist.numerics.ordinary import Ordinary
@@ -105,18 +105,25 @@ def test_other_kernels_have_the_same_variances(kernel):
     assert other.stdout == variances_of_all_dtypes()
 
 
-@pytest.mark.parametrize("width", [1, 2, 17, 40])
-def test_sums_are_in_order(width):
-    values = np.random.default_rng(0).normal(size=(700, width))
+@pytest.mark.parametrize("height", [0, 1, 256, 257, 512, 700, 9000])
+@pytest.mark.parametrize("width", [1, 2, 3, 16, 17, 40])
+def test_sums_are_in_order(height, width):
+    values = np.random.default_rng(0).normal(size=(height, width))
     expected = np.zeros(width)
-    for start in range(0, 700, 256):
+    for start in range(0, height, 256):
         part = np.zeros(width)
         for row in values[start : start + 256]:
             part = part + row
         expected = expected + part
     np.testing.assert_array_equal(column_sums(values), expected)
     np.testing.assert_array_equal(column_sums(values, values), column_sums(values**2))
-    assert sum_in_order(values[:, 0]) == reduce(add, values[:, 0].tolist())  # Python's own sum carries the errors along
+    np.testing.assert_array_equal(sums_and_squares(values), (expected, column_sums(values**2)))
+    factors = np.arange(height)[:, None] + 0.5
+    np.testing.assert_array_equal(column_sums(values, factors), column_sums(values * factors))
+    if height:  # Python's own sum carries the errors along
+        assert sum_in_order(values[:, 0]) == reduce(add, values[:, 0].tolist())
+        add, values[:, 0].tolist()
+    )  # Python's own sum carries the errors along
 
 
 @needs_compiled
