@@ -122,8 +122,6 @@ def test_sums_are_in_order(height, width):
     np.testing.assert_array_equal(column_sums(values, factors), column_sums(values * factors))
     if height:  # Python's own sum carries the errors along
         assert sum_in_order(values[:, 0]) == reduce(add, values[:, 0].tolist())
-        add, values[:, 0].tolist()
-    )  # Python's own sum carries the errors along
 
 
 @needs_compiled
