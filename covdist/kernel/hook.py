@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import runpy
 import subprocess
-import tempfile
+from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -15,13 +16,21 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 class KernelHook(BuildHookInterface[Any]):  # type: ignore[misc]
     """Puts the compiled library into wheels and editable installs; ``COVDIST_KERNEL=numpy`` leaves it out."""
 
+    @cached_property
+    def _folder(self) -> TemporaryDirectory[str]:
+        return TemporaryDirectory()
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove the library that went into the wheel."""
+        self._folder.cleanup()
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name != "wheel":
             return
         build = runpy.run_path(str(Path(self.root, "covdist", "kernel", "build.py")))
         installed: Path = build["LIBRARY"]
         editable = version == "editable"
-        library = installed if editable else Path(tempfile.mkdtemp(), installed.name)
+        library = installed if editable else Path(self._folder.name, installed.name)
         library.unlink(missing_ok=True)
         compiler = build["compiler"]()
         if compiler is None or os.environ.get("COVDIST_KERNEL") == "numpy":
