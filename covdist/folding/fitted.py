@@ -76,7 +76,8 @@ def computed_model(request: Request) -> tuple[Patterns, Model]:
 def _passes(request: Request) -> tuple[Any, Iterations]:
     """Return the patterns, or the promise of them, and the passes that may follow."""
     one = Pass(whole_streams(request), pattern_plan(request), request.lazy)
-    patterns = one.state(one.key("patterns", request.options, request.sample_ndim), pattern_accumulator(request))
+    key = partial(one.key, "patterns", request.options, request.sample_ndim)
+    patterns = one.state(key, pattern_accumulator(request))
     return patterns, Iterations(request, one)
 
 

@@ -60,7 +60,7 @@ def _state(request: Request, strip: slice, strips: int) -> Any:
     derived_from = None
     if request.lazy and (wider := _wider(request)) is not None:
         derived_from = (_columns_of, root_key(_key(one, request, wider)))
-    key, accumulator = _key(one, request, request.state), accumulator_of(request, widths)
+    key, accumulator = partial(_key, one, request, request.state), accumulator_of(request, widths)
     return one.state(key, accumulator, function, derived_from)
 
 

@@ -48,14 +48,14 @@ class Pass(NamedTuple):
 
     def state(
         self,
-        key: str,
+        key: Callable[[], str],
         accumulator: Accumulate,
         function: Callable[..., object] = fold,
         derived_from: tuple[Callable[..., object], str] | None = None,
     ) -> Any:
         """Return what ``tree`` promises; of one shard in memory folded by this thread, as a graph takes four ms."""
         if self.lazy or self.plan.tasks > 1 or self.streams.shared:
-            return self.tree(key, accumulator, function=function, derived_from=derived_from)
+            return self.tree(key(), accumulator, function=function, derived_from=derived_from)
         (shard,) = self.shards(accumulator)
         with sharing(of_caller):
             return function(shard, self.streams.ready())

@@ -19,17 +19,29 @@ from covdist.kernel.library import (
     panels,
 )  # fmt: skip
 
+_FEW = 1 << 16  # products of single rows, which numpy adds in the time that the kernel takes to be called
 _HEIGHT = 1024  # rows packed at once; a multiple of the 256 whose sum starts from zero
 
 
 def add_gram(rows: np.ndarray, sums: np.ndarray, factor: float = 1.0) -> None:
     """Add ``factor * rows.T @ rows`` to a triangle in rectangular full packed storage, or a square's lower triangle."""
-    _multiply([rows] if factor == 1 else [rows * factor, rows], sums, SQUARE if sums.ndim == 2 else PACKED)
+    if len(rows) == 1 and sums.ndim == 2 and sums.size <= _FEW:
+        _add_outer(rows * factor, rows, sums)
+    else:
+        _multiply([rows] if factor == 1 else [rows * factor, rows], sums, SQUARE if sums.ndim == 2 else PACKED)
 
 
 def add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray, factor: float = 1.0) -> None:
     """Add ``factor * left.T @ right`` to ``out``."""
-    _multiply([left if factor == 1 else left * factor, right], out, RECTANGLE)
+    if len(left) == 1 and out.size <= _FEW:
+        _add_outer(left * factor, right, out)
+    else:
+        _multiply([left if factor == 1 else left * factor, right], out, RECTANGLE)
+
+
+def _add_outer(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
+    """Add the products of one row with one row: each is rounded, then added, as the kernel does."""
+    out += np.multiply.outer(left[0], right[0])
 
 
 def add_float_gram(rows: np.ndarray, scale: np.ndarray, sums: np.ndarray) -> None:

@@ -168,12 +168,13 @@ class _HighPrecision:
     def open(self) -> OpenProduct | None:
         return None if self._form.kept is None else OpenProduct(self._form.kept, self._sums)
 
-    def _matrix(self) -> np.ndarray:
+    def _matrix(self, sums: Sequence[np.ndarray], factor: float) -> np.ndarray:
+        """Return the products about the mean, given each side's sums."""
+        self._form.add(sums, self._sums, factor)
         return self._form.matrix(self._sums)
 
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Any:
-        matrix = self._matrix()
-        self._form.add([each.sums[None] for each in shifted], matrix, -1 / shifted[0].weight)
+        matrix = self._matrix([each.sums[None] for each in shifted], -1 / shifted[0].weight)
         self._held = None
         return self._make(*columns, matrix)
 
@@ -201,9 +202,11 @@ class _FastPrecision(_HighPrecision):
             return None
         return OpenProduct(self._form.kept, self._sums, self._scales())
 
-    def _matrix(self) -> np.ndarray:
+    def _matrix(self, sums: Sequence[np.ndarray], factor: float) -> np.ndarray:
         undo, self._shifts = [-shift for shift in self._shifts], []
-        return self._form.rescaled(self._form.matrix(self._sums), undo)
+        matrix = self._form.rescaled(self._form.matrix(self._sums), undo)
+        self._form.add(sums, matrix, factor)
+        return matrix
 
 
 _PRECISIONS: dict[str, Callable[[Form, Make], Product]] = {"high": _HighPrecision, "fast": _FastPrecision}

@@ -26,7 +26,7 @@ class SpecialCounts(NamedTuple):
 
     @classmethod
     def empty(cls, width: int) -> SpecialCounts:
-        return cls(*(np.zeros(width, np.int64) for _ in range(4)))
+        return cls(*np.zeros((4, width), np.int64))
 
     def merge(self, other: SpecialCounts) -> SpecialCounts:
         return SpecialCounts(*(a + b for a, b in zip(self, other, strict=True)))

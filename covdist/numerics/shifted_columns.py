@@ -16,6 +16,7 @@ import numpy as np
 from covdist.kernel.library import panels
 from covdist.kernel.sums import sum_in_order, sums_and_squares
 from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
+from covdist.numerics.screening import SpecialCounts
 
 # n·(mean − pilot)² may exceed the centred sum of squares by this factor: costs log10(64) digits of 16.
 _MOST_CANCELLED = 64.0
@@ -200,6 +201,5 @@ def columns_about(
         mean, mean_low = np.ldexp(mean, top), np.ldexp(mean_low, top)
     else:
         mean, mean_low = two_sum(pilot, offset)
-    return Columns.empty(len(pilot))._replace(
-        mean=mean, mean_low=mean_low, squares=np.where(squares < 0, 0.0, squares), exponent=exponent, weight=weight
-    )
+    squares, census = np.where(squares < 0, 0.0, squares), SpecialCounts.empty(len(pilot))
+    return Columns(0, 0, weight, 0.0, mean, mean_low, squares, exponent, census)

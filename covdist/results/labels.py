@@ -180,17 +180,20 @@ def label(given: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
 def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, ...]:
     if not array.dims:
         raise DataError(f"{name} is a single number, which has no samples: pass an array with at least one axis")
-    known = ", ".join(map(repr, array.dims))
     if dim is None:
         raise DataError(
-            f"{name} has the dims {known}: say which of them counts the samples, such as dim={array.dims[0]!r}"
+            f"{name} has the dims {_listed(array)}: say which of them counts the samples, such as dim={array.dims[0]!r}"
         )
     dims = tuple(dim) if isinstance(dim, tuple | list) else (dim,)
     for d in dims:
         if d not in array.dims:
-            raise DataError(f"{name} has no dim {d!r}, its dims are {known}: pass one of them as dim")
+            raise DataError(f"{name} has no dim {d!r}, its dims are {_listed(array)}: pass one of them as dim")
     check_distinct(dims, dim)
     return dims
+
+
+def _listed(array: xr.DataArray) -> str:
+    return ", ".join(map(repr, array.dims))
 
 
 _NAMELESS = {np.dtype("V2"): "bfloat16", np.dtype("V1"): "float8 or int4"}

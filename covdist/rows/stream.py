@@ -124,7 +124,7 @@ class _ArrayStream:
         row_bytes = max(1, self._rows[:1].nbytes)
         height = max(1, _PIECE // row_bytes)
         n = len(self._rows)
-        self.bounds = np.append(np.arange(0, n, height), n)
+        self.bounds = np.array([*range(0, n, height), n])
         self.width = math.prod(array.shape[sample_ndim:])
         self.piece_bytes = height * row_bytes
 
