@@ -139,7 +139,7 @@ def run(
     if job is not None or output is None:
         run_job(log, selection, opening, cluster_options, force, as_json, output, str(job))
         return
-    from covdist.folding.batches import batches, few
+    from covdist.folding.batches import batches, few, folded_here
     from covdist.folding.result_size import check_size
     from covdist.folding.selection import requests
     from covdist.folding.strategy import plans_of
@@ -154,7 +154,8 @@ def run(
     named = chosen if len(chosen) > 1 else {"": next(iter(chosen.values()))}
     small = batches(named, list(plans.values()))
     if not (names_workers() or is_url(log)) and few(named, small):
-        saved = save({}, output, lambda _: _of_batches(small, [batch.states() for batch in small]), list(named))
+        found = folded_here(small)  # before a result is begun, for which zarr starts threads
+        saved = save({}, output, lambda _: found, list(named))
     else:
         saved = _run_on_workers(named, plans, output, cluster_options, force)
     print_results(dict(zip(chosen, saved.values(), strict=True)), as_json)
@@ -188,6 +189,7 @@ def _computed(client: Client, need: int, small: list[Batch], lazy: dict[str, Mom
     from distributed import progress
 
     from covdist.engine.memory_watch import waited_for
+    from covdist.folding.batches import moments_of
 
     futures = client.compute([*lazy.values(), *(batch.task() for batch in small)])
     if sys.stderr.isatty():
@@ -195,14 +197,7 @@ def _computed(client: Client, need: int, small: list[Batch], lazy: dict[str, Mom
             progress(futures, notebook=False)
         click.echo(err=True)
     values = waited_for(client, futures, need)
-    return dict(zip(lazy, values, strict=False)) | _of_batches(small, values[len(lazy) :])
-
-
-def _of_batches(small: list[Batch], states: list[list[object]]) -> dict[str, Moments]:
-    found: dict[str, Moments] = {}
-    for batch, those in zip(small, states, strict=True):
-        found |= batch.moments(those)
-    return found
+    return dict(zip(lazy, values, strict=False)) | moments_of(small, values[len(lazy) :])
 
 
 @main.command()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, cast
 from uuid import uuid4
 
 from dask.delayed import Delayed, delayed
 
+from covdist.engine.forked import spread
 from covdist.engine.plan import Plan
 from covdist.folding.in_memory import first_strips
 from covdist.folding.passes import Item
@@ -19,7 +20,8 @@ from covdist.rows.fold import Part, Shard, fold
 from covdist.rows.stream import source_of
 
 _TOGETHER = 64  # in one task
-_EACH, _START = 1e-3, 6.0  # seconds: for one of them beside its rows; for starting two workers, and their share
+_EACH, _START = 1e-3, 20.0  # seconds: of one of them beside its rows; of work for which workers are worth starting
+_AT_LEAST = 4  # tasks for a process of its own
 _SECONDS, _STATE_BYTES = 1e-2, 1 << 18  # of one of them, at most
 
 
@@ -32,13 +34,9 @@ class Batch(NamedTuple):
     def task(self) -> Delayed:
         """Return the promise of the list of their states, bit for bit what each is when folded alone."""
         name = f"fold-{uuid4().hex}"
-        return delayed(_Folds.states, pure=False, traverse=False)(_Folds(self._items()), dask_key_name=name)
+        return delayed(_Folds.states, pure=False, traverse=False)(_Folds(self.items()), dask_key_name=name)
 
-    def states(self) -> list[object]:
-        """Return what the task promises, folded here."""
-        return _Folds(self._items()).states()
-
-    def _items(self) -> list[Item]:
+    def items(self) -> list[Item]:
         """Return what is folded; of arrays that share a plan, the first one's with the others' sources."""
         items: list[Item] = []
         known: dict[int, Item] = {}
@@ -78,8 +76,22 @@ def batches(requests: Mapping[str, Request], plans: Sequence[Plan]) -> list[Batc
     return [Batch({path: request for path, request, _ in cut}, [plan for _, _, plan in cut]) for cut in cuts]
 
 
+def folded_here(small: Sequence[Batch]) -> dict[str, Moments]:
+    """Return the moments of all batches, folded by this process or by copies of it."""
+    folds = [_Folds(batch.items()) for batch in small]
+    return moments_of(small, spread(_Folds.states, folds, _AT_LEAST))
+
+
+def moments_of(small: Sequence[Batch], states: Iterable[Sequence[object]]) -> dict[str, Moments]:
+    """Return the moments of batches whose states have been folded."""
+    found: dict[str, Moments] = {}
+    for batch, those in zip(small, states, strict=True):
+        found |= batch.moments(those)
+    return found
+
+
 def few(requests: Mapping[str, Request], small: Sequence[Batch]) -> bool:
-    """Return whether folding all requests here takes no longer than starting workers does."""
+    """Return whether all requests are folded here before workers, which take seconds to start, could help."""
     amount = sum(len(batch.requests) for batch in small)
     seconds = sum(plan.core_seconds for batch in small for plan in batch.plans)
     return amount == len(requests) and seconds + _EACH * amount < _START

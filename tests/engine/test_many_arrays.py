@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import covdist
 from covdist.cli import main
-from covdist.folding.batches import batches
+from covdist.folding.batches import batches, folded_here
 from covdist.folding.fold import fold_request
 from covdist.folding.selection import Selection, requests
 from covdist.folding.strategy import plan_of, plans_of
@@ -113,7 +113,7 @@ def test_small_arrays_share_tasks_and_have_the_same_bits(selection, tmp_path):
     together = batches(chosen, list(plans_of(chosen).values()))
     assert [len(batch.plans) for batch in together] == [64, 64, 22]
     found = [one for batch in together for one in batch.moments(batch.task().compute(scheduler="sync")).items()]
-    here = {path: one for batch in together for path, one in batch.moments(batch.states()).items()}
+    here = folded_here(together)
     assert [path for path, _ in found] == list(chosen)
     tree, options = (
         covdist.open_log(log),
