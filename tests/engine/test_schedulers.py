@@ -75,6 +75,17 @@ def processes(workers: int) -> Iterator[Client]:
         yield client
 
 
+SOME = [1, 2, pytest.param(4, marks=pytest.mark.slow)]
+SLOWLY = [pytest.param(workers, marks=pytest.mark.slow) for workers in (1, 2, 4)]
+
+
+@pytest.fixture(scope="module")
+def workers(request: pytest.FixtureRequest) -> Iterator[int]:
+    """So many processes, for all tests that want as many."""
+    with processes(request.param):
+        yield request.param
+
+
 def test_the_plan_has_shards_to_share():
     plan = covdist.plan(x())
     assert plan.shards >= 8
@@ -94,39 +105,33 @@ def test_a_persisted_state(expected):
     assert_same_bits(covdist.moments(x()).persist(scheduler="threads").compute(), expected)
 
 
-@pytest.mark.parametrize("workers", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", SOME, indirect=True)
 def test_processes(workers, expected):
-    with processes(workers):
-        assert_same_bits(covdist.moments(x()).compute(), expected)
+    assert_same_bits(covdist.moments(x()).compute(), expected)
 
 
-@pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", SOME[1:], indirect=True)
 def test_gaps_filled_in_processes(workers):
     expected = covdist.moments(holed(), missing="interpolate").compute(scheduler="synchronous")
     assert expected.dataset["nans"].values.tolist() == [0, (ROWS + 3) // 7, ROWS // 2, 11_999, 0]
     assert_same_bits(covdist.moments(holed(), missing="interpolate").compute(scheduler="threads"), expected)
-    with processes(workers):
-        assert_same_bits(covdist.moments(holed(), missing="interpolate").compute(), expected)
+    assert_same_bits(covdist.moments(holed(), missing="interpolate").compute(), expected)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", SLOWLY, indirect=True)
 def test_weights_and_groups_in_processes(workers):
     here = [m.compute(scheduler="synchronous") for m in results(x())]
-    with processes(workers):
-        for found, alone in zip(results(x()), here, strict=True):
-            assert_same_bits(found.compute(), alone)
+    for found, alone in zip(results(x()), here, strict=True):
+        assert_same_bits(found.compute(), alone)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", SLOWLY, indirect=True)
 def test_a_tree_of_several_levels(workers):
     array = to_dask(FakeSource((150_000, 3), (3, 3)))
     assert covdist.plan(array).depth >= 2
     expected = covdist.moments(array).compute(scheduler="synchronous")
     assert_same_bits(covdist.moments(array).compute(scheduler="threads"), expected)
-    with processes(workers):
-        assert_same_bits(covdist.moments(array).compute(), expected)
+    assert_same_bits(covdist.moments(array).compute(), expected)
 
 
 def wait_for_a_fold(client: Client) -> None:

@@ -138,10 +138,10 @@ def test_saved_merged_planned_and_run_as_a_job(tmp_path):
     xr.testing.assert_identical(again.dataset, first.dataset)
     np.testing.assert_allclose((again + second).autocov(), expected(X, 7), rtol=1e-12)
     assert covdist.plan(X, state="lagged(lag=7)").state_bytes > covdist.plan(X, X).state_bytes
-    with Client(processes=False, dashboard_address=":0") as client:
+    with Client(processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=":0") as client:
         job = covdist.submit(tmp_path / "x.npy", job=tmp_path / "job", client=client, state="lagged(lag=7)").wait(60)
+        options = ["--state", "lagged(lag=7)", "--scheduler", client.scheduler.address]
+        ran = CliRunner().invoke(main, ["run", str(tmp_path / "x.npy"), "-o", str(tmp_path / "r.zarr"), *options])
     np.testing.assert_allclose(job.result().autocov(), expected(X, 7), rtol=1e-12)
-    options = ["--state", "lagged(lag=7)", "--workers", "1"]
-    ran = CliRunner().invoke(main, ["run", str(tmp_path / "x.npy"), "-o", str(tmp_path / "r.zarr"), *options])
     assert ran.exit_code == 0, ran.output
     np.testing.assert_allclose(covdist.load(tmp_path / "r.zarr").autocov(), expected(X, 7), rtol=1e-12)

@@ -116,11 +116,11 @@ def test_saved_merged_planned_and_run_as_a_job(tmp_path):
     merged = covdist.load(tmp_path / "a.zarr") + b
     np.testing.assert_allclose(merged.kurtosis(), scipy.stats.kurtosis(X), rtol=1e-10)
     assert covdist.plan(X, state="higher").state_bytes < 1000
-    with Client(processes=False, dashboard_address=":0") as client:
+    with Client(processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=":0") as client:
         job = covdist.submit(tmp_path / "x.npy", job=tmp_path / "job", client=client, state="higher").wait(60)
+        options = ["--state", "full", "--state", "higher", "--scheduler", client.scheduler.address]
+        ran = CliRunner().invoke(main, ["run", str(tmp_path / "x.npy"), "-o", str(tmp_path / "r.zarr"), *options])
     np.testing.assert_allclose(job.result().skewness(), scipy.stats.skew(X), rtol=1e-10)
-    options = ["--state", "full", "--state", "higher", "--workers", "1"]
-    ran = CliRunner().invoke(main, ["run", str(tmp_path / "x.npy"), "-o", str(tmp_path / "r.zarr"), *options])
     assert ran.exit_code == 0, ran.output
     result = covdist.load(tmp_path / "r.zarr")
     np.testing.assert_allclose(result.skewness(), scipy.stats.skew(X), rtol=1e-10)
