@@ -31,7 +31,7 @@ class SideStruct(ctypes.Structure):
         ("data", _pointer), ("rows", _size), ("columns", _size), ("stride", _size), ("type", _size),
         ("shift", _pointer), ("sums", _pointer), ("squares", _pointer), ("zeros", _pointer), ("subnormals", _pointer),
         ("factors", _pointer), ("weight", _double), ("small", _double), ("largest", _double),
-        ("subnormal", ctypes.c_int64), ("panels", _pointer), ("work", _pointer), ("rounded", _pointer),
+        ("subnormal", ctypes.c_int64), ("work", _pointer), ("panels", _pointer),
     )  # fmt: skip
 
 
@@ -121,6 +121,16 @@ def padded(columns: int) -> int:
 def panels(columns: int) -> int:
     """Return how many numbers a row takes in packed panels: of one part or two, and what a tile reaches beyond."""
     return padded(columns) + 2 * _STRIP
+
+
+def packed_bytes(columns: int, floats: bool) -> int:
+    """Return the bytes that a row takes in packed panels."""
+    return (4 if floats else 8) * panels(columns)
+
+
+def filled_up(factors: np.ndarray) -> np.ndarray:
+    """Return factors of columns with zeros for those that the kernel reads beyond."""
+    return np.pad(factors, (0, panels(len(factors)) - len(factors)))
 
 
 def address(array: np.ndarray | None) -> int | None:

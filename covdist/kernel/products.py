@@ -15,7 +15,9 @@ from covdist.kernel.library import (
     SegmentStruct,
     SideStruct,
     address,
+    filled_up,
     function,
+    packed_bytes,
     panels,
 )  # fmt: skip
 
@@ -61,12 +63,13 @@ def _multiply(
     held: list[np.ndarray] = []
     for number, (side, block) in enumerate(zip(sides, blocks, strict=True)):
         width = block.shape[1]
-        shift, work, room = np.zeros(panels(width)), np.empty(WORK * panels(width)), np.empty(height * panels(width))
+        shift, work = np.zeros(panels(width)), np.empty(WORK * panels(width))
+        room = np.empty(height * packed_bytes(width, factors is not None), np.uint8)
         held += [shift, work, room]
         if factors is not None:
-            held.append(rounded := np.empty(height * panels(width), np.float32))
-            side.factors, side.rounded = address(factors[number]), address(rounded)
+            held.append(filled := filled_up(factors[number]))
+            side.factors = address(filled)
         side.data, side.rows, side.columns, side.stride = address(block), *block.shape, block.strides[0]
-        side.shift, side.work, side.panels = map(address, (shift, work, room))
+        side.shift, side.work, side.panels = address(shift), address(work), address(room)
     segment = SegmentStruct(ctypes.addressof(sides), None, None, address(out), len(blocks), products, height)
     function("multiply")(segment)

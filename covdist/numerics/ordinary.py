@@ -17,10 +17,11 @@ from covdist.kernel.library import (
     SideStruct,
     address,
     compiled,
+    filled_up,
     function,
     number_of,
+    packed_bytes,
     padded,
-    panels,
 )
 from covdist.kernel.workspace import Workspace
 from covdist.numerics.screening import SpecialCounts, ordinary_range
@@ -59,7 +60,7 @@ class Ordinary:
     ) -> int:
         product, amount = opened[0][1].product, len(blocks)
         sides = (SideStruct * (amount * len(opened)))()
-        height = min(self._height, len(blocks[0]))
+        height, factors = min(self._height, len(blocks[0])), list[np.ndarray]()
         for number, side in enumerate(sides):
             (columns, segment), which = opened[number // amount], number % amount
             block, shifted, census = blocks[which], segment.shifted[which], self._censuses[which]
@@ -71,12 +72,12 @@ class Ordinary:
             side.weight = shifted.weight
             side.small, side.largest, side.subnormal = ordinary_range(block.dtype)
             side.work = workspace.address(f"work {number}", 8 * WORK * padded(shifted.width))
-            room = height * panels(shifted.width)
             if product.kept != NONE:
-                side.panels = workspace.address(f"panels {number}", 8 * room)
+                room = height * packed_bytes(shifted.width, bool(product.scales))
+                side.panels = workspace.address(f"panels {number}", room)
             if product.scales:
-                side.factors = address(product.scales[which])
-                side.rounded = workspace.address(f"rounded {number}", 4 * room)
+                factors.append(filled_up(product.scales[which]))
+                side.factors = address(factors[-1])
         weights = None if weights is None else np.ascontiguousarray(weights)
         roots = None if weights is None else np.sqrt(weights)
         places = [ctypes.addressof(sides), *map(address, (weights, roots, product.sums))]

@@ -94,7 +94,7 @@ static side_t inputs(size_t type, size_t rows, size_t columns, int floats, int s
                 memset(data + k * stride + j * size, special == 1 ? 0xff : 1, size); /* NaN, or a small number */
         }
     side_t side = {.rows = {data, rows, columns, stride}, .type = type, .shift = doubles(padded(columns) + STRIP, 50),
-                   .factors = floats ? doubles(columns, 0x1p-4) : 0, .small = type < 4 ? 0x1p-14 : 1, .largest = INFINITY,
+                   .factors = floats ? doubles(padded(columns) + STRIP, 0x1p-4) : 0, .small = type < 4 ? 0x1p-14 : 1, .largest = INFINITY,
                    .subnormal = 1};
     return side;
 }
@@ -108,9 +108,8 @@ static void outputs(side_t *side, size_t height, size_t products)
     side->zeros = doubles(columns, 0);
     side->subnormals = doubles(columns, 0);
     side->work = doubles(6 * padded(columns), NAN);
-    side->panels = products ? doubles(room, NAN) : 0;
-    if (side->factors)
-        memset(side->rounded = array(4 * room), 0xff, 4 * room);
+    size_t bytes = products ? room * (side->factors ? sizeof(float) : sizeof(double)) : 0;
+    side->panels = bytes ? memset(array(bytes), 0xff, bytes) : 0;
 }
 
 static uint64_t of_case(uint64_t number, size_t *rows, size_t *n, size_t *m)

@@ -69,6 +69,7 @@ enum { DOUBLES = 8, FLOATS = 16 };
 #define f_min _mm512_min_ps
 #define f_max _mm512_max_ps
 #define f_abs _mm512_abs_ps
+#define d_round(p, a) _mm256_storeu_ps(p, _mm512_cvtpd_ps(a))
 static inline doubles load_f4(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 static inline doubles load_f2(const uint16_t *p)
 {
@@ -101,6 +102,7 @@ enum { DOUBLES = 4, FLOATS = 8 };
 #define f_min _mm256_min_ps
 #define f_max _mm256_max_ps
 #define f_abs(a) _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a)
+#define d_round(p, a) _mm_storeu_ps(p, _mm256_cvtpd_ps(a))
 static inline doubles load_f4(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
 static inline doubles load_f2(const uint16_t *p)
 {
@@ -125,6 +127,7 @@ enum { DOUBLES = 2 };
 #define d_min _mm_min_pd
 #define d_max _mm_max_pd
 #define d_abs(a) _mm_andnot_pd(_mm_set1_pd(-0.0), a)
+#define d_round(p, a) _mm_storel_pi((__m64 *)(p), _mm_cvtpd_ps(a))
 static inline doubles d_fma(doubles a, doubles b, doubles c) /* by libm: right on any processor, slow */
 {
     return _mm_set_pd(fma(_mm_cvtsd_f64(_mm_unpackhi_pd(a, a)), _mm_cvtsd_f64(_mm_unpackhi_pd(b, b)),
@@ -143,6 +146,7 @@ enum { DOUBLES = 2 };
 #define d_min vminq_f64
 #define d_max vmaxq_f64
 #define d_abs vabsq_f64
+#define d_round(p, a) vst1_f32(p, vcvt_f32_f64(a))
 #define d_fma(a, b, c) vfmaq_f64(c, a, b)
 #else
 typedef double doubles;
@@ -156,6 +160,7 @@ enum { DOUBLES = 1 };
 #define d_min(a, b) ((a) < (b) ? (a) : (b))
 #define d_max(a, b) ((a) > (b) ? (a) : (b))
 #define d_abs fabs
+#define d_round(p, a) (*(p) = (float)(a))
 #define d_fma fma
 #endif
 #if defined(__aarch64__)

@@ -4,7 +4,8 @@
    summed from zero, then added: an entry of n rows is off by at most (BLOCK + n / BLOCK) roundings. */
 #include "pass.h"
 #include "lanes.h"
-enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 14, LINE = 64 };
+enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 16, LINE = 64 };
+enum { NOWHERE, AS_DOUBLES, AS_FLOATS }; /* where deviations are kept */
 
 typedef doubles d_lanes;
 typedef double d_number;
@@ -65,10 +66,10 @@ enum { f_count = FLOATS };
                 held[k * STRIP + i] = (double)((const type *)(x.data + k * x.stride))[i < x.columns ? i : 0];          \
         return (rows_t){(const char *)held, x.rows, STRIP, STRIP * sizeof(double)};                                    \
     }                                                                                                                  \
-    static void sum_##name(rows_t x, pass_t *to, size_t apart)                                                         \
+    static void sum_##name(rows_t x, pass_t *to, size_t height)                                                        \
     {                                                                                                                  \
         double held[BLOCK * STRIP];                                                                                    \
-        sum_f8(doubles_of_##name(x, held), to, apart);                                                                 \
+        sum_f8(doubles_of_##name(x, held), to, height);                                                                \
     }
 WHOLE(i1, int8_t)
 WHOLE(i2, int16_t)
@@ -127,7 +128,7 @@ static rows_t strip_of(rows_t x, size_t k, size_t height, size_t j, size_t size)
 void NAME(pass)(size_t type, rows_t x, pass_t *to)
 {
     size_t padded = (x.columns + STRIP - 1) / STRIP * STRIP, size = TYPES[type].size;
-    size_t near = NEAR / (x.columns * size) + 8; /* rows that stay in the first cache until the next strip */
+    size_t near = NEAR / (x.columns * size) + 8; /* rows that stay in the second cache until the next strip */
     for (size_t from = 0; from < x.rows; from += BLOCK) {
         size_t end = least_of(x.rows, from + BLOCK);
         memset(to->work, 0, 2 * padded * sizeof *to->work);
@@ -141,7 +142,9 @@ void NAME(pass)(size_t type, rows_t x, pass_t *to)
                 part.sums = to->work + j;
                 part.squares = part.sums + padded;
                 part.panels = to->panels ? to->panels + j * x.rows + k * PANEL : 0;
-                TYPES[type].sum(strip_of(x, k, height, j, size), &part, PANEL * x.rows);
+                part.rounded = to->rounded ? to->rounded + j * x.rows + k * FLOAT_PANEL : 0;
+                part.factors = to->rounded ? to->factors + j : 0;
+                TYPES[type].sum(strip_of(x, k, height, j, size), &part, x.rows);
                 to->least = part.least;
                 to->largest = part.largest;
             }

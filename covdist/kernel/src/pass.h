@@ -7,7 +7,9 @@ typedef struct {
     const double *shift; /* of each column, STRIP columns or a multiple */
     const double *roots; /* of each row's weight, or none */
     double *sums, *squares;
-    double *panels; /* memory for the deviations, or none */
+    double *panels;        /* memory for the deviations, or none */
+    float *rounded;        /* for those times factors, as floats, or none */
+    const double *factors; /* of each column */
     double *work;   /* memory for two numbers a column, STRIP columns or a multiple */
     double least, largest;
     size_t ahead;   /* bytes to the rows that come next, after all other columns of these */

@@ -10,7 +10,8 @@ static inline rows_t FULL(rows_t x, TYPE *held, const size_t width)
     return (rows_t){(const char *)held, x.rows, STRIP, STRIP * sizeof(TYPE)};
 }
 
-static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int across, const int weighted, const int packed)
+/* `height` is that of a panel; `kept` says whether deviations go into panels, and which. */
+static inline void VARIANT(rows_t x, pass_t *to, size_t height, const int across, const int weighted, const int kept)
 {
     doubles S[ACROSS], Q[ACROSS], P[ACROSS];
     RANGE(lanes) least = RANGE(all)(INFINITY), largest = RANGE(all)(0);
@@ -43,9 +44,12 @@ static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int across,
                 S[v] = d_add(S[v], D[v]);
         for (int v = 0; v < across; v++)
             Q[v] = d_add(Q[v], d_mul(D[v], D[v]));
-        if (packed)
-            for (int v = 0; v < across; v++)
-                d_store(to->panels + v * DOUBLES / PANEL * apart + k * PANEL + v * DOUBLES % PANEL, D[v]);
+        for (int v = 0, i = 0; kept && v < across; v++, i += DOUBLES)
+            if (kept == AS_DOUBLES)
+                d_store(to->panels + i / PANEL * PANEL * height + k * PANEL + i % PANEL, D[v]);
+            else
+                d_round(to->rounded + i / FLOAT_PANEL * FLOAT_PANEL * height + k * FLOAT_PANEL + i % FLOAT_PANEL,
+                        d_mul(D[v], d_load(to->factors + i)));
     }
     RANGE(number) ends[2][RANGE(count)];
     RANGE(store)(ends[0], least);
@@ -60,27 +64,31 @@ static inline void VARIANT(rows_t x, pass_t *to, size_t apart, const int across,
     }
 }
 
-static void SUM(rows_t x, pass_t *to, size_t apart)
+static void SUM(rows_t x, pass_t *to, size_t height)
 {
     TYPE held[BLOCK * STRIP];
-    if (x.columns <= DOUBLES && !to->panels) { /* one vector */
+    if (x.columns <= DOUBLES && !to->panels && !to->rounded) { /* one vector */
         x = FULL(x, held, RANGE(count));
         if (to->roots)
-            VARIANT(x, to, 0, 1, 1, 0);
+            VARIANT(x, to, 0, 1, 1, NOWHERE);
         else
-            VARIANT(x, to, 0, 1, 0, 0);
+            VARIANT(x, to, 0, 1, 0, NOWHERE);
         return;
     }
     if (x.columns < STRIP)
         x = FULL(x, held, STRIP);
-    if (to->roots && to->panels)
-        VARIANT(x, to, apart, ACROSS, 1, 1);
-    else if (to->roots)
-        VARIANT(x, to, 0, ACROSS, 1, 0);
+    if (to->rounded && to->roots)
+        VARIANT(x, to, height, ACROSS, 1, AS_FLOATS);
+    else if (to->rounded)
+        VARIANT(x, to, height, ACROSS, 0, AS_FLOATS);
+    else if (to->panels && to->roots)
+        VARIANT(x, to, height, ACROSS, 1, AS_DOUBLES);
     else if (to->panels)
-        VARIANT(x, to, apart, ACROSS, 0, 1);
+        VARIANT(x, to, height, ACROSS, 0, AS_DOUBLES);
+    else if (to->roots)
+        VARIANT(x, to, height, ACROSS, 1, NOWHERE);
     else
-        VARIANT(x, to, 0, ACROSS, 0, 0);
+        VARIANT(x, to, height, ACROSS, 0, NOWHERE);
 }
 #undef TYPE
 #undef LOAD

@@ -84,17 +84,3 @@ void NAME(float_products)(size_t rows, const float *left, size_t n, const float 
 {
     (n < FEW ? low_float_products : tall_float_products)(rows, left, n, right, m, c, stride, low, top);
 }
-
-/* Round packed columns times a factor each to floats, packed as float_products takes them. */
-EXPORTED void NAME(rounded)(size_t rows, size_t columns, const double *panels, const double *factors, float *out)
-{
-    for (size_t j = 0; j < columns; j += FLOAT_PANEL)
-        for (size_t within = 0; within < FLOAT_PANEL; within += PANEL) {
-            size_t first = j + within, width = first < columns ? columns - first : 0;
-            const double *from = panels + first * rows;
-            float *to = out + j * rows + within;
-            for (size_t k = 0; k < rows; k++)
-                for (size_t i = 0; i < PANEL; i++)
-                    to[k * FLOAT_PANEL + i] = i < width ? (float)(from[k * PANEL + i] * factors[first + i]) : 0;
-        }
-}

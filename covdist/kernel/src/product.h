@@ -5,5 +5,4 @@ void NAME(products)(size_t rows, const double *left, size_t n, const double *rig
                     ptrdiff_t low, ptrdiff_t top);
 void NAME(float_products)(size_t rows, const float *left, size_t n, const float *right, size_t m, double *c,
                           size_t stride, ptrdiff_t low, ptrdiff_t top);
-void NAME(rounded)(size_t rows, size_t columns, const double *panels, const double *factors, float *out);
 #endif

@@ -30,13 +30,20 @@ static int64_t *zeros_of(const side_t *side) { return (int64_t *)(side->work + 2
 static int64_t *low_of(const side_t *side) { return zeros_of(side) + padded(side->rows.columns); }
 static double *pass_of(const side_t *side) { return side->work + 4 * padded(side->rows.columns); }
 
-/* Make the deviations, sums and squares of some columns of a block; return whether their magnitudes are ordinary. */
-static int passed(side_t *side, rows_t rows, size_t from, size_t to, const double *roots, double *panels)
+/* Make the sums and squares of some columns of a block, and their deviations after those of `before` others; return
+   whether their magnitudes are ordinary. */
+static int passed(side_t *side, rows_t rows, size_t from, size_t to, const double *roots, int kept, size_t before)
 {
     if (from == to)
         return 1;
     rows_t part = {rows.data + from * NAME(size)(side->type), rows.rows, to - from, rows.stride};
-    pass_t made = {side->shift + from, roots, side->work + from, squares_of(side) + from, panels, pass_of(side), INFINITY, 0, 0};
+    pass_t made = {.shift = side->shift + from, .roots = roots, .sums = side->work + from,
+                   .squares = squares_of(side) + from, .work = pass_of(side), .least = INFINITY};
+    if (kept && side->factors) {
+        made.rounded = (float *)side->panels + before * rows.rows;
+        made.factors = side->factors + from;
+    } else if (kept)
+        made.panels = (double *)side->panels + before * rows.rows;
     NAME(pass)(side->type, part, &made);
     if (made.least < side->small) {
         int64_t *zeros = zeros_of(side) + from, *low = low_of(side) + from;
@@ -52,9 +59,9 @@ static int passed(side_t *side, rows_t rows, size_t from, size_t to, const doubl
 static int prepared(side_t *side, rows_t rows, const double *roots, size_t products)
 {
     size_t columns = rows.columns, half = half_of(columns, products);
-    double *panels = products ? side->panels : 0, *rest = panels ? panels + padded(half) * rows.rows : 0;
     memset(side->work, 0, 4 * padded(columns) * sizeof *side->work);
-    return passed(side, rows, 0, half, roots, panels) & passed(side, rows, half, columns, roots, rest);
+    return passed(side, rows, 0, half, roots, products != NONE, 0) &
+           passed(side, rows, half, columns, roots, products != NONE, padded(half));
 }
 
 static int ordinary(const side_t *side)
@@ -86,21 +93,16 @@ typedef struct {
     size_t leading, columns;
 } part_t;
 
-static void round_part(size_t rows, part_t p)
-{
-    NAME(rounded)(rows, p.columns, p.side->panels + padded(p.leading) * rows, p.side->factors + p.leading,
-                  p.side->rounded + padded(p.leading) * rows);
-}
-
 static void add(size_t rows, part_t x, part_t y, double *matrix, size_t stride, ptrdiff_t low, ptrdiff_t top)
 {
     size_t left = padded(x.leading) * rows, right = padded(y.leading) * rows;
+    const void *of_x = x.side->panels, *of_y = y.side->panels;
     if (x.side->factors)
-        NAME(float_products)(rows, x.side->rounded + left, x.columns, y.side->rounded + right, y.columns, matrix,
-                             stride, low, top);
+        NAME(float_products)(rows, (const float *)of_x + left, x.columns, (const float *)of_y + right, y.columns,
+                             matrix, stride, low, top);
     else
-        NAME(products)(rows, x.side->panels + left, x.columns, y.side->panels + right, y.columns, matrix, stride, low,
-                       top);
+        NAME(products)(rows, (const double *)of_x + left, x.columns, (const double *)of_y + right, y.columns, matrix,
+                       stride, low, top);
 }
 
 /* Add the products of a block's deviations to the matrix, of the first side with the second or with itself. */
@@ -111,14 +113,6 @@ static void multiply(const segment_t *s, size_t rows, int two)
     ptrdiff_t all = (ptrdiff_t)(n > m ? n : m);
     part_t first = {x, 0, half}, rest = {x, half, n - half};
     part_t second = {y, 0, half_of(m, s->products)}, after = {y, second.columns, m - second.columns};
-    if (x->factors) {
-        round_part(rows, first);
-        round_part(rows, rest);
-        if (two) {
-            round_part(rows, second);
-            round_part(rows, after);
-        }
-    }
     if (s->products == RECTANGLE)
         add(rows, first, second, s->matrix, m, -all, all);
     else if (s->products == SQUARE)

@@ -12,13 +12,13 @@ typedef struct {
     const double *shift; /* the pilot */
     double *sums, *squares;
     int64_t *zeros, *subnormals;
-    const double *factors;   /* for products of floats: of each column, powers of two; or none */
+    const double *factors;   /* for products of floats: of each column, powers of two, padded as `shift`; or none */
     double weight;           /* of the rows so far */
     double small, largest;   /* magnitudes between which nothing is special, zeros apart: a power of two, 1 for whole
                                 numbers; and any */
     int64_t subnormal;       /* whether smaller ones are folded, and counted as subnormals */
-    double *panels, *work;   /* memory: for packed deviations, and for WORK numbers a column, padded */
-    float *rounded;          /* memory: for packed deviations as floats */
+    double *work;            /* memory: for WORK numbers a column, padded */
+    void *panels;            /* memory: for packed deviations; with factors they are floats */
 } side_t;
 
 typedef struct {
