@@ -125,8 +125,10 @@ class RowsAccumulator:
         folded = self._ordinary.fold(blocks, combined(frequency, reliability), self.workspace)
         if folded:
             self._rows += folded
-            for start in range(0, folded, self._height):
-                cut = slice(start, min(start + self._height, folded))
+            weighted = frequency is not None or reliability is not None  # numbers of rows are added exactly
+            height = self._height if weighted else folded
+            for start in range(0, folded, height):
+                cut = slice(start, min(start + height, folded))
                 how_often, how_sure = _cut((frequency, reliability), cut)
                 self._weight2.add(cut.stop - cut.start, combined(how_often, how_sure), how_sure)
         else:

@@ -128,7 +128,7 @@ static rows_t strip_of(rows_t x, size_t k, size_t height, size_t j, size_t size)
 void NAME(pass)(size_t type, rows_t x, pass_t *to)
 {
     size_t padded = (x.columns + STRIP - 1) / STRIP * STRIP, size = TYPES[type].size;
-    size_t near = NEAR / (x.columns * size) + 8; /* rows that stay in the second cache until the next strip */
+    size_t near = NEAR / (x.columns * size) + 16; /* rows that stay in the second cache until the next strip */
     for (size_t from = 0; from < x.rows; from += BLOCK) {
         size_t end = least_of(x.rows, from + BLOCK);
         memset(to->work, 0, 2 * padded * sizeof *to->work);
@@ -137,7 +137,8 @@ void NAME(pass)(size_t type, rows_t x, pass_t *to)
             for (size_t j = 0; j < x.columns; j += STRIP) {
                 pass_t part = *to;
                 part.shift += j;
-                part.ahead = height * x.stride;
+                part.step = x.stride / (padded / STRIP);
+                part.ahead = x.data + (k + height) * x.stride + j / STRIP * height * part.step;
                 part.roots = to->roots ? to->roots + k : 0;
                 part.sums = to->work + j;
                 part.squares = part.sums + padded;

@@ -12,7 +12,8 @@ typedef struct {
     const double *factors; /* of each column */
     double *work;   /* memory for two numbers a column, STRIP columns or a multiple */
     double least, largest;
-    size_t ahead;   /* bytes to the rows that come next, after all other columns of these */
+    const char *ahead; /* into the rows that come next, whose bytes are asked for in the order in which they lie, */
+    size_t step;       /* so many with each row of these: in another order 64 columns took 1.6 times as long */
 } pass_t;
 
 size_t NAME(size)(size_t type);

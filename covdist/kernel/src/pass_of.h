@@ -23,9 +23,9 @@ static inline void VARIANT(rows_t x, pass_t *to, size_t height, const int across
     for (size_t k = 0; k < x.rows; k++) {
         const TYPE *row = (const TYPE *)(x.data + k * x.stride);
         doubles D[ACROSS];
-        __builtin_prefetch((const char *)row + to->ahead);
+        __builtin_prefetch(to->ahead + k * to->step);
         if (sizeof(TYPE) * STRIP > LINE)
-            __builtin_prefetch((const char *)row + to->ahead + LINE);
+            __builtin_prefetch(to->ahead + k * to->step + LINE);
         for (int v = 0; v < across * DOUBLES; v += RANGE(count)) {
             RANGE(lanes) size = MAGNITUDE(row + v);
             least = RANGE(min)(size, least);

@@ -1,4 +1,4 @@
-/* Included once for each kind of tile, of doubles or floats:
+/* Included once for the products of doubles and once for those of floats:
    REAL, PACK (columns of a panel), WIDE and TALL (columns and rows of a tile), LANES, lanes, ALL, LOAD, STORE, FMA, and names. */
 _Static_assert(SLICE % TALL == 0, "no tile reaches into the next slice");
 
@@ -60,7 +60,7 @@ static void EDGE(size_t rows, const REAL *left, size_t first, const REAL *b, dou
 }
 
 /* Add the products of n packed columns with m others to those entries of c with low <= j - i <= top. */
-static void PRODUCTS(size_t rows, const REAL *left, size_t n, const REAL *right, size_t m, double *c, size_t stride,
+void PRODUCTS(size_t rows, const REAL *left, size_t n, const REAL *right, size_t m, double *c, size_t stride,
                        ptrdiff_t low, ptrdiff_t top)
 {
     for (size_t slice = 0; slice < n; slice += SLICE) { /* whose columns stay in the second cache */
@@ -81,6 +81,15 @@ static void PRODUCTS(size_t rows, const REAL *left, size_t n, const REAL *right,
             }
     }
 }
+#undef REAL
+#undef PACK
+#undef WIDE
+#undef LANES
+#undef lanes
+#undef ALL
+#undef LOAD
+#undef STORE
+#undef FMA
 #undef TALL
 #undef TILE
 #undef EDGE
