@@ -13,6 +13,7 @@ from dask.local import get_sync
 from dask.typing import Key
 
 from covdist.errors import LogError
+from covdist.kernel.workspace import empty_bytes
 from covdist.logs.source import Source, in_slabs
 from covdist.numerics.nonfinite import unmasked
 
@@ -96,7 +97,7 @@ def _chunk_bytes(source: Source) -> int:
 
 def _buffer(source: Source, size: int) -> np.ndarray:
     try:
-        return np.empty(size, np.uint8)
+        return empty_bytes(size)
     except MemoryError as error:
         raise LogError(
             f"{source.name} has chunks of {size:,} bytes, more than this process can have: write smaller ones, or "
