@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-
 _LINE, _HUGE = 64, 1 << 21  # bytes of a cache line and of a huge page
 _ADVISED = 1 << 22  # bytes of arrays for which numpy asks the system for huge pages
 
