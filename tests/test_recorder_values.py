@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ import zarr
 
 import covdist
 from covdist.errors import DataError
+from covdist.logs.dask_arrays import from_dask
 from covdist.logs.opening import open_log
 from covdist.record.recorder import Recorder
 from covdist.record.values import as_bytes
+from covdist.rows.readers import SourceReader
 
 X = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 9.0]])
 MASKED = np.ma.array(X, mask=[[0, 0], [1, 0], [0, 0]])
@@ -180,6 +184,25 @@ def test_logs_with_data_types_of_ml_dtypes(tmp_path, name):
     filled = np.array(2, raw.dtype).view(data.dtype).astype("f4")
     assert (open_log(tmp_path / "a", missing_chunks="fill")["a"].values[2] == filled).all()
     np.testing.assert_allclose(covdist.var(data), data.astype("f8").var(axis=0))
+
+
+@pytest.mark.parametrize("missing", ["raise", "drop", "pairwise", "interpolate", "propagate"])
+def test_bfloat16_is_folded_as_it_is_stored(tmp_path, missing):
+    data = np.random.default_rng(0).normal(3, 1, (1000, 5)).astype(ml_dtypes.bfloat16)
+    if missing != "raise":
+        data[[3, 500, 700], [0, 1, 1]] = np.nan
+    raw = zarr.create_array(str(tmp_path / "a"), data=data.view("u2"), chunks=(300, 5), compressors=None)
+    path = tmp_path / "a" / "zarr.json"
+    path.write_text(path.read_text().replace(f'"{raw.dtype}"', '"bfloat16"'))
+    found, source = open_log(tmp_path / "a")["a"], from_dask(open_log(tmp_path / "a")["a"].data)
+    pieces = list(SourceReader(source, 1, slice(0, 5)).pieces(0, 4))
+    assert {piece.dtype for piece in pieces} == {data.dtype}
+    assert sum(map(len, pieces)) == 1000
+    assert found.dtype == found.values.dtype == "f4"
+    given = data.astype("f4")
+    for read in (covdist.cov, covdist.var, partial(covdist.var, by=np.arange(1000) % 3)):
+        expected = read(given, missing=missing)
+        np.testing.assert_allclose(read(found, dim=found.dims[0], missing=missing), expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize(("raw", "said"), [("V2", "saves bfloat16 of"), ("V1", "saves float8 or int4 of")])

@@ -50,7 +50,8 @@ class FilledStream:
         return [Neighbours(self._stream, self._places, self._options.inf)]
 
     def part(self, start: int, stop: int) -> FilledPart:
-        return FilledPart(self._stream.part(start, stop), start, self._places[start:stop], self._options, self._first)
+        part, dtype = self._stream.part(start, stop), self._stream.dtype
+        return FilledPart(part, dtype, start, self._places[start:stop], self._options, self._first)
 
 
 class _Stretch(NamedTuple):
@@ -64,10 +65,19 @@ class _Stretch(NamedTuple):
 
 
 class FilledPart:
-    """The rows of one shard, from row ``start`` on."""
+    """The rows of one shard, from row ``start`` on; what is filled in has their ``dtype``."""
 
-    def __init__(self, part: Part, start: int, places: Places, options: InterpolationOptions, first: tuple[int, int]):
-        self._part, self._start, self._places, self._options, self._first = part, start, places, options, first
+    def __init__(
+        self,
+        part: Part,
+        dtype: np.dtype,
+        start: int,
+        places: Places,
+        options: InterpolationOptions,
+        first: tuple[int, int],
+    ):
+        self._part, self._dtype, self._start, self._places = part, dtype, start, places
+        self._options, self._first = options, first
 
     def blocks(self, given: list[Any], least_rows: int) -> Iterator[Block]:
         """Yield complete rows as they are, others filled, together with the rows as they were.
@@ -91,7 +101,8 @@ class FilledPart:
     def _stretches(self, neighbours: Neighbours, least_rows: int) -> Iterator[_Stretch]:
         inf, stop = self._options.inf, 0
         before: NearestValue | None = None
-        for rows, positions in stretches(self._part.pieces(), self._places, least_rows):
+        pieces = (piece.astype(self._dtype, copy=False) for piece in self._part.pieces())
+        for rows, positions in stretches(pieces, self._places, least_rows):
             start, stop, whole = stop, stop + len(rows), all_finite(rows)
             if not whole:
                 self._refuse_infinity(rows, start)

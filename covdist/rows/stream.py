@@ -54,7 +54,9 @@ class Stream(Protocol):
 
 
 class PlainStream(Stream, Protocol):
-    """Rows as they are."""
+    """Rows as they are, some perhaps in a dtype as they are stored that ``dtype`` holds."""
+
+    dtype: np.dtype
 
     def part(self, start: int, stop: int) -> Part: ...
 
@@ -96,6 +98,7 @@ class PieceStream:
     width: int
     token: str
     piece_bytes: int
+    dtype: np.dtype
     reader: Callable[[int, int], Reader]
     shared: bool = False
     collections: Sequence[Any] = ()
@@ -126,7 +129,7 @@ class _ArrayStream:
         n = len(self._rows)
         self.bounds = np.array([*range(0, n, height), n])
         self.width = math.prod(array.shape[sample_ndim:])
-        self.piece_bytes = height * row_bytes
+        self.piece_bytes, self.dtype = height * row_bytes, array.dtype
 
     @cached_property
     def token(self) -> str:
@@ -153,7 +156,8 @@ def _pieces(
     width = math.prod(array.shape[sample_ndim:])
     # A user's own graph is assumed to make each piece from something as large.
     made = 2 * int(heights.max(initial=0)) * width * array.dtype.itemsize
-    return PieceStream(np.concatenate([[0], np.cumsum(heights)]), width, array.name, piece_bytes or made, reader)
+    bounds = np.concatenate([[0], np.cumsum(heights)])
+    return PieceStream(bounds, width, array.name, piece_bytes or made, array.dtype, reader)
 
 
 def _graph_stream(array: da.Array, sample_ndim: int) -> PieceStream:

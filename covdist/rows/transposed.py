@@ -56,7 +56,7 @@ def _source_columns(array: da.Array, sample_ndim: int) -> PieceStream:
     bounds = np.append(np.arange(0, length, step), length) * across
     largest = int(np.diff(bounds).max()) * rows * array.dtype.itemsize
     piece_bytes = largest + stream(array, sample_ndim, cuts[0]).piece_bytes
-    return PieceStream(bounds, rows, f"transposed-{array.name}", piece_bytes, reader)
+    return PieceStream(bounds, rows, f"transposed-{array.name}", piece_bytes, array.dtype, reader)
 
 
 class _ColumnReader:

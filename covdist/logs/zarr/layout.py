@@ -66,8 +66,16 @@ class ChunkLayout:
     @property
     def plain(self) -> bool:
         """Whether the bytes of a chunk are those of its array, in C order, with nothing but checksums after them."""
+        return self._straight and self.dtype.isbuiltin != 2  # of ml_dtypes, which becomes float32
+
+    @property
+    def foldable(self) -> bool:
+        """Whether the bytes of rows, as they lie in a chunk, are numbers that can be folded."""
+        return self._straight and (self.plain or self.dtype.name == "bfloat16")
+
+    @property
+    def _straight(self) -> bool:
         straight = self.axes == tuple(range(len(self.shape))) and self.dtype.byteorder != ">"
-        straight = straight and self.dtype.isbuiltin != 2  # of ml_dtypes, which becomes float32
         return straight and not self.text and self.index is None and all(c["id"] == "crc32c" for c in self.codecs)
 
     def array(self, data: np.ndarray, dtype: np.dtype, out: np.ndarray | None = None) -> np.ndarray:
