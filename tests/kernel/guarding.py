@@ -77,4 +77,5 @@ def main() -> None:
     sys.stdout.write("whole")
 
 
-main()
+if __name__ == "__main__":
+    main()
