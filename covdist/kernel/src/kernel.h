@@ -11,8 +11,8 @@ enum { PANEL = 4, FLOAT_PANEL = 8 };
 enum { PANEL = 8, FLOAT_PANEL = 16 };
 #endif
 enum {
-    STRIP = 16,       /* columns that are summed side by side; memory per column is for a multiple of it */
-    BLOCK = 256       /* rows whose sum starts from zero */
+    STRIP = 16, /* columns that are summed side by side; memory per column is for a multiple of it */
+    BLOCK = 256 /* rows whose sum starts from zero */
 };
 
 #if defined(_WIN32)

@@ -18,8 +18,6 @@ enum { f_count = FLOATS };
 
 #define TYPE double
 #define LOAD load_f8
-#define MAGNITUDE(p) d_abs(LOAD(p))
-#define RANGE(of) d_##of
 #define FULL full_f8
 #define VARIANT variant_f8
 #define SUM sum_f8
@@ -30,9 +28,6 @@ enum { f_count = FLOATS };
 #if defined(__AVX2__) || defined(__aarch64__)
 #define MAGNITUDE(p) f_abs(f_load(p))
 #define RANGE(of) f_##of
-#else
-#define MAGNITUDE(p) d_abs(LOAD(p))
-#define RANGE(of) d_##of
 #endif
 #define FULL full_f4
 #define VARIANT variant_f4
@@ -41,8 +36,6 @@ enum { f_count = FLOATS };
 
 #define TYPE uint16_t
 #define LOAD load_f2
-#define MAGNITUDE(p) d_abs(LOAD(p))
-#define RANGE(of) d_##of
 #define FULL full_f2
 #define VARIANT variant_f2
 #define SUM sum_f2
@@ -50,8 +43,6 @@ enum { f_count = FLOATS };
 
 #define TYPE uint16_t
 #define LOAD load_bf2
-#define MAGNITUDE(p) d_abs(LOAD(p))
-#define RANGE(of) d_##of
 #define FULL full_bf2
 #define VARIANT variant_bf2
 #define SUM sum_bf2

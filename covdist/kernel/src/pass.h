@@ -10,7 +10,7 @@ typedef struct {
     double *panels;        /* memory for the deviations, or none */
     float *rounded;        /* for those times factors, as floats, or none */
     const double *factors; /* of each column */
-    double *work;   /* memory for two numbers a column, STRIP columns or a multiple */
+    double *work;          /* memory for two numbers a column, STRIP columns or a multiple */
     double least, largest;
     const char *ahead; /* into the rows that come next, whose bytes are asked for in the order in which they lie, */
     size_t step;       /* so many with each row of these: in another order 64 columns took 1.6 times as long */

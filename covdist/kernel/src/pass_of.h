@@ -1,5 +1,9 @@
-/* Included once for each type of numbers that vectors load, TYPE: its LOAD, MAGNITUDE and RANGE (d or f: vectors in which
-   magnitudes are compared), and the names that stand for the others. */
+/* Included once for each type of numbers that vectors load, TYPE: its LOAD, and the names that stand for the others; where
+   magnitudes are compared in other vectors than doubles, MAGNITUDE and RANGE too. */
+#ifndef RANGE
+#define MAGNITUDE(p) d_abs(LOAD(p))
+#define RANGE(of) d_##of
+#endif
 
 /* Fill up columns whose vectors would reach beyond the row, with the row's first number; `width` may be a vector's. */
 static inline rows_t FULL(rows_t x, TYPE *held, const size_t width)

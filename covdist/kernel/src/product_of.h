@@ -1,5 +1,6 @@
 /* Included once for the products of doubles and once for those of floats:
-   REAL, PACK (columns of a panel), WIDE and TALL (columns and rows of a tile), LANES, lanes, ALL, LOAD, STORE, FMA, and names. */
+   REAL, PACK (columns of a panel), WIDE and TALL (columns and rows of a tile), LANES, lanes, ALL, LOAD, STORE, FMA, and
+   names. */
 _Static_assert(SLICE % TALL == 0, "no tile reaches into the next slice");
 
 /* Add sums over the rows to c[i][j]; i is for TALL columns of the left from `first` on, j for WIDE columns of b. */
@@ -61,7 +62,7 @@ static void EDGE(size_t rows, const REAL *left, size_t first, const REAL *b, dou
 
 /* Add the products of n packed columns with m others to those entries of c with low <= j - i <= top. */
 void PRODUCTS(size_t rows, const REAL *left, size_t n, const REAL *right, size_t m, double *c, size_t stride,
-                       ptrdiff_t low, ptrdiff_t top)
+              ptrdiff_t low, ptrdiff_t top)
 {
     for (size_t slice = 0; slice < n; slice += SLICE) { /* whose columns stay in the second cache */
         size_t end = n - slice < SLICE ? n : slice + SLICE;
