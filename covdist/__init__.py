@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.autocov import autocov as autocov
     from covdist.readings.corr import corr as corr
     from covdist.readings.cov import cov as cov
+    from covdist.readings.estimates.second_moment import second_moment as second_moment
     from covdist.readings.fill import fill as fill
     from covdist.readings.gradient_stats import gradient_stats as gradient_stats
     from covdist.readings.kurtosis import kurtosis as kurtosis

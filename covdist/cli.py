@@ -23,6 +23,7 @@ from covdist.commands.options import (
     print_results,
     selecting,
 )
+from covdist.commands.read import read
 from covdist.errors import CovdistError, shown
 
 if TYPE_CHECKING:
@@ -257,5 +258,5 @@ def demo(cluster_options: dict[str, Any], as_json: bool, output: str) -> None:
         print_json(found)
 
 
-for command in COMMANDS:
+for command in [*COMMANDS, read]:
     main.add_command(command)

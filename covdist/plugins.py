@@ -1,4 +1,7 @@
-"""Finds plug-ins by name. A room is a folder of ``covdist``; each module or package in it is a plug-in."""
+"""Finds plug-ins by name. A room is a folder of ``covdist``; each module or package in it is a plug-in.
+
+A room of many has shelves: packages, named in its ``SHELVES``, whose modules are plug-ins of the room.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,10 @@ def modules(room: str) -> list[ModuleType]:
 
 @cache
 def _modules(room: str) -> dict[str, str]:
-    folder = importlib.import_module(f"covdist.{room}")
-    found = (info.name for info in pkgutil.iter_modules(folder.__path__) if not info.name.startswith("_"))
-    return {name.removesuffix("_"): f"covdist.{room}.{name}" for name in found}
+    shelves = getattr(importlib.import_module(f"covdist.{room}"), "SHELVES", ())
+    found: dict[str, str] = {}
+    for place in (f"covdist.{room}", *(f"covdist.{room}.{shelf}" for shelf in shelves)):
+        names = (info.name for info in pkgutil.iter_modules(importlib.import_module(place).__path__))
+        own = [name for name in names if not name.startswith("_") and name not in shelves]
+        found |= {name.removesuffix("_"): f"{place}.{name}" for name in own}
+    return found

@@ -14,7 +14,7 @@ from covdist.errors import DataError
 
 PUBLIC = {
     "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocov", "corr", "cov", "fill", "gradient_stats",
-    "kurtosis", "load", "moments", "open_log", "plan", "skewness", "spectrum", "std", "submit", "var",
+    "kurtosis", "load", "moments", "open_log", "plan", "second_moment", "skewness", "spectrum", "std", "submit", "var",
 }  # fmt: skip
 
 

@@ -184,7 +184,20 @@ class LabelledState:
         array([[ 0.25, -0.25],
                [-0.25,  0.25]])
         """
-        axes = self._layout.matrix_axes()
+        return self.read_rows(answer, self._layout.matrix_axes(), *arguments, name=name, attrs=attrs)
+
+    def read_rows(
+        self, answer: str, axes: tuple[Axis, Axis], *arguments: object, name: str, attrs: Attrs
+    ) -> xr.DataArray:
+        """As :meth:`read_matrix`, with axes other than those of the state.
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> m = covdist.moments(np.eye(2))
+        >>> m.read_rows("covariance", m.layout.matrix_axes(), 0, name="c", attrs={}).dims
+        ('unit', 'unit_2')
+        """
         return self.asking(answer).read_matrix(_ask_rows, axes, answer, *arguments, name=name, attrs=attrs)
 
     def read_columns(

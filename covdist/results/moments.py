@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from covdist import plugins
 from covdist.errors import DataError, MergeError, shown, shown_page
 from covdist.results.labelled_state import LabelledState
 from covdist.results.labels import Groups, structured
 from covdist.results.names import own_names
+from covdist.results.readings import Readings
 from covdist.results.saving import save
 from covdist.state.base import ColumnState, State, StateType, ask, of_no_columns, scaled
 from covdist.state.grouped import Grouped
 
 
-class Moments(LabelledState):
+class Moments(Readings, LabelledState):
     """Count, mean and centred scatter of the rows of an array, as :func:`covdist.moments` returns them.
 
     Two of them add up: the sum is that of all rows. Every result is read from it without touching data;
@@ -125,31 +124,6 @@ class Moments(LabelledState):
         0.0
         """
         return self._reading("smallest_eigenvalue")(ddof=ddof, min_periods=min_periods)
-
-    if TYPE_CHECKING:  # found without this list, which is for type checkers
-
-        def autocov(self, ddof: float = 0) -> xr.DataArray: ...
-        def gradient_stats(self) -> xr.Dataset: ...
-        def kurtosis(self) -> xr.DataArray: ...
-        def skewness(self) -> xr.DataArray: ...
-
-    else:
-
-        def __getattr__(self, name):
-            # A further reading is one file in covdist/readings with a function `read`.
-            if name.startswith("_"):
-                raise AttributeError(name)
-            return self._reading(name)
-
-    def __dir__(self) -> list[str]:
-        readings = [name for name in plugins.names("readings") if hasattr(plugins.find("readings", name), "read")]
-        return sorted({*super().__dir__(), *readings})
-
-    def _reading(self, name: str) -> Callable[..., xr.DataArray]:
-        try:
-            return partial(_checked(plugins.find("readings", name).read), self)
-        except (LookupError, AttributeError):
-            raise AttributeError(f"Moments has no reading {name!r}") from None
 
     # ---- algebra
 
@@ -341,9 +315,6 @@ class Moments(LabelledState):
         )
         arrays = "" if self.deferred.lazy else shown_page(self.dataset._repr_html_())
         return f"<div><b>{escape(repr(self))}</b><table>{provenance}</table>{arrays}</div>"
-
-
-_checked = cache(own_names)  # looking at a signature takes as long as a small reading
 
 
 def _side_of(state: State, number: int) -> ColumnState:

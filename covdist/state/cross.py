@@ -9,6 +9,7 @@ import numpy as np
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.columns import Columns, combine, divisor
 from covdist.numerics.correlation import correlation_of, covariance_of
+from covdist.numerics.matrices.second_moment import MeanColumns, second_moment
 from covdist.numerics.products import Rectangle, add_product, product, rescaled
 from covdist.numerics.segments import Product
 from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
@@ -67,6 +68,10 @@ class Cross(_CrossFields):
     def correlation(self, rows: slice) -> np.ndarray:
         roots, roots_y = np.sqrt(self.columns.squares[rows]), np.sqrt(self.columns_y.squares)
         return correlation_of(self.rectangle[rows].copy(), roots, roots_y)
+
+    def second_moment(self, rows: slice, divide: bool, append_one: bool) -> np.ndarray:
+        x, y = (MeanColumns.of(columns, append_one) for columns in (self.columns, self.columns_y))
+        return second_moment(self.rectangle[rows], self.columns, x.part(rows), y, divide)
 
 
 class FittedCross(Cross):

@@ -11,6 +11,7 @@ from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Optio
 from covdist.numerics.columns import Columns, combine, divisor
 from covdist.numerics.correlation import correlation_of, covariance_of, own_correlations
 from covdist.numerics.eigen import Spectrum, smallest_of, spectrum_of, unknown
+from covdist.numerics.matrices.second_moment import MeanColumns, second_moment
 from covdist.numerics.products import Triangle, add_gram, product
 from covdist.numerics.segments import Product
 from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
@@ -73,6 +74,11 @@ class Scatter(_ScatterFields):
         matrix = correlation_of(packed.rows(self.triangle, len(roots), rows.start, rows.stop), own, roots)
         np.fill_diagonal(matrix[:, rows], own_correlations(own))
         return matrix
+
+    def second_moment(self, rows: slice, divide: bool, append_one: bool) -> np.ndarray:
+        width, side = self.columns.width, MeanColumns.of(self.columns, append_one)
+        scatter = packed.rows(self.triangle, width, rows.start, min(rows.stop, width))
+        return second_moment(scatter, self.columns, side.part(rows), side, divide)
 
     def smallest_eigenvalue(self, ddof: float, min_periods: int) -> float:
         return smallest_of(self.covariance(slice(0, self.columns.width), ddof))

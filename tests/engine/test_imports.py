@@ -33,7 +33,7 @@ ALLOWED = {
     "report": "errors engine results readings jobs",
     "record": "errors numerics storage",
     "demo": "",
-    "commands": "plugins engine results folding jobs report",
+    "commands": "errors plugins engine results folding jobs report",
     "cli": "errors kernel numerics engine logs results folding readings report demo commands",
 }
 STATE_MAY_IMPORT = {"numpy", "scipy", "threadpoolctl", "covdist"} | sys.stdlib_module_names

@@ -23,6 +23,7 @@ FOR_COVDIST = {
         "matrix",
         "read",
         "read_matrix",
+        "read_rows",
         "read_columns",
         "can_answer",
         "asking",

@@ -68,6 +68,8 @@ def read_often(x: xr.DataArray, y: Array) -> Moments:
     assert_type(m.skewness(), xr.DataArray)
     assert_type(m.kurtosis(), xr.DataArray)
     assert_type(m.autocov(ddof=1), xr.DataArray)
+    assert_type(m.second_moment(divide=False, append_one=True), xr.DataArray)
+    assert_type(covdist.second_moment(m), xr.DataArray)
     assert_type(m.scaled(0.5), Moments)
     assert_type(m.sel(epoch=3), Moments)
     assert_type(m.x, Moments)

@@ -1,0 +1,170 @@
+"""``covdist read``: any reading of what a result holds."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from covdist import plugins
+from covdist.commands.options import Command, json_option
+from covdist.errors import DataError, ResultError, shown
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from covdist.results.moments import Moments
+
+Named = Mapping[str, "xr.DataArray | xr.Dataset"]
+
+
+@click.command(cls=Command, context_settings={"ignore_unknown_options": True})
+@click.argument("result")
+@click.argument("reading")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--option VALUE ...]")
+@click.option("-o", "--output", help="File to write, .zarr, .npy or .csv; must not exist.")
+@json_option
+def read(result: str, reading: str, words: tuple[str, ...], output: str | None, as_json: bool) -> None:
+    """Read one statistic off RESULT, such as `covdist read result.zarr cov --ddof 1`, without touching data.
+
+    READING and its options are those of Python: `covdist read result.zarr second_moment --append-one` is
+    m.second_moment(append_one=True).
+    """
+    arguments, options = _call_of(reading, words)
+    write = None if output is None else _writer(output)
+    from covdist.results.load import load
+    from covdist.results.moments import Moments
+
+    found = load(result)
+    states = {"": found} if isinstance(found, Moments) else found
+    values = {path: _read(path, one, reading, arguments, options) for path, one in states.items()}
+    if write is not None:
+        write(values)
+    elif as_json:
+        click.echo(json.dumps({path: value.to_dict() for path, value in values.items()}, default=str))
+    else:
+        click.echo("\n\n".join(f"{shown(path)}\n{value}" if path else f"{value}" for path, value in values.items()))
+
+
+def _read(path: str, one: Moments, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    try:
+        return getattr(one, name)(*arguments, **options).compute()
+    except DataError as error:
+        raise DataError(f"{path}: {error}" if path else str(error)) from error
+
+
+# ---- words of a call
+
+
+def _call_of(name: str, words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
+    """Return arguments and options of a reading; a usage error where it has no such ones."""
+    known = inspect.signature(_function(name))
+    arguments, options, left = [], {}, list(words)
+    while left:
+        word = left.pop(0)
+        if not word.startswith("--"):
+            arguments.append(_value(word))
+            continue
+        key, given, value = word.removeprefix("--").partition("=")
+        key = key.replace("-", "_")
+        plain = key.removeprefix("no_")
+        if not given and _is_flag(known, plain):
+            options[plain] = plain == key
+        else:
+            options[key] = _value(value if given or not left else left.pop(0))
+    try:
+        known.bind(None, *arguments, **options)
+    except TypeError:
+        takes, found = ", ".join(list(known.parameters)[1:]) or "no options", shown(" ".join(words)) or "none"
+        raise click.UsageError(f"{name} takes {takes}, found {found}: pass those, with -- and their value") from None
+    return arguments, options
+
+
+def _is_flag(known: inspect.Signature, name: str) -> bool:
+    return name in known.parameters and isinstance(known.parameters[name].default, bool)
+
+
+def _function(name: str) -> Callable[..., Any]:
+    try:
+        return cast("Callable[..., Any]", plugins.find("readings", name).read)
+    except (LookupError, AttributeError):
+        readings = (each for each in plugins.names("readings") if hasattr(plugins.find("readings", each), "read"))
+        raise click.UsageError(f"there is no reading {shown(name)!r}: there are {', '.join(readings)}") from None
+
+
+def _value(word: str) -> Any:
+    try:
+        return ast.literal_eval(word)
+    except (ValueError, SyntaxError):
+        return word
+
+
+# ---- files
+
+
+def _writer(output: str) -> Callable[[Named], None]:
+    """Return what writes values to a new file of a known kind."""
+    write = _WRITERS.get(Path(output).suffix)
+    if write is None:
+        raise click.UsageError(f"-o {shown(output)} is of no known kind: name it with {', '.join(_WRITERS)} at its end")
+    from covdist.results.store import free_path
+
+    target = free_path(output)
+
+    def whole(values: Named) -> None:
+        partial = target.with_name(f".{uuid.uuid4().hex[:8]}.partial{target.suffix}")
+        try:
+            write(values, partial)
+            os.rename(partial, target)
+        except OSError as error:
+            raise ResultError(f"{output} cannot be written ({error}): choose another place") from error
+        finally:
+            _removed(partial)
+
+    return whole
+
+
+def _removed(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _zarr(values: Named, path: Path) -> None:
+    import xarray as xr
+
+    datasets = {f"/{name}": xr.merge([each], combine_attrs="override") for name, each in values.items()}
+    xr.DataTree.from_dict(datasets).to_zarr(path, consolidated=False)
+
+
+def _npy(values: Named, path: Path) -> None:
+    import numpy as np
+
+    np.save(path, _single(values).to_numpy())
+
+
+def _csv(values: Named, path: Path) -> None:
+    value = next(iter(values.values())) if len(values) == 1 else _single(values)
+    frame = value.to_dataframe() if value.dims else value.expand_dims("row").to_dataframe()
+    frame.to_csv(path)
+
+
+def _single(values: Named) -> xr.DataArray:
+    import xarray as xr
+
+    found = list(values.values())
+    if len(found) == 1 and isinstance(found[0], xr.DataArray):
+        return found[0]
+    raise DataError("the file would hold several arrays: name it with .zarr at its end")
+
+
+_WRITERS: dict[str, Callable[[Named, Path], None]] = {".zarr": _zarr, ".npy": _npy, ".csv": _csv}

@@ -1,0 +1,1 @@
+"""Readings of the matrix that a state holds: uncentred, inverted, shrunk."""
