@@ -17,7 +17,12 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.autocov import autocov as autocov
     from covdist.readings.corr import corr as corr
     from covdist.readings.cov import cov as cov
+    from covdist.readings.estimates.condition_number import condition_number as condition_number
+    from covdist.readings.estimates.logdet import logdet as logdet
+    from covdist.readings.estimates.partial_corr import partial_corr as partial_corr
+    from covdist.readings.estimates.precision import precision as precision
     from covdist.readings.estimates.second_moment import second_moment as second_moment
+    from covdist.readings.estimates.shrink import shrink as shrink
     from covdist.readings.fill import fill as fill
     from covdist.readings.gradient_stats import gradient_stats as gradient_stats
     from covdist.readings.kurtosis import kurtosis as kurtosis

@@ -13,8 +13,9 @@ from covdist import plugins
 from covdist.errors import DataError
 
 PUBLIC = {
-    "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocov", "corr", "cov", "fill", "gradient_stats",
-    "kurtosis", "load", "moments", "open_log", "plan", "second_moment", "skewness", "spectrum", "std", "submit", "var",
+    "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocov", "condition_number", "corr", "cov", "fill",
+    "gradient_stats", "kurtosis", "load", "logdet", "moments", "open_log", "partial_corr", "plan", "precision",
+    "second_moment", "shrink", "skewness", "spectrum", "std", "submit", "var",
 }  # fmt: skip
 
 

@@ -11,7 +11,9 @@ from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Optio
 from covdist.numerics.columns import Columns, combine, divisor
 from covdist.numerics.correlation import correlation_of, covariance_of, own_correlations
 from covdist.numerics.eigen import Spectrum, smallest_of, spectrum_of, unknown
+from covdist.numerics.matrices.covariance import Covariance
 from covdist.numerics.matrices.second_moment import MeanColumns, second_moment
+from covdist.numerics.matrices.shrinkage import intensity, shrunk
 from covdist.numerics.products import Triangle, add_gram, product
 from covdist.numerics.segments import Product
 from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
@@ -88,6 +90,28 @@ class Scatter(_ScatterFields):
         columns = self.columns
         if columns.weight == 0:
             return unknown(columns.width, k, columns.rows)
+        matrix, unit = self._in_one_unit()
+        return spectrum_of(matrix, k, rows=columns.rows, exponent=unit)
+
+    def estimate(self, ddof: float, method: str | None) -> Covariance:
+        """Return the covariance, or one that is shrunk by a method, as what can be inverted."""
+        columns, by = self.columns, divisor(self.columns, ddof)
+        if method is None:
+            everything = slice(0, columns.width)
+            return Covariance(self.side(0).deviation(ddof), self.correlation(everything), self._rank())
+        matrix, unit = self._in_one_unit()
+        share = intensity(method, matrix, columns.weight**2 / columns.weight2)
+        matrix = shrunk(matrix, share)
+        roots = np.sqrt(np.diagonal(matrix))
+        deviations = np.ldexp(roots * np.sqrt(columns.weight / by), unit)
+        return Covariance(deviations, correlation_of(matrix, roots, roots), columns.width, share)
+
+    def _rank(self) -> int:
+        return self.columns.rows - 1
+
+    def _in_one_unit(self) -> tuple[np.ndarray, int]:
+        """Return the population covariance times ``4**-unit``, and the unit."""
+        columns = self.columns
         matrix = packed.unpack(self.triangle, columns.width)
         matrix /= columns.weight
         varied = columns.squares > 0
@@ -95,10 +119,13 @@ class Scatter(_ScatterFields):
         shift = columns.exponent - unit
         if shift.any():
             matrix = np.ldexp(np.ldexp(matrix, shift[:, None]), shift)
-        return spectrum_of(matrix, k, rows=columns.rows, exponent=unit)
+        return matrix, unit
 
 
 class Fitted(Scatter):
     """A scatter that was estimated; a sum of it with another is a plain one."""
 
     record: dict[str, Any]  # how it was estimated
+
+    def _rank(self) -> int:
+        return self.columns.width  # a fit gives what is missing a spread of its own

@@ -1,0 +1,117 @@
+"""``Covariance``: a covariance that is inverted, and says which pivot or eigenvalue is in the way."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+from scipy.linalg.lapack import dpotrf, dpotri
+
+from covdist.errors import DataError
+from covdist.numerics.blas import single_thread
+
+_EPS = float(np.finfo(np.float64).eps)
+_USE = "pass shrink='oas', or leave columns out"
+
+
+class Covariance(NamedTuple):
+    """Deviations and correlations apart, so that no product of tiny or huge columns leaves float64's range."""
+
+    deviations: np.ndarray  # (columns,)
+    correlation: np.ndarray  # (columns, columns)
+    rank: int  # at most, by the number of rows
+    shrinkage: float = 0.0
+
+    def matrix(self) -> np.ndarray:
+        found, still = _outer(self.correlation, self.deviations), self.deviations == 0
+        found[still], found[:, still] = 0.0, 0.0  # a constant column has no correlations
+        return found
+
+    def factor(self) -> np.ndarray:
+        """Return the lower Cholesky factor of the correlations; DataError where a pivot is rounding alone."""
+        self._check()
+        with single_thread():
+            lower, failed = dpotrf(self.correlation, lower=1)
+        least = 4 * len(lower) * _EPS
+        if failed:
+            self._refuse(failed - 1, _pivot(self.correlation, lower, failed - 1))
+        pivots = np.diagonal(lower) ** 2
+        if (pivots <= least).any():
+            first = int(np.argmax(pivots <= least))
+            self._refuse(first, float(pivots[first]))
+        return np.tril(lower)
+
+    def inverse_correlation(self) -> np.ndarray:
+        lower = self.factor()
+        with single_thread():
+            inverse, _ = dpotri(lower, lower=1)
+        return np.tril(inverse) + np.tril(inverse, -1).T
+
+    def inverse(self) -> np.ndarray:
+        return _outer(self.inverse_correlation(), 1 / self.deviations)
+
+    def partial_correlation(self) -> np.ndarray:
+        inverse = self.inverse_correlation()
+        found = np.clip(-_outer(inverse, 1 / np.sqrt(np.diagonal(inverse))), -1.0, 1.0)
+        np.fill_diagonal(found, 1.0)
+        return found
+
+    def logdet(self) -> float:
+        return 2 * float(np.log(np.diagonal(self.factor())).sum() + np.log(self.deviations).sum())
+
+    def condition(self) -> float:
+        values = self.eigen()[1]
+        return float(values[-1] / values[0])
+
+    def eigen(self) -> tuple[int, np.ndarray, np.ndarray]:
+        """Return a unit, and eigenvalues times ``4**-unit``, ascending, with their vectors (columns, k).
+
+        DataError where the smallest is rounding alone.
+        """
+        self._check()
+        unit = int(np.frexp(self.deviations.max())[1])
+        with single_thread():
+            values, vectors = scipy.linalg.eigh(_outer(self.correlation, np.ldexp(self.deviations, -unit)))
+        if values[0] <= len(values) * _EPS * values[-1]:
+            raise DataError(
+                f"{self._singular()}: its smallest eigenvalue is {values[0] / values[-1]:.1e} of its largest, which "
+                f"rounding alone makes; {_USE}"
+            )
+        return unit, values, vectors
+
+    def _check(self) -> None:
+        """Raise DataError where the numbers themselves say that there is no inverse."""
+        bad = ~np.isfinite(self.deviations)
+        if bad.any():
+            raise DataError(
+                f"the covariance holds NaN or infinity, first in column {int(np.argmax(bad))}: fold the rows with "
+                "missing='drop' or another policy that leaves none"
+            )
+        if not self.deviations.all():
+            self._refuse(int(np.argmin(self.deviations)), 0.0)
+        if self.rank < len(self.deviations):
+            raise DataError(
+                f"{self._singular()}: its rank is at most {max(self.rank, 0)}, one less than the rows, so at least "
+                f"{len(self.deviations) - max(self.rank, 0)} eigenvalues are 0; pass shrink='oas', or fold more rows"
+            )
+
+    def _refuse(self, column: int, pivot: float) -> None:
+        raise DataError(
+            f"{self._singular()}: pivot {column} is {pivot:.1e}, the share of that column's variance which the columns "
+            f"before it do not explain; {_USE}"
+        )
+
+    def _singular(self) -> str:
+        return f"the covariance of {len(self.deviations)} columns is singular"
+
+
+def _outer(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore", under="ignore"):
+        return matrix * np.multiply.outer(scale, scale)
+
+
+def _pivot(matrix: np.ndarray, lower: np.ndarray, place: int) -> float:
+    """Return the pivot at which a factorisation stopped."""
+    row = scipy.linalg.solve_triangular(lower[:place, :place], matrix[:place, place], lower=True) if place else []
+    return float(matrix[place, place] - np.dot(row, row))
