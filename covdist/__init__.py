@@ -17,6 +17,12 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.autocov import autocov as autocov
     from covdist.readings.corr import corr as corr
     from covdist.readings.cov import cov as cov
+    from covdist.readings.eigenvalues.effective_rank import effective_rank as effective_rank
+    from covdist.readings.eigenvalues.marchenko_pastur_edge import marchenko_pastur_edge as marchenko_pastur_edge
+    from covdist.readings.eigenvalues.participation_ratio import participation_ratio as participation_ratio
+    from covdist.readings.eigenvalues.power_law import power_law as power_law
+    from covdist.readings.eigenvalues.rankme import rankme as rankme
+    from covdist.readings.eigenvalues.stable_rank import stable_rank as stable_rank
     from covdist.readings.estimates.condition_number import condition_number as condition_number
     from covdist.readings.estimates.logdet import logdet as logdet
     from covdist.readings.estimates.partial_corr import partial_corr as partial_corr

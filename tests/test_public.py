@@ -13,9 +13,10 @@ from covdist import plugins
 from covdist.errors import DataError
 
 PUBLIC = {
-    "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocov", "condition_number", "corr", "cov", "fill",
-    "gradient_stats", "kurtosis", "load", "logdet", "moments", "open_log", "partial_corr", "plan", "precision",
-    "second_moment", "shrink", "skewness", "spectrum", "std", "submit", "var",
+    "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocov", "condition_number", "corr", "cov",
+    "effective_rank", "fill", "gradient_stats", "kurtosis", "load", "logdet", "marchenko_pastur_edge",
+    "moments", "open_log", "partial_corr", "participation_ratio", "plan", "power_law", "precision", "rankme",
+    "second_moment", "shrink", "skewness", "spectrum", "stable_rank", "std", "submit", "var",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from covdist.numerics.columns import Columns, combine, divisor
 from covdist.numerics.correlation import correlation_of, covariance_of, own_correlations
 from covdist.numerics.eigen import Spectrum, smallest_of, spectrum_of, unknown
 from covdist.numerics.matrices.covariance import Covariance
+from covdist.numerics.matrices.eigenvalues import Eigenvalues
 from covdist.numerics.matrices.second_moment import MeanColumns, second_moment
 from covdist.numerics.matrices.shrinkage import intensity, shrunk
 from covdist.numerics.products import Triangle, add_gram, product
@@ -92,6 +93,17 @@ class Scatter(_ScatterFields):
             return unknown(columns.width, k, columns.rows)
         matrix, unit = self._in_one_unit()
         return spectrum_of(matrix, k, rows=columns.rows, exponent=unit)
+
+    def eigenvalues(self) -> Eigenvalues:
+        """Return those of the population covariance."""
+        divisor(self.columns, 0)
+        return Eigenvalues.of(*self._in_one_unit())
+
+    def uncentred_eigenvalues(self) -> Eigenvalues:
+        """Return those of the mean of x xᵀ."""
+        side = MeanColumns.of(self.columns, False)
+        unit, scatter = int(side.unit.max()), packed.unpack(self.triangle, self.columns.width)
+        return Eigenvalues.of(second_moment(scatter, self.columns, side, side, True, unit), unit)
 
     def estimate(self, ddof: float, method: str | None) -> Covariance:
         """Return the covariance, or one that is shrunk by a method, as what can be inverted."""

@@ -35,8 +35,10 @@ class MeanColumns(NamedTuple):
         return MeanColumns(*(each[rows] for each in self))
 
 
-def second_moment(scatter: np.ndarray, columns: Columns, x: MeanColumns, y: MeanColumns, divide: bool) -> np.ndarray:
-    """Return the sum, or mean, of x yᵀ whose centred scatter is some rows and columns of that of ``x`` and ``y``."""
+def second_moment(
+    scatter: np.ndarray, columns: Columns, x: MeanColumns, y: MeanColumns, divide: bool, unit: int = 0
+) -> np.ndarray:
+    """Return the sum, or mean, of x yᵀ, times ``4**-unit``, whose centred scatter is the first rows and columns."""
     by = divisor(columns, 0) if divide else 1.0
     matrix = np.zeros((len(x.mean), len(y.mean)))
     matrix[: len(scatter), : scatter.shape[1]] = scatter / by
@@ -48,7 +50,7 @@ def second_moment(scatter: np.ndarray, columns: Columns, x: MeanColumns, y: Mean
             product, error = _times(product, np.array(columns.weight))
             rest = rest * columns.weight + error
     total, error = two_sum(product, matrix)
-    found = rescaled(total + (error + rest), x.unit, y.unit)
+    found = rescaled(total + (error + rest), x.unit - unit, y.unit - unit)
     return found if divide else np.ldexp(found, columns.weight_unit)
 
 

@@ -22,12 +22,18 @@ def fields(spectra: Deferred, columns: Axis, k: int, vectors: bool) -> xr.Datase
         "total_variance": spectra.read(variance, (), "total"),
         "effective_rank": spectra.read(getattr, (), "effective_rank"),
         "participation_ratio": spectra.read(getattr, (), "participation"),
+        "stable_rank": spectra.read(stable_rank, ()),
         "condition": spectra.read(getattr, (), "condition"),
         "marchenko_pastur_edge": spectra.read(edge, (), columns.size),
     }
     if vectors:
         found["eigenvector"] = spectra.read(_vectors, (*each, columns))
     return xr.Dataset(found, attrs={"ddof": 0, "kernel": with_kernel()})
+
+
+def number(found: xr.Dataset, name: str, **attrs: object) -> xr.DataArray:
+    """Return one number of a spectrum with attributes of its own."""
+    return found[name].assign_attrs(attrs | {"kernel": found.attrs["kernel"]})
 
 
 def component(k: int) -> Axis:
@@ -41,6 +47,12 @@ def variance(spectrum: Spectrum, name: str) -> np.ndarray:
 def explained(spectrum: Spectrum) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         return spectrum.values / spectrum.total
+
+
+def stable_rank(spectrum: Spectrum) -> np.ndarray:
+    """Sum of the eigenvalues over the largest (Rudelson and Vershynin 2007)."""
+    with np.errstate(invalid="ignore"):
+        return np.divide(spectrum.total, spectrum.values[0])
 
 
 def edge(spectrum: Spectrum, columns: int) -> np.ndarray:

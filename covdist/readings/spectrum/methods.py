@@ -89,10 +89,10 @@ def spectrum(
         by: rounding, and for a sketch a bound that holds in about 998 of 1,000 draws of the directions; ``explained``,
         the share of the total variance; ``eigenvector`` (component, unit) of length 1, NaN from dual where the
         eigenvalue is zero. Of the whole spectrum ``total_variance``; ``effective_rank``, exp of the entropy of the
-        shares (Roy and Vetterli 2007); ``participation_ratio``, (Σλ)² / Σλ²; ``condition``, largest over smallest
-        eigenvalue, infinite where the matrix is singular and NaN where a sketch cannot tell; and
-        ``marchenko_pastur_edge``, the largest eigenvalue to be expected of as many rows and columns of
-        independent noise with the same total variance. A sketch estimates the effective rank and the
+        shares (Roy and Vetterli 2007); ``participation_ratio``, (Σλ)² / Σλ²; ``stable_rank``, Σλ / λ₁;
+        ``condition``, largest over smallest eigenvalue, infinite where the matrix is singular and NaN where a
+        sketch cannot tell; and ``marchenko_pastur_edge``, the largest eigenvalue to be expected of as many rows and
+        columns of independent noise with the same total variance. A sketch estimates the effective rank and the
         participation ratio. ``attrs["method"]`` says which method ran, ``attrs["reason"]`` why, and
         ``attrs["kernel"]`` what computed it.
 

@@ -1,0 +1,1 @@
+"""Rows by a state: whitened, standardised, as distances, along eigenvectors; lazy, in the rows' own chunks."""
