@@ -208,10 +208,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def print_results(results: Moments | dict[str, Moments], as_json: bool) -> None:
-    from covdist.report.tables import result_record, result_table
+    from covdist.report.tables import result_records, result_table
 
     named = results if isinstance(results, dict) else {"": results}
-    records = {path: result_record(one) for path, one in named.items()}
+    records = result_records(named)
     if as_json:
         print_json(records)
     else:

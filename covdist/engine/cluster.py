@@ -7,18 +7,15 @@ import json
 import logging
 import signal
 import ssl
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import dask
-from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster, Security, get_worker, worker_client
+from distributed import Client, LocalCluster, Security
 from distributed.comm.core import connect
 
 from covdist.engine.plan import human_bytes
@@ -183,20 +180,3 @@ def _relevant(about: dict[str, Any]) -> dict[str, str | None]:
     packages = about["packages"]
     python = ".".join(str(packages["python"]).split(".")[:2])
     return {"python": python, **{name: packages.get(name) for name in _SAME}}
-
-
-@contextmanager
-def nested() -> Iterator[Callable[[Any], Any]]:
-    """Yield a function that computes a collection from within a task: on the task's cluster, or on threads.
-
-    Meanwhile the task occupies none of its worker's threads.
-    """
-    try:
-        get_worker()
-    except ValueError:
-        # Not the pool that dask's configuration may name: this task occupies one of its threads.
-        with ThreadPoolExecutor(dask.config.get("num_workers", None) or CPU_COUNT) as pool:
-            yield lambda collection: collection.compute(scheduler="threads", pool=pool)
-    else:
-        with worker_client() as client:
-            yield partial(client.compute, sync=True)

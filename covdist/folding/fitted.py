@@ -12,7 +12,7 @@ import numpy as np
 from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 
-from covdist.engine.cluster import nested
+from covdist.engine.nested import nested
 from covdist.engine.plan import Plan, make_plan
 from covdist.engine.tree import tree
 from covdist.errors import NonFiniteError

@@ -42,7 +42,7 @@ class Columns(NamedTuple):
 
     @property
     def width(self) -> int:
-        return len(self.mean)
+        return self.mean.shape[-1]
 
     def merge(self, other: Columns) -> Columns:
         return combine(self, other)[0]

@@ -18,19 +18,28 @@ def covariance_of(
 
 
 def correlation_of(scatter: np.ndarray, roots: np.ndarray, roots_y: np.ndarray) -> np.ndarray:
-    """Divide a scatter, in place, by the roots of its rows' and columns' squares; NaN where one is 0."""
+    """Divide a scatter, in place, by the roots of its rows' and columns' squares; NaN where one is 0.
+
+    Or several at once, (..., rows, columns) by (..., rows) and (..., columns).
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         # By one product of roots, which keeps the symmetry; mantissas apart, which keeps it within float64's range.
         fractions, powers = np.frexp(roots)
         fractions_y, powers_y = np.frexp(roots_y)
-        scatter *= np.ldexp(1.0, -powers)[:, None]
-        scatter *= np.ldexp(1.0, -powers_y)
-        for start in range(0, len(scatter), _STRIP):
+        scatter *= np.ldexp(1.0, -powers)[..., None]
+        scatter *= np.ldexp(1.0, -powers_y)[..., None, :]
+        for start in range(0, scatter.shape[-2], _STRIP):
             rows = slice(start, start + _STRIP)
-            scatter[rows] /= np.multiply.outer(fractions[rows], fractions_y)
+            scatter[..., rows, :] /= fractions[..., rows, None] * fractions_y[..., None, :]
     np.clip(scatter, -1.0, 1.0, out=scatter)
-    scatter[roots == 0], scatter[:, roots_y == 0] = np.nan, np.nan
+    scatter[roots == 0], scatter.mT[roots_y == 0] = np.nan, np.nan
     return scatter
+
+
+def set_diagonal(matrix: np.ndarray, values: np.ndarray | float) -> None:
+    """Set, in place, the diagonal of a matrix, or of each of several (..., rows, columns)."""
+    along = np.arange(min(matrix.shape[-2:]))
+    matrix[..., along, along] = values
 
 
 def own_correlations(roots: np.ndarray) -> np.ndarray:

@@ -29,8 +29,8 @@ def _parts(flat: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Views of the leading columns (n × h, lower trapezoid) and of the trailing block (transposed: upper)."""
     h = (n + 1) // 2
     even = 1 - n % 2
-    rectangle = flat.reshape(h, n + even).T
-    return rectangle[even:], rectangle[: n - h, 1 - even :]
+    rectangle = flat.reshape(*flat.shape[:-1], h, n + even).mT
+    return rectangle[..., even:, :], rectangle[..., : n - h, 1 - even :]
 
 
 def _lower(n: int) -> np.ndarray:
@@ -80,15 +80,16 @@ def rows(flat: np.ndarray, n: int, start: int, stop: int) -> np.ndarray:
 
 
 def unpack(flat: np.ndarray, n: int) -> np.ndarray:
-    """Return the full, exactly symmetric matrix (n, n)."""
+    """Return the full, exactly symmetric matrix (n, n); of several triangles (..., numbers), their matrices."""
     h = (n + 1) // 2
     leading, trailing = _parts(flat, n)
-    out, lower = np.empty((n, n)), _lower(h)
-    out[h:, :h], out[:h, h:] = leading[h:], leading[h:].T
-    for corner, triangle in ((out[:h, :h], leading[:h]), (out[h:, h:], trailing.T)):
-        mask = lower[: len(corner), : len(corner)]
+    out, lower = np.empty((*flat.shape[:-1], n, n)), _lower(h)
+    out[..., h:, :h], out[..., :h, h:] = leading[..., h:, :], leading[..., h:, :].mT
+    for start, triangle in ((0, leading[..., :h, :]), (h, trailing.mT)):
+        corner, size = out[..., start : start + h, start : start + h], triangle.shape[-1]
+        mask = lower[:size, :size]
         np.copyto(corner, triangle, where=mask)
-        np.copyto(corner, triangle.T, where=~mask)
+        np.copyto(corner, triangle.mT, where=~mask)
     return out
 
 
@@ -110,4 +111,4 @@ def rescale(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
 
 def order(flat: np.ndarray) -> int:
     """Return n of an n×n matrix that is held as ``flat``."""
-    return (math.isqrt(8 * len(flat) + 1) - 1) // 2
+    return (math.isqrt(8 * flat.shape[-1] + 1) - 1) // 2

@@ -146,47 +146,49 @@ def ratio(signal: V, noise: V) -> V:
         return np.divide(signal, noise)
 
 
-def root_sum_squares(values: np.ndarray) -> float:
-    """L2 norm that neither underflows nor overflows on the way."""
-    top = float(np.abs(values).max(initial=0.0))
-    if top == 0 or not np.isfinite(top):
-        return top
-    return top * float(np.sqrt(((values / top) ** 2).sum()))
+def root_sum_squares(values: np.ndarray) -> np.ndarray:
+    """L2 norm along the last axis that neither underflows nor overflows on the way."""
+    top = np.abs(values).max(axis=-1, initial=0.0)
+    unit = np.where((top > 0) & np.isfinite(top), top, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        root = unit * np.sqrt(((values / unit[..., None]) ** 2).sum(axis=-1))
+    return np.where(unit == top, root, top)
 
 
 class LayerSummary(NamedTuple):
     """A layer in a few numbers, from which the network's follow; roots, because squares could underflow.
 
-    All but the first and the last count times ``2**-exponent``, 0 unless their sums could leave float64's range.
+    Of several layers of one size, arrays of these numbers. All but the first and the last count times ``2**-exponent``,
+    0 unless their sums could leave float64's range.
     """
 
     size: float  # parameters
-    mean: float
-    mean_low: float  # what the float64 of the mean leaves out
-    std: float
-    norm: float
-    mean_norm: float
-    noise: float  # root of the summed variances
-    zero_fraction: float
-    exponent: int
+    mean: np.ndarray
+    mean_low: np.ndarray  # what the float64 of the mean leaves out
+    std: np.ndarray
+    norm: np.ndarray
+    mean_norm: np.ndarray
+    noise: np.ndarray  # root of the summed variances
+    zero_fraction: np.ndarray
+    exponent: np.ndarray
 
     @classmethod
     def of(cls, columns: ColumnState) -> LayerSummary:
         means, deviations, lows = mean(columns), columns.deviation(0), columns.mean_low()
-        exponent = _DOWN if max(np.abs(means).max(initial=0), deviations.max(initial=0)) > _NEAR_TOP else 0
-        if exponent:
-            means, deviations, lows = (np.ldexp(each, -exponent) for each in (means, deviations, lows))
+        size, top = means.shape[-1], np.maximum(np.abs(means), deviations).max(axis=-1, initial=0)
+        exponent = np.where(top > _NEAR_TOP, _DOWN, 0)
+        means, deviations, lows = (np.ldexp(each, -exponent[..., None]) for each in (means, deviations, lows))
         noise = root_sum_squares(deviations)
-        centre, centre_low, apart = _centred(np.ones(len(means)), means, lows)
+        centre, centre_low, apart = _centred(np.ones(size), means, lows)
         return cls(
-            size=len(means),
+            size=size,
             mean=centre,
             mean_low=centre_low,
-            std=float(np.hypot(noise, root_sum_squares(apart)) / np.sqrt(len(means))),
+            std=np.hypot(noise, root_sum_squares(apart)) / np.sqrt(size),
             norm=root_sum_squares(np.hypot(means, deviations)),
             mean_norm=root_sum_squares(means),
             noise=noise,
-            zero_fraction=float(zero_fraction(columns).mean()),
+            zero_fraction=zero_fraction(columns).mean(axis=-1),
             exponent=exponent,
         )
 
@@ -207,34 +209,31 @@ class LayerSummary(NamedTuple):
             norm=root_sum_squares(norms),
             mean_norm=root_sum_squares(mean_norms),
             noise=root_sum_squares(noises),
-            zero_fraction=float(share @ zeros),
-            exponent=int(exponent),
+            zero_fraction=share @ zeros,
+            exponent=exponent,
         )
 
     @property
-    def variance(self) -> float:
-        return self.std * self.std  # not **: a float raises where this is infinite
+    def variance(self) -> np.ndarray:
+        return self.std * self.std
 
     @property
-    def snr(self) -> float:
+    def snr(self) -> np.ndarray:
         return ratio(self.mean_norm, self.noise)
 
-    def value(self, name: str) -> float:
+    def value(self, name: str) -> np.ndarray:
         """Return one of the pooled numbers in the units of the data."""
-        if not self.exponent:
-            return float(getattr(self, name))
         powers = {"snr": 0, "zero_fraction": 0, "variance": 2}
         with np.errstate(over="ignore"):  # what is beyond float64's range is infinite
-            return float(np.ldexp(getattr(self, name), powers.get(name, 1) * self.exponent))
+            return np.ldexp(getattr(self, name), powers.get(name, 1) * self.exponent)
 
 
-def _centred(sizes: np.ndarray, means: np.ndarray, lows: np.ndarray) -> tuple[float, float, np.ndarray]:
+def _centred(sizes: np.ndarray, means: np.ndarray, lows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return both parts of the mean of means, and how far each lies from it; equal means lie at it exactly."""
-    near = np.asarray(sizes @ (means / sizes.sum()))
-    from_near = (means - near) + lows
-    rest = np.asarray((sizes @ from_near) / sizes.sum())
-    high, low = two_sum(near, rest)
-    return float(high), float(low), from_near - rest
+    near = (sizes * (means / sizes.sum())).sum(axis=-1)
+    from_near = (means - near[..., None]) + lows
+    rest = (sizes * from_near).sum(axis=-1) / sizes.sum()
+    return *two_sum(near, rest), from_near - rest[..., None]
 
 
 def pooled(layers: dict[str, Moments]) -> xr.Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from operator import methodcaller
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 
 from covdist.engine.plan import Plan, human_bytes
 from covdist.errors import CovdistError, shown
-from covdist.readings.gradient_stats import summaries
+from covdist.readings.gradient_stats import LayerSummary
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
 from covdist.report.columns import TableRow, columns
 from covdist.results.moments import Moments
+from covdist.results.stacks import same_numbers, stack, together
 
 _LISTED = 20  # arrays that cannot be folded, with their reasons
 _COSTS = (
@@ -75,27 +76,38 @@ def _costs(plan: Plan) -> dict[str, Any]:
     return {name: getattr(plan, name) for name in _COSTS} | {"core_seconds": plan.seconds_here}
 
 
-def result_record(moments: Moments) -> dict[str, Any]:
-    """Return a summary of one computed state, over all groups."""
+def result_records(named: Mapping[str, Moments]) -> dict[str, dict[str, Any]]:
+    """Return summaries of computed states, each over all groups."""
+    return together(named, same_numbers, _records)
+
+
+def _records(alike: Sequence[Moments]) -> Iterator[dict[str, Any]]:
+    first, wholes = alike[0], stack([_whole(one) for one in alike])
+    state: Any = _whole(first.x).deferred.joined() if wholes is None else wholes
+    columns = state.side(0)
+    summary = LayerSummary.of(columns)
+    figures: dict[str, Any] = {name: summary.value(name) for name in ("mean", "std", "snr", "zero_fraction")}
+    figures["constant_columns"] = (columns.deviation(0) == 0).sum(axis=-1)
+    if first.can_answer("correlation") or first.can_answer("pair_correlation"):
+        whole = slice(0, first.layout.widths[0])
+        matrices = _correlations(_whole(first), whole) if wholes is None else wholes.correlation(whole)
+        figures["largest_correlation"] = _strongest(matrices, len(first.layout.axes) == 1)
+    if first.can_answer("nearest_covariance"):
+        figures["smallest_eigenvalue"] = float(smallest_eigenvalue(_whole(first)))
+    lists = [np.atleast_1d(values).tolist() for values in figures.values()]
+    for one, *values in zip(alike, *lists, strict=True):
+        yield {**_facts(one, int(columns.columns.rows)), **dict(zip(figures, values, strict=True))}
+
+
+def _facts(moments: Moments, rows: int) -> dict[str, Any]:
     layout = moments.layout
-    each = moments if layout.groups is None else _whole(moments.x)
-    (summary,) = summaries(each)
-    columns: Any = each.deferred.joined()
-    columns = columns.side(0)
-    record = {
+    return {
         **layout.provenance,
         "kind": layout.kind,
-        "rows": int(columns.columns.rows),
+        "rows": rows,
         "columns": [axis.size for axis in layout.axes],
         "groups": None if layout.groups is None else {layout.groups.dim: len(layout.groups.values)},
-        **{name: summary.value(name) for name in ("mean", "std", "snr", "zero_fraction")},
-        "constant_columns": int((columns.deviation(0) == 0).sum()),
     }
-    if moments.can_answer("correlation") or moments.can_answer("pair_correlation"):
-        record["largest_correlation"] = _strongest(_whole(moments))
-    if moments.can_answer("nearest_covariance"):
-        record["smallest_eigenvalue"] = float(smallest_eigenvalue(_whole(moments)))
-    return record
 
 
 def _whole(moments: Moments) -> Moments:
@@ -103,16 +115,20 @@ def _whole(moments: Moments) -> Moments:
     return moments if groups is None else moments.merge(groups.dim)
 
 
-def _strongest(moments: Moments) -> float | None:
-    """Largest magnitude of correlation between two different columns."""
-    axes = moments.layout.matrix_axes()
-    answer = methodcaller("correlation", slice(0, axes[0].size))
-    if moments.can_answer("pair_correlation"):
-        answer = methodcaller("pair_correlation", 1)
-    matrix = np.abs(moments.deferred.values(answer, axes))
-    if len(moments.layout.axes) == 1 and matrix.ndim == 2:
-        np.fill_diagonal(matrix, np.nan)
-    return None if np.isnan(matrix).all() else float(np.nanmax(matrix))
+def _correlations(moments: Moments, whole: slice) -> np.ndarray:
+    paired = moments.can_answer("pair_correlation")
+    answer = methodcaller("pair_correlation", 1) if paired else methodcaller("correlation", whole)
+    return np.asarray(moments.deferred.values(answer, moments.layout.matrix_axes()))
+
+
+def _strongest(correlations: np.ndarray, of_one: bool) -> Any:
+    """Return the largest magnitudes in matrices (..., x, y) of different columns; None in place of NaN alone."""
+    magnitudes = np.abs(correlations)
+    if of_one and magnitudes.ndim > 1:
+        own = np.arange(magnitudes.shape[-1])
+        magnitudes[..., own, own] = np.nan
+    found = np.fmax.reduce(magnitudes, axis=tuple(range(magnitudes.ndim))[-2:], initial=np.nan)
+    return np.where(np.isnan(found), None, found)
 
 
 def result_table(records: dict[str, dict[str, Any]]) -> str:

@@ -17,8 +17,9 @@ from covdist.results.labelled_state import LabelledState
 from covdist.results.labels import Axis, Groups
 from covdist.results.layout import Layout
 from covdist.results.packs import Arrays, Stored
+from covdist.results.stacks import same_fields, together
 from covdist.results.store import new_result, write
-from covdist.state.base import Field, field_value
+from covdist.state.base import Field, State, field_value, stacked
 from covdist.state.grouped import Grouped
 
 M = TypeVar("M", bound=LabelledState)
@@ -47,7 +48,7 @@ def save(
         found = computed({**nodes, **written})
         results = {name: found[name] for name in names}
         for batch in _batches(results):
-            write(result, {node: _stored(results[node]) for node in batch})
+            write(result, together({node: results[node] for node in batch}, same_fields, _stored))
     return results
 
 
@@ -63,24 +64,35 @@ def _batches(results: Mapping[str, LabelledState]) -> Iterator[list[str]]:
     yield batch
 
 
-def _stored(one: LabelledState) -> Stored:
-    """Return a computed state as a file has it: what ``one.dataset`` holds, without labels attached to each array."""
-    layout, state = one.layout, cast(Any, one.deferred.joined())
+def _stored(alike: Sequence[LabelledState]) -> Iterator[Stored]:
+    """Yield computed states as a file has them: what ``one.dataset`` holds, without labels attached to each array."""
+    layout, states = alike[0].layout, [cast(Any, one.deferred.joined()) for one in alike]
     stored = axes, groups = layout.stored()
     outer = [] if groups is None else [_axis_of(groups)]
-    arrays: Arrays = {}
+    stack = None if groups else stacked(layout.state, states)
+    arrays: list[Arrays] = [{} for _ in alike]
     used: dict[str, int] = {}
     for name, sizes in _sizes(cast(Any, layout.state), tuple(map(_extent, axes)), tuple(map(_extent, outer))).items():
-        field, shape = layout.state.FIELDS[name], tuple(sizes.values())
-        values = _of_groups(state, field, shape) if groups else field_value(state, field).reshape(shape)
-        if field.default is None or not np.all(values == field.default):
-            arrays[name] = tuple(sizes), values
-            used |= sizes
+        field, dims, shape = layout.state.FIELDS[name], tuple(sizes), tuple(sizes.values())
+        values = [_of_groups(states[0], field, shape)] if stack is None else _values(stack, field, (len(alike), *shape))
+        for its, value in zip(arrays, values, strict=True):
+            if field.default is None or not np.all(value == field.default):
+                its[name] = dims, value
+                used |= sizes
     labels = [(axis.dim, axis.coords) for dim in used for axis in (*outer, *axes) if axis.dim == dim]
     coords: Arrays = {name: ((str(dim),), storable(values)) for dim, each in labels for name, values in each.items()}
     # xarray makes coordinates of these again when it opens the group.
     beside = " ".join(name for name, ((dim,), _) in coords.items() if name != dim and " " not in name)
-    return Stored({**layout.attributes(), **_names(layout, stored), "coordinates": beside}, coords | arrays)
+    about = {**_names(layout, stored), "coordinates": beside}
+    for one, its in zip(alike, arrays, strict=True):
+        yield Stored({**one.layout.attributes(), **about}, coords | its)
+
+
+def _values(stack: State, field: Field, shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Return the values of each state; a number in which all agree is in the stack once."""
+    values = field_value(stack, field)
+    whole = np.broadcast_to(values, shape) if values.ndim == 0 else values.reshape(shape)
+    return [whole[number, ...] for number in range(len(whole))]
 
 
 def _of_groups(state: Grouped, field: Field, shape: tuple[int, ...]) -> np.ndarray | ByGroup:

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache, lru_cache, partial
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol, Self, cast
 
 import numpy as np
@@ -144,14 +145,43 @@ def fold_whole(fold: BlockFold, widths: Sequence[int], least_rows: int, options:
 
 def get(state: State, path: str) -> Any:
     """Follow a path of attributes; a number is the place in a tuple."""
-    found: Any = state
-    for name in path.split("."):
+    return _getter(path)(state)
+
+
+@cache
+def _getter(path: str) -> Callable[[Any], Any]:
+    return partial(_followed, path.split(".")) if any(map(str.isdigit, path.split("."))) else attrgetter(path)
+
+
+def _followed(names: Sequence[str], found: Any) -> Any:
+    for name in names:
         found = found[int(name)] if name.isdigit() else getattr(found, name)
     return found
 
 
+def stacked(kind: StateType, states: Sequence[State]) -> Any:
+    """Return one state whose arrays have those of several states of the same widths along a first axis of their own.
+
+    Numbers in which all agree stay what they are.
+    """
+    values: dict[str, Any] = {}
+    for field in kind.FIELDS.values():
+        for path in (field.path, *field.also):
+            found = [get(state, path) for state in states]
+            if not (field.axes or field.leading):
+                values[path] = found[0] if found.count(found[0]) == len(found) else np.array(found)
+            else:
+                values[path] = np.asarray(found[0])[None] if len(found) == 1 else np.array(found)
+    return _replaced(states[0], values)
+
+
+def numbers(kind: StateType, state: State) -> tuple[Any, ...]:
+    """Return the fields of a state that are single numbers."""
+    return tuple(get(state, field.path) for field in kind.FIELDS.values() if not (field.axes or field.leading))
+
+
 def field_value(state: State, field: Field, rows: slice = slice(None)) -> np.ndarray:
-    """Return a field; of a matrix some rows."""
+    """Return a field; of a matrix some rows. Of a ``stacked`` state, those of all, with all rows."""
     value = get(state, field.path)
     if field.triangle:
         size = packed.order(value)

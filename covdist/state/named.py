@@ -109,6 +109,11 @@ def uses_blas(kind: StateType) -> bool:
     return getattr(kind, "BLAS", False) or any(map(uses_blas, getattr(kind, "states", ())))
 
 
+def stackable(kind: StateType) -> bool:
+    """Return whether ``stacked`` states of a type answer of all at once, for single columns and for correlations."""
+    return getattr(kind, "STACKABLE", False)
+
+
 def containing(kind: StateType) -> StateType | None:
     """Return the type whose states of the same rows hold those of another, bit for bit."""
     return _containing(cast(Hashable, kind))

@@ -9,7 +9,7 @@ import numpy as np
 from covdist.numerics import packed
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.columns import Columns, combine, divisor
-from covdist.numerics.correlation import correlation_of, covariance_of, own_correlations
+from covdist.numerics.correlation import correlation_of, covariance_of, own_correlations, set_diagonal
 from covdist.numerics.eigen import Spectrum, smallest_of, spectrum_of, unknown
 from covdist.numerics.matrices.covariance import Covariance
 from covdist.numerics.matrices.eigenvalues import Eigenvalues
@@ -34,6 +34,7 @@ class Scatter(_ScatterFields):
     sides = 1
     ordered = False
     CONTAINS = Variances  # bit for bit, of the same rows
+    STACKABLE = True
     FIELDS: ClassVar[Fields] = {**column_fields(), "scatter": Field("triangle", (0, 1), extensive=1, triangle=True)}
 
     @classmethod
@@ -73,9 +74,9 @@ class Scatter(_ScatterFields):
 
     def correlation(self, rows: slice) -> np.ndarray:
         roots = np.sqrt(self.columns.squares)
-        own = roots[rows]
-        matrix = correlation_of(packed.rows(self.triangle, len(roots), rows.start, rows.stop), own, roots)
-        np.fill_diagonal(matrix[:, rows], own_correlations(own))
+        own = roots[..., rows]
+        matrix = correlation_of(packed.rows(self.triangle, roots.shape[-1], rows.start, rows.stop), own, roots)
+        set_diagonal(matrix[..., rows], own_correlations(own))
         return matrix
 
     def second_moment(self, rows: slice, divide: bool, append_one: bool) -> np.ndarray:

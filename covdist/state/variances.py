@@ -33,6 +33,7 @@ class Variances(_VariancesFields):
     name = "variances"
     sides = 1
     ordered = False
+    STACKABLE = True
     FIELDS: ClassVar[Fields] = column_fields()
 
     @classmethod

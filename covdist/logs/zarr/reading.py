@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import zarr
@@ -109,8 +108,8 @@ def _files(folder: str, follow_links: bool) -> tuple[bytes | None, bytes | None,
 
 def _bytes(file: str, follow_links: bool) -> bytes | None:
     try:
-        with open_file(file, follow_links) as stream:
-            return stream.read(MOST_BYTES + 1)
+        with open_file(file, follow_links) as stream:  # which takes memory for all that it is asked for
+            return stream.read(min(os.fstat(stream.fileno()).st_size, MOST_BYTES) + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -197,7 +196,8 @@ def source_of(
         source = ZarrSource(**fields, place=path, inner=inner)
     else:
         source = ZarrFileSource(**fields, folder=folder)
-    return replace(source, token=_token(source, folder or path, inner))
+    object.__setattr__(source, "token", _token(source, folder, path, inner))  # nobody has seen it yet
+    return source
 
 
 def _opened(path: str, inner: str, folder: str | None, metadata: ArrayMetadata, now: int) -> Opened:
@@ -215,14 +215,15 @@ def _opened(path: str, inner: str, folder: str | None, metadata: ArrayMetadata, 
     return Opened(now, marker, found, metadata.described if grows else "", metadata.recorded and grows)
 
 
-def _token(source: ZarrSource | ZarrFileSource, place: str, inner: str) -> str:
+def _token(source: ZarrSource | ZarrFileSource, folder: str | None, path: str, inner: str) -> str:
     """Return a hash of what is known of an array and of its first and last chunk without reading them."""
     stamps: list[Stamp] = []
-    if os.path.isdir(place):
+    if folder is not None:
         grid = [-(-n // size) for n, size in zip(source.shape, source.in_file, strict=True)]
         for index in {(0,) * len(grid), tuple(max(0, n - 1) for n in grid)}:
             with suppress(OSError):
-                stamps.append(stamp(os.path.join(place, source.key(index))))
+                stamps.append(stamp(f"{folder}/{source.key(index)}"))
     about = (source.shape, source.opened.described, source.opened.stamp, sorted(stamps), source.missing)
+    place = folder or path
     text = repr((place if is_url(place) else os.path.abspath(place), inner, *about))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
