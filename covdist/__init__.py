@@ -23,17 +23,23 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.eigenvalues.power_law import power_law as power_law
     from covdist.readings.eigenvalues.rankme import rankme as rankme
     from covdist.readings.eigenvalues.stable_rank import stable_rank as stable_rank
+    from covdist.readings.estimates.between import between as between
     from covdist.readings.estimates.condition_number import condition_number as condition_number
     from covdist.readings.estimates.logdet import logdet as logdet
     from covdist.readings.estimates.partial_corr import partial_corr as partial_corr
     from covdist.readings.estimates.precision import precision as precision
     from covdist.readings.estimates.second_moment import second_moment as second_moment
     from covdist.readings.estimates.shrink import shrink as shrink
+    from covdist.readings.estimates.within import within as within
     from covdist.readings.fill import fill as fill
     from covdist.readings.gradient_stats import gradient_stats as gradient_stats
     from covdist.readings.kurtosis import kurtosis as kurtosis
     from covdist.readings.moments import moments as moments
     from covdist.readings.plan import plan as plan
+    from covdist.readings.rows.mahalanobis import mahalanobis as mahalanobis
+    from covdist.readings.rows.project import project as project
+    from covdist.readings.rows.standardise import standardise as standardise
+    from covdist.readings.rows.whiten import whiten as whiten
     from covdist.readings.skewness import skewness as skewness
     from covdist.readings.spectrum import spectrum as spectrum
     from covdist.readings.std import std as std

@@ -13,10 +13,11 @@ from covdist import plugins
 from covdist.errors import DataError
 
 PUBLIC = {
-    "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocov", "condition_number", "corr", "cov",
-    "effective_rank", "fill", "gradient_stats", "kurtosis", "load", "logdet", "marchenko_pastur_edge",
-    "moments", "open_log", "partial_corr", "participation_ratio", "plan", "power_law", "precision", "rankme",
-    "second_moment", "shrink", "skewness", "spectrum", "stable_rank", "std", "submit", "var",
+    "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocov", "between", "condition_number", "corr",
+    "cov", "effective_rank", "fill", "gradient_stats", "kurtosis", "load", "logdet", "mahalanobis",
+    "marchenko_pastur_edge", "moments", "open_log", "partial_corr", "participation_ratio", "plan", "power_law",
+    "precision", "project", "rankme", "second_moment", "shrink", "skewness", "spectrum", "stable_rank",
+    "standardise", "std", "submit", "var", "whiten", "within",
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from covdist import plugins
-from covdist.commands.options import Command, json_option
+from covdist.commands.options import Command, json_option, print_results
 from covdist.errors import DataError, ResultError, shown
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from covdist.results.moments import Moments
 
-Named = Mapping[str, "xr.DataArray | xr.Dataset"]
+Named = Mapping[str, Any]  # arrays, or moments, by the paths of their layers
 
 
 @click.command(cls=Command, context_settings={"ignore_unknown_options": True})
@@ -48,6 +48,8 @@ def read(result: str, reading: str, words: tuple[str, ...], output: str | None, 
     values = {path: _read(path, one, reading, arguments, options) for path, one in states.items()}
     if write is not None:
         write(values)
+    elif any(isinstance(value, Moments) for value in values.values()):
+        print_results(values, as_json)
     elif as_json:
         click.echo(json.dumps({path: value.to_dict() for path, value in values.items()}, default=str))
     else:
@@ -142,6 +144,12 @@ def _removed(path: Path) -> None:
 def _zarr(values: Named, path: Path) -> None:
     import xarray as xr
 
+    from covdist.results.moments import Moments
+    from covdist.results.saving import save
+
+    if any(isinstance(value, Moments) for value in values.values()):
+        save(values, path)
+        return
     datasets = {f"/{name}": xr.merge([each], combine_attrs="override") for name, each in values.items()}
     xr.DataTree.from_dict(datasets).to_zarr(path, consolidated=False)
 
@@ -164,7 +172,7 @@ def _single(values: Named) -> xr.DataArray:
     found = list(values.values())
     if len(found) == 1 and isinstance(found[0], xr.DataArray):
         return found[0]
-    raise DataError("the file would hold several arrays: name it with .zarr at its end")
+    raise DataError("what is read holds several arrays: name the file with .zarr at its end")
 
 
 _WRITERS: dict[str, Callable[[Named, Path], None]] = {".zarr": _zarr, ".npy": _npy, ".csv": _csv}

@@ -228,6 +228,12 @@ def scaled(kind: StateType, state: State, factor: float) -> State:
     return _replaced(state, values)
 
 
+def without_spread(state: Any) -> Any:
+    """Return the state of as many rows, all at the mean."""
+    paths = [field.path for field in state.FIELDS.values() if field.extensive == 1 and field.path != "columns.weight"]
+    return _replaced(state, {path: get(state, path) * 0.0 for path in paths})
+
+
 def in_one_unit(a: Any, b: Any) -> tuple[Any, Any]:
     """Return two states of a type with weights counted in one unit, as merging takes them."""
     unit = common_unit(a.columns, b.columns)

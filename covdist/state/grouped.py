@@ -16,7 +16,7 @@ from covdist.kernel.threads import shared
 from covdist.kernel.workspace import Workspace
 from covdist.numerics.blas import single_thread
 from covdist.numerics.filled_block import Block, rows_of
-from covdist.state.base import merged
+from covdist.state.base import merged, without_spread
 
 Group = tuple[int, slice | np.ndarray]  # its code and rows
 Vectors = Mapping[str, np.ndarray | None]  # one value a row
@@ -75,6 +75,21 @@ class Grouped(Mapping[int, Any]):
 
     def union(self) -> Any:
         return reduce(merged, self.groups.values(), self.inner)
+
+    def within(self) -> Any:
+        """Return the state of all rows whose scatter is the sum of the groups' own."""
+        alike = (_replaced_mean(state, 0.0, 0.0) for state in self.groups.values())
+        columns = self.union().columns
+        return _replaced_mean(reduce(merged, alike, self.inner), columns.mean, columns.mean_low)
+
+    def between(self) -> Any:
+        """Return the state of as many rows as there are, each at its group's mean."""
+        return reduce(merged, (without_spread(state) for state in self.groups.values()), self.inner)
+
+
+def _replaced_mean(state: Any, mean: Any, mean_low: Any) -> Any:
+    columns, zeros = state.columns, np.zeros(state.columns.width)
+    return state._replace(columns=columns._replace(mean=zeros + mean, mean_low=zeros + mean_low))
 
 
 class GroupedAccumulator:

@@ -62,14 +62,23 @@ def test_writes_files(result, several, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["both.zarr", "c.csv", "c.npy", "c.zarr"]
 
 
+def test_what_is_a_result_itself(tmp_path):
+    m = covdist.moments(X, by=np.arange(30) % 2)
+    m.save(tmp_path / "r.zarr")
+    assert "30" in output("read", tmp_path / "r.zarr", "within", "group")
+    assert output("read", tmp_path / "r.zarr", "within", "group", "-o", tmp_path / "w.zarr") == ""
+    np.testing.assert_array_equal(covdist.load(tmp_path / "w.zarr").cov(), m.within("group").cov())
+    assert "holds several" in sentence("read", tmp_path / "r.zarr", "within", "group", "-o", tmp_path / "w.npy")
+
+
 def test_wrong_words(result, several, tmp_path):
-    assert "there is no reading 'covv': there are autocov, corr, cov," in sentence("read", result, "covv", code=2)
+    assert "there is no reading 'covv': there are autocov, " in sentence("read", result, "covv", code=2)
     said = sentence("read", result, "cov", "--dof", "1", code=2)
     assert "cov takes ddof, min_periods, nearest_psd, found --dof 1: " in said
     assert "spectrum takes k, vectors, found none" in sentence("read", result, "spectrum", code=2)
     assert ".zarr, .npy, .csv" in sentence("read", result, "cov", "-o", tmp_path / "x.png", code=2)
     (tmp_path / "x.npy").touch()
     assert "exists" in sentence("read", result, "cov", "-o", tmp_path / "x.npy")
-    assert "hold several arrays" in sentence("read", several, "cov", "-o", tmp_path / "y.npy")
+    assert "holds several arrays" in sentence("read", several, "cov", "-o", tmp_path / "y.npy")
     assert "fc1: this needs a state of kind higher" in sentence("read", several, "kurtosis")
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]

@@ -80,6 +80,19 @@ class Covariance(NamedTuple):
             )
         return unit, values, vectors
 
+    def whitening(self, method: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return a scale (columns,) and a matrix W: W (deviation / scale) has the identity for a covariance."""
+        if method == "cholesky":
+            return self.deviations, self.inverse_factor()
+        unit, values, vectors = self.eigen()
+        rows = (vectors / np.sqrt(values)).T[::-1]
+        scale = np.full(len(values), np.ldexp(1.0, unit))
+        return scale, rows if method == "pca" else vectors @ rows[::-1]
+
+    def inverse_factor(self) -> np.ndarray:
+        with single_thread():
+            return np.asarray(scipy.linalg.solve_triangular(self.factor(), np.eye(len(self.deviations)), lower=True))
+
     def _check(self) -> None:
         """Raise DataError where the numbers themselves say that there is no inverse."""
         bad = ~np.isfinite(self.deviations)
