@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, cast
 from uuid import uuid4
@@ -13,11 +14,13 @@ from covdist.engine.plan import Plan
 from covdist.folding.in_memory import first_strips
 from covdist.folding.passes import Item
 from covdist.folding.request import Request, rows_as_they_are
+from covdist.folding.stacks import fold_alike, stack_type
 from covdist.numerics.blas import single_thread
 from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
-from covdist.rows.fold import Part, Shard, fold
+from covdist.rows.fold import Part, Shard
 from covdist.rows.stream import source_of
+from covdist.state.base import StateType
 
 _TOGETHER = 64  # in one task
 _EACH, _START = 1e-3, 20.0  # seconds: of one of them beside its rows; of work for which workers are worth starting
@@ -34,7 +37,10 @@ class Batch(NamedTuple):
     def task(self) -> Delayed:
         """Return the promise of the list of their states, bit for bit what each is when folded alone."""
         name = f"fold-{uuid4().hex}"
-        return delayed(_Folds.states, pure=False, traverse=False)(_Folds(self.items()), dask_key_name=name)
+        return delayed(_Folds.states, pure=False, traverse=False)(self.folds(), dask_key_name=name)
+
+    def folds(self) -> _Folds:
+        return _Folds(self.items(), [stack_type(request) for request in self.requests.values()])
 
     def items(self) -> list[Item]:
         """Return what is folded; of arrays that share a plan, the first one's with the others' sources."""
@@ -60,12 +66,18 @@ class Batch(NamedTuple):
 class _Folds:
     """Opaque on purpose, as ``Shard`` is."""
 
-    def __init__(self, items: Sequence[Item]):
-        self._items = items
+    def __init__(self, items: Sequence[Item], kinds: Sequence[StateType | None]):
+        self._items, self._kinds = items, kinds  # of states that can be folded together, where their arrays are alike
 
     def states(self) -> list[object]:
+        alike = defaultdict[tuple[StateType | None, int], list[int]](list)
+        for number, ((shard, _), kind) in enumerate(zip(self._items, self._kinds, strict=True)):
+            alike[kind, number if kind is None else id(shard.accumulator)].append(number)
+        found = dict[int, object]()
         with single_thread():  # set and lifted once, not for each array
-            return [fold(*item) for item in self._items]
+            for (kind, _), numbers in alike.items():
+                found |= zip(numbers, fold_alike(kind, [self._items[number] for number in numbers]), strict=True)
+        return [found[number] for number in range(len(self._items))]
 
 
 def batches(requests: Mapping[str, Request], plans: Sequence[Plan]) -> list[Batch]:
@@ -78,8 +90,7 @@ def batches(requests: Mapping[str, Request], plans: Sequence[Plan]) -> list[Batc
 
 def folded_here(small: Sequence[Batch]) -> dict[str, Moments]:
     """Return the moments of all batches, folded by this process or by copies of it."""
-    folds = [_Folds(batch.items()) for batch in small]
-    return moments_of(small, spread(_Folds.states, folds, _AT_LEAST))
+    return moments_of(small, spread(_Folds.states, [batch.folds() for batch in small], _AT_LEAST))
 
 
 def moments_of(small: Sequence[Batch], states: Iterable[Sequence[object]]) -> dict[str, Moments]:

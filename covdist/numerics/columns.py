@@ -12,7 +12,7 @@ from covdist.numerics.screening import SpecialCounts
 
 # Exponents are multiples of this, so that a column whose size wanders keeps its scale for a long time.
 _STEP, _TOP = 256, 768  # 2.0**-768 scales the smallest and the largest float64 alike
-_PER_COLUMN = ("mean", "mean_low", "squares", "exponent")
+PER_COLUMN = ("mean", "mean_low", "squares", "exponent")
 NO_EXPONENT = -(1 << 20)  # of a column in which nothing has varied yet
 
 
@@ -111,14 +111,14 @@ def two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def part(columns: Columns, which: slice) -> Columns:
-    arrays: dict[str, Any] = {name: getattr(columns, name)[which] for name in _PER_COLUMN}
+    arrays: dict[str, Any] = {name: getattr(columns, name)[which] for name in PER_COLUMN}
     return columns._replace(census=SpecialCounts(*(field[which] for field in columns.census)), **arrays)
 
 
 def concatenate(parts: list[Columns]) -> Columns:
     """Join states of the same rows side by side."""
     first = parts[0]
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _PER_COLUMN}
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_COLUMN}
     census = SpecialCounts(*(np.concatenate(fields) for fields in zip(*(p.census for p in parts), strict=True)))
     return first._replace(census=census, **arrays)
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from covdist.kernel.library import (
     NONE,
+    SQUARE,
     WORK,
     SegmentStruct,
     SideStruct,
@@ -22,13 +24,17 @@ from covdist.kernel.library import (
     number_of,
     packed_bytes,
     padded,
+    panels,
 )
 from covdist.kernel.workspace import Workspace
+from covdist.numerics.columns import PER_COLUMN, Columns
 from covdist.numerics.screening import SpecialCounts, ordinary_range
 from covdist.numerics.segments import BlockFold, Blocks, OpenSegment, is_kernel_fold
+from covdist.numerics.shifted_columns import ShiftedColumns, beyond_float64
 from covdist.numerics.weights import Vector, plain_weights
 
 Tile = tuple[slice, BlockFold]
+PACKED_FROM = 256  # columns of which products are kept packed, not as a square
 
 
 class Ordinary:
@@ -85,6 +91,70 @@ class Ordinary:
         for number, side in enumerate(sides):
             opened[number // amount][1].shifted[number % amount].weight = side.weight
         return folded
+
+
+class StackedColumns(NamedTuple):
+    """Moments of arrays that lay side by side, along a first axis; right where their rows were ``ordinary``."""
+
+    columns: Columns  # without counts of rows
+    census: SpecialCounts
+    products: np.ndarray  # about the mean, of each array's columns
+    ordinary: np.ndarray  # bool (arrays,)
+
+
+def folds_side_by_side(dtype: np.dtype, width: int) -> bool:
+    """Return whether the kernel folds arrays that lie side by side; of single columns numpy sums pilots in pairs."""
+    return compiled() and number_of(dtype) is not None and 1 < width < PACKED_FROM
+
+
+def fold_side_by_side(block: np.ndarray, width: int, products: int) -> StackedColumns | None:
+    """Fold arrays of ``width`` columns that lie side by side, each as one block of its own; None where that cannot be.
+
+    What is made once for all columns, pilots and means, takes most of the time that folding a small array does.
+    """
+    if not (folds_side_by_side(block.dtype, width) and _readable(block)) or beyond_float64(block):
+        return None
+    rows, count = len(block), block.shape[1] // width
+    shifted = ShiftedColumns(count * width)
+    with np.errstate(over="ignore", invalid="ignore"):
+        shifted.begin(block, None, False)
+        matrices = np.zeros((count, width, width) if products == SQUARE else (count, 0, 0))
+        census = SpecialCounts(*np.zeros((4, count, width), np.int64))
+        ordinary = _fold_each(block, width, shifted, census, matrices, products)
+        shifted.weight = float(rows)
+        if products == SQUARE:
+            sums = shifted.sums.reshape(count, width)
+            matrices += (sums * (-1 / shifted.weight))[:, :, None] * sums[:, None, :]
+        columns = shifted.columns()
+    each: dict[str, Any] = {name: getattr(columns, name).reshape(count, width) for name in PER_COLUMN}
+    return StackedColumns(columns._replace(**each, census=census), census, matrices, ordinary)
+
+
+def _fold_each(
+    block: np.ndarray, width: int, shifted: ShiftedColumns, census: SpecialCounts, matrices: np.ndarray, products: int
+) -> np.ndarray:
+    """Fold each array into its columns' sums, and return whether all of its rows were ordinary."""
+    rows, count = len(block), block.shape[1] // width
+    shifts = np.zeros((count, panels(width)))
+    shifts[:, :width] = shifted.pilot.reshape(count, width)
+    work, room = np.empty(WORK * padded(width)), np.empty(rows * packed_bytes(width, False), np.uint8)
+    structs, segments = (SideStruct * count)(), (SegmentStruct * count)()
+    sides, made = np.frombuffer(structs, np.dtype(SideStruct)), np.frombuffer(segments, np.dtype(SegmentStruct))
+    numbers = np.arange(count, dtype=np.uint64)
+    sides["data"] = block.ctypes.data + numbers * (width * block.itemsize)
+    sides["rows"], sides["columns"], sides["stride"] = rows, width, block.strides[0]
+    sides["type"], sides["factors"], sides["weight"] = number_of(block.dtype), 0, 0
+    for name, array in {"shift": shifts, "zeros": census.zeros, "subnormals": census.subnormals}.items():
+        sides[name] = array.ctypes.data + numbers * array.strides[0]
+    for name, array in {"sums": shifted.sums, "squares": shifted.squares}.items():
+        sides[name] = array.ctypes.data + numbers * (8 * width)
+    sides["small"], sides["largest"], sides["subnormal"] = ordinary_range(block.dtype)
+    sides["work"], sides["panels"] = work.ctypes.data, room.ctypes.data
+    made["sides"] = ctypes.addressof(structs) + numbers * ctypes.sizeof(SideStruct)
+    made["matrix"] = matrices.ctypes.data + numbers * (8 * width * width)
+    made["count"], made["products"], made["height"] = 1, products, rows
+    fold = function("fold")
+    return np.array([fold(segment) == rows for segment in segments])
 
 
 def _readable(block: np.ndarray) -> bool:

@@ -44,19 +44,19 @@ def _small_lower(n: int) -> np.ndarray:
 
 
 def pack(full: np.ndarray) -> np.ndarray:
-    """Return the lower triangle of ``full`` (n, n) as a flat triangle.
+    """Return the lower triangle of ``full`` (n, n) as a flat triangle, or those of several (..., n, n).
 
     LAPACK's ``trttf`` reads the other triangle of an array in C order, which ``syrk`` leaves empty.
     """
-    n = len(full)
+    n = full.shape[-1]
     h = (n + 1) // 2
-    flat = np.empty(size(n))
+    flat = np.empty((*full.shape[:-2], size(n)))
     leading, trailing = _parts(flat, n)
-    leading[h:] = full[h:, :h]
+    leading[..., h:, :] = full[..., h:, :h]
     # Both triangles lie in one rectangle: each must leave the other's half alone.
     lower = _lower(h)
-    np.copyto(leading[:h], full[:h, :h], where=lower)
-    np.copyto(trailing.T, full[h:, h:], where=lower[: n - h, : n - h])
+    np.copyto(leading[..., :h, :], full[..., :h, :h], where=lower)
+    np.copyto(trailing.mT, full[..., h:, h:], where=lower[: n - h, : n - h])
     return flat
 
 

@@ -175,6 +175,16 @@ def stacked(kind: StateType, states: Sequence[State]) -> Any:
     return _replaced(states[0], values)
 
 
+def unstacked(stack: Any, number: int) -> Any:
+    """Return one of the states in a stack."""
+    if isinstance(stack, np.ndarray):
+        return stack[number]
+    if not isinstance(stack, tuple):
+        return stack
+    parts = [unstacked(part, number) for part in stack]
+    return type(stack)(*parts) if hasattr(stack, "_fields") else tuple(parts)
+
+
 def numbers(kind: StateType, state: State) -> tuple[Any, ...]:
     """Return the fields of a state that are single numbers."""
     return tuple(get(state, field.path) for field in kind.FIELDS.values() if not (field.axes or field.leading))

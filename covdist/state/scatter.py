@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from covdist.kernel.library import SQUARE
 from covdist.numerics import packed
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.columns import Columns, combine, divisor
@@ -15,10 +16,11 @@ from covdist.numerics.matrices.covariance import Covariance
 from covdist.numerics.matrices.eigenvalues import Eigenvalues
 from covdist.numerics.matrices.second_moment import MeanColumns, second_moment
 from covdist.numerics.matrices.shrinkage import intensity, shrunk
+from covdist.numerics.ordinary import fold_side_by_side
 from covdist.numerics.products import Triangle, add_gram, product
 from covdist.numerics.segments import Product
 from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
-from covdist.state.variances import LEAST_ROWS, Variances
+from covdist.state.variances import LEAST_ROWS, Variances, counted
 
 
 class _ScatterFields(NamedTuple):
@@ -53,6 +55,13 @@ class Scatter(_ScatterFields):
     def cost(cls, width: int) -> Cost:
         state_bytes = 8 * packed.size(width) + COLUMN_BYTES * width
         return Cost(state_bytes, width * width + COLUMN_FLOPS * width, LEAST_ROWS, width)
+
+    @classmethod
+    def of_stack(cls, block: np.ndarray, width: int) -> tuple[Scatter, np.ndarray] | None:
+        """As that of ``Variances``."""
+        if (found := fold_side_by_side(block, width, SQUARE)) is None:
+            return None
+        return cls(counted(found, len(block)), packed.pack(found.products)), found.ordinary
 
     def merge(self, other: Scatter) -> Scatter:
         columns, link = combine(self.columns, other.columns)
