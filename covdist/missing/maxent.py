@@ -16,7 +16,7 @@ from covdist.errors import DataError
 from covdist.folding.fitted import computed_model, fitted_moments, promised_model
 from covdist.folding.request import IN_TILES, FillOptions, Policy, Request, make_request
 from covdist.numerics.blas import single_thread
-from covdist.numerics.em import Fit, Model, complete, precision_of
+from covdist.numerics.em import Fit, Model, complete, inverse_root
 from covdist.numerics.nonfinite import all_finite, holes, keep_all, unmasked
 from covdist.results.labels import Array, Labelled
 from covdist.state.base import StateType
@@ -86,7 +86,7 @@ def filled(rows: np.ndarray, model: Model, patterns: Patterns, sample_ndim: int,
     out = np.where(hole, means, flat.astype(np.float64))
     values, present = flat[:, model.active].astype(np.float64), ~hole[:, model.active]
     with single_thread():
-        completed = complete(values, present, np.ones(len(flat)), model, precision_of(model))
+        completed = complete(values, present, np.ones(len(flat)), model, inverse_root(model))
     out[:, model.active] = np.where(present, values, model.rows(completed.rows))
     return out.astype(plain.dtype).reshape(plain.shape)
 

@@ -2,8 +2,11 @@
 
 Dempster, Laird and Rubin (1977); Little and Rubin (2002), chapter 11. Given mean and covariance, the missing
 values m of a row have a conditional mean, which is the fill of maximum entropy, and a conditional covariance; the sums
-of both make the next mean and covariance. With the precision P of all columns, the covariance is (P_mm)⁻¹ and the mean
--(P_mm)⁻¹ (P z)_m, where z are the row's deviations, 0 where missing: the matrix to invert is only as large as m.
+of both make the next mean and covariance. With W, the inverse of the covariance's Cholesky root, the mean is the u that
+makes |Wz + W_m u| least, where z are the row's deviations, 0 where missing, and W_m the columns of W that belong to m;
+that length is the row's distance. With W_m = QR the covariance is R⁻¹R⁻ᵀ: only what is missing has to be factored.
+Errors grow with the condition of the correlations. By way of the precision WᵀW a distance would be the difference of
+numbers as large as that condition, and errors would grow with its square.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from covdist.errors import DataError
 from covdist.numerics.columns import share
 
 _SINGULAR = 1e-12  # smallest squared pivot of a correlation matrix that is taken as it is
-_BATCH = 1 << 18  # numbers inverted at once
+_BATCH = 1 << 18  # numbers factored at once
 
 
 class Fit(NamedTuple):
@@ -79,7 +82,7 @@ class Model(NamedTuple):
             cov=cov,
             log_likelihoods=np.append(self.log_likelihoods, log_likelihood),
             converged=bool(moved <= self.fit.tolerance),
-            ridged=self.ridged or precision_of(self).ridged,
+            ridged=self.ridged or inverse_root(self).ridged,
         )
 
     def record(self) -> dict[str, Any]:
@@ -93,15 +96,15 @@ class Model(NamedTuple):
         }
 
 
-class Precision(NamedTuple):
-    """The inverse of a covariance, the logarithm of its determinant, and whether a ridge was needed."""
+class InverseRoot(NamedTuple):
+    """What makes the columns of a Gaussian uncorrelated, and whether a ridge was needed."""
 
-    matrix: np.ndarray
-    log_determinant: float
+    matrix: np.ndarray  # (active, active), the inverse of the covariance's lower Cholesky root
+    log_determinant: float  # of the covariance
     ridged: bool
 
 
-def precision_of(model: Model) -> Precision:
+def inverse_root(model: Model) -> InverseRoot:
     cov = model.cov
     spread = np.sqrt(np.diagonal(cov))
     correlation = cov / np.outer(spread, spread)
@@ -113,22 +116,24 @@ def precision_of(model: Model) -> Precision:
         ridged = True
     if ridged:
         root = np.linalg.cholesky(correlation + max(model.fit.ridge, _SINGULAR) * np.eye(len(cov)))
-    inverse = scipy.linalg.cho_solve((root, True), np.eye(len(cov)))
-    log_determinant = 2 * float(np.log(np.diagonal(root)).sum() + np.log(spread).sum())
-    return Precision((inverse + inverse.T) / 2 / np.outer(spread, spread), log_determinant, ridged)
+    matrix = scipy.linalg.solve_triangular(root, np.diag(1 / spread), lower=True)
+    return InverseRoot(matrix, 2 * float(np.log(np.diagonal(root)).sum() + np.log(spread).sum()), ridged)
 
 
-def regression(precision: np.ndarray, present: np.ndarray, missing: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Regress the negative deviations of some columns on others, both indices, given the precision of all.
+class Regression(NamedTuple):
+    """Of missing columns on all others, for patterns with equally many; the first axis is that of patterns."""
 
-    Returns coefficients (missing, present), the conditional covariance, and log det of its inverse.
-    """
-    if not len(missing):  # older SciPy solves no empty systems
-        return np.zeros((0, len(present))), np.zeros((0, 0)), 0.0
-    root = np.linalg.cholesky(precision[missing[:, None], missing])
-    covariance = scipy.linalg.cho_solve((root, True), np.eye(len(missing)), check_finite=False)
-    coefficients = covariance @ precision[missing[:, None], present]
-    return coefficients, covariance, 2 * float(np.log(np.diagonal(root)).sum())
+    basis: np.ndarray  # (patterns, active, missing), orthonormal
+    solve: np.ndarray  # (patterns, missing, missing), from coordinates in the basis to missing deviations, negative
+    covariance: np.ndarray  # (patterns, missing, missing), conditional
+    log_determinant: np.ndarray  # (patterns,), of the inverse of that
+
+    @classmethod
+    def of(cls, inverse: np.ndarray, missing: np.ndarray) -> Regression:
+        basis, root = np.linalg.qr(inverse.T[missing].swapaxes(1, 2))
+        solve = np.linalg.inv(root)
+        pivots = np.abs(np.diagonal(root, axis1=1, axis2=2))
+        return cls(basis, solve, solve @ solve.swapaxes(1, 2), 2 * np.log(pivots).sum(axis=1))
 
 
 class Completed(NamedTuple):
@@ -139,41 +144,41 @@ class Completed(NamedTuple):
     log_likelihood: float
 
 
-def complete(rows: np.ndarray, present: np.ndarray, weights: np.ndarray, model: Model, inverse: Precision) -> Completed:
+def complete(
+    rows: np.ndarray, present: np.ndarray, weights: np.ndarray, model: Model, inverse: InverseRoot
+) -> Completed:
     """Fill missing values of the active columns by their conditional means: the E step of rows."""
     width = len(model.mean)
     rows = np.where(present, model.deviations(rows), 0.0)
-    pulls = rows @ inverse.matrix
-    quadratic = np.einsum("ij,ij->i", rows, pulls)
+    away = rows @ inverse.matrix.T
     patterns, pattern = distinct(present)
     log_determinant = np.full(len(patterns), inverse.log_determinant)
     weight = np.bincount(pattern, weights, minlength=len(patterns))
     summed = np.zeros(width * width)
     for chosen, missing in _batches(patterns):
-        precision = inverse.matrix[missing[:, :, None], missing[:, None, :]]
-        covariance = np.linalg.inv(precision)
-        log_determinant[chosen] += np.linalg.slogdet(precision)[1]
+        found = Regression.of(inverse.matrix, missing)
+        log_determinant[chosen] += found.log_determinant
         at = missing[:, :, None] * width + missing[:, None, :]
-        summed += np.bincount(at.ravel(), (covariance * weight[chosen, None, None]).ravel(), minlength=width * width)
-        for row, which in _rows_of(chosen, pattern, _at_once(missing.shape[1])):
-            holes = row[:, None], missing[which]
-            pull = pulls[holes]
-            moved = np.matmul(covariance[which], pull[:, :, None])[:, :, 0]
-            rows[holes] = -moved
-            quadratic[row] -= np.einsum("ij,ij->i", pull, moved)
-    density = (patterns @ model.volume + log_determinant)[pattern] + quadratic
+        shares = found.covariance * weight[chosen, None, None]
+        np.add.at(summed, at.ravel(), shares.ravel())
+        for row, which in _rows_of(chosen, pattern, _at_once(missing.shape[1], width)):
+            basis = found.basis[which]
+            along = np.matmul(away[row][:, None, :], basis).swapaxes(1, 2)
+            rows[row[:, None], missing[which]] = -np.matmul(found.solve[which], along)[:, :, 0]
+            away[row] -= np.matmul(basis, along)[:, :, 0]
+    density = (patterns @ model.volume + log_determinant)[pattern] + np.einsum("ij,ij->i", away, away)
     return Completed(rows, summed.reshape(width, width), -0.5 * float(weights @ density))
 
 
-def _at_once(missing: int) -> int:
-    return max(1, _BATCH // missing**2)
+def _at_once(missing: int, width: int) -> int:
+    return max(1, _BATCH // (missing * width))
 
 
 def _batches(patterns: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield indices of patterns with equally many missing values, a batch at a time, and their missing columns."""
     amount = patterns.shape[1] - patterns.sum(axis=1)
     for missing in np.unique(amount[amount > 0]).tolist():
-        alike, step = np.flatnonzero(amount == missing), _at_once(missing)
+        alike, step = np.flatnonzero(amount == missing), _at_once(missing, patterns.shape[1])
         for start in range(0, len(alike), step):
             chosen = alike[start : start + step]
             yield chosen, np.nonzero(~patterns[chosen])[1].reshape(len(chosen), missing)

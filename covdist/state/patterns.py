@@ -19,7 +19,7 @@ from covdist.numerics import packed
 from covdist.numerics.accumulator import COLUMN_BYTES, Cost, Options, RowsAccumulator
 from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns, ObservedCounts, combine_observed, common_unit
-from covdist.numerics.em import Fit, Model, PatternTable, complete, distinct, precision_of, regression
+from covdist.numerics.em import Fit, Model, PatternTable, Regression, complete, distinct, inverse_root
 from covdist.numerics.masked import Side, observe
 from covdist.numerics.nonfinite import all_finite, holes
 from covdist.numerics.segments import Blocks, OpenSegment
@@ -216,22 +216,24 @@ class Expected(NamedTuple):
 
 def expected_of(table: PatternTable, model: Model) -> Expected:
     """Return the sums over all rows of a table of the active columns, each pattern at once."""
-    inverse, weight = precision_of(model), table.weight
-    precision, away = inverse.matrix, np.where(table.held, table.mean - model.mean, 0.0)
+    inverse, weight = inverse_root(model), table.weight
+    away = np.where(table.held, table.mean - model.mean, 0.0)
     sums, products = weight @ away, table.scatter.sum(axis=0) + (away * weight[:, None]).T @ away
-    log_likelihood = -0.5 * float(weight @ (table.held @ model.volume))
+    log_likelihood = -0.5 * float(weight @ (table.held @ model.volume + inverse.log_determinant))
     for held, w, mean, scatter in zip(table.held, weight, away, table.scatter, strict=True):
         present, missing = np.flatnonzero(held), np.flatnonzero(~held)
         known = scatter[present[:, None], present] + w * np.outer(mean[present], mean[present])
-        coefficients, covariance, log_determinant = regression(precision, present, missing)
+        basis, solve, covariance, log_determinant = (one[0] for one in Regression.of(inverse.matrix, missing[None]))
+        left = inverse.matrix[:, present]
+        along = basis.T @ left
+        coefficients = solve @ along
         crossed = coefficients @ known
         sums[missing] -= w * (coefficients @ mean[present])
         products[missing[:, None], present] -= crossed
         products[present[:, None], missing] -= crossed.T
         products[missing[:, None], missing] += crossed @ coefficients.T + w * covariance
-        quadratic = float(np.vdot(precision[present[:, None], present], known))
-        quadratic -= float(np.vdot(precision[missing[:, None], present], crossed))
-        log_likelihood -= 0.5 * (w * (inverse.log_determinant + log_determinant) + quadratic)
+        left -= basis @ along
+        log_likelihood -= 0.5 * (w * log_determinant + float(np.vdot(left.T @ left, known)))
     return Expected(float(weight.sum()), sums, products, log_likelihood)
 
 
@@ -244,7 +246,7 @@ class ExpectedAccumulator:
         self._model, self._inf = model, inf
         self._held = Expected.empty(len(model.mean))
         with single_thread():
-            self._precision = precision_of(model)
+            self._inverse = inverse_root(model)
 
     def add(self, block: np.ndarray, frequency: Vector = None, reliability: Vector = None) -> None:
         weights = combined(frequency, reliability)
@@ -262,7 +264,7 @@ class ExpectedAccumulator:
         weights = np.ones(len(block)) if given is None else given
         some = present.any(axis=1) & (weights > 0)
         values, present, weights = values[some], present[some], weights[some]
-        filled = complete(values, present, weights, self._model, self._precision)
+        filled = complete(values, present, weights, self._model, self._inverse)
         rows = filled.rows if given is None else filled.rows * np.sqrt(weights)[:, None]
         sums, products = weights @ filled.rows, rows.T @ rows + filled.covariance
         self._held = self._held.merge(Expected(float(weights.sum()), sums, products, filled.log_likelihood))
