@@ -12,15 +12,14 @@ from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import dask
 from distributed import Client, LocalCluster, Security
 from distributed.comm.core import connect
 
 from covdist.engine.plan import human_bytes
+from covdist.engine.room import check_kernels
 from covdist.errors import ClusterError
-from covdist.kernel.library import kind, other_kernel
 from covdist.limits import limits
 
 logger = logging.getLogger(__name__)
@@ -28,7 +27,6 @@ logger = logging.getLogger(__name__)
 # Failures reach the caller as exceptions; of dask's own log lines only those on memory say more.
 _WORKER_LOGGING = {"distributed.nanny.pre-spawn-environ.DASK_LOGGING": {"distributed.worker.memory": "warning"}}
 _PATIENCE = 7  # seconds; with the start of the process, a wrong address is reported within ten
-_asked: WeakKeyDictionary[Client, set[str]] = WeakKeyDictionary()  # the workers whose kernel is known
 _SAME = ("covdist", "dask", "distributed", "numpy")  # packages on which messages or results depend
 
 
@@ -163,17 +161,6 @@ def check_versions(client: Client) -> None:
                     "install the same on client, scheduler and workers"
                 )
     check_kernels(client)
-
-
-def check_kernels(client: Client) -> None:
-    """Raise ClusterError where a worker folds with another kernel than this process; each is asked once."""
-    asked = _asked.setdefault(client, set())
-    new = client.scheduler_info(n_workers=-1)["workers"].keys() - asked
-    # One without covdist says so itself, when it is given a task.
-    for name, each in client.run(kind, workers=list(new), on_error="ignore").items() if new else ():
-        if each != kind():
-            raise other_kernel(f"worker {name}", each, kind())
-    asked |= new
 
 
 def _relevant(about: dict[str, Any]) -> dict[str, str | None]:

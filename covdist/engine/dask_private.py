@@ -7,7 +7,6 @@ of SciPy in ``numerics/blas.py`` (tests/state/test_blas.py).
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property, partial
@@ -24,6 +23,8 @@ from dask.core import get_dependencies
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
 from dask.tokenize import tokenize_lock
 from dask.typing import Key
+
+from covdist.engine.fork import after_fork
 
 
 def pool_threads() -> int:
@@ -143,6 +144,7 @@ def _locks() -> list[Any]:
     return [threaded.pools_lock, tokenize_lock, dask.config.config_lock, *of_cached]
 
 
+@after_fork
 def _forget_after_fork(locks: list[Any] = _locks()) -> None:
     """Let go of what a forked child has only a copy of: pools and clients without threads, locks held by others."""
     threaded.default_pool = None
@@ -154,7 +156,3 @@ def _forget_after_fork(locks: list[Any] = _locks()) -> None:
         clients._current_client.set(None)
         if dask.config.get("scheduler", None) == "dask.distributed":
             dask.config.set(scheduler=None)
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from threading import Condition
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import dask
 from dask.typing import Key
 
 from covdist.engine.dask_private import put_together
+from covdist.engine.fork import after_fork
 from covdist.engine.plan import PROCESS_BYTES, human_bytes
 from covdist.errors import PlanError
+from covdist.kernel.library import kind, other_kernel
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _ON_CLIENT = (None, "dask.distributed", "distributed")  # what dask's configuration calls its scheduler
+_asked: WeakKeyDictionary[Client, set[str]] = WeakKeyDictionary()  # the workers whose kernel is known
 
 
 class Room(NamedTuple):
@@ -25,15 +31,8 @@ class Room(NamedTuple):
     threads: int
 
 
-def least_room() -> Room | None:
-    """Return that of the worker with the least memory a thread, of the client that would compute a collection now.
-
-    None without a client, for one whose scheduler cannot be asked from here, and without workers with a limit. What
-    workers hold already is not taken off: what of it are results dask spills to disk where a task needs the memory, and
-    a choice that followed the moment's use would give the same call other bits from one minute to the next.
-
-    ClusterError where a worker folds with another kernel than this process, before it is given work.
-    """
+def client_here() -> Client | None:
+    """Return the client that would compute a collection now; None where its scheduler cannot be asked from here."""
     if "distributed" not in sys.modules or dask.config.get("scheduler", None) not in _ON_CLIENT:
         return None
     from distributed import Client
@@ -42,13 +41,27 @@ def least_room() -> Room | None:
         client = Client.current()
     except ValueError:
         return None
-    if client.status != "running":
-        return None
-    if not client.asynchronous:
-        from covdist.engine.cluster import check_kernels
+    return None if client.asynchronous or client.status != "running" else client
 
-        check_kernels(client)
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()  # of an asynchronous client: not known
+
+def check_kernels(client: Client) -> None:
+    """Raise ClusterError where a worker folds with another kernel than this process; each is asked once."""
+    asked = _asked.setdefault(client, set())
+    new = client.scheduler_info(n_workers=-1)["workers"].keys() - asked
+    # One without covdist says so itself, when it is given a task.
+    for name, each in client.run(kind, workers=list(new), on_error="ignore").items() if new else ():
+        if each != kind():
+            raise other_kernel(f"worker {name}", each, kind())
+    asked |= new
+
+
+def least_room(client: Client) -> Room | None:
+    """Return that of the worker with the least memory a thread; None without workers with a limit.
+
+    What workers hold already is not taken off: what of it are results dask spills to disk where a task needs the
+    memory, and a choice that followed the moment's use would give the same call other bits from one minute to the next.
+    """
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
     rooms = [Room(worker["memory_limit"], worker["nthreads"]) for worker in workers if worker["memory_limit"]]
     return min(rooms, key=lambda room: (room.memory / room.threads, room.threads), default=None)
 
@@ -103,10 +116,7 @@ def within(room: int, need: int, function: Callable[..., Any], *arguments: Any) 
             running.changed.notify_all()
 
 
+@after_fork
 def _forget_after_fork() -> None:
     global _running
     _running = _Running()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import dask
 from dask.system import CPU_COUNT
 
 from covdist.engine.dask_private import pool_threads
+from covdist.engine.fork import after_fork
 from covdist.kernel.threads import allowed, is_allowed
 
 _ALONE = ("synchronous", "sync", "single-threaded")  # what dask's configuration calls its scheduler of one thread
@@ -67,10 +67,7 @@ def _of_worker() -> int:
         return 0
 
 
+@after_fork
 def _forget_after_fork() -> None:
     global _busy
     _busy = _Busy()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from covdist.engine.plan import PROCESS_BYTES, Plan, human_bytes
-from covdist.engine.room import least_room
+from covdist.engine.room import check_kernels, client_here, least_room
 from covdist.errors import DataError
 from covdist.folding.fitted import pattern_plan
 from covdist.folding.in_memory import memory_plan
@@ -89,9 +89,13 @@ def likeness(request: Request) -> Hashable:
 def for_workers(request: Request, plan: Plan | None = None) -> Request:
     """Return a request for the workers at hand, unless the caller named their memory or nothing runs on them.
 
-    ``plan`` is that of the request, where it is known.
+    ``plan`` is that of the request, where it is known. ClusterError where a worker could not fold it.
     """
     if request.memory is not None or not request.lazy:
         return request
     memory = plan if plan is not None and plan.strategy == IN_MEMORY else memory_plan(request)
-    return request if memory.peak_bytes < _SMALL_BYTES else replace(request, workers=least_room())
+    client = None if memory.peak_bytes < _SMALL_BYTES else client_here()
+    if client is None:
+        return request
+    check_kernels(client)
+    return replace(request, workers=least_room(client))

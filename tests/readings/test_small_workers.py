@@ -16,7 +16,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 import covdist
-from covdist.engine.room import least_room, within
+from covdist.engine.room import client_here, least_room, within
 from covdist.errors import PlanError
 
 GIB = 1 << 30
@@ -100,7 +100,7 @@ def test_a_spectrum_is_sketched_where_the_matrix_does_not_fit(client):
 def test_threads_of_a_worker_share_its_memory():
     tall = _wide(8_000, 100_000)  # more than one shard, so that threads fold at the same time
     with _threads(4, "2GiB"):
-        assert least_room() == (2 * GIB, 4)
+        assert least_room(client_here()) == (2 * GIB, 4)
         assert covdist.plan(tall).strategy == "tiles"
         assert covdist.plan(tall).peak(4) <= 2 * GIB
         assert covdist.plan(tall, matrix="memory", memory="64GiB").peak_bytes < 2 * GIB
@@ -177,7 +177,7 @@ def test_a_whole_matrix_larger_than_a_worker_is_refused_before_rows_are_read():
 
 def test_without_workers_nothing_waits():
     with LocalCluster(n_workers=0, **IN_HERE) as local, Client(local):
-        assert least_room() is None
+        assert least_room(client_here()) is None
         assert covdist.cov(_wide(14_000)).shape == (14_000, 14_000)
 
 
