@@ -32,7 +32,7 @@ from covdist.results.moments import Moments
 from covdist.rows.stream import Stream, stream
 from covdist.state.base import StateType
 from covdist.state.cross import Cross
-from covdist.state.named import Named, is_paired, state_type, uses_blas
+from covdist.state.named import Named, is_paired, state_type
 from covdist.state.scatter import Scatter
 
 DEFAULT_FIT = Fit()
@@ -165,7 +165,7 @@ class Request:
         return partial(within, plan.at_once(self.room.threads) * plan.fold_bytes - beyond, plan.fold_bytes, function)
 
     def layout(self) -> Layout:
-        blas = not compiled() or self.policy.strategy is not None or uses_blas(self.state)
+        blas = not compiled() or self.policy.strategy is not None
         provenance = {
             "rows": self.rows,
             "source": self.source,

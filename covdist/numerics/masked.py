@@ -84,7 +84,7 @@ def observe(block: np.ndarray, present: np.ndarray, weights: Vector, extreme: bo
     if weights is not None:
         root = np.sqrt(weights)[:, None]
         rows, roots, weighted = rows * root, mask * root, mask * weights[:, None]
-        total, weight = float(weights.sum()), weights @ mask
+        total, weight = float(weights.sum()), column_sums(mask, weights[:, None])
     sums = column_sums(roots, rows)
     offset = share(sums, weight)
     squares = column_sums(rows, rows) - sums * offset
@@ -94,9 +94,9 @@ def observe(block: np.ndarray, present: np.ndarray, weights: Vector, extreme: bo
 
 def _pilot(block: np.ndarray, present: np.ndarray, mask: np.ndarray, weights: Vector) -> np.ndarray:
     # Tiny weights of tiny values underflow.
-    shares = np.ones(len(block)) if weights is None else weights / weights.max()
-    amount = np.maximum(shares @ mask, np.finfo(float).tiny)
+    shares = None if weights is None else (weights / weights.max())[:, None]
+    amount = np.maximum(column_sums(mask, shares), np.finfo(float).tiny)
     first = block[present.argmax(axis=0), np.arange(block.shape[1])]
     # The first value in its holes leaves a column constant; of a column without any, 0.
     rows = np.where(present, block, np.where(present.any(axis=0), first, 0)).astype(np.float64)
-    return pilot_of(rows, lambda values: (shares @ np.where(present, values, 0)) / amount)
+    return pilot_of(rows, lambda values: column_sums(np.where(present, values, 0), shares) / amount)

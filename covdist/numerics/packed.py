@@ -93,6 +93,16 @@ def unpack(flat: np.ndarray, n: int) -> np.ndarray:
     return out
 
 
+def mirrored(lower: np.ndarray) -> np.ndarray:
+    """Fill the upper triangle of a square by its lower one, in place and some rows at a time."""
+    for start in range(0, len(lower), 64):
+        strip = slice(start, start + 64)
+        lower[:start, strip] = lower[strip, :start].T
+        corner = lower[strip, strip]
+        np.copyto(corner, corner.T, where=~_lower(len(corner)))
+    return lower
+
+
 def rescale(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Return the triangle with entry (i, j) multiplied by ``2 ** (shift[i] + shift[j])``."""
     if not shift.any():

@@ -8,6 +8,7 @@ import numpy as np
 
 from covdist.numerics.columns import Shifts, share
 from covdist.numerics.masked import Side
+from covdist.numerics.products import products_of
 
 _STRIP = 1 << 16  # entries merged together: their temporaries stay within the cache
 
@@ -52,27 +53,27 @@ def pairs_of(x: Side, y: Side) -> tuple[Pairs, PairMarginals]:
     """Return the pairs of a block with missing values and the marginals of x, by the products of deviations and masks.
 
     With W the masks, X the deviations (0 where missing): N = WᵀW, P = XᵀW, Q = (X∘X)ᵀW, G = XᵀX; the pairs' means are
-    P / N, so that their scatter is G - P Pᵀ / N. Symmetric where the sides are one: numpy then calls ``syrk``.
+    P / N, so that their scatter is G - P Pᵀ / N.
     """
-    rows = (x.mask.T @ y.mask).astype(np.int64)
-    weight = rows.astype(np.float64) if x.weighted is x.mask else x.weighted.T @ y.mask
-    sums = x.rows.T @ y.roots
-    sums_y = sums.T if x is y else x.roots.T @ y.rows
-    if x is y:  # gemm rounds the two triangles apart
+    rows = products_of(x.mask, y.mask).astype(np.int64)
+    weight = rows.astype(np.float64) if x.weighted is x.mask else products_of(x.weighted, y.mask)
+    sums = products_of(x.rows, y.roots)
+    sums_y = sums.T if x is y else products_of(x.roots, y.rows)
+    if x is y:  # BLAS rounds the two triangles apart
         weight = (weight + weight.T) / 2
     inverse = share(1.0, weight)
-    scatter = x.rows.T @ y.rows
+    scatter = products_of(x.rows, y.rows)
     scatter -= sums * sums_y * inverse
     return Pairs(rows, weight, scatter), _marginals(x, y, sums, inverse)
 
 
 def marginals_of(x: Side, y: Side, weight: np.ndarray) -> PairMarginals:
     """Return the marginals of x alone, given the weights of the pairs."""
-    return _marginals(x, y, x.rows.T @ y.roots, share(1.0, weight))
+    return _marginals(x, y, products_of(x.rows, y.roots), share(1.0, weight))
 
 
 def _marginals(x: Side, y: Side, sums: np.ndarray, inverse: np.ndarray) -> PairMarginals:
-    squares = (x.rows * x.rows).T @ y.mask
+    squares = products_of(x.rows * x.rows, y.mask)
     squares -= sums * sums * inverse
     offset = sums * inverse
     offset -= x.centre[:, None]
@@ -95,10 +96,16 @@ class SideMerge(NamedTuple):
     def offsets(self) -> tuple[np.ndarray, np.ndarray]:
         """Return both offsets from the common mean."""
         shift_a, shift_b, step_a, step_b = self.shifts
-        return np.ldexp(self.a.offset, shift_a) - step_a, np.ldexp(self.b.offset, shift_b) - step_b
+        return _times_power(self.a.offset, shift_a) - step_a, _times_power(self.b.offset, shift_b) - step_b
 
     def squares(self) -> np.ndarray:
-        return np.ldexp(self.a.squares, 2 * self.shifts.shift_a) + np.ldexp(self.b.squares, 2 * self.shifts.shift_b)
+        a, b = self.a.squares, self.b.squares
+        return _times_power(a, 2 * self.shifts.shift_a) + _times_power(b, 2 * self.shifts.shift_b)
+
+
+def _times_power(values: np.ndarray, exponent: np.ndarray) -> np.ndarray:
+    """Return values times ``2**exponent``, themselves where that is 1: ``ldexp`` takes 2 ns a value."""
+    return np.ldexp(values, exponent) if exponent.any() else values
 
 
 def merge(a: Pairs, b: Pairs, x: SideMerge, y: SideMerge | None = None) -> tuple[Pairs, list[PairMarginals]]:
@@ -119,8 +126,8 @@ def merge(a: Pairs, b: Pairs, x: SideMerge, y: SideMerge | None = None) -> tuple
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity under missing="propagate"
             offsets = [strip.offsets() for strip in strips]
             deltas = [np.where(both, offset_b - offset_a, 0.0) for offset_a, offset_b in offsets]
-            merged = np.ldexp(np.ldexp(a.scatter[cut], down.shift_a), across.shift_a)
-            merged += np.ldexp(np.ldexp(b.scatter[cut], down.shift_b), across.shift_b)
+            merged = _times_power(_times_power(a.scatter[cut], down.shift_a), across.shift_a)
+            merged = merged + _times_power(_times_power(b.scatter[cut], down.shift_b), across.shift_b)
             merged += factor * (deltas[0] * deltas[1])
             scatter[cut] = merged
             for out, strip, (offset_a, offset_b), delta in zip(marginals, strips, offsets, deltas, strict=False):

@@ -39,6 +39,16 @@ def add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray, factor: fl
     (kernel if compiled() else blas).add_product(left, right, out, factor)
 
 
+def products_of(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return ``left.T @ right``, and of one array with itself an exactly symmetric matrix."""
+    out = np.zeros((left.shape[1], right.shape[1]))
+    if left is right:
+        add_gram(left, out)
+        return packed.mirrored(out)
+    add_product(left, right, out)
+    return out
+
+
 def add_float_gram(rows: np.ndarray, scale: np.ndarray, sums: np.ndarray) -> None:
     """Add the products of ``rows * scale`` to a triangle or a square, computed and summed in float32 for some rows."""
     if compiled():

@@ -37,7 +37,6 @@ class ColumnwisePairs(_ColumnwisePairsFields):
     sides = 2
     ordered = False
     PAIRED = True
-    BLAS = True
     COUNT = "column_count"
     FIELDS: ClassVar[Fields] = {
         **column_fields(2, count="rows"),

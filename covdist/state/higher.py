@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from covdist.kernel.sums import column_sums
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.columns import NO_EXPONENT, Columns, combine
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
@@ -62,7 +63,6 @@ class HigherMoments(_HigherFields):
 
     __slots__ = ()
     name = "higher"
-    BLAS = True
     sides = 1
     ordered = False
     FIELDS: ClassVar[Fields] = {
@@ -139,8 +139,9 @@ class _Blocks:
         deviations = block.rows / block.roots[:, None] - mean
         unit = _binary_exponent(np.abs(deviations).max(axis=0), block.exponent)
         deviations = np.ldexp(deviations, np.maximum(block.exponent - unit, -2000))
-        weights = block.roots**2
-        squares, cubes, fourths = (weights @ deviations**k for k in (2, 3, 4))
+        weights = (block.roots * block.roots)[:, None]
+        squared = deviations * deviations
+        squares, cubes, fourths = (column_sums(squared, each * weights) for each in (1, deviations, squared))
         powers = _Powers(block.weight, squares, cubes, fourths, unit)
         share, delta = block.weight / (self._powers.weight + block.weight), mean - self._mean
         self._powers = self._powers.merge(powers, delta, block.exponent)

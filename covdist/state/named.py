@@ -104,11 +104,6 @@ def is_paired(kind: StateType) -> bool:
     return getattr(kind, "PAIRED", False) or any(map(is_paired, getattr(kind, "states", ())))
 
 
-def uses_blas(kind: StateType) -> bool:
-    """Return whether BLAS multiplies for a type even where the kernel was compiled."""
-    return getattr(kind, "BLAS", False) or any(map(uses_blas, getattr(kind, "states", ())))
-
-
 def stackable(kind: StateType) -> bool:
     """Return whether ``stacked`` states of a type answer of all at once, for single columns and for correlations."""
     return getattr(kind, "STACKABLE", False)

@@ -56,7 +56,6 @@ class Pairwise(_PairwiseFields):
 
     __slots__ = ()
     name = "pairwise"
-    BLAS = True
     sides = 1
     ordered = False
     FIELDS: ClassVar[Fields] = _pair_fields(1)
@@ -121,7 +120,6 @@ class PairwiseCross(_PairwiseCrossFields):
 
     __slots__ = ()
     name = "pairwise cross"
-    BLAS = True
     sides = 2
     ordered = False
     FIELDS: ClassVar[Fields] = _pair_fields(2)
@@ -176,7 +174,6 @@ class PairwiseVariances(_PairwiseVariancesFields):
 
     __slots__ = ()
     name = "pairwise variances"
-    BLAS = True
     sides = 1
     ordered = False
     COUNT = "column_count"
