@@ -16,8 +16,9 @@ from click.testing import CliRunner
 import covdist
 from covdist.cli import main
 from covdist.errors import LogError
-from covdist.folding.selection import Selection
+from covdist.folding.selection import Selection, requests
 from covdist.jobs.trees import JobPlan, question
+from covdist.logs.opening import log_nodes
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype("f4")
 
@@ -232,3 +233,31 @@ def test_a_job_refuses_too_and_begins_without_it(tmp_path):
     with pytest.raises(LogError, match="1 of 3 arrays cannot be folded, such as fc2/activation"):
         JobPlan(question(selection=Selection(), **asked))
     assert list(JobPlan(question(selection=Selection(layer="fc[13]"), **asked)).requests) == ["fc1", "fc3"]
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"node_type": 3}', "link"])
+@pytest.mark.parametrize("group", ["b", "b/c"])
+def test_what_lies_below_a_group_with_damaged_metadata_is_there(group, damage, tmp_path):
+    root = zarr.open_group(tmp_path / "log.zarr", mode="w")
+    for path in ("a", "b", "b/c", "b/c/d"):
+        root.require_group(path).create_array("x", data=np.eye(4))
+    file = tmp_path / "log.zarr" / group / "zarr.json"
+    file.unlink()
+    if damage == "link":
+        file.symlink_to("/dev/zero")
+    else:
+        file.write_text(damage)
+    with pytest.warns(UserWarning, match=f"log.zarr: {group} cannot be read .*; the other arrays are there"):
+        tree = covdist.open_log(tmp_path / "log.zarr")
+    assert [node.path for node in tree.subtree if node.data_vars] == ["/a", "/b", "/b/c", "/b/c/d"]
+    found = requests(log_nodes(tmp_path / "log.zarr"), Selection())
+    assert list(found) == ["a", "b", "b/c", "b/c/d"]
+    assert list(requests(log_nodes(tmp_path / "log.zarr"), Selection(layer="b"))) == ["b"]
+
+
+def test_chunks_below_an_array_with_damaged_metadata_are_no_layers(tmp_path):
+    root = zarr.open_group(tmp_path / "log.zarr", mode="w")
+    for path in ("a", "b"):
+        root.create_array(path, data=np.eye(4), chunks=(2, 2))
+    (tmp_path / "log.zarr" / "b" / "zarr.json").write_text("{")
+    assert list(log_nodes(tmp_path / "log.zarr")) == [""]

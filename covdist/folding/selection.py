@@ -122,6 +122,7 @@ def possible_requests(
 def _wanted(nodes: Mapping[str, Arrays], selection: Selection) -> dict[tuple[str, str], str]:
     """Return the arrays that are chosen, by the paths of their nodes and their names, and what a result calls them."""
     unread = {_full(path, name): (path, name) for path, node in nodes.items() for name in node.unreadable}
+    there = {unread.pop(full) for full in nodes.keys() & unread}  # layers whose arrays are there all the same
     wanted = selection.layer.strip("/")
     literal = wanted in nodes or wanted in unread
     paths = [path for path in nodes if (path == wanted if literal else fnmatchcase(path, selection.layer))]
@@ -130,7 +131,7 @@ def _wanted(nodes: Mapping[str, Arrays], selection: Selection) -> dict[tuple[str
         layer = nodes[key[0]].unreadable[key[1]].layer and key[1] not in nodes[key[0]].coords
         if full == wanted or (layer and not literal and fnmatchcase(full, selection.layer)):
             chosen.append(key)
-    chosen = list(dict.fromkeys(chosen))
+    chosen = [key for key in dict.fromkeys(chosen) if key not in there]
     if not chosen:
         asked = f"layer {selection.layer!r}" + ("" if selection.var is None else f" and variable {selection.var!r}")
         found = [_full(path, name) for path, node in nodes.items() for name in node.data]

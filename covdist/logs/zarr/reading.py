@@ -17,7 +17,7 @@ from covdist.logs.paths import address, below, is_url, open_file, walk
 from covdist.logs.source import Entry, Nodes, Source, Unreadable
 from covdist.logs.stamps import Stamp, opening, stamp
 from covdist.logs.zarr.arrays import ZarrSource
-from covdist.logs.zarr.files import ZarrFileSource
+from covdist.logs.zarr.files import MARKERS, ZarrFileSource
 from covdist.logs.zarr.metadata import MOST_BYTES, ArrayMetadata, array_metadata, parsed, wrong
 from covdist.logs.zarr.stores import Store, names_in, open_store
 from covdist.logs.zarr.unchanged import Opened
@@ -90,12 +90,23 @@ def _local(root: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata |
             found.append((inner, metadata))
         except LogError as error:
             found.append((inner, Unreadable(error, layer=content is None)))
+            return content is not None or not _has_members(folder)
         return True
 
     for _ in walk(root, is_array, follow_links):
         yield from found
         found.clear()
     yield from found
+
+
+def _has_members(folder: str) -> bool:
+    """Return whether arrays or groups lie in a folder, which is then a group, whatever its metadata."""
+    try:
+        with os.scandir(folder) as entries:
+            below = [each.path for each in entries if each.is_dir(follow_symlinks=False)]
+    except OSError:
+        return False
+    return any(os.path.lexists(f"{path}/{marker}") for path in below for marker in MARKERS)
 
 
 def _files(folder: str, follow_links: bool) -> tuple[bytes | None, bytes | None, bytes | None]:
