@@ -240,6 +240,8 @@ def scaled(kind: StateType, state: State, factor: float) -> State:
 
 def without_spread(state: Any) -> Any:
     """Return the state of as many rows, all at the mean."""
+    if (parts := getattr(state, "parts", None)) is not None:  # of states together
+        return state._replace(parts=tuple(map(without_spread, parts)))
     paths = [field.path for field in state.FIELDS.values() if field.extensive == 1 and field.path != "columns.weight"]
     return _replaced(state, {path: get(state, path) * 0.0 for path in paths})
 

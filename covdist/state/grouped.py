@@ -88,6 +88,8 @@ class Grouped(Mapping[int, Any]):
 
 
 def _replaced_mean(state: Any, mean: Any, mean_low: Any) -> Any:
+    if (parts := getattr(state, "parts", None)) is not None:  # of states together
+        return state._replace(parts=tuple(_replaced_mean(part, mean, mean_low) for part in parts))
     columns, zeros = state.columns, np.zeros(state.columns.width)
     return state._replace(columns=columns._replace(mean=zeros + mean, mean_low=zeros + mean_low))
 

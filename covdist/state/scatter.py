@@ -115,14 +115,18 @@ class Scatter(_ScatterFields):
         unit, scatter = int(side.unit.max()), packed.unpack(self.triangle, self.columns.width)
         return Eigenvalues.of(second_moment(scatter, self.columns, side, side, True, unit), unit)
 
-    def estimate(self, ddof: float, method: str | None) -> Covariance:
-        """Return the covariance, or one that is shrunk by a method, as what can be inverted."""
+    def estimate(self, ddof: float, method: str | None, fourth: tuple[float, int] = (np.nan, 0)) -> Covariance:
+        """Return the covariance, or one that is shrunk by a method, as what can be inverted.
+
+        ``fourth`` is the sum of the norms' fourth powers times ``2**(-4 * unit)``, and the unit.
+        """
         columns, by = self.columns, divisor(self.columns, ddof)
         if method is None:
             everything = slice(0, columns.width)
             return Covariance(self.side(0).deviation(ddof), self.correlation(everything), self._rank())
         matrix, unit = self._in_one_unit()
-        share = intensity(method, matrix, columns.weight**2 / columns.weight2)
+        mean_fourth = float(np.ldexp(fourth[0] / columns.weight, 4 * max(fourth[1] - unit, -500)))
+        share = intensity(method, matrix, columns.weight**2 / columns.weight2, mean_fourth)
         matrix = shrunk(matrix, share)
         roots = np.sqrt(np.diagonal(matrix))
         deviations = np.ldexp(roots * np.sqrt(columns.weight / by), unit)

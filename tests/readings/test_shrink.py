@@ -133,11 +133,13 @@ def test_groups_and_lazily():
 
 def test_what_cannot_be_shrunk_says_so():
     x = RNG.normal(size=(10, 3))
-    with pytest.raises(DataError, match="method of shrinkage='oass' is unknown: pass one of 'oas', 'ols', 'rblw'"):
+    with pytest.raises(
+        DataError, match="method of shrinkage='oass' is unknown: pass one of 'ledoit-wolf', 'oas', 'ols', 'rblw'"
+    ):
         covdist.moments(x).shrink("oass")
     with pytest.raises(DataError, match="NaN or infinity"):
         covdist.moments(np.where(x == x[0, 0], np.nan, x), missing="propagate").shrink()
-    with pytest.raises(DataError, match="kind full, found a variances state"):
+    with pytest.raises(DataError, match="kind full or norms, found a variances state"):
         covdist.moments(x, state="variances").shrink()
     with pytest.raises(DataError, match="nothing to divide by"):
         covdist.moments(x).shrink(ddof=10)

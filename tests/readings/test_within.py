@@ -47,6 +47,16 @@ def test_of_rows_less_the_mean_of_their_group():
     np.testing.assert_allclose(m.between("group").cov(), np.cov(means.T, ddof=0), rtol=1e-11)
 
 
+@pytest.mark.parametrize("state", ["norms", ("full", "higher"), ("norms", "variances")])
+def test_of_states_that_hold_more(state):
+    x, by = data(3, 1.0, 1.0)
+    m, full = covdist.moments(x, by=by, state=state), covdist.moments(x, by=by)
+    for name in ("within", "between"):
+        found, expected = (getattr(each, name)("group").cov() for each in (m, full))
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-14)
+    np.testing.assert_allclose(covdist.mahalanobis(x, m), covdist.mahalanobis(x, full), rtol=1e-11)
+
+
 def test_lazily_and_saved(tmp_path):
     x, by = data(3, 1.0, 1.0)
     m = covdist.moments(da.from_array(x, chunks=(20, 4)), by=by)
@@ -62,7 +72,7 @@ def test_what_has_no_such_groups_says_so():
         covdist.moments(x, by=by).within("epoch")
     with pytest.raises(MergeError, match="this state has no groups"):
         covdist.between(covdist.moments(x), "group")
-    with pytest.raises(DataError, match="kind full, found a variances state"):
+    with pytest.raises(DataError, match="kind full or norms, found a variances state"):
         covdist.moments(x, by=by, state="variances").within("group")
     with pytest.raises(DataError, match="within reads moments"):
         covdist.within(x, "group")

@@ -16,6 +16,7 @@ class Sample(NamedTuple):
     rows: float
     columns: int
     squares: float  # tr(S²) / tr(S)²
+    fourth: float  # mean of ‖x - mean‖⁴ / tr(S)², NaN where the state does not hold it
 
 
 def _oas(s: Sample) -> float:
@@ -33,10 +34,21 @@ def _ols(s: Sample) -> float:
     return 1 / (s.rows * (s.squares - 1 / s.columns))
 
 
-INTENSITIES: Mapping[str, Callable[[Sample], float]] = {"oas": _oas, "ols": _ols, "rblw": _rblw}
+def _ledoit_wolf(s: Sample) -> float:
+    """Ledoit and Wolf (2004), A well-conditioned estimator for large-dimensional covariance matrices, lemma 3.4."""
+    return (s.fourth - s.squares) / (s.rows * (s.squares - 1 / s.columns))
 
 
-def intensity(method: str, matrix: np.ndarray, rows: float) -> float:
+INTENSITIES: Mapping[str, Callable[[Sample], float]] = {
+    "ledoit-wolf": _ledoit_wolf,
+    "oas": _oas,
+    "ols": _ols,
+    "rblw": _rblw,
+}
+BY_NORMS = ("ledoit-wolf",)  # which need the rows' norms as well
+
+
+def intensity(method: str, matrix: np.ndarray, rows: float, fourth: float) -> float:
     """Return the share of the target, from 0 to 1, for a population covariance of so many rows."""
     trace = float(np.trace(matrix))
     if not np.isfinite(trace):
@@ -45,7 +57,7 @@ def intensity(method: str, matrix: np.ndarray, rows: float) -> float:
     squares = float(np.sum((matrix / trace) ** 2)) if trace > 0 else 0.0
     if squares * columns <= 1:  # S is the target already
         return 1.0
-    return float(np.clip(INTENSITIES[method](Sample(rows, columns, squares)), 0.0, 1.0))
+    return float(np.clip(INTENSITIES[method](Sample(rows, columns, squares, fourth / trace**2)), 0.0, 1.0))
 
 
 def shrunk(matrix: np.ndarray, share: float) -> np.ndarray:

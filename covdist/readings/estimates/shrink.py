@@ -10,7 +10,9 @@ import xarray as xr
 
 from covdist.folding.inputs import one_of
 from covdist.numerics.blas import with_kernel
-from covdist.numerics.matrices.shrinkage import INTENSITIES
+from covdist.numerics.matrices.covariance import Covariance
+from covdist.numerics.matrices.shrinkage import BY_NORMS, INTENSITIES
+from covdist.results.deferred import Deferred
 from covdist.results.labels import Attrs, Axis
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
@@ -29,7 +31,8 @@ def shrink(m: Moments, method: str = "oas", *, ddof: float = 0) -> xr.DataArray:
         Of x, with a matrix; a matrix for each group where there are groups.
     method : str
         What the intensity s is: "oas", the oracle approximating one for Gaussian rows; "rblw", the Rao-Blackwellised
-        Ledoit-Wolf one for Gaussian rows; "ols", the optimal linear one without a distribution, for many columns.
+        Ledoit-Wolf one for Gaussian rows; "ols", the optimal linear one without a distribution, for many columns;
+        "ledoit-wolf", also without one, which needs ``covdist.moments(x, dim=..., state="norms")``.
     ddof : float
         The divisor of S is N - ddof; 0 by default. The intensity does not depend on it.
 
@@ -49,8 +52,9 @@ def shrink(m: Moments, method: str = "oas", *, ddof: float = 0) -> xr.DataArray:
     With p columns, N rows and q = tr(S²)/tr(S)²: "oas" (q + 1) / ((N + 1)(q - 1/p)), Chen, Wiesel, Eldar and Hero
     (2010), Shrinkage algorithms for MMSE covariance estimation, equation 23 less its terms of 2/p, as scikit-learn's
     ``OAS``; "rblw" ((N - 2)/N · q + 1) / ((N + 2)(q - 1/p)), their equation 17; "ols" 1 / (N (q - 1/p)), Bodnar, Gupta
-    and Parolya (2014), as LEACE's ``optimal_linear_shrinkage`` (Belrose et al. 2023). All are cut off at 1. With
-    weights N is the effective number of rows, (Σw)²/Σw².
+    and Parolya (2014), as LEACE's ``optimal_linear_shrinkage`` (Belrose et al. 2023). "ledoit-wolf"
+    (k - q) / (N (q - 1/p)) with k the mean of ‖x - mean‖⁴/tr(S)², Ledoit and Wolf (2004), as scikit-learn's
+    ``LedoitWolf``. All are cut off at 1. With weights N is the effective number of rows, (Σw)²/Σw².
 
     Examples
     --------
@@ -80,9 +84,23 @@ def read_estimate(
     if method is not None:
         one_of("the method of shrinkage", method, tuple(INTENSITIES))
     attrs = {**(attrs or {}), "kernel": with_kernel()}
-    return m.asking("estimate").read(_answer, axes, answer, ddof, method, name=name, attrs=attrs)
+    return asking_for(m, method).read(_answer, axes, answer, ddof, method, name=name, attrs=attrs)
+
+
+def asking_for(m: Moments, method: str | None) -> Deferred:
+    """Return the state that tells a method's intensity; DataError where it cannot, naming those that can."""
+    return m.asking(_name(method))
+
+
+def estimate_of(state: Any, ddof: float, method: str | None) -> Covariance:
+    found: Covariance = getattr(state, _name(method))(ddof, method)
+    return found
+
+
+def _name(method: str | None) -> str:
+    return "estimate_by_norms" if method in BY_NORMS else "estimate"
 
 
 def _answer(state: Any, answer: str, ddof: float, method: str | None) -> np.ndarray:
-    found = getattr(state.estimate(ddof, method), answer)
+    found = getattr(estimate_of(state, ddof, method), answer)
     return np.asarray(found() if callable(found) else found)

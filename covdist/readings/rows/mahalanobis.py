@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from covdist.readings.estimates.shrink import asking_for, estimate_of
 from covdist.readings.rows.whiten import check_method
 from covdist.results.applied import RowArray
 from covdist.results.deferred import apply, members
@@ -63,7 +64,7 @@ def mahalanobis(
     check_method(shrink)
     groups, rows = m.layout.groups, RowArray.of(x, dim, m.layout.axes[0])
     count = None if groups is None else len(groups.values)
-    parameters = apply(partial(Distances.of, groups=count, ddof=ddof, shrink=shrink), m.asking("estimate").parts[0])
+    parameters = apply(partial(Distances.of, groups=count, ddof=ddof, shrink=shrink), asking_for(m, shrink).parts[0])
     data = rows.mapped(Distances.applied, parameters, () if count is None else (count,))
     about: dict[str, Any] = {"long_name": "Mahalanobis distance", "units": "1", "ddof": ddof}
     dims, coords = ([], {}) if groups is None else ([groups.dim], groups.coords())
@@ -82,7 +83,7 @@ class Distances(NamedTuple):
     @classmethod
     def of(cls, state: Any, groups: int | None, ddof: float, shrink: str | None) -> Distances:
         whole = state if groups is None else state.within()
-        centre, (scale, matrix) = whole.side(0), whole.estimate(ddof, shrink).whitening("cholesky")
+        centre, (scale, matrix) = whole.side(0), estimate_of(whole, ddof, shrink).whitening("cholesky")
         found = cls(centre.mean(), centre.mean_low(), scale, matrix, None)
         if groups is None:
             return found

@@ -11,6 +11,7 @@ import xarray as xr
 from covdist.errors import DataError
 from covdist.folding.inputs import one_of
 from covdist.numerics.matrices.shrinkage import INTENSITIES
+from covdist.readings.estimates.shrink import asking_for, estimate_of
 from covdist.results.applied import RowArray
 from covdist.results.deferred import apply
 from covdist.results.labels import ArrayLike, Dims
@@ -73,7 +74,7 @@ def whiten(
     axis = m.layout.axes[0]
     rows = RowArray.of(x, dim, axis)
     make = partial(Whitening.of, method=method, ddof=ddof, shrink=shrink)
-    parameters = apply(make, m.asking("estimate").parts[0])
+    parameters = apply(make, asking_for(m, shrink).parts[0])
     about: dict[str, Any] = {"long_name": f"rows whitened by {method}", "units": "1", "ddof": ddof}
     if method != "pca" or axis.dim is None:
         return rows.like(rows.mapped(Whitening.applied, parameters, rows.shape), "whiten", **about)
@@ -92,7 +93,7 @@ class Whitening(NamedTuple):
     @classmethod
     def of(cls, state: Any, method: str, ddof: float, shrink: str | None) -> Whitening:
         columns = state.side(0)
-        return cls(columns.mean(), columns.mean_low(), *state.estimate(ddof, shrink).whitening(method))
+        return cls(columns.mean(), columns.mean_low(), *estimate_of(state, ddof, shrink).whitening(method))
 
     @staticmethod
     def applied(rows: np.ndarray, by: Whitening) -> np.ndarray:
