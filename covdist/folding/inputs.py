@@ -103,8 +103,10 @@ def check_labels(labelled: Mapping[str, Labels], each: str = "row") -> None:
 
 def _first_difference(a: pd.Index | xr.DataArray, b: pd.Index | xr.DataArray) -> int | None:
     """Return the first row at which labels differ; lazy ones are read where they are not the same dask array."""
+    if a is b:
+        return None
     lazy = [each.data.name for each in (a, b) if is_dask_collection(getattr(each, "data", None))]
-    if a is b or (len(lazy) == 2 and lazy[0] == lazy[1]):
+    if len(lazy) == 2 and lazy[0] == lazy[1]:
         return None
     first, second = _index(a), _index(b)
     if first.equals(second):

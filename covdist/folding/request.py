@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 import dask.array as da
@@ -100,6 +100,11 @@ class Policy:
 
 def policy(name: str) -> Policy:
     one_of("missing", name, tuple(plugins.names("missing")))
+    return _policy(name)
+
+
+@cache
+def _policy(name: str) -> Policy:
     return plugins.find("missing", name).POLICY
 
 
@@ -121,7 +126,7 @@ class Request:
     memory: int | None = None  # bytes that one worker may hold, as the caller named it
     workers: Room | None = None  # those at hand, where the caller named no memory
     fit: Fit = DEFAULT_FIT
-    known: dict[str, Stream] = field(default_factory=dict, repr=False)  # looking through a graph takes a while
+    known: dict[Hashable, Stream] = field(default_factory=dict, repr=False)  # looking through a graph takes a while
 
     @property
     def sample_ndim(self) -> int:
@@ -131,15 +136,15 @@ class Request:
     def x(self) -> Array:
         return next(iter(self.blocks.values()))
 
-    @property
+    @cached_property
     def rows(self) -> int:
         return math.prod(self.sides[0].sample_shape)
 
-    @property
+    @cached_property
     def widths(self) -> tuple[int, ...]:
         return tuple(side.axis.size for side in self.sides)
 
-    @property
+    @cached_property
     def lazy(self) -> bool:
         return any(isinstance(array, da.Array) for array in (*self.blocks.values(), *self.vectors.values()))
 
@@ -170,7 +175,7 @@ class Request:
             "rows": self.rows,
             "source": self.source,
             "dims": ", ".join(self.sides[0].sample_dims),
-            "dtype": ", ".join(str(side.data.dtype) for side in self.sides),
+            "dtype": ", ".join(_name_of(side.data.dtype) for side in self.sides),
             "missing": self.missing,
             "inf": self.options.inf,
             "precision": self.options.precision,
@@ -181,18 +186,22 @@ class Request:
         return Layout(self.state, tuple(side.axis for side in self.sides), self.groups, provenance)
 
     def stream_of(self, array: Array) -> Stream:
-        return self._once(f"{id(array)}", stream, array, self.sample_ndim)
+        return self._once(id(array), stream, array, self.sample_ndim)
 
     def side_stream(self, number: int, columns: slice | None = None) -> Stream:
         """Return the rows of a side as they are folded."""
         side, data = self.sides[number], list(self.blocks.values())[number]
         rows = SideRows(side, data, columns, number, self.options.inf, self.lazy)
-        return self._once(f"{self.policy.stream} {number} {columns}", self.policy.stream, rows)
+        key = self.policy.stream, number, columns and (columns.start, columns.stop)
+        return self._once(key, self.policy.stream, rows)
 
-    def _once(self, key: str, make: Callable[..., Stream], *arguments: object) -> Stream:
+    def _once(self, key: Hashable, make: Callable[..., Stream], *arguments: object) -> Stream:
         if key not in self.known:
             self.known[key] = make(*arguments)
         return self.known[key]
+
+
+_name_of = lru_cache(maxsize=64)(str)  # of a dtype takes 2 us
 
 
 def of_rows_alone(request: Request, data: Array) -> bool:

@@ -52,8 +52,7 @@ COLUMN_BYTES = 8 * 8
 COLUMN_FLOPS = 8.0
 
 
-@dataclass(frozen=True)
-class Counted:
+class Counted(NamedTuple):
     """Counts of the rows, whatever they are folded into."""
 
     rows: int
@@ -185,7 +184,7 @@ class RowsAccumulator:
             raise
 
     def state(self) -> Any:
-        censuses = [SpecialCounts(*map(np.copy, census)) for census in self._censuses]  # rows may still be added
+        censuses = [census.copy() for census in self._censuses]  # rows may still be added
         counted = Counted(self._rows, self._skipped, self._weight2.copy(), censuses)
         with self._limited(), np.errstate(over="ignore", invalid="ignore"):
             return self._finish(counted, [each.state() for _, each in self._tiles])

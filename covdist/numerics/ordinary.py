@@ -22,9 +22,11 @@ from covdist.kernel.library import (
     filled_up,
     function,
     number_of,
+    own_address,
     packed_bytes,
     padded,
     panels,
+    side_array,
 )
 from covdist.kernel.workspace import Workspace
 from covdist.numerics.columns import PER_COLUMN, Columns
@@ -43,7 +45,8 @@ class Ordinary:
     def __init__(self, tiles: Sequence[Tile], censuses: Sequence[SpecialCounts], height: int):
         folds = [(columns, each) for columns, each in tiles if is_kernel_fold(each)]
         self._folds = folds if compiled() and len(folds) == len(tiles) else []
-        self._censuses, self._height = censuses, height
+        self._counts = [[own_address(each.zeros), own_address(each.subnormals)] for each in censuses if self._folds]
+        self._height = height
 
     def fold(self, blocks: Blocks, weights: Vector, workspace: Workspace) -> int:
         """Fold rows, ``height`` at a time; return how many were folded before the first that want a closer look."""
@@ -65,32 +68,37 @@ class Ordinary:
         self, blocks: Blocks, weights: Vector, opened: Sequence[tuple[slice, OpenSegment]], workspace: Workspace
     ) -> int:
         product, amount = opened[0][1].product, len(blocks)
-        sides = (SideStruct * (amount * len(opened)))()
-        height, factors = min(self._height, len(blocks[0])), list[np.ndarray]()
-        for number, side in enumerate(sides):
+        factors = [filled_up(scales) for scales in product.scales]
+        places: list[int | None] = [own_address(each) for each in factors] or [None] * amount
+        held = side_array(amount * len(opened))()
+        for number in range(len(held)):
             (columns, segment), which = opened[number // amount], number % amount
-            block, shifted, census = blocks[which], segment.shifted[which], self._censuses[which]
-            side.data = address(block[:, columns])
-            side.rows, side.columns, side.stride = len(block), shifted.width, block.strides[0]
-            side.type = number_of(block.dtype)
-            side.shift, side.sums, side.squares = map(address, (shifted.shift, shifted.sums, shifted.squares))
-            side.zeros, side.subnormals = address(census.zeros[columns]), address(census.subnormals[columns])
-            side.weight = shifted.weight
-            side.small, side.largest, side.subnormal = ordinary_range(block.dtype)
-            side.work = workspace.address(f"work {number}", 8 * WORK * padded(shifted.width))
-            if product.kept != NONE:
-                room = height * packed_bytes(shifted.width, bool(product.scales))
-                side.panels = workspace.address(f"panels {number}", room)
-            if product.scales:
-                factors.append(filled_up(product.scales[which]))
-                side.factors = address(factors[-1])
+            held[number] = self._side(number, columns, segment, which, blocks[which], places[which], workspace)
         weights = None if weights is None else np.ascontiguousarray(weights)
         roots = None if weights is None else np.sqrt(weights)
-        places = [ctypes.addressof(sides), *map(address, (weights, roots, product.sums))]
-        folded = function("fold")(SegmentStruct(*places, len(sides), product.kept, self._height))
-        for number, side in enumerate(sides):
+        given = ctypes.addressof(held), address(weights), address(roots), own_address(product.sums)
+        folded = function("fold")(SegmentStruct(*given, len(held), product.kept, self._height))
+        for number, side in enumerate(held):
             opened[number // amount][1].shifted[number % amount].weight = side.weight
         return folded
+
+    def _side(
+        self, number: int, columns: slice, segment: OpenSegment, which: int, block: np.ndarray, factors: int | None,
+        workspace: Workspace,
+    ) -> SideStruct:  # fmt: skip
+        shifted, kept = segment.shifted[which], segment.product.kept != NONE
+        first = columns.start or 0
+        zeros, subnormals = (place + 8 * first for place in self._counts[which])
+        # Memory for the panels begins where a cache line does, as that for the rest does: there are whole ones of it.
+        work = 8 * WORK * padded(shifted.width)
+        rows = min(self._height, len(block))
+        panels = rows * packed_bytes(shifted.width, bool(segment.product.scales)) if kept else 0
+        memory = workspace.address(f"side {number}", work + panels)
+        return SideStruct(
+            block.ctypes.data + first * block.itemsize, len(block), shifted.width, block.strides[0],
+            number_of(block.dtype), *shifted.places, zeros, subnormals, factors, shifted.weight,
+            *ordinary_range(block.dtype), memory, memory + work,
+        )  # fmt: skip
 
 
 class StackedColumns(NamedTuple):

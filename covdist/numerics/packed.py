@@ -19,6 +19,8 @@ from functools import lru_cache
 
 import numpy as np
 
+_SMALL = 256  # columns up to which it is known where each entry lies: 10 columns take 1 us instead of 10, 256 take 50
+
 
 def size(n: int) -> int:
     """Numbers held for an n×n matrix."""
@@ -33,14 +35,16 @@ def _parts(flat: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     return rectangle[..., even:, :], rectangle[..., : n - h, 1 - even :]
 
 
-def _lower(n: int) -> np.ndarray:
-    """Return where the lower triangle of an n×n matrix lies; of small ones, made for every group, from a cache."""
-    return _small_lower(n) if n <= 256 else np.tri(n, dtype=bool)
+@lru_cache(maxsize=16)
+def _entries(n: int) -> np.ndarray:
+    """Return which entry of a small matrix, counted along its rows, each number of its triangle is."""
+    return _pack(np.arange(n * n).reshape(n, n))
 
 
 @lru_cache(maxsize=16)
-def _small_lower(n: int) -> np.ndarray:
-    return np.tri(n, dtype=bool)
+def _places(n: int) -> np.ndarray:
+    """Return where each entry of a small matrix lies in its triangle."""
+    return _unpack(np.arange(size(n)), n)
 
 
 def pack(full: np.ndarray) -> np.ndarray:
@@ -49,12 +53,17 @@ def pack(full: np.ndarray) -> np.ndarray:
     LAPACK's ``trttf`` reads the other triangle of an array in C order, which ``syrk`` leaves empty.
     """
     n = full.shape[-1]
+    return full.reshape(*full.shape[:-2], n * n).take(_entries(n), axis=-1) if n <= _SMALL else _pack(full)
+
+
+def _pack(full: np.ndarray) -> np.ndarray:
+    n = full.shape[-1]
     h = (n + 1) // 2
-    flat = np.empty((*full.shape[:-2], size(n)))
+    flat = np.empty((*full.shape[:-2], size(n)), full.dtype)
     leading, trailing = _parts(flat, n)
     leading[..., h:, :] = full[..., h:, :h]
     # Both triangles lie in one rectangle: each must leave the other's half alone.
-    lower = _lower(h)
+    lower = np.tri(h, dtype=bool)
     np.copyto(leading[..., :h, :], full[..., :h, :h], where=lower)
     np.copyto(trailing.mT, full[..., h:, h:], where=lower[: n - h, : n - h])
     return flat
@@ -81,9 +90,13 @@ def rows(flat: np.ndarray, n: int, start: int, stop: int) -> np.ndarray:
 
 def unpack(flat: np.ndarray, n: int) -> np.ndarray:
     """Return the full, exactly symmetric matrix (n, n); of several triangles (..., numbers), their matrices."""
+    return flat.take(_places(n), axis=-1) if n <= _SMALL else _unpack(flat, n)
+
+
+def _unpack(flat: np.ndarray, n: int) -> np.ndarray:
     h = (n + 1) // 2
     leading, trailing = _parts(flat, n)
-    out, lower = np.empty((*flat.shape[:-1], n, n)), _lower(h)
+    out, lower = np.empty((*flat.shape[:-1], n, n), flat.dtype), np.tri(h, dtype=bool)
     out[..., h:, :h], out[..., :h, h:] = leading[..., h:, :], leading[..., h:, :].mT
     for start, triangle in ((0, leading[..., :h, :]), (h, trailing.mT)):
         corner, size = out[..., start : start + h, start : start + h], triangle.shape[-1]
@@ -99,7 +112,7 @@ def mirrored(lower: np.ndarray) -> np.ndarray:
         strip = slice(start, start + 64)
         lower[:start, strip] = lower[strip, :start].T
         corner = lower[strip, strip]
-        np.copyto(corner, corner.T, where=~_lower(len(corner)))
+        np.copyto(corner, corner.T, where=~np.tri(len(corner), dtype=bool))
     return lower
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -28,8 +28,19 @@ class SpecialCounts(NamedTuple):
     def empty(cls, width: int) -> SpecialCounts:
         return cls(*np.zeros((4, width), np.int64))
 
+    def copy(self) -> SpecialCounts:
+        return SpecialCounts(*(each.copy() for each in self))
+
     def merge(self, other: SpecialCounts) -> SpecialCounts:
         return SpecialCounts(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+@lru_cache(maxsize=64)
+def uncounted(width: int) -> SpecialCounts:
+    """Return counts of zero that are never written."""
+    zeros = np.zeros(width, np.int64)
+    zeros.flags.writeable = False
+    return SpecialCounts(zeros, zeros, zeros, zeros)
 
 
 class Screening(NamedTuple):

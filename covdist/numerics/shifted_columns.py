@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.kernel.library import panels
+from covdist.kernel.library import own_address, panels
 from covdist.kernel.sums import sum_in_order, sums_and_squares
 from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
-from covdist.numerics.screening import SpecialCounts
+from covdist.numerics.screening import uncounted
 
 # n·(mean − pilot)² may exceed the centred sum of squares by this factor: costs log10(64) digits of 16.
 _MOST_CANCELLED = 64.0
@@ -41,6 +41,8 @@ class ShiftedColumns:
     def __init__(self, width: int):
         self.width = width
         self.weight = 0.0  # of the open segment; 0 where there is none
+        self.pilot_low: np.ndarray | None = None  # of integers beyond float64
+        self._scale: np.ndarray | None = None
 
     def begin(self, block: np.ndarray, weights: np.ndarray | None, extreme: bool) -> None:
         """Start a segment whose pilot is near the mean of ``block``, or the value itself where that is constant."""
@@ -49,27 +51,31 @@ class ShiftedColumns:
         sample = rows.astype(np.float64)
         shares = None if weights is None else weights / weights.max()  # tiny weights of tiny values underflow
         average = _mean if weights is None else partial(np.average, axis=0, weights=shares)
-        with np.errstate(invalid="ignore", over="ignore"):
-            pilot = pilot_of(sample, average)
-        self.pilot = np.where(np.isfinite(pilot), pilot, 0.0)
-        self.pilot_low = np.zeros(self.width)
+        self.pilot = pilot_of(sample, average)
+        self.pilot_low = None
         if beyond_float64(rows):  # whose float64 mean may lie many spreads away
             rest = (high_part(rows) - self.pilot) + low_part(rows)
-            self.pilot_low = np.rint(np.average(rest, axis=0, weights=shares))
-        self._extreme = extreme
+            low = np.rint(np.average(rest, axis=0, weights=shares))
+            self.pilot_low = low if low.any() else None
+        self._extreme, self._scale = extreme, None
         self.exponent = np.zeros(self.width, np.int64)
         if extreme:
             self.exponent = self._wanted_exponent(block)
             self.exponent[self.exponent == NO_EXPONENT] = 0
-        self._scale = np.ldexp(1.0, -self.exponent) if self.exponent.any() else None
+            self._scale = np.ldexp(1.0, -self.exponent)
         self.shift = np.zeros(panels(self.width))
         self.shift[: self.width] = self.pilot if self._scale is None else self.pilot * self._scale
         self.sums, self.squares = np.zeros(self.width), np.zeros(self.width)
 
     @property
+    def places(self) -> tuple[int, ...]:
+        """The addresses of what the kernel subtracts and adds to."""
+        return own_address(self.shift), own_address(self.sums), own_address(self.squares)
+
+    @property
     def plain(self) -> bool:
         """Whether deviations are differences from the pilot, and nothing else."""
-        return not (self._extreme or self.pilot_low.any())
+        return not self._extreme and self.pilot_low is None
 
     def _wanted_exponent(self, block: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -86,7 +92,7 @@ class ShiftedColumns:
                 rows -= np.resize(self.shift[: self.width], rows.shape[1])
             if not whole:
                 out += low_part(block)
-            if self.pilot_low.any():
+            if self.pilot_low is not None:
                 out -= self.pilot_low
             if weights is None:
                 roots, weight = np.ones(len(block)), float(len(block))
@@ -139,7 +145,7 @@ class ShiftedColumns:
         offset = self.sums / self.weight
         squares = self.squares - self.sums * offset
         columns = columns_about(self.pilot, self.exponent, offset, squares, self.weight)
-        if not self.pilot_low.any():
+        if self.pilot_low is None:
             return columns
         mean, mean_low = two_sum(self.pilot, self.pilot_low + np.ldexp(offset, self.exponent))
         return columns._replace(mean=mean, mean_low=mean_low)
@@ -162,15 +168,18 @@ def low_part(block: np.ndarray) -> np.ndarray:
 
 
 def pilot_of(rows: np.ndarray, average: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Return a number near each column's mean, or the value itself where a column is constant.
+    """Return a number near each column's mean, or the value itself where a column is constant; 0 for what is infinite.
 
     A constant column must leave deviations of exactly 0, which its rounded mean would not.
     """
     constant = (rows == rows[0]).all(axis=0)
     mean = _near_mean(rows, average)
-    if not np.isfinite(mean).all():  # sums of the largest numbers leave float64's range
-        mean = np.where(np.isfinite(mean), mean, _near_mean(rows * 2.0**-64, average) * 2.0**64)
-    return np.where(constant, rows[0], mean)
+    if np.isfinite(mean).all():
+        return np.where(constant, rows[0], mean)
+    # Sums of the largest numbers leave float64's range.
+    mean = np.where(np.isfinite(mean), mean, _near_mean(rows * 2.0**-64, average) * 2.0**64)
+    pilot = np.where(constant, rows[0], mean)
+    return np.where(np.isfinite(pilot), pilot, 0.0)
 
 
 def _mean(rows: np.ndarray) -> np.ndarray:
@@ -201,5 +210,5 @@ def columns_about(
         mean, mean_low = np.ldexp(mean, top), np.ldexp(mean_low, top)
     else:
         mean, mean_low = two_sum(pilot, offset)
-    squares, census = np.where(squares < 0, 0.0, squares), SpecialCounts.empty(len(pilot))
-    return Columns(0, 0, weight, 0.0, mean, mean_low, squares, exponent, census)
+    squares = np.where(squares < 0, 0.0, squares)
+    return Columns(0, 0, weight, 0.0, mean, mean_low, squares, exponent, uncounted(len(pilot)))

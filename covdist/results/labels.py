@@ -16,7 +16,16 @@ import xarray as xr
 from covdist.engine import small_arrays
 from covdist.errors import DataError
 from covdist.numerics.screening import plain_dtype
-from covdist.results.accepted import Labels, accepted, check_distinct, labels_along, without_coords
+from covdist.results.accepted import (
+    Coordinates,
+    Labels,
+    accepted,
+    assembled,
+    check_distinct,
+    coordinates,
+    coords_along,
+    labels_among,
+)
 
 Array = da.Array | np.ndarray
 ArrayLike = xr.DataArray | da.Array | npt.ArrayLike
@@ -49,6 +58,9 @@ class Axis:
         levels = tuple(names[name] for name in self.levels)
         return Axis(None if self.dim is None else names[self.dim], self.size, coords, levels)
 
+    def coordinates(self) -> Coordinates:
+        return coordinates(self.dim, self.coords, self.levels)
+
     def same(self, other: Axis) -> bool:
         mine, others = ((each.dim, each.size, each.levels, each.coords.keys()) for each in (self, other))
         if mine != others:
@@ -71,6 +83,10 @@ class Groups:
     indexed: bool = True  # whether the values are an index in results
 
     @property
+    def size(self) -> int:
+        return len(self.values)
+
+    @property
     def levels(self) -> tuple[str, ...]:
         """The coordinates, where they are several."""
         return self.values.dtype.names or ()
@@ -85,15 +101,16 @@ class Groups:
             found = structured({names[level]: found[level] for level in self.levels})
         return Groups(names[self.dim], found, not self.levels)
 
-    def coords(self) -> Mapping[Any, Any]:
+    def coordinates(self) -> Coordinates:
         """Return the coordinates of results."""
         if not self.levels:
-            return {self.dim: self.values}
+            return coordinates(self.dim, {self.dim: self.values})
         columns = {level: self.values[level] for level in self.levels}
-        if not self.indexed:
-            return {level: (self.dim, values) for level, values in columns.items()}
-        index = pd.MultiIndex.from_arrays(list(columns.values()), names=self.levels)
-        return xr.Coordinates.from_pandas_multiindex(index, self.dim)
+        return coordinates(self.dim, columns, self.levels if self.indexed else ())
+
+    def coords(self) -> xr.Coordinates:
+        variables, indexes = self.coordinates()
+        return xr.Coordinates(variables, indexes)
 
 
 def structured(columns: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -114,25 +131,17 @@ def labelled(
     data: Array, axes: Sequence[Axis], groups: Groups | None, name: str | None = None, attrs: Attrs = None
 ) -> xr.DataArray:
     """Attach names to an array of shape (groups, *axes); axes of a single variable are squeezed out."""
-    dims: list[str] = [] if groups is None else [groups.dim]
-    coords: dict[Hashable, object] = {}
-    shape = [] if groups is None else [len(groups.values)]
-    for axis in axes:
-        if axis.dim is not None:
-            dims.append(axis.dim)
-            shape.append(axis.size)
-            beside = {name: values for name, values in axis.coords.items() if name not in axis.levels}
-            coords.update({name: (axis.dim, values) for name, values in beside.items()})
-    result = without_coords(data.reshape(tuple(shape)), dims, name, attrs)
-    if coords:
-        result = result.assign_coords(coords)
-    if groups is not None:
-        result = result.assign_coords(groups.coords())
-    for axis in axes:
-        if axis.levels:
-            index = pd.MultiIndex.from_arrays([axis.coords[level] for level in axis.levels], names=axis.levels)
-            result = result.assign_coords(xr.Coordinates.from_pandas_multiindex(index, axis.dim))
-    return result
+    dims, shape = list[str](), list[int]()
+    coords, indexes = dict[Any, xr.Variable](), dict[Any, xr.Index]()
+    every: list[Axis | Groups] = [*([] if groups is None else [groups]), *axes]
+    for named in every:
+        if named.dim is not None:
+            dims.append(named.dim)
+            shape.append(named.size)
+            variables, own = named.coordinates()
+            coords |= variables
+            indexes |= own
+    return assembled(data.reshape(shape), dims, name, attrs, coords, indexes)
 
 
 @dataclass(frozen=True)
@@ -166,15 +175,16 @@ def label(given: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
     if data.dtype.isbuiltin == 2 and data.dtype.name != "bfloat16":  # float8 and int4 of ml_dtypes
         data = data.astype(plain_dtype(data.dtype))
     _check(data, name)
-    columns = math.prod(array.shape[array.dims.index(d)] for d in features)
-    dim_name = "_".join(map(str, features)) if features else None
-    axis = Axis(dim_name, columns, _feature_coords(array, features, name), _levels(array, features))
-    along = {str(key): coord for key, coord in array.coords.items() if coord.dims and set(coord.dims) <= set(dims)}
-    if math.prod(data.shape) == 0:
+    if 0 in data.shape:
         raise DataError(
             f"{name} is empty: its shape is {dict(array.sizes)}, at least one row and one column are needed"
         )
-    return Labelled(data, tuple(map(str, dims)), axis, name, along, {**labels, **labels_along(array, dims)})
+    dim_name = "_".join(map(str, features)) if features else None
+    columns = math.prod(data.shape[len(dims) :])
+    axis = Axis(dim_name, columns, _feature_coords(array, features, name), _levels(array, features))
+    along = coords_along(array, dims)
+    own = {str(key): coord for key, coord in along.items()}
+    return Labelled(data, tuple(map(str, dims)), axis, name, own, {**labels, **labels_among(along, dims)})
 
 
 def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, ...]:
@@ -246,11 +256,12 @@ def plain_labels(values: np.ndarray, what: str) -> np.ndarray:
 
 def _feature_coords(array: xr.DataArray, features: list[Hashable], what: str) -> dict[str, np.ndarray]:
     """Coordinates along the columns; several feature dims are stacked in C order."""
-    coords, sizes = {}, [array.shape[array.dims.index(d)] for d in features]
-    for name, coord in array.coords.items():
-        if len(coord.dims) == 1 and coord.dims[0] in features and not _of_tuples(array, name):
-            shape = [size if d == coord.dims[0] else 1 for d, size in zip(features, sizes, strict=True)]
-            values: Any = coord.to_index() if name in array.xindexes else small_arrays.values(coord)
+    coords: dict[str, np.ndarray] = {}
+    for name, variable in array.coords.variables.items():
+        if len(variable.dims) == 1 and variable.dims[0] in features and not _of_tuples(array, name):
+            sizes = [array.sizes[d] for d in features]
+            shape = [size if d == variable.dims[0] else 1 for d, size in zip(features, sizes, strict=True)]
+            values: Any = variable.to_index() if name in array.xindexes else small_arrays.values(array.coords[name])
             if not isinstance(values.dtype, np.dtype):  # of pandas' own, such as periods and time zones
                 values = values.to_numpy(object)
             values = plain_labels(np.asarray(values), f"the coordinate {name!r} of {what}")

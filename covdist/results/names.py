@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import sys
 from collections.abc import Callable, Collection, Mapping
 from numbers import Real
 from typing import Any, ParamSpec, TypeVar
@@ -22,13 +23,15 @@ def own_names(function: Callable[P, R]) -> Callable[P, R]:
     names = {*known.parameters}
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in known.parameters.values()):
         names |= {"missing", "weights"}  # options that are passed on
+    place = _place_of_ddof(known)
     name = function.__name__ if function.__name__ != "read" else function.__module__.rpartition(".")[2]
 
     @functools.wraps(function)
     def checked(*arguments: P.args, **options: P.kwargs) -> R:
-        _check_names(name, options, names)
-        if "ddof" in known.parameters:
-            _check_ddof(known, arguments, options)
+        if not options.keys() <= names:
+            _check_names(name, options, names)
+        if place is not None:
+            _check_ddof(arguments[place] if place < len(arguments) else options.get("ddof", 0))
         return function(*arguments, **options)
 
     return checked
@@ -40,12 +43,15 @@ def _check_names(function: str, options: Mapping[str, Any], known: Collection[st
             raise DataError(f"{function} has no option {option}: {_ADVICE[option](value, known)}")
 
 
-def _check_ddof(known: inspect.Signature, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> None:
-    given: Any = options.get("ddof", 0)
-    if arguments:
-        place = list(known.parameters).index("ddof")
-        by_place = known.parameters["ddof"].kind is not inspect.Parameter.KEYWORD_ONLY
-        given = arguments[place] if by_place and place < len(arguments) else given
+def _place_of_ddof(known: inspect.Signature) -> int | None:
+    """Return where a ``ddof`` stands among the arguments: beyond all if it has to be named, None if there is none."""
+    if "ddof" not in known.parameters:
+        return None
+    by_name = known.parameters["ddof"].kind is inspect.Parameter.KEYWORD_ONLY
+    return sys.maxsize if by_name else list(known.parameters).index("ddof")
+
+
+def _check_ddof(given: Any) -> None:
     if not isinstance(given, Real) or not math.isfinite(given):
         raise DataError(
             f"ddof={given!r} is no number: leave it out for 0, which divides by N, or pass 1 for N - 1, as numpy.cov "

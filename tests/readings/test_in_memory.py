@@ -17,7 +17,7 @@ import covdist
 from covdist import plugins
 from covdist.errors import CovdistError, DataError, NonFiniteError
 from covdist.limits import changed
-from covdist.results.accepted import without_coords
+from covdist.results.accepted import assembled
 from covdist.rows import fold
 
 rng = np.random.default_rng(12)
@@ -101,11 +101,11 @@ def test_no_graph_for_what_xarray_and_lists_hold():
 
 @pytest.mark.parametrize("data", [X, lazy(X), X.astype(object)], ids=["numpy", "dask", "objects"])
 def test_names_without_coordinates(data):
-    found = without_coords(data, ["step", "unit"], "x", {"ddof": 0})
+    found = assembled(data, ["step", "unit"], "x", {"ddof": 0})
     assert found.identical(xr.DataArray(data, dims=["step", "unit"], name="x", attrs={"ddof": 0}))
     assert (found.assign_coords(unit=range(5)) + found).identical(found.assign_coords(unit=range(5)) * 2)
     assert found.indexes == {}
-    assert without_coords(data, ["step", "unit"]).name is None
+    assert assembled(data, ["step", "unit"]).name is None
 
 
 def test_only_one_shard_stays_in_the_calling_thread(monkeypatch):
