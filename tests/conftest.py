@@ -1,7 +1,7 @@
 """What all tests share.
 
-A property tries a third of the examples that it says, at least five. ``HYPOTHESIS_PROFILE=full`` lets it try all, as
-.ci/run does once, and ``HYPOTHESIS_PROFILE=quick`` a fifth, for the same tests with other versions.
+A property tries a fifth of the examples that it says, at least five. ``HYPOTHESIS_PROFILE=full`` lets it try all, as
+.ci/run does once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import dask
 import pytest
 from hypothesis import settings
 
-FRACTIONS = {"full": 1, "": 3, "quick": 5}
+FRACTIONS = {"full": 1, "": 5}
 
 # Where it is set, each of the hundreds of processes that tests start would compile covdist anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

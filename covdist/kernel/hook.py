@@ -31,13 +31,14 @@ class KernelHook(BuildHookInterface[Any]):  # type: ignore[misc]
         installed: Path = build["LIBRARY"]
         editable = version == "editable"
         library = installed if editable else Path(self._folder.name, installed.name)
-        library.unlink(missing_ok=True)
         compiler = build["compiler"]()
         if compiler is None or os.environ.get("COVDIST_KERNEL") == "numpy":
+            library.unlink(missing_ok=True)
             return
         try:
-            build["compile_to"](library, compiler)
+            build["compile_to"](library, compiler)  # an older one is there to the end, for whoever runs meanwhile
         except (OSError, subprocess.CalledProcessError) as error:
+            library.unlink(missing_ok=True)
             self.app.display_warning(f"the kernel was not compiled, numpy folds instead: {error}")
             return
         if not editable:

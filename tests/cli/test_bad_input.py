@@ -12,6 +12,7 @@ import zarr
 
 import covdist
 from covdist import plugins
+from covdist.engine import cluster
 from covdist.numerics.products import PRECISIONS
 
 from . import logs, running
@@ -144,7 +145,8 @@ def test_too_little_memory(log, place):
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://127.0.0.1:9"])
-def test_no_scheduler(address, log, place):
+def test_no_scheduler(address, log, place, monkeypatch):
+    monkeypatch.setattr(cluster, "_PATIENCE", 1)
     assert says(refused(log.path, place, "--scheduler", address), address, "check the address")
 
 

@@ -110,7 +110,7 @@ def test_processes(workers, expected):
     assert_same_bits(covdist.moments(x()).compute(), expected)
 
 
-@pytest.mark.parametrize("workers", SOME[1:], indirect=True)
+@pytest.mark.parametrize("workers", SLOWLY[1:], indirect=True)
 def test_gaps_filled_in_processes(workers):
     expected = covdist.moments(holed(), missing="interpolate").compute(scheduler="synchronous")
     assert expected.dataset["nans"].values.tolist() == [0, (ROWS + 3) // 7, ROWS // 2, 11_999, 0]

@@ -68,7 +68,8 @@ def test_a_killed_driver_is_resumed(log, expected, tmp_path):
     assert folds(job) == left
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_a_job_to_resume(log, tmp_path, number):
     job = tmp_path / "job"
     with driver("run", log, *FILL, "-o", tmp_path / "out.zarr", "--job", job, *HERE) as process:
@@ -81,6 +82,7 @@ def test_a_signal_leaves_a_job_to_resume(log, tmp_path, number):
     assert Job(job).directory.owners.current().released
 
 
+@pytest.mark.slow
 def test_a_job_on_a_cluster_is_submitted_cancelled_and_resumed(log, expected, tmp_path):
     job = tmp_path / "job"
     with cluster(tmp_path / "cluster") as found:

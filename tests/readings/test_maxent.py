@@ -210,7 +210,7 @@ def test_variances_saved_and_added(tmp_path):
     assert int((m + again).count) == 2 * len(x)
 
 
-@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("shared", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_passes_give_the_same_bits_wherever_they_run(turn, shared):
     turn(least_shard_seconds=1e-9, state_bytes_per_second=1e12, **FEW)
     x = da.from_array(holed(share=0.03), chunks=(11, 4))
