@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from covdist.kernel.sums import column_sums, sum_in_order
 from covdist.numerics import packed
 from covdist.numerics.accumulator import Cost, Options, RowsAccumulator
 from covdist.numerics.columns import NO_EXPONENT, Columns, combine
@@ -45,17 +46,24 @@ class NormSums(NamedTuple):
 
     def about(self, weight: float, scatter: np.ndarray, step: np.ndarray) -> NormSums:
         """Return the sums about a centre ``step`` before the mean, about which these are; all in the same unit."""
-        trace, square, along = float(np.trace(scatter)), float(step @ step), scatter @ step
+        trace, square, along = _parts(scatter, step)
         cubes = self.cubes + 2 * along + (trace + weight * square) * step
-        fourth = self.fourth + 4 * (step @ along) + 4 * (self.cubes @ step) + (2 * trace + weight * square) * square
-        return NormSums(cubes, float(fourth), self.unit)
+        fourth = self.fourth + 4 * sum_in_order(step * (along + self.cubes))
+        fourth += (2 * trace + weight * square) * square
+        return NormSums(cubes, fourth, self.unit)
 
     def about_mean(self, weight: float, scatter: np.ndarray, step: np.ndarray) -> NormSums:
         """Return the sums about the mean, which lies ``step`` from the centre of these."""
-        trace, square, along = float(np.trace(scatter)), float(step @ step), scatter @ step
+        trace, square, along = _parts(scatter, step)
         cubes = self.cubes - 2 * along - (trace + weight * square) * step
-        fourth = self.fourth - 4 * (step @ along) - 4 * (cubes @ step) - (2 * trace + weight * square) * square
-        return NormSums(cubes, float(fourth), self.unit)
+        fourth = self.fourth - 4 * sum_in_order(step * (along + cubes))
+        fourth -= (2 * trace + weight * square) * square
+        return NormSums(cubes, fourth, self.unit)
+
+
+def _parts(scatter: np.ndarray, step: np.ndarray) -> tuple[float, float, np.ndarray]:
+    """Return the trace, the step's square, and their product: sums in an order that no BLAS chooses."""
+    return float(np.trace(scatter)), sum_in_order(step * step), column_sums(scatter, step[:, None])
 
 
 class _NormsFields(NamedTuple):
@@ -69,7 +77,6 @@ class Norms(_NormsFields):
 
     __slots__ = ()
     name = "norms"
-    BLAS = True
     sides = 1
     ordered = False
     FIELDS: ClassVar[Fields] = {
@@ -164,9 +171,9 @@ class _NormBlocks:
         (block,) = sides
         unit = _unit(np.abs(block.rows / block.roots[:, None]).max(axis=0), block.exponent)
         rows = np.ldexp(block.rows / block.roots[:, None], np.maximum(block.exponent - unit, -2000))
-        squares = np.einsum("ij,ij->i", rows, rows)
-        weighted = block.roots**2 * squares
-        self._norms = self._norms + NormSums(weighted @ rows, float(weighted @ squares), unit)
+        squares = (rows * rows).sum(axis=1, keepdims=True)
+        weighted = (block.roots * block.roots)[:, None] * squares
+        self._norms = self._norms + NormSums(column_sums(rows, weighted), column_sums(squares, weighted).item(), unit)
         self._product.add(sides)
 
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Norms:

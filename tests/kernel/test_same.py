@@ -191,7 +191,7 @@ def test_what_blas_multiplies_names_it(made):
 
 @needs_compiled
 def test_all_else_names_the_kernel_alone():
-    states = "full", "variances", "higher", ("full", "higher")
+    states = "full", "norms", "variances", "higher", ("full", "higher")
     asked = [{"missing": "pairwise"}, *({"state": each} for each in states)]
     assert {covdist.moments(X, **each).layout.provenance["kernel"] for each in asked} == {"compiled"}
 
@@ -205,6 +205,7 @@ asked = {
     "columns": lambda: covdist.moments(x, missing="pairwise", state="variances", weights=w),
     "powers": lambda: covdist.moments(x, missing="drop", state="higher", weights=w),
     "side by side": lambda: covdist.moments(x, x[:, ::-1], missing="pairwise", state="columnwise"),
+    "norms": lambda: covdist.moments(np.nan_to_num(x), state="norms", weights=w),
     "pairs": lambda: covdist.moments(x, missing="pairwise"),
     "weighted pairs": lambda: covdist.moments(x, missing="pairwise", weights=w),
     "pairs of two": lambda: covdist.moments(x, x[:, 5:9] ** 2, missing="pairwise"),
@@ -225,4 +226,4 @@ def test_values_left_out_one_by_one_and_higher_powers_have_the_same_bits_everywh
     of_pairs = {tuple(lines[3:]) for kernel, lines in found.items() if kernel != library.NUMPY}
     assert len(of_columns) == 1
     assert len(of_pairs) <= 1
-    assert all(len(lines) == 6 for lines in found.values())
+    assert all(len(lines) == 7 for lines in found.values())
