@@ -87,8 +87,9 @@ def _plain(value: Any) -> Any:
 
 
 def answering(answer: str) -> list[str]:
-    """Return the names of the types whose states have an answer."""
-    return [name for name, cls in state_types().items() if _can_answer(cls, answer)]
+    """Return the names of the types whose states have an answer, without those that extend another such type."""
+    found = {name: cls for name, cls in state_types().items() if _can_answer(cls, answer)}
+    return [name for name, cls in found.items() if getattr(cls, "EXTENDS", None) not in found.values()]
 
 
 def _can_answer(cls: Any, answer: str) -> bool:

@@ -77,6 +77,7 @@ class Norms(_NormsFields):
 
     __slots__ = ()
     name = "norms"
+    EXTENDS = Scatter
     sides = 1
     ordered = False
     FIELDS: ClassVar[Fields] = {
