@@ -139,7 +139,7 @@ def test_what_cannot_be_shrunk_says_so():
         covdist.moments(x).shrink("oass")
     with pytest.raises(DataError, match="NaN or infinity"):
         covdist.moments(np.where(x == x[0, 0], np.nan, x), missing="propagate").shrink()
-    with pytest.raises(DataError, match="kind full or norms, found a variances state"):
+    with pytest.raises(DataError, match="kind full, found a variances state"):
         covdist.moments(x, state="variances").shrink()
     with pytest.raises(DataError, match="nothing to divide by"):
         covdist.moments(x).shrink(ddof=10)
