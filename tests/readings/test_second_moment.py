@@ -172,7 +172,7 @@ def test_no_rows_and_missing_values():
 @pytest.mark.parametrize(
     ("m", "said"),
     [
-        (covdist.moments(X, state="variances"), "kind cross or full or norms, found a variances state"),
+        (covdist.moments(X, state="variances"), "kind cross or full, found a variances state"),
         (covdist.moments(X, missing="pairwise"), "found a pairwise state"),
         (covdist.moments(X[:, :2], Y, state="columnwise"), "found a columnwise state"),
         (covdist.moments(X, matrix="tiles"), "matrix='memory'"),
