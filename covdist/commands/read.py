@@ -5,9 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +13,7 @@ import click
 
 from covdist import plugins
 from covdist.commands.options import Command, json_option, print_results
-from covdist.errors import DataError, ResultError, shown
+from covdist.errors import DataError, shown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -117,28 +114,15 @@ def _writer(output: str) -> Callable[[Named], None]:
     write = _WRITERS.get(Path(output).suffix)
     if write is None:
         raise click.UsageError(f"-o {shown(output)} is of no known kind: name it with {', '.join(_WRITERS)} at its end")
-    from covdist.results.store import free_path
+    from covdist.results.store import free_path, whole
 
     target = free_path(output)
 
-    def whole(values: Named) -> None:
-        partial = target.with_name(f".{uuid.uuid4().hex[:8]}.partial{target.suffix}")
-        try:
-            write(values, partial)
-            os.rename(partial, target)
-        except OSError as error:
-            raise ResultError(f"{output} cannot be written ({error}): choose another place") from error
-        finally:
-            _removed(partial)
+    def written(values: Named) -> None:
+        with whole(target) as place:
+            write(values, place)
 
-    return whole
-
-
-def _removed(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    return written
 
 
 def _zarr(values: Named, path: Path) -> None:
@@ -157,7 +141,8 @@ def _zarr(values: Named, path: Path) -> None:
 def _npy(values: Named, path: Path) -> None:
     import numpy as np
 
-    np.save(path, _single(values).to_numpy())
+    with path.open("wb") as file:  # np.save would add to a name
+        np.save(file, _single(values).to_numpy())
 
 
 def _csv(values: Named, path: Path) -> None:

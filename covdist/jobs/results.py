@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from covdist.results.load import JOB_RESULT
+from covdist.results.store import whole
 from covdist.storage.place import place_at
 
 
@@ -53,9 +53,5 @@ def deliver(result: Path, output: str | os.PathLike[str]) -> None:
     target = Path(output)
     if target.exists():
         return
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        shutil.copytree(result, partial)
-        os.rename(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with whole(target) as place:
+        shutil.copytree(result, place)

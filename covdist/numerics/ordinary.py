@@ -29,6 +29,7 @@ from covdist.kernel.library import (
     side_array,
 )
 from covdist.kernel.workspace import Workspace
+from covdist.numerics import packed
 from covdist.numerics.columns import PER_COLUMN, Columns
 from covdist.numerics.screening import SpecialCounts, ordinary_range
 from covdist.numerics.segments import BlockFold, Blocks, OpenSegment, is_kernel_fold
@@ -36,7 +37,6 @@ from covdist.numerics.shifted_columns import ShiftedColumns, beyond_float64
 from covdist.numerics.weights import Vector, plain_weights
 
 Tile = tuple[slice, BlockFold]
-PACKED_FROM = 256  # columns of which products are kept packed, not as a square
 
 
 class Ordinary:
@@ -112,7 +112,7 @@ class StackedColumns(NamedTuple):
 
 def folds_side_by_side(dtype: np.dtype, width: int) -> bool:
     """Return whether the kernel folds arrays that lie side by side; of single columns numpy sums pilots in pairs."""
-    return compiled() and number_of(dtype) is not None and 1 < width < PACKED_FROM
+    return compiled() and number_of(dtype) is not None and 1 < width < packed.LEAST_COLUMNS
 
 
 def fold_side_by_side(block: np.ndarray, width: int, products: int) -> StackedColumns | None:

@@ -19,6 +19,7 @@ from functools import lru_cache
 
 import numpy as np
 
+LEAST_COLUMNS = 256  # of which sums of products are packed while they are added to; of fewer they are a square
 _SMALL = 256  # columns up to which it is known where each entry lies: 10 columns take 1 us instead of 10, 256 take 50
 
 

@@ -19,7 +19,6 @@ from covdist.kernel.library import PACKED, RECTANGLE, SQUARE, compiled
 from covdist.kernel.sums import column_sums
 from covdist.numerics import blas, packed
 from covdist.numerics.columns import Columns
-from covdist.numerics.ordinary import PACKED_FROM
 from covdist.numerics.segments import OpenProduct, Product
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 
@@ -80,7 +79,7 @@ class Triangle:
 
     def __init__(self, width: int):
         self._width = width
-        self.kept: int | None = SQUARE if width < PACKED_FROM else PACKED  # as the kernel calls it
+        self.kept: int | None = SQUARE if width < packed.LEAST_COLUMNS else PACKED  # as the kernel calls it
 
     def zeros(self) -> np.ndarray:
         return np.zeros((self._width, self._width) if self.kept == SQUARE else packed.size(self._width))

@@ -67,19 +67,28 @@ class NewResult:
 @contextmanager
 def new_result(path: str | Path, nodes: Sequence[str]) -> Iterator[NewResult]:
     """Yield a result to write, which appears at ``path`` when the block has ended."""
-    target = free_path(path)
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        result = NewResult(partial, nodes)
+    with whole(free_path(path)) as place:
+        result = NewResult(place, nodes)
         yield result
         result.finish()
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """Yield a place to write a file or folder to, which is at ``target`` when the block has ended, or nowhere."""
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        yield partial
         os.rename(partial, target)
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
         raise ResultError(f"{target} cannot be written ({error}): choose another place") from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
 
 
 def _places(nodes: Sequence[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import zarr
@@ -207,8 +208,7 @@ def source_of(
         source = ZarrSource(**fields, place=path, inner=inner)
     else:
         source = ZarrFileSource(**fields, folder=folder)
-    object.__setattr__(source, "token", _token(source, folder, path, inner))  # nobody has seen it yet
-    return source
+    return replace(source, token=_token(source, folder, path, inner))
 
 
 def _opened(path: str, inner: str, folder: str | None, metadata: ArrayMetadata, now: int) -> Opened:

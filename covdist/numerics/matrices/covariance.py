@@ -61,7 +61,10 @@ class Covariance(NamedTuple):
         return 2 * float(np.log(np.diagonal(self.factor())).sum() + np.log(self.deviations).sum())
 
     def condition(self) -> float:
-        values = self.eigen()[1]
+        _, matrix = self._in_one_unit()
+        with single_thread():
+            values = scipy.linalg.eigvalsh(matrix)
+        self._check_smallest(values)
         return float(values[-1] / values[0])
 
     def eigen(self) -> tuple[int, np.ndarray, np.ndarray]:
@@ -69,16 +72,24 @@ class Covariance(NamedTuple):
 
         DataError where the smallest is rounding alone.
         """
+        unit, matrix = self._in_one_unit()
+        with single_thread():
+            values, vectors = scipy.linalg.eigh(matrix)
+        self._check_smallest(values)
+        return unit, values, vectors
+
+    def _in_one_unit(self) -> tuple[int, np.ndarray]:
+        """Return a unit, and the matrix times ``4**-unit``."""
         self._check()
         unit = int(np.frexp(self.deviations.max())[1])
-        with single_thread():
-            values, vectors = scipy.linalg.eigh(_outer(self.correlation, np.ldexp(self.deviations, -unit)))
+        return unit, _outer(self.correlation, np.ldexp(self.deviations, -unit))
+
+    def _check_smallest(self, values: np.ndarray) -> None:
         if values[0] <= len(values) * _EPS * values[-1]:
             raise DataError(
                 f"{self._singular()}: its smallest eigenvalue is {values[0] / values[-1]:.1e} of its largest, which "
                 f"rounding alone makes; {_USE}"
             )
-        return unit, values, vectors
 
     def whitening(self, method: str) -> tuple[np.ndarray, np.ndarray]:
         """Return a scale (columns,) and a matrix W: W (deviation / scale) has the identity for a covariance."""
