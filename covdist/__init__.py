@@ -11,6 +11,7 @@ from covdist import plugins
 if TYPE_CHECKING:  # the names below are found without this list; it is for type checkers
     from covdist.engine.plan import Plan as Plan
     from covdist.errors import CovdistError as CovdistError
+    from covdist.folding.grouping import bins as bins
     from covdist.jobs.job import Job as Job
     from covdist.jobs.submitting import submit as submit
     from covdist.logs.opening import open_log as open_log
@@ -56,6 +57,7 @@ _HOMES = {
     "Moments": "covdist.results.moments",
     "Plan": "covdist.engine.plan",
     "Recorder": "covdist.record.recorder",
+    "bins": "covdist.folding.grouping",
     "load": "covdist.results.load",
     "open_log": "covdist.logs.opening",
     "submit": "covdist.jobs.submitting",

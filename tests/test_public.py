@@ -13,7 +13,7 @@ from covdist import plugins
 from covdist.errors import DataError
 
 PUBLIC = {
-    "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocov", "between", "condition_number", "corr",
+    "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocov", "between", "bins", "condition_number", "corr",
     "cov", "effective_rank", "fill", "gradient_stats", "kurtosis", "load", "logdet", "mahalanobis",
     "marchenko_pastur_edge", "moments", "open_log", "partial_corr", "participation_ratio", "plan", "power_law",
     "precision", "project", "rankme", "second_moment", "shrink", "skewness", "spectrum", "stable_rank",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -53,8 +54,11 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
 
+_BETWEEN_NAMES = re.compile(r",(?![^(]*\))")  # commas outside brackets
+
+
 def _names(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...] | None:
-    return tuple(name for text in given for name in text.split(",")) or None
+    return tuple(name for text in given for name in _BETWEEN_NAMES.split(text)) or None
 
 
 _option = functools.partial(click.option, show_default=True)
@@ -74,7 +78,8 @@ _SELECTION = {  # by the fields of Selection
         "--by",
         multiple=True,
         callback=_names,
-        help="Coordinate to group rows by, such as epoch. Several make groups of rows that are alike in all of them.",
+        help="Coordinate to group rows by, such as epoch, or bins of one, such as 'bins(step, 10)' or 'bins(step, "
+        "width=100)'. Several make groups of rows that are alike in all of them.",
     ),
     "missing": _option(
         "--missing",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -17,7 +16,7 @@ from dask.base import is_dask_collection
 from covdist.engine import small_arrays
 from covdist.errors import DataError
 from covdist.results.accepted import Labels, plain
-from covdist.results.labels import Array, Dims, Groups, Labelled, plain_labels, structured
+from covdist.results.labels import Array, Dims, Labelled
 
 
 def one_of(option: str, value: object, known: Sequence[str]) -> None:
@@ -169,37 +168,3 @@ def aligned(arrays: list[Array], sample_ndim: int) -> list[Array]:
         return arrays
     chunks = dict(enumerate(lazy[0].chunks[:sample_ndim]))
     return [da.asarray(array).rechunk(chunks) for array in arrays]
-
-
-def grouping(by: npt.ArrayLike | None, x: Labelled, *others: Labelled) -> tuple[Groups | None, np.ndarray | None]:
-    if by is None:
-        return None, None
-    own = None if isinstance(by, da.Array) else getattr(by, "name", None)  # dask's is a key
-    several = _several(by)
-    names = several or [by if isinstance(by, str) else str(own or "group")]
-    name = "_".join(names)
-    for side in (x, *others):
-        for each in {name, *names} & {side.axis.dim, *side.axis.coords}:
-            raise DataError(f"by is called {each!r}, as are columns of {side.name}: rename one of them")
-    if several:
-        return _pairs(name, {each: grouping(each, x) for each in names})
-    values = plain_labels(small_arrays.values(along_samples(by, x, "by")), "by")
-    distinct, codes = np.unique(values, return_inverse=True)
-    return Groups(name, distinct), codes.reshape(values.shape).astype(np.int32)
-
-
-def _several(by: object) -> list[str]:
-    """Return the names of coordinates where there is more than one."""
-    if not isinstance(by, tuple) or len(by) < 2:
-        return []
-    names = [each for each in by if isinstance(each, str)]
-    return names if len(names) == len(by) else []
-
-
-def _pairs(name: str, levels: Mapping[str, tuple[Any, Any]]) -> tuple[Groups, np.ndarray]:
-    """Return the groups of rows that are alike in all of several coordinates."""
-    codes = np.stack([own.ravel() for _, own in levels.values()])
-    distinct, joint = np.unique(codes, axis=1, return_inverse=True)
-    found = {level: groups.values[own] for (level, (groups, _)), own in zip(levels.items(), distinct, strict=True)}
-    shape = next(iter(levels.values()))[1].shape
-    return Groups(name, structured(found)), joint.reshape(shape).astype(np.int32)

@@ -17,7 +17,8 @@ from covdist import plugins
 from covdist.engine.plan import Plan
 from covdist.engine.room import Room, within
 from covdist.errors import DataError
-from covdist.folding.inputs import aligned, check_labels, check_pairs, grouping, matching, one_of, side_names, y_dim
+from covdist.folding.grouping import grouping, labelling
+from covdist.folding.inputs import aligned, check_labels, check_pairs, matching, one_of, side_names, y_dim
 from covdist.folding.weights import Halflife, fading, weight_vectors
 from covdist.kernel.library import compiled, kind
 from covdist.numerics.accumulator import Options
@@ -26,7 +27,7 @@ from covdist.numerics.em import Fit
 from covdist.numerics.nonfinite import INFINITIES, RowPolicy
 from covdist.numerics.products import PRECISIONS
 from covdist.results.accepted import labels_along
-from covdist.results.labels import Array, Dims, Groups, Labelled, Weights, label
+from covdist.results.labels import Array, Dims, Groups, Labelled, Rows, Weights, label
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
 from covdist.rows.stream import Stream, stream
@@ -220,7 +221,7 @@ def make_request(
     y: npt.ArrayLike | None = None,
     *,
     dim: Dims = None,
-    by: npt.ArrayLike | None = None,
+    by: Rows = None,
     weights: Weights = None,
     halflife: Halflife = None,
     missing: str = "raise",
@@ -244,7 +245,7 @@ def make_request(
         sides.append(matching(sides[0], label(y, y_dim(x, y, dim), fallback="y")))
     kind = _kind(state, sides)
     groups, codes = grouping(by, *sides)
-    beside = {"by": by, **(dict(weights) if isinstance(weights, Mapping) else {"weights": weights})}
+    beside = {**dict(labelling(by)), **(dict(weights) if isinstance(weights, Mapping) else {"weights": weights})}
     dims = sides[0].sample_dims
     labels = dict(zip(side_names(sides), [side.labels for side in sides], strict=True))
     check_labels(labels | {what: labels_along(each, dims) for what, each in beside.items()})

@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 import dask.array as da
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 from covdist.engine import small_arrays
 from covdist.errors import CovdistError, DataError, shown
+from covdist.folding.grouping import bins, keys, labelling, named
 from covdist.folding.request import IN_MEMORY, IN_TILES, Request, another, make_request, of_rows_alone
-from covdist.results.labels import check_real
+from covdist.results.labels import ArrayLike, Bins, Rows, check_real
 from covdist.state.variances import Variances
 
 _LATER = ("state", "halflife")  # fields that the first jobs did not have
@@ -32,7 +33,7 @@ class Selection:
     var: str | None = None  # all if None
     against: str | None = None  # the variable it is set against, for a cross-covariance
     dim: str | Sequence[str] | None = None  # the array's first if None
-    by: npt.ArrayLike | None = None  # coordinate to group by, several of them, or one value per sample
+    by: Rows = None  # coordinate to group by, bins of one, several of them, or one value per sample
     missing: str = "raise"
     precision: str = "high"
     max_columns: int = 4096  # up to so many the full covariance matrix is folded, for more what ``beyond`` names:
@@ -45,22 +46,43 @@ class Selection:
         if self.dim is not None and not isinstance(self.dim, str):
             dims = tuple(self.dim)
             object.__setattr__(self, "dim", dims[0] if len(dims) == 1 else dims)
-        by: Any = self.by
-        if isinstance(by, tuple) and len(by) == 1:
-            object.__setattr__(self, "by", by[0])
-        if isinstance(by, Mapping):  # as `asked` writes it
-            object.__setattr__(self, "by", _from_json(by))
+        by: Any = _from_json(self.by) if isinstance(self.by, Mapping) else self.by  # as `asked` writes it
+        if several := keys(by):
+            by = tuple(named(each) if isinstance(each, str) else each for each in several)
+        object.__setattr__(self, "by", by[0] if isinstance(by, tuple) and len(by) == 1 else by)
 
     def asked(self) -> dict[str, object]:
         """Return the selection as JSON, without later fields that are not asked for: jobs begun before go on."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         if self.by is not None and not isinstance(self.by, str):
-            values["by"] = {"coordinates": self.by} if isinstance(self.by, tuple) else _as_json(self.by)
+            values["by"] = _as_json(self.by)
         asked: dict[str, object] = json.loads(json.dumps(values))
         return {key: value for key, value in asked.items() if key not in _LATER or value}
 
 
-def _as_json(by: npt.ArrayLike) -> dict[str, object]:
+def _as_json(by: Any) -> dict[str, object]:
+    """Return what rows are grouped by as JSON."""
+    if isinstance(by, tuple):
+        return {"coordinates": [each if isinstance(each, str) else _as_json(each) for each in by]}
+    if not isinstance(by, Bins):
+        return _values_as_json(by)
+    of = by.of if isinstance(by.of, str) else _values_as_json(by.of)
+    edges = _values_as_json(by.bins) if isinstance(by.bins, np.ndarray) else by.bins
+    plain = isinstance(by.width, str | int | float | None)
+    return {"bins": edges, "of": of, "width": by.width if plain else str(pd.Timedelta(by.width))}
+
+
+def _from_json(found: Mapping[str, Any]) -> Rows:
+    if "coordinates" in found:
+        several: Any = (each if isinstance(each, str) else _from_json(each) for each in found["coordinates"])
+        return tuple(several)
+    if "bins" in found:
+        of, edges = (_values_of(each) if isinstance(each, Mapping) else each for each in (found["of"], found["bins"]))
+        return bins(of, edges, width=found["width"])
+    return _values_of(found)
+
+
+def _values_as_json(by: ArrayLike) -> dict[str, object]:
     """Return one value per sample as JSON that gives the same bits again."""
     values = small_arrays.values(by)
     if values.dtype.kind not in "biufUmM":
@@ -71,9 +93,7 @@ def _as_json(by: npt.ArrayLike) -> dict[str, object]:
     return {**found, "values": (values.view("i8") if values.dtype.kind in "mM" else values).tolist()}
 
 
-def _from_json(found: Mapping[str, Any]) -> npt.ArrayLike:
-    if "coordinates" in found:
-        return tuple(found["coordinates"])
+def _values_of(found: Mapping[str, Any]) -> ArrayLike:
     dtype = np.dtype(found["dtype"])
     values = np.array(found["values"], "i8" if dtype.kind in "mM" else dtype)
     values = values.view(dtype) if dtype.kind in "mM" else values
@@ -196,8 +216,9 @@ def _names(node: Arrays, selection: Selection) -> list[str]:
 def _sides(node: Arrays, path: str, name: str, selection: Selection) -> list[xr.DataArray]:
     """Return an array, and the one that it is set against, if the node has it."""
     by, against = selection.by, selection.against
-    for coordinate in (by,) if isinstance(by, str) else by if isinstance(by, tuple) else ():
-        node.check(str(coordinate))
+    for _, coordinate in labelling(by):
+        if isinstance(coordinate, str):
+            node.check(coordinate)
     names = [name] if against is None or against not in node else [name, against]
     sides = [node.array(each, _full(path, each)) for each in names]
     for side in sides:

@@ -127,7 +127,7 @@ def norm(columns: ColumnState) -> np.ndarray:
 
 
 def dead(columns: ColumnState) -> np.ndarray:
-    return columns.zeros() == columns.rows()
+    return columns.zeros() == np.maximum(columns.rows(), 1)
 
 
 def mean(columns: ColumnState) -> np.ndarray:
@@ -262,7 +262,17 @@ def summaries(moments: Moments) -> Any:
 
 
 def _pools(state: State | Grouped, size: int) -> list[LayerSummary]:
-    return [LayerSummary.of(member.side(0)) for member in members(state, size)]
+    if not isinstance(state, Grouped):
+        return [LayerSummary.of(state.side(0))]
+    return [_pool(member.side(0)) for member in members(state, size)]
+
+
+def _pool(columns: ColumnState) -> LayerSummary:
+    """Return the summary of a group, NaN where it has no rows."""
+    try:
+        return LayerSummary.of(columns)
+    except DataError:
+        return LayerSummary._make([len(columns.mean()), *np.full(7, np.nan), 0])
 
 
 def _joined(*parts: list[LayerSummary]) -> list[LayerSummary]:

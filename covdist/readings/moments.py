@@ -42,11 +42,11 @@ def moments(
         have other labels along ``dim`` (an index) than ``x``, they are refused.
     dim : str, int or sequence of them
         Sample dims; for arrays without names an axis, 0 by default.
-    by : str, tuple of str, or array_like, optional
+    by : str, Bins, tuple of these, or array_like, optional
         Name of a coordinate along the sample dim, or one value per sample: a state for each distinct value. Of
         samples "epoch" is also found as "sample_epoch", which is what :class:`covdist.Recorder` calls it. A tuple of
         names groups rows that are alike in all of them: results have a MultiIndex, ``m.sel(epoch=3)`` and
-        ``m.merge("epoch")`` leave groups by the others.
+        ``m.merge("epoch")`` leave groups by the others. ``covdist.bins("step", 10)`` groups by ranges.
     weights : array_like or mapping, optional
         One value per sample. Integers say how often a row counts (frequency), floats how far it is trusted
         (reliability); the two have different ddof rules. ``{"frequency": f, "reliability": a}`` gives both.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import dask.array as da
@@ -30,9 +31,21 @@ from covdist.results.accepted import (
 Array = da.Array | np.ndarray
 ArrayLike = xr.DataArray | da.Array | npt.ArrayLike
 Dims = Hashable | Sequence[Hashable] | None
-Rows = str | tuple[str, ...] | ArrayLike | None  # one value a row, or the coordinates that have them
 Weights = ArrayLike | Mapping[str, ArrayLike] | None
 Attrs = Mapping[str, object] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """Ranges of a coordinate, as :func:`covdist.bins` returns them."""
+
+    of: str | ArrayLike
+    bins: int | np.ndarray | None  # how many, or their edges
+    width: float | str | timedelta | np.timedelta64 | None
+
+
+# One value a row, or the coordinates that have them.
+Rows = str | Bins | tuple[str | Bins, ...] | ArrayLike | None
 
 
 @dataclass(frozen=True)

@@ -203,3 +203,9 @@ def test_a_log_of_one_array_goes_by_its_name(tmp_path, scheduler):
         assert "weights" in said
         assert "(root)" not in said
     assert list(json.loads(output("show", tmp_path / "out.zarr", "--json"))) == [""]
+
+
+def test_by_bins(log, tmp_path):
+    by = "bins(epoch, [0, 1, 2]),epoch"
+    output("run", log.path, "--layer", "fc1", "--var", "gradient", "--by", by, "-o", tmp_path / "r")
+    assert covdist.load(tmp_path / "r").count.dims == ("epoch_bins_epoch",)

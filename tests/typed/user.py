@@ -43,6 +43,8 @@ def read_once(x: xr.DataArray, y: Array, lazy: da.Array) -> None:
     assert_type(covdist.var(lazy, dim=0), xr.DataArray)
     assert_type(covdist.std(lazy, dim=0), xr.DataArray)
     assert_type(covdist.fill(x, method="interpolate", dim="sample"), xr.DataArray)
+    assert_type(covdist.moments(x, by=(covdist.bins("step", 10), "label")), Moments)
+    assert_type(covdist.moments(x, by=covdist.bins(y, width=0.5)), Moments)
     assert_type(covdist.spectrum(x, 20, dim="sample", method="auto"), xr.Dataset)
     assert_type(covdist.gradient_stats(y), xr.Dataset | xr.DataTree)
     assert_type(covdist.skewness(x, dim="sample"), xr.DataArray)

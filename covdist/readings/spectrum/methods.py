@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from operator import methodcaller
@@ -17,8 +16,9 @@ from covdist import plugins
 from covdist.engine.plan import PROCESS_BYTES, human_bytes
 from covdist.errors import DataError
 from covdist.folding.fold import fold_request
+from covdist.folding.grouping import bins, grouping
 from covdist.folding.in_memory import memory_plan
-from covdist.folding.inputs import grouping, one_of
+from covdist.folding.inputs import one_of
 from covdist.folding.request import IN_MEMORY, FillOptions, Policy, Request, make_request, policy
 from covdist.folding.strategy import for_workers
 from covdist.numerics.accumulator import Options
@@ -127,7 +127,9 @@ def spectrum(
     side = label(x, dim, fallback="x")
     groups, codes = grouping(by, side)
     _check_count(k, side.axis.size)
-    numbers = None if codes is None else xr.DataArray(codes, dims=side.sample_dims)
+    numbers = None
+    if groups is not None and codes is not None:
+        numbers = bins(xr.DataArray(codes, dims=side.sample_dims), np.arange(groups.size + 1))
     asking: dict[str, Any] = {"missing": missing, "inf": inf, "matrix": IN_MEMORY, "memory": memory}
     request = for_workers(make_request(side.array(), dim=side.sample_dims, by=numbers, **asking))
     asked, (method, reason) = method, _choose(method, side, missing, k)
@@ -149,7 +151,10 @@ def spectrum(
         if groups is None or codes is None:
             found = each(side)
         else:
-            found = xr.concat([each(rows) for rows in _groups(side, codes)], groups.dim)
+            known = np.unique(codes[codes >= 0])
+            found = xr.concat([each(_rows_of(side, codes == code)) for code in known], groups.dim)
+            if len(known) < groups.size:
+                found = found.assign_coords({groups.dim: known}).reindex({groups.dim: np.arange(groups.size)})
             found = found.assign_coords(groups.coords())
     found.attrs |= {"method": method, "reason": reason}
     return found if isinstance(side.data, da.Array) else found.compute(scheduler="threads")
@@ -173,12 +178,9 @@ def _sketched(side: Labelled, *, k: int, chosen: Policy, inf: str, vectors: bool
     return fields(sketch_spectrum(side, k, chosen, Options(chosen.rows, inf=inf), **how), side.axis, k, vectors)
 
 
-def _groups(side: Labelled, codes: np.ndarray) -> Iterator[Labelled]:
-    """Yield the rows of each group."""
+def _rows_of(side: Labelled, taken: np.ndarray) -> Labelled:
     rows = side.data.reshape(-1, *side.data.shape[len(side.sample_dims) :])
-    for code in range(codes.max() + 1):
-        own = rows[np.flatnonzero(codes.ravel() == code)]
-        yield replace(side, data=own, sample_dims=("row",), coords={}, labels={})
+    return replace(side, data=rows[np.flatnonzero(taken)], sample_dims=("row",), coords={}, labels={})
 
 
 def _too_large(request: Request) -> str:

@@ -1,0 +1,227 @@
+"""Groups of rows: by coordinates, or by bins of them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from covdist.engine import small_arrays
+from covdist.errors import DataError
+from covdist.folding.inputs import along_samples, length
+from covdist.results.labels import ArrayLike, Bins, Groups, Labelled, Rows, plain_labels, structured
+
+
+def bins(
+    name: str | ArrayLike,
+    bins: int | npt.ArrayLike | None = None,
+    *,
+    width: float | str | timedelta | np.timedelta64 | None = None,
+) -> Bins:
+    """Ranges of a coordinate as groups of rows, for ``by=``.
+
+    Parameters
+    ----------
+    name : str or array_like
+        Name of a coordinate along the sample dim, or one value per sample: numbers, dates or times, lazy ones too.
+    bins : int or sequence, optional
+        How many bins of equal width between the smallest and the largest value; or their edges, ascending, of which
+        dates and times may be text.
+    width : float, timedelta64 or str, optional
+        Bins of this width instead, from its multiples on (of dates since 1970-01-01), such as 100 or "2h": those of
+        several runs are alike, so that their moments add up. Bins in which there are no rows are left out.
+
+    Returns
+    -------
+    Bins
+        Each bin holds its left edge, which is its label, the last also its right edge, as in ``numpy.histogram``. The
+        dim of results is the coordinate's name with ``_bins`` behind it, as in xarray's ``groupby_bins``. Rows outside
+        all bins, also those at NaN, belong to no group.
+
+    Raises
+    ------
+    DataError
+        If it is not one of the two, or they are no bins.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, covdist
+    >>> x = xr.DataArray(np.arange(6.0), dims="step", coords={"step": np.arange(6) * 10})
+    >>> covdist.moments(x, dim="step", by=covdist.bins("step", 2)).mean().to_series().to_dict()
+    {0.0: 1.0, 25.0: 4.0}
+    >>> covdist.moments(x, dim="step", by=covdist.bins("step", width=30)).mean().to_series().to_dict()
+    {0: 1.0, 30: 4.0}
+    """
+    if (bins is None) == (width is None):
+        found = "neither" if bins is None else "both"
+        raise DataError(f"bins takes a number of bins, their edges, or width=, found {found}: pass one of them")
+    if bins is None:
+        return Bins(name, None, width)
+    if isinstance(bins, int | np.integer) and not isinstance(bins, bool) and bins >= 1:
+        return Bins(name, int(bins), None)
+    if np.ndim(bins) == 1:
+        return Bins(name, np.asarray(bins), None)
+    raise DataError(f"bins={bins!r} is no number of bins: pass a whole number, 1 or more, or a list of edges")
+
+
+def named(text: str) -> str | Bins:
+    """Return what a name on the command line stands for: a coordinate, or such as "bins(step, 10)" bins of one."""
+    if not text.startswith("bins("):
+        return text
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call):
+            raise ValueError
+        values = [each.id if isinstance(each, ast.Name) else ast.literal_eval(each) for each in call.args]
+        return bins(*values, **{str(each.arg): ast.literal_eval(each.value) for each in call.keywords})
+    except (ValueError, TypeError, SyntaxError):
+        advice = "write it like 'bins(step, 10)', 'bins(step, [0, 10, 100])' or 'bins(step, width=100)'"
+        raise DataError(f"by={text!r} cannot be read: {advice}") from None
+
+
+def grouping(by: Rows, x: Labelled, *others: Labelled) -> tuple[Groups | None, np.ndarray | None]:
+    """Return the groups, and each row's group code, negative for a row of no group."""
+    if by is None:
+        return None, None
+    several = keys(by) if isinstance(by, tuple) else []
+    names = [_name(each) for each in several or [by]]
+    name = "_".join(names)
+    for side in (x, *others):
+        for each in {name, *names} & {side.axis.dim, *side.axis.coords}:
+            raise DataError(f"by is called {each!r}, as are columns of {side.name}: rename one of them")
+    if len(several) > 1:
+        return _pairs(name, {own: grouping(each, x) for own, each in zip(names, several, strict=True)})
+    by = several[0] if several else by
+    of: Any = by.of if isinstance(by, Bins) else by
+    values = small_arrays.values(along_samples(of, x, "by"))
+    if isinstance(by, Bins):
+        return _binned(by, name, values)
+    distinct, codes = np.unique(plain_labels(values, "by"), return_inverse=True)
+    return Groups(name, distinct), codes.reshape(values.shape).astype(np.int32)
+
+
+def keys(by: object) -> list[Any]:
+    """Return the coordinates and bins that rows are grouped by; an array of one value a row is none."""
+    each = list(by) if isinstance(by, tuple) else [by]
+    return each if all(isinstance(one, str | Bins) for one in each) else []
+
+
+def labelling(by: object) -> Iterator[tuple[str, Any]]:
+    """Yield what holds one value a row, by names for messages."""
+    for number, each in enumerate(keys(by) or [by]):
+        yield f"by[{number}]" if isinstance(by, tuple) else "by", each.of if isinstance(each, Bins) else each
+
+
+def _name(by: Any) -> str:
+    if isinstance(by, Bins):
+        return f"{_name(by.of)}_bins"
+    own = None if isinstance(by, da.Array) else getattr(by, "name", None)  # dask's is a key
+    return by if isinstance(by, str) else str(own or "group")
+
+
+def _pairs(name: str, levels: Mapping[str, tuple[Any, Any]]) -> tuple[Groups, np.ndarray]:
+    """Return the groups of rows that are alike in all of several coordinates."""
+    codes = np.stack([own.ravel() for _, own in levels.values()])
+    inside = (codes >= 0).all(axis=0)
+    joint = np.full(codes.shape[1], -1, np.int32)
+    distinct, joint[inside] = np.unique(codes[:, inside], axis=1, return_inverse=True)
+    if not inside.any():
+        raise DataError(f"no row lies in a bin of each of {', '.join(map(repr, levels))}: pass other edges")
+    found = {level: groups.values[own] for (level, (groups, _)), own in zip(levels.items(), distinct, strict=True)}
+    return Groups(name, structured(found)), joint.reshape(next(iter(levels.values()))[1].shape)
+
+
+def _binned(asked: Bins, name: str, values: np.ndarray) -> tuple[Groups, np.ndarray]:
+    values = _on_a_line(values, name)
+    if asked.width is None:
+        left, codes = _between(_edges(asked.bins, values, name), values)
+    else:
+        left, codes = _of_width(_multiples(asked.width, values, name))
+    if not (codes >= 0).any():
+        raise DataError(f"no row lies in a bin of {name!r}: pass bins over the range of the coordinate's values")
+    return Groups(name, left), codes.astype(np.int32)
+
+
+def _on_a_line(values: np.ndarray, name: str) -> np.ndarray:
+    """Return numbers as float64 or int64, and times in microseconds or finer, so that edges lie between them."""
+    if values.dtype.kind in "mM":
+        return values.astype(np.result_type(values.dtype, f"{values.dtype.kind}8[us]"))
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{name!r} are bins of values of dtype {values.dtype}, expected are numbers, dates or times")
+    return values.astype(np.float64 if values.dtype.kind == "f" else np.result_type(values.dtype, np.int8))
+
+
+def _between(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    codes = np.searchsorted(edges, values, side="right") - 1  # NaN and NaT come last
+    codes[codes == len(edges) - 1] = -1
+    codes[values == edges[-1]] = len(edges) - 2
+    return edges[:-1], codes
+
+
+def _edges(bins: Any, values: np.ndarray, name: str) -> np.ndarray:
+    if not isinstance(bins, int):
+        return _given_edges(bins, values, name)
+    known = values[~np.isnan(values)]
+    if not known.size:
+        raise DataError(f"no row lies in a bin of {name!r}: its coordinate holds no value")
+    try:
+        return _dates(known, bins) if known.dtype.kind in "mM" else np.histogram_bin_edges(known, bins)
+    except ValueError as error:
+        raise DataError(f"{name!r} cannot be {bins:,} bins ({str(error).rstrip('.')}): pass their edges") from None
+
+
+def _dates(values: np.ndarray, number: int) -> np.ndarray:
+    first, span = values.min(), int((values.max() - values.min()).astype(np.int64))
+    steps = np.rint(np.linspace(0, max(span, number), number + 1)).astype(np.int64)
+    return first + steps.astype(values.dtype.str.replace("M", "m"))
+
+
+def _given_edges(edges: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:
+    kind = values.dtype.kind
+    try:
+        if kind in "mM" and edges.dtype.kind not in "biuf":
+            known = pd.to_datetime(edges, format="ISO8601") if kind == "M" else pd.to_timedelta(edges)
+            edges = known.to_numpy()
+    except (ValueError, TypeError):
+        edges = np.empty(0)
+    alike = edges.dtype.kind == kind if kind in "mM" else edges.dtype.kind in "iuf"
+    if not alike or len(edges) < 2 or not (edges[1:] > edges[:-1]).all():
+        expected = {"M": "dates", "m": "times"}.get(kind, "numbers")
+        raise DataError(f"the edges of {name!r} are no bins: pass two or more {expected}, each greater than the last")
+    return edges
+
+
+def _of_width(multiples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    inside = ~np.isnan(multiples)
+    codes = np.full(multiples.shape, -1)
+    left, codes[inside] = np.unique(multiples[inside], return_inverse=True)
+    return left, codes
+
+
+def _multiples(width: Any, values: np.ndarray, name: str) -> np.ndarray:
+    """Return for each value the multiple of the width at or below it."""
+    if values.dtype.kind in "mM":
+        unit = np.ones(1, values.dtype.str.replace("M", "m"))[0]
+        steps = length("width", width, unit)
+        if steps != round(steps):
+            raise DataError(
+                f"width={width!r} is finer than the times of {name!r}, in steps of {unit}: pass a wider one"
+            )
+        whole = values.view(np.int64)
+        return np.where(np.isnat(values), whole, whole // round(steps) * round(steps)).view(values.dtype)
+    steps = length("width", width, 1.0)
+    if values.dtype.kind in "iu" and isinstance(width, int | np.integer):
+        return values // int(width) * int(width)
+    with np.errstate(over="ignore", invalid="ignore"):
+        multiple = np.floor(values / steps)
+        multiple -= multiple * steps > values  # where dividing rounds across an edge
+        multiple += (multiple + 1) * steps <= values
+    if np.isinf(multiple).any():
+        raise DataError(f"{name!r} cannot be bins of width={width!r}: it has values that are infinite or too large")
+    return multiple * steps + 0.0
