@@ -5,10 +5,11 @@ from __future__ import annotations
 import xarray as xr
 
 from covdist.folding.fold import fold_rows
+from covdist.folding.inputs import one_of
 from covdist.results.labels import ArrayLike, Dims, Rows
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
-from covdist.state.lagged import Lagged
+from covdist.state.lagged import ESTIMATORS, Lagged
 
 
 @own_names
@@ -21,6 +22,7 @@ def autocov(
     by: Rows = None,
     missing: str = "raise",
     inf: str = "raise",
+    estimator: str = "pairs",
 ) -> xr.DataArray:
     """Covariance of x's columns in row t with x's columns in row t + lag, in one pass and for any chunking.
 
@@ -34,6 +36,10 @@ def autocov(
         Rows, 0 or more.
     ddof : float
         The divisor is the number of pairs of rows, N - lag, less ``ddof``; 0 by default.
+    estimator : str
+        "pairs": each side has the mean of its own rows. "reversible": of the pairs and the same pairs turned round, a
+        symmetric matrix with one mean and the divisor 2 (N - lag) - ``ddof``. "series": with the mean of all rows and
+        the divisor N - ``ddof``, as textbooks have it for stationary series; ``ddof=lag`` divides by the pairs.
 
     Returns
     -------
@@ -48,9 +54,11 @@ def autocov(
 
     Notes
     -----
-    Equal to ``covdist.cov(x[:-lag], x[lag:])``: each side has the mean of its own rows, as the estimator of Noé and
-    Nüske (2013) has it for reversible or irreversible dynamics; statistics of time series often take one mean and
-    the divisor N for both instead.
+    "pairs" is equal to ``covdist.cov(x[:-lag], x[lag:])``, as in Noé and Nüske (2013), A variational approach to
+    modeling slow processes, and "reversible" to the estimator of Wu and others (2017), Variational Koopman models, as
+    deeptime's ``Covariance(lag, reversible=True, remove_data_mean=True)``; the covariance of the same rows at no lag
+    is that of ``covdist.moments(x[:-lag]) + covdist.moments(x[lag:])``. "series" is statsmodels' ``acovf`` and
+    ``ccovf``, with ``ddof=lag`` those with ``adjusted=True``.
 
     Examples
     --------
@@ -58,9 +66,14 @@ def autocov(
     >>> x = np.array([[0.0], [1.0], [0.0], [1.0], [0.0]])
     >>> covdist.autocov(x, 1).values, covdist.autocov(x, 2).values.round(4)
     (array([[-0.25]]), array([[0.2222]]))
+    >>> covdist.autocov(x, 1, estimator="series").values
+    array([[-0.192]])
     """
-    return read(fold_rows(x, dim=dim, by=by, missing=missing, inf=inf, state=Lagged(lag)), ddof)
+    one_of("estimator", estimator, tuple(ESTIMATORS))
+    return read(fold_rows(x, dim=dim, by=by, missing=missing, inf=inf, state=Lagged(lag)), ddof, estimator)
 
 
-def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
-    return moments.read_matrix("autocovariance", ddof, name="autocov", attrs={"ddof": ddof})
+def read(moments: Moments, ddof: float = 0, estimator: str = "pairs") -> xr.DataArray:
+    one_of("estimator", estimator, tuple(ESTIMATORS))
+    attrs = {"ddof": ddof, "estimator": estimator}
+    return moments.read_matrix("autocovariance", ddof, estimator, name="autocov", attrs=attrs)

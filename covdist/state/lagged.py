@@ -121,8 +121,44 @@ class LaggedPairs(NamedTuple):
     def side(self, number: int) -> Variances:
         return Variances(self.columns)
 
-    def autocovariance(self, rows: slice, ddof: float) -> np.ndarray:
+    def autocovariance(self, rows: slice, ddof: float, estimator: str) -> np.ndarray:
+        return ESTIMATORS[estimator](self, rows, ddof)
+
+    def of_pairs(self, rows: slice, ddof: float) -> np.ndarray:
+        """Return the covariance with a mean for each side of the pairs."""
         return self.pairs.covariance(rows, ddof)
+
+    def reversible(self, rows: slice, ddof: float) -> np.ndarray:
+        """Return that of the pairs and the same pairs turned round, which have one mean."""
+        x, y, count = self.pairs.side(0), self.pairs.side(1), 2 * self.columns.weight
+        both = self.pairs.covariance(slice(0, self.columns.width), ddof / 2)  # whose divisor is half of theirs
+        step = ((y.mean() - x.mean()) + (y.mean_low() - x.mean_low())) / 2
+        return (both[rows] + both[:, rows].T) / 2 - np.outer(step[rows], step) * (count / (count - ddof))
+
+    def of_series(self, rows: slice, ddof: float) -> np.ndarray:
+        """Return that about the mean of all rows, which are more than the pairs by ``lag``, divided by their number."""
+        if self.columns.skipped:
+            raise DataError(
+                f"estimator='series' takes one mean of all rows, found {self.columns.skipped} pairs that are left out: "
+                "pass estimator='pairs', or fill what is missing first, such as by covdist.fill"
+            )
+        if (divisor := self.rows - ddof) <= 0:
+            raise DataError(f"ddof={ddof} leaves nothing to divide by with {self.rows} rows: use a smaller ddof")
+        found, count = self.pairs.covariance(rows, 0), self.columns.weight
+        (head, tail), sides = self._edges(), (self.pairs.side(0), self.pairs.side(1))
+        with np.errstate(invalid="ignore"):  # NaN and infinity that were let through
+            x, y = (
+                ((edge.rows - side.mean()) + (edge.low - side.mean_low())).sum(axis=0) / self.rows
+                for edge, side in zip((tail, head), sides, strict=True)
+            )
+            return (found + np.outer(x[rows], y)) * (count / divisor)
+
+
+ESTIMATORS = {
+    "pairs": LaggedPairs.of_pairs,
+    "reversible": LaggedPairs.reversible,
+    "series": LaggedPairs.of_series,
+}
 
 
 class LaggedAccumulator:

@@ -48,6 +48,47 @@ def test_any_chunks_and_shards(data, lag):
     np.testing.assert_allclose(covdist.autocov(x, lag), expected(X, lag), rtol=1e-12, atol=1e-12)
 
 
+def turned_round(x: np.ndarray, lag: int, ddof: float) -> np.ndarray:
+    a, b = x[: len(x) - lag], x[lag:]
+    first, second = (np.concatenate(pair).astype(np.longdouble) for pair in ((a, b), (b, a)))
+    mean = first.mean(axis=0)
+    return ((first - mean).T @ (second - mean) / (len(first) - ddof)).astype(float)
+
+
+def about_one_mean(x: np.ndarray, lag: int, ddof: float) -> np.ndarray:
+    away = x.astype(np.longdouble) - x.astype(np.longdouble).mean(axis=0)
+    return (away[: len(x) - lag].T @ away[lag:] / (len(x) - ddof)).astype(float)
+
+
+@quick
+@given(data=st.data(), lag=st.sampled_from(LAGS), ddof=st.sampled_from([0, 1, 7]))
+@pytest.mark.parametrize(("estimator", "formula"), [("reversible", turned_round), ("series", about_one_mean)])
+def test_other_estimators(estimator, formula, data, lag, ddof):
+    x = da.from_array(X, chunks=tuple(data.draw(chunkings(n)) for n in X.shape))
+    if ddof < 2 * (N - lag):
+        found = covdist.autocov(x, lag, ddof=ddof, estimator=estimator)
+        np.testing.assert_allclose(found, formula(X, lag, ddof), rtol=1e-11, atol=1e-11)
+        if estimator == "reversible":
+            np.testing.assert_array_equal(found, found.T)
+
+
+def test_estimators_of_groups_and_of_what_is_left_out():
+    by = np.arange(N) % 2
+    for estimator, formula in (("reversible", turned_round), ("series", about_one_mean)):
+        found = covdist.autocov(X, 3, by=by, estimator=estimator)
+        for group in range(2):
+            np.testing.assert_allclose(found[group], formula(X[by == group], 3, 0), rtol=1e-11)
+    holed = np.where(np.arange(N)[:, None] == 20, np.nan, X)
+    with pytest.raises(DataError, match=r"'series' takes one mean of all rows, found 2 pairs that are left out"):
+        covdist.autocov(holed, 2, missing="drop", estimator="series")
+    assert np.isnan(covdist.autocov(holed, 2, missing="propagate", estimator="series")).all()
+    assert np.isfinite(covdist.autocov(holed, 2, missing="drop", estimator="reversible")).all()
+    with pytest.raises(DataError, match="estimator='other' is unknown: pass one of 'pairs', 'reversible', 'series'"):
+        covdist.autocov(X, 1, estimator="other")
+    with pytest.raises(DataError, match="ddof=60 leaves nothing"):
+        covdist.autocov(X, 1, ddof=60, estimator="series")
+
+
 @quick
 @given(data=st.data(), lag=st.sampled_from([0, 1, 2, 7, 30]))
 def test_neighbours_merge_in_any_bracketing(data, lag):

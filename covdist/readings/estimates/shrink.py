@@ -54,7 +54,8 @@ def shrink(m: Moments, method: str = "oas", *, ddof: float = 0) -> xr.DataArray:
     ``OAS``; "rblw" ((N - 2)/N · q + 1) / ((N + 2)(q - 1/p)), their equation 17; "ols" 1 / (N (q - 1/p)), Bodnar, Gupta
     and Parolya (2014), as LEACE's ``optimal_linear_shrinkage`` (Belrose et al. 2023). "ledoit-wolf"
     (k - q) / (N (q - 1/p)) with k the mean of ‖x - mean‖⁴/tr(S)², Ledoit and Wolf (2004), as scikit-learn's
-    ``LedoitWolf``. All are cut off at 1. With weights N is the effective number of rows, (Σw)²/Σw².
+    ``LedoitWolf``. All are cut off at 1, which LEACE's is not. With weights N is the effective number of rows,
+    (Σw)²/Σw².
 
     Examples
     --------
