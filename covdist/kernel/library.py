@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ class SideStruct(ctypes.Structure):
         ("data", _pointer), ("rows", _size), ("columns", _size), ("stride", _size), ("type", _size),
         ("shift", _pointer), ("sums", _pointer), ("squares", _pointer), ("zeros", _pointer), ("subnormals", _pointer),
         ("factors", _pointer), ("weight", _double), ("small", _double), ("largest", _double),
-        ("subnormal", ctypes.c_int64), ("work", _pointer), ("panels", _pointer),
+        ("subnormal", ctypes.c_int64), ("work", _pointer), ("panels", _pointer), ("begins", ctypes.c_int64),
     )  # fmt: skip
 
 
@@ -43,6 +43,9 @@ class SegmentStruct(ctypes.Structure):
         ("sides", _pointer), ("weights", _pointer), ("roots", _pointer), ("matrix", _pointer), ("count", _size),
         ("products", _size), ("height", _size),
     )  # fmt: skip
+
+
+_ARGUMENTS: Mapping[str, tuple[Any, Sequence[Any]]] = {"end": (None, [_size, _double, *[_pointer] * 4])}
 
 
 @cache
@@ -100,10 +103,10 @@ def other_kernel(who: str, theirs: str, client: str) -> ClusterError:
 
 
 @cache
-def function(of: str) -> Callable[[Any], int]:
-    """Return ``fold`` or ``multiply`` of the instruction set in use."""
+def function(of: str) -> Callable[..., int]:
+    """Return ``fold``, ``multiply`` or ``end`` of the instruction set in use."""
     found = getattr(_library(), f"covdist_{of}_{name()}")
-    found.restype, found.argtypes = _size, [ctypes.POINTER(SegmentStruct)]
+    found.restype, found.argtypes = _ARGUMENTS.get(of, (_size, [ctypes.POINTER(SegmentStruct)]))
     return found
 
 

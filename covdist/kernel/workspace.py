@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from covdist.kernel.library import own_address
+
 _LINE, _HUGE = 64, 1 << 21  # bytes of a cache line and of a huge page
 _ADVISED = 1 << 22  # bytes of arrays for which numpy asks the system for huge pages
 
@@ -17,7 +19,8 @@ def empty_bytes(size: int) -> np.ndarray:
     """
     step = _HUGE if size >= _HUGE // 2 else _LINE
     array = np.empty(size + step if step == _LINE else max(size + step, _ADVISED), np.uint8)
-    return array[-array.ctypes.data % step :][:size]
+    first = -own_address(array) % step
+    return array[first : first + size]
 
 
 class Workspace:
@@ -43,5 +46,5 @@ class Workspace:
         held = self._arrays.get(name)
         if held is None or held[0].nbytes < size:
             array = empty_bytes(size)
-            held = self._arrays[name] = array, array.ctypes.data
+            held = self._arrays[name] = array, own_address(array)
         return held

@@ -97,7 +97,7 @@ class Ordinary:
         return SideStruct(
             block.ctypes.data + first * block.itemsize, len(block), shifted.width, block.strides[0],
             number_of(block.dtype), *shifted.places, zeros, subnormals, factors, shifted.weight,
-            *ordinary_range(block.dtype), memory, memory + work,
+            *ordinary_range(block.dtype), memory, memory + work, segment.begins,
         )  # fmt: skip
 
 

@@ -40,6 +40,7 @@ class OpenSegment(NamedTuple):
 
     shifted: Sequence[ShiftedColumns]
     product: OpenProduct
+    begins: bool  # whether the kernel makes the pilots, of the first rows
 
 
 @runtime_checkable
@@ -117,13 +118,19 @@ class Segments:
     def opened(self, blocks: Blocks, weights: Vector) -> OpenSegment | None:
         if not self.by_kernel:
             return None
-        if not self._shifted[0].weight:
-            self._unit = 0
+        new = not self._shifted[0].weight
+        begins = new and weights is None and all(shifted.width > 1 for shifted in self._shifted)
+        if begins:
+            for shifted in self._shifted:
+                shifted.open()
+        elif new:
             self._begin(blocks, weights, [False] * len(blocks))
+        if new:
+            self._unit = 0
         product = cast(KernelProduct, self._product).open()
         if product is None or self._unit or not all(shifted.plain for shifted in self._shifted):
             return None
-        return OpenSegment(self._shifted, product)
+        return OpenSegment(self._shifted, product, begins)
 
     def folded(self, rows: int) -> None:
         """Count nothing: the sides know their weight."""

@@ -8,12 +8,12 @@ is closed into a state and the next one starts with a pilot of its own; Chan's m
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
 
-from covdist.kernel.library import own_address, panels
+from covdist.kernel.library import compiled, function, own_address, panels
 from covdist.kernel.sums import sum_in_order, sums_and_squares
 from covdist.numerics.columns import NO_EXPONENT, Columns, quantised_exponent, two_sum
 from covdist.numerics.screening import uncounted
@@ -22,6 +22,13 @@ from covdist.numerics.screening import uncounted
 _MOST_CANCELLED = 64.0
 _WIDE = 512
 _SAMPLE_STEP = 16  # every sixteenth row gives a pilot within 4 spreads of any block's mean, outliers or not
+
+
+@lru_cache(maxsize=64)
+def _no_exponents(width: int) -> np.ndarray:
+    exponents = np.zeros(width, np.int64)
+    exponents.flags.writeable = False
+    return exponents
 
 
 class Deviations(NamedTuple):
@@ -41,36 +48,43 @@ class ShiftedColumns:
     def __init__(self, width: int):
         self.width = width
         self.weight = 0.0  # of the open segment; 0 where there is none
+
+    def open(self) -> None:
+        """Start a segment with a pilot of 0, of which the kernel may make another."""
+        first = panels(self.width)
+        self._memory = np.zeros(first + 2 * self.width)
+        self.shift, self.sums = self._memory[:first], self._memory[first : first + self.width]
+        self.squares = self._memory[first + self.width :]
+        self.pilot = self.shift[: self.width]
         self.pilot_low: np.ndarray | None = None  # of integers beyond float64
+        self.exponent, self._extreme = _no_exponents(self.width), False
         self._scale: np.ndarray | None = None
 
     def begin(self, block: np.ndarray, weights: np.ndarray | None, extreme: bool) -> None:
         """Start a segment whose pilot is near the mean of ``block``, or the value itself where that is constant."""
+        self.open()
         # Weights may lie on rows that a sample leaves out.
         rows = block[::_SAMPLE_STEP] if weights is None else block
         sample = rows.astype(np.float64)
         shares = None if weights is None else weights / weights.max()  # tiny weights of tiny values underflow
         average = _mean if weights is None else partial(np.average, axis=0, weights=shares)
         self.pilot = pilot_of(sample, average)
-        self.pilot_low = None
         if beyond_float64(rows):  # whose float64 mean may lie many spreads away
             rest = (high_part(rows) - self.pilot) + low_part(rows)
             low = np.rint(np.average(rest, axis=0, weights=shares))
             self.pilot_low = low if low.any() else None
-        self._extreme, self._scale = extreme, None
-        self.exponent = np.zeros(self.width, np.int64)
         if extreme:
-            self.exponent = self._wanted_exponent(block)
-            self.exponent[self.exponent == NO_EXPONENT] = 0
-            self._scale = np.ldexp(1.0, -self.exponent)
-        self.shift = np.zeros(panels(self.width))
+            exponent = self._wanted_exponent(block)
+            exponent[exponent == NO_EXPONENT] = 0
+            self.exponent, self._scale, self._extreme = exponent, np.ldexp(1.0, -exponent), True
         self.shift[: self.width] = self.pilot if self._scale is None else self.pilot * self._scale
-        self.sums, self.squares = np.zeros(self.width), np.zeros(self.width)
 
     @property
-    def places(self) -> tuple[int, ...]:
+    def places(self) -> tuple[int, int, int]:
         """The addresses of what the kernel subtracts and adds to."""
-        return own_address(self.shift), own_address(self.sums), own_address(self.squares)
+        shift = own_address(self._memory)
+        sums = shift + 8 * len(self.shift)
+        return shift, sums, sums + 8 * self.width
 
     @property
     def plain(self) -> bool:
@@ -142,6 +156,11 @@ class ShiftedColumns:
 
     def columns(self) -> Columns:
         """Return the segment's moments; rows and census are counted elsewhere."""
+        if self.plain and compiled():
+            moments = np.empty((3, self.width))
+            function("end")(self.width, self.weight, *self.places, own_address(moments))
+            mean, mean_low, squares = moments
+            return Columns(0, 0, self.weight, 0.0, mean, mean_low, squares, self.exponent, uncounted(self.width))
         offset = self.sums / self.weight
         squares = self.squares - self.sums * offset
         columns = columns_about(self.pilot, self.exponent, offset, squares, self.weight)

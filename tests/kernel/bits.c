@@ -22,8 +22,24 @@ static side_t side_of(size_t type, size_t rows, size_t columns, size_t height, i
     }
     side_t side = {{data, rows, columns, columns * size}, type, shift, zeroed(padded, 8), zeroed(padded, 8),
                    zeroed(padded, 8), zeroed(padded, 8), floats ? factors : 0, 0, type < 4 ? 0x1p-14 : 1, INFINITY, 1,
-                   zeroed(6 * padded, 8), zeroed(height * padded, floats ? 4 : 8)};
+                   zeroed(6 * padded, 8), zeroed(height * padded, floats ? 4 : 8), 0};
     return side;
+}
+
+/* The pilot that is made of the rows, and the moments about the mean. */
+static void print_whole(size_t number)
+{
+    state = number;
+    size_t rows = 1 + next() % 6000, columns = 2 + next() % 40, height = 256 * (1 + number % 20);
+    side_t side = side_of(number % 12, rows, columns, height, 0);
+    double *moments = zeroed(3 * columns, 8);
+    segment_t s = {&side, 0, 0, 0, 1, NONE, height};
+    side.begins = 1;
+    size_t folded = NAME(fold)(&s);
+    if (folded)
+        NAME(end)(columns, side.weight, side.shift, side.sums, side.squares, moments);
+    uint64_t hash = hashed(hashed(NO_HASH, side.shift, 8 * columns), moments, 24 * columns);
+    printf("whole %zu %zu/%zu %016llx\n", number, folded, rows, (unsigned long long)hash);
 }
 
 int main(void)
@@ -51,5 +67,7 @@ int main(void)
         hash = hashed(hash, matrix, 8 * n * (n > m ? n : m));
         printf("%zu %zu/%zu %016llx\n", number, folded, rows, (unsigned long long)hash);
     }
+    for (size_t number = 0; number < 24; number++)
+        print_whole(number);
     return 0;
 }

@@ -7,7 +7,7 @@
 #include "seeded.h"
 
 enum { AT_END, AT_BEGINNING, HEAP, PLACES };
-enum { CASES = 300, MOST = 64 };
+enum { CASES = 400, BEGINNING = 300, MOST = 64 }; /* from the latter on, the pilot is made of the rows */
 
 static struct {
     char *from, *data; /* all of the memory, and the array in it */
@@ -127,8 +127,11 @@ static uint64_t of_case(uint64_t number, size_t *rows, size_t *n, size_t *m)
     double *weights = weighted ? doubles(*rows, 0.25) : 0, *roots = weighted ? doubles(*rows, 0.5) : 0;
     keep();
     height = height < *rows ? height : *rows;
-    for (size_t i = 0; i <= two; i++)
+    for (size_t i = 0; i <= two; i++) {
         outputs(sides + i, height, products);
+        if ((sides[i].begins = number >= BEGINNING))
+            sides[i].shift = doubles(padded(sides[i].rows.columns) + STRIP, 0);
+    }
     size_t entries[] = {0, *n * *n, *n * (*n + 1) / 2, *n * *m};
     double *matrix = products ? doubles(entries[products], 1) : 0;
     segment_t s = {sides, weights, roots, matrix, 1 + two, products, height ? height : 256};

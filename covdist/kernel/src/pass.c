@@ -116,6 +116,22 @@ static rows_t strip_of(rows_t x, size_t k, size_t height, size_t j, size_t size)
     return (rows_t){x.data + k * x.stride + j * size, height, least_of(STRIP, x.columns - j), x.stride};
 }
 
+/* Add rows to sums that go on from one row to the next, in one block however many they are. */
+void NAME(total)(size_t type, rows_t x, pass_t *to)
+{
+    for (size_t k = 0; k < x.rows; k += BLOCK)
+        for (size_t j = 0; j < x.columns; j += STRIP) {
+            pass_t part = *to;
+            part.shift += j;
+            part.sums += j;
+            part.squares += j;
+            part.ahead = x.data;
+            TYPES[type].sum(strip_of(x, k, least_of(BLOCK, x.rows - k), j, TYPES[type].size), &part, 0);
+            to->least = part.least;
+            to->largest = part.largest;
+        }
+}
+
 void NAME(pass)(size_t type, rows_t x, pass_t *to)
 {
     size_t padded = (x.columns + STRIP - 1) / STRIP * STRIP, size = TYPES[type].size;

@@ -18,5 +18,6 @@ typedef struct {
 
 size_t NAME(size)(size_t type);
 void NAME(pass)(size_t type, rows_t, pass_t *);
+void NAME(total)(size_t type, rows_t, pass_t *);
 void NAME(census)(size_t type, rows_t, double small, int64_t *zeros, int64_t *low);
 #endif

@@ -4,6 +4,7 @@
 #include "pass.h"
 #include "product.h"
 
+enum { WORK = 6, SAMPLE_STEP = 16 }; /* the latter as in Python */
 static const double MOST_CANCELLED = 64, LARGEST_FLOAT_SQUARES = 1e30;
 
 /* Say whether a block would cost digits: its mean lies many spreads from the segment's pilot. */
@@ -62,6 +63,35 @@ static int prepared(side_t *side, rows_t rows, const double *roots, size_t produ
     memset(side->work, 0, 4 * padded(columns) * sizeof *side->work);
     return passed(side, rows, 0, half, roots, products != NONE, 0) &
            passed(side, rows, half, columns, roots, products != NONE, padded(half));
+}
+
+/* Make the pilot of every SAMPLE_STEP-th row, as numpy does: the number next to each column's mean, or the value itself
+   where that is constant; return whether all of it is finite, and the magnitudes below the largest. */
+static int begun(side_t *side, rows_t rows)
+{
+    size_t columns = rows.columns, wide = padded(columns);
+    double *zero = side->work, *first = zero + wide, *mean = first + wide, *rest = mean + wide, *squares = rest + wide;
+    rows_t sample = {rows.data, (rows.rows + SAMPLE_STEP - 1) / SAMPLE_STEP, columns, rows.stride * SAMPLE_STEP};
+    rows_t leading = {rows.data, rows.rows > 0, columns, rows.stride};
+    double count = (double)sample.rows;
+    memset(zero, 0, WORK * wide * sizeof *zero);
+    pass_t plain = {.shift = zero, .sums = mean, .squares = rest}, one = {.shift = zero, .sums = first, .squares = rest};
+    NAME(total)(side->type, sample, &plain);
+    NAME(total)(side->type, leading, &one);
+    pass_t about_first = {.shift = first, .sums = rest, .squares = squares};
+    NAME(total)(side->type, sample, &about_first);
+    memset(rest, 0, wide * sizeof *rest);
+    for (size_t j = 0; j < columns; j++)
+        mean[j] /= count;
+    pass_t about_mean = {.shift = mean, .sums = rest, .squares = zero};
+    NAME(total)(side->type, sample, &about_mean);
+    for (size_t j = 0; j < columns; j++) {
+        double near = mean[j] + rest[j] / count;
+        side->shift[j] = squares[j] == 0 ? first[j] : near;
+        if (!isfinite(near))
+            return 0;
+    }
+    return plain.largest < side->largest;
 }
 
 static int ordinary(const side_t *side)
@@ -136,6 +166,9 @@ static rows_t block_of(const side_t *side, size_t done, size_t height)
 EXPORTED size_t NAME(fold)(segment_t *s)
 {
     size_t rows = s->sides->rows.rows;
+    for (side_t *side = s->sides; side < s->sides + s->count; side++)
+        if (side->begins && !begun(side, block_of(side, 0, s->height)))
+            return 0;
     for (size_t done = 0, height; done < rows; done += height) {
         const double *roots = s->roots ? s->roots + done : 0;
         height = block_of(s->sides, done, s->height).rows;
@@ -163,5 +196,19 @@ EXPORTED void NAME(multiply)(segment_t *s)
         for (side_t *side = s->sides; side < s->sides + s->count; side++)
             prepared(side, block_of(side, done, s->height), 0, s->products);
         multiply(s, height, s->count == 2);
+    }
+}
+
+/* Make the moments of columns of the sums about their pilot, as numpy does: their means, what a float64 of these leaves out,
+   and the sums of squares about them, one after the other. */
+EXPORTED void NAME(end)(size_t columns, double weight, const double *pilot, const double *sums, const double *squares,
+                        double *moments)
+{
+    for (size_t j = 0; j < columns; j++) {
+        double offset = sums[j] / weight, mean = pilot[j] + offset, back = mean - pilot[j];
+        double low = (pilot[j] - (mean - back)) + (offset - back), centred = squares[j] - sums[j] * offset;
+        moments[j] = mean;
+        moments[columns + j] = isfinite(mean) ? low : 0;
+        moments[2 * columns + j] = centred < 0 ? 0 : centred;
     }
 }

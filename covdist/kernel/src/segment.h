@@ -9,7 +9,7 @@ enum { NONE, SQUARE, PACKED, RECTANGLE }; /* what products are kept */
 typedef struct {
     rows_t rows;
     size_t type;         /* of the numbers, as in TYPES of pass.c */
-    const double *shift; /* the pilot */
+    double *shift;       /* the pilot */
     double *sums, *squares;
     int64_t *zeros, *subnormals;
     const double *factors;   /* for products of floats: of each column, powers of two, padded as `shift`; or none */
@@ -19,6 +19,7 @@ typedef struct {
     int64_t subnormal;       /* whether smaller ones are folded, and counted as subnormals */
     double *work;            /* memory: for WORK numbers a column, padded */
     void *panels;            /* memory: for packed deviations; with factors they are floats */
+    int64_t begins;          /* whether the pilot is made of the first rows */
 } side_t;
 
 typedef struct {
