@@ -75,6 +75,41 @@ def test_a_closer_look_folds_the_same(seed, shape, dtype, weighted, precision):
             assert bits(folded(kind, blocks, precision, **weights)) == found
 
 
+def beginnings() -> dict[str, np.ndarray]:
+    """Blocks whose pilots are hard to find, or are the values themselves."""
+    rng = np.random.default_rng(3)
+    near, top = rng.normal(1e9, 1e-3, (5000, 10)), np.full((40, 3), 2**53)
+    constant = np.tile([-0.0, 0.1, 1e9], (300, 1))
+    return {
+        "near": near,
+        "one row": near[:1],
+        "sixteen rows and one": near[:17],
+        "constant": constant,
+        "constant but for a row": np.concatenate([constant, constant[:1] + 1]),
+        "opposite zeros": np.where(rng.random((100, 4)) < 0.5, 0.0, -0.0),
+        "beyond sums": np.full((64, 2), 1.7e308) * [1, -1],
+        "largest": np.full((64, 2), np.finfo("f4").max, "f4"),
+        "with holes": np.where(rng.random((100, 4)) < 0.05, np.nan, 1.0),
+        "beyond float64": top + 1,
+        "at its border": top,
+        "within it": top - rng.integers(1, 9, (40, 3)),
+        "unsigned": top.astype("u8") * 2,
+        "windows": np.lib.stride_tricks.sliding_window_view(rng.normal(size=500), 12),
+        "one row again and again": np.broadcast_to(near[0], (90, 10)),
+    }
+
+
+@needs_compiled
+@pytest.mark.parametrize("name", beginnings())
+@pytest.mark.parametrize("kind", [Variances, Scatter])
+def test_a_segment_begins_as_in_numpy(kind, name, monkeypatch):
+    block = beginnings()[name]
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = bits(folded(kind, [block]))
+        monkeypatch.setattr(Ordinary, "fold", lambda *_: 0)
+        assert bits(folded(kind, [block])) == found
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i2", "u8"])
 @pytest.mark.parametrize("width", [1, 5, 40])
 def test_rows_may_lie_anywhere(dtype, width):
