@@ -45,6 +45,8 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.spectrum import spectrum as spectrum
     from covdist.readings.std import std as std
     from covdist.readings.var import var as var
+    from covdist.readings.windows.expanding import expanding as expanding
+    from covdist.readings.windows.rolling import rolling as rolling
     from covdist.record.recorder import Recorder as Recorder
     from covdist.results.load import load as load
     from covdist.results.moments import Moments as Moments

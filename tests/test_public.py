@@ -14,9 +14,9 @@ from covdist.errors import DataError
 
 PUBLIC = {
     "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocov", "between", "bins", "condition_number", "corr",
-    "cov", "effective_rank", "fill", "gradient_stats", "kurtosis", "load", "logdet", "mahalanobis",
+    "cov", "effective_rank", "expanding", "fill", "gradient_stats", "kurtosis", "load", "logdet", "mahalanobis",
     "marchenko_pastur_edge", "moments", "open_log", "partial_corr", "participation_ratio", "plan", "power_law",
-    "precision", "project", "rankme", "second_moment", "shrink", "skewness", "spectrum", "stable_rank",
+    "precision", "project", "rankme", "rolling", "second_moment", "shrink", "skewness", "spectrum", "stable_rank",
     "standardise", "std", "submit", "var", "whiten", "within",
 }  # fmt: skip
 

@@ -82,3 +82,11 @@ def test_wrong_words(result, several, tmp_path):
     assert "holds several arrays" in sentence("read", several, "cov", "-o", tmp_path / "y.npy")
     assert "fc1: this needs a state of kind higher" in sentence("read", several, "kurtosis")
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_windows_of_a_result(tmp_path):
+    covdist.moments(X, by=np.arange(30) // 10).save(tmp_path / "r.zarr")
+    assert output("read", tmp_path / "r.zarr", "rolling", "group", "2", "-o", tmp_path / "w.zarr") == ""
+    np.testing.assert_allclose(covdist.load(tmp_path / "w.zarr").mean()[2], X[10:].mean(axis=0))
+    with_rows = json.loads(output("read", tmp_path / "r.zarr", "expanding", "group", "--json"))
+    assert "expanding('group')" in str(with_rows)

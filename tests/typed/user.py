@@ -78,6 +78,8 @@ def read_often(x: xr.DataArray, y: Array) -> Moments:
     assert_type(m.condition_number(shrink="rblw"), xr.DataArray)
     assert_type(m.within("label").cov(), xr.DataArray)
     assert_type(covdist.between(m, "label"), Moments)
+    assert_type(m.rolling("step", 100, min_periods=1).cov(), xr.DataArray)
+    assert_type(covdist.expanding(m, "epoch"), Moments)
     assert_type(covdist.whiten(x, m, method="pca", shrink="oas"), xr.DataArray)
     assert_type(covdist.standardise(y, m), xr.DataArray)
     assert_type(covdist.mahalanobis(x, m, dim="sample"), xr.DataArray)

@@ -1,0 +1,1 @@
+"""Moments over windows of groups, such as over the steps of training."""
