@@ -107,6 +107,15 @@ class Groups:
     def same(self, other: Groups) -> bool:
         return self.dim == other.dim and self.levels == other.levels and _equal(self.values, other.values)
 
+    def without(self, level: str, taken: np.ndarray) -> tuple[Groups, np.ndarray]:
+        """Return those of some groups by the other coordinates, and the number of each group among them, or -1."""
+        kept = [each for each in self.levels if each != level]
+        found = structured({each: self.values[each] for each in kept}) if len(kept) > 1 else self.values[kept[0]]
+        distinct, numbers = np.unique(found[taken], return_inverse=True)
+        codes = np.full(len(found), -1)
+        codes[taken] = numbers
+        return Groups("_".join(kept), distinct), codes
+
     def renamed(self, names: Mapping[str, str]) -> Groups:
         """Return the groups under other names, without an index where there are several."""
         found = self.values

@@ -14,7 +14,6 @@ import xarray as xr
 
 from covdist.errors import DataError, MergeError, shown, shown_page
 from covdist.results.labelled_state import LabelledState
-from covdist.results.labels import Groups, structured
 from covdist.results.names import own_names
 from covdist.results.readings import Readings
 from covdist.results.saving import save
@@ -212,13 +211,8 @@ class Moments(Readings, LabelledState):
         """Return some of the groups by several coordinates, summed over one of these."""
         groups = self.layout.groups
         assert groups is not None
-        kept = [level for level in groups.levels if level != without]
-        found = structured({level: groups.values[level] for level in kept}) if len(kept) > 1 else groups.values[kept[0]]
-        distinct, codes = np.unique(found[taken], return_inverse=True)
-        new = np.full(len(found), -1)
-        new[taken] = codes
-        layout = replace(self.layout, groups=Groups("_".join(kept), distinct))
-        return Moments(self.deferred.map(partial(Grouped.regrouped, codes=new)), layout)
+        found, codes = groups.without(without, taken)
+        return Moments(self.deferred.map(partial(Grouped.regrouped, codes=codes)), replace(self.layout, groups=found))
 
     def sel(self, **labels: object) -> Moments:
         """Return one group's moments, such as ``m.sel(epoch=3)``.

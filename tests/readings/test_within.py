@@ -5,6 +5,7 @@ from __future__ import annotations
 import dask.array as da
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +58,40 @@ def test_of_states_that_hold_more(state):
     np.testing.assert_allclose(covdist.mahalanobis(x, m), covdist.mahalanobis(x, full), rtol=1e-11)
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-200])
+def test_of_single_columns(unit):
+    x, by = data(4, 10.0, unit)
+    m, full = covdist.moments(x, by=by, state="variances"), covdist.moments(x, by=by)
+    for name in ("within", "between"):
+        found, expected = (getattr(each, name)("group") for each in (m, full))
+        np.testing.assert_allclose(found.std(), expected.std(), rtol=1e-13)
+        np.testing.assert_allclose(found.mean(), expected.mean(), rtol=1e-13)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("state", ["full", "variances"])
+def test_of_groups_by_several_coordinates(state, lazy):
+    x, label = data(3, 5.0, 1.0)
+    epoch, split = np.arange(60) % 2, np.array(["a", "b"])[np.arange(60) // 40]
+    coords = {"label": ("sample", label), "epoch": ("sample", epoch), "split": ("sample", split)}
+    array = xr.DataArray(x, dims=("sample", "unit"), coords=coords)
+    m = covdist.moments(array.chunk(sample=7) if lazy else array, dim="sample", by=("epoch", "label"), state=state)
+    three = covdist.moments(array, dim="sample", by=("epoch", "label", "split"), state=state)
+    for name in ("within", "between"):
+        found = getattr(m, name)("label")
+        assert found.deferred.lazy == lazy
+        assert found.mean().dims == ("epoch", "unit")
+        for each in range(2):
+            alone = covdist.moments(x[epoch == each], by=label[epoch == each], state=state)
+            expected = getattr(alone, name)("group")
+            np.testing.assert_allclose(found.sel(epoch=each).var(), expected.var(), rtol=1e-12)
+            np.testing.assert_allclose(found.sel(epoch=each).mean(), expected.mean(), rtol=1e-13)
+        merged = getattr(three, name)("split")
+        assert merged.layout.groups.levels == ("epoch", "label")
+        total = three.within("split").var() + three.between("split").var()
+        np.testing.assert_allclose(total, three.merge("split").var(), rtol=1e-12)
+
+
 def test_lazily_and_saved(tmp_path):
     x, by = data(3, 1.0, 1.0)
     m = covdist.moments(da.from_array(x, chunks=(20, 4)), by=by)
@@ -72,7 +107,7 @@ def test_what_has_no_such_groups_says_so():
         covdist.moments(x, by=by).within("epoch")
     with pytest.raises(MergeError, match="this state has no groups"):
         covdist.between(covdist.moments(x), "group")
-    with pytest.raises(DataError, match="kind full, found a variances state"):
-        covdist.moments(x, by=by, state="variances").within("group")
+    with pytest.raises(DataError, match="kind full, found a cross state"):
+        covdist.moments(x, x, by=by).within("group")
     with pytest.raises(DataError, match="within reads moments"):
         covdist.within(x, "group")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from covdist.readings.estimates.within import check_groups
+from covdist.readings.estimates.within import pooled
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 from covdist.state.grouped import Grouped
@@ -17,14 +15,14 @@ def between(m: Moments, dim: str) -> Moments:
     Parameters
     ----------
     m : Moments
-        With a matrix, and groups by one coordinate.
+        With a matrix, or of single columns; with groups.
     dim : str
-        The name of the groups' dim.
+        The name of the groups' dim, or one of the coordinates that they are by, as for :func:`covdist.within`.
 
     Returns
     -------
     Moments
-        Of all rows; lazy where ``m`` is.
+        Of all rows, or all of each group that is left; lazy where ``m`` is.
 
     Raises
     ------
@@ -42,8 +40,7 @@ def between(m: Moments, dim: str) -> Moments:
     >>> m.between("group").cov().item()
     25.0
     """
-    check_groups(m, dim, "between")
-    return Moments(m.asking("estimate").map(Grouped.between), replace(m.layout, groups=None))
+    return pooled(m, dim, "between", Grouped.between)
 
 
 read = between

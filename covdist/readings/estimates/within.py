@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
 
 from covdist.errors import MergeError
 from covdist.results.moments import Moments
@@ -17,15 +22,17 @@ def within(m: Moments, dim: str) -> Moments:
     Parameters
     ----------
     m : Moments
-        With a matrix, and groups by one coordinate.
+        With a matrix, or of single columns; with groups.
     dim : str
-        The name of the groups' dim.
+        The name of the groups' dim, or one of the coordinates that they are by: of moments by ("epoch", "label")
+        ``m.within("label")`` has those within the labels of each epoch.
 
     Returns
     -------
     Moments
-        Count, weights and mean are those of all rows, scatter and variances the sum of the groups' own; lazy where
-        ``m`` is. ``ddof`` counts from N: of g groups ``m.within("label").cov(ddof=g)`` is the unbiased covariance.
+        Count, weights and mean are those of all rows, or all of a group that is left, scatter and variances the sum of
+        the groups' own; lazy where ``m`` is. ``ddof`` counts from N: of g groups ``m.within("label").cov(ddof=g)`` is
+        the unbiased covariance.
 
     Raises
     ------
@@ -43,15 +50,30 @@ def within(m: Moments, dim: str) -> Moments:
     >>> m.within("group").var().item(), m.between("group").var().item(), m.merge("group").var().item()
     (1.0, 25.0, 26.0)
     """
-    check_groups(m, dim, "within")
-    return Moments(m.asking("estimate").map(Grouped.within), replace(m.layout, groups=None))
+    return pooled(m, dim, "within", Grouped.within)
 
 
 read = within
 
 
-def check_groups(m: Moments, dim: str, what: str) -> None:
+def pooled(m: Moments, dim: str, what: str, function: Callable[[Grouped], Any]) -> Moments:
+    """Return the moments of a function of all groups, or of those that are alike in their other coordinates."""
     groups = m.layout.groups
-    if groups is None or dim != groups.dim or groups.levels:
+    if groups is None or dim not in (groups.dim, *groups.levels):
         found = "no groups" if groups is None else f"groups by {', '.join(map(repr, groups.levels or (groups.dim,)))}"
-        raise MergeError(f"{what}({dim!r}) needs groups by that coordinate alone, this state has {found}")
+        raise MergeError(f"{what}({dim!r}) needs groups by that coordinate, this state has {found}")
+    deferred = m.asking("deviation" if m.can_answer("deviation") else "estimate")
+    if dim not in groups.levels:
+        return Moments(deferred.map(function), replace(m.layout, groups=None))
+    left, codes = groups.without(dim, np.ones(groups.size, bool))
+    found = partial(_for_each, codes=codes, count=left.size, function=function)
+    return Moments(deferred.map(found), replace(m.layout, groups=left))
+
+
+def _for_each(state: Grouped, codes: np.ndarray, count: int, function: Callable[[Grouped], Any]) -> Grouped:
+    numbers, parts = np.arange(len(codes)), {}
+    for code in range(count):
+        some = state.regrouped(np.where(codes == code, numbers, -1))
+        if some:
+            parts[code] = function(some)
+    return Grouped(state.inner, parts)
