@@ -66,8 +66,8 @@ def pooled(m: Moments, dim: str, what: str, function: Callable[[Grouped], Any]) 
     if dim not in groups.levels:
         return Moments(deferred.map(function), replace(m.layout, groups=None))
     left, codes = groups.without(dim, np.ones(groups.size, bool))
-    found = partial(_for_each, codes=codes, count=left.size, function=function)
-    return Moments(deferred.map(found), replace(m.layout, groups=left))
+    each = partial(_for_each, codes=codes, count=left.size, function=function)
+    return Moments(deferred.map(each), replace(m.layout, groups=left))
 
 
 def _for_each(state: Grouped, codes: np.ndarray, count: int, function: Callable[[Grouped], Any]) -> Grouped:
