@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from covdist.engine.plan import Plan
 from covdist.folding.in_memory import first_strips
 from covdist.folding.passes import Item
 from covdist.folding.request import Request, rows_as_they_are
-from covdist.folding.stacks import fold_alike, stack_type
+from covdist.folding.stacks import Alike, fold_alike, stack_type
 from covdist.numerics.blas import single_thread
 from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
     plans: list[Plan]
 
     def task(self) -> Delayed:
-        """Return the promise of the list of their states, bit for bit what each is when folded alone."""
+        """Return the promise of their states, bit for bit what each is when folded alone."""
         name = f"fold-{uuid4().hex}"
         return delayed(_Folds.states, pure=False, traverse=False)(self.folds(), dask_key_name=name)
 
@@ -58,7 +58,7 @@ class Batch(NamedTuple):
                 items.append((Shard(shard.accumulator, shard.start, {name: cast(Part, part).like(source)}, {}), given))
         return items
 
-    def moments(self, states: Sequence[object]) -> dict[str, Moments]:
+    def moments(self, states: Iterable[object]) -> dict[str, Moments]:
         named = zip(self.requests.items(), states, strict=True)
         return {path: computed([one], Moments, request.widths[:1], request.layout()) for (path, request), one in named}
 
@@ -69,15 +69,27 @@ class _Folds:
     def __init__(self, items: Sequence[Item], kinds: Sequence[StateType | None]):
         self._items, self._kinds = items, kinds  # of states that can be folded together, where their arrays are alike
 
-    def states(self) -> list[object]:
+    def states(self) -> _States:
         alike = defaultdict[tuple[StateType | None, int], list[int]](list)
         for number, ((shard, _), kind) in enumerate(zip(self._items, self._kinds, strict=True)):
             alike[kind, number if kind is None else id(shard.accumulator)].append(number)
-        found = dict[int, object]()
         with single_thread():  # set and lifted once, not for each array
-            for (kind, _), numbers in alike.items():
-                found |= zip(numbers, fold_alike(kind, [self._items[number] for number in numbers]), strict=True)
-        return [found[number] for number in range(len(self._items))]
+            return _States(
+                [(numbers, fold_alike(kind, [self._items[n] for n in numbers])) for (kind, _), numbers in alike.items()]
+            )
+
+
+class _States:
+    """Those of a batch, in stacks as they travel: one by one, each would be pickled in a dozen arrays."""
+
+    def __init__(self, found: Sequence[tuple[list[int], Alike]]):
+        self._found = found
+
+    def __iter__(self) -> Iterator[object]:
+        states = dict[int, object]()
+        for numbers, alike in self._found:
+            states |= zip(numbers, alike.states(len(numbers)), strict=True)
+        return map(states.__getitem__, range(len(states)))
 
 
 def batches(requests: Mapping[str, Request], plans: Sequence[Plan]) -> list[Batch]:
@@ -93,7 +105,7 @@ def folded_here(small: Sequence[Batch]) -> dict[str, Moments]:
     return moments_of(small, spread(_Folds.states, [batch.folds() for batch in small], _AT_LEAST))
 
 
-def moments_of(small: Sequence[Batch], states: Iterable[Sequence[object]]) -> dict[str, Moments]:
+def moments_of(small: Sequence[Batch], states: Iterable[Iterable[object]]) -> dict[str, Moments]:
     """Return the moments of batches whose states have been folded."""
     found: dict[str, Moments] = {}
     for batch, those in zip(small, states, strict=True):

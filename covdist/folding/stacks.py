@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,12 +27,24 @@ def stack_type(request: Request) -> Any | None:
     return kind if plain and small and folds_side_by_side(request.x.dtype, width) else None
 
 
-def fold_alike(kind: Any, items: Sequence[Item]) -> Iterator[object]:
-    """Yield the states of shards that differ in their rows alone, bit for bit what each is when folded by itself."""
+class Alike(NamedTuple):
+    """States of shards that differ in their rows alone: in one stack, but for those that were folded alone."""
+
+    stack: Any
+    alone: dict[int, object]
+
+    def states(self, count: int) -> Iterator[object]:
+        """Yield each, bit for bit what it is when folded by itself."""
+        for number in range(count):
+            yield self.alone[number] if number in self.alone else unstacked(self.stack, number)
+
+
+def fold_alike(kind: Any, items: Sequence[Item]) -> Alike:
+    """Fold shards that differ in their rows alone."""
     check_same(items[0][0].kernel)
     found = None if len(items) == 1 else _folded(kind, [shard for shard, _ in items])
-    for number, item in enumerate(items):
-        yield fold(*item) if found is None or not found[1][number] else unstacked(found[0], number)
+    stack, right = found or (None, [False] * len(items))
+    return Alike(stack, {number: fold(*item) for number, item in enumerate(items) if not right[number]})
 
 
 def _folded(kind: Any, shards: Sequence[Shard]) -> tuple[Any, np.ndarray] | None:

@@ -23,6 +23,8 @@ def work(number):
         os._exit(9)
     return number, os.getpid()
 
+unsent = [lambda number=number: number for number in range(12)]  # that cannot be pickled
+assert list(forked.spread(lambda given: given(), unsent, 6)) == list(range(12))
 found = list(forked.spread(work, range(12), 6))
 assert [number for number, _ in found] == list(range(12))
 assert os.getpid() not in {process for _, process in found}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import pickletools
+
 import numpy as np
 import pytest
 import zarr
@@ -48,7 +51,8 @@ def check(chosen: dict) -> None:
     assert together
     for batch in together:
         alone = [fold(*item) for item in batch.items()]
-        assert all(map(same_bits, batch.folds().states(), alone))
+        found = pickle.loads(pickle.dumps(batch.folds().states()))  # as they travel
+        assert all(same_bits(one, other) for one, other in zip(found, alone, strict=True))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -118,3 +122,13 @@ def test_ordinary_arrays_are_folded_in_one_go(tmp_path, monkeypatch):
         np.testing.assert_allclose(one.cov(), np.cov(x.T, ddof=0), rtol=1e-12, atol=1e-15)
         assert same_bits(one.deferred.joined(), covdist.moments(x).deferred.joined())
     assert fold_side_by_side(np.ones((3, 4)), 1, 0) is None
+
+
+@pytest.mark.skipif(not compiled(), reason="numpy folds one by one")
+def test_states_of_a_batch_travel_in_a_stack(tmp_path):
+    for number in range(64):
+        np.save(tmp_path / f"a{number:02}.npy", np.random.default_rng(number).normal(size=(50, 4)))
+    chosen = requests(log_nodes(tmp_path), Selection())
+    (batch,) = batches(chosen, list(plans_of(chosen).values()))
+    pickled = pickletools.genops(pickle.dumps(batch.folds().states()))
+    assert sum(operation.name == "REDUCE" for operation, *_ in pickled) < 64  # of one by one: a dozen arrays for each
