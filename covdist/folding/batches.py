@@ -14,13 +14,12 @@ from covdist.engine.plan import Plan
 from covdist.folding.in_memory import first_strips
 from covdist.folding.passes import Item
 from covdist.folding.request import Request, rows_as_they_are
-from covdist.folding.stacks import Alike, fold_alike, stack_type
+from covdist.folding.stacks import Alike, Stack, fold_alike, stack_of
 from covdist.numerics.blas import single_thread
 from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
 from covdist.rows.fold import Part, Shard
 from covdist.rows.stream import source_of
-from covdist.state.base import StateType
 
 _TOGETHER = 64  # in one task
 _EACH, _START = 1e-3, 20.0  # seconds: of one of them beside its rows; of work for which workers are worth starting
@@ -40,7 +39,7 @@ class Batch(NamedTuple):
         return delayed(_Folds.states, pure=False, traverse=False)(self.folds(), dask_key_name=name)
 
     def folds(self) -> _Folds:
-        return _Folds(self.items(), [stack_type(request) for request in self.requests.values()])
+        return _Folds(self.items(), [stack_of(request) for request in self.requests.values()])
 
     def items(self) -> list[Item]:
         """Return what is folded; of arrays that share a plan, the first one's with the others' sources."""
@@ -66,16 +65,19 @@ class Batch(NamedTuple):
 class _Folds:
     """Opaque on purpose, as ``Shard`` is."""
 
-    def __init__(self, items: Sequence[Item], kinds: Sequence[StateType | None]):
-        self._items, self._kinds = items, kinds  # of states that can be folded together, where their arrays are alike
+    def __init__(self, items: Sequence[Item], stacks: Sequence[Stack | None]):
+        self._items, self._stacks = items, stacks
 
     def states(self) -> _States:
-        alike = defaultdict[tuple[StateType | None, int], list[int]](list)
-        for number, ((shard, _), kind) in enumerate(zip(self._items, self._kinds, strict=True)):
-            alike[kind, number if kind is None else id(shard.accumulator)].append(number)
+        alike = defaultdict[Stack | int, list[int]](list)
+        for number, stack in enumerate(self._stacks):
+            alike[number if stack is None else stack].append(number)
         with single_thread():  # set and lifted once, not for each array
             return _States(
-                [(numbers, fold_alike(kind, [self._items[n] for n in numbers])) for (kind, _), numbers in alike.items()]
+                [
+                    (numbers, fold_alike(self._stacks[numbers[0]], [self._items[number] for number in numbers]))
+                    for numbers in alike.values()
+                ]
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ import xarray as xr
 from covdist.engine import small_arrays
 from covdist.errors import CovdistError, DataError, shown
 from covdist.folding.grouping import bins, keys, labelling, named
-from covdist.folding.request import IN_MEMORY, IN_TILES, Request, another, make_request, of_rows_alone
+from covdist.folding.request import IN_MEMORY, IN_TILES, Request, another, make_request, of_rows_alone, rows_as_they_are
 from covdist.results.labels import ArrayLike, Bins, Rows, check_real
 from covdist.state.variances import Variances
 
@@ -122,21 +122,39 @@ def possible_requests(
     alike: dict[Hashable, Request] = {}  # of thousands of arrays many are, and a request takes 0.3 ms
     for (path, name), called in _wanted(nodes, selection).items():
         node = nodes[path]
-        kind = node.kind(name) if selection.against is None else None
-        if kind in alike:
-            found[called] = another(alike[kind], node.lazy(name), _full(path, name))
-            continue
+        kind = _kind(node, name, selection)
         try:
+            if kind in alike:
+                found[called] = another(alike[kind], node.lazy(name), _full(path, name))
+                continue
             sides = _sides(node, path, name, selection)
         except CovdistError as error:
             refused[_full(path, name)] = error
             continue
         found[called] = _request(node, path, sides, selection)
-        if kind is not None and of_rows_alone(found[called], sides[0].data):
-            alike[kind] = found[called]
+        if kind is not None and _of_rows_alone(found[called], sides[0].data):
+            alike[kind] = _unlabelled(found[called])
     if not found:
         raise next(iter(refused.values()))
     return found, refused
+
+
+def _kind(node: Arrays, name: str, selection: Selection) -> Hashable | None:
+    """Return what is equal for arrays of which ``another`` makes the request of one from that of any other."""
+    if selection.against is not None or selection.by is not None or selection.halflife is not None:
+        return None
+    dim = node.dims.get(name, ())[:1] if selection.dim is None else selection.dim
+    return node.kind(name, (dim,) if isinstance(dim, str) else dim)
+
+
+def _of_rows_alone(request: Request, data: Any) -> bool:
+    """Return whether a request is of these data, and coordinates have no part in how they are folded."""
+    as_they_are = request.policy.stream is rows_as_they_are or not request.sides[0].coords
+    return as_they_are and of_rows_alone(request, data)
+
+
+def _unlabelled(request: Request) -> Request:
+    return replace(request, sides=tuple(replace(side, coords={}, labels={}) for side in request.sides))
 
 
 def _wanted(nodes: Mapping[str, Arrays], selection: Selection) -> dict[tuple[str, str], str]:
@@ -190,16 +208,23 @@ class Arrays(Protocol):
     def coords(self) -> Collection[str]:
         """Names of coordinates."""
 
+    @property
+    def dims(self) -> Mapping[str, Sequence[str]]:
+        """Names of dims, by the names of arrays and coordinates."""
+
     def __contains__(self, name: str) -> bool: ...
 
     def array(self, name: str, called: str) -> xr.DataArray:
         """Return one of them, under another name, with its coordinates; LogError if they cannot be read."""
 
-    def kind(self, name: str) -> Hashable | None:
-        """Return what is equal for arrays that differ in names and values alone; None where there may be more to it."""
+    def kind(self, name: str, samples: Collection[str]) -> Hashable | None:
+        """Return what is equal for arrays that differ in names, values and coordinates of ``samples`` alone.
+
+        None where there may be more to it.
+        """
 
     def lazy(self, name: str) -> da.Array:
-        """Return the data of an array that has a kind."""
+        """Return the data of an array that has a kind; LogError where it has an index that cannot be read."""
 
     def check(self, name: str) -> None:
         """Raise LogError if an array cannot be read."""

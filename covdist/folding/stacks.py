@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covdist.folding.passes import Item
-from covdist.folding.request import Request
+from covdist.folding.request import Request, rows_as_they_are
 from covdist.kernel.library import check_same
+from covdist.numerics.accumulator import Options
 from covdist.numerics.ordinary import folds_side_by_side
 from covdist.rows.fold import Part, Shard, columns_of, fold
+from covdist.rows.readers import SourceReader
 from covdist.state.base import unstacked
 from covdist.state.named import stackable
 from covdist.state.variances import LEAST_ROWS
@@ -19,12 +21,24 @@ from covdist.state.variances import LEAST_ROWS
 _VALUES = 1 << 15  # of an array: such are looked at in one block
 
 
-def stack_type(request: Request) -> Any | None:
-    """Return the type of a request's state where it can be folded together with arrays that are alike."""
+class Stack(NamedTuple):
+    """What is equal for arrays that are folded together."""
+
+    kind: Any
+    rows: int
+    width: int
+    dtype: np.dtype
+    options: Options
+
+
+def stack_of(request: Request) -> Stack | None:
+    """Return the stack that an array belongs to; None where it is folded alone."""
     (width, *others), kind = request.widths, request.state
-    plain = not (others or request.vectors) and request.options.precision == "high" and stackable(kind)
+    as_they_are = not (others or request.vectors) and request.policy.stream is rows_as_they_are
+    plain = as_they_are and request.options.precision == "high" and stackable(kind)
     small = request.rows <= LEAST_ROWS or request.rows * width <= _VALUES
-    return kind if plain and small and folds_side_by_side(request.x.dtype, width) else None
+    together = plain and small and folds_side_by_side(request.x.dtype, width)
+    return Stack(kind, request.rows, width, request.x.dtype, request.options) if together else None
 
 
 class Alike(NamedTuple):
@@ -39,16 +53,18 @@ class Alike(NamedTuple):
             yield self.alone[number] if number in self.alone else unstacked(self.stack, number)
 
 
-def fold_alike(kind: Any, items: Sequence[Item]) -> Alike:
+def fold_alike(stack: Stack | None, items: Sequence[Item]) -> Alike:
     """Fold shards that differ in their rows alone."""
     check_same(items[0][0].kernel)
-    found = None if len(items) == 1 else _folded(kind, [shard for shard, _ in items])
-    stack, right = found or (None, [False] * len(items))
-    return Alike(stack, {number: fold(*item) for number, item in enumerate(items) if not right[number]})
+    found = None if stack is None or len(items) == 1 else _folded(stack.kind, [shard for shard, _ in items])
+    states, right = found or (None, [False] * len(items))
+    return Alike(states, {number: fold(*item) for number, item in enumerate(items) if not right[number]})
 
 
 def _folded(kind: Any, shards: Sequence[Shard]) -> tuple[Any, np.ndarray] | None:
     parts: list[Any] = [part for shard in shards for part in shard.blocks.values()]
+    if not all(isinstance(part.reader, SourceReader) for part in parts):
+        return None  # the dtype of what others read may differ from piece to piece
     if any(part.rows > LEAST_ROWS and part.last - part.first > 1 for part in parts):
         return None  # such are folded as several blocks
     block, width = np.empty((0, 0)), 0

@@ -35,6 +35,11 @@ def lazy(dims: list[str], source: Source, attrs: Attributes) -> xr.Variable:
     return xr.Variable(dims, array, decoded.attrs)
 
 
+def as_stored(source: Source, attrs: Attributes) -> bool:
+    """Return whether no attribute changes how values are read; LogError where one is not as it should be."""
+    return attrs.keys().isdisjoint(DECODED) or _checked(source, attrs).keys().isdisjoint(DECODED)
+
+
 def loaded(dims: list[str], source: Source, attrs: Attributes) -> xr.Variable:
     """Return a decoded variable in memory, read here and not on a cluster."""
     attrs = _checked(source, attrs)

@@ -7,7 +7,7 @@ made when that array is asked for; the tree that ``open_log`` returns asks for a
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import uuid4
@@ -22,7 +22,6 @@ from covdist.logs.dask_arrays import to_dask
 from covdist.logs.grid import GridSource, Index
 from covdist.logs.source import Entry, Named, Nodes, Source, Unreadable
 
-_UNDECODED = {*cf.DECODED, "coordinates"}  # attributes by which an array is not only what its source is
 INDEX_ENTRIES = 1_000_000  # longer coordinates stay on disk
 INDEX_CHUNKS = 1_000  # so do coordinates cut finer: each chunk is a file to open
 
@@ -62,17 +61,32 @@ class LogNode:
             self.check(str(each))
         return xr.DataArray(variable, coords, name=called)
 
-    def kind(self, name: str) -> Hashable | None:
-        """Return what is equal for arrays that differ in names and values alone; None where there may be more to it."""
-        entry = self.entries.get(name)
-        if entry is None or self.coords or self.unreadable or not _UNDECODED.isdisjoint(entry.attrs):
+    def kind(self, name: str, samples: Collection[str]) -> Hashable | None:
+        """Return what is equal for arrays that differ in names, values and coordinates of ``samples`` alone.
+
+        None where there may be more to it.
+        """
+        if name not in self.entries or name in self.coords or self.unreadable:
             return None
-        source = entry.source
-        return tuple(self.dims[name]), source.shape, source.dtype, source.chunks
+        beside = self._beside(name)
+        of_samples = all(set(samples).issuperset(self.dims[each]) for each in beside)
+        if not (of_samples and all(_as_stored(self.entries[each]) for each in (name, *beside))):
+            return None
+        source = self.entries[name].source
+        chunks = tuple(map(min, source.chunks, source.shape))  # a Recorder's differ from array to array
+        return tuple(self.dims[name]), source.shape, source.dtype, chunks, bool(beside)
 
     def lazy(self, name: str) -> da.Array:
-        """Return the data of an array that has a kind."""
+        """Return the data of an array that has a kind; LogError where it has an index that cannot be read."""
+        for each in self.indexes & self._beside(name):
+            source = self._source(each)
+            source[tuple(map(slice, source.shape))]
         return to_dask(self.entries[name].source)
+
+    def _beside(self, name: str) -> set[str]:
+        """Return the names of the coordinates that come with an array."""
+        dims, named = set(self.dims[name]), _named_coordinates(self.entries[name])
+        return {each for each in self.coords if each in named or dims.issuperset(self.dims[each])}
 
     def check(self, name: str) -> None:
         """Raise LogError if an array cannot be read."""
@@ -119,10 +133,14 @@ class LogNode:
             self.dims[name], to_dask(_Unread(name, shape, np.dtype("f8"), shape, uuid4().hex, error)), {}
         )
 
+    def _source(self, name: str) -> Source:
+        entry = self.entries[name]
+        return entry.coordinate or entry.source if name in self.coords else entry.source
+
     def _made(self, name: str) -> xr.Variable:
         self.check(name)
         entry = self.entries[name]
-        source = entry.coordinate or entry.source if name in self.coords else entry.source
+        source = self._source(name)
         attrs = {key: value for key, value in entry.attrs.items() if key != "coordinates"}
         return (cf.loaded if name in self.indexes else cf.lazy)(self.dims[name], source, attrs)
 
@@ -220,6 +238,14 @@ def _node(
 
 def _named_coordinates(entry: Entry) -> list[str]:
     return str(entry.attrs.get("coordinates", "")).split()
+
+
+def _as_stored(entry: Entry) -> bool:
+    """Return whether nothing is to be done to numbers when they have been read."""
+    try:
+        return entry.source.dtype.kind in "biuf" and cf.as_stored(entry.source, entry.attrs)
+    except LogError:
+        return False
 
 
 def _small(source: Source) -> bool:

@@ -98,6 +98,27 @@ def test_chunks_of_a_stack(rows, chunks, tmp_path):
     check(requests(log_nodes(tmp_path / "log.zarr"), Selection()))
 
 
+def test_arrays_of_many_recorded_chunk_sizes_share_a_stack(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    with covdist.Recorder(tmp_path / "log.zarr", memory="1MiB") as recorder:
+        for step in range(5):
+            recorder.log(step, {f"g{number}/x": rng.normal(size=(4, 6)).astype("f4") for number in range(20)})
+    chosen = requests(log_nodes(tmp_path / "log.zarr"), Selection())
+    assert len({id(plan) for plan in plans_of(chosen).values()}) > 1
+    check(chosen)
+    if compiled():
+        monkeypatch.setattr(stacks, "fold", None)
+        assert len(folded_here(batches(chosen, list(plans_of(chosen).values())))) == 20
+
+
+def test_decoded_arrays_are_folded_alone(tmp_path):
+    root = zarr.open_group(tmp_path / "log.zarr", mode="w")
+    for number in range(6):
+        x = root.create_array(f"g{number}/x", data=np.arange(24, dtype="i2").reshape(12, 2) + number, chunks=(5, 2))
+        x.attrs.update({"scale_factor": 0.5, "_FillValue": 3} if number % 2 else {})
+    check(requests(log_nodes(tmp_path / "log.zarr"), Selection(missing="drop")))
+
+
 def test_groups_weights_and_fast_products_are_folded_alone(tmp_path):
     rng = np.random.default_rng(0)
     root = zarr.open_group(tmp_path / "log.zarr", mode="w")

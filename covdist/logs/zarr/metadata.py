@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,8 +85,7 @@ def array_metadata(content: Mapping[str, Any], place: str, zarrs: Any = None) ->
     given, stored = content.get("fill_value"), _of_ml_dtypes(content.get("data_type"), place)
     if stored is not None:  # which zarr does not know
         content = {**content, "data_type": f"uint{8 * stored.itemsize}", "fill_value": 0}
-    zarrs = zarrs or _zarrs(content, place)
-    dtype, fill = zarrs.dtype.to_native_dtype(), zarrs.fill_value
+    dtype, fill, kept = _understood(content, place) if zarrs is None else _parts(zarrs)
     attributes = with_fill_value(attributes, content["zarr_format"], shape, dtype, fill)
     try:
         layout = (layout_v2 if version == 2 else layout_v3)(content, dtype if stored is None else stored)
@@ -93,7 +94,6 @@ def array_metadata(content: Mapping[str, Any], place: str, zarrs: Any = None) ->
     if stored is not None:
         dtype, fill = np.dtype("i1" if "int" in stored.name else "f4"), _small_fill(given, stored, place)
     begun = attributes.pop(BEGUN, None)
-    kept = {key: value for key, value in zarrs.to_dict().items() if key not in _CHANGING}
     described = json.dumps([kept, begun, str(stored)], sort_keys=True, default=str)
     described = hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
     names = named and tuple(named)
@@ -123,6 +123,38 @@ def _small_fill(given: Any, stored: np.dtype, place: str) -> float:
         return float(given)
     except (TypeError, ValueError, OverflowError) as error:
         raise wrong(place, "fill_value", given, "a number") from error
+
+
+def _parts(zarrs: Any) -> tuple[np.dtype, Any, dict[str, Any]]:
+    """Return dtype, fill value and all that does not change of zarr's own metadata."""
+    kept = {key: value for key, value in zarrs.to_dict().items() if key not in _CHANGING}
+    return zarrs.dtype.to_native_dtype(), zarrs.fill_value, kept
+
+
+def _understood(content: Mapping[str, Any], place: str) -> tuple[np.dtype, Any, dict[str, Any]]:
+    """Return the parts of zarr's metadata, which it takes 0.5 ms to make: once for all arrays that are alike."""
+    if content["zarr_format"] == 3 and all(codec["name"] != "sharding_indexed" for codec in content["codecs"]):
+        grid = _with_chunks(content["chunk_grid"], [1] * len(_chunks(content["chunk_grid"])))
+        alike = {**content, "shape": [1] * len(content["shape"]), "chunk_grid": grid, "attributes": {}}
+        with suppress(LogError):  # which is of this array, below
+            dtype, fill, kept = _alike(json.dumps(alike))
+            chunks = _chunks(content["chunk_grid"])
+            return dtype, fill, {**kept, "chunk_grid": _with_chunks(kept["chunk_grid"], chunks)}
+    return _parts(_zarrs(content, place))
+
+
+@lru_cache(maxsize=256)
+def _alike(content: str) -> tuple[np.dtype, Any, dict[str, Any]]:
+    return _parts(_zarrs(json.loads(content), ""))
+
+
+def _chunks(grid: Mapping[str, Any]) -> list[int]:
+    chunks: list[int] = grid["configuration"]["chunk_shape"]
+    return chunks
+
+
+def _with_chunks(grid: Mapping[str, Any], chunks: list[int]) -> dict[str, Any]:
+    return {**grid, "configuration": {**grid["configuration"], "chunk_shape": chunks}}
 
 
 def _zarrs(content: Mapping[str, Any], place: str) -> Any:
