@@ -111,6 +111,9 @@ _SELECTION = {  # by the fields of Selection
         default="variances",
         help="With more columns: variances only, or the full matrix in tiles that workers write to OUT.",
     ),
+    "blocks": _option(
+        "--blocks", type=int, help="Keep a state for each of so many runs of rows, for error bars by jackknife."
+    ),
     "halflife": _option("--halflife", type=float, help="Rows count half for every so many steps before the last."),
     "state": _option("--state", multiple=True, help="What to keep of the rows, by name; several are folded together."),
 }

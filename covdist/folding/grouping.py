@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,9 @@ import pandas as pd
 from covdist.engine import small_arrays
 from covdist.errors import DataError
 from covdist.folding.inputs import along_samples, length
-from covdist.results.labels import ArrayLike, Bins, Groups, Labelled, Rows, plain_labels, structured
+from covdist.results.labels import Array, ArrayLike, Bins, Groups, Labelled, Rows, plain_labels, structured
+
+BLOCK = "block"  # the name of groups by runs of rows
 
 
 def bins(
@@ -104,6 +107,45 @@ def grouping(by: Rows, x: Labelled, *others: Labelled) -> tuple[Groups | None, n
         return _binned(by, name, values)
     distinct, codes = np.unique(plain_labels(values, "by"), return_inverse=True)
     return Groups(name, distinct), codes.reshape(values.shape).astype(np.int32)
+
+
+def grouped_rows(by: Rows, blocks: int | None, *sides: Labelled) -> tuple[Groups | None, Array | None]:
+    """Return groups and codes by coordinates, by blocks of rows, or by both."""
+    groups, codes = grouping(by, *sides)
+    return (groups, codes) if blocks is None else _in_blocks(blocks, groups, codes, *sides)
+
+
+def _in_blocks(
+    blocks: int, groups: Groups | None, codes: np.ndarray | None, x: Labelled, *others: Labelled
+) -> tuple[Groups, Array]:
+    """Return groups by runs of consecutive rows, of all rows or of those of each group."""
+    if not isinstance(blocks, int | np.integer) or isinstance(blocks, bool) or blocks < 1:
+        raise DataError(f"blocks={blocks!r} is no number of blocks: pass a whole number, 2 or more for error bars")
+    levels = [] if groups is None else [*(groups.levels or (groups.dim,))]
+    name = "_".join([*levels, BLOCK])
+    for side in (x, *others):
+        for each in {name, BLOCK} & {*levels, side.axis.dim, *side.axis.coords}:
+            raise DataError(f"blocks are groups by {each!r}, as by or columns of {side.name} are: rename those")
+    if groups is None or codes is None:
+        rows = math.prod(x.sample_shape)
+        count = min(int(blocks), rows)
+        numbers: Array = np.arange(rows).reshape(x.sample_shape)
+        if isinstance(x.data, da.Array) and len(x.sample_dims) == 1:
+            numbers = da.arange(rows, chunks=x.data.chunks[:1])
+        return Groups(BLOCK, np.arange(count)), (numbers * count // rows).astype(np.int32)
+    columns = {level: groups.values[level] if groups.levels else groups.values for level in levels}
+    own = {level: (Groups(level, values), codes) for level, values in columns.items()}
+    return _pairs(name, {**own, BLOCK: (Groups(BLOCK, np.arange(int(blocks))), _ranked(codes, int(blocks)))})
+
+
+def _ranked(codes: np.ndarray, blocks: int) -> np.ndarray:
+    """Return for each row the number of its block among the rows of its group."""
+    order = np.argsort(codes, axis=None, kind="stable")
+    _, starts, counts = np.unique(codes.ravel()[order], return_index=True, return_counts=True)
+    sizes = np.repeat(counts, counts)
+    ranks = np.empty(codes.size, np.int64)
+    ranks[order] = (np.arange(codes.size) - np.repeat(starts, counts)) * np.minimum(sizes, blocks) // sizes
+    return ranks.reshape(codes.shape)
 
 
 def keys(by: object) -> list[Any]:

@@ -17,7 +17,7 @@ from covdist import plugins
 from covdist.engine.plan import Plan
 from covdist.engine.room import Room, within
 from covdist.errors import DataError
-from covdist.folding.grouping import grouping, labelling
+from covdist.folding.grouping import grouped_rows, labelling
 from covdist.folding.inputs import aligned, check_labels, check_pairs, matching, one_of, side_names, y_dim
 from covdist.folding.weights import Halflife, fading, weight_vectors
 from covdist.kernel.library import compiled, kind
@@ -222,6 +222,7 @@ def make_request(
     *,
     dim: Dims = None,
     by: Rows = None,
+    blocks: int | None = None,
     weights: Weights = None,
     halflife: Halflife = None,
     missing: str = "raise",
@@ -244,7 +245,7 @@ def make_request(
     if y is not None:
         sides.append(matching(sides[0], label(y, y_dim(x, y, dim), fallback="y")))
     kind = _kind(state, sides)
-    groups, codes = grouping(by, *sides)
+    groups, codes = grouped_rows(by, blocks, *sides)
     beside = {**dict(labelling(by)), **(dict(weights) if isinstance(weights, Mapping) else {"weights": weights})}
     dims = sides[0].sample_dims
     labels = dict(zip(side_names(sides), [side.labels for side in sides], strict=True))

@@ -22,7 +22,7 @@ from covdist.folding.request import IN_MEMORY, IN_TILES, Request, another, make_
 from covdist.results.labels import ArrayLike, Bins, Rows, check_real
 from covdist.state.variances import Variances
 
-_LATER = ("state", "halflife")  # fields that the first jobs did not have
+_LATER = ("state", "halflife", "blocks")  # fields that the first jobs did not have
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Selection:
     beyond: str = Variances.name  # variances alone, or the full matrix in tiles
     inf: str = "raise"
     state: str | tuple[str, ...] = ()  # to fold instead, by name, such as "lagged(lag=3)"; several are folded together
+    blocks: int | None = None  # runs of consecutive rows with a state each
     halflife: float | None = None  # rows count half for every so many units of the sample coordinate before the last
 
     def __post_init__(self) -> None:
@@ -258,6 +259,7 @@ def _request(node: Arrays, path: str, sides: Sequence[xr.DataArray], selection: 
     make = partial(
         make_request, dim=dim, by=selection.by, missing=selection.missing, inf=selection.inf,
         precision=selection.precision, state=selection.state or None, halflife=selection.halflife,
+        blocks=selection.blocks,
     )  # fmt: skip
     if selection.against is not None:
         if selection.against not in node.data:

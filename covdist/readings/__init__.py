@@ -1,3 +1,4 @@
 """One file = one question asked of the states: labelled xarray in, labelled xarray out."""
 
-SHELVES = ("eigenvalues", "estimates", "rows", "windows")  # packages of readings; any other package here is one reading
+# Packages of readings; any other package here is one reading.
+SHELVES = ("eigenvalues", "estimates", "rows", "uncertainty", "windows")

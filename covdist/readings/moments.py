@@ -22,6 +22,7 @@ def moments(
     *,
     dim: Dims = None,
     by: Rows = None,
+    blocks: int | None = None,
     weights: Weights = None,
     halflife: float | str | np.timedelta64 | None = None,
     missing: str = "raise",
@@ -47,6 +48,9 @@ def moments(
         samples "epoch" is also found as "sample_epoch", which is what :class:`covdist.Recorder` calls it. A tuple of
         names groups rows that are alike in all of them: results have a MultiIndex, ``m.sel(epoch=3)`` and
         ``m.merge("epoch")`` leave groups by the others. ``covdist.bins("step", 10)`` groups by ranges.
+    blocks : int, optional
+        A state for each of so many runs of consecutive rows of equal length (within one row), as groups by "block",
+        with ``by`` beside those: error bars by :func:`covdist.jackknife`. ``m.merge("block")`` is the state of all.
     weights : array_like or mapping, optional
         One value per sample. Integers say how often a row counts (frequency), floats how far it is trusted
         (reliability); the two have different ddof rules. ``{"frequency": f, "reliability": a}`` gives both.
@@ -101,7 +105,7 @@ def moments(
            [2., 4.]])
     """
     request = make_request(
-        x, y, dim=dim, by=by, weights=weights, halflife=halflife, missing=missing, inf=inf, precision=precision,
-        state=state, matrix=matrix, memory=memory,
+        x, y, dim=dim, by=by, blocks=blocks, weights=weights, halflife=halflife, missing=missing, inf=inf,
+        precision=precision, state=state, matrix=matrix, memory=memory,
     )  # fmt: skip
     return fold_request(for_workers(request))

@@ -20,8 +20,10 @@ Advice = Callable[[Any, Collection[str]], str]  # of the value given, and the pa
 def own_names(function: Callable[P, R]) -> Callable[P, R]:
     """Refuse options by other libraries' names, and a ``ddof`` that is no number, with what to pass instead."""
     known = inspect.signature(function)
-    names = {*known.parameters}
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in known.parameters.values()):
+    names, kinds = {*known.parameters}, {each.kind for each in known.parameters.values()}
+    if {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} <= kinds:
+        return function  # passes all on to another, which looks at them
+    if inspect.Parameter.VAR_KEYWORD in kinds:
         names |= {"missing", "weights"}  # options that are passed on
     place = _place_of_ddof(known)
     name = function.__name__ if function.__name__ != "read" else function.__module__.rpartition(".")[2]

@@ -1,4 +1,7 @@
-"""Sums of neighbouring states: of windows, of all up to each. No state is subtracted, which would lose digits."""
+"""Sums of neighbouring states: of windows, of all up to each, of all but each.
+
+No state is subtracted, which would lose digits.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,17 @@ def up_to_each(states: Sequence[Any]) -> list[Any]:
 def from_each(states: Sequence[Any]) -> list[Any]:
     """Return for each state the sum of it and those after it."""
     return list(accumulate(reversed(states), lambda later, earlier: merged(earlier, later)))[::-1]
+
+
+def all_but_each(states: Sequence[Any]) -> Iterator[Any]:
+    """Yield for each of two states or more the sum of all others."""
+    after = from_each(states)
+    yield after[1]
+    before = states[0]
+    for state, rest in zip(states[1:], after[2:], strict=False):
+        yield merged(before, rest)
+        before = merged(before, state)
+    yield before
 
 
 def windows(states: Sequence[Any], size: int) -> Iterator[Any]:

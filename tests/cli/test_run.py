@@ -209,3 +209,10 @@ def test_by_bins(log, tmp_path):
     by = "bins(epoch, [0, 1, 2]),epoch"
     output("run", log.path, "--layer", "fc1", "--var", "gradient", "--by", by, "-o", tmp_path / "r")
     assert covdist.load(tmp_path / "r").count.dims == ("epoch_bins_epoch",)
+
+
+def test_blocks_and_their_errors(log, tmp_path):
+    output("run", log.path, "--layer", "fc1", "--var", "activation", "--blocks", "8", "-o", tmp_path / "r")
+    found = json.loads(output("read", tmp_path / "r", "jackknife", "mean", "--level", "0.9", "--json"))[""]
+    expected = covdist.moments(log.arrays["fc1/activation"], blocks=8).jackknife("mean", level=0.9)
+    np.testing.assert_allclose(found["data_vars"]["error"]["data"], expected["error"], rtol=1e-12)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import DataError, MergeError
-from covdist.results.labels import Groups, structured
+from covdist.results.labels import Groups
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 from covdist.state.grouped import Grouped
@@ -90,8 +90,7 @@ def _runs(groups: Groups, dim: str) -> list[np.ndarray]:
     """Return the codes of groups that are alike in the other coordinates, in their order."""
     if not groups.levels:
         return [np.arange(groups.size)]
-    others = structured({level: groups.values[level] for level in groups.levels if level != dim})
-    numbers = np.unique(others, return_inverse=True)[1]
+    numbers = groups.without(dim, np.ones(groups.size, bool))[1]
     return [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
 
 

@@ -1,0 +1,1 @@
+"""How sure a result is: errors, intervals, and how many independent rows there are."""
