@@ -44,6 +44,8 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.skewness import skewness as skewness
     from covdist.readings.spectrum import spectrum as spectrum
     from covdist.readings.std import std as std
+    from covdist.readings.uncertainty.corr_interval import corr_interval as corr_interval
+    from covdist.readings.uncertainty.effective_sample_size import effective_sample_size as effective_sample_size
     from covdist.readings.uncertainty.jackknife import jackknife as jackknife
     from covdist.readings.var import var as var
     from covdist.readings.windows.expanding import expanding as expanding

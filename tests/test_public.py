@@ -14,10 +14,11 @@ from covdist.errors import DataError
 
 PUBLIC = {
     "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocov", "between", "bins", "condition_number", "corr",
-    "cov", "effective_rank", "expanding", "fill", "gradient_stats", "jackknife", "kurtosis", "load", "logdet",
-    "mahalanobis", "marchenko_pastur_edge", "moments", "open_log", "partial_corr", "participation_ratio", "plan",
-    "power_law", "precision", "project", "rankme", "rolling", "second_moment", "shrink", "skewness", "spectrum",
-    "stable_rank", "standardise", "std", "submit", "var", "whiten", "within",
+    "corr_interval", "cov", "effective_rank", "effective_sample_size", "expanding", "fill", "gradient_stats",
+    "jackknife", "kurtosis", "load", "logdet", "mahalanobis", "marchenko_pastur_edge", "moments", "open_log",
+    "partial_corr", "participation_ratio", "plan", "power_law", "precision", "project", "rankme", "rolling",
+    "second_moment", "shrink", "skewness", "spectrum", "stable_rank", "standardise", "std", "submit", "var", "whiten",
+    "within",
 }  # fmt: skip
 
 

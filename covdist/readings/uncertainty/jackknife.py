@@ -78,8 +78,7 @@ def jackknife(
     >>> round(float(found["error"][0, 1]), 3)  # (1 - 0.6²) / √3200 is 0.011
     0.012
     """
-    if not (isinstance(level, float) and 0 < level < 1):
-        raise DataError(f"level={level!r} is no share of cases: pass a number between 0 and 1, such as 0.95")
+    check_level(level)
     layout, blocks = blocks_of(m, dim, "jackknife")
     read = partial(_read, reading=reading, arguments=arguments, options=options)
     value = read(m.merge(dim))
@@ -89,6 +88,7 @@ def jackknife(
     found = xr.apply_ufunc(
         _estimated, value, _whole(left, dim), _whole(weights, dim), input_core_dims=[[], [dim], [dim]],
         output_core_dims=[[]] * 5, kwargs={"level": level}, dask="parallelized", output_dtypes=[np.float64] * 5,
+        keep_attrs=False,
     )  # fmt: skip
     name = str(value.name or "value")
     units = {"units": value.attrs["units"]} if "units" in value.attrs else {}
@@ -100,6 +100,11 @@ def jackknife(
 
 
 read = jackknife
+
+
+def check_level(level: object) -> None:
+    if not (isinstance(level, float) and 0 < level < 1):
+        raise DataError(f"level={level!r} is no share of cases: pass a number between 0 and 1, such as 0.95")
 
 
 def blocks_of(m: Moments, dim: str, what: str) -> tuple[Layout, list[Deferred]]:

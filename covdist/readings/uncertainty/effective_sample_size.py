@@ -1,0 +1,61 @@
+"""How many independent rows have a mean as certain as that of rows that depend on each other."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from covdist.folding.grouping import BLOCK
+from covdist.readings.uncertainty.jackknife import blocks_of, weights_of
+from covdist.results.moments import Moments
+from covdist.results.reading import reading
+
+
+@reading
+def effective_sample_size(m: Moments, *, dim: str = BLOCK) -> xr.DataArray:
+    """Number of independent rows whose mean is as certain as that of each column of x, from the means of blocks.
+
+    Parameters
+    ----------
+    m : Moments
+        With groups by blocks of consecutive rows, as ``covdist.moments(x, dim=..., blocks=32)`` makes them; where there
+        are other groups beside them, a number for each.
+    dim : str
+        The name of the blocks: another coordinate, such as an epoch, may take their place.
+
+    Returns
+    -------
+    DataArray
+        float64, greater than 0: about the number of rows where these are independent, fewer where neighbours are alike,
+        more where they alternate. NaN for a constant column. Lazy where ``m`` is.
+
+    Raises
+    ------
+    MergeError
+        If ``m`` has no blocks, or its state depends on the order of the rows.
+    DataError
+        If there are fewer than two blocks.
+
+    Notes
+    -----
+    Batch means, Vats, Flegal and Jones (2019), Multivariate output analysis for Markov chain Monte Carlo: N s² / (b v),
+    with the variance s² of N rows, and v that of the means of blocks of b rows; both unbiased. Blocks have to be long
+    beside the lengths over which rows depend on each other; of g blocks the number is off by about √(2 / (g - 1)).
+
+    Examples
+    --------
+    >>> import numpy as np, covdist
+    >>> rng = np.random.default_rng(0)
+    >>> x = np.repeat(rng.normal(size=(2000, 500)), 4, axis=0)  # each row four times
+    >>> found = covdist.moments(x, blocks=100, state="variances").effective_sample_size()
+    >>> bool(abs(found.median() / 2000 - 1) < 0.05)
+    True
+    """
+    layout, blocks = blocks_of(m, dim, "effective_sample_size")
+    count = (weights_of(layout, blocks, dim) > 0).sum(dim)
+    columns = m.x
+    between = columns.between(dim).var()
+    found = columns.merge(dim).var(ddof=1) * (count - 1) / between.where(between > 0)
+    return found.rename("effective_sample_size").assign_attrs(long_name="effective sample size", units="rows")
+
+
+read = effective_sample_size
