@@ -81,6 +81,12 @@ _SELECTION = {  # by the fields of Selection
         help="Coordinate to group rows by, such as epoch, or bins of one, such as 'bins(step, 10)' or 'bins(step, "
         "width=100)'. Several make groups of rows that are alike in all of them.",
     ),
+    "each": _option(
+        "--each",
+        multiple=True,
+        callback=_names,
+        help="Dim of which every position has a state of its own, such as h and w of patches: --each h,w.",
+    ),
     "missing": _option(
         "--missing",
         type=click.Choice(plugins.names("missing")),

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from covdist.engine.plan import Plan, Work, make_plan
+from covdist.engine.threads import of_caller, sharing
 from covdist.engine.tree import root_key
 from covdist.folding.passes import Item, Pass
 from covdist.folding.request import Request
@@ -13,10 +14,12 @@ from covdist.folding.streams import Streams, column_strips, streams_of, strip_wi
 from covdist.limits import limits
 from covdist.results.deferred import Deferred
 from covdist.results.moments import Moments
-from covdist.rows.fold import Accumulate, fold
+from covdist.rows.fold import Accumulate, Part, Shard, fold
+from covdist.rows.readers import ArrayReader
 from covdist.state.base import State, StateType, stored_bytes
 from covdist.state.grouped import Grouped, room_for_rows
 from covdist.state.named import containing, described
+from covdist.state.positions import PositionsAccumulator, least_rows
 
 
 class Strip(NamedTuple):
@@ -54,6 +57,8 @@ def first_strips(request: Request, plan: Plan | None = None, accumulator: Accumu
 
 def _state(request: Request, strip: slice, strips: int) -> Any:
     widths = strip_widths(request, strip)
+    if request.positions and not request.lazy:
+        return _positions(request, accumulator_of(request, widths))
     streams = streams_of(request, strip)
     one = Pass(streams, _plan(request, streams, widths, strips), request.lazy)
     function = request.in_turn(one.plan, fold)
@@ -64,14 +69,27 @@ def _state(request: Request, strip: slice, strips: int) -> Any:
     return one.state(key, accumulator, function, derived_from)
 
 
+def _positions(request: Request, accumulator: Accumulate) -> Any:
+    """Return the states of positions in memory, folded by this process: its threads share positions, and not rows."""
+    (name,), rows = request.blocks, request.rows
+    whole = Part(ArrayReader(request.x.reshape(rows, request.positions, -1)), 0, 1, 0, rows)
+    vectors = {name: request.stream_of(array) for name, array in request.vectors.items()}
+    with sharing(of_caller):
+        shard = Shard(accumulator, 0, {name: whole}, {each: stream.part(0, rows) for each, stream in vectors.items()})
+        return fold(shard, [[] for _ in range(1 + len(vectors))])
+
+
 def _key(one: Pass, request: Request, kind: StateType) -> str:
-    return one.key("moments", described(kind), request.options, request.sample_ndim)
+    about = (request.positions,) if request.positions else ()
+    return one.key("moments", described(kind), request.options, request.sample_ndim, *about)
 
 
 def accumulator_of(request: Request, widths: tuple[int, ...]) -> Accumulate:
     inner = partial(request.state.accumulator, *widths, options=request.options)
     if request.groups is None:
         return inner
+    if request.positions:
+        return partial(PositionsAccumulator, request.state, widths[0], request.positions, request.options)
     room = room_for_rows(len(request.groups.values), request.state.cost(*widths).state_bytes)
     return partial(Grouped.accumulator, inner, room)
 
@@ -93,7 +111,8 @@ def _plan(request: Request, streams: Streams, widths: tuple[int, ...], strips: i
 
 def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: StateType) -> Work:
     itemsizes = [side.data.dtype.itemsize for side in request.sides]
-    row_bytes = sum(width * size for width, size in zip(widths, itemsizes, strict=True))
+    side_by_side = request.positions or 1
+    row_bytes = side_by_side * sum(width * size for width, size in zip(widths, itemsizes, strict=True))
     cost = kind.cost(*widths[: kind.sides])
     groups = 1 if request.groups is None else len(request.groups.values)
     return Work(
@@ -102,12 +121,12 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
         columns=" × ".join(f"{width:,}" for width in request.widths),
         row_bytes=row_bytes,
         piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
-        row_flops=cost.row_flops,
+        row_flops=side_by_side * cost.row_flops,
         state_bytes=groups * cost.state_bytes,
         # Rows of groups are kept.
         block_bytes=cost.block_bytes
-        + 2 * cost.least_rows * row_bytes
-        + (0 if request.groups is None else room_for_rows(groups, cost.state_bytes)),
+        + 2 * (least_rows(kind, widths[0], groups) if request.positions else cost.least_rows) * row_bytes
+        + (0 if request.groups is None or request.positions else room_for_rows(groups, cost.state_bytes)),
         shared=streams.shared,
         result_bytes=groups * stored_bytes(kind, request.widths),
     )

@@ -149,6 +149,11 @@ class Request:
     def lazy(self) -> bool:
         return any(isinstance(array, da.Array) for array in (*self.blocks.values(), *self.vectors.values()))
 
+    @cached_property
+    def positions(self) -> int:
+        """States whose columns lie side by side, each ``widths`` wide; 0 where there is one of all columns."""
+        return self.groups.size if self.groups is not None and self.groups.positions else 0
+
     @property
     def source(self) -> str:
         return " with ".join(side.name for side in self.sides)
@@ -225,6 +230,7 @@ def make_request(
     blocks: int | None = None,
     weights: Weights = None,
     halflife: Halflife = None,
+    each: Dims = None,
     missing: str = "raise",
     inf: str = "raise",
     precision: str = "high",
@@ -241,11 +247,14 @@ def make_request(
     chosen = policy(missing)
     one_of("inf", inf, INFINITIES)
     one_of("precision", precision, PRECISIONS)
-    sides = [label(x, dim, fallback="x")]
+    sides = [label(x, dim, fallback="x", each=each)]
     if y is not None:
         sides.append(matching(sides[0], label(y, y_dim(x, y, dim), fallback="y")))
     kind = _kind(state, sides)
     groups, codes = grouped_rows(by, blocks, *sides)
+    if sides[0].positions is not None:
+        _check_each(each, y, groups, chosen, missing)
+        groups = sides[0].positions
     beside = {**dict(labelling(by)), **(dict(weights) if isinstance(weights, Mapping) else {"weights": weights})}
     dims = sides[0].sample_dims
     labels = dict(zip(side_names(sides), [side.labels for side in sides], strict=True))
@@ -273,6 +282,16 @@ def make_request(
     )
     chosen.check(request)
     return request
+
+
+def _check_each(each: Dims, y: object, groups: Groups | None, chosen: Policy, missing: str) -> None:
+    plain = chosen.strategy is None and chosen.stream is rows_as_they_are
+    if y is not None or groups is not None or not plain:
+        found = "y" if y is not None else f"missing={missing!r}" if groups is None else f"groups by {groups.dim!r}"
+        raise DataError(
+            f"each={each!r} makes a state of every position by itself, which {found} does not go with: leave one of "
+            "them out, or pass the rows of one position"
+        )
 
 
 def _size(memory: int | str | None) -> int | None:

@@ -22,7 +22,7 @@ from covdist.folding.request import IN_MEMORY, IN_TILES, Request, another, make_
 from covdist.results.labels import ArrayLike, Bins, Rows, check_real
 from covdist.state.variances import Variances
 
-_LATER = ("state", "halflife", "blocks")  # fields that the first jobs did not have
+_LATER = ("state", "halflife", "blocks", "each")  # fields that the first jobs did not have
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,10 @@ class Selection:
     state: str | tuple[str, ...] = ()  # to fold instead, by name, such as "lagged(lag=3)"; several are folded together
     blocks: int | None = None  # runs of consecutive rows with a state each
     halflife: float | None = None  # rows count half for every so many units of the sample coordinate before the last
+    each: str | Sequence[str] = ()  # dims of which every position has a state of its own
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "each", (self.each,) if isinstance(self.each, str) else tuple(self.each or ()))
         if self.dim is not None and not isinstance(self.dim, str):
             dims = tuple(self.dim)
             object.__setattr__(self, "dim", dims[0] if len(dims) == 1 else dims)
@@ -259,7 +261,7 @@ def _request(node: Arrays, path: str, sides: Sequence[xr.DataArray], selection: 
     make = partial(
         make_request, dim=dim, by=selection.by, missing=selection.missing, inf=selection.inf,
         precision=selection.precision, state=selection.state or None, halflife=selection.halflife,
-        blocks=selection.blocks,
+        blocks=selection.blocks, each=selection.each,
     )  # fmt: skip
     if selection.against is not None:
         if selection.against not in node.data:
@@ -270,7 +272,7 @@ def _request(node: Arrays, path: str, sides: Sequence[xr.DataArray], selection: 
         if y.dims and dim in x.dims[:1] and dim not in y.dims:  # renamed at opening: the lengths differ
             y = y.rename({y.dims[0]: dim})
         return make(x, y)
-    columns = x.size // max(math.prod(x.sizes.get(each, 1) for each in dims), 1)
+    columns = x.size // max(math.prod(x.sizes.get(each, 1) for each in (*dims, *selection.each)), 1)
     if columns <= selection.max_columns or selection.state:
         return make(x, matrix=IN_MEMORY)
     if selection.beyond == IN_TILES:

@@ -34,7 +34,7 @@ class Stack(NamedTuple):
 def stack_of(request: Request) -> Stack | None:
     """Return the stack that an array belongs to; None where it is folded alone."""
     (width, *others), kind = request.widths, request.state
-    as_they_are = not (others or request.vectors) and request.policy.stream is rows_as_they_are
+    as_they_are = not (others or request.vectors or request.groups) and request.policy.stream is rows_as_they_are
     plain = as_they_are and request.options.precision == "high" and stackable(kind)
     small = request.rows <= LEAST_ROWS or request.rows * width <= _VALUES
     together = plain and small and folds_side_by_side(request.x.dtype, width)

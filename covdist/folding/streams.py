@@ -71,7 +71,7 @@ def column_axis(request: Request) -> int:
 def column_strips(request: Request) -> list[slice]:
     """Return ranges of that axis, one for each state: only variances are folded strip by strip."""
     most = limits().strip_columns
-    if request.state is not Variances or request.widths[0] <= most:
+    if request.state is not Variances or request.widths[0] <= most or request.positions:
         return [slice(0, column_axis(request))]
     array, axis = request.x, request.sample_ndim
     length, inner = array.shape[axis], math.prod(array.shape[axis + 1 :])
@@ -85,4 +85,6 @@ def column_strips(request: Request) -> list[slice]:
 def strip_widths(request: Request, strip: slice) -> tuple[int, ...]:
     """Return the number of columns on each side, for x that of a strip."""
     first, *others = request.widths
+    if request.positions:
+        return request.widths
     return first // column_axis(request) * (strip.stop - strip.start), *others

@@ -38,6 +38,8 @@ from covdist.numerics.weights import Vector, plain_weights
 
 Tile = tuple[slice, BlockFold]
 
+_LEAST_HEIGHT, _VALUES = 256, 1 << 15  # of arrays side by side: the rows and values that are looked at together
+
 
 class Ordinary:
     """Of the accumulator whose tiles and censuses these are, which looks at ``height`` rows together."""
@@ -116,7 +118,7 @@ def folds_side_by_side(dtype: np.dtype, width: int) -> bool:
 
 
 def fold_side_by_side(block: np.ndarray, width: int, products: int) -> StackedColumns | None:
-    """Fold arrays of ``width`` columns that lie side by side, each as one block of its own; None where that cannot be.
+    """Fold arrays of ``width`` columns that lie side by side, each by itself; None where that cannot be.
 
     What is made once for all columns, pilots and means, takes most of the time that folding a small array does.
     """
@@ -145,7 +147,8 @@ def _fold_each(
     rows, count = len(block), block.shape[1] // width
     shifts = np.zeros((count, panels(width)))
     shifts[:, :width] = shifted.pilot.reshape(count, width)
-    work, room = np.empty(WORK * padded(width)), np.empty(rows * packed_bytes(width, False), np.uint8)
+    height = min(rows, max(_LEAST_HEIGHT, _VALUES // width))
+    work, room = np.empty(WORK * padded(width)), np.empty(height * packed_bytes(width, False), np.uint8)
     structs, segments = (SideStruct * count)(), (SegmentStruct * count)()
     sides, made = np.frombuffer(structs, np.dtype(SideStruct)), np.frombuffer(segments, np.dtype(SegmentStruct))
     numbers = np.arange(count, dtype=np.uint64)
@@ -160,7 +163,7 @@ def _fold_each(
     sides["work"], sides["panels"] = work.ctypes.data, room.ctypes.data
     made["sides"] = ctypes.addressof(structs) + numbers * ctypes.sizeof(SideStruct)
     made["matrix"] = matrices.ctypes.data + numbers * (8 * width * width)
-    made["count"], made["products"], made["height"] = 1, products, rows
+    made["count"], made["products"], made["height"] = 1, products, height
     fold = function("fold")
     return np.array([fold(segment) == rows for segment in segments])
 

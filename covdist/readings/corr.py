@@ -23,6 +23,7 @@ def corr(
     dim: Dims = None,
     method: str = "pearson",
     by: Rows = None,
+    each: Dims = None,
     weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
@@ -35,7 +36,7 @@ def corr(
 
     Parameters
     ----------
-    x, y, dim, by, weights, missing, inf
+    x, y, dim, by, each, weights, missing, inf
         As for :func:`covdist.moments`. Under ``missing="pairwise"`` the spreads, too, are those of a pair's rows.
     method : str
         "pearson". There is no ddof (default 0): it cancels.
@@ -69,7 +70,7 @@ def corr(
     """
     one_of("method", method, _METHODS)
     found = fold_rows(
-        x, y, dim=dim, by=by, weights=weights, missing=missing, inf=inf, matrix=matrix, memory=memory,
+        x, y, dim=dim, by=by, each=each, weights=weights, missing=missing, inf=inf, matrix=matrix, memory=memory,
         state=state_for(pairs, y),
     )  # fmt: skip
     return as_given(found, read(found, method, min_periods))

@@ -24,6 +24,7 @@ def cov(
     dim: Dims = None,
     ddof: float = 0,
     by: Rows = None,
+    each: Dims = None,
     weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
@@ -37,7 +38,7 @@ def cov(
 
     Parameters
     ----------
-    x, y, dim, by, weights, missing, inf
+    x, y, dim, by, each, weights, missing, inf
         As for :func:`covdist.moments`. A result under ``missing="pairwise"`` need not be positive semidefinite:
         ``covdist.moments(...).smallest_eigenvalue()`` tells, and so does ``.attrs["smallest_eigenvalue"]`` of a result
         that is not lazy.
@@ -86,8 +87,8 @@ def cov(
     (10,)
     """
     found = fold_rows(
-        x, y, dim=dim, ddof=ddof, by=by, weights=weights, missing=missing, inf=inf, matrix=matrix, memory=memory,
-        state=state_for(pairs, y),
+        x, y, dim=dim, ddof=ddof, by=by, each=each, weights=weights, missing=missing, inf=inf, matrix=matrix,
+        memory=memory, state=state_for(pairs, y),
     )  # fmt: skip
     result = read(found, ddof, min_periods, nearest_psd)
     result.attrs.update((name, value) for name, value in found.layout.provenance.items() if name in RECORDED)

@@ -92,7 +92,7 @@ def fill(
     fills = {name: found for name in plugins.names("missing") if (found := policy(name).fill)}
     one_of("method", method, list(fills))
     one_of("inf", inf, INFINITIES)
-    array, dims, _ = accepted(x, dim, "x")
+    array, dims, *_ = accepted(x, dim, "x")
     side = label(array, dims, fallback="x")
     data = fills[method](side, FillOptions(kind, along, max_gap, ends, inf, limit, tolerance, max_iterations, ridge))
     features = [d for d in array.dims if d not in side.sample_dims]

@@ -17,6 +17,7 @@ def kurtosis(
     *,
     dim: Dims = None,
     by: Rows = None,
+    each: Dims = None,
     weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
@@ -25,7 +26,7 @@ def kurtosis(
 
     Parameters
     ----------
-    x, dim, by, weights, missing, inf
+    x, dim, by, each, weights, missing, inf
         As for :func:`covdist.moments`; ``missing="pairwise"`` and ``"maxent"`` are refused.
 
     Returns
@@ -49,7 +50,8 @@ def kurtosis(
     >>> covdist.kurtosis(np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [4.0, 4.0]])).values.round(4)
     array([-0.6667, -1.36  ])
     """
-    return read(fold_rows(x, dim=dim, by=by, weights=weights, missing=missing, inf=inf, state=HigherMoments))
+    found = fold_rows(x, dim=dim, by=by, each=each, weights=weights, missing=missing, inf=inf, state=HigherMoments)
+    return read(found)
 
 
 def read(moments: Moments) -> xr.DataArray:

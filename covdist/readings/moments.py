@@ -23,6 +23,7 @@ def moments(
     dim: Dims = None,
     by: Rows = None,
     blocks: int | None = None,
+    each: Dims = None,
     weights: Weights = None,
     halflife: float | str | np.timedelta64 | None = None,
     missing: str = "raise",
@@ -51,6 +52,11 @@ def moments(
     blocks : int, optional
         A state for each of so many runs of consecutive rows of equal length (within one row), as groups by "block",
         with ``by`` beside those: error bars by :func:`covdist.jackknife`. ``m.merge("block")`` is the state of all.
+    each : str, int or sequence of them, optional
+        Dims of which every position has a state of its own, with the remaining dims as columns: ``each=("h", "w")`` of
+        ``x(sample, c, h, w)`` gives results (h, w, c, c_2), as of the patches of an image. All positions are folded in
+        one pass; ``m.sel(h=3)`` leaves those along w, and ``m.merge("h")`` sums over h. Not together with ``y`` or
+        ``by``.
     weights : array_like or mapping, optional
         One value per sample. Integers say how often a row counts (frequency), floats how far it is trusted
         (reliability); the two have different ddof rules. ``{"frequency": f, "reliability": a}`` gives both.
@@ -105,7 +111,7 @@ def moments(
            [2., 4.]])
     """
     request = make_request(
-        x, y, dim=dim, by=by, blocks=blocks, weights=weights, halflife=halflife, missing=missing, inf=inf,
+        x, y, dim=dim, by=by, blocks=blocks, each=each, weights=weights, halflife=halflife, missing=missing, inf=inf,
         precision=precision, state=state, matrix=matrix, memory=memory,
     )  # fmt: skip
     return fold_request(for_workers(request))

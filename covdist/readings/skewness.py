@@ -17,6 +17,7 @@ def skewness(
     *,
     dim: Dims = None,
     by: Rows = None,
+    each: Dims = None,
     weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
@@ -25,7 +26,7 @@ def skewness(
 
     Parameters
     ----------
-    x, dim, by, weights, missing, inf
+    x, dim, by, each, weights, missing, inf
         As for :func:`covdist.moments`; ``missing="pairwise"`` and ``"maxent"`` are refused.
 
     Returns
@@ -50,7 +51,8 @@ def skewness(
     >>> covdist.skewness(np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [4.0, 4.0]])).values.round(4)
     array([1.1547, 0.    ])
     """
-    return read(fold_rows(x, dim=dim, by=by, weights=weights, missing=missing, inf=inf, state=HigherMoments))
+    found = fold_rows(x, dim=dim, by=by, each=each, weights=weights, missing=missing, inf=inf, state=HigherMoments)
+    return read(found)
 
 
 def read(moments: Moments) -> xr.DataArray:

@@ -19,6 +19,7 @@ def std(
     dim: Dims = None,
     ddof: float = 0,
     by: Rows = None,
+    each: Dims = None,
     weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
@@ -27,7 +28,7 @@ def std(
 
     Parameters
     ----------
-    x, dim, ddof, by, weights, missing, inf
+    x, dim, ddof, by, each, weights, missing, inf
         As for :func:`covdist.var`.
 
     Returns
@@ -46,7 +47,9 @@ def std(
     >>> covdist.std(np.array([[1e-200, 5.0], [3e-200, 5.0]])).values
     array([1.e-200, 0.e+000])
     """
-    found = fold_rows(x, dim=dim, ddof=ddof, by=by, weights=weights, missing=missing, inf=inf, state=Variances)
+    found = fold_rows(
+        x, dim=dim, ddof=ddof, by=by, each=each, weights=weights, missing=missing, inf=inf, state=Variances
+    )
     return read(found, ddof)
 
 

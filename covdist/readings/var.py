@@ -19,6 +19,7 @@ def var(
     dim: Dims = None,
     ddof: float = 0,
     by: Rows = None,
+    each: Dims = None,
     weights: Weights = None,
     missing: str = "raise",
     inf: str = "raise",
@@ -27,7 +28,7 @@ def var(
 
     Parameters
     ----------
-    x, dim, by, weights, missing, inf
+    x, dim, by, each, weights, missing, inf
         As for :func:`covdist.moments`.
     ddof : float
         The divisor is N - ddof; 0, the default, gives the population variance.
@@ -48,7 +49,9 @@ def var(
     >>> covdist.var(np.array([[1.0, 5.0], [3.0, 5.0]])).values
     array([1., 0.])
     """
-    found = fold_rows(x, dim=dim, ddof=ddof, by=by, weights=weights, missing=missing, inf=inf, state=Variances)
+    found = fold_rows(
+        x, dim=dim, ddof=ddof, by=by, each=each, weights=weights, missing=missing, inf=inf, state=Variances
+    )
     return read(found, ddof)
 
 

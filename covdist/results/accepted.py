@@ -27,26 +27,30 @@ class Accepted(NamedTuple):
     array: xr.DataArray
     dim: Any
     labels: Labels
+    each: tuple[Any, ...]  # dims of positions
 
 
-def accepted(given: Any, dim: Any, what: str) -> Accepted:
+def accepted(given: Any, dim: Any, what: str, each: Any = None) -> Accepted:
     """Take anything the public functions accept for an array; ``what`` names it in messages."""
+    each = () if each is None else tuple(each) if isinstance(each, tuple | list) else (each,)
     if isinstance(given, xr.DataArray):
         _check_container(given.data, what)
-        return Accepted(given, dim, {})
+        return Accepted(given, dim, {}, each)
     array = plain(given, what)
     if array.ndim == 0:
         found = "a single number" if array.dtype.kind in "biufc" else f"a {type(given).__name__}"
         raise DataError(f"{what} is {found}, which has no samples: pass an array with at least one axis")
     axes = _axes(array.shape, dim)
-    others = [i for i in range(array.ndim) if i not in axes]
+    places = _axes(array.shape, each, "each") if each else ()
+    others = [i for i in range(array.ndim) if i not in (*axes, *places)]
     names = {axis: "sample" if len(axes) == 1 else f"sample_{i}" for i, axis in enumerate(axes)}
+    names |= {axis: "position" if len(places) == 1 else f"position_{i}" for i, axis in enumerate(places)}
     names |= {axis: "unit" if len(others) == 1 else f"unit_{i}" for i, axis in enumerate(others)}
     known = {names[axis]: index for axis, index in enumerate(_indexes(given)) if index is not None}
     labels = {names[axis]: known[names[axis]] for axis in axes if names[axis] in known}
     named = assembled(array, [names[i] for i in range(array.ndim)])
     named = _with_names(named, {name: index for name, index in known.items() if name not in labels})
-    return Accepted(named, [names[axis] for axis in axes], labels)
+    return Accepted(named, [names[axis] for axis in axes], labels, tuple(names[axis] for axis in places))
 
 
 def assembled(
@@ -138,12 +142,12 @@ def _with_names(array: xr.DataArray, columns: Mapping[str, pd.Index]) -> xr.Data
     return array
 
 
-def _axes(shape: tuple[int, ...], dim: Any) -> tuple[int, ...]:
+def _axes(shape: tuple[int, ...], dim: Any, option: str = "dim") -> tuple[int, ...]:
     axes = (0,) if dim is None else tuple(dim) if isinstance(dim, tuple | list) else (dim,)
     for axis in axes:
         if not isinstance(axis, int | np.integer) or not -len(shape) <= axis < len(shape):
             raise DataError(
-                f"dim={axis!r} is no axis of an array of shape {shape}: pass an axis number (0 for rows "
+                f"{option}={axis!r} is no axis of an array of shape {shape}: pass an axis number (0 for rows "
                 "of samples), or an xarray.DataArray whose dims have names"
             )
     axes = tuple(int(axis) % len(shape) for axis in axes)

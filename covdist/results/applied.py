@@ -34,7 +34,7 @@ class RowArray(NamedTuple):
         if isinstance(x, xr.DataArray) and dim is None:
             features = _features(x, axis)
             dim = [each for each in x.dims if each not in features]
-        array, dim, _ = accepted(x, dim, "x")
+        array, dim, *_ = accepted(x, dim, "x")
         samples = tuple(dim) if isinstance(dim, tuple | list) else (dim,)
         if unknown := [each for each in samples if each not in array.dims]:
             raise DataError(f"x has no dim {unknown[0]!r}, its dims are {_listed(array)}: pass one of them as dim")

@@ -94,6 +94,7 @@ class Groups:
     dim: str
     values: np.ndarray
     indexed: bool = True  # whether the values are an index in results
+    positions: bool = False  # whether they are places in an array, each with columns of its own, and not rows
 
     @property
     def size(self) -> int:
@@ -114,7 +115,7 @@ class Groups:
         distinct, numbers = np.unique(found[taken], return_inverse=True)
         codes = np.full(len(found), -1)
         codes[taken] = numbers
-        return Groups("_".join(kept), distinct), codes
+        return Groups("_".join(kept), distinct, positions=self.positions), codes
 
     def renamed(self, names: Mapping[str, str]) -> Groups:
         """Return the groups under other names, without an index where there are several."""
@@ -122,6 +123,16 @@ class Groups:
         if self.levels:
             found = structured({names[level]: found[level] for level in self.levels})
         return Groups(names[self.dim], found, not self.levels)
+
+    def axes(self) -> list[Groups | Axis]:
+        """Return what is a dim of results: the groups, or of positions that fill a grid each of their coordinates."""
+        shape = [len(np.unique(self.values[level])) for level in self.levels]
+        if not self.positions or not self.levels or math.prod(shape) != self.size:
+            return [self]
+        grid = self.values.reshape(shape)
+        firsts = [grid[(0,) * i + (slice(None),) + (0,) * (len(shape) - i - 1)] for i in range(len(shape))]
+        named = zip(self.levels, firsts, strict=True)
+        return [Axis(level, len(first), {level: first[level]}) for level, first in named]
 
     def coordinates(self) -> Coordinates:
         """Return the coordinates of results."""
@@ -155,7 +166,7 @@ def labelled(
     """Attach names to an array of shape (groups, *axes); axes of a single variable are squeezed out."""
     dims, shape = list[str](), list[int]()
     coords, indexes = dict[Any, xr.Variable](), dict[Any, xr.Index]()
-    every: list[Axis | Groups] = [*([] if groups is None else [groups]), *axes]
+    every: list[Axis | Groups] = [*([] if groups is None else groups.axes()), *axes]
     for named in every:
         if named.dim is not None:
             dims.append(named.dim)
@@ -176,6 +187,7 @@ class Labelled:
     name: str
     coords: dict[str, xr.DataArray]  # along the sample dims
     labels: Labels  # those of them, or of a frame, that say which row is which
+    positions: Groups | None = None  # along the axes behind the samples, where each has a state of its own
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -187,13 +199,15 @@ class Labelled:
         return xr.DataArray(self.data, dims=(*self.sample_dims, *columns), name=self.name)
 
 
-def label(given: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
+def label(given: ArrayLike, dim: Dims, *, fallback: str, each: Dims = None) -> Labelled:
     """Take any array the public functions accept apart into data and names; ``fallback`` names it in messages."""
-    array, dim, labels = accepted(given, dim, fallback)
+    array, dim, labels, each = accepted(given, dim, fallback, each)
     name = str(array.name or fallback)
     dims = _sample_dims(array, dim, name)
-    features = [d for d in array.dims if d not in dims]
-    data = array.data if array.dims[: len(dims)] == dims else array.transpose(*dims, *features).data
+    places = _places(array, each, dims, name)
+    features = [d for d in array.dims if d not in (*dims, *places)]
+    order = *dims, *places, *features
+    data = array.data if array.dims == order else array.transpose(*order).data
     if data.dtype.isbuiltin == 2 and data.dtype.name != "bfloat16":  # float8 and int4 of ml_dtypes
         data = data.astype(plain_dtype(data.dtype))
     _check(data, name)
@@ -202,11 +216,12 @@ def label(given: ArrayLike, dim: Dims, *, fallback: str) -> Labelled:
             f"{name} is empty: its shape is {dict(array.sizes)}, at least one row and one column are needed"
         )
     dim_name = "_".join(map(str, features)) if features else None
-    columns = math.prod(data.shape[len(dims) :])
+    columns = math.prod(array.sizes[d] for d in features)
     axis = Axis(dim_name, columns, _feature_coords(array, features, name), _levels(array, features))
     along = coords_along(array, dims)
     own = {str(key): coord for key, coord in along.items()}
-    return Labelled(data, tuple(map(str, dims)), axis, name, own, {**labels, **labels_among(along, dims)})
+    labels = {**labels, **labels_among(along, dims)}
+    return Labelled(data, tuple(map(str, dims)), axis, name, own, labels, _positions(array, places, name))
 
 
 def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, ...]:
@@ -222,6 +237,34 @@ def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, .
             raise DataError(f"{name} has no dim {d!r}, its dims are {_listed(array)}: pass one of them as dim")
     check_distinct(dims, dim)
     return dims
+
+
+def _places(array: xr.DataArray, each: Sequence[Hashable], dims: Sequence[Hashable], name: str) -> list[Hashable]:
+    for d in each:
+        if d not in array.dims or d in dims or list(each).count(d) > 1:
+            raise DataError(
+                f"each={d!r} is no dim of {name} besides {', '.join(map(repr, dims))}, or is named twice, its dims are "
+                f"{_listed(array)}: pass dims of which every position is to have a state of its own"
+            )
+    return list(each)
+
+
+def _positions(array: xr.DataArray, places: Sequence[Hashable], name: str) -> Groups | None:
+    """Return the positions along some dims, by their coordinates; by numbers where there are none."""
+    if not places:
+        return None
+    columns = {}
+    for d in places:
+        values = array.indexes[d].to_numpy() if d in array.xindexes else np.arange(array.sizes[d])
+        columns[str(d)] = plain_labels(values, f"the coordinate {d!r} of {name}")
+        if len(np.unique(columns[str(d)])) < array.sizes[d]:
+            raise DataError(
+                f"the coordinate {d!r} of {name} names a position twice: leave it out, by .drop_vars({d!r})"
+            )
+    if len(columns) == 1:
+        return Groups(*columns.popitem(), positions=True)
+    grid = np.meshgrid(*columns.values(), indexing="ij")
+    return Groups("_".join(columns), structured(dict(zip(columns, map(np.ravel, grid), strict=True))), positions=True)
 
 
 def _listed(array: xr.DataArray) -> str:

@@ -102,7 +102,7 @@ def _union(a: Groups, b: Groups) -> tuple[Groups, tuple[Recoding, Recoding]]:
         raise MergeError(f"cannot merge groups by {a.dim!r} with groups by {b.dim!r}: both must be the same")
     values = np.unique(np.concatenate([a.values, b.values]))
     first, second = (partial(Grouped.recoded, codes=np.searchsorted(values, each.values)) for each in (a, b))
-    return Groups(a.dim, values), (first, second)
+    return Groups(a.dim, values, positions=a.positions and b.positions), (first, second)
 
 
 def _joint(a: dict[str, object], b: dict[str, object]) -> dict[str, object]:

@@ -20,7 +20,7 @@ from covdist.state.variances import Tiled
 JOB_RESULT = "result.zarr"  # within a job's folder
 _NOT_PROVENANCE = {
     "covdist", "nodes", "versions", "created", "kind", "parameters", "ddof", "axes", "groups", "groups_stored",
-    "groups_levels", "coordinates",
+    "groups_levels", "positions", "coordinates",
     Tiled.name,
 }  # fmt: skip
 
@@ -78,11 +78,12 @@ def _moments(stored: StoredState) -> Moments:
         for each in attrs["axes"]
     ]
     at, levels = attrs.get("groups_stored", attrs.get("groups")), attrs.get("groups_levels")
-    groups = None
+    groups, places = None, bool(attrs.get("positions"))
     if levels:
-        groups = Groups(attrs["groups"], structured({level: stored.read(name) for level, name in levels.items()}))
+        values = structured({level: stored.read(name) for level, name in levels.items()})
+        groups = Groups(attrs["groups"], values, positions=places)
     elif at is not None:
-        groups = Groups(attrs["groups"], stored.read(at))
+        groups = Groups(attrs["groups"], stored.read(at), positions=places)
     kind = state_type({"name": attrs["kind"], **attrs.get("parameters", {})})
     provenance = {key: value for key, value in attrs.items() if key not in _NOT_PROVENANCE}
     layout = Layout(kind, tuple(axes), groups, provenance)

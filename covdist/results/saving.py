@@ -136,6 +136,10 @@ def _names(layout: Layout, under: tuple[tuple[Axis, Axis], Groups | None]) -> di
     if layout.groups is None or groups is None:
         return {"axes": axes}
     names: dict[str, object] = {"groups": layout.groups.dim, "groups_stored": groups.dim}
+    if layout.groups.positions:
+        names["positions"] = True
     if groups.levels:
         return {"axes": axes, **names, "groups_levels": dict(zip(layout.groups.levels, groups.levels, strict=True))}
-    return {"axes": axes, **names} if groups.dim != layout.groups.dim else {"axes": axes, "groups": groups.dim}
+    if groups.dim == layout.groups.dim:
+        del names["groups_stored"]
+    return {"axes": axes, **names}

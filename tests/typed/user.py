@@ -42,6 +42,7 @@ def read_once(x: xr.DataArray, y: Array, lazy: da.Array) -> None:
     assert_type(covdist.corr(x, dim="sample", missing="pairwise", min_periods=2), xr.DataArray)
     assert_type(covdist.var(lazy, dim=0), xr.DataArray)
     assert_type(covdist.std(lazy, dim=0), xr.DataArray)
+    assert_type(covdist.cov(x, dim="sample", each=("h", "w")), xr.DataArray)
     assert_type(covdist.fill(x, method="interpolate", dim="sample"), xr.DataArray)
     assert_type(covdist.moments(x, by=(covdist.bins("step", 10), "label")), Moments)
     assert_type(covdist.moments(x, by=covdist.bins(y, width=0.5)), Moments)

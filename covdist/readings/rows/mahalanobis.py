@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from covdist.readings.estimates.shrink import asking_for, estimate_of
-from covdist.readings.rows.whiten import check_method
+from covdist.readings.rows.whiten import check_method, check_ungrouped
 from covdist.results.applied import RowArray
 from covdist.results.deferred import apply, members
 from covdist.results.labels import ArrayLike, Dims
@@ -62,7 +62,10 @@ def mahalanobis(
     """
     check_moments(m, "mahalanobis")
     check_method(shrink)
-    groups, rows = m.layout.groups, RowArray.of(x, dim, m.layout.axes[0])
+    groups = m.layout.groups
+    if groups is not None and groups.positions:
+        check_ungrouped(m, "mahalanobis")
+    rows = RowArray.of(x, dim, m.layout.axes[0])
     count = None if groups is None else len(groups.values)
     parameters = apply(partial(Distances.of, groups=count, ddof=ddof, shrink=shrink), asking_for(m, shrink).parts[0])
     data = rows.mapped(Distances.applied, parameters, () if count is None else (count,))

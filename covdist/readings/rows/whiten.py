@@ -105,7 +105,7 @@ def check_ungrouped(m: Any, what: str) -> None:
     if (groups := m.layout.groups) is not None:
         raise DataError(
             f"{what} takes one state, found a {m.layout.describe()}: choose a group, such as by "
-            f"m.sel({groups.dim}=...), or join them by m.merge({groups.dim!r})"
+            f"m.sel({(groups.levels or (groups.dim,))[0]}=...), or join them by m.merge({groups.dim!r})"
         )
 
 
