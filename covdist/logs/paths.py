@@ -55,22 +55,43 @@ def exists(path: str, names: Sequence[str] = ("",)) -> bool:
 def open_file(path: str, follow_links: bool = False) -> FileIO:
     """Open a regular file, unbuffered; LogError at links, pipes, devices and folders, without waiting for them."""
     try:
-        return _opened_file(path, follow_links)
+        return FileIO(_opened_file(path, follow_links)[0], "rb")
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
-        raise LogError(f"{path} cannot be opened ({error}): check the permissions, or restore it.") from error
+        raise _unopened(path, error) from error
 
 
-def _opened_file(path: str, follow_links: bool) -> FileIO:
-    mode = (os.stat if follow_links else os.lstat)(path).st_mode
-    if stat.S_ISLNK(mode):
-        raise _link(path)
-    if not stat.S_ISREG(mode):
+def read_file(path: str, most: int, follow_links: bool = False) -> tuple[bytes, os.stat_result]:
+    """Return what a regular file holds, of more than ``most`` bytes one more, and what was known of it before.
+
+    As ``open_file``, in half the time.
+    """
+    try:
+        file, found = _opened_file(path, follow_links)
+        try:
+            return os.read(file, min(found.st_size, most) + 1), found  # takes memory for all that it is asked for
+        finally:
+            os.close(file)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise _unopened(path, error) from error
+
+
+def _unopened(path: str, error: OSError) -> LogError:
+    return LogError(f"{path} cannot be opened ({error}): check the permissions, or restore it.")
+
+
+def _opened_file(path: str, follow_links: bool) -> tuple[int, os.stat_result]:
+    found = (os.stat if follow_links else os.lstat)(path)
+    if not stat.S_ISREG(found.st_mode):
+        if stat.S_ISLNK(found.st_mode):
+            raise _link(path)
         raise LogError(
-            f"{path} is {_KINDS[stat.S_IFMT(mode)]} where a file is expected: remove it, or restore the file."
+            f"{path} is {_KINDS[stat.S_IFMT(found.st_mode)]} where a file is expected: remove it, or restore the file."
         )
-    return FileIO(os.open(path, _READ if follow_links else _READ | _NO_LINK), "rb")
+    return os.open(path, _READ if follow_links else _READ | _NO_LINK), found
 
 
 def open_inside(folder: str, key: str, follow_links: bool = False) -> FileIO:

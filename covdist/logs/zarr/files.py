@@ -89,7 +89,7 @@ class ZarrFileSource(StoredChunks):
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         key, part = self.key(index), self.part(index)
         try:
-            with self._opened(index) as file:
+            with self._opened(index, key) as file:
                 if self.layout.plain:
                     data = self._plain_bytes(file, buffer)
                     return data.view(self.dtype).reshape(self.chunks)[part]
@@ -102,9 +102,9 @@ class ZarrFileSource(StoredChunks):
             raise self.broken(key, error) from error
 
     @contextmanager
-    def _opened(self, index: Index) -> Iterator[FileIO]:
+    def _opened(self, index: Index, key: str) -> Iterator[FileIO]:
         """Open a chunk's file; LogError where it was written anew, or all of its array, when it has been read."""
-        with open_inside(self.folder, self.key(index), self.follow_links) as file:
+        with open_inside(self.folder, key, self.follow_links) as file:
             try:
                 yield file
             except GeneratorExit:  # the rest is not needed
@@ -118,7 +118,9 @@ class ZarrFileSource(StoredChunks):
         size, most = os.fstat(file.fileno()).st_size, self.layout.encoded_size
         if size > most:
             raise ValueError(f"it has {size:,} bytes where at most {most:,} are expected")
-        return np.frombuffer(file.read(), np.uint8)
+        data = np.empty(size, np.uint8)
+        read_into(file, data)
+        return data
 
     @property
     def slab_size(self) -> int:
@@ -148,7 +150,7 @@ class ZarrFileSource(StoredChunks):
             yield self.read_chunk(index, buffer)
             return
         try:
-            with self._opened(index) as file:
+            with self._opened(index, key) as file:
                 for start, data in self._plain_slabs(file, buffer):
                     rows = data.view(self.layout.dtype).reshape(-1, *self.chunks[1:])[: max(0, part[0].stop - start)]
                     if len(rows):

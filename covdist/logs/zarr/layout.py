@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numcodecs
@@ -52,11 +52,20 @@ class ChunkLayout:
     shard: tuple[int, ...] | None = None
     index: ShardIndex | None = None
 
-    @property
-    def size(self) -> int:
-        """Bytes of a decoded chunk; of texts, the most they may have."""
+    # What follows of these, told once and not for each chunk.
+    size: int = field(init=False)  # bytes of a decoded chunk; of texts, the most they may have
+    plain: bool = field(init=False)  # whether a chunk is the bytes of its array, in C order, and checksums after them
+    foldable: bool = field(init=False)  # whether the bytes of rows, as they lie in a chunk, can be folded
+
+    def __post_init__(self) -> None:
         count = math.prod(self.shape)
-        return TEXT_BYTES + 16 * count if self.text else count * self.dtype.itemsize
+        size = TEXT_BYTES + 16 * count if self.text else count * self.dtype.itemsize
+        straight = self._in_order and self.dtype.byteorder != ">" and not self.text and self.index is None
+        straight = straight and all(codec["id"] == "crc32c" for codec in self.codecs)
+        plain = straight and self.dtype.isbuiltin != 2  # of ml_dtypes, which becomes float32
+        told = {"size": size, "plain": plain, "foldable": plain or (straight and self.dtype.name == "bfloat16")}
+        for name, value in told.items():
+            object.__setattr__(self, name, value)
 
     @property
     def encoded_size(self) -> int:
@@ -64,26 +73,16 @@ class ChunkLayout:
         return encoded_bytes(self.codecs, self.size)
 
     @property
-    def plain(self) -> bool:
-        """Whether the bytes of a chunk are those of its array, in C order, with nothing but checksums after them."""
-        return self._straight and self.dtype.isbuiltin != 2  # of ml_dtypes, which becomes float32
-
-    @property
-    def foldable(self) -> bool:
-        """Whether the bytes of rows, as they lie in a chunk, are numbers that can be folded."""
-        return self._straight and (self.plain or self.dtype.name == "bfloat16")
-
-    @property
-    def _straight(self) -> bool:
-        straight = self.axes == tuple(range(len(self.shape))) and self.dtype.byteorder != ">"
-        return straight and not self.text and self.index is None and all(c["id"] == "crc32c" for c in self.codecs)
+    def _in_order(self) -> bool:
+        return self.axes == tuple(range(len(self.shape)))
 
     def array(self, data: np.ndarray, dtype: np.dtype, out: np.ndarray | None = None) -> np.ndarray:
         """Decode a chunk; the array may lie in ``out``."""
         if self.text:
             return self._texts(data, dtype)
         flat = decode(data, self.codecs, self.size, out).view(self.dtype)
-        array = flat.reshape([self.shape[axis] for axis in self.axes]).transpose(np.argsort(self.axes))
+        array = flat.reshape([self.shape[axis] for axis in self.axes])
+        array = array if self._in_order else array.transpose(np.argsort(self.axes))
         return array if self.dtype == dtype else array.astype(dtype)
 
     def _texts(self, data: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -14,7 +14,7 @@ from covdist.errors import LogError
 from covdist.logs.source import Source
 from covdist.logs.zarr.files import ZarrFileSource
 from covdist.logs.zarr.metadata import array_metadata
-from covdist.logs.zarr.reading import source_of
+from covdist.logs.zarr.reading import Opening, source_of
 
 # xarray's, around an array that is neither indexed nor decoded; others, such as those that scale, change values.
 _WRAPPERS = ("ImplicitToExplicitIndexingAdapter", "CopyOnWriteArray", "LazilyIndexedArray", "ZarrArrayWrapper")
@@ -32,8 +32,8 @@ def source_of_opened(value: Any) -> Source | None:
     folder = os.path.join(root, array.path)
     try:
         metadata = array_metadata(array.metadata.to_dict(), folder, array.metadata)
-        now = time.time_ns()
-        source = source_of(folder, "", array.path or folder, metadata, "fill", now, follow_links=True)
+        at = Opening(folder, os.path.isdir(folder), "fill", time.time_ns(), follow_links=True)
+        source = source_of(at, array.path or folder, metadata)
     except LogError:
         return None
     if not isinstance(source, ZarrFileSource) or source.dtype != value.dtype:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import zarr
 
 from covdist.errors import LogError, shown
 from covdist.logs.grid import check_promise
-from covdist.logs.paths import address, below, is_url, open_file, walk
+from covdist.logs.paths import address, below, is_url, read_file, walk
 from covdist.logs.source import Entry, Nodes, Source, Unreadable
 from covdist.logs.stamps import Stamp, opening, stamp
 from covdist.logs.zarr.arrays import ZarrSource
@@ -29,68 +29,77 @@ def read_nodes(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr warns of types and codecs that version 3 does not specify yet
         with opening() as now:
-            return _nodes(path, missing_chunks, follow_links, now)
+            return _nodes(Opening(path, os.path.isdir(path), missing_chunks, now, follow_links))
 
 
-def _nodes(path: str, missing_chunks: str, follow_links: bool, now: int) -> Nodes:
-    nodes: Nodes = {}
+class Opening(NamedTuple):
+    """Where arrays are, and how and when they are opened."""
+
+    path: str
+    local: bool  # a folder
+    missing: str
+    now: int
+    follow_links: bool
+
+
+def _nodes(at: Opening) -> Nodes:
+    path, nodes = at.path, Nodes()
     entry: Entry | Unreadable
-    for inner, metadata in _arrays(path, follow_links):
+    for inner, metadata, found in _arrays(at):
         name = inner or os.path.splitext(os.path.basename(path.rstrip("/")))[0]
         node, _, variable = name.rpartition("/")
         try:
-            if isinstance(metadata, Unreadable):
-                entry = metadata
-            else:
-                entry = _entry(path, inner, name, metadata, missing_chunks, now, follow_links)
+            entry = metadata if isinstance(metadata, Unreadable) else _entry(at, inner, name, metadata, found)
         except LogError as error:
             entry = Unreadable(error)
         nodes.setdefault(node, {})[variable] = entry
     return nodes
 
 
-def _entry(
-    path: str, inner: str, name: str, metadata: ArrayMetadata, missing_chunks: str, now: int, follow_links: bool
-) -> Entry:
-    source = source_of(path, inner, name, metadata, missing_chunks, now, follow_links)
+def _entry(at: Opening, inner: str, name: str, metadata: ArrayMetadata, found: Stamp | None) -> Entry:
     # Epochs and steps often begin with chunks of zeros, which zarr does not write by default.
-    filled = source_of(path, inner, name, metadata, "fill", now, follow_links) if len(source.shape) == 1 else None
-    return Entry(source, metadata.dims, metadata.attributes, filled)
+    ways = (at.missing, "fill") if len(metadata.shape) == 1 else (at.missing,)
+    source, *filled = _sources(at, inner, name, metadata, found, ways)
+    return Entry(source, metadata.dims, metadata.attributes, filled[0] if filled else None)
 
 
-def _arrays(path: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata | Unreadable]]:
+Found = tuple[str, ArrayMetadata | Unreadable, Stamp | None]  # path, and the stamp of the metadata if it is known
+
+
+def _arrays(at: Opening) -> Iterator[Found]:
     # Consolidated metadata may be older than the arrays, so what is there is searched instead.
-    if os.path.isdir(path):
-        yield from _local(path, follow_links)
+    if at.local:
+        yield from _local(at.path, at.follow_links)
         return
-    for inner, array in sorted(_members(path), key=lambda each: each[0]):
+    for inner, array in sorted(_members(at.path), key=lambda each: each[0]):
         if isinstance(array, Unreadable):
-            yield inner, array
+            yield inner, array, None
             continue
         try:
-            yield inner, array_metadata(array.metadata.to_dict(), f"{path}/{inner}".rstrip("/"), array.metadata)
+            metadata = array_metadata(array.metadata.to_dict(), below(at.path, inner), array.metadata)
+            yield inner, metadata, None
         except LogError as error:
-            yield inner, Unreadable(error)
+            yield inner, Unreadable(error), None
 
 
-def _local(root: str, follow_links: bool) -> Iterator[tuple[str, ArrayMetadata | Unreadable]]:
-    found: list[tuple[str, ArrayMetadata | Unreadable]] = []
-    # Of thousands of arrays many are alike, and zarr takes a millisecond for each.
-    known: dict[tuple[bytes | None, ...], ArrayMetadata | None] = {}
+def _local(root: str, follow_links: bool) -> Iterator[Found]:
+    found: list[Found] = []
+    known: dict[tuple[bytes | None, ...], ArrayMetadata | None] = {}  # of thousands of arrays many are alike
 
     def is_array(inner: str) -> bool:
         folder, content = os.path.join(root, inner), None
         try:
-            files = _files(folder, follow_links)
+            files, marker = _files(folder, follow_links)
             if files not in known:
                 content = _content(folder, *files)
                 known[files] = None if content is None else array_metadata(content, folder)
             metadata = known[files]
             if metadata is None:
                 return False
-            found.append((inner, metadata))
+            named = files[0 if metadata.version == 2 else 2] is not None
+            found.append((inner, metadata, marker if named else None))
         except LogError as error:
-            found.append((inner, Unreadable(error, layer=content is None)))
+            found.append((inner, Unreadable(error, layer=content is None), None))
             return content is not None or not _has_members(folder)
         return True
 
@@ -110,20 +119,21 @@ def _has_members(folder: str) -> bool:
     return any(os.path.lexists(f"{path}/{marker}") for path in below for marker in MARKERS)
 
 
-def _files(folder: str, follow_links: bool) -> tuple[bytes | None, bytes | None, bytes | None]:
-    """Return what a folder has of .zarray, .zattrs beside it, and zarr.json instead of it."""
-    array = _bytes(f"{folder}/.zarray", follow_links)
+def _files(folder: str, follow_links: bool) -> tuple[tuple[bytes | None, bytes | None, bytes | None], Stamp | None]:
+    """Return what a folder has of .zarray with .zattrs, or of zarr.json instead, and the stamp of the first."""
+    array, marker = _read(f"{folder}/.zarray", follow_links)
     if array is not None:
-        return array, _bytes(f"{folder}/.zattrs", follow_links), None
-    return None, None, _bytes(f"{folder}/zarr.json", follow_links)
+        return (array, _read(f"{folder}/.zattrs", follow_links)[0], None), marker
+    both, marker = _read(f"{folder}/zarr.json", follow_links)
+    return (None, None, both), marker
 
 
-def _bytes(file: str, follow_links: bool) -> bytes | None:
+def _read(file: str, follow_links: bool) -> tuple[bytes | None, Stamp | None]:
     try:
-        with open_file(file, follow_links) as stream:  # which takes memory for all that it is asked for
-            return stream.read(min(os.fstat(stream.fileno()).st_size, MOST_BYTES) + 1)
+        data, found = read_file(file, MOST_BYTES, follow_links)
+        return data, (found.st_size, found.st_mtime_ns)
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return None, None
 
 
 def _content(folder: str, array: bytes | None, attributes: bytes | None, both: bytes | None) -> dict[str, Any] | None:
@@ -188,30 +198,35 @@ def _consolidated(store: Store) -> list[tuple[str, zarr.Array[Any] | Unreadable]
     return [(inner, zarr.open_array(store, path=inner, mode="r")) for inner, _ in named]
 
 
-def source_of(
-    path: str, inner: str, name: str, metadata: ArrayMetadata, missing: str, now: int, follow_links: bool = False
-) -> Source:
-    """Return a source for the array ``inner`` of the store ``path``, called ``name`` in messages, opened ``now``."""
+def source_of(at: Opening, name: str, metadata: ArrayMetadata) -> Source:
+    """Return a source for the array at a path, called ``name`` in messages."""
+    return _sources(at, "", name, metadata, None, (at.missing,))[0]
+
+
+def _sources(
+    at: Opening, inner: str, name: str, metadata: ArrayMetadata, found: Stamp | None, ways: Sequence[str]
+) -> list[Source]:
+    """Return the sources of an array, with each of some ways to read chunks that are missing."""
     layout = metadata.layout
-    folder = os.path.join(path, inner) if os.path.isdir(path) else None
-    outer = layout.shard or layout.shape
-    check_promise(name, metadata.shape, outer, metadata.dtype.itemsize, folder)
-    opened = _opened(path, inner, folder, metadata, now)
-    fill = 0 if metadata.fill_value is None else metadata.fill_value
+    folder = os.path.join(at.path, inner) if at.local else None
+    check_promise(name, metadata.shape, layout.shard or layout.shape, metadata.dtype.itemsize, folder)
     fields: dict[str, Any] = {
-        "name": name, "shape": metadata.shape, "dtype": metadata.dtype, "chunks": layout.shape, "token": "",
-        "lead": metadata.lead, "separator": metadata.separator, "layout": layout, "fill_value": fill,
-        "missing": missing, "follow_links": follow_links, "opened": opened,
+        "name": name, "shape": metadata.shape, "dtype": metadata.dtype, "chunks": layout.shape,
+        "lead": metadata.lead, "separator": metadata.separator, "layout": layout,
+        "fill_value": 0 if metadata.fill_value is None else metadata.fill_value,
+        "follow_links": at.follow_links, "opened": _opened(at, inner, folder, metadata, found),
     }  # fmt: skip
-    source: ZarrSource | ZarrFileSource
+    make: Callable[..., ZarrSource | ZarrFileSource]
     if folder is None or layout.index is not None:
-        source = ZarrSource(**fields, place=path, inner=inner)
+        make = partial(ZarrSource, **fields, place=at.path, inner=inner)
     else:
-        source = ZarrFileSource(**fields, folder=folder)
-    return replace(source, token=_token(source, folder, path, inner))
+        make = partial(ZarrFileSource, **fields, folder=folder)
+    token = _token(make(missing="", token=""), folder, at.path, inner)
+    return [make(missing=missing, token=token(missing)) for missing in ways]
 
 
-def _opened(path: str, inner: str, folder: str | None, metadata: ArrayMetadata, now: int) -> Opened:
+def _opened(at: Opening, inner: str, folder: str | None, metadata: ArrayMetadata, found: Stamp | None) -> Opened:
+    path = at.path
     marker, grows = below(path, inner, metadata.marker), True
     if folder is not None:
         marker = os.path.join(folder, metadata.marker)
@@ -220,21 +235,21 @@ def _opened(path: str, inner: str, folder: str | None, metadata: ArrayMetadata, 
     elif address(path).startswith(("zip:", "zip::")):
         marker, grows = path.rpartition("::")[2], False
     try:
-        found = stamp(marker)
+        found = found or stamp(marker)
     except Exception:  # of any type: a store need not tell
         found = None
-    return Opened(now, marker, found, metadata.described if grows else "", metadata.recorded and grows)
+    return Opened(at.now, marker, found, metadata.described if grows else "", metadata.recorded and grows)
 
 
-def _token(source: ZarrSource | ZarrFileSource, folder: str | None, path: str, inner: str) -> str:
-    """Return a hash of what is known of an array and of its first and last chunk without reading them."""
+def _token(source: ZarrSource | ZarrFileSource, folder: str | None, path: str, inner: str) -> Callable[[str], str]:
+    """Return what hashes all that is known of an array, and of its first and last chunk, without reading them."""
     stamps: list[Stamp] = []
     if folder is not None:
         grid = [-(-n // size) for n, size in zip(source.shape, source.in_file, strict=True)]
         for index in {(0,) * len(grid), tuple(max(0, n - 1) for n in grid)}:
             with suppress(OSError):
                 stamps.append(stamp(f"{folder}/{source.key(index)}"))
-    about = (source.shape, source.opened.described, source.opened.stamp, sorted(stamps), source.missing)
     place = folder or path
-    text = repr((place if is_url(place) else os.path.abspath(place), inner, *about))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    place = place if is_url(place) else os.path.abspath(place)
+    known = place, inner, source.shape, source.opened.described, source.opened.stamp, sorted(stamps)
+    return lambda missing: hashlib.blake2b(repr((*known, missing)).encode(), digest_size=16).hexdigest()
