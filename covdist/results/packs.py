@@ -38,11 +38,16 @@ class Stored(NamedTuple):
 
     def kind(self) -> Hashable:
         """Return what is equal for states that can share a group."""
-        dtypes = tuple(values.dtype for _, values in self.arrays.values())
-        return dtypes, tuple(self.axes_of().items())
+        return _kind_of(tuple((name, dims, values.dtype) for name, (dims, values) in self.arrays.items()))
 
 
 @lru_cache(maxsize=64)  # of thousands of states most are alike
+def _kind_of(arrays: Sequence[tuple[str, tuple[str, ...], np.dtype]]) -> Hashable:
+    axes_of = _axes_of(tuple((name, dims) for name, dims, _ in arrays))
+    return tuple(dtype for *_, dtype in arrays), tuple(axes_of.items())
+
+
+@lru_cache(maxsize=64)
 def _axes_of(dims_of: Sequence[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[int, ...]]:
     number = {dim: i for i, dim in enumerate(dict.fromkeys(dim for _, dims in dims_of for dim in dims))}
     return {name: tuple(number[dim] for dim in dims) for name, dims in dims_of}
@@ -64,7 +69,7 @@ def write_pack(group: zarr.Group, members: Sequence[Stored]) -> None:
     sizes = [[one.arrays[name][1].shape[axis] for name, axis in found] for one in members]
     write_array(group, _SIZES, np.array(sizes, np.int64))
     for name in members[0].arrays:
-        write_array(group, name, np.concatenate([np.ravel(one.arrays[name][1]) for one in members]))
+        write_array(group, name, np.concatenate([one.arrays[name][1] for one in members], axis=None))  # each flattened
     group.attrs[_AXES] = {name: list(numbers) for name, numbers in axes_of.items()}
 
 

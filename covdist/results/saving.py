@@ -75,8 +75,8 @@ def _stored(alike: Sequence[LabelledState]) -> Iterator[Stored]:
     for name, sizes in _sizes(cast(Any, layout.state), tuple(map(_extent, axes)), tuple(map(_extent, outer))).items():
         field, dims, shape = layout.state.FIELDS[name], tuple(sizes), tuple(sizes.values())
         values = [_of_groups(states[0], field, shape)] if stack is None else _values(stack, field, (len(alike), *shape))
-        for its, value in zip(arrays, values, strict=True):
-            if field.default is None or not np.all(value == field.default):
+        for its, value, told in zip(arrays, values, _told(values, field), strict=True):
+            if told:
                 its[name] = dims, value
                 used |= sizes
     labels = [(axis.dim, axis.coords) for dim in used for axis in (*outer, *axes) if axis.dim == dim]
@@ -93,6 +93,14 @@ def _values(stack: State, field: Field, shape: tuple[int, ...]) -> list[np.ndarr
     values = field_value(stack, field)
     whole = np.broadcast_to(values, shape) if values.ndim == 0 else values.reshape(shape)
     return [whole[number, ...] for number in range(len(whole))]
+
+
+def _told(values: Sequence[Any], field: Field) -> Sequence[bool]:
+    """Return which of arrays of a shape say more than a field's default."""
+    if field.default is None:
+        return [True] * len(values)
+    differs = np.array(values) != field.default
+    return list(differs.reshape(len(values), -1).any(axis=1))
 
 
 def _of_groups(state: Grouped, field: Field, shape: tuple[int, ...]) -> np.ndarray | ByGroup:
