@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.threads import of_caller, sharing
 from covdist.engine.tree import root_key
@@ -17,6 +19,7 @@ from covdist.results.moments import Moments
 from covdist.rows.fold import Accumulate, Part, Shard, fold
 from covdist.rows.readers import ArrayReader
 from covdist.state.base import State, StateType, stored_bytes
+from covdist.state.few_rows import Folding
 from covdist.state.grouped import Grouped, room_for_rows
 from covdist.state.named import containing, described
 from covdist.state.positions import PositionsAccumulator, least_rows
@@ -85,22 +88,41 @@ def _key(one: Pass, request: Request, kind: StateType) -> str:
 
 
 def accumulator_of(request: Request, widths: tuple[int, ...]) -> Accumulate:
-    inner = partial(request.state.accumulator, *widths, options=request.options)
     if request.groups is None:
-        return inner
+        return partial(request.state.accumulator, *widths, options=request.options)
     if request.positions:
         return partial(PositionsAccumulator, request.state, widths[0], request.positions, request.options)
-    room = room_for_rows(len(request.groups.values), request.state.cost(*widths).state_bytes)
-    return partial(Grouped.accumulator, inner, room)
+    folding = Folding.of(request.state, widths, request.options)
+    room = room_for_rows(_states_bytes(request, request.state, widths, folding.kind.cost(*widths).state_bytes))
+    return partial(Grouped.accumulator, folding, room)
+
+
+def _states_bytes(request: Request, kind: StateType, widths: tuple[int, ...], one: int) -> int:
+    """Return what all states take where each takes ``one``, or its rows where a group has few."""
+    if request.groups is None:
+        return one
+    if request.positions:
+        return request.positions * one
+    rows = request.group_rows
+    return int(np.where(rows < Folding.of(kind, widths).few, rows * _row_bytes(request, widths), one).sum())
+
+
+def _row_bytes(request: Request, widths: tuple[int, ...]) -> int:
+    itemsizes = [side.data.dtype.itemsize for side in request.sides]
+    return sum(width * size for width, size in zip(widths, itemsizes, strict=True))
 
 
 def _wider(request: Request) -> StateType | None:
-    """Return the type whose state of the same rows would contain this result, bit for bit because it is cut alike."""
-    return containing(request.state) if request.widths[0] <= limits().derived_columns else None
+    """Return the type whose state of the same rows would contain this result, bit for bit because it is cut alike.
+
+    States of groups would not: those that hold a matrix are folded later, from rows that were kept.
+    """
+    narrow = request.groups is None and request.widths[0] <= limits().derived_columns
+    return containing(request.state) if narrow else None
 
 
-def _columns_of(state: State | Grouped) -> State | Grouped:
-    return state.map(lambda each: each.side(0)) if isinstance(state, Grouped) else state.side(0)
+def _columns_of(state: State) -> State:
+    return state.side(0)
 
 
 def _plan(request: Request, streams: Streams, widths: tuple[int, ...], strips: int) -> Plan:
@@ -110,11 +132,9 @@ def _plan(request: Request, streams: Streams, widths: tuple[int, ...], strips: i
 
 
 def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: StateType) -> Work:
-    itemsizes = [side.data.dtype.itemsize for side in request.sides]
-    side_by_side = request.positions or 1
-    row_bytes = side_by_side * sum(width * size for width, size in zip(widths, itemsizes, strict=True))
-    cost = kind.cost(*widths[: kind.sides])
-    groups = 1 if request.groups is None else len(request.groups.values)
+    side_by_side, groups = request.positions or 1, 1 if request.groups is None else request.groups.size
+    cost, row_bytes = kind.cost(*widths[: kind.sides]), side_by_side * _row_bytes(request, widths)
+    states_bytes = _states_bytes(request, kind, widths, cost.state_bytes)
     return Work(
         rows=request.rows,
         pieces=len(streams.first.bounds) - 1,
@@ -122,11 +142,11 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
         row_bytes=row_bytes,
         piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
         row_flops=side_by_side * cost.row_flops,
-        state_bytes=groups * cost.state_bytes,
+        state_bytes=states_bytes,
         # Rows of groups are kept.
         block_bytes=cost.block_bytes
         + 2 * (least_rows(kind, widths[0], groups) if request.positions else cost.least_rows) * row_bytes
-        + (0 if request.groups is None or request.positions else room_for_rows(groups, cost.state_bytes)),
+        + (0 if request.groups is None or request.positions else room_for_rows(states_bytes)),
         shared=streams.shared,
-        result_bytes=groups * stored_bytes(kind, request.widths),
+        result_bytes=_states_bytes(request, kind, request.widths, stored_bytes(kind, request.widths)),
     )

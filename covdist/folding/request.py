@@ -154,6 +154,13 @@ class Request:
         """States whose columns lie side by side, each ``widths`` wide; 0 where there is one of all columns."""
         return self.groups.size if self.groups is not None and self.groups.positions else 0
 
+    @cached_property
+    def group_rows(self) -> np.ndarray:
+        """How many rows each group has, int64 (groups,)."""
+        assert self.groups is not None
+        codes = np.asarray(self.vectors["by"]).ravel()
+        return np.bincount(codes[codes >= 0], minlength=self.groups.size)
+
     @property
     def source(self) -> str:
         return " with ".join(side.name for side in self.sides)

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from covdist.state.few_rows import FewRows
 from covdist.state.grouped import Grouped
 
 _LENGTH = struct.Struct("<Q")
 _ALIGN = 64
 _KINDS = "biufc"
+_FEW = "few/"  # rows of groups, beside the codes of those that are folded
 
 
 def dump_state(state: Any) -> bytes:
@@ -32,14 +34,20 @@ def load_like(empty: Any, data: bytes | memoryview) -> Any:
     arrays = load_arrays(data)
     if not isinstance(empty, Grouped):
         return _like(empty, "", arrays)
+    kept = {name: arrays.pop(name) for name in list(arrays) if name.startswith(_FEW)}
     codes = dict.fromkeys(int(name.partition("/")[0]) for name in arrays)
-    return Grouped(empty.inner, {code: _like(empty.inner, f"{code}/", arrays) for code in codes})
+    few = empty.few
+    if few is not None and kept:
+        few = FewRows.of_arrays(few.folding, {name.removeprefix(_FEW): array for name, array in kept.items()})
+    return Grouped(empty.inner, {code: _like(empty.inner, f"{code}/", arrays) for code in codes}, few)
 
 
 def _fields(state: Any, place: str) -> Iterator[tuple[str, Any]]:
     if isinstance(state, Grouped):
-        for code, one in state.items():
+        for code, one in state.folded.items():
             yield from _fields(one, f"{place}{code}/")
+        if state.few is not None and len(state.few):
+            yield from ((f"{_FEW}{name}", array) for name, array in state.few.arrays.items())
     elif isinstance(state, tuple):
         for name, value in _named(state):
             yield from _fields(value, f"{place}{name}/")

@@ -76,6 +76,9 @@ def refuse_infinity(blocks: Sequence[np.ndarray], inf: str) -> None:
         raise _error(blocks, np.isinf, _ASK)
 
 
+BY_NAME: dict[str, RowPolicy] = {rule.__name__: rule for rule in (refuse, propagate, drop, keep_all, refuse_unfilled)}
+
+
 def _error(blocks: Sequence[np.ndarray], found: Callable[[np.ndarray], np.ndarray], advice: str) -> NonFiniteError:
     bad = [found(block) for block in blocks]
     first = [int(np.argmax(mask.any(axis=1))) if mask.any() else len(mask) for mask in bad]

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from covdist.errors import ResultError
+from covdist.results.kept_rows import put_together
 from covdist.results.labels import Axis, Groups, structured
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
-from covdist.results.store import StoredState, open_result
+from covdist.results.store import FEW_ROWS, StoredState, open_result
 from covdist.results.tile_store import StoredTiles
 from covdist.state.base import State, rebuilt
 from covdist.state.grouped import Grouped
@@ -21,7 +22,7 @@ JOB_RESULT = "result.zarr"  # within a job's folder
 _NOT_PROVENANCE = {
     "covdist", "nodes", "versions", "created", "kind", "parameters", "ddof", "axes", "groups", "groups_stored",
     "groups_levels", "positions", "coordinates",
-    Tiled.name,
+    Tiled.name, FEW_ROWS,
 }  # fmt: skip
 
 
@@ -96,7 +97,5 @@ def _state(stored: StoredState, layout: Layout) -> State | Grouped:
     written = [name for name, field in kind.FIELDS.items() if field.default is None or name in stored]
     if layout.groups is None:
         return rebuilt(kind, widths, {name: stored.read(name) for name in written})
-    codes = range(len(layout.groups.values))
-    rows = zip(codes, *map(stored.read_rows, written), strict=True)
-    groups = {code: rebuilt(kind, widths, dict(zip(written, row, strict=True))) for code, *row in rows}
-    return Grouped(kind.empty(*widths), groups)
+    rows = zip(*map(stored.read_rows, written), strict=True)
+    return put_together((rebuilt(kind, widths, dict(zip(written, row, strict=True))) for row in rows), stored, layout)

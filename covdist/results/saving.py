@@ -13,13 +13,14 @@ from dask.base import compute
 from covdist.limits import limits
 from covdist.results.arrays import ByGroup, storable
 from covdist.results.deferred import by_group
+from covdist.results.kept_rows import FOLDED, apart, has_rows
 from covdist.results.labelled_state import LabelledState
 from covdist.results.labels import Axis, Groups
 from covdist.results.layout import Layout
 from covdist.results.packs import Arrays, Stored
 from covdist.results.stacks import same_fields, together
 from covdist.results.store import new_result, write
-from covdist.state.base import Field, State, field_value, stacked
+from covdist.state.base import Field, State, StateType, field_value, stacked
 from covdist.state.grouped import Grouped
 
 M = TypeVar("M", bound=LabelledState)
@@ -68,24 +69,39 @@ def _stored(alike: Sequence[LabelledState]) -> Iterator[Stored]:
     """Yield computed states as a file has them: what ``one.dataset`` holds, without labels attached to each array."""
     layout, states = alike[0].layout, [cast(Any, one.deferred.joined()) for one in alike]
     stored = axes, groups = layout.stored()
-    outer = [] if groups is None else [_axis_of(groups)]
-    stack = None if groups else stacked(layout.state, states)
-    arrays: list[Arrays] = [{} for _ in alike]
-    used: dict[str, int] = {}
-    for name, sizes in _sizes(cast(Any, layout.state), tuple(map(_extent, axes)), tuple(map(_extent, outer))).items():
-        field, dims, shape = layout.state.FIELDS[name], tuple(sizes), tuple(sizes.values())
-        values = [_of_groups(states[0], field, shape)] if stack is None else _values(stack, field, (len(alike), *shape))
-        for its, value, told in zip(arrays, values, _told(values, field), strict=True):
-            if told:
-                its[name] = dims, value
-                used |= sizes
-    labels = [(axis.dim, axis.coords) for dim in used for axis in (*outer, *axes) if axis.dim == dim]
+    by = outer = [] if groups is None else [_axis_of(groups)]
+    rows, about = Arrays(), dict[str, object]()
+    if has_rows(states[0]):
+        states[0], rows, about = apart(states[0], axes)
+        outer = [Axis(FOLDED, len(states[0]))]
+    arrays, dims = _arrays(cast(Any, layout.state), states, axes, outer)
+    used = dict.fromkeys([*(axis.dim for axis in by), *dims])
+    labels = [(axis.dim, axis.coords) for dim in used for axis in (*by, *axes) if axis.dim == dim]
     coords: Arrays = {name: ((str(dim),), storable(values)) for dim, each in labels for name, values in each.items()}
     # xarray makes coordinates of these again when it opens the group.
     beside = " ".join(name for name, ((dim,), _) in coords.items() if name != dim and " " not in name)
-    about = {**_names(layout, stored), "coordinates": beside}
+    about |= {**_names(layout, stored), "coordinates": beside}
     for one, its in zip(alike, arrays, strict=True):
-        yield Stored({**one.layout.attributes(), **about}, coords | its)
+        yield Stored({**one.layout.attributes(), **about}, coords | its | rows)
+
+
+def _arrays(
+    kind: StateType, states: Sequence[Any], axes: tuple[Axis, Axis], outer: Sequence[Axis]
+) -> tuple[list[Arrays], list[str | None]]:
+    """Return the fields of each state, and the dims of all."""
+    arrays: list[Arrays] = [{} for _ in states]
+    used: dict[str | None, None] = {}
+    stack = None if outer else stacked(kind, states)
+    for name, sizes in _sizes(kind, tuple(map(_extent, axes)), tuple(map(_extent, outer))).items():
+        field, dims, shape = kind.FIELDS[name], tuple(sizes), tuple(sizes.values())
+        values = (
+            [_of_groups(states[0], field, shape)] if stack is None else _values(stack, field, (len(states), *shape))
+        )
+        for its, value, told in zip(arrays, values, _told(values, field), strict=True):
+            if told:
+                its[name] = dims, value
+                used |= dict.fromkeys(dims)
+    return arrays, list(used)
 
 
 def _values(stack: State, field: Field, shape: tuple[int, ...]) -> list[np.ndarray]:

@@ -23,7 +23,8 @@ from covdist.errors import ResultError
 from covdist.results.arrays import BROKEN, plain, read_array, read_rows, write_array
 from covdist.results.packs import Stored, members_of, to_pack, write_pack
 
-_FORMAT, _PACKED = 1, 2  # the second where states share a group
+_FORMAT, _PACKED, _ROWS = 1, 2, 3  # the second where states share a group, the third where rows of groups are kept
+FEW_ROWS = "few_rows"  # attribute of states of groups, some of which are kept as rows
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -34,6 +35,7 @@ class NewResult:
         self._root = zarr.open_group(place, mode="w", zarr_format=3)
         self._places, self._packs = _places(nodes), list[str]()
         self.begun = set[str]()  # nodes with a group of their own
+        self.has_rows = False
 
     def group(self, node: str) -> zarr.Group:
         """Return the group of a node."""
@@ -55,7 +57,7 @@ class NewResult:
         """Write what says that this is a result."""
         versions = {name: version(name) for name in ("covdist", "numpy", "dask", "distributed", "zarr", "xarray")}
         attrs: dict[str, Any] = {
-            "covdist": _PACKED if self._packs else _FORMAT,
+            "covdist": _ROWS if self.has_rows else _PACKED if self._packs else _FORMAT,
             "nodes": self._places,
             **({"packed": self._packs} if self._packs else {}),
             "versions": {"python": platform.python_version(), **versions},
@@ -138,6 +140,7 @@ def check_room(path: str | Path, size: int) -> None:
 def write(result: NewResult, states: Mapping[str, Stored]) -> None:
     """Write states by node: many of a kind in one group, unless a group of their own is begun."""
     alone = dict(states)
+    result.has_rows |= any(FEW_ROWS in one.attrs for one in states.values())
     for nodes in to_pack({node: one for node, one in states.items() if node not in result.begun}):
         write_pack(result.shared(nodes), [alone.pop(node) for node in nodes])
     for node, one in alone.items():
@@ -182,9 +185,9 @@ def open_result(path: str | Path) -> Iterator[dict[str, StoredState]]:
         root = zarr.open_group(path, mode="r")
     except (FileNotFoundError, ValueError, OSError) as error:
         raise ResultError(f"{path} is no covdist result, which is a Zarr group ({error})") from error
-    if root.attrs.get("covdist") not in (_FORMAT, _PACKED) or "versions" not in root.attrs:
+    if root.attrs.get("covdist") not in (_FORMAT, _PACKED, _ROWS) or "versions" not in root.attrs:
         raise ResultError(
-            f"{path} is no covdist result of format {_FORMAT} or {_PACKED}: pass what `covdist run -o` or Moments.save "
+            f"{path} is no covdist result of format {_FORMAT} to {_ROWS}: pass what `covdist run -o` or Moments.save "
             "wrote"
         )
     try:

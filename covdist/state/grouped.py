@@ -17,23 +17,25 @@ from covdist.kernel.workspace import Workspace
 from covdist.numerics.blas import single_thread
 from covdist.numerics.filled_block import Block, rows_of
 from covdist.state.base import merged, without_spread
+from covdist.state.few_rows import FewRows, Folding, plainly
 
 Group = tuple[int, slice | np.ndarray]  # its code and rows
 Vectors = Mapping[str, np.ndarray | None]  # one value a row
-_MOST_ROOM = 1 << 26
+_MOST_ROOM = 1 << 28
 
 
-def room_for_rows(groups: int, state_bytes: int) -> int:
-    """Return for how many bytes of rows the accumulator of so many groups has room: no more than their states take."""
-    return min(_MOST_ROOM, groups * state_bytes)
+def room_for_rows(states_bytes: int) -> int:
+    """Return for how many bytes of rows the accumulator of groups has room: no more than their states take."""
+    return min(_MOST_ROOM, states_bytes)
 
 
 @dataclass(frozen=True, eq=False)
 class Grouped(Mapping[int, Any]):
-    """The state of each group's rows, by group code in ascending order."""
+    """The state of each group's rows, by group code in ascending order; that of few rows is folded when asked for."""
 
     inner: Any  # the empty state of a group
-    groups: dict[int, Any]
+    folded: dict[int, Any]
+    few: FewRows | None = None  # rows of groups that are not folded; None where rows are not kept
 
     @classmethod
     def accumulator(cls, make_inner: Callable[[], Any], room: int = 0) -> GroupedAccumulator:
@@ -42,49 +44,65 @@ class Grouped(Mapping[int, Any]):
     def merge(self, other: Grouped) -> Grouped:
         # The empty states merge first: other widths are refused even where no code is shared.
         inner = self.inner.merge(other.inner)
-        codes = sorted(self.groups.keys() | other.groups.keys())
-        return Grouped(inner, {code: self.group(code).merge(other.group(code)) for code in codes})
+        if self.few is not None and other.few is not None and not self.few.alike(other.few):
+            other = Grouped(other.inner, dict(other))
+        folded = self.folded | other.folded
+        for code in self.folded.keys() & other.folded.keys():
+            folded[code] = self.folded[code].merge(other.folded[code])
+        few = self.few if other.few is None else other.few if self.few is None else self.few.joined(other.few)
+        return Grouped(inner, folded, few)._settled()
+
+    def _settled(self) -> Grouped:
+        """Fold the rows of groups that have states, or enough rows for one, and sort what is folded."""
+        folded, few = self.folded, self.few
+        if few is not None and (codes := few.many(folded)):
+            new = few.states(codes)
+            folded = folded | {code: folded[code].merge(new[code]) if code in folded else new[code] for code in codes}
+            few = few.without(codes)
+        return Grouped(self.inner, dict(sorted(folded.items())), few)
 
     def __getitem__(self, code: int) -> Any:
-        return self.groups[code]
+        return self.folded[code] if code in self.folded or self.few is None else self.few.state(code)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.groups)
+        return iter(self.folded if self.few is None else sorted([*self.folded, *self.few.codes()]))
 
     def __len__(self) -> int:
-        return len(self.groups)
+        return len(self.folded) + (0 if self.few is None else len(self.few.codes()))
 
     def group(self, code: int) -> Any:
         """Return a group's state, the empty one where it has no rows."""
-        return self.groups.get(code, self.inner)
+        return self.get(code, self.inner)
 
     def map(self, function: Callable[[Any], Any]) -> Grouped:
-        return Grouped(function(self.inner), {code: function(state) for code, state in self.groups.items()})
+        return Grouped(function(self.inner), {code: function(state) for code, state in self.items()})
 
     def recoded(self, codes: np.ndarray) -> Grouped:
         """Return the same groups under the codes ``codes[code]``."""
-        return Grouped(self.inner, {int(codes[code]): state for code, state in self.groups.items()})
+        few = None if self.few is None else self.few.recoded(codes)
+        return Grouped(self.inner, {int(codes[code]): state for code, state in self.folded.items()}, few)
 
     def regrouped(self, codes: np.ndarray) -> Grouped:
         """Return the sums of the groups that have the same ``codes[code]``; those where it is negative are left out."""
         found: dict[int, Any] = {}
-        for code, state in self.groups.items():
+        for code, state in self.folded.items():
             if (new := int(codes[code])) >= 0:
                 found[new] = found[new].merge(state) if new in found else state
-        return Grouped(self.inner, dict(sorted(found.items())))
+        return Grouped(self.inner, found, None if self.few is None else self.few.recoded(codes))._settled()
 
     def union(self) -> Any:
-        return reduce(merged, self.groups.values(), self.inner)
+        states = [*self.folded.values(), *([] if self.few is None else [self.few.whole()])]
+        return reduce(merged, states, self.inner)
 
     def within(self) -> Any:
         """Return the state of all rows whose scatter is the sum of the groups' own."""
-        alike = (_replaced_mean(state, 0.0, 0.0) for state in self.groups.values())
+        alike = (_replaced_mean(state, 0.0, 0.0) for state in self.values())
         columns = self.union().columns
         return _replaced_mean(reduce(merged, alike, self.inner), columns.mean, columns.mean_low)
 
     def between(self) -> Any:
         """Return the state of as many rows as there are, each at its group's mean."""
-        return reduce(merged, (without_spread(state) for state in self.groups.values()), self.inner)
+        return reduce(merged, (without_spread(state) for state in self.values()), self.inner)
 
 
 def _replaced_mean(state: Any, mean: Any, mean_low: Any) -> Any:
@@ -95,10 +113,11 @@ def _replaced_mean(state: Any, mean: Any, mean_low: Any) -> Any:
 
 
 class GroupedAccumulator:
-    """One accumulator per group code, made when its first row arrives.
+    """One accumulator per group code, made when the group has enough rows.
 
     Rows of blocks in which groups have few are kept until they take ``room`` bytes, and folded together: a thousand
     states of 256 columns do not fit the cache, and each would be fetched and written for a few rows of every block.
+    Where ``make_inner`` is a ``Folding``, those of groups that have few in all are kept to the end.
     """
 
     def __init__(self, make_inner: Callable[[], Any], room: int = 0):
@@ -110,25 +129,73 @@ class GroupedAccumulator:
         self._fed: Counter[int] = Counter()
         self._seen = 0
         self._kept = _KeptRows(room)
+        self._few = FewRows.none(make_inner) if isinstance(make_inner, Folding) and make_inner.few > 1 else None
 
     def add(self, *blocks: Block, by: np.ndarray, **weights: np.ndarray | None) -> None:
         """Fold rows; ``by`` holds each row's group code, negative for a row of no group."""
         if any(len(block) != len(by) for block in blocks):
             raise DataError(f"{len(by)} group codes for {[len(b) for b in blocks]} rows: give one code a row")
-        plain = [block for block in blocks if isinstance(block, np.ndarray)]
-        few = len(by) < self.least_rows * len(np.unique(by)) and len(plain) == len(blocks)
-        if few and self._kept.take(plain, {"by": by, **weights}):
-            return
+        plain = [plainly(block) for block in blocks if isinstance(block, np.ndarray)]
+        codes, counts = np.unique(by, return_counts=True)
+        few = len(by) < self.least_rows * len(codes)
+        accepted = self._few is not None and self._few.folding.accepts(plain, weights.values())
+        if len(plain) < len(blocks) or not (accepted or (few and self._few is None)):
+            self._fold_kept()
+            self._fold(blocks, by, weights, self._seen)
+        elif not (few and self._keep(plain, by, weights)):
+            self._fold(blocks, self._without_few(plain, by, weights, codes, counts), weights, self._seen)
+        self._seen += len(by)
+
+    def _keep(self, blocks: Sequence[np.ndarray], by: np.ndarray, weights: Vectors) -> bool:
+        """Keep rows for later; false where they take too much room."""
+        given = {"by": by, **weights}
+        if self._kept.take(blocks, given):
+            return True
         self._fold_kept()
-        if not (few and self._kept.take(plain, {"by": by, **weights})):
-            self._fold(blocks, by, weights)
+        return self._kept.take(blocks, given)
+
+    def _without_few(
+        self, blocks: Sequence[np.ndarray], by: np.ndarray, weights: Vectors, codes: np.ndarray, counts: np.ndarray
+    ) -> np.ndarray:
+        """Keep the rows of groups that have had few so far; return the codes of the others, -1 in their places."""
+        if self._few is None:
+            return by
+        few = codes[(counts < self._few.folding.few) & ~np.isin(codes, list(self._inner))]
+        if not len(few):
+            return by
+        waits = np.isin(by, few)
+        taken = {name: None if weight is None else weight[waits] for name, weight in weights.items()}
+        rows = [block[waits] for block in blocks]
+        if not self._keep(rows, by[waits], taken):
+            self._settle(FewRows.of(self._few.folding, by[waits], rows, taken))
+        return np.where(waits, -1, by)
 
     def _fold_kept(self) -> None:
-        if self._kept.rows:
-            blocks, vectors = self._kept.given_back()
-            self._fold(blocks, vectors.pop("by"), vectors)
+        if not self._kept.rows:
+            return
+        at = self._seen - self._kept.rows  # where errors count from: of rows that stay there are none
+        blocks, vectors = self._kept.given_back()
+        by = vectors.pop("by")
+        if self._few is None:
+            self._fold(blocks, by, vectors, at)
+        else:
+            self._settle(FewRows.of(self._few.folding, by, blocks, vectors))
 
-    def _fold(self, blocks: Sequence[Block], by: np.ndarray, weights: Vectors) -> None:
+    def _settle(self, new: FewRows) -> None:
+        """Fold the rows of groups that have accumulators, or enough rows for one; the others stay."""
+        assert self._few is not None
+        if not self._few.alike(new):
+            self._fold(new.blocks, new.by, new.vectors, 0)
+            new = FewRows.none(new.folding)
+        few = self._few.joined(new)
+        if codes := few.many(self._inner):
+            self._fold(few.blocks, np.where(np.isin(few.by, codes), few.by, -1), few.vectors, 0)
+            few = few.without(codes)
+        self._few = few
+
+    def _fold(self, blocks: Sequence[Block], by: np.ndarray, weights: Vectors, at: int) -> None:
+        """Fold rows, of which the first is that at ``at``."""
+
         def fold(groups: Sequence[Group]) -> list[tuple[tuple[int, int], Exception]]:
             """Return errors; the least is the one to raise, however many threads there are."""
             errors: list[tuple[tuple[int, int], Exception]] = []
@@ -140,7 +207,7 @@ class GroupedAccumulator:
                 try:
                     accumulator.add(*(block[rows] for block in blocks), **taken)
                 except NonFiniteError as error:
-                    error.row = self._seen + int(np.arange(len(by))[rows][error.row - self._fed[code]])
+                    error.row = at + int(np.arange(len(by))[rows][error.row - self._fed[code]])
                     errors.append(((1, error.row), error))
                 except CovdistError as error:
                     errors.append(((0, code), error))
@@ -155,7 +222,6 @@ class GroupedAccumulator:
         self._values += size
         if errors:
             raise min(errors, key=itemgetter(0))[1]
-        self._seen += len(by)
 
     def state(self) -> Grouped:
         self._fold_kept()
@@ -165,7 +231,7 @@ class GroupedAccumulator:
 
         with single_thread():
             found = ChainMap(*shared(states, list(self._inner), self._values))
-        return Grouped(self._empty, {code: found[code] for code in sorted(found)})
+        return Grouped(self._empty, {code: found[code] for code in sorted(found)}, self._few)
 
 
 class _KeptRows:

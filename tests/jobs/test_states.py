@@ -10,6 +10,7 @@ import pytest
 from covdist.jobs.states import dump_state, load_state
 from covdist.numerics.accumulator import Options
 from covdist.state.cross import Cross
+from covdist.state.few_rows import Folding
 from covdist.state.grouped import Grouped
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
@@ -20,6 +21,8 @@ MAKE = {
     "variances": partial(Variances.accumulator, 4, options=Options()),
 }
 MAKE |= {f"grouped {name}": partial(Grouped.accumulator, make) for name, make in MAKE.items()}
+KEPT = {"scatter": Folding(Scatter, (4,), Options(), 50), "cross": Folding(Cross, (4, 3), Options(), 2)}
+MAKE |= {f"grouped {name} and rows": partial(Grouped.accumulator, folding, 1000) for name, folding in KEPT.items()}
 
 
 def folded(name, rows):

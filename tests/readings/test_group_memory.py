@@ -15,8 +15,9 @@ from covdist.state.grouped import Grouped
 from covdist.state.scatter import Scatter
 
 GROUPS, COLUMNS = 24, 256
+ROWS = COLUMNS // 2 * GROUPS  # too many to be kept
 STATES, MATRICES = GROUPS * Scatter.cost(COLUMNS).state_bytes, GROUPS * 8 * COLUMNS**2
-X, BY = np.random.default_rng(0).normal(size=(20 * GROUPS, COLUMNS)), np.arange(20 * GROUPS) % GROUPS
+X, BY = np.random.default_rng(0).normal(size=(ROWS, COLUMNS)), np.arange(ROWS) % GROUPS
 
 
 def peak(function: Callable[[], Any]) -> tuple[int, Any]:
@@ -45,6 +46,12 @@ def test_matrices_of_all_groups_are_held_once():
     most, found = peak(m.cov)
     assert most < 1.1 * MATRICES
     np.testing.assert_allclose(found[3], np.cov(X[BY == 3].T, ddof=0), rtol=0, atol=1e-14)
+
+
+def test_matrices_of_groups_that_are_kept_as_rows_are_held_once():
+    m = covdist.moments(X[: 20 * GROUPS], by=BY[: 20 * GROUPS])
+    most, _ = peak(m.cov)
+    assert most < 1.1 * MATRICES + 3 * STATES / GROUPS  # of one group, its state is made and its covariance
 
 
 def test_saving_holds_few_chunks(tmp_path):

@@ -15,6 +15,7 @@ from covdist.numerics.accumulator import Options
 from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns
 from covdist.numerics.nonfinite import drop, propagate, refuse
+from covdist.state.few_rows import Folding
 from covdist.state.grouped import Grouped
 from covdist.state.lagged import Lagged, LaggedPairs
 from covdist.state.named import state_types
@@ -31,10 +32,11 @@ class Kind:
     cls: Any
     sides: int
     grouped: bool = False
+    few: int = 0  # groups of fewer rows keep them
 
     def __str__(self) -> str:
         name = getattr(self.cls, "__name__", str(self.cls))
-        return f"Grouped[{name}]" if self.grouped else name
+        return f"Grouped[{name}{f', {self.few} rows' if self.few else ''}]" if self.grouped else name
 
     @property
     def paired(self) -> bool:
@@ -52,6 +54,8 @@ class Kind:
         return Grouped(inner, {}) if self.grouped else inner
 
     def accumulator(self, widths: Sequence[int], options: Options = Options()):
+        if self.few:
+            return Grouped.accumulator(Folding(self.cls, tuple(self.widths(widths)), options, self.few), 1 << 12)
         make = partial(self.cls.accumulator, *self.widths(widths), options=options)
         return Grouped.accumulator(make) if self.grouped else make()
 
@@ -78,7 +82,8 @@ EXAMPLES = {"together": [Together(("full", "variances"))], "lagged": [Lagged(lag
 EVERY = sorted(_discover(), key=str)
 PLAIN = [kind for kind in EVERY if not kind.cls.ordered]
 ORDERED = [kind for kind in EVERY if kind.cls.ordered]
-KINDS = [*PLAIN, *(replace(kind, grouped=True) for kind in PLAIN)]
+GROUPED = [replace(kind, grouped=True, few=few) for few in (0, 4) for kind in PLAIN]
+KINDS = [*PLAIN, *GROUPED]
 
 
 POLICIES = {"raise": refuse, "drop": drop, "propagate": propagate}
