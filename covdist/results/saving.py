@@ -92,7 +92,7 @@ def _arrays(
     arrays: list[Arrays] = [{} for _ in states]
     used: dict[str | None, None] = {}
     stack = None if outer else stacked(kind, states)
-    for name, sizes in _sizes(kind, tuple(map(_extent, axes)), tuple(map(_extent, outer))).items():
+    for name, sizes in _sizes(cast(Any, kind), tuple(map(_extent, axes)), tuple(map(_extent, outer))).items():
         field, dims, shape = kind.FIELDS[name], tuple(sizes), tuple(sizes.values())
         values = (
             [_of_groups(states[0], field, shape)] if stack is None else _values(stack, field, (len(states), *shape))

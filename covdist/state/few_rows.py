@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from covdist.state.base import StateType
 _workspaces: deque[Workspace] = deque(maxlen=16)  # two MiB for each thread that folds at the same time
 
 
-class Folding(NamedTuple):
+@dataclass(frozen=True)
+class Folding:
     """How the rows of a group are folded; called, it makes an accumulator."""
 
     kind: StateType
