@@ -101,13 +101,13 @@ class Scatter(_ScatterFields):
         columns = self.columns
         if columns.weight == 0:
             return unknown(columns.width, k, columns.rows)
-        matrix, unit = self._in_one_unit()
+        matrix, unit = self.in_one_unit()
         return spectrum_of(matrix, k, rows=columns.rows, exponent=unit)
 
     def eigenvalues(self) -> Eigenvalues:
         """Return those of the population covariance."""
         divisor(self.columns, 0)
-        return Eigenvalues.of(*self._in_one_unit())
+        return Eigenvalues.of(*self.in_one_unit())
 
     def uncentred_eigenvalues(self) -> Eigenvalues:
         """Return those of the mean of x xᵀ."""
@@ -120,22 +120,26 @@ class Scatter(_ScatterFields):
 
         ``fourth`` is the sum of the norms' fourth powers times ``2**(-4 * unit)``, and the unit.
         """
-        columns, by = self.columns, divisor(self.columns, ddof)
+        columns = self.columns
+        divisor(columns, ddof)  # refuses where there is none
         if method is None:
             everything = slice(0, columns.width)
             return Covariance(self.side(0).deviation(ddof), self.correlation(everything), self._rank())
-        matrix, unit = self._in_one_unit()
+        matrix, unit = self.in_one_unit()
         mean_fourth = float(np.ldexp(fourth[0] / columns.weight, 4 * max(fourth[1] - unit, -500)))
         share = intensity(method, matrix, columns.weight**2 / columns.weight2, mean_fourth)
-        matrix = shrunk(matrix, share)
-        roots = np.sqrt(np.diagonal(matrix))
-        deviations = np.ldexp(roots * np.sqrt(columns.weight / by), unit)
+        return self.shrunk_to(shrunk(matrix, share), unit, ddof, share)
+
+    def shrunk_to(self, matrix: np.ndarray, unit: int, ddof: float, share: float) -> Covariance:
+        """Return what can be inverted of a population covariance times ``4**-unit`` that was shrunk."""
+        columns, roots = self.columns, np.sqrt(np.diagonal(matrix))
+        deviations = np.ldexp(roots * np.sqrt(columns.weight / divisor(columns, ddof)), unit)
         return Covariance(deviations, correlation_of(matrix, roots, roots), columns.width, share)
 
     def _rank(self) -> int:
         return self.columns.rows - 1
 
-    def _in_one_unit(self) -> tuple[np.ndarray, int]:
+    def in_one_unit(self) -> tuple[np.ndarray, int]:
         """Return the population covariance times ``4**-unit``, and the unit."""
         columns = self.columns
         matrix = packed.unpack(self.triangle, columns.width)

@@ -35,6 +35,13 @@ class NormSums(NamedTuple):
     def empty(cls, width: int) -> NormSums:
         return cls(np.zeros(width), 0.0, NO_EXPONENT)
 
+    @classmethod
+    def of(cls, rows: np.ndarray, weights: np.ndarray, unit: int) -> NormSums:
+        """Return those of rows times ``2**-unit``, with weights (rows, 1)."""
+        squares = (rows * rows).sum(axis=1, keepdims=True)
+        weighted = weights * squares
+        return cls(column_sums(rows, weighted), column_sums(squares, weighted).item(), unit)
+
     def within(self, unit: int) -> NormSums:
         shift = max(self.unit - unit, -2000)  # 2**-2000 is 0
         return NormSums(np.ldexp(self.cubes, 3 * shift), float(np.ldexp(self.fourth, 4 * shift)), unit)
@@ -69,7 +76,7 @@ def _parts(scatter: np.ndarray, step: np.ndarray) -> tuple[float, float, np.ndar
 class _NormsFields(NamedTuple):
     columns: Columns
     triangle: np.ndarray  # as that of ``Scatter``
-    norms: NormSums  # about the mean
+    norms: Any  # ``SUMS`` about the mean
 
 
 class Norms(_NormsFields):
@@ -77,7 +84,8 @@ class Norms(_NormsFields):
 
     __slots__ = ()
     name = "norms"
-    EXTENDS = Scatter
+    EXTENDS: ClassVar[Any] = Scatter
+    SUMS: ClassVar[Any] = NormSums
     sides = 1
     ordered = False
     FIELDS: ClassVar[Fields] = {
@@ -89,7 +97,7 @@ class Norms(_NormsFields):
 
     @classmethod
     def empty(cls, width: int) -> Norms:
-        return cls(*Scatter.empty(width), NormSums.empty(width))
+        return cls(*Scatter.empty(width), cls.SUMS.empty(width))
 
     @classmethod
     def accumulator(cls, width: int, options: Options = Options()) -> RowsAccumulator:
@@ -97,7 +105,7 @@ class Norms(_NormsFields):
 
     @classmethod
     def product(cls, width: int, options: Options) -> _NormBlocks:
-        return _NormBlocks(width, options.precision)
+        return _NormBlocks(cls, width, options.precision)
 
     @classmethod
     def cost(cls, width: int) -> Cost:
@@ -114,13 +122,13 @@ class Norms(_NormsFields):
         scatter = self.scatter().merge(other.scatter())
         columns, link = combine(self.columns, other.columns)
         if link is None:
-            return Norms(*scatter, (other if self.columns.weight == 0 else self).norms)
+            return type(self)(*scatter, (other if self.columns.weight == 0 else self).norms)
         delta, weight = link.delta, self.columns.weight + other.columns.weight
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity that were let through
             first = self._about(-delta * (other.columns.weight / weight), columns.exponent)
-            return Norms(*scatter, first + other._about(delta * (self.columns.weight / weight), columns.exponent))
+            return type(self)(*scatter, first + other._about(delta * (self.columns.weight / weight), columns.exponent))
 
-    def _about(self, step: np.ndarray, exponent: np.ndarray) -> NormSums:
+    def _about(self, step: np.ndarray, exponent: np.ndarray) -> Any:
         """Return the sums about a centre whose mean lies ``step * 2**exponent`` from it."""
         unit = max(self.norms.unit, _unit(step, exponent))
         step = np.ldexp(step, exponent - unit)
@@ -164,24 +172,23 @@ class Norms(_NormsFields):
 class _NormBlocks:
     """The scatter's products, and sums of norms about the segment's pilot."""
 
-    def __init__(self, width: int, precision: str):
+    def __init__(self, kind: type[Norms], width: int, precision: str):
         self._product = product(Triangle(width), Scatter, precision)
-        self._empty = self._norms = NormSums.empty(width)
+        self._kind, self._empty = kind, kind.SUMS.empty(width)
+        self._norms = self._empty
 
     def add(self, sides: Sequence[Deviations]) -> None:
         (block,) = sides
         unit = _unit(np.abs(block.rows / block.roots[:, None]).max(axis=0), block.exponent)
         rows = np.ldexp(block.rows / block.roots[:, None], np.maximum(block.exponent - unit, -2000))
-        squares = (rows * rows).sum(axis=1, keepdims=True)
-        weighted = (block.roots * block.roots)[:, None] * squares
-        self._norms = self._norms + NormSums(column_sums(rows, weighted), column_sums(squares, weighted).item(), unit)
+        self._norms = self._norms + self._kind.SUMS.of(rows, (block.roots * block.roots)[:, None], unit)
         self._product.add(sides)
 
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Norms:
         scatter: Scatter = self._product.close(shifted, columns)
         (side,), norms, self._norms = shifted, self._norms, self._empty
         step = np.ldexp(side.sums / side.weight, np.maximum(side.exponent - norms.unit, -2000))
-        return Norms(*scatter, norms.about_mean(side.weight, _square(scatter, norms.unit), step))
+        return self._kind(*scatter, norms.about_mean(side.weight, _square(scatter, norms.unit), step))
 
 
 def _unit(values: np.ndarray, exponent: np.ndarray) -> int:

@@ -45,14 +45,19 @@ INTENSITIES: Mapping[str, Callable[[Sample], float]] = {
     "ols": _ols,
     "rblw": _rblw,
 }
-BY_NORMS = ("ledoit-wolf",)  # which need the rows' norms as well
+_EPS = float(np.finfo(np.float64).eps)
+CONSTANT_CORRELATION = "constant-correlation"
+METHODS = (*INTENSITIES, CONSTANT_CORRELATION)
+ANSWERS = {
+    "ledoit-wolf": "estimate_by_norms",
+    CONSTANT_CORRELATION: "estimate_by_comoments",
+}  # of states that hold more
 
 
 def intensity(method: str, matrix: np.ndarray, rows: float, fourth: float) -> float:
     """Return the share of the target, from 0 to 1, for a population covariance of so many rows."""
     trace = float(np.trace(matrix))
-    if not np.isfinite(trace):
-        raise DataError("the covariance holds NaN or infinity: fold the rows with missing='drop' or another policy")
+    check_finite(trace)
     columns = len(matrix)
     squares = float(np.sum((matrix / trace) ** 2)) if trace > 0 else 0.0
     if squares * columns <= 1:  # S is the target already
@@ -65,3 +70,34 @@ def shrunk(matrix: np.ndarray, share: float) -> np.ndarray:
     found = (1 - share) * matrix
     found[np.diag_indices(len(found))] += share * np.trace(matrix) / len(matrix)
     return found
+
+
+def to_constant_correlation(
+    matrix: np.ndarray, rows: float, fourth: float, products: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return a population covariance shrunk to the mean correlation of all pairs of columns, and the target's share.
+
+    ``fourth`` is the mean of ‖x - mean‖⁴, ``products`` (i, j) that of (xᵢ - mean)³(xⱼ - mean).
+    """
+    variances = np.diagonal(matrix).copy()
+    check_finite(variances.sum())
+    roots = np.sqrt(variances)
+    varied = variances > 0
+    pairs = np.outer(varied, varied) & ~np.eye(len(matrix), dtype=bool)
+    scale = np.outer(roots, roots)
+    mean = float((matrix[pairs] / scale[pairs]).mean()) if pairs.any() else 0.0
+    target = mean * scale
+    np.fill_diagonal(target, variances)
+    spread = float(np.sum((target - matrix) ** 2))
+    if spread <= (4 * len(matrix) * _EPS) ** 2 * float(np.sum(matrix**2)):  # rounding alone, as of two columns
+        return matrix, 1.0
+    off = products - variances[:, None] * matrix  # asymptotic covariances of variances with covariances
+    ratio = np.divide(roots, roots[:, None], out=np.zeros_like(matrix), where=pairs)
+    together = float(np.trace(off)) + mean * float(np.sum(ratio * off))
+    share = float(np.clip((fourth - float(np.sum(matrix**2)) - together) / (spread * rows), 0.0, 1.0))
+    return (1 - share) * matrix + share * target, share
+
+
+def check_finite(trace: float) -> None:
+    if not np.isfinite(trace):
+        raise DataError("the covariance holds NaN or infinity: fold the rows with missing='drop' or another policy")

@@ -1,4 +1,4 @@
-"""Covariance shrunk towards a multiple of the identity, by an intensity that the state itself tells."""
+"""Covariance shrunk towards a target, by an intensity that the state itself tells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import xarray as xr
 from covdist.folding.inputs import one_of
 from covdist.numerics.blas import with_kernel
 from covdist.numerics.matrices.covariance import Covariance
-from covdist.numerics.matrices.shrinkage import BY_NORMS, INTENSITIES
+from covdist.numerics.matrices.shrinkage import ANSWERS, METHODS
 from covdist.results.deferred import Deferred
 from covdist.results.labels import Attrs, Axis
 from covdist.results.moments import Moments
@@ -32,7 +32,9 @@ def shrink(m: Moments, method: str = "oas", *, ddof: float = 0) -> xr.DataArray:
     method : str
         What the intensity s is: "oas", the oracle approximating one for Gaussian rows; "rblw", the Rao-Blackwellised
         Ledoit-Wolf one for Gaussian rows; "ols", the optimal linear one without a distribution, for many columns;
-        "ledoit-wolf", also without one, which needs ``covdist.moments(x, dim=..., state="norms")``.
+        "ledoit-wolf", also without one, which needs ``covdist.moments(x, dim=..., state="norms")``. With
+        "constant-correlation" the target is another: the variances of S, and the mean of all correlations for each; it
+        needs ``state="comoments"``.
     ddof : float
         The divisor of S is N - ddof; 0 by default. The intensity does not depend on it.
 
@@ -55,7 +57,7 @@ def shrink(m: Moments, method: str = "oas", *, ddof: float = 0) -> xr.DataArray:
     and Parolya (2014), as LEACE's ``optimal_linear_shrinkage`` (Belrose et al. 2023). "ledoit-wolf"
     (k - q) / (N (q - 1/p)) with k the mean of ‖x - mean‖⁴/tr(S)², Ledoit and Wolf (2004), as scikit-learn's
     ``LedoitWolf``. All are cut off at 1, which LEACE's is not. With weights N is the effective number of rows,
-    (Σw)²/Σw².
+    (Σw)²/Σw². "constant-correlation" is that of Ledoit and Wolf (2004), Honey, I shrunk the sample covariance matrix.
 
     Examples
     --------
@@ -83,7 +85,7 @@ def read_estimate(
 ) -> xr.DataArray:
     """Label what the covariance, maybe shrunk by a method, answers; NaN for a group that cannot."""
     if method is not None:
-        one_of("the method of shrinkage", method, tuple(INTENSITIES))
+        one_of("the method of shrinkage", method, METHODS)
     attrs = {**(attrs or {}), "kernel": with_kernel()}
     return asking_for(m, method).read(_answer, axes, answer, ddof, method, name=name, attrs=attrs)
 
@@ -99,7 +101,7 @@ def estimate_of(state: Any, ddof: float, method: str | None) -> Covariance:
 
 
 def _name(method: str | None) -> str:
-    return "estimate_by_norms" if method in BY_NORMS else "estimate"
+    return ANSWERS.get(method or "", "estimate")
 
 
 def _answer(state: Any, answer: str, ddof: float, method: str | None) -> np.ndarray:

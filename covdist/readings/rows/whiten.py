@@ -10,7 +10,7 @@ import xarray as xr
 
 from covdist.errors import DataError
 from covdist.folding.inputs import one_of
-from covdist.numerics.matrices.shrinkage import INTENSITIES
+from covdist.numerics.matrices.shrinkage import METHODS
 from covdist.readings.estimates.shrink import asking_for, estimate_of
 from covdist.results.applied import RowArray
 from covdist.results.deferred import apply
@@ -111,4 +111,4 @@ def check_ungrouped(m: Any, what: str) -> None:
 
 def check_method(shrink: str | None) -> None:
     if shrink is not None:
-        one_of("shrink", shrink, tuple(INTENSITIES))
+        one_of("shrink", shrink, METHODS)
