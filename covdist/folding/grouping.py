@@ -16,7 +16,7 @@ import pandas as pd
 from covdist.engine import small_arrays
 from covdist.errors import DataError
 from covdist.folding.inputs import along_samples, length
-from covdist.results.labels import Array, ArrayLike, Bins, Groups, Labelled, Rows, plain_labels, structured
+from covdist.results.labels import NO_TEXT, Array, ArrayLike, Bins, Groups, Labelled, Rows, plain_labels, structured
 
 BLOCK = "block"  # the name of groups by runs of rows
 
@@ -105,8 +105,26 @@ def grouping(by: Rows, x: Labelled, *others: Labelled) -> tuple[Groups | None, n
     values = small_arrays.values(along_samples(of, x, "by"))
     if isinstance(by, Bins):
         return _binned(by, name, values)
-    distinct, codes = np.unique(plain_labels(values, "by"), return_inverse=True)
+    distinct, codes = np.unique(plain_labels(_with_missing(values), "by"), return_inverse=True)
     return Groups(name, distinct), codes.reshape(values.shape).astype(np.int32)
+
+
+def _with_missing(values: np.ndarray) -> np.ndarray:
+    """Return labels among which some are None or NaN, as numbers with NaN or as text."""
+    if values.dtype.kind != "O" or not (missing := pd.isna(values)).any():
+        return values
+    there = values[~missing].tolist()
+    if all(isinstance(label, str) for label in there) and there:
+        if NO_TEXT in there:
+            raise DataError(
+                f"by has the label {NO_TEXT!r} and rows without a label, which it stands for: give one of them a name"
+            )
+        return np.where(missing, NO_TEXT, values)
+    if all(isinstance(label, int | float | np.number) and float(label) == label for label in there):
+        found = np.full(values.shape, np.nan)
+        found[~missing] = there
+        return found
+    return values
 
 
 def grouped_rows(by: Rows, blocks: int | None, *sides: Labelled) -> tuple[Groups | None, Array | None]:

@@ -48,7 +48,8 @@ def moments(
         Name of a coordinate along the sample dim, or one value per sample: a state for each distinct value. Of
         samples "epoch" is also found as "sample_epoch", which is what :class:`covdist.Recorder` calls it. A tuple of
         names groups rows that are alike in all of them: results have a MultiIndex, ``m.sel(epoch=3)`` and
-        ``m.merge("epoch")`` leave groups by the others. ``covdist.bins("step", 10)`` groups by ranges.
+        ``m.merge("epoch")`` leave groups by the others. ``covdist.bins("step", 10)`` groups by ranges. Rows
+        whose label is None or NaN are a group, with the label NaN, or "" among text: ``m.sel(label=None)``.
     blocks : int, optional
         A state for each of so many runs of consecutive rows of equal length (within one row), as groups by "block",
         with ``by`` beside those: error bars by :func:`covdist.jackknife`. ``m.merge("block")`` is the state of all.

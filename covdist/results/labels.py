@@ -33,6 +33,7 @@ ArrayLike = xr.DataArray | da.Array | npt.ArrayLike
 Dims = Hashable | Sequence[Hashable] | None
 Weights = ArrayLike | Mapping[str, ArrayLike] | None
 Attrs = Mapping[str, object] | None
+NO_TEXT = ""  # label of rows that have none, where others have text; where others have numbers it is NaN
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,13 @@ class Groups:
     def levels(self) -> tuple[str, ...]:
         """The coordinates, where they are several."""
         return self.values.dtype.names or ()
+
+    def at(self, label: Any, level: str | None = None) -> np.ndarray:
+        """Return which groups have a label, bool (groups,); None and NaN stand for what had none."""
+        values = self.values if level is None else self.values[level]
+        if not (label is None or (np.ndim(label) == 0 and pd.isna(label))):
+            return np.asarray(values == label)
+        return np.asarray(values == NO_TEXT if values.dtype.kind in "UT" else pd.isna(values))
 
     def same(self, other: Groups) -> bool:
         return self.dim == other.dim and self.levels == other.levels and _equal(self.values, other.values)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from covdist.errors import DataError, MergeError, shown, shown_page
@@ -237,14 +236,13 @@ class Moments(Readings, LabelledState):
             raise DataError(f"sel() takes one label, such as sel(epoch=3), {found}")
         ((dim, value),) = labels.items()
         if groups is not None and dim in groups.levels:
-            taken = groups.values[dim] == value
+            taken = groups.at(value, dim)
             if not np.any(taken):
                 raise KeyError(f"no group {dim}={value!r}, there are {np.unique(groups.values[dim]).tolist()}")
             return self._regrouped(dim, taken)
         if groups is None or groups.dim != dim:
             raise KeyError(f"no groups by {dim!r}: {self.layout.describe()}")
-        missing = isinstance(value, float | np.generic) and value != value
-        codes = np.flatnonzero(pd.isna(groups.values) if missing else groups.values == value)
+        codes = np.flatnonzero(groups.at(value))
         if not len(codes):
             raise KeyError(f"no group {dim}={value!r}, there are {groups.values.tolist()}")
         return Moments(self.deferred.map(partial(Grouped.group, code=int(codes[0]))), replace(self.layout, groups=None))

@@ -84,8 +84,12 @@ ODD = {
 def test_others_are_refused_when_folding(labels):
     with pytest.raises(DataError, match=r"the coordinate 'unit' of x has the label .* at \d.*convert"):
         covdist.moments(columns(labels), dim="t")
+
+
+@pytest.mark.parametrize("name", sorted(ODD.keys() - {"None", "NaN among text"}))  # which are a group
+def test_others_are_refused_when_grouping(name):
     with pytest.raises(DataError, match=r"by has the label .* at \d.*convert"):
-        covdist.moments(VALUES[:4], by=np.asarray(labels, object))
+        covdist.moments(VALUES[:4], by=np.asarray(ODD[name], object))
 
 
 def test_dates_of_other_calendars_are_refused():
