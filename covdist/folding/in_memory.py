@@ -11,6 +11,7 @@ from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.threads import of_caller, sharing
 from covdist.engine.tree import root_key
 from covdist.folding.passes import Item, Pass
+from covdist.folding.positions import PositionsAccumulator, least_rows
 from covdist.folding.request import Request
 from covdist.folding.streams import Streams, column_strips, streams_of, strip_widths
 from covdist.limits import limits
@@ -22,7 +23,6 @@ from covdist.state.base import State, StateType, stored_bytes
 from covdist.state.few_rows import Folding
 from covdist.state.grouped import Grouped, room_for_rows
 from covdist.state.named import containing, described
-from covdist.state.positions import PositionsAccumulator, least_rows
 
 
 class Strip(NamedTuple):
