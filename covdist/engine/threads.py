@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from threading import Lock
 
 import dask
@@ -12,7 +11,7 @@ from dask.system import CPU_COUNT
 
 from covdist.engine.dask_private import pool_threads
 from covdist.engine.fork import after_fork
-from covdist.kernel.threads import allowed, is_allowed
+from covdist.kernel.threads import allow, end, is_allowed
 
 _ALONE = ("synchronous", "sync", "single-threaded")  # what dask's configuration calls its scheduler of one thread
 
@@ -27,21 +26,31 @@ class _Busy:
 _busy = _Busy()
 
 
-@contextmanager
-def sharing(given: Callable[[], int]) -> Iterator[None]:
-    """Let what is done here share its work among the threads that ``given`` says there are, unless it already may."""
-    if is_allowed():
-        yield
-        return
-    busy = _busy
-    with busy.lock:
-        busy.count += 1
-    try:
-        with allowed(lambda: given() // busy.count):
-            yield
-    finally:
-        with busy.lock:
-            busy.count -= 1
+class sharing:
+    """Let what is done here share its work among the threads that ``given`` says there are, unless it already may.
+
+    No generator, which takes 2 us longer to enter and to leave.
+    """
+
+    __slots__ = ("_busy", "_given", "_token")
+
+    def __init__(self, given: Callable[[], int]):
+        self._given, self._busy = given, _busy
+
+    def __enter__(self) -> None:
+        self._token = None if is_allowed() else allow(self._threads)
+        if self._token is not None:
+            with self._busy.lock:
+                self._busy.count += 1
+
+    def __exit__(self, *raised: object) -> None:
+        if self._token is not None:
+            end(self._token)
+            with self._busy.lock:
+                self._busy.count -= 1
+
+    def _threads(self) -> int:
+        return self._given() // self._busy.count
 
 
 def of_task() -> int:

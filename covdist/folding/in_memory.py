@@ -10,7 +10,7 @@ import numpy as np
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.threads import of_caller, sharing
 from covdist.engine.tree import root_key
-from covdist.folding.passes import Item, Pass
+from covdist.folding.passes import Item, Pass, folded_here
 from covdist.folding.positions import PositionsAccumulator, least_rows
 from covdist.folding.request import Request
 from covdist.folding.streams import Streams, column_strips, streams_of, strip_widths
@@ -35,9 +35,9 @@ class Strip(NamedTuple):
 
 def in_memory(request: Request) -> Moments:
     """Return the moments: lazy if an array is, else folded by this thread or, of several shards, this machine's."""
-    strips = column_strips(request)
-    parts = tuple(_state(request, strip, len(strips)) for strip in strips)
-    deferred = Deferred(parts, tuple(strip_widths(request, strip)[0] for strip in strips))
+    strips = [(strip, strip_widths(request, strip)) for strip in column_strips(request)]
+    parts = tuple([_state(request, *strip, len(strips)) for strip in strips])
+    deferred = Deferred(parts, tuple([widths[0] for _, widths in strips]))
     moments = Moments(deferred, request.layout())
     return moments if request.lazy or not deferred.lazy else moments.compute(scheduler="threads")
 
@@ -58,11 +58,12 @@ def first_strips(request: Request, plan: Plan | None = None, accumulator: Accumu
     return found
 
 
-def _state(request: Request, strip: slice, strips: int) -> Any:
-    widths = strip_widths(request, strip)
+def _state(request: Request, strip: slice, widths: tuple[int, ...], strips: int) -> Any:
     if request.positions and not request.lazy:
         return _positions(request, accumulator_of(request, widths))
     streams = streams_of(request, strip)
+    if not request.lazy and streams.is_one_piece:  # and so one shard, whatever the plan
+        return folded_here(streams, (0, request.rows), accumulator_of(request, widths))
     one = Pass(streams, _plan(request, streams, widths, strips), request.lazy)
     function = request.in_turn(one.plan, fold)
     derived_from = None

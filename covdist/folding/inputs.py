@@ -47,7 +47,9 @@ def calendar_steps(values: np.ndarray) -> tuple[np.ndarray, float | np.timedelta
 
 def side_names(sides: list[Labelled]) -> list[str]:
     names = [side.name for side in sides]
-    return names if len(set(names)) == len(names) else [f"{name} ({s})" for name, s in zip(names, "xy", strict=False)]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} ({letter})" for name, letter in zip(names, "xy", strict=False)]
 
 
 def y_dim(x: npt.ArrayLike, y: npt.ArrayLike, dim: Dims) -> Dims:
@@ -163,8 +165,7 @@ def _coordinate(given: str, x: Labelled, what: str) -> xr.DataArray:
 
 def aligned(arrays: list[Array], sample_ndim: int) -> list[Array]:
     """Chunk arrays alike over several sample dims, since their rows run in the order of the chunks."""
-    lazy = [array for array in arrays if isinstance(array, da.Array)]
-    if sample_ndim == 1 or not lazy:
+    if sample_ndim == 1 or not (lazy := [array for array in arrays if isinstance(array, da.Array)]):
         return arrays
     chunks = dict(enumerate(lazy[0].chunks[:sample_ndim]))
     return [da.asarray(array).rechunk(chunks) for array in arrays]

@@ -14,7 +14,7 @@ from covdist.engine.plan import Plan
 from covdist.engine.threads import of_caller, sharing
 from covdist.engine.tree import tree
 from covdist.folding.streams import Streams
-from covdist.rows.fold import Accumulate, Blocks, Shard, fold
+from covdist.rows.fold import Accumulate, Blocks, Shard, fold, folded
 from covdist.rows.stream import Stream
 from covdist.state.base import merged
 
@@ -38,8 +38,7 @@ class Pass(NamedTuple):
         return f"{name}-{tokenize(*self.streams.tokens(), *about) if self.lazy else uuid4().hex}"
 
     def shards(self, accumulator: Accumulate) -> list[Shard]:
-        blocks, vectors = self.streams
-        return [Shard(accumulator, cut[0], _parts(blocks, *cut), _parts(vectors, *cut)) for cut in self.cuts]
+        return [_shard(self.streams, cut, accumulator) for cut in self.cuts]
 
     def items(self, accumulator: Accumulate) -> list[Item]:
         """Return each shard and the keys of the blocks that dask makes for it."""
@@ -53,12 +52,11 @@ class Pass(NamedTuple):
         function: Callable[..., object] = fold,
         derived_from: tuple[Callable[..., object], str] | None = None,
     ) -> Any:
-        """Return what ``tree`` promises; of one shard in memory folded by this thread, as a graph takes four ms."""
+        """Return what ``tree`` promises; of one shard in memory folded by this thread."""
         if self.lazy or self.plan.tasks > 1 or self.streams.shared:
             return self.tree(key(), accumulator, function=function, derived_from=derived_from)
-        (shard,) = self.shards(accumulator)
-        with sharing(of_caller):
-            return function(shard, self.streams.ready())
+        (cut,) = self.cuts
+        return folded_here(self.streams, cut, accumulator, function)
 
     def tree(
         self,
@@ -82,6 +80,18 @@ class Pass(NamedTuple):
             dependencies=[*self.streams.collections, *arguments],
             derived_from=derived_from,
         )
+
+
+def folded_here(
+    streams: Streams, cut: tuple[int, int], accumulator: Accumulate, function: Callable[..., object] = folded
+) -> Any:
+    """Return the state of rows in memory, folded by this thread: a graph takes four ms."""
+    with sharing(of_caller):
+        return function(_shard(streams, cut, accumulator), streams.ready())
+
+
+def _shard(streams: Streams, cut: tuple[int, int], accumulator: Accumulate) -> Shard:
+    return Shard(accumulator, cut[0], _parts(streams.blocks, *cut), _parts(streams.vectors, *cut))
 
 
 def _parts(streams: dict[str, Stream], start: int, stop: int) -> dict[str, Blocks]:

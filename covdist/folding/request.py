@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 import dask.array as da
@@ -100,8 +100,11 @@ class Policy:
 
 
 def policy(name: str) -> Policy:
-    one_of("missing", name, tuple(plugins.names("missing")))
-    return _policy(name)
+    try:
+        return _policy(name)
+    except (LookupError, TypeError):
+        one_of("missing", name, plugins.names("missing"))
+        raise
 
 
 @cache
@@ -121,6 +124,9 @@ class Request:
     missing: str
     policy: Policy
     options: Options
+    rows: int
+    widths: tuple[int, ...]  # of the sides
+    lazy: bool  # whether any of the arrays is
     weighted: bool = False
     halflife: Halflife = None
     matrix: str = "auto"  # one of MATRICES
@@ -137,19 +143,7 @@ class Request:
     def x(self) -> Array:
         return next(iter(self.blocks.values()))
 
-    @cached_property
-    def rows(self) -> int:
-        return math.prod(self.sides[0].sample_shape)
-
-    @cached_property
-    def widths(self) -> tuple[int, ...]:
-        return tuple(side.axis.size for side in self.sides)
-
-    @cached_property
-    def lazy(self) -> bool:
-        return any(isinstance(array, da.Array) for array in (*self.blocks.values(), *self.vectors.values()))
-
-    @cached_property
+    @property
     def positions(self) -> int:
         """States whose columns lie side by side, each ``widths`` wide; 0 where there is one of all columns."""
         return self.groups.size if self.groups is not None and self.groups.positions else 0
@@ -163,7 +157,7 @@ class Request:
 
     @property
     def source(self) -> str:
-        return " with ".join(side.name for side in self.sides)
+        return " with ".join([side.name for side in self.sides])
 
     @property
     def room(self) -> Room | None:
@@ -188,7 +182,7 @@ class Request:
             "rows": self.rows,
             "source": self.source,
             "dims": ", ".join(self.sides[0].sample_dims),
-            "dtype": ", ".join(_name_of(side.data.dtype) for side in self.sides),
+            "dtype": ", ".join([_name_of(side.data.dtype) for side in self.sides]),
             "missing": self.missing,
             "inf": self.options.inf,
             "precision": self.options.precision,
@@ -196,15 +190,15 @@ class Request:
         }
         if self.halflife is not None:
             provenance["halflife"] = str(self.halflife)
-        return Layout(self.state, tuple(side.axis for side in self.sides), self.groups, provenance)
+        return Layout(self.state, tuple([side.axis for side in self.sides]), self.groups, provenance)
 
     def stream_of(self, array: Array) -> Stream:
         return self._once(id(array), stream, array, self.sample_ndim)
 
     def side_stream(self, number: int, columns: slice | None = None) -> Stream:
         """Return the rows of a side as they are folded."""
-        side, data = self.sides[number], list(self.blocks.values())[number]
-        rows = SideRows(side, data, columns, number, self.options.inf, self.lazy)
+        data = self.x if number == 0 else list(self.blocks.values())[number]
+        rows = SideRows(self.sides[number], data, columns, number, self.options.inf, self.lazy)
         key = self.policy.stream, number, columns and (columns.start, columns.stop)
         return self._once(key, self.policy.stream, rows)
 
@@ -215,6 +209,7 @@ class Request:
 
 
 _name_of = lru_cache(maxsize=64)(str)  # of a dtype takes 2 us
+_options = lru_cache(maxsize=64)(Options)
 
 
 def of_rows_alone(request: Request, data: Array) -> bool:
@@ -262,25 +257,26 @@ def make_request(
     if sides[0].positions is not None:
         _check_each(each, y, groups, chosen, missing)
         groups = sides[0].positions
-    beside = {**dict(labelling(by)), **(dict(weights) if isinstance(weights, Mapping) else {"weights": weights})}
-    dims = sides[0].sample_dims
-    labels = dict(zip(side_names(sides), [side.labels for side in sides], strict=True))
-    check_labels(labels | {what: labels_along(each, dims) for what, each in beside.items()})
+    names = side_names(sides)
+    if y is not None or by is not None or weights is not None:
+        _check_rows(dict(zip(names, sides, strict=True)), by, weights)
     vectors = fading(halflife, sides[0], weight_vectors(weights, sides[0]))
     weighted = bool(vectors)
     if codes is not None:
         vectors["by"] = codes
-    ndim = len(sides[0].sample_dims)
-    data = aligned([side.data for side in sides] + list(vectors.values()), ndim)
+    data = aligned([*[side.data for side in sides], *vectors.values()], len(sides[0].sample_dims))
     request = Request(
         sides=tuple(sides),
-        blocks=dict(zip(side_names(sides), data, strict=False)),
+        blocks=dict(zip(names, data, strict=False)),
         vectors=dict(zip(vectors, data[len(sides) :], strict=True)),
         groups=groups,
         state=chosen.state(kind),
         missing=missing,
         policy=chosen,
-        options=Options(chosen.rows, precision, inf),
+        options=_options(chosen.rows, precision, inf),
+        rows=math.prod(sides[0].sample_shape),
+        widths=tuple([side.axis.size for side in sides]),
+        lazy=any([isinstance(array, da.Array) for array in data]),
         weighted=weighted,
         halflife=halflife,
         matrix=matrix,
@@ -301,6 +297,16 @@ def _check_each(each: Dims, y: object, groups: Groups | None, chosen: Policy, mi
         )
 
 
+def _check_rows(sides: Mapping[str, Labelled], by: Rows, weights: Weights) -> None:
+    """Raise DataError where what goes with the rows of x has other labels for them."""
+    beside: dict[str, Any] = {} if by is None else dict(labelling(by))
+    if weights is not None:
+        beside |= weights if isinstance(weights, Mapping) else {"weights": weights}
+    dims = next(iter(sides.values())).sample_dims
+    labels = {name: side.labels for name, side in sides.items()}
+    check_labels(labels | {what: labels_along(each, dims) for what, each in beside.items()})
+
+
 def _size(memory: int | str | None) -> int | None:
     if memory is None:
         return None
@@ -314,7 +320,7 @@ def _size(memory: int | str | None) -> int | None:
 
 
 def _kind(state: Named | Sequence[Named] | None, sides: list[Labelled]) -> StateType:
-    kind = state_type((Scatter, Cross)[len(sides) - 1] if state is None else state)
+    kind = (Scatter, Cross)[len(sides) - 1] if state is None else state_type(state)
     if kind.sides != len(sides):
         raise DataError(
             f"the state {kind.name!r} is of {('x alone', 'x and y')[kind.sides - 1]}, found "

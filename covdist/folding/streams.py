@@ -29,9 +29,14 @@ class Streams(NamedTuple):
         return next(iter(self.blocks.values()))
 
     @property
+    def is_one_piece(self) -> bool:
+        """Whether each array's rows are in memory as one piece."""
+        return all([len(each.bounds) == 2 and not each.shared for held in self for each in held.values()])
+
+    @property
     def shared(self) -> bool:
         """Whether pieces share work, so that dask makes them in tasks of their own."""
-        return any(each.shared for each in self.all.values())
+        return any(each.shared for held in self for each in held.values())
 
     @property
     def collections(self) -> list[DaskCollection]:
@@ -43,7 +48,7 @@ class Streams(NamedTuple):
 
     def ready(self) -> list[list[object]]:
         """Return, stream by stream, the values of those keys where pieces share no work."""
-        return [each.ready() for each in self.all.values()]
+        return [each.ready() for held in self for each in held.values()]
 
     def tokens(self) -> tuple[list[str], dict[str, str]]:
         """Return names of the rows: equal only where the rows are equal."""
@@ -54,7 +59,8 @@ def streams_of(request: Request, *strips: slice) -> Streams:
     """Return the streams of a request's arrays; of x one or several strips of its first column axis."""
     x, *others = request.blocks
     blocks = {x + " " * i: request.side_stream(0, strip) for i, strip in enumerate(strips)}
-    blocks |= {name: request.side_stream(1) for name in others}
+    for name in others:
+        blocks[name] = request.side_stream(1)
     return Streams(blocks, {name: request.stream_of(array) for name, array in request.vectors.items()})
 
 
@@ -64,8 +70,8 @@ def whole_streams(request: Request) -> Streams:
 
 def column_axis(request: Request) -> int:
     """Return the length of x's first axis that is no sample axis."""
-    array = request.x
-    return array.shape[request.sample_ndim] if array.ndim > request.sample_ndim else 1
+    shape, first = request.x.shape, request.sample_ndim
+    return shape[first] if len(shape) > first else 1
 
 
 def column_strips(request: Request) -> list[slice]:
@@ -85,6 +91,6 @@ def column_strips(request: Request) -> list[slice]:
 def strip_widths(request: Request, strip: slice) -> tuple[int, ...]:
     """Return the number of columns on each side, for x that of a strip."""
     first, *others = request.widths
-    if request.positions:
-        return request.widths
-    return first // column_axis(request) * (strip.stop - strip.start), *others
+    length, wanted = column_axis(request), strip.stop - strip.start
+    whole = wanted == length or request.positions
+    return request.widths if whole else (first // length * wanted, *others)

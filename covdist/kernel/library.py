@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from typing import Any, cast
+from functools import cache, lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +45,10 @@ class SegmentStruct(ctypes.Structure):
     )  # fmt: skip
 
 
-_ARGUMENTS: Mapping[str, tuple[Any, Sequence[Any]]] = {"end": (None, [_size, _double, *[_pointer] * 4])}
+_ARGUMENTS: Mapping[str, tuple[Any, Sequence[Any]]] = {
+    "end": (None, [_size, _double, *[_pointer] * 4]),
+    "centre": (None, [_size, _double, *[_pointer] * 3]),
+}
 
 
 @cache
@@ -79,11 +82,13 @@ def name() -> str:
     return wanted or available()[-1]
 
 
+@cache
 def compiled() -> bool:
     """Return whether the compiled kernel folds here."""
     return name() != NUMPY
 
 
+@cache
 def kind() -> str:
     """Return what decides the bits of results: "compiled", whatever the instruction set, or "numpy"."""
     return "compiled" if compiled() else NUMPY
@@ -104,7 +109,7 @@ def other_kernel(who: str, theirs: str, client: str) -> ClusterError:
 
 @cache
 def function(of: str) -> Callable[..., int]:
-    """Return ``fold``, ``multiply`` or ``end`` of the instruction set in use."""
+    """Return ``fold``, ``multiply``, ``end`` or ``centre`` of the instruction set in use."""
     found = getattr(_library(), f"covdist_{of}_{name()}")
     found.restype, found.argtypes = _ARGUMENTS.get(of, (_size, [ctypes.POINTER(SegmentStruct)]))
     return found
@@ -117,11 +122,13 @@ def number_of(dtype: np.dtype) -> int | None:
     return _TYPES.index(dtype.name) if dtype.name in _TYPES and native else None
 
 
+@lru_cache(maxsize=64)
 def padded(columns: int) -> int:
     """Return how many columns there must be memory for."""
     return -(-columns // _STRIP) * _STRIP
 
 
+@lru_cache(maxsize=64)
 def panels(columns: int) -> int:
     """Return how many numbers a row takes in packed panels: of one part or two, and what a tile reaches beyond."""
     return padded(columns) + 2 * _STRIP
@@ -141,9 +148,17 @@ def address(array: np.ndarray | None) -> int | None:
     return None if array is None else array.ctypes.data
 
 
+def place(array: np.ndarray) -> int:
+    """Return the address of any array, in a third of the time where that can be."""
+    flags = array.flags
+    own = flags.c_contiguous and flags.writeable and array.dtype.isbuiltin == 1
+    return own_address(array) if own else array.ctypes.data
+
+
 def own_address(array: np.ndarray) -> int:
     """Return the address of an array that can be written and has no gaps, in a third of the time."""
-    return ctypes.addressof(_NO_BYTES.from_buffer(cast(Any, array)))
+    held: Any = array
+    return ctypes.addressof(_NO_BYTES.from_buffer(held))
 
 
 @cache

@@ -17,6 +17,7 @@ from covdist.kernel.library import (
     address,
     filled_up,
     function,
+    own_address,
     packed_bytes,
     panels,
 )  # fmt: skip
@@ -44,6 +45,14 @@ def add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray, factor: fl
 def _add_outer(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
     """Add the products of one row with one row: each is rounded, then added, as the kernel does."""
     out += np.multiply.outer(left[0], right[0])
+
+
+def centred(square: np.ndarray, sums: np.ndarray, factor: float) -> np.ndarray:
+    """Return the packed triangle of ``square + factor * outer(sums, sums)``, as ``add_gram`` of one row adds that."""
+    n = len(square)
+    packed = np.empty(n * (n + 1) // 2)
+    function("centre")(n, factor, own_address(sums), own_address(square), own_address(packed))
+    return packed
 
 
 def add_float_gram(rows: np.ndarray, scale: np.ndarray, sums: np.ndarray) -> None:

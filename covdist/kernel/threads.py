@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar, Token, copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,14 +18,13 @@ def is_allowed() -> bool:
     return _allowed.get() is not None
 
 
-@contextmanager
-def allowed(threads: Callable[[], int]) -> Iterator[None]:
-    """Let what is done here be shared among as many threads as ``threads()`` says."""
-    token = _allowed.set(threads)
-    try:
-        yield
-    finally:
-        _allowed.reset(token)
+def allow(threads: Callable[[], int]) -> Token[Callable[[], int] | None]:
+    """Let what is done from now on be shared among as many threads as ``threads()`` says, up to ``end``."""
+    return _allowed.set(threads)
+
+
+def end(token: Token[Callable[[], int] | None]) -> None:
+    _allowed.reset(token)
 
 
 def shared(function: Callable[[Sequence[T]], R], items: Sequence[T], size: int) -> list[R]:

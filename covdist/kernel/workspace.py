@@ -44,7 +44,7 @@ class Workspace:
 
     def _bytes(self, name: str, size: int) -> tuple[np.ndarray, int]:
         held = self._arrays.get(name)
-        if held is None or held[0].nbytes < size:
+        if held is None or len(held[0]) < size:
             array = empty_bytes(size)
             held = self._arrays[name] = array, own_address(array)
         return held

@@ -13,7 +13,7 @@ from covdist.errors import NonFiniteError
 from covdist.kernel.workspace import Workspace
 from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns
-from covdist.numerics.filled_block import Block, FilledBlock, rows_of
+from covdist.numerics.filled_block import Block, FilledBlock
 from covdist.numerics.nonfinite import RowPolicy, refuse
 from covdist.numerics.ordinary import Ordinary, Tile
 from covdist.numerics.screening import TILE, SpecialCounts, screen, widen
@@ -62,8 +62,11 @@ class Counted(NamedTuple):
 
     def into(self, columns: Columns, side: int = 0) -> Columns:
         """Return a side's moments with these counts."""
-        weight2 = self.weight2.within(columns.weight_unit)
-        return columns._replace(rows=self.rows, skipped=self.skipped, weight2=weight2, census=self.censuses[side])
+        weight2, of = self.weight2.within(columns.weight_unit), columns
+        return Columns(
+            self.rows, self.skipped, of.weight, weight2, of.mean, of.mean_low, of.squares, of.exponent,
+            self.censuses[side], of.weight_unit,
+        )  # fmt: skip
 
 
 Finish = Callable[[Counted, list[Any]], Any]
@@ -79,7 +82,9 @@ def finish_two(counted: Counted, states: list[Any]) -> Any:
     return state._replace(columns=counted.into(state.columns), columns_y=counted.into(state.columns_y, 1))
 
 
-def _cut(vectors: Sequence[Vector], cut: slice) -> list[Vector]:
+def _cut(vectors: tuple[Vector, Vector], cut: slice) -> Sequence[Vector]:
+    if vectors[0] is None and vectors[1] is None:
+        return vectors
     return [None if vector is None else vector[cut] for vector in vectors]
 
 
@@ -98,43 +103,46 @@ class RowsAccumulator:
         self._policy, self._inf = options.missing, options.inf
         self._seen = self._rows = self._skipped = 0
         self._weight2 = SquaredWeights()
-        self._censuses = [SpecialCounts.empty(width) for width in widths]
-        by_kernel = all(isinstance(each, Segments) and each.by_kernel for _, each in tiles)
+        self._counts = [np.zeros((4, width), np.int64) for width in widths]
+        self._censuses = [SpecialCounts.of(counts) for counts in self._counts]
+        by_kernel = all([isinstance(each, Segments) and each.by_kernel for _, each in tiles])
         self._limited = nullcontext if by_kernel else single_thread  # which waits for a thread, 0.1 ms and more
-        self._ordinary = Ordinary(tiles, self._censuses, self._height)
+        self._ordinary = Ordinary(tiles, self._counts, self._height)
 
     def add(self, *blocks: Block, frequency: Vector = None, reliability: Vector = None) -> None:
         """Fold rows in place, (rows, columns) of any real dtype for each side.
 
         ``frequency`` says how often each row counts, ``reliability`` how much it is trusted.
         """
+        plain = list[np.ndarray]()
         for census, block in zip(self._censuses, blocks, strict=True):
             if isinstance(block, FilledBlock):  # what was there before is counted
                 census.nans[:] += np.isnan(block.before).sum(axis=0)
                 census.infs[:] += np.isinf(block.before).sum(axis=0)
-        plain = [rows_of(block) for block in blocks]
-        with self._limited(), np.errstate(over="ignore", invalid="ignore"):
-            start = 0
-            while start < len(plain[0]):
-                stretch = slice(start, start + _STRETCH * self._height)
-                start += self._step([block[stretch] for block in plain], *_cut((frequency, reliability), stretch))
+                block = block.rows
+            plain.append(block)
+        start, rows, most = 0, len(plain[0]), _STRETCH * self._height
+        while start < rows:
+            stretch = slice(start, start + most)
+            start += self._step([block[stretch] for block in plain], *_cut((frequency, reliability), stretch))
 
     def _step(self, blocks: Blocks, frequency: Vector, reliability: Vector) -> int:
         """Fold the leading rows, as many as are ordinary, or those of one height; return how many."""
         folded = self._ordinary.fold(blocks, combined(frequency, reliability), self.workspace)
         if folded:
             self._rows += folded
-            weighted = frequency is not None or reliability is not None  # numbers of rows are added exactly
-            height = self._height if weighted else folded
-            for start in range(0, folded, height):
-                cut = slice(start, min(start + height, folded))
+            # Numbers of rows are added exactly.
+            step = folded if frequency is None and reliability is None else self._height
+            for start in range(0, folded, step):
+                cut = slice(start, min(start + step, folded))
                 how_often, how_sure = _cut((frequency, reliability), cut)
                 self._weight2.add(cut.stop - cut.start, combined(how_often, how_sure), how_sure)
         else:
             cut = slice(self._height)
             folded = len(blocks[0][cut])
             how_often, how_sure = (w if w is None else checked(w) for w in _cut((frequency, reliability), cut))
-            self._fold([block[cut] for block in blocks], how_often, how_sure)
+            with self._limited(), np.errstate(over="ignore", invalid="ignore"):
+                self._fold([block[cut] for block in blocks], how_often, how_sure)
         self._seen += folded
         return folded
 
@@ -184,7 +192,7 @@ class RowsAccumulator:
             raise
 
     def state(self) -> Any:
-        censuses = [census.copy() for census in self._censuses]  # rows may still be added
-        counted = Counted(self._rows, self._skipped, self._weight2.copy(), censuses)
+        censuses = [SpecialCounts.of(counts.copy()) for counts in self._counts]  # rows may still be added
+        counted = Counted(self._rows, self._skipped, self._weight2, censuses)
         with self._limited(), np.errstate(over="ignore", invalid="ignore"):
             return self._finish(counted, [each.state() for _, each in self._tiles])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from covdist.kernel.library import (
     packed_bytes,
     padded,
     panels,
+    place,
     side_array,
 )
 from covdist.kernel.workspace import Workspace
@@ -41,66 +43,77 @@ Tile = tuple[slice, BlockFold]
 _LEAST_HEIGHT, _VALUES = 256, 1 << 15  # of arrays side by side: the rows and values that are looked at together
 
 
-class Ordinary:
-    """Of the accumulator whose tiles and censuses these are, which looks at ``height`` rows together."""
+class _Kind(NamedTuple):
+    """What the kernel is told of a side for its width, dtype and products alone."""
 
-    def __init__(self, tiles: Sequence[Tile], censuses: Sequence[SpecialCounts], height: int):
-        folds = [(columns, each) for columns, each in tiles if is_kernel_fold(each)]
-        self._folds = folds if compiled() and len(folds) == len(tiles) else []
-        self._counts = [[own_address(each.zeros), own_address(each.subnormals)] for each in censuses if self._folds]
-        self._height = height
+    number: int | None
+    range: tuple[float, float, bool]
+    work: int  # bytes of memory, apart from those that a row takes in panels
+    row: int
+
+    @classmethod
+    def of(cls, dtype: np.dtype, width: int, kept: int, floats: bool) -> _Kind:
+        row = 0 if kept == NONE else packed_bytes(width, floats)
+        return cls(number_of(dtype), ordinary_range(dtype), 8 * WORK * padded(width), row)
+
+
+_kind = lru_cache(maxsize=64)(_Kind.of)
+
+
+class Ordinary:
+    """Of the accumulator whose tiles and counts of special values these are, which looks at ``height`` rows together.
+
+    Counts are int64 (4, columns) for each side, in the order of ``SpecialCounts``.
+    """
+
+    def __init__(self, tiles: Sequence[Tile], counts: Sequence[np.ndarray], height: int):
+        folds = [(columns, each) for columns, each in tiles if is_kernel_fold(each)] if compiled() else []
+        self._folds = folds if len(folds) == len(tiles) else []
+        self._counts, self._height = counts, height
 
     def fold(self, blocks: Blocks, weights: Vector, workspace: Workspace) -> int:
         """Fold rows, ``height`` at a time; return how many were folded before the first that want a closer look."""
         if not (self._folds and all(map(_readable, blocks)) and plain_weights(weights)):
             return 0
-        head, opened = slice(self._height), []
+        head, opened = slice(self._height), list[tuple[int, OpenSegment]]()
         for columns, each in self._folds:
-            first = [block[head, columns] for block in blocks]
-            segment = each.opened(first, None if weights is None else weights[head])
+            segment = each.opened(
+                [block[head, columns] for block in blocks], None if weights is None else weights[head]
+            )
             if segment is None:
                 return 0
-            opened.append((columns, each, segment))
-        folded = self._call(blocks, weights, [(columns, segment) for columns, _, segment in opened], workspace)
-        for _, each, _ in opened:
+            opened.append((columns.start or 0, segment))
+        folded = self._call(blocks, weights, opened, workspace)
+        for _, each in self._folds:
             each.folded(folded)
         return folded
 
     def _call(
-        self, blocks: Blocks, weights: Vector, opened: Sequence[tuple[slice, OpenSegment]], workspace: Workspace
+        self, blocks: Blocks, weights: Vector, opened: Sequence[tuple[int, OpenSegment]], workspace: Workspace
     ) -> int:
-        product, amount = opened[0][1].product, len(blocks)
+        product, sides, number = opened[0][1].product, side_array(len(blocks) * len(opened))(), 0
         factors = [filled_up(scales) for scales in product.scales]
-        places: list[int | None] = [own_address(each) for each in factors] or [None] * amount
-        held = side_array(amount * len(opened))()
-        for number in range(len(held)):
-            (columns, segment), which = opened[number // amount], number % amount
-            held[number] = self._side(number, columns, segment, which, blocks[which], places[which], workspace)
+        counts = [own_address(each) for each in self._counts]
+        for first, segment in opened:
+            for which, (block, shifted) in enumerate(zip(blocks, segment.shifted, strict=True)):
+                width, rows = shifted.width, len(block)
+                type_, ordinary, work, row = _kind(block.dtype, width, product.kept, bool(factors))
+                zeros, wide = counts[which] + 8 * first, 8 * self._counts[which].shape[1]
+                # Memory for the panels begins where a cache line does, as that for the rest does: there are whole ones.
+                memory = workspace.address(f"side {number}", work + min(self._height, rows) * row)
+                sides[number] = SideStruct(
+                    place(block) + first * block.itemsize, rows, width, block.strides[0], type_, *shifted.places,
+                    zeros, zeros + wide, own_address(factors[which]) if factors else None, shifted.weight, *ordinary,
+                    memory, memory + work, segment.begins,
+                )  # fmt: skip
+                number += 1
         weights = None if weights is None else np.ascontiguousarray(weights)
         roots = None if weights is None else np.sqrt(weights)
-        given = ctypes.addressof(held), address(weights), address(roots), own_address(product.sums)
-        folded = function("fold")(SegmentStruct(*given, len(held), product.kept, self._height))
-        for number, side in enumerate(held):
-            opened[number // amount][1].shifted[number % amount].weight = side.weight
+        given = ctypes.addressof(sides), address(weights), address(roots), own_address(product.sums)
+        folded = function("fold")(SegmentStruct(*given, number, product.kept, self._height))
+        for number, side in enumerate(sides):
+            opened[number // len(blocks)][1].shifted[number % len(blocks)].weight = side.weight
         return folded
-
-    def _side(
-        self, number: int, columns: slice, segment: OpenSegment, which: int, block: np.ndarray, factors: int | None,
-        workspace: Workspace,
-    ) -> SideStruct:  # fmt: skip
-        shifted, kept = segment.shifted[which], segment.product.kept != NONE
-        first = columns.start or 0
-        zeros, subnormals = (place + 8 * first for place in self._counts[which])
-        # Memory for the panels begins where a cache line does, as that for the rest does: there are whole ones of it.
-        work = 8 * WORK * padded(shifted.width)
-        rows = min(self._height, len(block))
-        panels = rows * packed_bytes(shifted.width, bool(segment.product.scales)) if kept else 0
-        memory = workspace.address(f"side {number}", work + panels)
-        return SideStruct(
-            block.ctypes.data + first * block.itemsize, len(block), shifted.width, block.strides[0],
-            number_of(block.dtype), *shifted.places, zeros, subnormals, factors, shifted.weight,
-            *ordinary_range(block.dtype), memory, memory + work, segment.begins,
-        )  # fmt: skip
 
 
 class StackedColumns(NamedTuple):

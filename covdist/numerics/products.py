@@ -96,6 +96,12 @@ class Triangle:
         """Return the sums as states hold them."""
         return packed.pack(sums) if sums.ndim == 2 else sums
 
+    def centred(self, matrix: np.ndarray, sums: Sequence[np.ndarray], factor: float) -> np.ndarray:
+        """Return sums as states hold them with ``factor`` times the products of one row of each side."""
+        if compiled() and matrix.ndim == 2:
+            return kernel.centred(matrix, sums[0], factor)
+        return _centred(self, matrix, sums, factor)
+
     def rescaled(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> np.ndarray:
         return packed.rescale(matrix, shifts[0])
 
@@ -119,6 +125,9 @@ class Rectangle:
 
     def matrix(self, sums: np.ndarray) -> np.ndarray:
         return sums
+
+    def centred(self, matrix: np.ndarray, sums: Sequence[np.ndarray], factor: float) -> np.ndarray:
+        return _centred(self, matrix, sums, factor)
 
     def rescaled(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> np.ndarray:
         return rescaled(matrix, *shifts)
@@ -144,6 +153,9 @@ class Diagonal:
     def matrix(self, sums: np.ndarray) -> np.ndarray:
         return sums
 
+    def centred(self, matrix: np.ndarray, sums: Sequence[np.ndarray], factor: float) -> np.ndarray:
+        return _centred(self, matrix, sums, factor)
+
     def rescaled(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> np.ndarray:
         shift = shifts[0] + shifts[1]
         return np.ldexp(matrix, shift) if shift.any() else matrix
@@ -152,9 +164,14 @@ class Diagonal:
 Form = Triangle | Rectangle | Diagonal
 
 
+def _centred(form: Form, matrix: np.ndarray, sums: Sequence[np.ndarray], factor: float) -> np.ndarray:
+    form.add([each[None] for each in sums], matrix, factor)
+    return form.matrix(matrix)
+
+
 def rescaled(rectangle: np.ndarray, shift: np.ndarray, shift_y: np.ndarray) -> np.ndarray:
     """Return entry (i, j) times ``2**(shift[i] + shift_y[j])``."""
-    if not (shift.any() or shift_y.any()):
+    if not (np.count_nonzero(shift) or np.count_nonzero(shift_y)):
         return rectangle
     return np.ldexp(rectangle, shift[:, None].astype(np.int32) + shift_y.astype(np.int32))
 
@@ -179,11 +196,10 @@ class _HighPrecision:
 
     def _matrix(self, sums: Sequence[np.ndarray], factor: float) -> np.ndarray:
         """Return the products about the mean, given each side's sums."""
-        self._form.add(sums, self._sums, factor)
-        return self._form.matrix(self._sums)
+        return self._form.centred(self._sums, sums, factor)
 
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Any:
-        matrix = self._matrix([each.sums[None] for each in shifted], -1 / shifted[0].weight)
+        matrix = self._matrix([each.sums for each in shifted], -1 / shifted[0].weight)
         self._held = None
         return self._make(*columns, matrix)
 
@@ -214,7 +230,7 @@ class _FastPrecision(_HighPrecision):
     def _matrix(self, sums: Sequence[np.ndarray], factor: float) -> np.ndarray:
         undo, self._shifts = [-shift for shift in self._shifts], []
         matrix = self._form.rescaled(self._form.matrix(self._sums), undo)
-        self._form.add(sums, matrix, factor)
+        self._form.add([each[None] for each in sums], matrix, factor)
         return matrix
 
 

@@ -26,10 +26,12 @@ class SpecialCounts(NamedTuple):
 
     @classmethod
     def empty(cls, width: int) -> SpecialCounts:
-        return cls(*np.zeros((4, width), np.int64))
+        return cls.of(np.zeros((4, width), np.int64))
 
-    def copy(self) -> SpecialCounts:
-        return SpecialCounts(*(each.copy() for each in self))
+    @classmethod
+    def of(cls, counts: np.ndarray) -> SpecialCounts:
+        """Return views of an array (4, columns)."""
+        return cls(counts[0], counts[1], counts[2], counts[3])
 
     def merge(self, other: SpecialCounts) -> SpecialCounts:
         return SpecialCounts(*(a + b for a, b in zip(self, other, strict=True)))

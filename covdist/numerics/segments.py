@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple, Protocol, TypeGuard, cast, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -90,9 +90,11 @@ class Segments:
 
     def __init__(self, widths: Sequence[int], product: Product, empty: Callable[[], Any]):
         self._product, self._empty = product, empty
-        self.by_kernel = compiled() and is_kernel_product(product)
+        self._opening = product.open if is_kernel_product(product) else None
+        self.by_kernel = compiled() and self._opening is not None
         self._closed: Any = None  # before the first is: of a thousand groups, empty states take a thousand matrices
         self._shifted = [ShiftedColumns(width) for width in widths]
+        self._narrowest = min(widths, default=0)
         self._unit = 0  # of the open segment's weights
 
     def add(self, blocks: Blocks, weights: Vector, extreme: Sequence[bool], workspace: Workspace) -> None:
@@ -116,19 +118,19 @@ class Segments:
             shifted.commit(side)
 
     def opened(self, blocks: Blocks, weights: Vector) -> OpenSegment | None:
-        if not self.by_kernel:
+        if self._opening is None:
             return None
-        new = not self._shifted[0].weight
-        begins = new and weights is None and all(shifted.width > 1 for shifted in self._shifted)
-        if begins:
-            for shifted in self._shifted:
-                shifted.open()
-        elif new:
-            self._begin(blocks, weights, [False] * len(blocks))
-        if new:
+        begins = False
+        if not self._shifted[0].weight:
             self._unit = 0
-        product = cast(KernelProduct, self._product).open()
-        if product is None or self._unit or not all(shifted.plain for shifted in self._shifted):
+            begins = weights is None and self._narrowest > 1  # of single columns numpy sums pilots in pairs
+            if begins:
+                for shifted in self._shifted:
+                    shifted.open()
+            else:
+                self._begin(blocks, weights, [False] * len(blocks))
+        product = self._opening()
+        if product is None or self._unit or not (begins or all([shifted.plain for shifted in self._shifted])):
             return None
         return OpenSegment(self._shifted, product, begins)
 
@@ -145,7 +147,9 @@ class Segments:
         return [shifted.deviations(block, weights, out) for shifted, block, out in together]
 
     def _close(self) -> None:
-        columns = [shifted.columns()._replace(weight_unit=self._unit) for shifted in self._shifted]
+        columns = [shifted.columns() for shifted in self._shifted]
+        if self._unit:
+            columns = [each._replace(weight_unit=self._unit) for each in columns]
         closed = self._product.close(self._shifted, columns)
         self._closed = closed if self._closed is None else self._closed.merge(closed)
         for shifted in self._shifted:

@@ -52,13 +52,15 @@ class ShiftedColumns:
     def open(self) -> None:
         """Start a segment with a pilot of 0, of which the kernel may make another."""
         first = panels(self.width)
-        self._memory = np.zeros(first + 2 * self.width)
-        self.shift, self.sums = self._memory[:first], self._memory[first : first + self.width]
-        self.squares = self._memory[first + self.width :]
-        self.pilot = self.shift[: self.width]
+        memory = np.zeros(first + 2 * self.width)
+        self.shift, self.sums, self.squares = memory[:first], memory[first : -self.width], memory[-self.width :]
+        shift = own_address(memory)
+        sums = shift + 8 * first
+        self.places = shift, sums, sums + 8 * self.width  # of what the kernel subtracts and adds to
+        self.pilot, self.exponent = self.shift[: self.width], _no_exponents(self.width)
         self.pilot_low: np.ndarray | None = None  # of integers beyond float64
-        self.exponent, self._extreme = _no_exponents(self.width), False
         self._scale: np.ndarray | None = None
+        self.plain = True  # whether deviations are differences from the pilot, and nothing else
 
     def begin(self, block: np.ndarray, weights: np.ndarray | None, extreme: bool) -> None:
         """Start a segment whose pilot is near the mean of ``block``, or the value itself where that is constant."""
@@ -68,7 +70,8 @@ class ShiftedColumns:
         sample = rows.astype(np.float64)
         shares = None if weights is None else weights / weights.max()  # tiny weights of tiny values underflow
         average = _mean if weights is None else partial(np.average, axis=0, weights=shares)
-        self.pilot = pilot_of(sample, average)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.pilot = pilot_of(sample, average)
         if beyond_float64(rows):  # whose float64 mean may lie many spreads away
             rest = (high_part(rows) - self.pilot) + low_part(rows)
             low = np.rint(np.average(rest, axis=0, weights=shares))
@@ -76,20 +79,9 @@ class ShiftedColumns:
         if extreme:
             exponent = self._wanted_exponent(block)
             exponent[exponent == NO_EXPONENT] = 0
-            self.exponent, self._scale, self._extreme = exponent, np.ldexp(1.0, -exponent), True
+            self.exponent, self._scale = exponent, np.ldexp(1.0, -exponent)
+        self.plain = self._scale is None and self.pilot_low is None
         self.shift[: self.width] = self.pilot if self._scale is None else self.pilot * self._scale
-
-    @property
-    def places(self) -> tuple[int, int, int]:
-        """The addresses of what the kernel subtracts and adds to."""
-        shift = own_address(self._memory)
-        sums = shift + 8 * len(self.shift)
-        return shift, sums, sums + 8 * self.width
-
-    @property
-    def plain(self) -> bool:
-        """Whether deviations are differences from the pilot, and nothing else."""
-        return not self._extreme and self.pilot_low is None
 
     def _wanted_exponent(self, block: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -142,7 +134,7 @@ class ShiftedColumns:
 
     def outgrown(self, block: np.ndarray, extreme: bool) -> bool:
         """Say whether a block needs another scale than the segment's, which only extreme magnitudes can ask for."""
-        if not (extreme or self._extreme):
+        if not (extreme or self._scale is not None):
             return False
         wanted = self._wanted_exponent(block)
         finer = (wanted < self.exponent) & (self.squares == 0)
@@ -159,8 +151,9 @@ class ShiftedColumns:
         if self.plain and compiled():
             moments = np.empty((3, self.width))
             function("end")(self.width, self.weight, *self.places, own_address(moments))
-            mean, mean_low, squares = moments
-            return Columns(0, 0, self.weight, 0.0, mean, mean_low, squares, self.exponent, uncounted(self.width))
+            return Columns(
+                0, 0, self.weight, 0.0, moments[0], moments[1], moments[2], self.exponent, uncounted(self.width)
+            )
         offset = self.sums / self.weight
         squares = self.squares - self.sums * offset
         columns = columns_about(self.pilot, self.exponent, offset, squares, self.weight)

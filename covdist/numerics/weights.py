@@ -27,8 +27,10 @@ def checked(weights: np.ndarray) -> np.ndarray:
 
 
 def combined(frequency: Vector, reliability: Vector) -> Vector:
+    if frequency is None and reliability is None:
+        return None
     given = [np.asarray(w, np.float64) for w in (frequency, reliability) if w is not None]
-    return None if not given else given[0] if len(given) == 1 else checked(given[0] * given[1])
+    return given[0] if len(given) == 1 else checked(given[0] * given[1])
 
 
 def unit_of(largest: float) -> int:
@@ -51,12 +53,12 @@ def plain_weights(weights: Vector) -> bool:
 class SquaredWeights:
     """Sums of frequency × reliability², numpy's aweights term, by the unit of their weights; mutable."""
 
-    def __init__(self, sums: dict[int, float] | None = None):
-        self._sums = dict(sums or {})
+    def __init__(self) -> None:
+        self._sums: dict[int, float] = {}
 
     def add(self, rows: int, weights: Vector, reliability: Vector) -> None:
         """Count rows with their weights, frequency × reliability; those of neither weigh 1."""
-        scaled, unit = in_unit(weights)
+        scaled, unit = (weights, 0) if weights is None else in_unit(weights)
         if weights is None or scaled is None:
             found = float(rows)
         elif reliability is None:
@@ -66,10 +68,7 @@ class SquaredWeights:
             found = float((scaled[live] * np.ldexp(reliability[live].astype(np.float64), -unit)).sum())
         self._sums[unit] = self._sums.get(unit, 0.0) + found
 
-    def copy(self) -> SquaredWeights:
-        return SquaredWeights(self._sums)
-
     def within(self, unit: int) -> float:
         """Return the sum times ``4**-unit``."""
-        shifted = (value if own == unit else np.ldexp(value, 2 * (own - unit)) for own, value in self._sums.items())
+        shifted = [value if own == unit else np.ldexp(value, 2 * (own - unit)) for own, value in self._sums.items()]
         return float(sum(shifted))

@@ -91,7 +91,9 @@ def cov(
         memory=memory, state=state_for(pairs, y),
     )  # fmt: skip
     result = read(found, ddof, min_periods, nearest_psd)
-    result.attrs.update((name, value) for name, value in found.layout.provenance.items() if name in RECORDED)
+    provenance = found.layout.provenance
+    if recorded := provenance.keys() & RECORDED:
+        result.attrs.update((name, value) for name, value in provenance.items() if name in recorded)
     return as_given(found, result)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -30,27 +31,56 @@ class Accepted(NamedTuple):
     each: tuple[Any, ...]  # dims of positions
 
 
+class Bare(NamedTuple):
+    """An array without names: those that its axes get, which of them count samples or positions, and their labels."""
+
+    data: da.Array | np.ndarray
+    dims: tuple[str, ...]
+    samples: tuple[str, ...]
+    places: tuple[str, ...]
+    indexes: Mapping[str, pd.Index]
+
+
 def accepted(given: Any, dim: Any, what: str, each: Any = None) -> Accepted:
     """Take anything the public functions accept for an array; ``what`` names it in messages."""
-    each = () if each is None else tuple(each) if isinstance(each, tuple | list) else (each,)
     if isinstance(given, xr.DataArray):
         _check_container(given.data, what)
-        return Accepted(given, dim, {}, each)
+        return Accepted(given, dim, {}, _tuple(each))
+    return named(bare(given, dim, what, each))
+
+
+def named(array: Bare) -> Accepted:
+    """Give an array its names."""
+    labels = {name: index for name, index in array.indexes.items() if name in array.samples}
+    others = {name: index for name, index in array.indexes.items() if name not in labels}
+    found = _with_names(assembled(array.data, array.dims), others)
+    return Accepted(found, list(array.samples), labels, array.places)
+
+
+def bare(given: Any, dim: Any, what: str, each: Any = None) -> Bare:
+    """Take anything accepted for an array that is no DataArray, with names for its axes."""
     array = plain(given, what)
     if array.ndim == 0:
         found = "a single number" if array.dtype.kind in "biufc" else f"a {type(given).__name__}"
         raise DataError(f"{what} is {found}, which has no samples: pass an array with at least one axis")
-    axes = _axes(array.shape, dim)
-    places = _axes(array.shape, each, "each") if each else ()
-    others = [i for i in range(array.ndim) if i not in (*axes, *places)]
+    places = () if each is None else _axes(array.shape, _tuple(each), "each")
+    dims, samples, positions = _names(array.ndim, _axes(array.shape, dim), places)
+    indexes = {dims[axis]: index for axis, index in enumerate(_indexes(given)) if index is not None}
+    return Bare(array, dims, samples, positions, indexes)
+
+
+@lru_cache(maxsize=64)
+def _names(ndim: int, axes: tuple[int, ...], places: tuple[int, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return names for all axes, for those that count samples, in their order, and for those of positions."""
+    others = [i for i in range(ndim) if i not in (*axes, *places)]
     names = {axis: "sample" if len(axes) == 1 else f"sample_{i}" for i, axis in enumerate(axes)}
     names |= {axis: "position" if len(places) == 1 else f"position_{i}" for i, axis in enumerate(places)}
     names |= {axis: "unit" if len(others) == 1 else f"unit_{i}" for i, axis in enumerate(others)}
-    known = {names[axis]: index for axis, index in enumerate(_indexes(given)) if index is not None}
-    labels = {names[axis]: known[names[axis]] for axis in axes if names[axis] in known}
-    named = assembled(array, [names[i] for i in range(array.ndim)])
-    named = _with_names(named, {name: index for name, index in known.items() if name not in labels})
-    return Accepted(named, [names[axis] for axis in axes], labels, tuple(names[axis] for axis in places))
+    return tuple([names[i] for i in range(ndim)]), tuple([names[i] for i in axes]), tuple([names[i] for i in places])
+
+
+def _tuple(each: Any) -> tuple[Any, ...]:
+    return () if each is None else tuple(each) if isinstance(each, tuple | list) else (each,)
 
 
 def assembled(
@@ -65,7 +95,7 @@ def assembled(
 
     xarray's usual way takes 30 us, and a dask array's key for its name; with two coordinates 150 us.
     """
-    variable = xr.Variable(dims, data, attrs)
+    variable = xr.Variable(dims, data, attrs, fastpath=True)
     return xr.DataArray(variable, dict(coords), name=name, indexes=dict(indexes), fastpath=True)
 
 
@@ -124,6 +154,8 @@ def coords_along(array: xr.DataArray, dims: Sequence[Any]) -> dict[Hashable, xr.
 
 def _indexes(given: Any) -> list[pd.Index | None]:
     """Return the labels of each axis of a frame, where they are more than numbers of columns."""
+    if given is None or type(given) is np.ndarray:
+        return []
     if isinstance(given, pd.Series):
         return [given.index]
     if isinstance(given, pd.DataFrame):
@@ -143,7 +175,9 @@ def _with_names(array: xr.DataArray, columns: Mapping[str, pd.Index]) -> xr.Data
 
 
 def _axes(shape: tuple[int, ...], dim: Any, option: str = "dim") -> tuple[int, ...]:
-    axes = (0,) if dim is None else tuple(dim) if isinstance(dim, tuple | list) else (dim,)
+    if dim is None:
+        return (0,)
+    axes = tuple(dim) if isinstance(dim, tuple | list) else (dim,)
     for axis in axes:
         if not isinstance(axis, int | np.integer) or not -len(shape) <= axis < len(shape):
             raise DataError(

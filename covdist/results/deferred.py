@@ -38,7 +38,7 @@ class Deferred(NamedTuple):
     @property
     def lazy(self) -> bool:
         """Whether a part is still to be computed."""
-        return any(isinstance(part, Delayed) for part in self.parts)
+        return any([isinstance(part, Delayed) for part in self.parts])
 
     def map(self, function: Function) -> Deferred:
         """Apply a function to each part, groups and all."""
@@ -80,7 +80,7 @@ class Deferred(NamedTuple):
         self, function: Function, axes: Sequence[Axis], *arguments: object, dtype: npt.DTypeLike = np.float64
     ) -> Array:
         """Return the array that ``read`` labels."""
-        shape = tuple(axis.size for axis in axes)
+        shape = tuple([axis.size for axis in axes])
         if self.groups is not None:
             shape = (len(self.groups.values), *shape)
             function, arguments = by_group, (function, shape, *arguments)
@@ -100,8 +100,8 @@ class Deferred(NamedTuple):
     ) -> xr.DataArray:
         """Label the matrix of which ``function(state, rows, *arguments)`` returns a slice of rows, lazily in chunks."""
         first, second = axes
-        height = max(1, limits().matrix_chunk_bytes // (8 * max(1, second.size)))
-        if first.size <= height or not self.lazy:
+        height = max(1, limits().matrix_chunk_bytes // (8 * max(1, second.size))) if self.lazy else first.size
+        if first.size <= height:
             return self.read(function, axes, slice(0, first.size), *arguments, name=name, dtype=dtype, attrs=attrs)
         chunks = []
         for start in range(0, first.size, height):
@@ -192,14 +192,19 @@ def members(state: State | Grouped, size: int) -> list[State]:
 def _read(state: object, shape: tuple[int, ...], dtype: np.dtype, function: Function, *arguments: object) -> Array:
     if not isinstance(state, Delayed):
         with sharing(of_caller):
-            return _array_of(state, function, *arguments)
+            return _answer(state, function, *arguments)
     key = f"read-{tokenize(function, arguments, state.key)}"
     value = delayed(_array_of, pure=True, traverse=False)(state, function, *arguments, dask_key_name=key)
     return da.from_delayed(value, shape, dtype, name=f"array-{key}")
 
 
 def _array_of(state: object, function: Function, *arguments: object) -> np.ndarray:
-    with sharing(of_task), np.errstate(over="ignore"):  # what is beyond float64's range is infinite
+    with sharing(of_task):
+        return _answer(state, function, *arguments)
+
+
+def _answer(state: object, function: Function, *arguments: object) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what is beyond float64's range is infinite
         return np.asarray(function(state, *arguments))
 
 

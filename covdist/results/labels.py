@@ -6,6 +6,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import dask.array as da
@@ -18,14 +19,17 @@ from covdist.engine import small_arrays
 from covdist.errors import DataError
 from covdist.numerics.screening import plain_dtype
 from covdist.results.accepted import (
+    Bare,
     Coordinates,
     Labels,
     accepted,
     assembled,
+    bare,
     check_distinct,
     coordinates,
     coords_along,
     labels_among,
+    named,
 )
 
 Array = da.Array | np.ndarray
@@ -63,6 +67,8 @@ class Axis:
         if self.dim is None:
             return self
         clash = self.dim == taken.dim
+        if not self.coords:
+            return bare_axis(f"{self.dim}_2" if clash else self.dim, self.size)
         names = {n: f"{n}_2" if clash or n == taken.dim or n in taken.coords else n for n in self.coords}
         return self.renamed({**names, self.dim: f"{self.dim}_2" if clash else self.dim})
 
@@ -83,6 +89,12 @@ class Axis:
 
     def __str__(self) -> str:
         return f"{self.dim or 'one variable'} ({self.size})"
+
+
+@lru_cache(maxsize=64)
+def bare_axis(dim: str | None, size: int) -> Axis:
+    """Return an axis without coordinates, the same one each time."""
+    return Axis(dim, size)
 
 
 @dataclass(frozen=True)
@@ -174,14 +186,15 @@ def labelled(
     """Attach names to an array of shape (groups, *axes); axes of a single variable are squeezed out."""
     dims, shape = list[str](), list[int]()
     coords, indexes = dict[Any, xr.Variable](), dict[Any, xr.Index]()
-    every: list[Axis | Groups] = [*([] if groups is None else groups.axes()), *axes]
-    for named in every:
-        if named.dim is not None:
-            dims.append(named.dim)
-            shape.append(named.size)
-            variables, own = named.coordinates()
-            coords |= variables
-            indexes |= own
+    every: Sequence[Axis | Groups] = axes if groups is None else [*groups.axes(), *axes]
+    for each in every:
+        if each.dim is not None:
+            dims.append(each.dim)
+            shape.append(each.size)
+            if isinstance(each, Groups) or each.coords:
+                variables, own = each.coordinates()
+                coords |= variables
+                indexes |= own
     return assembled(data.reshape(shape), dims, name, attrs, coords, indexes)
 
 
@@ -209,20 +222,25 @@ class Labelled:
 
 def label(given: ArrayLike, dim: Dims, *, fallback: str, each: Dims = None) -> Labelled:
     """Take any array the public functions accept apart into data and names; ``fallback`` names it in messages."""
-    array, dim, labels, each = accepted(given, dim, fallback, each)
+    if isinstance(given, xr.DataArray):
+        return _label_named(*accepted(given, dim, fallback, each), fallback)
+    array = bare(given, dim, fallback, each)
+    return _label_named(*named(array), fallback) if array.indexes or array.places else _label_bare(array, fallback)
+
+
+def _label_bare(array: Bare, name: str) -> Labelled:
+    features = tuple([each for each in array.dims if each not in array.samples])
+    data = _in_front(array.data, array.dims, (*array.samples, *features), name)
+    axis = bare_axis("_".join(features) or None, math.prod(data.shape[len(array.samples) :]))
+    return Labelled(data, array.samples, axis, name, {}, {})
+
+
+def _label_named(array: xr.DataArray, dim: Dims, labels: Labels, each: Sequence[Hashable], fallback: str) -> Labelled:
     name = str(array.name or fallback)
     dims = _sample_dims(array, dim, name)
     places = _places(array, each, dims, name)
     features = [d for d in array.dims if d not in (*dims, *places)]
-    order = *dims, *places, *features
-    data = array.data if array.dims == order else array.transpose(*order).data
-    if data.dtype.isbuiltin == 2 and data.dtype.name != "bfloat16":  # float8 and int4 of ml_dtypes
-        data = data.astype(plain_dtype(data.dtype))
-    _check(data, name)
-    if 0 in data.shape:
-        raise DataError(
-            f"{name} is empty: its shape is {dict(array.sizes)}, at least one row and one column are needed"
-        )
+    data = _in_front(array.data, array.dims, (*dims, *places, *features), name)
     dim_name = "_".join(map(str, features)) if features else None
     columns = math.prod(array.sizes[d] for d in features)
     axis = Axis(dim_name, columns, _feature_coords(array, features, name), _levels(array, features))
@@ -230,6 +248,19 @@ def label(given: ArrayLike, dim: Dims, *, fallback: str, each: Dims = None) -> L
     own = {str(key): coord for key, coord in along.items()}
     labels = {**labels, **labels_among(along, dims)}
     return Labelled(data, tuple(map(str, dims)), axis, name, own, labels, _positions(array, places, name))
+
+
+def _in_front(data: Array, dims: Sequence[Hashable], order: Sequence[Hashable], name: str) -> Array:
+    """Return real numbers with their axes in another order; DataError where there are none."""
+    sizes = dict(zip(dims, data.shape, strict=True))
+    if tuple(dims) != tuple(order):
+        data = data.transpose([dims.index(each) for each in order])
+    if data.dtype.isbuiltin == 2 and data.dtype.name != "bfloat16":  # float8 and int4 of ml_dtypes
+        data = data.astype(plain_dtype(data.dtype))
+    _check(data, name)
+    if 0 in data.shape:
+        raise DataError(f"{name} is empty: its shape is {sizes}, at least one row and one column are needed")
+    return data
 
 
 def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, ...]:
@@ -284,7 +315,7 @@ _NAMELESS = {np.dtype("V2"): "bfloat16", np.dtype("V1"): "float8 or int4"}
 
 def _check(data: Array, name: str) -> None:
     check_real(data.dtype, name)
-    if any(math.isnan(n) for n in data.shape):
+    if any(map(math.isnan, data.shape)):
         raise DataError(
             f"{name} has chunks of unknown size, as selecting by a mask makes them: "
             "call compute_chunk_sizes() on the dask array first, or fold the rows with weights of 0 and 1"

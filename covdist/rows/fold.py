@@ -10,6 +10,7 @@ import numpy as np
 from covdist.engine.threads import of_task, sharing
 from covdist.errors import NonFiniteError
 from covdist.kernel.library import check_same, kind
+from covdist.rows.readers import ArrayReader
 
 
 class Reader(Protocol):
@@ -45,7 +46,8 @@ class Part:
 
     def blocks(self, given: list[Any], least_rows: int) -> Iterator[np.ndarray]:
         """Yield the rows, at least ``least_rows`` at a time but for the last."""
-        return gathered(self.pieces(given), least_rows)
+        pieces = self.pieces(given)
+        return pieces if isinstance(self.reader, ArrayReader) else gathered(pieces, least_rows)  # an array is one piece
 
 
 class AnyAccumulator(Protocol):
@@ -80,17 +82,18 @@ def fold(shard: Shard, given: list[list[Any]], of: str = "rows") -> object:
     """
     check_same(shard.kernel)
     with sharing(of_task):
-        return _folded(shard, given, of)
+        return folded(shard, given, of)
 
 
-def _folded(shard: Shard, given: list[list[Any]], of: str) -> object:
+def folded(shard: Shard, given: list[list[Any]], of: str = "rows") -> object:
+    """As ``fold``, by the kernel and the threads of this process."""
     accumulator, parts = shard.accumulator(), [*shard.blocks.values(), *shard.vectors.values()]
     streams = [part.blocks(made, accumulator.least_rows) for part, made in zip(parts, given, strict=True)]
     try:
         for pieces in together(streams):
             blocks = [columns_of(piece) for piece in pieces[: len(shard.blocks)]]
-            vectors = pieces[len(shard.blocks) :]
-            accumulator.add(*blocks, **dict(zip(shard.vectors, vectors, strict=True)))
+            vectors = zip(shard.vectors, pieces[len(shard.blocks) :], strict=True)
+            accumulator.add(*blocks, **dict(vectors))
         return accumulator.state()  # some keep rows until then
     except NonFiniteError as error:
         raise _located(error, list(shard.blocks)[error.side], shard.start, of) from None
@@ -125,6 +128,9 @@ def gathered(pieces: Iterator[np.ndarray], least_rows: int) -> Iterator[np.ndarr
 
 def together(streams: list[Iterator[Any]]) -> Iterator[list[Any]]:
     """Cut streams of pieces at each other's borders, so that all pieces of a step cover the same rows."""
+    if len(streams) == 1:
+        yield from ([piece] for piece in streams[0] if len(piece))
+        return
     current: list[Any] = [np.empty(0)] * len(streams)
     while True:
         for i, stream in enumerate(streams):

@@ -110,6 +110,8 @@ def _slab_size(source: Source) -> int:
 
 
 def as_rows(array: np.ndarray, sample_ndim: int) -> np.ndarray:
+    if sample_ndim == 1 and array.ndim <= 2:
+        return array
     rows = math.prod(array.shape[:sample_ndim])
     columns = [math.prod(array.shape[sample_ndim:])] if array.ndim > sample_ndim else []
     return array.reshape(rows, *columns)  # not -1: numpy cannot tell the width of an empty chunk

@@ -65,7 +65,7 @@ def stream(array: da.Array | np.ndarray, sample_ndim: int, columns: slice | None
     """Return the rows of an array whose leading ``sample_ndim`` axes are samples; ``columns`` cuts the first other."""
     whole = slice(0, array.shape[sample_ndim] if array.ndim > sample_ndim else 1)
     columns = whole if columns is None else columns
-    every = array.ndim == sample_ndim or columns == whole
+    every = columns == whole or array.ndim == sample_ndim
     cut: Any = array if every else array[(slice(None),) * sample_ndim + (columns,)]
     if isinstance(array, np.ndarray):
         return _ArrayStream(cut, sample_ndim)
@@ -124,11 +124,10 @@ class _ArrayStream:
 
     def __init__(self, array: np.ndarray, sample_ndim: int):
         self._rows = as_rows(array, sample_ndim)
-        row_bytes = max(1, self._rows[:1].nbytes)
-        height = max(1, _PIECE // row_bytes)
-        n = len(self._rows)
-        self.bounds = np.array([*range(0, n, height), n])
-        self.width = math.prod(array.shape[sample_ndim:])
+        self.width = self._rows.shape[1] if self._rows.ndim == 2 else 1
+        row_bytes = max(1, self.width * array.itemsize)
+        height, n = max(1, _PIECE // row_bytes), len(self._rows)
+        self.bounds = np.array([0, n] if 0 < n <= height else [*range(0, n, height), n])
         self.piece_bytes, self.dtype = height * row_bytes, array.dtype
 
     @cached_property

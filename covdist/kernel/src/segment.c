@@ -212,3 +212,16 @@ EXPORTED void NAME(end)(size_t columns, double weight, const double *pilot, cons
         moments[2 * columns + j] = centred < 0 ? 0 : centred;
     }
 }
+
+/* Pack the lower triangle of a square, less what its products about the pilot exceed those about the mean by: `factor` times
+   the products of two sums, each rounded and then added, as in numpy. */
+EXPORTED void NAME(centre)(size_t n, double factor, const double *sums, const double *square, double *packed)
+{
+    size_t half = half_of(n, PACKED), even = 1 - n % 2, stride = n + even;
+    for (size_t i = 0; i < n; i++) {
+        double left = sums[i] * factor;
+        for (size_t j = 0; j <= i; j++)
+            packed[j < half ? j * stride + even + i : (i - half + 1 - even) * stride + j - half] =
+                square[i * n + j] + left * sums[j];
+    }
+}
