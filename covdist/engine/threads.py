@@ -11,7 +11,7 @@ from dask.system import CPU_COUNT
 
 from covdist.engine.dask_private import pool_threads
 from covdist.engine.fork import after_fork
-from covdist.kernel.threads import allow, end, is_allowed
+from covdist.kernel.threads import allowed, is_allowed
 
 _ALONE = ("synchronous", "sync", "single-threaded")  # what dask's configuration calls its scheduler of one thread
 
@@ -32,20 +32,21 @@ class sharing:
     No generator, which takes 2 us longer to enter and to leave.
     """
 
-    __slots__ = ("_busy", "_given", "_token")
+    __slots__ = ("_allowed", "_busy", "_given")
 
     def __init__(self, given: Callable[[], int]):
         self._given, self._busy = given, _busy
+        self._allowed = None if is_allowed() else allowed(self._threads)
 
     def __enter__(self) -> None:
-        self._token = None if is_allowed() else allow(self._threads)
-        if self._token is not None:
+        if self._allowed is not None:
             with self._busy.lock:
                 self._busy.count += 1
+            self._allowed.__enter__()
 
     def __exit__(self, *raised: object) -> None:
-        if self._token is not None:
-            end(self._token)
+        if self._allowed is not None:
+            self._allowed.__exit__(*raised)
             with self._busy.lock:
                 self._busy.count -= 1
 

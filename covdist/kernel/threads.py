@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import ContextVar, Token, copy_context
+from contextvars import ContextVar, copy_context
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,13 +18,19 @@ def is_allowed() -> bool:
     return _allowed.get() is not None
 
 
-def allow(threads: Callable[[], int]) -> Token[Callable[[], int] | None]:
-    """Let what is done from now on be shared among as many threads as ``threads()`` says, up to ``end``."""
-    return _allowed.set(threads)
+class allowed:
+    """Let what is done here be shared among as many threads as ``threads()`` says."""
 
+    __slots__ = ("_threads", "_token")
 
-def end(token: Token[Callable[[], int] | None]) -> None:
-    _allowed.reset(token)
+    def __init__(self, threads: Callable[[], int]):
+        self._threads = threads
+
+    def __enter__(self) -> None:
+        self._token = _allowed.set(self._threads)
+
+    def __exit__(self, *raised: object) -> None:
+        _allowed.reset(self._token)
 
 
 def shared(function: Callable[[Sequence[T]], R], items: Sequence[T], size: int) -> list[R]:

@@ -107,14 +107,14 @@ class RowsAccumulator:
         self._censuses = [SpecialCounts.of(counts) for counts in self._counts]
         by_kernel = all([isinstance(each, Segments) and each.by_kernel for _, each in tiles])
         self._limited = nullcontext if by_kernel else single_thread  # which waits for a thread, 0.1 ms and more
-        self._ordinary = Ordinary(tiles, self._counts, self._height)
+        self._ordinary, self._all_ordinary = Ordinary(tiles, self._counts, self._height), by_kernel
 
     def add(self, *blocks: Block, frequency: Vector = None, reliability: Vector = None) -> None:
         """Fold rows in place, (rows, columns) of any real dtype for each side.
 
         ``frequency`` says how often each row counts, ``reliability`` how much it is trusted.
         """
-        plain = list[np.ndarray]()
+        plain: list[np.ndarray] = []
         for census, block in zip(self._censuses, blocks, strict=True):
             if isinstance(block, FilledBlock):  # what was there before is counted
                 census.nans[:] += np.isnan(block.before).sum(axis=0)
@@ -141,6 +141,7 @@ class RowsAccumulator:
             cut = slice(self._height)
             folded = len(blocks[0][cut])
             how_often, how_sure = (w if w is None else checked(w) for w in _cut((frequency, reliability), cut))
+            self._all_ordinary = False
             with self._limited(), np.errstate(over="ignore", invalid="ignore"):
                 self._fold([block[cut] for block in blocks], how_often, how_sure)
         self._seen += folded
@@ -194,5 +195,7 @@ class RowsAccumulator:
     def state(self) -> Any:
         censuses = [SpecialCounts.of(counts.copy()) for counts in self._counts]  # rows may still be added
         counted = Counted(self._rows, self._skipped, self._weight2, censuses)
+        if self._all_ordinary:  # nothing of which overflows, so that there is no warning to hold back, which takes 8 us
+            return self._finish(counted, [each.state() for _, each in self._tiles])
         with self._limited(), np.errstate(over="ignore", invalid="ignore"):
             return self._finish(counted, [each.state() for _, each in self._tiles])

@@ -75,7 +75,8 @@ class Ordinary:
         """Fold rows, ``height`` at a time; return how many were folded before the first that want a closer look."""
         if not (self._folds and all(map(_readable, blocks)) and plain_weights(weights)):
             return 0
-        head, opened = slice(self._height), list[tuple[int, OpenSegment]]()
+        head = slice(self._height)
+        opened: list[tuple[int, OpenSegment]] = []
         for columns, each in self._folds:
             segment = each.opened(
                 [block[head, columns] for block in blocks], None if weights is None else weights[head]

@@ -94,7 +94,9 @@ def read(moments: Moments) -> xr.Dataset:
     groups, layer = moments.layout.groups, summaries(moments)
     shape = () if groups is None else (len(groups.values),)
     arrays |= {f"layer_{name}": labelled(_array(name, shape, layer), [], groups) for name in _POOLED}
-    return xr.Dataset(arrays, attrs={"ddof": 0, "parameters": moments.layout.axes[0].size})
+    variables = {name: each.variable for name, each in arrays.items()}  # arrays would be aligned: twice the time
+    attrs = {"ddof": 0, "parameters": moments.layout.axes[0].size}
+    return xr.Dataset(variables, arrays["mean"].coords, attrs)
 
 
 def _tree(tree: xr.DataTree, var: str, fold: Callable[[xr.DataArray], Moments]) -> xr.DataTree:

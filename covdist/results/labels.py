@@ -184,8 +184,10 @@ def labelled(
     data: Array, axes: Sequence[Axis], groups: Groups | None, name: str | None = None, attrs: Attrs = None
 ) -> xr.DataArray:
     """Attach names to an array of shape (groups, *axes); axes of a single variable are squeezed out."""
-    dims, shape = list[str](), list[int]()
-    coords, indexes = dict[Any, xr.Variable](), dict[Any, xr.Index]()
+    dims: list[str] = []  # list[str]() takes a microsecond
+    shape: list[int] = []
+    coords: dict[Any, xr.Variable] = {}
+    indexes: dict[Any, xr.Index] = {}
     every: Sequence[Axis | Groups] = axes if groups is None else [*groups.axes(), *axes]
     for each in every:
         if each.dim is not None:

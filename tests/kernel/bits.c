@@ -26,7 +26,7 @@ static side_t side_of(size_t type, size_t rows, size_t columns, size_t height, i
     return side;
 }
 
-/* The pilot that is made of the rows, and the moments about the mean. */
+/* The pilot that is made of the rows, the moments about the mean, and the packed products about it. */
 static void print_whole(size_t number)
 {
     state = number;
@@ -38,7 +38,13 @@ static void print_whole(size_t number)
     size_t folded = NAME(fold)(&s);
     if (folded)
         NAME(end)(columns, side.weight, side.shift, side.sums, side.squares, moments);
+    size_t packed = columns * (columns + 1) / 2;
+    double *square = zeroed(columns * columns, 8), *triangle = zeroed(packed, 8);
+    for (size_t i = 0; i < columns * columns; i++)
+        square[i] = uniform();
+    NAME(centre)(columns, -1.0 / (double)rows, side.sums, square, triangle);
     uint64_t hash = hashed(hashed(NO_HASH, side.shift, 8 * columns), moments, 24 * columns);
+    hash = hashed(hash, triangle, 8 * packed);
     printf("whole %zu %zu/%zu %016llx\n", number, folded, rows, (unsigned long long)hash);
 }
 

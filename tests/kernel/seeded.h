@@ -10,6 +10,7 @@
 size_t NAME(fold)(segment_t *);
 void NAME(multiply)(segment_t *);
 void NAME(end)(size_t columns, double weight, const double *pilot, const double *sums, const double *squares, double *moments);
+void NAME(centre)(size_t n, double factor, const double *sums, const double *square, double *packed);
 
 static const size_t SIZES[] = {8, 4, 2, 2, 1, 2, 4, 8, 1, 2, 4, 8}; /* of the types, as in TYPES of pass.c */
 static const uint64_t NO_HASH = 0xcbf29ce484222325u;

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import covdist
 from covdist.kernel import library, products
 from covdist.kernel.sums import column_sums, sum_in_order, sums_and_squares
+from covdist.numerics import packed
 from covdist.numerics.accumulator import Options
 from covdist.numerics.blas import library_names
 from covdist.numerics.ordinary import Ordinary
@@ -262,3 +263,12 @@ def test_values_left_out_one_by_one_and_higher_powers_have_the_same_bits_everywh
     assert len(of_columns) == 1
     assert len(of_pairs) <= 1
     assert all(len(lines) == 7 for lines in found.values())
+
+
+@needs_compiled
+@pytest.mark.parametrize("width", [1, 2, 9, 10, 255])
+def test_products_about_the_mean_are_packed_as_in_numpy(width):
+    rng = np.random.default_rng(width)
+    square, sums, factor = rng.normal(size=(width, width)), rng.normal(size=width), -1 / 7
+    expected = packed.pack(square + np.multiply.outer(sums * factor, sums))
+    assert products.centred(square, sums, factor).tobytes() == expected.tobytes()

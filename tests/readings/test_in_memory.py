@@ -17,8 +17,8 @@ import covdist
 from covdist import plugins
 from covdist.errors import CovdistError, DataError, NonFiniteError
 from covdist.limits import changed
+from covdist.numerics.accumulator import RowsAccumulator
 from covdist.results.accepted import assembled
-from covdist.rows import fold
 
 rng = np.random.default_rng(12)
 X, Y = rng.normal(1e3, 1, size=(60, 5)), rng.normal(size=(60, 5)).astype("f4")
@@ -109,14 +109,14 @@ def test_names_without_coordinates(data):
 
 
 def test_only_one_shard_stays_in_the_calling_thread(monkeypatch):
-    threads, plain = set(), fold.fold
+    threads, plain = set(), RowsAccumulator.add
 
-    def noting(*arguments):
+    def noting(*arguments, **vectors):
         threads.add(threading.current_thread())
-        return plain(*arguments)
+        return plain(*arguments, **vectors)
 
     rows = rng.normal(size=(3_000_000, 1))
-    monkeypatch.setattr("covdist.folding.in_memory.fold", noting)
+    monkeypatch.setattr(RowsAccumulator, "add", noting)
     small = covdist.var(X)
     assert threads == {threading.current_thread()}
     threads.clear()
