@@ -232,10 +232,11 @@ class LayerSummary(NamedTuple):
 
 def _centred(sizes: np.ndarray, means: np.ndarray, lows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return both parts of the mean of means, and how far each lies from it; equal means lie at it exactly."""
-    near = (sizes * (means / sizes.sum())).sum(axis=-1)
-    from_near = (means - near[..., None]) + lows
-    rest = (sizes * from_near).sum(axis=-1) / sizes.sum()
-    return *two_sum(near, rest), from_near - rest[..., None]
+    with np.errstate(invalid="ignore"):  # of infinite means under missing="propagate"
+        near = (sizes * (means / sizes.sum())).sum(axis=-1)
+        from_near = (means - near[..., None]) + lows
+        rest = (sizes * from_near).sum(axis=-1) / sizes.sum()
+        return *two_sum(near, rest), from_near - rest[..., None]
 
 
 def pooled(layers: dict[str, Moments]) -> xr.Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
@@ -17,6 +18,7 @@ from xarray.indexes import PandasIndex, PandasMultiIndex
 
 from covdist.errors import DataError
 from covdist.numerics.nonfinite import unmasked
+from covdist.numerics.screening import plain_dtype
 
 Labels = Mapping[str, pd.Index | xr.DataArray]  # of rows, by the name they have
 Coordinates = tuple[dict[Any, xr.Variable], dict[Any, xr.Index]]  # and the indexes among them
@@ -255,3 +257,48 @@ def _from_pandas(given: pd.DataFrame | pd.Series, what: str) -> np.ndarray:
         return np.asarray(given)
     values = given.to_numpy()
     return given.to_numpy(np.float64, na_value=np.nan) if values.dtype.kind == "O" else unmasked(values)
+
+
+# ---- numbers
+
+
+def in_front(
+    data: da.Array | np.ndarray, dims: Sequence[Hashable], order: Sequence[Hashable], name: str
+) -> da.Array | np.ndarray:
+    """Return real numbers with their axes in another order; DataError where there are none."""
+    sizes = dict(zip(dims, data.shape, strict=True))
+    if tuple(dims) != tuple(order):
+        data = data.transpose([dims.index(each) for each in order])
+    if data.dtype.isbuiltin == 2 and data.dtype.name != "bfloat16":  # float8 and int4 of ml_dtypes
+        data = data.astype(plain_dtype(data.dtype))
+    _check(data, name)
+    if 0 in data.shape:
+        raise DataError(f"{name} is empty: its shape is {sizes}, at least one row and one column are needed")
+    return data
+
+
+_NAMELESS = {np.dtype("V2"): "bfloat16", np.dtype("V1"): "float8 or int4"}
+
+
+def _check(data: da.Array | np.ndarray, name: str) -> None:
+    check_real(data.dtype, name)
+    if any(map(math.isnan, data.shape)):
+        raise DataError(
+            f"{name} has chunks of unknown size, as selecting by a mask makes them: "
+            "call compute_chunk_sizes() on the dask array first, or fold the rows with weights of 0 and 1"
+        )
+
+
+def check_real(dtype: np.dtype, name: str) -> None:
+    """Raise DataError where values of a dtype are no real numbers."""
+    if dtype in _NAMELESS:
+        raise DataError(
+            f"{name} has dtype {dtype}, raw bytes, as NumPy saves {_NAMELESS[dtype]} of JAX and ml_dtypes "
+            "without its name, where real numbers are expected: fold np.load(file).view(ml_dtypes.bfloat16), or "
+            "whichever it was, or save float32"
+        )
+    if dtype.kind not in "biuf" and dtype.name != "bfloat16":
+        raise DataError(
+            f"{name} has dtype {dtype}, but real numbers are expected: convert it first, complex "
+            "values for instance to their real and imaginary parts"
+        )

@@ -17,7 +17,6 @@ import xarray as xr
 
 from covdist.engine import small_arrays
 from covdist.errors import DataError
-from covdist.numerics.screening import plain_dtype
 from covdist.results.accepted import (
     Bare,
     Coordinates,
@@ -28,8 +27,12 @@ from covdist.results.accepted import (
     check_distinct,
     coordinates,
     coords_along,
+    in_front,
     labels_among,
     named,
+)
+from covdist.results.accepted import (
+    check_real as check_real,
 )
 
 Array = da.Array | np.ndarray
@@ -232,7 +235,7 @@ def label(given: ArrayLike, dim: Dims, *, fallback: str, each: Dims = None) -> L
 
 def _label_bare(array: Bare, name: str) -> Labelled:
     features = tuple([each for each in array.dims if each not in array.samples])
-    data = _in_front(array.data, array.dims, (*array.samples, *features), name)
+    data = in_front(array.data, array.dims, (*array.samples, *features), name)
     axis = bare_axis("_".join(features) or None, math.prod(data.shape[len(array.samples) :]))
     return Labelled(data, array.samples, axis, name, {}, {})
 
@@ -242,7 +245,7 @@ def _label_named(array: xr.DataArray, dim: Dims, labels: Labels, each: Sequence[
     dims = _sample_dims(array, dim, name)
     places = _places(array, each, dims, name)
     features = [d for d in array.dims if d not in (*dims, *places)]
-    data = _in_front(array.data, array.dims, (*dims, *places, *features), name)
+    data = in_front(array.data, array.dims, (*dims, *places, *features), name)
     dim_name = "_".join(map(str, features)) if features else None
     columns = math.prod(array.sizes[d] for d in features)
     axis = Axis(dim_name, columns, _feature_coords(array, features, name), _levels(array, features))
@@ -250,19 +253,6 @@ def _label_named(array: xr.DataArray, dim: Dims, labels: Labels, each: Sequence[
     own = {str(key): coord for key, coord in along.items()}
     labels = {**labels, **labels_among(along, dims)}
     return Labelled(data, tuple(map(str, dims)), axis, name, own, labels, _positions(array, places, name))
-
-
-def _in_front(data: Array, dims: Sequence[Hashable], order: Sequence[Hashable], name: str) -> Array:
-    """Return real numbers with their axes in another order; DataError where there are none."""
-    sizes = dict(zip(dims, data.shape, strict=True))
-    if tuple(dims) != tuple(order):
-        data = data.transpose([dims.index(each) for each in order])
-    if data.dtype.isbuiltin == 2 and data.dtype.name != "bfloat16":  # float8 and int4 of ml_dtypes
-        data = data.astype(plain_dtype(data.dtype))
-    _check(data, name)
-    if 0 in data.shape:
-        raise DataError(f"{name} is empty: its shape is {sizes}, at least one row and one column are needed")
-    return data
 
 
 def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, ...]:
@@ -310,33 +300,6 @@ def _positions(array: xr.DataArray, places: Sequence[Hashable], name: str) -> Gr
 
 def _listed(array: xr.DataArray) -> str:
     return ", ".join(map(repr, array.dims))
-
-
-_NAMELESS = {np.dtype("V2"): "bfloat16", np.dtype("V1"): "float8 or int4"}
-
-
-def _check(data: Array, name: str) -> None:
-    check_real(data.dtype, name)
-    if any(map(math.isnan, data.shape)):
-        raise DataError(
-            f"{name} has chunks of unknown size, as selecting by a mask makes them: "
-            "call compute_chunk_sizes() on the dask array first, or fold the rows with weights of 0 and 1"
-        )
-
-
-def check_real(dtype: np.dtype, name: str) -> None:
-    """Raise DataError where values of a dtype are no real numbers."""
-    if dtype in _NAMELESS:
-        raise DataError(
-            f"{name} has dtype {dtype}, raw bytes, as NumPy saves {_NAMELESS[dtype]} of JAX and ml_dtypes "
-            "without its name, where real numbers are expected: fold np.load(file).view(ml_dtypes.bfloat16), or "
-            "whichever it was, or save float32"
-        )
-    if dtype.kind not in "biuf" and dtype.name != "bfloat16":
-        raise DataError(
-            f"{name} has dtype {dtype}, but real numbers are expected: convert it first, complex "
-            "values for instance to their real and imaginary parts"
-        )
 
 
 def _levels(array: xr.DataArray, features: list[Hashable]) -> tuple[str, ...]:

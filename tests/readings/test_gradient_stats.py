@@ -230,3 +230,11 @@ def test_a_lazy_tree_is_computed_by_itself_and_beside_others():
         assert found["fc/mean"].chunks is None
         np.testing.assert_array_equal(found["fc/std"], spread)
         assert float(found["network_std"]) > 0
+
+
+def test_infinity_that_is_let_in_does_not_warn():
+    rows = np.ones((5, 2))
+    rows[0, 0] = np.inf
+    found = covdist.gradient_stats(rows, missing="propagate")
+    assert found["mean"].values.tolist() == [np.inf, 1.0]
+    assert not np.isfinite(found["layer_mean"])
