@@ -48,6 +48,8 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.uncertainty.effective_sample_size import effective_sample_size as effective_sample_size
     from covdist.readings.uncertainty.jackknife import jackknife as jackknife
     from covdist.readings.var import var as var
+    from covdist.readings.windows.autocorr import autocorr as autocorr
+    from covdist.readings.windows.autocorr_time import autocorr_time as autocorr_time
     from covdist.readings.windows.expanding import expanding as expanding
     from covdist.readings.windows.rolling import rolling as rolling
     from covdist.record.recorder import Recorder as Recorder

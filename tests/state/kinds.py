@@ -19,6 +19,7 @@ from covdist.state.few_rows import Folding
 from covdist.state.grouped import Grouped
 from covdist.state.lagged import Lagged, LaggedPairs
 from covdist.state.named import state_types
+from covdist.state.serial import Serial, SerialSums
 from covdist.state.together import Combined, Together
 
 from .oracle import BOUND, Exact, power
@@ -78,7 +79,11 @@ def _discover() -> Iterator[Kind]:
 
 
 # Of types with parameters; by default those of the defaults, where each parameter has one.
-EXAMPLES = {"together": [Together(("full", "variances"))], "lagged": [Lagged(lag) for lag in (0, 1, 3)]}
+EXAMPLES = {
+    "together": [Together(("full", "variances"))],
+    "lagged": [Lagged(lag) for lag in (0, 1, 3)],
+    "serial": [Serial(lags) for lags in (1, 4)],
+}
 EVERY = sorted(_discover(), key=str)
 PLAIN = [kind for kind in EVERY if not kind.cls.ordered]
 ORDERED = [kind for kind in EVERY if kind.cls.ordered]
@@ -128,6 +133,10 @@ def assert_accurate(state, rows: Rows) -> None:
         for part in state.parts:
             assert_accurate(part, rows)
         return
+    if isinstance(state, SerialSums):
+        rows = Rows(rows.blocks, rows.by)  # weights have no part in it
+        _check_lags(state, rows)
+        state = (state.columns,)
     sides = [part for part in state if isinstance(part, Columns)]
     truth = Exact(*rows.blocks[: len(sides)], weights=rows.weights)
     for side, columns in enumerate(sides):
@@ -137,6 +146,17 @@ def assert_accurate(state, rows: Rows) -> None:
         error = Fraction(scaled) * scale / Fraction(sides[left].weight) - truth.cov(left, i, right, j)
         allowed = BOUND**2 * _spread2(truth, left, i) * _spread2(truth, right, j)
         assert error**2 <= allowed, f"cov of {left}, {i} with {right}, {j} is off by {float(error)}"
+
+
+def _check_lags(state: SerialSums, rows: Rows) -> None:
+    truth = Exact(rows.blocks[0])
+    for lag, products in enumerate(state.products, 1):
+        assert state.pairs[lag - 1] == max(0, len(rows) - lag)
+        for i, scaled in enumerate(products if len(rows) else ()):
+            mean, column = truth.mean(0, i), [Fraction(value.item()) for value in rows.blocks[0][:, i]]
+            expected = sum((a - mean) * (b - mean) for a, b in zip(column, column[lag:], strict=False))
+            error = (Fraction(scaled) * power(2 * state.columns.exponent[i]) - expected) / len(rows)
+            assert error**2 <= BOUND**2 * _spread2(truth, 0, i) ** 2, f"lag {lag} of {i} is off by {float(error)}"
 
 
 def _check_columns(columns: Columns, truth: Exact, side: int, count: int) -> None:

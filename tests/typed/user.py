@@ -87,6 +87,8 @@ def read_often(x: xr.DataArray, y: Array) -> Moments:
     assert_type(covdist.jackknife(m, "corr"), xr.Dataset)
     assert_type(m.corr_interval(level=0.9), xr.Dataset)
     assert_type(m.effective_sample_size(), xr.DataArray)
+    assert_type(m.autocorr(), xr.DataArray)
+    assert_type(covdist.autocorr_time(m), xr.DataArray)
     assert_type(covdist.whiten(x, m, method="pca", shrink="oas"), xr.DataArray)
     assert_type(covdist.standardise(y, m), xr.DataArray)
     assert_type(covdist.mahalanobis(x, m, dim="sample"), xr.DataArray)

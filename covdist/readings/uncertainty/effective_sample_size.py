@@ -6,19 +6,21 @@ import xarray as xr
 
 from covdist.folding.grouping import BLOCK
 from covdist.readings.uncertainty.jackknife import blocks_of, weights_of
+from covdist.readings.windows.autocorr_time import autocorr_time
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 
 
 @reading
 def effective_sample_size(m: Moments, *, dim: str = BLOCK) -> xr.DataArray:
-    """Number of independent rows whose mean is as certain as that of each column of x, from the means of blocks.
+    """Number of independent rows whose mean is as certain as that of each column of x.
 
     Parameters
     ----------
     m : Moments
-        With groups by blocks of consecutive rows, as ``covdist.moments(x, dim=..., blocks=32)`` makes them; where there
-        are other groups beside them, a number for each.
+        With groups by blocks of consecutive rows, as ``covdist.moments(x, dim=..., blocks=32)`` makes them; or with
+        lags, as ``covdist.moments(x, dim=..., state="serial(lags=32)")`` has them. Where there are other groups, a
+        number for each.
     dim : str
         The name of the blocks: another coordinate, such as an epoch, may take their place.
 
@@ -26,20 +28,22 @@ def effective_sample_size(m: Moments, *, dim: str = BLOCK) -> xr.DataArray:
     -------
     DataArray
         float64, greater than 0: about the number of rows where these are independent, fewer where neighbours are alike,
-        more where they alternate. NaN for a constant column. Lazy where ``m`` is.
+        more where they alternate. NaN for a constant column, and where :func:`covdist.autocorr_time` is NaN. Lazy where
+        ``m`` is.
 
     Raises
     ------
     MergeError
-        If ``m`` has no blocks, or its state depends on the order of the rows.
+        If ``m`` has neither blocks nor lags.
     DataError
         If there are fewer than two blocks.
 
     Notes
     -----
-    Batch means, Vats, Flegal and Jones (2019), Multivariate output analysis for Markov chain Monte Carlo: N s² / (b v),
-    with the variance s² of N rows, and v that of the means of blocks of b rows; both unbiased. Blocks have to be long
-    beside the lengths over which rows depend on each other; of g blocks the number is off by about √(2 / (g - 1)).
+    Of lags the number of rows over :func:`covdist.autocorr_time`. Of blocks batch means, Vats, Flegal and Jones (2019),
+    Multivariate output analysis for Markov chain Monte Carlo: N s² / (b v), with the variance s² of N rows, and v that
+    of the means of blocks of b rows; both unbiased. Blocks have to be long beside the lengths over which rows depend on
+    each other; of g blocks the number is off by about √(2 / (g - 1)).
 
     Examples
     --------
@@ -50,12 +54,15 @@ def effective_sample_size(m: Moments, *, dim: str = BLOCK) -> xr.DataArray:
     >>> bool(abs(found.median() / 2000 - 1) < 0.05)
     True
     """
+    about = {"long_name": "effective sample size", "units": "rows"}
+    if m.can_answer("autocorrelations"):
+        return (m.rows / autocorr_time(m)).rename("effective_sample_size").assign_attrs(about)
     layout, blocks = blocks_of(m, dim, "effective_sample_size")
     count = (weights_of(layout, blocks, dim) > 0).sum(dim)
     columns = m.x
     between = columns.between(dim).var()
     found = columns.merge(dim).var(ddof=1) * (count - 1) / between.where(between > 0)
-    return found.rename("effective_sample_size").assign_attrs(long_name="effective sample size", units="rows")
+    return found.rename("effective_sample_size").assign_attrs(about)
 
 
 read = effective_sample_size

@@ -13,12 +13,12 @@ from scipy.special import stdtrit
 
 from covdist.errors import DataError, MergeError, shown
 from covdist.folding.grouping import BLOCK
+from covdist.readings.windows.rolling import all_but_each
 from covdist.results.deferred import Deferred
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 from covdist.state.grouped import Grouped
-from covdist.state.sums import all_but_each
 
 _PARTS = {
     "value": "{}", "error": "standard error of {}", "bias": "bias of {}", "lower": "lower limit of {}",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from covdist.readings.windows.rolling import summed
+from covdist.readings.windows.rolling import summed, up_to_each
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
-from covdist.state.sums import up_to_each
 
 
 @reading

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from covdist.errors import DataError, MergeError
 from covdist.results.labels import Groups
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
+from covdist.state.base import merged
 from covdist.state.grouped import Grouped
-from covdist.state.sums import windows
 
 Kept = Callable[[np.ndarray], np.ndarray]  # of groups, whether they have rows
 Sums = Callable[[Sequence[Any]], Iterable[Any]]  # of states, one for each
@@ -107,3 +108,41 @@ def _full(with_rows: np.ndarray, n: int, least: int) -> np.ndarray:
     count = np.cumsum(with_rows)
     count[n:] -= count[:-n].copy()
     return count >= least
+
+
+# ---- sums of neighbouring states: none is subtracted, which would lose digits
+
+
+def up_to_each(states: Sequence[Any]) -> list[Any]:
+    """Return for each state the sum of it and those before it."""
+    return list(accumulate(states, merged))
+
+
+def from_each(states: Sequence[Any]) -> list[Any]:
+    """Return for each state the sum of it and those after it."""
+    return list(accumulate(reversed(states), lambda later, earlier: merged(earlier, later)))[::-1]
+
+
+def all_but_each(states: Sequence[Any]) -> Iterator[Any]:
+    """Yield for each of two states or more the sum of all others."""
+    after = from_each(states)
+    yield after[1]
+    before = states[0]
+    for state, rest in zip(states[1:], after[2:], strict=False):
+        yield merged(before, rest)
+        before = merged(before, state)
+    yield before
+
+
+def windows(states: Sequence[Any], size: int) -> Iterator[Any]:
+    """Yield for each state the sum of it and the ``size - 1`` before it, or as many as there are.
+
+    A window lies in two blocks of ``size`` states, and is the end of one and the beginning of the other (van Herk 1992;
+    Gil and Werman 1993): three merges a state, however long the window is.
+    """
+    ends: list[Any] = []
+    for start in range(0, len(states), size):
+        block = states[start : start + size]
+        for place, beginning in enumerate(up_to_each(block), 1):
+            yield ends[place].merge(beginning) if place < len(ends) else beginning
+        ends = from_each(block)
