@@ -48,6 +48,10 @@ class Deferred(NamedTuple):
         """Apply a function to the state of each group, or to the state where there are no groups."""
         return self.map(partial(Grouped.map, function=function) if self.groups else function)
 
+    def once_folded(self) -> Deferred:
+        """Return the same where each group has a state already: for what asks the groups several times."""
+        return self.map(Grouped.all_folded) if self.groups is not None and not self.lazy else self
+
     def after(self, others: Sequence[Delayed]) -> Deferred:
         """Let the first part come after ``others`` are computed."""
         return self._replace(parts=(apply(_first, self.parts[0], *others), *self.parts[1:]))

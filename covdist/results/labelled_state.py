@@ -111,7 +111,7 @@ class LabelledState:
 
     @property
     def dataset(self) -> xr.Dataset:
-        """The state itself as labelled arrays, as :meth:`Moments.save` writes it.
+        """The state itself as labelled arrays: those that :meth:`Moments.save` writes, of groups of few rows too.
 
         Examples
         --------
@@ -119,19 +119,19 @@ class LabelledState:
         >>> list(covdist.moments(np.eye(2)).dataset)[:6]
         ['count', 'skipped', 'weight', 'weight2', 'mean', 'mean_low']
         """
-        fields = self._layout.state.FIELDS
-        arrays = {name: self._field(name, field) for name, field in fields.items() if self._told(field)}
+        state, fields = self._deferred.once_folded(), self._layout.state.FIELDS
+        arrays = {name: self._field(state, name, field) for name, field in fields.items() if self._told(state, field)}
         return xr.Dataset(arrays, attrs=self._layout.attributes())
 
-    def _told(self, field: Field) -> bool:
+    def _told(self, state: Deferred, field: Field) -> bool:
         """Return whether a field says more than its default."""
-        if field.default is None or self._deferred.lazy:
+        if field.default is None or state.lazy:
             return field.default is None
-        return bool((self._field("", field) != field.default).any())
+        return bool((self._field(state, "", field) != field.default).any())
 
-    def _field(self, name: str, field: Field) -> xr.DataArray:
+    def _field(self, state: Deferred, name: str, field: Field) -> xr.DataArray:
         (axes, groups), dtype = self._layout.stored(), field.dtype
-        state = self._deferred._replace(groups=groups)
+        state = state._replace(groups=groups)
         if len(field.axes) == 2:
             return state.read_matrix(_rows_of, axes, field, name=name, dtype=dtype)
         leading = [] if field.leading is None else [Axis(*field.leading)]

@@ -19,6 +19,8 @@ from covdist.results.saving import save
 from covdist.state.base import ColumnState, State, StateType, ask, of_no_columns, scaled
 from covdist.state.grouped import Grouped
 
+_MOST_SHOWN = 1 << 26  # bytes of the arrays that a notebook shows: making larger ones takes seconds
+
 
 class Moments(Readings, LabelledState):
     """Count, mean and centred scatter of the rows of an array, as :func:`covdist.moments` returns them.
@@ -305,7 +307,8 @@ class Moments(Readings, LabelledState):
             f"<tr><td>{key}</td><td>{escape(shown(str(value)))}</td></tr>"
             for key, value in self.layout.provenance.items()
         )
-        arrays = "" if self.deferred.lazy else shown_page(self.dataset._repr_html_())
+        shown_whole = not self.deferred.lazy and self.layout.nbytes <= _MOST_SHOWN
+        arrays = shown_page(self.dataset._repr_html_()) if shown_whole else ""
         return f"<div><b>{escape(repr(self))}</b><table>{provenance}</table>{arrays}</div>"
 
 

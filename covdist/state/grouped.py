@@ -45,7 +45,7 @@ class Grouped(Mapping[int, Any]):
         # The empty states merge first: other widths are refused even where no code is shared.
         inner = self.inner.merge(other.inner)
         if self.few is not None and other.few is not None and not self.few.alike(other.few):
-            other = Grouped(other.inner, dict(other))
+            other = other.all_folded()
         folded = self.folded | other.folded
         for code in self.folded.keys() & other.folded.keys():
             folded[code] = self.folded[code].merge(other.folded[code])
@@ -60,6 +60,10 @@ class Grouped(Mapping[int, Any]):
             folded = folded | {code: folded[code].merge(new[code]) if code in folded else new[code] for code in codes}
             few = few.without(codes)
         return Grouped(self.inner, dict(sorted(folded.items())), few)
+
+    def all_folded(self) -> Grouped:
+        """Return the same groups, none of which are kept as rows."""
+        return Grouped(self.inner, dict(self))
 
     def __getitem__(self, code: int) -> Any:
         return self.folded[code] if code in self.folded or self.few is None else self.few.state(code)

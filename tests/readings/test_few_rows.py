@@ -12,7 +12,7 @@ import covdist
 from covdist.errors import NonFiniteError
 from covdist.jobs.states import dump_state, load_state
 from covdist.numerics.accumulator import Options
-from covdist.state.few_rows import Folding
+from covdist.state.few_rows import FewRows, Folding
 from covdist.state.grouped import Grouped
 from covdist.state.scatter import Scatter
 
@@ -184,3 +184,17 @@ def test_older_versions_refuse_a_file_with_rows(tmp_path):
     covdist.moments(X).save(tmp_path / "plain.zarr")
     assert xr.open_zarr(tmp_path / "m.zarr", consolidated=False).attrs["covdist"] == 3
     assert xr.open_zarr(tmp_path / "plain.zarr", consolidated=False).attrs["covdist"] == 1
+
+
+def test_a_notebook_shows_no_arrays_that_take_seconds_to_make():
+    data, by = np.zeros((200, 1500), np.float32), np.arange(200) // 20
+    assert "xarray" in covdist.moments(X, by=BY)._repr_html_()
+    assert "xarray" not in covdist.moments(data, by=by)._repr_html_()
+
+
+def test_each_group_is_folded_once_for_all_fields(monkeypatch):
+    m = covdist.moments(X, by=BY)
+    folded, state = [], FewRows.state
+    monkeypatch.setattr(FewRows, "state", lambda few, code: folded.append(code) or state(few, code))
+    assert m.dataset["scatter"].shape == (GROUPS, COLUMNS, COLUMNS)
+    assert sorted(folded) == list(range(GROUPS - 1))
