@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import numpy as np
 
@@ -48,3 +49,22 @@ class Workspace:
             array = empty_bytes(size)
             held = self._arrays[name] = array, own_address(array)
         return held
+
+
+class Workspaces:
+    """Those that threads which fold at the same time have used, to be used again; none of them is pickled."""
+
+    def __init__(self) -> None:
+        self._free = deque[Workspace]()
+
+    def take(self) -> Workspace:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return Workspace()
+
+    def give_back(self, workspace: Workspace) -> None:
+        self._free.append(workspace)
+
+    def __reduce__(self) -> tuple[type[Workspaces], tuple[()]]:
+        return Workspaces, ()

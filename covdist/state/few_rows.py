@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,15 +11,13 @@ import numpy as np
 
 from covdist.errors import CovdistError
 from covdist.kernel.threads import shared
-from covdist.kernel.workspace import Workspace
+from covdist.kernel.workspace import Workspaces
 from covdist.numerics.accumulator import Options
 from covdist.numerics.blas import single_thread
 from covdist.numerics.nonfinite import all_finite
 from covdist.numerics.screening import widen
 from covdist.numerics.weights import Vector, checked
 from covdist.state.base import StateType
-
-_workspaces: deque[Workspace] = deque(maxlen=16)  # two MiB for each thread that folds at the same time
 
 
 @dataclass(frozen=True)
@@ -68,6 +65,7 @@ class FewRows:
     by: np.ndarray  # the group code of each row
     blocks: tuple[np.ndarray, ...]  # (rows, columns), one a side
     vectors: Mapping[str, np.ndarray]  # weights, one a row
+    _workspaces: Workspaces = field(default_factory=Workspaces, repr=False)
 
     @classmethod
     def of(cls, folding: Folding, by: np.ndarray, blocks: Sequence[np.ndarray], vectors: Mapping[str, Any]) -> FewRows:
@@ -123,9 +121,9 @@ class FewRows:
 
     def _folded(self, rows: slice) -> Any:
         accumulator = self.folding()
-        accumulator.workspace = _workspaces.pop() if _workspaces else Workspace()
+        accumulator.workspace = self._workspaces.take()
         accumulator.add(*(block[rows] for block in self.blocks), **{name: v[rows] for name, v in self.vectors.items()})
-        _workspaces.append(accumulator.workspace)
+        self._workspaces.give_back(accumulator.workspace)
         return accumulator.state()
 
     def states(self, codes: Sequence[int]) -> dict[int, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from covdist.errors import CovdistError, DataError, NonFiniteError
 from covdist.kernel.threads import shared
-from covdist.kernel.workspace import Workspace
+from covdist.kernel.workspace import Workspaces
 from covdist.numerics.blas import single_thread
 from covdist.numerics.filled_block import Block, rows_of
 from covdist.state.base import merged, without_spread
@@ -128,7 +128,7 @@ class GroupedAccumulator:
         first = make_inner()
         self.least_rows, self._empty = first.least_rows, first.state()
         self._inner: defaultdict[int, Any] = defaultdict(make_inner)
-        self._workspaces: list[Workspace] = []  # two MiB that a thousand groups need once a thread
+        self._workspaces = Workspaces()  # two MiB that a thousand groups need once a thread
         self._values = 0
         self._fed: Counter[int] = Counter()
         self._seen = 0
@@ -203,7 +203,7 @@ class GroupedAccumulator:
         def fold(groups: Sequence[Group]) -> list[tuple[tuple[int, int], Exception]]:
             """Return errors; the least is the one to raise, however many threads there are."""
             errors: list[tuple[tuple[int, int], Exception]] = []
-            workspace = self._workspaces.pop() if self._workspaces else Workspace()
+            workspace = self._workspaces.take()
             for code, rows in groups:
                 accumulator = self._inner[code]
                 accumulator.workspace = workspace
@@ -217,7 +217,7 @@ class GroupedAccumulator:
                     errors.append(((0, code), error))
                     break
                 self._fed[code] += rows.stop - rows.start if isinstance(rows, slice) else len(rows)
-            self._workspaces.append(workspace)
+            self._workspaces.give_back(workspace)
             return errors
 
         size = sum(rows_of(block).size for block in blocks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import dask.array as da
 import ml_dtypes
 import numpy as np
@@ -198,3 +200,11 @@ def test_each_group_is_folded_once_for_all_fields(monkeypatch):
     monkeypatch.setattr(FewRows, "state", lambda few, code: folded.append(code) or state(few, code))
     assert m.dataset["scatter"].shape == (GROUPS, COLUMNS, COLUMNS)
     assert sorted(folded) == list(range(GROUPS - 1))
+
+
+def test_no_scratch_memory_travels_with_the_rows():
+    m = covdist.moments(X, by=BY)
+    before = len(pickle.dumps(m.state))
+    m.cov()
+    assert len(pickle.dumps(m.state)) < before + 10_000
+    assert pickle.loads(pickle.dumps(m)).cov().identical(m.cov())
