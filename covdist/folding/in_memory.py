@@ -135,7 +135,9 @@ def _plan(request: Request, streams: Streams, widths: tuple[int, ...], strips: i
 def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: StateType) -> Work:
     side_by_side, groups = request.positions or 1, 1 if request.groups is None else request.groups.size
     cost, row_bytes = kind.cost(*widths[: kind.sides]), side_by_side * _row_bytes(request, widths)
-    states_bytes = _states_bytes(request, kind, widths, cost.state_bytes)
+    states_bytes = max(
+        cost.state_bytes, _states_bytes(request, kind, widths, cost.state_bytes)
+    )  # one is read at a time
     return Work(
         rows=request.rows,
         pieces=len(streams.first.bounds) - 1,
