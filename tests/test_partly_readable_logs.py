@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -253,6 +254,19 @@ def test_what_lies_below_a_group_with_damaged_metadata_is_there(group, damage, t
     found = requests(log_nodes(tmp_path / "log.zarr"), Selection())
     assert list(found) == ["a", "b", "b/c", "b/c/d"]
     assert list(requests(log_nodes(tmp_path / "log.zarr"), Selection(layer="b"))) == ["b"]
+
+
+def test_what_lies_below_a_damaged_root_is_there_where_it_is_asked_for(tmp_path):
+    root = zarr.open_group(tmp_path / "log.zarr", mode="w")
+    for path in ("a", "b"):
+        root.require_group(path).create_array("x", data=np.eye(4))
+    (tmp_path / "log.zarr" / "zarr.json").write_text("{")
+    with pytest.warns(UserWarning, match=re.escape(f"{tmp_path}/log.zarr/zarr.json is no valid Zarr metadata")):
+        tree = covdist.open_log(tmp_path / "log.zarr")
+    assert [node.path for node in tree.subtree if node.data_vars] == ["/a", "/b"]
+    assert list(requests(log_nodes(tmp_path / "log.zarr"), Selection(layer="[ab]"))) == ["a", "b"]
+    with pytest.raises(LogError, match=r"1 of 3 arrays cannot be folded, such as log .*zarr\.json"):
+        requests(log_nodes(tmp_path / "log.zarr"), Selection())
 
 
 def test_chunks_below_an_array_with_damaged_metadata_are_no_layers(tmp_path):

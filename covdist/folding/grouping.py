@@ -6,7 +6,7 @@ import ast
 import math
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
@@ -127,15 +127,29 @@ def _with_missing(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def grouped_rows(by: Rows, blocks: int | None, *sides: Labelled) -> tuple[Groups | None, Array | None]:
-    """Return groups and codes by coordinates, by blocks of rows, or by both."""
+class Grouping(NamedTuple):
+    """Groups of rows."""
+
+    groups: Groups
+    codes: Array  # the group of each row, negative for a row of no group
+    rows: np.ndarray  # how many each group has, int64 (groups,)
+
+
+def grouped_rows(by: Rows, blocks: int | None, *sides: Labelled) -> Grouping | None:
+    """Return the groups by coordinates, by blocks of rows, or by both."""
     groups, codes = grouping(by, *sides)
-    return (groups, codes) if blocks is None else _in_blocks(blocks, groups, codes, *sides)
+    if blocks is not None:
+        return _in_blocks(blocks, groups, codes, *sides)
+    return None if groups is None or codes is None else _counted(groups, codes)
+
+
+def _counted(groups: Groups, codes: np.ndarray) -> Grouping:
+    return Grouping(groups, codes, np.bincount(codes[codes >= 0], minlength=groups.size))
 
 
 def _in_blocks(
     blocks: int, groups: Groups | None, codes: np.ndarray | None, x: Labelled, *others: Labelled
-) -> tuple[Groups, Array]:
+) -> Grouping:
     """Return groups by runs of consecutive rows, of all rows or of those of each group."""
     if not isinstance(blocks, int | np.integer) or isinstance(blocks, bool) or blocks < 1:
         raise DataError(f"blocks={blocks!r} is no number of blocks: pass a whole number, 2 or more for error bars")
@@ -147,13 +161,16 @@ def _in_blocks(
     if groups is None or codes is None:
         rows = math.prod(x.sample_shape)
         count = min(int(blocks), rows)
-        numbers: Array = np.arange(rows).reshape(x.sample_shape)
+        starts = -(-np.arange(count + 1) * rows // count)
+        numbers: Array
         if isinstance(x.data, da.Array) and len(x.sample_dims) == 1:
             numbers = da.arange(rows, chunks=x.data.chunks[:1])
-        return Groups(BLOCK, np.arange(count)), (numbers * count // rows).astype(np.int32)
+        else:
+            numbers = np.arange(rows).reshape(x.sample_shape)
+        return Grouping(Groups(BLOCK, np.arange(count)), (numbers * count // rows).astype(np.int32), np.diff(starts))
     columns = {level: groups.values[level] if groups.levels else groups.values for level in levels}
     own = {level: (Groups(level, values), codes) for level, values in columns.items()}
-    return _pairs(name, {**own, BLOCK: (Groups(BLOCK, np.arange(int(blocks))), _ranked(codes, int(blocks)))})
+    return _counted(*_pairs(name, {**own, BLOCK: (Groups(BLOCK, np.arange(int(blocks))), _ranked(codes, int(blocks)))}))
 
 
 def _ranked(codes: np.ndarray, blocks: int) -> np.ndarray:

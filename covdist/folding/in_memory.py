@@ -100,11 +100,8 @@ def accumulator_of(request: Request, widths: tuple[int, ...]) -> Accumulate:
 
 def _states_bytes(request: Request, kind: StateType, widths: tuple[int, ...], one: int) -> int:
     """Return what all states take where each takes ``one``, or its rows where a group has few."""
-    if request.groups is None:
-        return one
-    if request.positions:
-        return request.positions * one
-    rows = request.group_rows
+    if (rows := request.group_rows) is None:
+        return one * (request.positions or 1)
     return int(np.where(rows < Folding.of(kind, widths).few, rows * _row_bytes(request, widths), one).sum())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property, lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 import dask.array as da
@@ -127,6 +127,7 @@ class Request:
     rows: int
     widths: tuple[int, ...]  # of the sides
     lazy: bool  # whether any of the arrays is
+    group_rows: np.ndarray | None = None  # of groups of rows
     weighted: bool = False
     halflife: Halflife = None
     matrix: str = "auto"  # one of MATRICES
@@ -147,13 +148,6 @@ class Request:
     def positions(self) -> int:
         """States whose columns lie side by side, each ``widths`` wide; 0 where there is one of all columns."""
         return self.groups.size if self.groups is not None and self.groups.positions else 0
-
-    @cached_property
-    def group_rows(self) -> np.ndarray:
-        """How many rows each group has, int64 (groups,)."""
-        assert self.groups is not None
-        codes = np.asarray(self.vectors["by"]).ravel()
-        return np.bincount(codes[codes >= 0], minlength=self.groups.size)
 
     @property
     def source(self) -> str:
@@ -253,7 +247,8 @@ def make_request(
     if y is not None:
         sides.append(matching(sides[0], label(y, y_dim(x, y, dim), fallback="y")))
     kind = _kind(state, sides)
-    groups, codes = grouped_rows(by, blocks, *sides)
+    grouping = grouped_rows(by, blocks, *sides)
+    groups = None if grouping is None else grouping.groups
     if sides[0].positions is not None:
         _check_each(each, y, groups, chosen, missing)
         groups = sides[0].positions
@@ -262,14 +257,15 @@ def make_request(
         _check_rows(dict(zip(names, sides, strict=True)), by, weights)
     vectors = fading(halflife, sides[0], weight_vectors(weights, sides[0]))
     weighted = bool(vectors)
-    if codes is not None:
-        vectors["by"] = codes
+    if grouping is not None:
+        vectors["by"] = grouping.codes
     data = aligned([*[side.data for side in sides], *vectors.values()], len(sides[0].sample_dims))
     request = Request(
         sides=tuple(sides),
         blocks=dict(zip(names, data, strict=False)),
         vectors=dict(zip(vectors, data[len(sides) :], strict=True)),
         groups=groups,
+        group_rows=None if grouping is None else grouping.rows,
         state=chosen.state(kind),
         missing=missing,
         policy=chosen,

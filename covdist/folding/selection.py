@@ -19,7 +19,8 @@ from covdist.engine import small_arrays
 from covdist.errors import CovdistError, DataError, shown
 from covdist.folding.grouping import bins, keys, labelling, named
 from covdist.folding.request import IN_MEMORY, IN_TILES, Request, another, make_request, of_rows_alone, rows_as_they_are
-from covdist.results.labels import ArrayLike, Bins, Rows, check_real
+from covdist.results.accepted import check_real
+from covdist.results.labels import ArrayLike, Bins, Rows
 from covdist.state.variances import Variances
 
 _LATER = ("state", "halflife", "blocks", "each")  # fields that the first jobs did not have

@@ -14,8 +14,8 @@ from dask.delayed import Delayed, delayed
 
 from covdist.errors import DataError
 from covdist.numerics.blas import single_thread
-from covdist.results.accepted import accepted
-from covdist.results.labels import Array, ArrayLike, Axis, Dims, check_real
+from covdist.results.accepted import accepted, check_real
+from covdist.results.labels import Array, ArrayLike, Axis, Dims
 
 Function = Callable[[np.ndarray, Any], np.ndarray]  # of rows (n, columns) and parameters
 

@@ -31,9 +31,6 @@ from covdist.results.accepted import (
     labels_among,
     named,
 )
-from covdist.results.accepted import (
-    check_real as check_real,
-)
 
 Array = da.Array | np.ndarray
 ArrayLike = xr.DataArray | da.Array | npt.ArrayLike

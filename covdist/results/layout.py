@@ -72,6 +72,12 @@ class Layout:
         """Bytes of the arrays in a file, without labels."""
         return stored_bytes(self.state, self.widths) * (1 if self.groups is None else len(self.groups.values))
 
+    def grouped(self) -> str:
+        """Return what groups there are, for messages."""
+        if self.groups is None:
+            return "no groups"
+        return f"groups by {', '.join(map(repr, self.groups.levels or (self.groups.dim,)))}"
+
     def describe(self) -> str:
         """Return a short description for messages."""
         grouped = f" by {self.groups.dim} ({len(self.groups.values)})" if self.groups else ""

@@ -197,8 +197,7 @@ class Moments(Readings, LabelledState):
     def _merge_groups(self, dim: str) -> Moments:
         groups = self.layout.groups
         if groups is None or dim not in (groups.dim, *groups.levels):
-            found = "no groups" if groups is None else f"groups by {groups.dim!r}"
-            raise MergeError(f"cannot merge over {dim!r}: this state has {found}")
+            raise MergeError(f"cannot merge over {dim!r}: this state has {self.layout.grouped()}")
         if self.layout.state.ordered:
             raise MergeError(
                 f"cannot merge over {dim!r}: a {self.layout.describe()} depends on the order of the rows, which groups "

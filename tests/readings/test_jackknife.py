@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import covdist
 from covdist.errors import DataError, MergeError
+from covdist.folding.request import make_request
 from covdist.folding.selection import Selection
 
 from .containers import quick
@@ -178,3 +179,17 @@ def test_what_has_no_blocks_says_so(make, error, message):
 def test_a_selection_says_the_same_again():
     assert Selection(**Selection(blocks=8, by="epoch").asked()).blocks == 8
     assert "blocks" not in Selection().asked()
+
+
+def test_blocks_of_a_lazy_array_are_not_made_before_it_is_read():
+    m = covdist.moments(da.zeros((10**12, 2), chunks=(10**10, 2)), blocks=4)  # codes of 4 TB
+    assert m.layout.groups.values.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("rows", "blocks"), [(60, 7), (5, 32), (1, 1), (100, 100), (1000, 32)])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_blocks_have_the_rows_that_a_plan_counts(rows, blocks, lazy):
+    x = np.zeros((rows, 2))
+    request = make_request(da.from_array(x, chunks=(7, 2)) if lazy else x, blocks=blocks)
+    np.testing.assert_array_equal(request.group_rows, np.bincount(np.asarray(request.vectors["by"])))
+    assert np.ptp(request.group_rows) <= 1

@@ -87,7 +87,7 @@ def _local(root: str, follow_links: bool) -> Iterator[Found]:
     known: dict[tuple[bytes | None, ...], ArrayMetadata | None] = {}  # of thousands of arrays many are alike
 
     def is_array(inner: str) -> bool:
-        folder, content = os.path.join(root, inner), None
+        folder, content = below(root, inner), None
         try:
             files, marker = _files(folder, follow_links)
             if files not in known:

@@ -60,8 +60,7 @@ def pooled(m: Moments, dim: str, what: str, function: Callable[[Grouped], Any]) 
     """Return the moments of a function of all groups, or of those that are alike in their other coordinates."""
     groups = m.layout.groups
     if groups is None or dim not in (groups.dim, *groups.levels):
-        found = "no groups" if groups is None else f"groups by {', '.join(map(repr, groups.levels or (groups.dim,)))}"
-        raise MergeError(f"{what}({dim!r}) needs groups by that coordinate, this state has {found}")
+        raise MergeError(f"{what}({dim!r}) needs groups by that coordinate, this state has {m.layout.grouped()}")
     deferred = m.asking("deviation" if m.can_answer("deviation") else "estimate")
     if dim not in groups.levels:
         return Moments(deferred.map(function), replace(m.layout, groups=None))

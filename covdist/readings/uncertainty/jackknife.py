@@ -111,9 +111,8 @@ def blocks_of(m: Moments, dim: str, what: str) -> tuple[Layout, list[Deferred]]:
     """Return the state of each block, with groups by what else there is, and the layout of those."""
     groups = m.layout.groups
     if groups is None or dim not in (groups.levels or (groups.dim,)):
-        found = "no groups" if groups is None else f"groups by {', '.join(map(repr, groups.levels or (groups.dim,)))}"
         raise MergeError(
-            f"{what} needs groups by {dim!r}, this state has {found}: fold the rows with "
+            f"{what} needs groups by {dim!r}, this state has {m.layout.grouped()}: fold the rows with "
             "covdist.moments(x, dim=..., blocks=32)"
         )
     m.merge(dim)  # refuses what depends on the order of rows

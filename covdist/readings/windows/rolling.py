@@ -75,8 +75,7 @@ read = rolling
 def summed(m: Moments, dim: str, what: str, sums: Sums, kept: Kept) -> Moments:
     """Return moments whose groups are sums of neighbours; ``kept`` says which, of which groups have rows."""
     if m.layout.groups is None or dim not in (m.layout.groups.levels or (m.layout.groups.dim,)):
-        found = "no groups" if m.layout.groups is None else f"groups by {m.layout.groups.dim!r}"
-        raise MergeError(f"{what} needs groups by that coordinate, this state has {found}")
+        raise MergeError(f"{what} needs groups by that coordinate, this state has {m.layout.grouped()}")
     if m.layout.state.ordered:
         raise MergeError(
             f"{what} cannot merge groups of a {m.layout.describe()}, which depends on the order of the rows: fold the "
