@@ -9,7 +9,7 @@ from covdist.folding.inputs import one_of
 from covdist.results.labels import ArrayLike, Dims, Rows
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
-from covdist.state.lagged import ESTIMATORS, Lagged
+from covdist.state.series.lagged import ESTIMATORS, Lagged
 
 
 @own_names

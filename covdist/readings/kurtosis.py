@@ -8,7 +8,7 @@ from covdist.folding.fold import fold_rows
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
-from covdist.state.higher import HigherMoments
+from covdist.state.fourth_order.higher import HigherMoments
 
 
 @own_names

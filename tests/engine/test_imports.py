@@ -120,7 +120,7 @@ def packages(path: Path) -> set[str]:
     return {module.split(".")[0] for module in imported(path)}
 
 
-@pytest.mark.parametrize("path", [*(ROOT / "state").glob("*.py"), *(ROOT / "numerics").glob("*.py")], ids=name_of)
+@pytest.mark.parametrize("path", [*(ROOT / "state").rglob("*.py"), *(ROOT / "numerics").rglob("*.py")], ids=name_of)
 def test_the_algebra_knows_numpy_alone(path):
     assert packages(path) <= STATE_MAY_IMPORT
 

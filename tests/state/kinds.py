@@ -17,9 +17,9 @@ from covdist.numerics.columns import Columns
 from covdist.numerics.nonfinite import drop, propagate, refuse
 from covdist.state.few_rows import Folding
 from covdist.state.grouped import Grouped
-from covdist.state.lagged import Lagged, LaggedPairs
 from covdist.state.named import state_types
-from covdist.state.serial import Serial, SerialSums
+from covdist.state.series.lagged import Lagged, LaggedPairs
+from covdist.state.series.serial import Serial, SerialSums
 from covdist.state.together import Combined, Together
 
 from .oracle import BOUND, Exact, power

@@ -14,8 +14,8 @@ from covdist.numerics.matrices.covariance import Covariance
 from covdist.numerics.matrices.shrinkage import to_constant_correlation
 from covdist.numerics.products import add_product
 from covdist.state.base import Field, Fields
+from covdist.state.fourth_order.scatter_norms import Norms, NormSums
 from covdist.state.scatter import Scatter
-from covdist.state.scatter_norms import Norms, NormSums
 
 
 class ComomentSums(NamedTuple):

@@ -1,0 +1,1 @@
+"""States with sums of third and fourth powers beside those of squares."""

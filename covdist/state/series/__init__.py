@@ -1,0 +1,1 @@
+"""States of rows in an order: neighbours merge, the earlier rows on the left."""
