@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,14 +11,14 @@ import numpy as np
 from covdist.engine.plan import Plan, Work, make_plan
 from covdist.engine.threads import of_caller, sharing
 from covdist.engine.tree import root_key
-from covdist.folding.passes import Item, Pass, folded_here
+from covdist.folding.passes import Item, Pass
 from covdist.folding.positions import PositionsAccumulator, least_rows
 from covdist.folding.request import Request
 from covdist.folding.streams import Streams, column_strips, streams_of, strip_widths
 from covdist.limits import limits
 from covdist.results.deferred import Deferred
 from covdist.results.moments import Moments
-from covdist.rows.fold import Accumulate, Part, Shard, fold
+from covdist.rows.fold import Accumulate, Part, Shard, fold, folded_at_once
 from covdist.rows.readers import ArrayReader
 from covdist.state.base import State, StateType, stored_bytes
 from covdist.state.few_rows import Folding
@@ -62,8 +63,9 @@ def _state(request: Request, strip: slice, widths: tuple[int, ...], strips: int)
     if request.positions and not request.lazy:
         return _positions(request, accumulator_of(request, widths))
     streams = streams_of(request, strip)
-    if not request.lazy and streams.is_one_piece:  # and so one shard, whatever the plan
-        return folded_here(streams, (0, request.rows), accumulator_of(request, widths))
+    if (arrays := streams.arrays()) is not None and not request.lazy:  # and so one shard, whatever the plan
+        with nullcontext() if request.groups is None else sharing(of_caller):
+            return folded_at_once(accumulator_of(request, widths), *arrays)
     one = Pass(streams, _plan(request, streams, widths, strips), request.lazy)
     function = request.in_turn(one.plan, fold)
     derived_from = None

@@ -6,11 +6,12 @@ import math
 from typing import NamedTuple
 
 import dask.array as da
+import numpy as np
 from dask.typing import DaskCollection
 
 from covdist.folding.request import Request
 from covdist.limits import limits
-from covdist.rows.stream import Stream
+from covdist.rows.stream import ArrayStream, Stream
 from covdist.state.variances import Variances
 
 
@@ -28,10 +29,15 @@ class Streams(NamedTuple):
     def first(self) -> Stream:
         return next(iter(self.blocks.values()))
 
-    @property
-    def is_one_piece(self) -> bool:
-        """Whether each array's rows are in memory as one piece."""
-        return all([len(each.bounds) == 2 and not each.shared for held in self for each in held.values()])
+    def arrays(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]] | None:
+        """Return the rows of blocks and vectors where all lie in memory and are one piece each, else None."""
+        found: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = {}, {}
+        for streams, rows in zip(self, found, strict=True):
+            for name, each in streams.items():
+                if not isinstance(each, ArrayStream) or len(each.bounds) != 2:
+                    return None
+                rows[name] = each.rows
+        return found
 
     @property
     def shared(self) -> bool:

@@ -194,9 +194,11 @@ def members(state: State | Grouped, size: int) -> list[State]:
 
 
 def _read(state: object, shape: tuple[int, ...], dtype: np.dtype, function: Function, *arguments: object) -> Array:
-    if not isinstance(state, Delayed):
+    if isinstance(state, Grouped):
         with sharing(of_caller):
             return _answer(state, function, *arguments)
+    if not isinstance(state, Delayed):
+        return _answer(state, function, *arguments)
     key = f"read-{tokenize(function, arguments, state.key)}"
     value = delayed(_array_of, pure=True, traverse=False)(state, function, *arguments, dask_key_name=key)
     return da.from_delayed(value, shape, dtype, name=f"array-{key}")

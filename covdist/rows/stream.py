@@ -68,7 +68,7 @@ def stream(array: da.Array | np.ndarray, sample_ndim: int, columns: slice | None
     every = columns == whole or array.ndim == sample_ndim
     cut: Any = array if every else array[(slice(None),) * sample_ndim + (columns,)]
     if isinstance(array, np.ndarray):
-        return _ArrayStream(cut, sample_ndim)
+        return ArrayStream(cut, sample_ndim)
     if (source := source_of(array)) is None:
         return _graph_stream(cut, sample_ndim)
     reader = SourceReader(source, sample_ndim, columns)
@@ -118,25 +118,27 @@ class PieceStream:
         return bisect_right(self.bounds, start) - 1, bisect_left(self.bounds, stop)
 
 
-class _ArrayStream:
+class ArrayStream:
+    """Rows in memory."""
+
     shared = False
     collections: Sequence[Any] = ()
 
     def __init__(self, array: np.ndarray, sample_ndim: int):
-        self._rows = as_rows(array, sample_ndim)
-        self.width = self._rows.shape[1] if self._rows.ndim == 2 else 1
+        self.rows = as_rows(array, sample_ndim)
+        self.width = self.rows.shape[1] if self.rows.ndim == 2 else 1
         row_bytes = max(1, self.width * array.itemsize)
-        height, n = max(1, _PIECE // row_bytes), len(self._rows)
+        height, n = max(1, _PIECE // row_bytes), len(self.rows)
         self.bounds = np.array([0, n] if 0 < n <= height else [*range(0, n, height), n])
         self.piece_bytes, self.dtype = height * row_bytes, array.dtype
 
     @cached_property
     def token(self) -> str:
         """Of the content: costs a pass, so only lazy results ask for it."""
-        return str(tokenize(self._rows))
+        return str(tokenize(self.rows))
 
     def part(self, start: int, stop: int) -> Part:
-        return Part(ArrayReader(self._rows[start:stop]), 0, 1, 0, stop - start)
+        return Part(ArrayReader(self.rows[start:stop]), 0, 1, 0, stop - start)
 
     def keys(self, start: int, stop: int) -> list[Any]:
         return []
