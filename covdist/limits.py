@@ -62,6 +62,8 @@ class Limits:
     transposed_bytes: int = 1 << 23
     # Larger chunks are cut at so many bytes; many, because each part may have to read the same chunk again.
     most_transposed_bytes: int = 1 << 28
+    # Bytes of the columns that one task sorts for their ranks. Tasks are fewer with more, and less can be done at once.
+    sorted_bytes: int = 1 << 27
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

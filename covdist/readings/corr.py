@@ -5,14 +5,19 @@ from __future__ import annotations
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.folding.fold import as_given, fold_rows
+from covdist.folding.dependence.estimated import ranked_by_sample
+from covdist.folding.dependence.ranks import ranked
+from covdist.folding.fold import as_given, fold_request
 from covdist.folding.inputs import one_of
 from covdist.folding.pairs import ALL, state_for
+from covdist.folding.request import make_request
+from covdist.folding.strategy import for_workers
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 
-_METHODS = ("pearson",)
+_PEARSON = "pearson"
+_OF_RANKS = {"spearman": ranked, "spearman-approx": ranked_by_sample}
 
 
 @own_names
@@ -39,7 +44,12 @@ def corr(
     x, y, dim, by, each, weights, missing, inf
         As for :func:`covdist.moments`. Under ``missing="pairwise"`` the spreads, too, are those of a pair's rows.
     method : str
-        "pearson". There is no ddof (default 0): it cancels.
+        "pearson", of the values; there is no ddof (default 0), it cancels. "spearman", of their ranks among all rows,
+        or with ``by`` among those of the group: a relation that is monotone but not straight counts fully, an outlier
+        little. Each column is sorted whole, in strips of columns that fit into a worker; the ranks, 4 bytes a value up
+        to 16.7 million rows, must fit into the workers together, or are spilled to disk. "spearman-approx", of ranks as
+        a sample of 16,384 rows tells: for logs too large to sort. It reads the rows twice and holds a chunk at a time.
+        Ranks take no weights, and of ``missing`` "raise", "drop" and "propagate".
     min_periods : int
         Under ``missing="pairwise"`` entries of fewer rows are NaN.
     pairs : str
@@ -60,6 +70,15 @@ def corr(
     PlanError
         If what is asked for does not fit into ``memory``, or in no way into the workers at hand.
 
+    Notes
+    -----
+    "spearman" is ``scipy.stats.spearmanr``: equal values share the mean of their ranks. "spearman-approx" takes for the
+    rank of a value, as a share of the rows, its rank in the sample. With probability 1 - p all those of a column are
+    within e = √(ln(2/p) / 32768) of the exact ones (Dvoretzky, Kiefer and Wolfowitz 1956; Massart 1990), 0.015 for p =
+    0.001; the correlation is then off by no more than the angle 2 arcsin(e/s), with s the standard deviation of the
+    ranks as a share of the rows, 0.289 without ties: at most 0.11. Errors found are below 0.001. Up to
+    16,384 rows it is exact.
+
     Examples
     --------
     >>> import numpy as np, covdist
@@ -67,17 +86,31 @@ def corr(
     >>> covdist.corr(np.stack([x, -x], axis=1)).values
     array([[ 1., -1.],
            [-1.,  1.]])
+    >>> covdist.corr(x, x**3 + 1, method="spearman").item()
+    1.0
     """
-    one_of("method", method, _METHODS)
-    found = fold_rows(
+    one_of("method", method, (_PEARSON, *_OF_RANKS))
+    request = make_request(
         x, y, dim=dim, by=by, each=each, weights=weights, missing=missing, inf=inf, matrix=matrix, memory=memory,
         state=state_for(pairs, y),
     )  # fmt: skip
-    return as_given(found, read(found, method, min_periods))
+    if method != _PEARSON:
+        request = _OF_RANKS[method](request, f"method={method!r}")
+    found = fold_request(for_workers(request))
+    return as_given(found, _read(found, method, min_periods))
 
 
-def read(moments: Moments, method: str = "pearson", min_periods: int = 1) -> xr.DataArray:
-    one_of("method", method, _METHODS)
+def read(moments: Moments, method: str = _PEARSON, min_periods: int = 1) -> xr.DataArray:
+    one_of("method", method, (_PEARSON, *_OF_RANKS))
+    if method != _PEARSON:
+        raise DataError(
+            f"moments hold no ranks, which method={method!r} is of: pass the rows, covdist.corr(x, dim=..., "
+            f"method={method!r})"
+        )
+    return _read(moments, method, min_periods)
+
+
+def _read(moments: Moments, method: str, min_periods: int) -> xr.DataArray:
     axes = moments.layout.axes[:1]
     for answer, named in (("pair_correlation", moments.layout.matrix_axes()), ("column_pair_correlation", axes)):
         if moments.can_answer(answer):

@@ -1,0 +1,1 @@
+"""What covariance cannot see, in numpy: ranks, distances and kernels."""

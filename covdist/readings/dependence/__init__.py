@@ -1,0 +1,1 @@
+"""Dependence that covariance does not see."""
