@@ -68,6 +68,26 @@ def pytorch_ood(x: np.ndarray) -> np.ndarray:
         torch.set_default_dtype(before)
 
 
+def halves(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return x[: len(x) // 2], x[len(x) // 2 :]
+
+
+def both(x: np.ndarray) -> list[covdist.Moments]:
+    return [covdist.moments(each) for each in halves(x)]
+
+
+def pytorch_fid(x: np.ndarray) -> float:
+    module = pytest.importorskip("pytorch_fid.fid_score")
+    of_both = ((each.mean(axis=0), np.cov(each.T)) for each in halves(x))
+    return float(module.calculate_frechet_distance(*(figure for each in of_both for figure in each)))
+
+
+def torchmetrics(x: np.ndarray) -> float:
+    torch, module = pytest.importorskip("torch"), pytest.importorskip("torchmetrics.image.fid")
+    of_both = ((each.mean(axis=0), np.cov(each.T)) for each in halves(x))
+    return float(module._compute_fid(*(torch.from_numpy(figure) for each in of_both for figure in each)))
+
+
 def labels(x: np.ndarray) -> np.ndarray:
     return np.arange(len(x)) % 3
 
@@ -192,6 +212,18 @@ CASES = {
         svdvals,
         1.6469540742675266,
         1e-10,
+    ),
+    "pytorch-fid": Case(
+        lambda x: covdist.frechet(*both(x), ddof=1),
+        pytorch_fid,
+        5.952730261443236,
+        1e-06,
+    ),
+    "torchmetrics FrechetInceptionDistance": Case(
+        lambda x: covdist.frechet(*both(x), ddof=1),
+        torchmetrics,
+        5.952730261443122,
+        1e-06,
     ),
     "pytorch-ood Mahalanobis": Case(
         lambda x: scores(x, labels(x)),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dpotrf, dpotri, dpstrf
 
 from covdist.errors import DataError
 from covdist.numerics.blas import single_thread
@@ -33,7 +33,7 @@ class Covariance(NamedTuple):
         self._check()
         with single_thread():
             lower, failed = dpotrf(self.correlation, lower=1)
-        least = 4 * len(lower) * _EPS
+        least = _least_pivot(len(lower))
         if failed:
             self._refuse(failed - 1, _pivot(self.correlation, lower, failed - 1))
         pivots = np.diagonal(lower) ** 2
@@ -41,6 +41,19 @@ class Covariance(NamedTuple):
             first = int(np.argmax(pivots <= least))
             self._refuse(first, float(pivots[first]))
         return np.tril(lower)
+
+    def root(self, unit: int) -> np.ndarray:
+        """Return L (columns, rank), such that L Lᵀ is the matrix times ``4**-unit``; a singular one has a root too.
+
+        What rounding alone makes of directions without variance is left out: the root of it would be far larger.
+        """
+        known = np.where(np.isnan(self.correlation), 0.0, self.correlation)  # of constant columns
+        with single_thread():
+            lower, order, rank, _ = dpstrf(known, lower=1, tol=_least_pivot(len(known)))
+        lower = np.tril(lower)[:, : max(0, min(rank, self.rank))]
+        found = np.empty_like(lower)
+        found[order - 1] = lower
+        return found * np.ldexp(self.deviations, -unit)[:, None]
 
     def inverse_correlation(self) -> np.ndarray:
         lower = self.factor()
@@ -133,6 +146,11 @@ class Covariance(NamedTuple):
 def _outer(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore", under="ignore"):
         return matrix * np.multiply.outer(scale, scale)
+
+
+def _least_pivot(size: int) -> float:
+    """Return up to which a pivot of correlations may be rounding alone."""
+    return 4 * size * _EPS
 
 
 def _pivot(matrix: np.ndarray, lower: np.ndarray, place: int) -> float:

@@ -54,7 +54,7 @@ def corr_interval(m: Moments, *, level: float = 0.95) -> xr.Dataset:
     check_level(level)
     rows, groups = m.count, m.layout.groups
     if rows.ndim == (groups is not None):  # all pairs have the same
-        rows = m.deferred.read(_effective_rows, (), name="rows")
+        rows = m.deferred.read(effective_rows, (), name="rows")
     found = xr.apply_ufunc(
         _limits, m.corr(), rows, kwargs={"level": level}, output_core_dims=[[], []], dask="parallelized",
         keep_attrs=False, output_dtypes=[np.float64] * 2,
@@ -69,7 +69,8 @@ def corr_interval(m: Moments, *, level: float = 0.95) -> xr.Dataset:
 read = corr_interval
 
 
-def _effective_rows(state: Any) -> np.ndarray:
+def effective_rows(state: Any) -> np.ndarray:
+    """Return how many rows of equal weight those of a state are worth."""
     columns = state.columns
     return np.asarray(columns.weight**2 / columns.weight2 if columns.weight2 else 0.0)
 

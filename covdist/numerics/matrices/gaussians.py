@@ -1,0 +1,109 @@
+"""``Gaussians``: two Gaussian distributions of the same columns, and how far they are apart."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+
+from covdist.errors import DataError
+from covdist.numerics.blas import single_thread
+from covdist.numerics.columns import two_sum
+from covdist.numerics.matrices.covariance import Covariance
+
+
+class Gaussians(NamedTuple):
+    """Their covariances, and the mean of b less that of a."""
+
+    step: np.ndarray  # (columns,)
+    a: Covariance
+    b: Covariance
+
+    def frechet(self) -> float:
+        """Return the squared Frechet distance, ‖step‖² + tr A + tr B - 2 tr (AB)^½.
+
+        With A = L Lᵀ and B = K Kᵀ it is ‖step‖² plus the least ‖L - K Q‖² of all orthogonal Q, which Procrustes'
+        problem gives without a root of AB: a sum of squares, never negative, and small where the two are alike.
+        """
+        unit = _unit(self.step, self.a.deviations, self.b.deviations)
+        if unit is None:
+            return np.nan
+        total = float(np.sum(np.ldexp(self.step, -unit) ** 2))
+        if not self._alike():
+            total += _apart(self.a.root(unit), self.b.root(unit))
+        return float(np.ldexp(total, 2 * unit))
+
+    def _alike(self) -> bool:
+        return all(
+            np.array_equal(mine, others, equal_nan=True)  # a constant column has no correlations
+            for mine, others in zip(self.a[:2], self.b[:2], strict=True)
+        )
+
+    def coral(self) -> float:
+        """Return ‖A - B‖²_F / (4 d²)."""
+        unit = _unit(self.a.deviations, self.b.deviations)
+        if unit is None:
+            return np.nan
+        a, b = (each._replace(deviations=np.ldexp(each.deviations, -unit)).matrix() for each in (self.a, self.b))
+        return float(np.ldexp(np.sum((a - b) ** 2) / (4.0 * len(a) ** 2), 4 * unit))
+
+    def kl_divergence(self) -> float:
+        """Return that of a from b, in nats."""
+        ratio, step = self._relative()
+        diagonal = np.diagonal(ratio) ** 2 - 1
+        with np.errstate(over="ignore"):
+            spread = np.sum(diagonal - np.log1p(diagonal)) + np.sum(np.tril(ratio, -1) ** 2)
+            return float(spread + np.sum(step**2)) / 2
+
+    def jeffreys(self) -> float:
+        return self.kl_divergence() + Gaussians(-self.step, self.b, self.a).kl_divergence()
+
+    def bhattacharyya(self) -> float:
+        ratio, step = self._relative()
+        with single_thread():
+            axes, ratios, _ = np.linalg.svd(ratio)
+        with np.errstate(over="ignore"):
+            spread = np.sum(np.log1p((ratios - 1) ** 2 / (2 * ratios))) / 2
+            return float(spread + np.sum((axes.T @ step) ** 2 / (1 + ratios**2)) / 4)
+
+    def spread_ratios(self) -> np.ndarray:
+        """Return the deviations of a over those of b along the axes that make both covariances diagonal."""
+        with single_thread():
+            return np.asarray(np.linalg.svd(self._relative()[0], compute_uv=False))
+
+    def _relative(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return K⁻¹ L, lower triangular, of A = L Lᵀ and B = K Kᵀ, and K⁻¹ step; DataError where one is singular."""
+        lower, other = _factor("m_a", self.a), _factor("m_b", self.b)
+        with single_thread(), np.errstate(over="ignore"):
+            sides = np.column_stack([lower * self.a.deviations[:, None], self.step]) / self.b.deviations[:, None]
+            found = scipy.linalg.solve_triangular(other, sides, lower=True, check_finite=False)
+        return np.tril(found[:, :-1]), found[:, -1]
+
+
+def _unit(*values: np.ndarray) -> int | None:
+    """Return a power of two near the largest of all values; None where one is NaN or infinite."""
+    top = np.abs(values).max(initial=0.0)
+    return int(np.frexp(top)[1]) if np.isfinite(top) else None
+
+
+def step_between(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Return the means of b less those of a; both are given in two parts, as a float64 and what it leaves out."""
+    difference, rest = two_sum(b[0], -a[0])
+    return np.asarray(difference + (rest + (b[1] - a[1])))
+
+
+def _factor(name: str, covariance: Covariance) -> np.ndarray:
+    try:
+        return covariance.factor()
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+
+
+def _apart(root: np.ndarray, other: np.ndarray) -> float:
+    """Return the least ‖root - other Q‖² of all orthogonal Q; both are filled up to as many columns with zeros."""
+    size = max(root.shape[1], other.shape[1], 1)
+    root, other = (np.pad(each, ((0, 0), (0, size - each.shape[1]))) for each in (root, other))
+    with single_thread():
+        left, _, right = np.linalg.svd(other.T @ root)
+        return float(np.sum((root - other @ (left @ right)) ** 2))

@@ -1,0 +1,1 @@
+"""How far two distributions of the same columns are apart."""

@@ -1,0 +1,100 @@
+"""``Pair``: two states of the same columns, side by side, as a reading of both asks them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from covdist.errors import DataError
+from covdist.numerics.matrices.gaussians import Gaussians, step_between
+from covdist.readings.estimates.shrink import asking_for, estimate_of
+from covdist.readings.rows.whiten import check_method
+from covdist.results.deferred import Deferred, Function, apply
+from covdist.results.labels import Attrs, Axis, Groups
+from covdist.results.layout import Layout
+from covdist.results.moments import Moments
+from covdist.results.reading import check_moments
+from covdist.state.grouped import Grouped
+
+
+class Beside(NamedTuple):
+    """States side by side; those without groups stand beside each group of the others."""
+
+    states: tuple[Any, ...]
+
+    def group(self, code: int) -> Beside:
+        return Beside(tuple(each.group(code) if isinstance(each, Grouped) else each for each in self.states))
+
+    @property
+    def inner(self) -> Any:
+        return next(each.inner for each in self.states if isinstance(each, Grouped))
+
+
+class Pair(NamedTuple):
+    """Two states, or the promise of them, and their names."""
+
+    axis: Axis  # their columns
+    deferred: Deferred  # of ``Beside``
+
+    @classmethod
+    def of(cls, m_a: Moments, m_b: Moments, what: str, shrink: str | None = None) -> Pair:
+        """Bring two states with a matrix together; DataError where they are not of the same columns and groups."""
+        check_method(shrink)
+        for each in (m_a, m_b):
+            check_moments(each, what)
+        parts = [asking_for(each, shrink).parts[0] for each in (m_a, m_b)]
+        check_columns(m_a.layout, m_b.layout, what)
+        groups = common_groups(m_a.layout, m_b.layout, what)
+        return cls(m_a.layout.axes[0], Deferred((apply(beside, *parts),), m_a.layout.widths, groups))
+
+    def read(
+        self, function: Function, axes: Sequence[Axis], *arguments: object, name: str, attrs: Attrs = None
+    ) -> xr.DataArray:
+        """Label what ``function(beside, *arguments)`` returns, once a group; NaN for a group that has no answer."""
+        return self.deferred.read(function, axes, *arguments, name=name, attrs=attrs)
+
+
+def beside(*states: Any) -> Beside:
+    return Beside(states)
+
+
+def gaussians(both: Beside, ddof: float, shrink: str | None = None) -> Gaussians:
+    """Return the Gaussians that have the means and covariances of two states."""
+    a, b = (each.side(0) for each in both.states)
+    covariances = (estimate_of(each, ddof, shrink) for each in both.states)
+    return Gaussians(step_between((a.mean(), a.mean_low()), (b.mean(), b.mean_low())), *covariances)
+
+
+def answer_of(both: Beside, answer: str, ddof: float, shrink: str | None = None) -> np.ndarray:
+    return np.asarray(getattr(gaussians(both, ddof, shrink), answer)())
+
+
+def check_columns(a: Layout, b: Layout, what: str) -> None:
+    first, second = a.axes[0], b.axes[0]
+    advice = "fold the same columns of both, under the same names"
+    if (first.dim, first.size) != (second.dim, second.size):
+        raise DataError(f"{what} compares the same columns, m_a is of {first} and m_b of {second}: {advice}")
+    for name in first.coords.keys() & second.coords.keys():
+        mine, others = first.coords[name], second.coords[name]
+        differ = (mine != others) & ~((mine != mine) & (others != others))  # NaN names what NaN does
+        if np.any(differ):
+            place = int(np.argmax(differ))
+            raise DataError(
+                f"{what} compares the same columns, but along {name!r} m_a has {mine[place]} where m_b has "
+                f"{others[place]}: {advice}, in the same order"
+            )
+
+
+def common_groups(a: Layout, b: Layout, what: str) -> Groups | None:
+    """Return the groups of both, or of the one that has some; DataError where both have others."""
+    if a.groups is None or b.groups is None:
+        return a.groups or b.groups
+    if not a.groups.same(b.groups):
+        raise DataError(
+            f"{what} takes the same groups of both, m_a has {a.groups.size} {a.grouped()} and m_b {b.groups.size} "
+            f"{b.grouped()}: choose one by m.sel(...), or join them by m.merge({b.groups.dim!r})"
+        )
+    return a.groups
