@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 def opened(directory: Directory) -> JobPlan:
     """Return the plan of a job that has begun, unless its input, or how covdist cuts it, has changed since."""
     manifest = read_manifest(directory)
-    plan = JobPlan(manifest["asked"])
+    plan = JobPlan(manifest["asked"], len(manifest["plan"]))
     check_same(directory, manifest, plan.input_now())
     if plan.sizes != manifest["plan"]:
         raise JobError(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from covdist.engine.plan import Plan, core_seconds
+from covdist.folding.batches import Batch
 from covdist.folding.fitted import Iterations, fitted_state, pattern_strip
 from covdist.folding.in_memory import Strip, first_strips
 from covdist.folding.passes import Pass, fold_with
@@ -19,7 +20,7 @@ from covdist.jobs.rounds import due
 from covdist.jobs.states import dump_state, load_like, load_state
 from covdist.numerics.blas import single_thread
 from covdist.numerics.em import Fit, Model
-from covdist.rows.fold import Shard, fold
+from covdist.rows.fold import Accumulate, Shard, fold
 from covdist.state.patterns import Expected, Patterns, begin
 
 Read = Callable[[Node], memoryview]  # raises MissingState
@@ -101,10 +102,38 @@ class Fitting:
         return fitted_state(self._roots.model(root.round, read), self._roots.patterns(read), self._kind, self.width)
 
 
-TreeFold = OnePass | Fitting
+class ManyArrays:
+    """The states of small arrays, by a tree of one shard: writing a checkpoint takes as long as folding 20 of them."""
+
+    def __init__(self, tree: int, batch: Batch):
+        self._folds, self._tree = batch.folds(), MergeTree(tree, shards=1, fan_in=2, keep=1)
+        self._accumulators = [shard.accumulator for shard, _ in batch.items()]
+        self.bytes_kept = sum(plan.state_bytes for plan in batch.plans)
+
+    def tree(self, number: int) -> MergeTree:
+        return self._tree
+
+    def due(self, directory: Directory, job: str) -> tuple[MergeTree, bool]:
+        return self._tree, True
+
+    def fold(self, node: Node, read: Read) -> tuple[Any, ...]:
+        return type(self._folds).states, self._folds
+
+    def dumps(self, node: Node, read: Read) -> Callable[[Any], bytes]:
+        return _dump_all
+
+    def loads(self, node: Node) -> Callable[[memoryview], Any]:
+        return partial(_load_all, self._accumulators)
+
+    def state(self, root: Node, read: Read) -> Any:
+        """Return the states of all arrays."""
+        return self.loads(root)(read(root))
 
 
-def folds(request: Request, first: int) -> list[TreeFold]:
+TreeFold = OnePass | Fitting | ManyArrays
+
+
+def folds(request: Request, first: int) -> list[OnePass | Fitting]:
     """Return a request's trees, numbered from ``first`` on."""
     if request.policy.strategy is not None:
         return [Fitting(first, pattern_strip(request), request)]
@@ -127,6 +156,14 @@ class _Roots(NamedTuple):
 
 def _fold_next(roots: _Roots, number: int, read: Read, shard: Shard, given: Any) -> Any:
     return fold_with(shard, given, roots.model(number - 1, read))
+
+
+def _dump_all(states: Iterable[Any]) -> bytes:
+    return dump_state(tuple(states))
+
+
+def _load_all(accumulators: Sequence[Accumulate], data: memoryview) -> tuple[Any, ...]:
+    return tuple(load_like(tuple(accumulator().state() for accumulator in accumulators), data))
 
 
 def _dump_next(roots: _Roots, number: int, read: Read, expected: Expected) -> bytes:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
-from covdist.engine.plan import Plan
 from covdist.errors import DataError, JobError
+from covdist.folding.batches import batches
 from covdist.folding.request import IN_TILES, Request
 from covdist.folding.result_size import check_size
 from covdist.folding.selection import Selection, requests
@@ -19,7 +20,7 @@ from covdist.jobs.dask_runner import TaskWork
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.directory.fingerprint import array_facts, difference, fingerprint, job_id
 from covdist.jobs.directory.secrets import clean
-from covdist.jobs.folds import TreeFold, folds
+from covdist.jobs.folds import Fitting, ManyArrays, OnePass, TreeFold, folds
 from covdist.jobs.known import remember
 from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.jobs.results import deliver, written
@@ -30,6 +31,8 @@ from covdist.results.load import JOB_RESULT
 from covdist.results.moments import Moments
 from covdist.results.saving import save
 from covdist.results.store import check_room
+
+_FEW = 64  # small arrays, each of which has a tree and a checkpoint of its own
 
 
 def question(
@@ -60,23 +63,27 @@ def _absolute(path: str | os.PathLike[str]) -> str:
 
 
 class JobPlan:
-    """The requests of a ``question``, and their trees."""
+    """The requests of a ``question``, and their trees.
 
-    def __init__(self, question: Mapping[str, Any]):
+    ``trees`` is the number of trees in a job that has begun, maybe by a version that folded each small array by itself.
+    """
+
+    def __init__(self, question: Mapping[str, Any], trees: int = 0):
         self.question = dict(question)
         opening = {name: question[name] for name in ("missing_chunks", "follow_links") if name in question}
         log = log_nodes(question["log"], **opening)
         self.requests = requests(log, Selection(**question["selection"]))
-        self._folds, self._all = dict[str, list[TreeFold]](), list[TreeFold]()
         for path, request in self.requests.items():
             _check(path, request)
-            self._folds[path] = folds(request, len(self._all))
+        self.plans = plans_of(self.requests)
+        small = batches(self.requests, list(self.plans.values())) if trees < len(self.requests) else []
+        self._batches = small if sum(len(batch.requests) for batch in small) > _FEW else []
+        batched = {path for batch in self._batches for path in batch.requests}
+        self._folds, self._all = dict[str, list[OnePass | Fitting]](), list[TreeFold]()
+        for path in [path for path in self.requests if path not in batched]:
+            self._folds[path] = folds(self.requests[path], len(self._all))
             self._all += self._folds[path]
-
-    @cached_property
-    def plans(self) -> dict[str, Plan]:
-        """The plans of the requests."""
-        return plans_of(self.requests)
+        self._all += [ManyArrays(len(self._all) + number, batch) for number, batch in enumerate(self._batches)]
 
     @cached_property
     def trees(self) -> list[MergeTree]:
@@ -151,12 +158,15 @@ class JobPlan:
             self._deliver(directory, job, [tree.root for tree, _ in due])
 
     def _deliver(self, directory: Directory, job: str, roots: list[Node]) -> None:
-        read, results = partial(checkpoint, directory, job), {}
-        for path, request in self.requests.items():
-            several = self._folds[path]
-            states = [one.state(roots.pop(0), read) for one in several]
+        read = partial(checkpoint, directory, job)
+        states = (one.state(root, read) for one, root in zip(self._all, roots, strict=True))
+        found: dict[str, Moments] = {}
+        for path, several in self._folds.items():
             widths = tuple(one.width for one in several)
-            results[path] = computed(states, Moments, widths, request.layout())
+            found[path] = computed(list(islice(states, len(several))), Moments, widths, self.requests[path].layout())
+        for batch in self._batches:
+            found |= batch.moments(next(states))
+        results = {path: found[path] for path in self.requests}
         with written(directory.path) as place:
             save(results if len(results) > 1 else {"": next(iter(results.values()))}, place)
             if self.question["output"] is not None:
