@@ -20,9 +20,11 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.cov import cov as cov
     from covdist.readings.distributions.bhattacharyya import bhattacharyya as bhattacharyya
     from covdist.readings.distributions.coral import coral as coral
+    from covdist.readings.distributions.equal_covariance import equal_covariance as equal_covariance
     from covdist.readings.distributions.frechet import frechet as frechet
     from covdist.readings.distributions.jeffreys import jeffreys as jeffreys
     from covdist.readings.distributions.kl_divergence import kl_divergence as kl_divergence
+    from covdist.readings.distributions.mean_shift import mean_shift as mean_shift
     from covdist.readings.eigenvalues.effective_rank import effective_rank as effective_rank
     from covdist.readings.eigenvalues.marchenko_pastur_edge import marchenko_pastur_edge as marchenko_pastur_edge
     from covdist.readings.eigenvalues.participation_ratio import participation_ratio as participation_ratio

@@ -88,6 +88,21 @@ def torchmetrics(x: np.ndarray) -> float:
     return float(module._compute_fid(*(torch.from_numpy(figure) for each in of_both for figure in each)))
 
 
+def hotelling(x: np.ndarray) -> list[float]:
+    found = pytest.importorskip("statsmodels.stats.multivariate").test_mvmean_2indep(*halves(x))
+    return [found.t2, found.statistic, found.pvalue]
+
+
+def box(x: np.ndarray) -> list[float]:
+    module = pytest.importorskip("statsmodels.stats.multivariate")
+    found = module.test_cov_oneway([np.cov(each.T) for each in halves(x)], [len(each) for each in halves(x)])
+    return [found.statistic_base, found.statistic_chi2, found.pvalue_chi2, found.statistic_f, found.pvalue_f]
+
+
+def numbers(read: Any, *names: str) -> list[float]:
+    return [float(read[name]) for name in names or read]
+
+
 def labels(x: np.ndarray) -> np.ndarray:
     return np.arange(len(x)) % 3
 
@@ -224,6 +239,18 @@ CASES = {
         torchmetrics,
         5.952730261443122,
         1e-06,
+    ),
+    "statsmodels test_mvmean_2indep": Case(
+        lambda x: numbers(covdist.mean_shift(*both(x)), "t2", "f", "p_value"),
+        hotelling,
+        [8.92721485575077, 2.380590628200205, 0.14531848260577643],
+        1e-10,
+    ),
+    "statsmodels test_cov_oneway": Case(
+        lambda x: numbers(covdist.equal_covariance(*both(x))),
+        box,
+        [6.3175249600688375, 4.2643293480464655, 0.6409536825859306, 0.702002057411816, 0.6480933586602667],
+        1e-10,
     ),
     "pytorch-ood Mahalanobis": Case(
         lambda x: scores(x, labels(x)),

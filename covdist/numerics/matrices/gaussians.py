@@ -74,7 +74,7 @@ class Gaussians(NamedTuple):
 
     def _relative(self) -> tuple[np.ndarray, np.ndarray]:
         """Return K⁻¹ L, lower triangular, of A = L Lᵀ and B = K Kᵀ, and K⁻¹ step; DataError where one is singular."""
-        lower, other = _factor("m_a", self.a), _factor("m_b", self.b)
+        lower, other = named_factor("m_a", self.a), named_factor("m_b", self.b)
         with single_thread(), np.errstate(over="ignore"):
             sides = np.column_stack([lower * self.a.deviations[:, None], self.step]) / self.b.deviations[:, None]
             found = scipy.linalg.solve_triangular(other, sides, lower=True, check_finite=False)
@@ -93,7 +93,8 @@ def step_between(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarr
     return np.asarray(difference + (rest + (b[1] - a[1])))
 
 
-def _factor(name: str, covariance: Covariance) -> np.ndarray:
+def named_factor(name: str, covariance: Covariance) -> np.ndarray:
+    """Return the Cholesky factor of a covariance's correlations; the DataError of a singular one begins with a name."""
     try:
         return covariance.factor()
     except DataError as error:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from covdist.folding.grouping import BLOCK
 from covdist.folding.inputs import one_of
-from covdist.readings.distributions.pairs import Pair, answer_of
+from covdist.readings.distributions.pairs import Pair, answer_of, has_blocks
 from covdist.readings.uncertainty.corr_interval import effective_rows
 from covdist.readings.uncertainty.jackknife import blocks_of
 from covdist.results.deferred import Deferred
@@ -105,7 +105,7 @@ class _InBlocks(NamedTuple):
 def _extrapolated(m_a: Moments, m_b: Moments, ddof: float) -> xr.DataArray:
     for each in (m_a, m_b):
         check_moments(each, "frechet")
-    has = [_has_blocks(each) for each in (m_a, m_b)]
+    has = [has_blocks(each) for each in (m_a, m_b)]
     sides = [_InBlocks.of(each, any(has) and not one) for each, one in zip((m_a, m_b), has, strict=True)]
     least = min(len(side.each) for side, one in zip(sides, has, strict=True) if one)
     cuts = [(start, cut) for cut in _CUTS if cut <= least for start in range(cut)]
@@ -118,11 +118,6 @@ def _extrapolated(m_a: Moments, m_b: Moments, ddof: float) -> xr.DataArray:
     )  # fmt: skip
     attrs = values[0].attrs | {"bias": _EXTRAPOLATE}
     return found.rename("frechet").assign_attrs(attrs)
-
-
-def _has_blocks(m: Moments) -> bool:
-    groups = m.layout.groups
-    return groups is not None and BLOCK in (groups.levels or (groups.dim,))
 
 
 def _inverse_rows(side: _InBlocks, start: int, cuts: int) -> xr.DataArray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError
+from covdist.folding.grouping import BLOCK
 from covdist.numerics.matrices.gaussians import Gaussians, step_between
 from covdist.readings.estimates.shrink import asking_for, estimate_of
 from covdist.readings.rows.whiten import check_method
@@ -98,3 +99,21 @@ def common_groups(a: Layout, b: Layout, what: str) -> Groups | None:
             f"{b.grouped()}: choose one by m.sel(...), or join them by m.merge({b.groups.dim!r})"
         )
     return a.groups
+
+
+def has_blocks(m: Moments) -> bool:
+    groups = m.layout.groups
+    return groups is not None and BLOCK in (groups.levels or (groups.dim,))
+
+
+def figures(
+    pair: Pair, function: Function, about: Mapping[str, str], *arguments: object, **attrs: object
+) -> xr.Dataset:
+    """Return the numbers that ``function(beside, *arguments)`` gives for each name in ``about``, with their meaning."""
+    field = Axis("field", len(about))
+    found = pair.read(function, [field], *arguments, name="figures")
+    arrays = {
+        name: found.isel(field=place).rename(name).assign_attrs(long_name=long_name, units="1")
+        for place, (name, long_name) in enumerate(about.items())
+    }
+    return xr.Dataset(arrays, attrs=attrs)
