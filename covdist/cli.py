@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covdist import __version__
+from covdist.commands.compare import compare
 from covdist.commands.jobs import COMMANDS, run_job
 from covdist.commands.options import (
     Command,
@@ -277,5 +278,5 @@ def demo(cluster_options: dict[str, Any], as_json: bool, output: str) -> None:
         print_json(found)
 
 
-for command in [*COMMANDS, read]:
+for command in [*COMMANDS, compare, read]:
     main.add_command(command)

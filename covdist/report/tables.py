@@ -82,18 +82,18 @@ def result_records(named: Mapping[str, Moments]) -> dict[str, dict[str, Any]]:
 
 
 def _records(alike: Sequence[Moments]) -> Iterator[dict[str, Any]]:
-    first, wholes = alike[0], stack([_whole(one) for one in alike])
-    state: Any = _whole(first.x).deferred.joined() if wholes is None else wholes
+    first, wholes = alike[0], stack([over_all_groups(one) for one in alike])
+    state: Any = over_all_groups(first.x).deferred.joined() if wholes is None else wholes
     columns = state.side(0)
     summary = LayerSummary.of(columns)
     figures: dict[str, Any] = {name: summary.value(name) for name in ("mean", "std", "snr", "zero_fraction")}
     figures["constant_columns"] = (columns.deviation(0) == 0).sum(axis=-1)
     if first.can_answer("correlation") or first.can_answer("pair_correlation"):
         whole = slice(0, first.layout.widths[0])
-        matrices = _correlations(_whole(first), whole) if wholes is None else wholes.correlation(whole)
+        matrices = _correlations(over_all_groups(first), whole) if wholes is None else wholes.correlation(whole)
         figures["largest_correlation"] = _strongest(matrices, len(first.layout.axes) == 1)
     if first.can_answer("nearest_covariance"):
-        figures["smallest_eigenvalue"] = float(smallest_eigenvalue(_whole(first)))
+        figures["smallest_eigenvalue"] = float(smallest_eigenvalue(over_all_groups(first)))
     lists = [np.atleast_1d(values).tolist() for values in figures.values()]
     for one, *values in zip(alike, *lists, strict=True):
         yield {**_facts(one, int(columns.columns.rows)), **dict(zip(figures, values, strict=True))}
@@ -110,7 +110,8 @@ def _facts(moments: Moments, rows: int) -> dict[str, Any]:
     }
 
 
-def _whole(moments: Moments) -> Moments:
+def over_all_groups(moments: Moments) -> Moments:
+    """Return the moments of all rows, whatever their groups."""
     groups = moments.layout.groups
     return moments if groups is None else moments.merge(groups.dim)
 

@@ -226,5 +226,7 @@ def test_blocks_of_groups_and_lazily():
 
 @both
 def test_other_columns_are_refused(name):
-    with pytest.raises((DataError, MergeError), match=rf"{name} compares the same columns, m_a is of unit \(4\)"):
+    with pytest.raises(
+        (DataError, MergeError), match=rf"{name} takes two states of the same columns, m_a is of unit \(4\)"
+    ):
         found(name, A, B[:, :3])

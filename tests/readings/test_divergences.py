@@ -131,7 +131,7 @@ def test_groups_weights_and_lazily(name):
     [
         (A[:4], B, "m_a: the covariance of 5 columns is singular: its rank is at most 3, .* pass shrink='oas'"),
         (A, np.where(np.arange(5) == 2, 7.0, B), r"m_b: .* singular: pivot 2 is 0\.0e\+00.*pass shrink='oas'"),
-        (A, B[:, :4], r"compares the same columns, m_a is of unit \(5\) and m_b of unit \(4\)"),
+        (A, B[:, :4], r"takes two states of the same columns, m_a is of unit \(5\) and m_b of unit \(4\)"),
     ],
 )
 def test_what_has_none_says_so(name, a, b, said):

@@ -201,7 +201,12 @@ def test_nan_is_let_through():
 @pytest.mark.parametrize(
     ("a", "b", "options", "said"),
     [
-        (A, B[:, :5], {}, r"frechet compares the same columns, m_a is of unit \(6\) and m_b of unit \(5\): fold"),
+        (
+            A,
+            B[:, :5],
+            {},
+            r"frechet takes two states of the same columns, m_a is of unit \(6\) and m_b of unit \(5\): fold",
+        ),
         (A[:1], B, {"ddof": 1}, "ddof=1 leaves nothing to divide by"),
         (A, B, {"bias": "none"}, "bias='none' is unknown: pass one of 'extrapolate'"),
         (A, B, {"bias": "extrapolate", "ddof": 50}, "needs groups by 'block', this state has no groups"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,9 +47,17 @@ class Pair(NamedTuple):
         check_method(shrink)
         for each in (m_a, m_b):
             check_moments(each, what)
-        parts = [asking_for(each, shrink).parts[0] for each in (m_a, m_b)]
+            asking_for(each, shrink)
+        return cls.of_any(m_a, m_b, what)
+
+    @classmethod
+    def of_any(cls, m_a: Moments, m_b: Moments, what: str) -> Pair:
+        """Bring two states of any kind together; DataError where they are not of the same columns and groups."""
+        for each in (m_a, m_b):
+            check_moments(each, what)
         check_columns(m_a.layout, m_b.layout, what)
         groups = common_groups(m_a.layout, m_b.layout, what)
+        parts = [_whole(each.deferred) for each in (m_a, m_b)]
         return cls(m_a.layout.axes[0], Deferred((apply(beside, *parts),), m_a.layout.widths, groups))
 
     def read(
@@ -56,6 +65,17 @@ class Pair(NamedTuple):
     ) -> xr.DataArray:
         """Label what ``function(beside, *arguments)`` returns, once a group; NaN for a group that has no answer."""
         return self.deferred.read(function, axes, *arguments, name=name, attrs=attrs)
+
+
+def _whole(state: Deferred) -> Any:
+    """Return one state, or the promise of one, of all columns."""
+    if len(state.parts) == 1:
+        return state.parts[0]
+    return apply(partial(_joined, widths=state.widths), *state.parts)
+
+
+def _joined(*parts: Any, widths: tuple[int, ...]) -> object:
+    return Deferred(parts, widths).joined()
 
 
 def beside(*states: Any) -> Beside:
@@ -74,19 +94,23 @@ def answer_of(both: Beside, answer: str, ddof: float, shrink: str | None = None)
 
 
 def check_columns(a: Layout, b: Layout, what: str) -> None:
-    first, second = a.axes[0], b.axes[0]
     advice = "fold the same columns of both, under the same names"
-    if (first.dim, first.size) != (second.dim, second.size):
-        raise DataError(f"{what} compares the same columns, m_a is of {first} and m_b of {second}: {advice}")
-    for name in first.coords.keys() & second.coords.keys():
-        mine, others = first.coords[name], second.coords[name]
-        differ = (mine != others) & ~((mine != mine) & (others != others))  # NaN names what NaN does
-        if np.any(differ):
-            place = int(np.argmax(differ))
-            raise DataError(
-                f"{what} compares the same columns, but along {name!r} m_a has {mine[place]} where m_b has "
-                f"{others[place]}: {advice}, in the same order"
-            )
+    if [(axis.dim, axis.size) for axis in a.axes] != [(axis.dim, axis.size) for axis in b.axes]:
+        first, second = (" × ".join(map(str, each.axes)) for each in (a, b))
+        raise DataError(f"{what} takes two states of the same columns, m_a is of {first} and m_b of {second}: {advice}")
+    for axis, other in zip(a.axes, b.axes, strict=True):
+        for name in axis.coords.keys() & other.coords.keys():
+            _check_labels(name, axis.coords[name], other.coords[name], f"{advice}, in the same order", what)
+
+
+def _check_labels(name: str, mine: np.ndarray, others: np.ndarray, advice: str, what: str) -> None:
+    differ = (mine != others) & ~((mine != mine) & (others != others))  # NaN names what NaN does
+    if np.any(differ):
+        place = int(np.argmax(differ))
+        raise DataError(
+            f"{what} takes two states of the same columns, but along {name!r} m_a has {mine[place]} where m_b has "
+            f"{others[place]}: {advice}"
+        )
 
 
 def common_groups(a: Layout, b: Layout, what: str) -> Groups | None:
