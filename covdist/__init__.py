@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.distributions.bhattacharyya import bhattacharyya as bhattacharyya
     from covdist.readings.distributions.compare import compare as compare
     from covdist.readings.distributions.coral import coral as coral
+    from covdist.readings.distributions.direction_coverage import direction_coverage as direction_coverage
     from covdist.readings.distributions.equal_covariance import equal_covariance as equal_covariance
     from covdist.readings.distributions.frechet import frechet as frechet
     from covdist.readings.distributions.jeffreys import jeffreys as jeffreys

@@ -14,12 +14,12 @@ from covdist.errors import DataError
 
 PUBLIC = {
     "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocorr", "autocorr_time", "autocov", "between",
-    "bhattacharyya", "bins", "compare", "condition_number", "coral", "corr", "corr_interval", "cov", "effective_rank",
-    "effective_sample_size", "equal_covariance", "expanding", "fill", "frechet", "gradient_stats", "jackknife",
-    "jeffreys", "kl_divergence", "kurtosis", "load", "logdet", "mahalanobis", "marchenko_pastur_edge", "mean_shift",
-    "moments", "open_log", "partial_corr", "participation_ratio", "plan", "power_law", "precision", "project", "rankme",
-    "rolling", "second_moment", "shrink", "skewness", "spectrum", "stable_rank", "standardise", "std", "submit", "var",
-    "whiten", "within",
+    "bhattacharyya", "bins", "compare", "condition_number", "coral", "corr", "corr_interval", "cov",
+    "direction_coverage", "effective_rank", "effective_sample_size", "equal_covariance", "expanding", "fill", "frechet",
+    "gradient_stats", "jackknife", "jeffreys", "kl_divergence", "kurtosis", "load", "logdet", "mahalanobis",
+    "marchenko_pastur_edge", "mean_shift", "moments", "open_log", "partial_corr", "participation_ratio", "plan",
+    "power_law", "precision", "project", "rankme", "rolling", "second_moment", "shrink", "skewness", "spectrum",
+    "stable_rank", "standardise", "std", "submit", "var", "whiten", "within",
 }  # fmt: skip
 
 

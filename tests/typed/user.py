@@ -99,6 +99,7 @@ def read_often(x: xr.DataArray, y: Array) -> Moments:
     assert_type(covdist.bhattacharyya(m, m), xr.DataArray)
     assert_type(covdist.compare(m, m), xr.Dataset)
     assert_type(covdist.coral(m, m), xr.DataArray)
+    assert_type(covdist.direction_coverage(m, m, threshold=0.2), xr.Dataset)
     assert_type(covdist.mean_shift(m, m, ddof=2), xr.Dataset)
     assert_type(covdist.equal_covariance(m, m, permutations=99), xr.Dataset)
     assert_type(m.rankme(), xr.DataArray)

@@ -12,6 +12,29 @@ from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import two_sum
 from covdist.numerics.matrices.covariance import Covariance
 
+_EPS = float(np.finfo(np.float64).eps)
+
+
+class SeenAlongAxes(NamedTuple):
+    """Variances along the principal axes of one distribution, in descending order, times ``4**-unit``; (columns,)."""
+
+    own: np.ndarray
+    other: np.ndarray  # of another distribution along the same axes
+    unit: int
+
+    def deviations(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.ldexp(np.sqrt(self.own), self.unit), np.ldexp(np.sqrt(self.other), self.unit)
+
+    def ratio(self) -> np.ndarray:
+        """Return the other's variance over its own; infinite, or NaN where both are 0, where nothing varies."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.other / self.own
+
+    def share_below(self, threshold: float) -> float:
+        """Return the share of its own variance that lies along axes whose ratio is below a threshold."""
+        with np.errstate(invalid="ignore"):
+            return float(np.divide(self.own[self.ratio() < threshold].sum(), self.own.sum()))
+
 
 class Gaussians(NamedTuple):
     """Their covariances, and the mean of b less that of a."""
@@ -61,6 +84,16 @@ class Gaussians(NamedTuple):
         """Return the covariances times ``4**-unit``."""
         return [each._replace(deviations=np.ldexp(each.deviations, -unit)).matrix() for each in (self.a, self.b)]
 
+    def along_axes(self) -> SeenAlongAxes:
+        """Return what a and b vary along the principal axes of a."""
+        unit, nothing = _unit(self.a.deviations, self.b.deviations), np.full(len(self.step), np.nan)
+        if unit is None:
+            return SeenAlongAxes(nothing, nothing, 0)
+        with single_thread():
+            own, axes = np.linalg.eigh(self._matrices(unit)[0])
+            other = np.sum((self.b.root(unit).T @ axes[:, ::-1]) ** 2, axis=0)
+        return SeenAlongAxes(_without_rounding(own[::-1]), _without_rounding(other), unit)
+
     def kl_divergence(self) -> float:
         """Return that of a from b, in nats."""
         ratio, step = self._relative()
@@ -98,6 +131,11 @@ def _unit(*values: np.ndarray) -> int | None:
     """Return a power of two near the largest of all values; None where one is NaN or infinite."""
     top = np.abs(values).max(initial=0.0)
     return int(np.frexp(top)[1]) if np.isfinite(top) else None
+
+
+def _without_rounding(variances: np.ndarray) -> np.ndarray:
+    """Return 0 in place of variances that rounding alone makes."""
+    return np.where(variances > len(variances) * _EPS * variances.max(), variances, 0.0)
 
 
 def step_between(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
