@@ -43,6 +43,13 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.estimates.within import within as within
     from covdist.readings.fill import fill as fill
     from covdist.readings.gradient_stats import gradient_stats as gradient_stats
+    from covdist.readings.interventions.ekfac import ekfac as ekfac
+    from covdist.readings.interventions.ekfac_scale import ekfac_scale as ekfac_scale
+    from covdist.readings.interventions.erase import erase as erase
+    from covdist.readings.interventions.initial_scale import initial_scale as initial_scale
+    from covdist.readings.interventions.kfac import kfac as kfac
+    from covdist.readings.interventions.leace import leace as leace
+    from covdist.readings.interventions.prune import prune as prune
     from covdist.readings.kurtosis import kurtosis as kurtosis
     from covdist.readings.moments import moments as moments
     from covdist.readings.plan import plan as plan

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from numbers import Real
 
 import dask.array as da
 import numpy as np
@@ -22,6 +23,12 @@ from covdist.results.labels import Array, Dims, Labelled
 def one_of(option: str, value: object, known: Sequence[str]) -> None:
     if value not in known:
         raise DataError(f"{option}={value!r} is unknown: pass one of {', '.join(map(repr, known))}")
+
+
+def check_number(option: str, given: object, fits: Callable[[float], bool], expected: str) -> None:
+    """Raise DataError where an option is no number, or one that does not fit."""
+    if isinstance(given, bool) or not isinstance(given, Real) or not fits(float(given)):
+        raise DataError(f"{option}={given!r} does not fit: pass {expected}")
 
 
 def length(option: str, given: object, unit: float | np.timedelta64) -> float:

@@ -29,21 +29,21 @@ class RowArray(NamedTuple):
     order: tuple[Any, ...]  # dims as they were given
 
     @classmethod
-    def of(cls, x: ArrayLike, dim: Dims, axis: Axis) -> RowArray:
-        """Find the columns of ``axis`` in an array; DataError where they are not there."""
+    def of(cls, x: ArrayLike, dim: Dims, axis: Axis, what: str = "x") -> RowArray:
+        """Find the columns of ``axis`` in an array, called ``what`` in messages; DataError where they are not there."""
         if isinstance(x, xr.DataArray) and dim is None:
-            features = _features(x, axis)
+            features = _features(x, axis, what)
             dim = [each for each in x.dims if each not in features]
-        array, dim, *_ = accepted(x, dim, "x")
+        array, dim, *_ = accepted(x, dim, what)
         samples = tuple(dim) if isinstance(dim, tuple | list) else (dim,)
         if unknown := [each for each in samples if each not in array.dims]:
-            raise DataError(f"x has no dim {unknown[0]!r}, its dims are {_listed(array)}: pass one of them as dim")
+            raise DataError(f"{what} has no dim {unknown[0]!r}, its dims are {_listed(array)}: pass one of them as dim")
         features = tuple(each for each in array.dims if each not in samples)
-        check_real(array.dtype, "x")
+        check_real(array.dtype, what)
         found = math.prod(array.sizes[each] for each in features)
         if found != axis.size:
-            raise DataError(f"x has {found} columns, but the moments are of {axis}: pass rows of the same columns")
-        _check_labels(array, features, axis)
+            raise DataError(f"{what} has {found} columns, but the moments are of {axis}: pass rows of the same columns")
+        _check_labels(array, features, axis, what)
         return cls(array.transpose(*samples, *features), samples, features, array.dims)
 
     @property
@@ -93,7 +93,7 @@ def _of_block(block: np.ndarray, function: Function, parameters: Any, depth: int
         return np.asarray(function(rows, parameters)).reshape(*outer, *shape)
 
 
-def _features(x: xr.DataArray, axis: Axis) -> tuple[Any, ...]:
+def _features(x: xr.DataArray, axis: Axis, what: str) -> tuple[Any, ...]:
     if axis.dim is None:
         return ()
     if axis.dim in x.dims:
@@ -103,19 +103,19 @@ def _features(x: xr.DataArray, axis: Axis) -> tuple[Any, ...]:
             if "_".join(map(str, some)) == axis.dim:
                 return some
     raise DataError(
-        f"x has the dims {_listed(x)}, none of which is {axis.dim!r}, the columns of the moments: rename one, or say "
-        "with dim= which of them counts the samples"
+        f"{what} has the dims {_listed(x)}, none of which is {axis.dim!r}, the columns of the moments: rename one, or "
+        "say with dim= which of them counts the samples"
     )
 
 
-def _check_labels(array: xr.DataArray, features: Sequence[Any], axis: Axis) -> None:
+def _check_labels(array: xr.DataArray, features: Sequence[Any], axis: Axis, what: str) -> None:
     name = features[0] if len(features) == 1 else None
     if name in array.coords and name in axis.coords and not axis.levels:
         found, expected = array.coords[name].to_numpy(), axis.coords[name]
         other = (found != expected) & ~((found != found) & (expected != expected))  # NaN names what NaN does
         if np.any(other):
             raise DataError(
-                f"x has other labels along {name!r} than the moments, first {found[np.argmax(other)]} for "
+                f"{what} has other labels along {name!r} than the moments, first {found[np.argmax(other)]} for "
                 f"{expected[np.argmax(other)]}: pass rows of the same columns, in the same order"
             )
 

@@ -115,6 +115,13 @@ class Scatter(_ScatterFields):
         unit, scatter = int(side.unit.max()), packed.unpack(self.triangle, self.columns.width)
         return Eigenvalues.of(second_moment(scatter, self.columns, side, side, True, unit), unit)
 
+    def about_zero(self, append_one: bool) -> Covariance:
+        """Return the mean of x xᵀ, maybe with a last column of ones, its root mean squares apart."""
+        side, scatter = MeanColumns.of(self.columns, append_one), packed.unpack(self.triangle, self.columns.width)
+        matrix = second_moment(scatter, self.columns, side, side, True, side.unit)
+        roots = np.sqrt(np.diagonal(matrix))
+        return Covariance(np.ldexp(roots, side.unit), correlation_of(matrix, roots, roots), self._rank() + 1)
+
     def estimate(self, ddof: float, method: str | None, fourth: tuple[float, int] = (np.nan, 0)) -> Covariance:
         """Return the covariance, or one that is shrunk by a method, as what can be inverted.
 

@@ -10,6 +10,7 @@ from scipy.linalg.lapack import dpotrf, dpotri, dpstrf
 
 from covdist.errors import DataError
 from covdist.numerics.blas import single_thread
+from covdist.numerics.eigen import decompose
 
 _EPS = float(np.finfo(np.float64).eps)
 _USE = "pass shrink='oas', or leave columns out"
@@ -27,6 +28,20 @@ class Covariance(NamedTuple):
         found, still = _outer(self.correlation, self.deviations), self.deviations == 0
         found[still], found[:, still] = 0.0, 0.0  # a constant column has no correlations
         return found
+
+    def damped(self, root: float) -> Covariance:
+        """Return the same with ``root**2`` added to its diagonal."""
+        deviations = np.hypot(self.deviations, root)
+        share = np.divide(self.deviations, deviations, out=np.zeros_like(deviations), where=deviations > 0)
+        found = _outer(np.nan_to_num(self.correlation), share)
+        np.fill_diagonal(found, 1.0)
+        return Covariance(deviations, found, len(found) if root > 0 else self.rank)
+
+    def principal(self) -> tuple[int, np.ndarray, np.ndarray]:
+        """Return a unit, and eigenvalues times ``4**-unit``, descending, with their vectors (columns, columns)."""
+        unit = int(np.frexp(self.deviations.max())[1])
+        values, vectors = decompose(self._replace(deviations=np.ldexp(self.deviations, -unit)).matrix(), len(self[0]))
+        return unit, np.maximum(values, 0.0), vectors
 
     def factor(self) -> np.ndarray:
         """Return the lower Cholesky factor of the correlations; DataError where a pivot is rounding alone."""

@@ -36,9 +36,12 @@ class MeanColumns(NamedTuple):
 
 
 def second_moment(
-    scatter: np.ndarray, columns: Columns, x: MeanColumns, y: MeanColumns, divide: bool, unit: int = 0
+    scatter: np.ndarray, columns: Columns, x: MeanColumns, y: MeanColumns, divide: bool, unit: int | np.ndarray = 0
 ) -> np.ndarray:
-    """Return the sum, or mean, of x yᵀ, times ``4**-unit``, whose centred scatter is the first rows and columns."""
+    """Return the sum, or mean, of x yᵀ, times ``4**-unit``, whose centred scatter is the first rows and columns.
+
+    Of x with itself there may be a unit for each column.
+    """
     by = divisor(columns, 0) if divide else 1.0
     matrix = np.zeros((len(x.mean), len(y.mean)))
     matrix[: len(scatter), : scatter.shape[1]] = scatter / by

@@ -55,7 +55,7 @@ def second_moment(m: Moments, *, divide: bool = True, append_one: bool = False) 
     """
     axes = m.layout.matrix_axes()
     if append_one:
-        first, last = _with_one(m.layout.axes[0]), _with_one(m.layout.axes[-1])
+        first, last = with_one(m.layout.axes[0]), with_one(m.layout.axes[-1])
         axes = first, last.second(first)
     attrs = {
         "long_name": "second moment" if divide else "sum of products",
@@ -67,7 +67,8 @@ def second_moment(m: Moments, *, divide: bool = True, append_one: bool = False) 
 read = second_moment
 
 
-def _with_one(axis: Axis) -> Axis:
+def with_one(axis: Axis) -> Axis:
+    """Return the axis of the same columns and a last one of ones."""
     found = {name: values for name, values in axis.coords.items() if values.dtype.kind in _NONE}
     coords = {name: np.append(values, np.array(_NONE[values.dtype.kind])) for name, values in found.items()}
     levels = axis.levels if set(axis.levels) <= set(coords) else ()

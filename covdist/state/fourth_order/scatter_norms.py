@@ -165,6 +165,9 @@ class Norms(_NormsFields):
     def eigenvalues(self) -> Eigenvalues:
         return self.scatter().eigenvalues()
 
+    def about_zero(self, append_one: bool) -> Covariance:
+        return self.scatter().about_zero(append_one)
+
     def uncentred_eigenvalues(self) -> Eigenvalues:
         return self.scatter().uncentred_eigenvalues()
 

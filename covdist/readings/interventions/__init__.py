@@ -1,0 +1,1 @@
+"""Readings that a training script acts on: preconditioners, initial scales, pruning, erasure."""
