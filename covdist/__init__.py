@@ -71,6 +71,7 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.record.recorder import Recorder as Recorder
     from covdist.results.load import load as load
     from covdist.results.moments import Moments as Moments
+    from covdist.results.saving import export as export
 
 __version__ = "0.1.0"
 
@@ -81,6 +82,7 @@ _HOMES = {
     "Plan": "covdist.engine.plan",
     "Recorder": "covdist.record.recorder",
     "bins": "covdist.folding.grouping",
+    "export": "covdist.results.saving",
     "load": "covdist.results.load",
     "open_log": "covdist.logs.opening",
     "submit": "covdist.jobs.submitting",

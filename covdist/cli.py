@@ -15,6 +15,7 @@ import click
 
 from covdist import __version__
 from covdist.commands.compare import compare
+from covdist.commands.exchange import export, import_
 from covdist.commands.jobs import COMMANDS, run_job
 from covdist.commands.options import (
     Command,
@@ -278,5 +279,5 @@ def demo(cluster_options: dict[str, Any], as_json: bool, output: str) -> None:
         print_json(found)
 
 
-for command in [*COMMANDS, compare, read]:
+for command in [*COMMANDS, compare, export, import_, read]:
     main.add_command(command)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ import click
 
 from covdist import plugins
 from covdist.commands.options import Command, json_option, print_results
+from covdist.commands.words import call_of
 from covdist.errors import DataError, shown
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def read(result: str, reading: str, words: tuple[str, ...], output: str | None, 
     READING and its options are those of Python: `covdist read result.zarr second_moment --append-one` is
     m.second_moment(append_one=True).
     """
-    arguments, options = _call_of(reading, words)
+    arguments, options = call_of(reading, _function(reading), words)
     write = None if output is None else _writer(output)
     from covdist.results.load import load
     from covdist.results.moments import Moments
@@ -60,50 +59,12 @@ def _read(path: str, one: Moments, name: str, arguments: Sequence[Any], options:
         raise DataError(f"{path}: {error}" if path else str(error)) from error
 
 
-# ---- words of a call
-
-
-def _call_of(name: str, words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
-    """Return arguments and options of a reading; a usage error where it has no such ones."""
-    known = inspect.signature(_function(name))
-    arguments, options, left = [], {}, list(words)
-    while left:
-        word = left.pop(0)
-        if not word.startswith("--"):
-            arguments.append(_value(word))
-            continue
-        key, given, value = word.removeprefix("--").partition("=")
-        key = key.replace("-", "_")
-        plain = key.removeprefix("no_")
-        if not given and _is_flag(known, plain):
-            options[plain] = plain == key
-        else:
-            options[key] = _value(value if given or not left else left.pop(0))
-    try:
-        known.bind(None, *arguments, **options)
-    except TypeError:
-        takes, found = ", ".join(list(known.parameters)[1:]) or "no options", shown(" ".join(words)) or "none"
-        raise click.UsageError(f"{name} takes {takes}, found {found}: pass those, with -- and their value") from None
-    return arguments, options
-
-
-def _is_flag(known: inspect.Signature, name: str) -> bool:
-    return name in known.parameters and isinstance(known.parameters[name].default, bool)
-
-
 def _function(name: str) -> Callable[..., Any]:
     try:
         return cast("Callable[..., Any]", plugins.find("readings", name).read)
     except (LookupError, AttributeError):
         readings = (each for each in plugins.names("readings") if hasattr(plugins.find("readings", each), "read"))
         raise click.UsageError(f"there is no reading {shown(name)!r}: there are {', '.join(readings)}") from None
-
-
-def _value(word: str) -> Any:
-    try:
-        return ast.literal_eval(word)
-    except (ValueError, SyntaxError):
-        return word
 
 
 # ---- files

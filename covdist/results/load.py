@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from covdist.errors import ResultError
+from covdist import plugins
+from covdist.errors import DataError, ResultError
 from covdist.results.kept_rows import put_together
 from covdist.results.labels import Axis, Groups, structured
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
+from covdist.results.saving import check_options, format_named
 from covdist.results.store import FEW_ROWS, StoredState, open_result
 from covdist.results.tile_store import StoredTiles
 from covdist.state.base import State, rebuilt
@@ -26,13 +28,19 @@ _NOT_PROVENANCE = {
 }  # fmt: skip
 
 
-def load(path: str | Path) -> Moments | dict[str, Moments]:
-    """Read what :meth:`Moments.save` or ``covdist run`` wrote, or a job that is done.
+def load(path: str | Path, format: str | None = None, **options: Any) -> Moments | dict[str, Moments]:
+    """Read what :meth:`Moments.save` or ``covdist run`` wrote, or a job that is done; or statistics of another tool.
 
     Parameters
     ----------
     path : str or Path
-        Of a result, or of a job's folder.
+        Of a result, or of a job's folder; or of a file of another tool.
+    format : str, optional
+        Of that file: "fid", "fadtk", "mom2" or "kronfluence"; docs/files.md says what is made of each. Such files do
+        not say how many values were zero or not finite: these count as none.
+    **options
+        Of the format, such as ``count=50_000`` of "fid", which keeps no number of rows, and ``dim="unit"``, the name of
+        the columns: the sum with other moments wants the same.
 
     Returns
     -------
@@ -43,6 +51,8 @@ def load(path: str | Path) -> Moments | dict[str, Moments]:
     ------
     ResultError
         If ``path`` does not exist, or holds no covdist result.
+    DataError
+        If there is no such format or option, or the file holds something else.
 
     Examples
     --------
@@ -52,10 +62,24 @@ def load(path: str | Path) -> Moments | dict[str, Moments]:
     ...     int(covdist.load(f"{folder}/m.zarr").count)
     3
     """
+    if format is not None:
+        return _imported(path, format, options)
+    if options:
+        raise DataError(f"a result of covdist takes no options, found {', '.join(options)}: leave them out")
     if not Path(path).exists():
         raise ResultError(f"{path} does not exist: pass the path that `covdist run -o` or Moments.save wrote")
     with open_result(_in_job(Path(path))) as states:
         found = {node: _moments(one) for node, one in states.items()}
+    return found[""] if found.keys() == {""} else found
+
+
+def _imported(path: str | Path, format: str, options: Mapping[str, Any]) -> Moments | dict[str, Moments]:
+    module = format_named(format)
+    if not hasattr(module, "read"):
+        there = ", ".join(name for name in plugins.names("exports") if hasattr(plugins.find("exports", name), "read"))
+        raise DataError(f"{format} files can be written, not read: those that can are {there}")
+    check_options(module.read, format, options, 1)
+    found: dict[str, Moments] = module.read(path, **options)
     return found[""] if found.keys() == {""} else found
 
 

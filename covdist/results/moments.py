@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -15,7 +15,7 @@ from covdist.errors import DataError, MergeError, shown, shown_page
 from covdist.results.labelled_state import LabelledState
 from covdist.results.names import own_names
 from covdist.results.readings import Readings
-from covdist.results.saving import save
+from covdist.results.saving import export, save
 from covdist.state.base import ColumnState, State, StateType, ask, of_no_columns, scaled
 from covdist.state.grouped import Grouped
 
@@ -295,6 +295,19 @@ class Moments(Readings, LabelledState):
         <covdist.Moments of 3 rows: full state of unit (3)>
         """
         save({"": self}, path)
+
+    def export(self, path: str | Path, format: str, **options: Any) -> None:
+        """Write to a new file that another tool loads: :func:`covdist.export` of one state.
+
+        Examples
+        --------
+        >>> import tempfile, numpy as np, covdist
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     covdist.moments(np.eye(3)).export(f"{folder}/stats.npz", "fid")
+        ...     sorted(np.load(f"{folder}/stats.npz"))
+        ['count', 'mu', 'sigma']
+        """
+        export(self, path, format, **options)
 
     def __repr__(self) -> str:
         if self.deferred.lazy:

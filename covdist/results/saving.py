@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from dask.base import compute
 
+from covdist import plugins
+from covdist.errors import DataError, shown
 from covdist.limits import limits
 from covdist.results.arrays import ByGroup, storable
 from covdist.results.deferred import by_group
@@ -19,7 +23,7 @@ from covdist.results.labels import Axis, Groups
 from covdist.results.layout import Layout
 from covdist.results.packs import Arrays, Stored
 from covdist.results.stacks import same_fields, together
-from covdist.results.store import new_result, write
+from covdist.results.store import free_path, new_result, whole, write
 from covdist.state.base import Field, State, StateType, field_value, stacked
 from covdist.state.grouped import Grouped
 
@@ -167,3 +171,103 @@ def _names(layout: Layout, under: tuple[tuple[Axis, Axis], Groups | None]) -> di
     if groups.dim == layout.groups.dim:
         del names["groups_stored"]
     return {"axes": axes, **names}
+
+
+# ---- files of other tools
+
+
+def export(states: LabelledState | Mapping[str, LabelledState], path: str | Path, format: str, **options: Any) -> None:
+    """Write statistics to a new file that another tool loads.
+
+    Parameters
+    ----------
+    states : Moments, or mapping {node path: Moments}
+        Computed where they are lazy. Several become a folder in a format that keeps one state a file, with
+        ``block3/attn`` as ``block3.attn.npz``.
+    path : str or Path
+        Of the new file or folder, in a folder that exists.
+    format : str
+        "fid", "fadtk", "mom2", "kronfluence", "imatrix", "quip", "leace", "npz" or "netcdf"; docs/files.md says what
+        each holds and which package it needs.
+    **options
+        Of the format, such as ``bias="*"`` of "kronfluence".
+
+    Raises
+    ------
+    ResultError
+        If ``path`` exists already, or cannot be written.
+    DataError
+        If there is no such format or option, or the format does not hold such a state. Nothing is written then.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, covdist
+    >>> m = covdist.moments(np.array([[1.0, 2.0], [3.0, 6.0]]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     covdist.export(m, f"{folder}/stats.npz", "fid")  # or m.export(...)
+    ...     np.load(f"{folder}/stats.npz")["sigma"]
+    array([[2., 4.],
+           [4., 8.]])
+    """
+    module = format_named(format)
+    write: Any = getattr(module, "write", None) or module.write_all
+    check_options(write, format, options, 2)
+    named = {"": states} if isinstance(states, LabelledState) else dict(states)
+    for node, one in named.items():
+        _check_exported(node, one, format, hasattr(module, "GROUPS"))
+    target = free_path(path)
+    found = _computed(named)
+    with whole(target) as place:
+        if hasattr(module, "write_all"):
+            write(found, place, **options)
+        elif found.keys() == {""}:
+            write(found[""], place, **options)
+        else:
+            place.mkdir()
+            for (node, one), name in zip(found.items(), _file_names(found), strict=True):
+                try:
+                    write(one, place / f"{name}{module.SUFFIX}", **options)
+                except DataError as error:
+                    raise DataError(f"{shown(node)}: {error}") from error
+
+
+def format_named(format: str) -> ModuleType:
+    """Return the module of a format of other tools; DataError where there is none."""
+    known = plugins.names("exports")
+    if format not in known:
+        raise DataError(f"there is no format {shown(str(format))!r}: pass one of {', '.join(map(repr, known))}")
+    return plugins.find("exports", format)
+
+
+def check_options(function: Callable[..., Any], format: str, options: Mapping[str, Any], arguments: int) -> None:
+    """Raise DataError where a function of a format does not take some options."""
+    takes = list(inspect.signature(function).parameters)[arguments:]
+    if unknown := [name for name in options if name not in takes]:
+        allowed = f"the options {', '.join(takes)}" if takes else "no options"
+        raise DataError(f"{format} takes {allowed}, found {', '.join(map(shown, unknown))}: leave that out")
+
+
+def _check_exported(node: str, one: object, format: str, takes_groups: bool) -> None:
+    if not isinstance(one, LabelledState):
+        raise DataError(f"export writes moments, found a {type(one).__name__}: pass covdist.moments(x, dim=...)")
+    groups = one.layout.groups
+    if groups is None or takes_groups:
+        return
+    label = groups.dim if not groups.levels else groups.levels[0]
+    value = (groups.values[label] if groups.levels else groups.values).tolist()[0]
+    what = f"{shown(node)} is" if node else "this is"
+    raise DataError(
+        f"{what} a {one.layout.describe()}, where a {format} file holds one state: pick one, "
+        f"such as by .sel({label}={value!r}) or --sel {label}={value}, or add up all by .merge({label!r})"
+    )
+
+
+def _file_names(nodes: Mapping[str, Any]) -> list[str]:
+    """Return a name for each layer's file, with dots as frameworks have them."""
+    found: list[str] = []
+    for node in nodes:
+        name = (node or "root").replace("/", ".")
+        while name in found:
+            name += "_"
+        found.append(name)
+    return found

@@ -28,6 +28,7 @@ ALLOWED = {
     "results": "errors limits plugins kernel numerics state engine rows",
     "folding": "errors limits plugins kernel numerics state engine rows results",
     "missing": "errors numerics state rows results folding",
+    "exports": "errors numerics state logs results",
     "readings": "errors limits plugins numerics state engine rows results folding",
     "jobs": "errors limits storage numerics state engine logs rows results folding",
     "report": "errors engine results readings jobs",

@@ -1,0 +1,100 @@
+"""``covdist export`` and ``covdist import``: statistics in the files of other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from covdist import plugins
+from covdist.commands.options import Command, json_option, print_results
+from covdist.commands.words import call_of, value_of
+from covdist.errors import DataError, shown
+
+if TYPE_CHECKING:
+    from covdist.results.moments import Moments
+
+_words = click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--option VALUE ...]")
+_as = click.option(
+    "--as", "format", required=True, type=click.Choice(plugins.names("exports")), help="Format: see docs/files.md."
+)
+
+
+@click.command(cls=Command, context_settings={"ignore_unknown_options": True})
+@click.argument("result")
+@_words
+@_as
+@click.option("-o", "--output", required=True, help="File or folder to write; must not exist.")
+@click.option(
+    "--layer", default="*", show_default=True, help="A layer's path, or a glob of them, such as 'block*/input'."
+)
+@click.option("--sel", multiple=True, help="The group to write where there are groups, such as epoch=3.")
+def export(result: str, words: tuple[str, ...], format: str, output: str, layer: str, sel: tuple[str, ...]) -> None:
+    """Write what RESULT holds to a file that another tool loads, such as `covdist export r.zarr --as fid -o r.npz`.
+
+    Further options are those of the format: `--bias '*'` of kronfluence, `--own RESULT` of leace.
+    """
+    options = _options(format, words, ("write", "write_all"), 2)
+    from covdist.results.load import load
+    from covdist.results.moments import Moments
+    from covdist.results.saving import export as export_states
+
+    found = load(result)
+    states = _chosen({"": found} if isinstance(found, Moments) else found, layer, result)
+    if list(states) == [layer] and hasattr(plugins.find("exports", format), "write"):
+        states = {"": states[layer]}  # a layer that is named becomes a file, those of a pattern files in a folder
+    export_states({path: _selected(one, sel) for path, one in states.items()}, output, format, **options)
+
+
+@click.command(name="import", cls=Command, context_settings={"ignore_unknown_options": True})
+@click.argument("file")
+@_words
+@_as
+@click.option("-o", "--output", required=True, help="Result to write; must not exist.")
+@json_option
+def import_(file: str, words: tuple[str, ...], format: str, output: str, as_json: bool) -> None:
+    """Make a result of FILE, which another tool keeps, such as `covdist import r.npz --as fid --count 50000 -o r.zarr`.
+
+    `covdist merge` adds it to results of further rows. Options are those of the format: `--count N` of fid and fadtk,
+    `--mean FILE.npy` of mom2 and kronfluence, `--bias GLOB` of kronfluence, `--dim NAME` of all.
+    """
+    options = _options(format, words, ("read",), 1)
+    from covdist.results.load import load
+    from covdist.results.moments import Moments
+    from covdist.results.saving import save
+    from covdist.results.store import free_path
+
+    free_path(output)
+    found = load(file, format, **options)
+    save({"": found} if isinstance(found, Moments) else found, output)
+    print_results(found, as_json)
+
+
+def _options(format: str, words: tuple[str, ...], names: tuple[str, ...], given: int) -> dict[str, Any]:
+    """Return the options that words give a function of a format; none where it has no such function."""
+    module = plugins.find("exports", format)
+    function: Callable[..., Any] | None = next((getattr(module, name) for name in names if hasattr(module, name)), None)
+    return {} if function is None else call_of(format, function, words, given)[1]
+
+
+def _chosen(states: Mapping[str, Moments], layer: str, result: str) -> dict[str, Moments]:
+    chosen = {path: one for path, one in states.items() if path == layer or fnmatchcase(path, layer)}
+    if not chosen:
+        there = ", ".join(shown(path) for path in list(states)[:8]) or "one state, which has no name"
+        more = f" and {len(states) - 8} more" if len(states) > 8 else ""
+        raise DataError(f"there is no layer {layer!r} in {result}, only {there}{more}: pass one of those, or a glob")
+    return chosen
+
+
+def _selected(m: Moments, sel: tuple[str, ...]) -> Moments:
+    for each in sel:
+        label, sign, value = each.partition("=")
+        if not sign:
+            raise click.UsageError(f"--sel {shown(each)} names no group: write it like epoch=3")
+        try:
+            m = m.sel(**{label: value_of(value)})
+        except KeyError as error:
+            raise DataError(f"--sel {shown(each)}: {error.args[0]}") from error
+    return m
