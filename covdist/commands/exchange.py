@@ -17,8 +17,20 @@ if TYPE_CHECKING:
     from covdist.results.moments import Moments
 
 _words = click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--option VALUE ...]")
+
+
+def _given(ctx: click.Context, option: click.Parameter, value: str | None) -> str:
+    if (
+        value is None and not ctx.resilient_parsing
+    ):  # of one that is required click lists the choices on lines of their own
+        raise click.UsageError(
+            f"Missing option '--as': name a format, one of {', '.join(plugins.names('exports'))}", ctx
+        )
+    return str(value)
+
+
 _as = click.option(
-    "--as", "format", required=True, type=click.Choice(plugins.names("exports")), help="Format: see docs/files.md."
+    "--as", "format", callback=_given, type=click.Choice(plugins.names("exports")), help="Format: see docs/files.md."
 )
 
 

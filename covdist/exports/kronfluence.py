@@ -10,6 +10,7 @@ Here a module is a layer that has ``input`` or ``activation``, and ``gradient``:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -129,11 +130,16 @@ def _safetensors(path: Path) -> Any:
 
 def _tensors(path: Path) -> dict[str, np.ndarray]:
     numpy_files = _safetensors(path)
+    with suppress(ImportError):
+        import ml_dtypes  # type: ignore[import-not-found, unused-ignore]  # noqa: F401  NumPy knows bfloat16 by it
     if not path.is_file():
         raise ResultError(f"{path} does not exist: pass a folder of kronfluence's factors")
     try:
         return dict(numpy_files.load_file(path))
-    except KeyError as error:  # a type that numpy has not
-        raise DataError(f"{path} holds tensors of type {error}, which NumPy has not: save them as float32") from error
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} holds tensors of a type that NumPy lacks ({error}): install ml_dtypes, pip install "
+            "'covdist[dtypes]', or save them as float32"
+        ) from error
     except Exception as error:  # what safetensors raises is neither public nor one class
         raise DataError(f"{path} is no readable safetensors file ({shown(str(error))}): copy it again") from error

@@ -212,7 +212,7 @@ def export(states: LabelledState | Mapping[str, LabelledState], path: str | Path
     module = format_named(format)
     write: Any = getattr(module, "write", None) or module.write_all
     check_options(write, format, options, 2)
-    named = {"": states} if isinstance(states, LabelledState) else dict(states)
+    named = dict(states) if isinstance(states, Mapping) else {"": states}
     for node, one in named.items():
         _check_exported(node, one, format, hasattr(module, "GROUPS"))
     target = free_path(path)
