@@ -42,7 +42,9 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.estimates.shrink import shrink as shrink
     from covdist.readings.estimates.within import within as within
     from covdist.readings.fill import fill as fill
-    from covdist.readings.gradient_stats import gradient_stats as gradient_stats
+    from covdist.readings.gradients.gradient_stats import gradient_stats as gradient_stats
+    from covdist.readings.gradients.health import health as health
+    from covdist.readings.gradients.redundant import redundant as redundant
     from covdist.readings.interventions.ekfac import ekfac as ekfac
     from covdist.readings.interventions.ekfac_scale import ekfac_scale as ekfac_scale
     from covdist.readings.interventions.erase import erase as erase

@@ -16,6 +16,7 @@ import click
 from covdist import __version__
 from covdist.commands.compare import compare
 from covdist.commands.exchange import export, import_
+from covdist.commands.health import health
 from covdist.commands.jobs import COMMANDS, run_job
 from covdist.commands.options import (
     Command,
@@ -279,5 +280,5 @@ def demo(cluster_options: dict[str, Any], as_json: bool, output: str) -> None:
         print_json(found)
 
 
-for command in [*COMMANDS, compare, export, import_, read]:
+for command in [*COMMANDS, compare, export, health, import_, read]:
     main.add_command(command)

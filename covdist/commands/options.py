@@ -133,6 +133,21 @@ _OPENING = {  # by the parameters of open_log
 }
 
 
+by_option = _SELECTION["by"]
+
+
+def opening(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument LOG and the options that open it, and pass these on as ``opening``."""
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> Any:
+        return command(opening={name: given.pop(name) for name in _OPENING}, **given)
+
+    for option in reversed([click.argument("log"), *_OPENING.values()]):
+        wrapped = option(wrapped)
+    return wrapped
+
+
 _CLUSTER = "scheduler", "scheduler_file", "workers", "threads", "memory_limit"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from covdist.engine.plan import Plan, human_bytes
 from covdist.errors import CovdistError, shown
-from covdist.readings.gradient_stats import LayerSummary
+from covdist.readings.gradients.gradient_stats import LayerSummary
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
 from covdist.report.columns import TableRow, columns
 from covdist.results.moments import Moments

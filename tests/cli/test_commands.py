@@ -9,7 +9,7 @@ import numpy as np
 
 from .running import COVDIST, DASK, output, run
 
-COMMANDS = ["demo", "plan", "run", "show", "merge", "compare"]
+COMMANDS = ["compare", "demo", "health", "merge", "plan", "run", "show"]
 
 
 def test_help_names_the_commands_and_loads_little():

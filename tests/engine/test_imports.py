@@ -33,7 +33,7 @@ ALLOWED = {
     "jobs": "errors limits storage numerics state engine logs rows results folding",
     "report": "errors engine results readings jobs",
     "record": "errors numerics storage",
-    "demo": "",
+    "demo": "report",
     "commands": "errors plugins engine results folding jobs report",
     "cli": "errors kernel numerics engine logs results folding readings report demo commands",
 }

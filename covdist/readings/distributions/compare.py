@@ -8,7 +8,7 @@ import xarray as xr
 from covdist.numerics.eigen import effective_rank
 from covdist.numerics.matrices.gaussians import step_between
 from covdist.readings.distributions.pairs import Beside, Pair, figures, gaussians
-from covdist.readings.gradient_stats import root_sum_squares
+from covdist.readings.gradients.gradient_stats import root_sum_squares
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 

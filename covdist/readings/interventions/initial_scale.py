@@ -9,7 +9,7 @@ import xarray as xr
 
 from covdist.errors import DataError, shown
 from covdist.folding.inputs import check_number
-from covdist.readings.gradient_stats import pooled
+from covdist.readings.gradients.gradient_stats import pooled
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 from covdist.results.reading import check_moments

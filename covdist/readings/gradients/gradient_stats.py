@@ -267,11 +267,11 @@ def summaries(moments: Moments) -> Any:
 def _pools(state: State | Grouped, size: int) -> list[LayerSummary]:
     if not isinstance(state, Grouped):
         return [LayerSummary.of(state.side(0))]
-    return [_pool(member.side(0)) for member in members(state, size)]
+    return [summary(member.side(0)) for member in members(state, size)]
 
 
-def _pool(columns: ColumnState) -> LayerSummary:
-    """Return the summary of a group, NaN where it has no rows."""
+def summary(columns: ColumnState) -> LayerSummary:
+    """Return the summary of columns, NaN where they have no rows."""
     try:
         return LayerSummary.of(columns)
     except DataError:

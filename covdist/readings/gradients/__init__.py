@@ -1,0 +1,1 @@
+"""Readings of gradients, and of the layers they reach."""

@@ -1,0 +1,294 @@
+"""``health``: every layer of a log in numbers, flags and words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.delayed import Delayed, delayed
+
+from covdist.errors import DataError, shown
+from covdist.folding.asking import asked
+from covdist.folding.request import IN_MEMORY, Request, make_request
+from covdist.readings.gradients.health.questions import ACTIVATIONS, GRADIENTS, OfActivations, OfGradients
+from covdist.readings.gradients.health.verdicts import FLAGS, Thresholds, advice, bounds_of, judged, per_layer
+from covdist.results.deferred import apply
+from covdist.results.labels import Dims, Groups, Rows
+from covdist.results.names import own_names
+from covdist.state.scatter import Scatter
+from covdist.state.variances import Variances
+
+_SAMPLES = ("step", "sample")
+_ABOUT = {
+    "rms": ("root mean square of the gradient", "units of the gradient"),
+    "mean": ("mean of the gradient", "units of the gradient"),
+    "std": ("standard deviation of the gradient", "units of the gradient"),
+    "snr": ("norm of the mean gradient over that of its noise", "1"),
+    "zero_fraction": ("share of zeros in the gradient", "1"),
+    "relative": ("gradient relative to that of the last layer", "1"),
+    "parameters": ("parameters", "1"),
+    "units": ("units", "1"),
+    "dead_share": ("share of units that never change", "1"),
+    "saturated_share": ("share of units at the bounds of their range", "1"),
+    "redundant_share": ("share of units that repeat an earlier one", "1"),
+    "gradient_nonfinite": ("NaN and infinities in the gradient", "1"),
+    "activation_nonfinite": ("NaN and infinities in the activation", "1"),
+    **{name: (f"whether the layer is flagged as {name.replace('_', ' ')}", "1") for name in FLAGS},
+    "verdict": ("what its gradient says of the layer", "1"),
+    "per_layer": ("factor from a layer's gradient to that of the layer before it", "1"),
+    "per_layer_error": ("standard error of the logarithm of per_layer", "1"),
+    "advice": ("what to change", "1"),
+}
+_COUNTS = ("parameters", "units", "gradient_nonfinite", "activation_nonfinite")
+_OF_NETWORK = ("per_layer", "per_layer_error", "advice")
+
+
+@own_names
+def health(
+    log: xr.DataTree,
+    *,
+    dim: Dims = None,
+    by: Rows = None,
+    layers: Sequence[str] | None = None,
+    gradient: str = "gradient",
+    activation: str = "activation",
+    vanishing: float = 1 / 100,
+    exploding: float = 100.0,
+    redundant: float = 0.99,
+    saturated: float = 1 / 20,
+    share: float = 1 / 10,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    max_columns: int = 4096,
+) -> xr.Dataset:
+    """What is wrong with each layer of a network: numbers, flags, and sentences on what to change.
+
+    Parameters
+    ----------
+    log : DataTree
+        As :func:`covdist.open_log` returns it: a node a layer, with gradients, activations or both.
+    dim : str or sequence of str, optional
+        Sample dims of both; by default "step" and "sample" where a variable has them, else its first.
+    by : str, Bins or sequence of them, optional
+        Coordinates to group by, such as "epoch": the numbers of each group.
+    layers : sequence of str, optional
+        Paths of layers, from the input to the output; by default all, in the order of the log, in which numbers count
+        as numbers where names are sorted: layer10 comes after layer9.
+    gradient, activation : str
+        Names of the variables.
+    vanishing, exploding : float
+        A gradient so many times that of the last layer is flagged; 1/100 and 100 by default.
+    redundant : float
+        A unit whose correlation with an earlier one is beyond this, with either sign, repeats it; 0.99 by default.
+    saturated : float
+        A unit whose mean slope is below this share of the steepest is saturated; 1/20 by default.
+    share : float
+        Layers with more than this share of their units dead, saturated or redundant are flagged; 1/10 by default.
+    bounds : mapping of str to (float, float), optional
+        The range of the activation function by layer, or by a glob of layers, such as ``{"fc*": (-1, 1)}`` for tanh:
+        without it no layer is said to be saturated.
+    max_columns : int
+        Of layers with more units no correlations are taken, and ``redundant_share`` is NaN.
+
+    Returns
+    -------
+    Dataset
+        Along ``layer``, and the groups where there are any, of gradients pooled over steps and parameters ``rms``,
+        ``mean``, ``std``, ``snr`` and ``zero_fraction``, as :func:`covdist.gradient_stats` has them; ``relative``, the
+        rms over that of the last layer; ``parameters``; of activations ``units`` and ``dead_share``,
+        ``saturated_share``, ``redundant_share``; ``gradient_nonfinite`` and ``activation_nonfinite``, how many values
+        are NaN or infinite. Flags, bool: ``vanishing``, ``exploding``, ``no_gradient``, ``dead``, ``saturated``,
+        ``redundant``, ``not_finite``. ``verdict``, str: "ok", what its gradient suffers from, or "unknown". Of the
+        network ``per_layer``, the factor from one layer's gradient to that of the layer before it by least squares of
+        log rms over depth, with ``per_layer_error``, the standard error of its logarithm; and ``advice``, str,
+        sentences on what to change, a line each. NaN, 0 and False where the log has nothing to tell them from. Lazy
+        where the log is.
+
+    Raises
+    ------
+    DataError
+        If the log has neither variable, or layers, dims, coordinates or thresholds do not fit.
+
+    Notes
+    -----
+    Rows with NaN or infinity are counted and left out of all else. A dead unit has the same value for every sample,
+    mostly 0. Where an activation function has the range c ± h and the slope 1 - ((a - c)/h)² of its steepest, as tanh
+    and the logistic function have, its mean slope is 1 - E[(a - c)²]/h². The thresholds are conventions: two orders of
+    magnitude, where Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward neural
+    networks, show gradients that shrink layer by layer; r² = 0.98; and a twentieth of the slope.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr, covdist
+    >>> rng = np.random.default_rng(0)
+    >>> sizes = {"fc1": 1e-6, "fc2": 1e-3, "head": 1.0}
+    >>> log = xr.DataTree.from_dict({
+    ...     name: xr.Dataset({"gradient": (("step", "param"), size * rng.normal(size=(50, 8)))})
+    ...     for name, size in sizes.items()
+    ... })
+    >>> found = covdist.health(log)
+    >>> found["vanishing"].values
+    array([ True,  True, False])
+    >>> print(found["advice"].item())
+    Gradients shrink 967.5x per layer on their way back to fc1: use Glorot or He initialisation, or normalisation.
+    """
+    if not isinstance(log, xr.DataTree):
+        raise DataError(
+            f"health reads a log, found a {type(log).__name__}: pass the DataTree that covdist.open_log(path) returns"
+        )
+    thresholds = Thresholds(vanishing, exploding, redundant, saturated, share)
+    names = _layers(log, (gradient, activation), layers)
+    ranges = _checked(bounds or {}, names)
+    nodes = {layer: log[layer].dataset for layer in names}
+    requests, questions = dict[str, Request](), dict[str, Any]()
+    for layer in names:
+        for kind, variable in enumerate((gradient, activation)):
+            if variable in nodes[layer].data_vars:
+                state = Variances if kind == 0 else None
+                request = _request(nodes[layer][variable], f"{layer}/{variable}", dim, by, max_columns, state)
+                groups = 1 if request.groups is None else request.groups.size
+                path = f"{layer}/{kind}"
+                requests[path] = request
+                of_units = OfActivations(groups, redundant, saturated, bounds_of(layer, ranges))
+                questions[path] = OfGradients(groups) if kind == 0 else of_units
+    shared = _shared({path: request.groups for path, request in requests.items()})
+    table = _Table(names, shared, thresholds)
+    return _labelled(apply(table, *asked(requests, questions)), table)
+
+
+def _layers(log: xr.DataTree, variables: tuple[str, str], given: Sequence[str] | None) -> list[str]:
+    """Return the paths of the layers in their order."""
+    found = [n.path.strip("/") or "/" for n in _in_depth(log) if any(name in n.data_vars for name in variables)]
+    if not found:
+        known = sorted({str(name) for node in log.subtree for name in node.data_vars})
+        raise DataError(
+            f"no node of the log holds a variable {variables[0]!r} or {variables[1]!r}, found are "
+            f"{', '.join(map(shown, known)) or 'none'}: pass gradient=... or activation=..."
+        )
+    if given is None:
+        return sorted(found, key=_natural) if found == sorted(found, key=_parts) else found
+    asked_for = [str(name).strip("/") or "/" for name in ([given] if isinstance(given, str) else given)]
+    for name in asked_for:
+        if name not in found or asked_for.count(name) > 1:
+            what = "is named twice" if name in found else "is no layer of the log"
+            raise DataError(f"{shown(name)!r} {what}: pass some of {', '.join(map(shown, found[:20]))}")
+    return asked_for
+
+
+def _in_depth(node: xr.DataTree) -> Iterator[xr.DataTree]:
+    """Yield nodes, each before those below it, and all of these before the next beside it."""
+    yield node
+    for child in node.children.values():
+        yield from _in_depth(child)
+
+
+def _parts(path: str) -> list[str]:
+    return path.split("/")
+
+
+def _natural(path: str) -> list[list[tuple[bool, int, str]]]:
+    runs = (re.split(r"(\d+)", part) for part in _parts(path))
+    return [[(run.isdecimal(), int(run) if run.isdecimal() else 0, run) for run in each] for each in runs]
+
+
+def _checked(bounds: Mapping[str, tuple[float, float]], names: Sequence[str]) -> Mapping[str, tuple[float, float]]:
+    for pattern, pair in bounds.items():
+        if len(pair) != 2 or not -np.inf < pair[0] < pair[1] < np.inf:
+            raise DataError(f"bounds of {pattern!r} are {pair!r}: pass two finite numbers, the lower one first")
+        if not any(bounds_of(name, {pattern: pair}) for name in names):
+            raise DataError(f"bounds name {pattern!r}, which no layer matches: there are {', '.join(names[:20])}")
+    return bounds
+
+
+def _request(x: xr.DataArray, name: str, dim: Dims, by: Rows, most: int, state: Any) -> Request:
+    wanted: Any = _SAMPLES if dim is None else [dim] if isinstance(dim, str) else dim
+    dims = [each for each in x.dims if each in wanted] or list(x.dims[:1] if dim is None else wanted)
+    if state is None:
+        rows = int(np.prod([x.sizes[each] for each in dims if each in x.sizes]))
+        state = Scatter if x.size <= most * rows else Variances
+    return make_request(
+        x.rename(name.strip("/")), dim=dims, by=by, state=state, missing="drop", inf="missing", matrix=IN_MEMORY
+    )
+
+
+class _Shared(NamedTuple):
+    """The groups of all arrays, and which of these each array's are, by path."""
+
+    groups: Groups | None
+    places: dict[str, np.ndarray]
+
+    @property
+    def number(self) -> int:
+        return 1 if self.groups is None else self.groups.size
+
+
+def _shared(found: Mapping[str, Groups | None]) -> _Shared:
+    """Return the groups of all: activations may be of fewer epochs than gradients."""
+    known = [groups for groups in found.values() if groups is not None]
+    if not known:
+        return _Shared(None, dict.fromkeys(found, np.zeros(1, int)))
+    values = known[0].values
+    if not all(groups.same(known[0]) for groups in known):
+        values = np.unique(np.concatenate([groups.values for groups in known]))
+    places = {path: np.searchsorted(values, groups.values) for path, groups in found.items() if groups is not None}
+    return _Shared(Groups(known[0].dim, values, known[0].indexed), places)
+
+
+class _Table:
+    """Makes all numbers, (layers, groups), of the answers by path."""
+
+    def __init__(self, layers: Sequence[str], shared: _Shared, thresholds: Thresholds):
+        self.layers, self.shared, self._thresholds = layers, shared, thresholds
+
+    def __call__(self, *answers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        found = {path: values for each in answers for path, values in each.items()}
+        shape = len(self.layers), self.shared.number
+        table = {n: np.full(shape, 0.0 if n in _COUNTS else np.nan) for n in (*GRADIENTS, *ACTIVATIONS)}
+        for row, layer in enumerate(self.layers):
+            for kind, names in enumerate((GRADIENTS, ACTIVATIONS)):
+                if (path := f"{layer}/{kind}") in found:
+                    for name, values in zip(names, found[path].T, strict=True):
+                        table[name][row, self.shared.places[path]] = values
+        groups = [
+            self._of_group({name: values[:, group] for name, values in table.items()}) for group in range(shape[1])
+        ]
+        joined = {name: np.array([group[name] for group in groups]).T for name in _ABOUT}
+        return {name: self._dtyped(name, values) for name, values in joined.items()}
+
+    def _of_group(self, measured: dict[str, np.ndarray]) -> dict[str, Any]:
+        numbers = measured | judged(measured, self._thresholds)
+        factor, error = per_layer(measured["rms"])
+        return numbers | {"per_layer": factor, "per_layer_error": error, "advice": advice(self.layers, numbers)}
+
+    def _dtyped(self, name: str, values: np.ndarray) -> np.ndarray:
+        values = values if self.shared.groups is not None else values[..., 0]
+        return values.astype(self.dtype(name))
+
+    def dtype(self, name: str) -> np.dtype:
+        kinds: dict[str, Any] = {**dict.fromkeys(_COUNTS, np.int64), **dict.fromkeys(FLAGS, bool)}
+        return np.dtype({**kinds, "verdict": "U11", "advice": object}.get(name, np.float64))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        groups = () if self.shared.groups is None else (self.shared.number,)
+        return groups if name in _OF_NETWORK else (len(self.layers), *groups)
+
+
+def _labelled(values: Any, table: _Table) -> xr.Dataset:
+    groups = table.shared.groups
+    dims = ("layer",) if groups is None else ("layer", groups.dim)
+    arrays = {}
+    for name, (long_name, units) in _ABOUT.items():
+        about = {"long_name": long_name, "units": units}
+        arrays[name] = (dims[1:] if name in _OF_NETWORK else dims, _array(values, table, name), about)
+    found = xr.Dataset(arrays, {"layer": np.array(table.layers)}, vars(table._thresholds))
+    return found if groups is None else found.assign_coords(groups.coords())
+
+
+def _array(values: Any, table: _Table, name: str) -> Any:
+    if not isinstance(values, Delayed):
+        return values[name]
+    one = delayed(dict.__getitem__, pure=True)(values, name)
+    return da.from_delayed(one, table.shape(name), table.dtype(name))
