@@ -145,10 +145,10 @@ def work_of(request: Request, streams: Streams, widths: tuple[int, ...], kind: S
         piece_bytes=sum(block.piece_bytes for block in streams.blocks.values()),
         row_flops=side_by_side * cost.row_flops,
         state_bytes=states_bytes,
-        # Rows of groups are kept.
+        # Rows of groups are kept, states of positions merged.
         block_bytes=cost.block_bytes
         + 2 * (least_rows(kind, widths[0], groups) if request.positions else cost.least_rows) * row_bytes
-        + (0 if request.groups is None or request.positions else room_for_rows(states_bytes)),
+        + (0 if request.groups is None else states_bytes if request.positions else room_for_rows(states_bytes)),
         shared=streams.shared,
         result_bytes=_states_bytes(request, kind, request.widths, stored_bytes(kind, request.widths)),
     )

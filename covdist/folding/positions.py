@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -18,8 +18,9 @@ from covdist.numerics.weights import Vector
 from covdist.state.base import StateType, unstacked
 from covdist.state.grouped import Grouped
 from covdist.state.named import stackable
+from covdist.state.stacked import Stacked, put, room_for
 
-_COLUMNS = 4096  # that are folded together: their pilots and sums stay in the cache
+_TOGETHER_BYTES = 1 << 24  # of states that are made and merged at once
 _ROWS_BYTES = 1 << 29  # of rows that are gathered, as float64
 
 Ordered = tuple[
@@ -35,55 +36,76 @@ def least_rows(kind: StateType, width: int, count: int) -> int:
 class PositionsAccumulator:
     """Folds rows (n, ..., ``count * width`` values) into a state of ``width`` columns for each position.
 
-    Ordinary rows of narrow positions are folded together, in one pass; others position by position.
+    Ordinary rows of narrow positions are folded together, some positions at a time; others position by position.
     """
 
     def __init__(self, kind: Any, width: int, count: int, options: Options):
         self._kind, self._width, self._count, self._options = kind, width, count, options
         self._empty = kind.accumulator(width, options=options).state()
-        self._together = stackable(kind) and options.precision == "high"
-        self._states: dict[int, Any] = {}
+        self._stackable = stackable(kind) and options.precision == "high"
+        self._together: Any = None  # a stack of all positions, right but for those that are alone
+        self._alone: dict[int, Any] = {}
         self._seen = 0
         self.least_rows = least_rows(kind, width, count)
 
     def add(self, block: np.ndarray, frequency: Vector = None, reliability: Vector = None) -> None:
         rows = block.reshape(len(block), self._count, self._width)
         weights = {name: w for name, w in (("frequency", frequency), ("reliability", reliability)) if w is not None}
-
-        def fold(starts: Sequence[int]) -> list[Ordered]:
-            workspace = Workspace()
-            return [error for start in starts for error in self._fold(rows, start, weights, workspace)]
-
+        step, after = max(1, _TOGETHER_BYTES // self._kind.cost(self._width).state_bytes), None
+        errors: list[Ordered] = []
         with single_thread():
-            step = max(1, _COLUMNS // self._width)
-            errors = list(chain.from_iterable(shared(fold, range(0, self._count, step), block.size)))
+            for start in range(0, self._count, step):
+                positions = np.arange(start, min(start + step, self._count))
+                stack, right = self._stack(rows, positions, weights)
+                errors += self._add_alone(rows, positions[~right].tolist(), weights)
+                if right.any():
+                    after = room_for(stack, self._count) if after is None else after
+                    after = put(after, positions[right], self._merged(unstacked(stack, right), positions[right]))
         if errors:
             raise min(errors, key=itemgetter(0))[1]
+        self._together = after
         self._seen += len(block)
 
-    def _fold(self, rows: np.ndarray, start: int, weights: Any, workspace: Workspace) -> Iterator[Ordered]:
-        """Fold the positions from one on; yield errors."""
-        width, count = self._width, min(max(1, _COLUMNS // self._width), self._count - start)
-        some = rows[:, start : start + count].reshape(len(rows), count * width)
-        found = self._kind.of_stack(some, width) if self._together and not weights else None
-        for number in range(count):
-            if found is not None and found[1][number]:
-                self._merge(start + number, unstacked(found[0], number))
-                continue
-            accumulator = self._kind.accumulator(width, options=self._options)
-            accumulator.workspace = workspace
-            try:
-                accumulator.add(some[:, number * width : (number + 1) * width], **weights)
-                self._merge(start + number, accumulator.state())
-            except NonFiniteError as error:
-                error.row, error.column = error.row + self._seen, error.column + (start + number) * width
-                yield (1, error.row), error
-            except CovdistError as error:
-                yield (0, start + number), error
+    def _stack(self, rows: np.ndarray, positions: np.ndarray, weights: Any) -> tuple[Any, np.ndarray]:
+        """Return the states of some positions in one, and for which of them it is right."""
+        some = rows[:, positions[0] : positions[-1] + 1].reshape(len(rows), -1)
+        found = self._kind.of_stack(some, self._width) if self._stackable and not weights else None
+        stack, right = found or (None, np.zeros(len(positions), np.bool_))
+        return stack, right & ~np.isin(positions, list(self._alone))
 
-    def _merge(self, position: int, state: Any) -> None:
-        before = self._states.get(position)
-        self._states[position] = state if before is None else before.merge(state)
+    def _merged(self, stack: Any, positions: np.ndarray) -> Any:
+        return unstacked(self._together, positions).merge(stack) if self._seen else stack
+
+    def _add_alone(self, rows: np.ndarray, positions: Sequence[int], weights: Any) -> list[Ordered]:
+        """Fold some positions each by itself; return errors."""
+
+        def fold(some: Sequence[int]) -> list[Ordered]:
+            workspace, errors = Workspace(), list[Ordered]()
+            for position in some:
+                accumulator = self._kind.accumulator(self._width, options=self._options)
+                accumulator.workspace = workspace
+                try:
+                    accumulator.add(rows[:, position], **weights)
+                    self._alone[position] = self._merged_alone(accumulator.state(), position)
+                except NonFiniteError as error:
+                    error.row, error.column = error.row + self._seen, error.column + position * self._width
+                    errors.append(((1, error.row), error))
+                except CovdistError as error:
+                    errors.append(((0, position), error))
+            return errors
+
+        return list(chain.from_iterable(shared(fold, positions, len(positions) * rows[:, 0].size)))
+
+    def _merged_alone(self, state: Any, position: int) -> Any:
+        if not self._seen:
+            return state
+        return (self._alone.get(position) or unstacked(self._together, position)).merge(state)
 
     def state(self) -> Grouped:
-        return Grouped(self._empty, {position: self._states[position] for position in sorted(self._states)})
+        alone = dict(sorted(self._alone.items()))
+        if self._together is None:
+            return Grouped(self._empty, alone)
+        codes = np.setdiff1d(np.arange(self._count), list(alone))
+        return Grouped(
+            self._empty, Stacked(unstacked(self._together, codes) if alone else self._together, codes, alone)
+        )

@@ -46,6 +46,9 @@ class SegmentStruct(ctypes.Structure):
 
 
 _ARGUMENTS: Mapping[str, tuple[Any, Sequence[Any]]] = {
+    "fold_groups": (None, [_pointer]),
+    "add_outer": (None, [_size, _size, _double, _pointer, _pointer]),
+    "squares": (None, [_size, _size, *[_pointer] * 5]),
     "end": (None, [_size, _double, *[_pointer] * 4]),
     "centre": (None, [_size, _double, *[_pointer] * 3]),
 }
@@ -109,7 +112,7 @@ def other_kernel(who: str, theirs: str, client: str) -> ClusterError:
 
 @cache
 def function(of: str) -> Callable[..., int]:
-    """Return ``fold``, ``multiply``, ``end`` or ``centre`` of the instruction set in use."""
+    """Return ``fold``, ``multiply``, ``end``, ``centre`` or one of groups.c of the instruction set in use."""
     found = getattr(_library(), f"covdist_{of}_{name()}")
     found.restype, found.argtypes = _ARGUMENTS.get(of, (_size, [ctypes.POINTER(SegmentStruct)]))
     return found

@@ -15,7 +15,7 @@ from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns
 from covdist.numerics.filled_block import Block, FilledBlock
 from covdist.numerics.nonfinite import RowPolicy, refuse
-from covdist.numerics.ordinary import Ordinary, Tile
+from covdist.numerics.ordinary import Ordinary, Tile, height_of
 from covdist.numerics.screening import TILE, SpecialCounts, screen, widen
 from covdist.numerics.segments import Blocks, Segments
 from covdist.numerics.weights import SquaredWeights, Vector, checked, combined
@@ -45,7 +45,6 @@ class Cost(NamedTuple):
         return 2 * 8 * max(self.least_rows * self.tile_columns, TILE) + self.merged_bytes
 
 
-_TOGETHER = 1 << 16  # values whose deviations, as float64, stay within the second cache
 _STRETCH = 64  # blocks a call of the kernel: where each is special, weights are not looked through to the end anew
 # Per column: mean and its low part, squares and exponent, four counts.
 COLUMN_BYTES = 8 * 8
@@ -98,7 +97,7 @@ class RowsAccumulator:
     def __init__(self, widths: Sequence[int], least_rows: int, tiles: Sequence[Tile], finish: Finish, options: Options):
         self.least_rows = least_rows
         self.workspace = Workspace()  # the accumulators of groups share one
-        self._height = max(least_rows, _TOGETHER // max(sum(widths), 1) // 256 * 256)
+        self._height = height_of(widths, least_rows)
         self._tiles, self._finish = tiles, finish
         self._policy, self._inf = options.missing, options.inf
         self._seen = self._rows = self._skipped = 0

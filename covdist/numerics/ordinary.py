@@ -8,13 +8,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from covdist.kernel.groups import Folded, Runs, fold_columns, fold_triangles
 from covdist.kernel.library import (
     NONE,
-    SQUARE,
     WORK,
     SegmentStruct,
     SideStruct,
@@ -26,21 +26,25 @@ from covdist.kernel.library import (
     own_address,
     packed_bytes,
     padded,
-    panels,
     place,
     side_array,
 )
 from covdist.kernel.workspace import Workspace
 from covdist.numerics import packed
-from covdist.numerics.columns import PER_COLUMN, Columns
+from covdist.numerics.columns import Columns
 from covdist.numerics.screening import SpecialCounts, ordinary_range
 from covdist.numerics.segments import BlockFold, Blocks, OpenSegment, is_kernel_fold
-from covdist.numerics.shifted_columns import ShiftedColumns, beyond_float64
+from covdist.numerics.shifted_columns import beyond_float64
 from covdist.numerics.weights import Vector, plain_weights
 
 Tile = tuple[slice, BlockFold]
 
-_LEAST_HEIGHT, _VALUES = 256, 1 << 15  # of arrays side by side: the rows and values that are looked at together
+_TOGETHER = 1 << 16  # values whose deviations, as float64, stay within the second cache
+
+
+def height_of(widths: Sequence[int], least_rows: int = 256) -> int:
+    """Return how many rows are looked at together."""
+    return max(least_rows, _TOGETHER // max(sum(widths), 1) // 256 * 256)
 
 
 class _Kind(NamedTuple):
@@ -120,9 +124,8 @@ class Ordinary:
 class StackedColumns(NamedTuple):
     """Moments of arrays that lay side by side, along a first axis; right where their rows were ``ordinary``."""
 
-    columns: Columns  # without counts of rows
-    census: SpecialCounts
-    products: np.ndarray  # about the mean, of each array's columns
+    columns: Columns
+    triangles: np.ndarray  # of products about the mean, of each array's columns, packed; or none
     ordinary: np.ndarray  # bool (arrays,)
 
 
@@ -132,54 +135,34 @@ def folds_side_by_side(dtype: np.dtype, width: int) -> bool:
 
 
 def fold_side_by_side(block: np.ndarray, width: int, products: int) -> StackedColumns | None:
-    """Fold arrays of ``width`` columns that lie side by side, each by itself; None where that cannot be.
-
-    What is made once for all columns, pilots and means, takes most of the time that folding a small array does.
-    """
-    if not (folds_side_by_side(block.dtype, width) and _readable(block)) or beyond_float64(block):
+    """Fold arrays of ``width`` columns that lie side by side, each by itself; None where that cannot be."""
+    rows, count = len(block), block.shape[1] // width
+    if not rows or not folds_side_by_side(block.dtype, width):
         return None
-    rows, count = len(block), block.shape[1] // width
-    shifted = ShiftedColumns(count * width)
-    with np.errstate(over="ignore", invalid="ignore"):
-        shifted.begin(block, None, False)
-        matrices = np.zeros((count, width, width) if products == SQUARE else (count, 0, 0))
-        census = SpecialCounts(*np.zeros((4, count, width), np.int64))
-        ordinary = _fold_each(block, width, shifted, census, matrices, products)
-        shifted.weight = float(rows)
-        if products == SQUARE:
-            sums = shifted.sums.reshape(count, width)
-            matrices += (sums * (-1 / shifted.weight))[:, :, None] * sums[:, None, :]
-        columns = shifted.columns()
-    each: dict[str, Any] = {name: getattr(columns, name).reshape(count, width) for name in PER_COLUMN}
-    return StackedColumns(columns._replace(**each, census=census), census, matrices, ordinary)
+    offsets = np.arange(count) * (width * block.itemsize)
+    if (runs := runs_of(block, offsets, np.full(count, rows), width, height_of([width]))) is None:
+        return None
+    if products == NONE:
+        triangles, folded = np.empty((count, 0)), fold_columns(runs)
+    else:
+        triangles = np.empty((count, packed.size(width)))
+        folded = fold_triangles(runs, triangles)
+    return StackedColumns(moments_of(folded, slice(None), rows), triangles, folded.ordinary)
 
 
-def _fold_each(
-    block: np.ndarray, width: int, shifted: ShiftedColumns, census: SpecialCounts, matrices: np.ndarray, products: int
-) -> np.ndarray:
-    """Fold each array into its columns' sums, and return whether all of its rows were ordinary."""
-    rows, count = len(block), block.shape[1] // width
-    shifts = np.zeros((count, panels(width)))
-    shifts[:, :width] = shifted.pilot.reshape(count, width)
-    height = min(rows, max(_LEAST_HEIGHT, _VALUES // width))
-    work, room = np.empty(WORK * padded(width)), np.empty(height * packed_bytes(width, False), np.uint8)
-    structs, segments = (SideStruct * count)(), (SegmentStruct * count)()
-    sides, made = np.frombuffer(structs, np.dtype(SideStruct)), np.frombuffer(segments, np.dtype(SegmentStruct))
-    numbers = np.arange(count, dtype=np.uint64)
-    sides["data"] = block.ctypes.data + numbers * (width * block.itemsize)
-    sides["rows"], sides["columns"], sides["stride"] = rows, width, block.strides[0]
-    sides["type"], sides["factors"], sides["weight"] = number_of(block.dtype), 0, 0
-    for name, array in {"shift": shifts, "zeros": census.zeros, "subnormals": census.subnormals}.items():
-        sides[name] = array.ctypes.data + numbers * array.strides[0]
-    for name, array in {"sums": shifted.sums, "squares": shifted.squares}.items():
-        sides[name] = array.ctypes.data + numbers * (8 * width)
-    sides["small"], sides["largest"], sides["subnormal"] = ordinary_range(block.dtype)
-    sides["work"], sides["panels"] = work.ctypes.data, room.ctypes.data
-    made["sides"] = ctypes.addressof(structs) + numbers * ctypes.sizeof(SideStruct)
-    made["matrix"] = matrices.ctypes.data + numbers * (8 * width * width)
-    made["count"], made["products"], made["height"] = 1, products, height
-    fold = function("fold")
-    return np.array([fold(segment) == rows for segment in segments])
+def runs_of(block: np.ndarray, offsets: np.ndarray, rows: np.ndarray, width: int, height: int) -> Runs | None:
+    """Return groups of rows that the kernel can fold as they lie, ``height`` at a time; None where it cannot."""
+    if not compiled() or width < 2 or not _readable(block) or beyond_float64(block):
+        return None  # of single columns numpy sums pilots in pairs
+    return Runs(block, offsets, rows, width, height, ordinary_range(block.dtype))
+
+
+def moments_of(folded: Folded, which: slice | np.ndarray, rows: int) -> Columns:
+    """Return the moments of some groups, which have as many rows, along a first axis."""
+    moments, counts = folded.moments[which], folded.counts[which]
+    zeros, weight = np.zeros(counts[:, 0].shape, np.int64), float(rows)
+    census = SpecialCounts(counts[:, 0], counts[:, 1], zeros, zeros)
+    return Columns(rows, 0, weight, weight, moments[:, 0], moments[:, 1], moments[:, 2], zeros, census)
 
 
 def _readable(block: np.ndarray) -> bool:

@@ -118,8 +118,13 @@ def mirrored(lower: np.ndarray) -> np.ndarray:
 
 
 def rescale(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Return the triangle with entry (i, j) multiplied by ``2 ** (shift[i] + shift[j])``."""
+    """Return the triangle with entry (i, j) times ``2 ** (shift[i] + shift[j])``; of several each by its own."""
     if not shift.any():
+        return flat
+    if shift.ndim > 1:
+        flat = flat.copy()
+        for number in np.flatnonzero(shift.any(axis=-1)):
+            flat[number] = rescale(flat[number], shift[number])
         return flat
     n = len(shift)
     h = (n + 1) // 2

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from covdist.kernel import groups
 from covdist.kernel import products as kernel
 from covdist.kernel.library import PACKED, RECTANGLE, SQUARE, compiled
 from covdist.kernel.sums import column_sums
@@ -31,6 +32,15 @@ Make = Callable[..., Any]  # the state of the sides' columns and the matrix
 def add_gram(rows: np.ndarray, sums: np.ndarray, factor: float = 1.0) -> None:
     """Add ``factor * rows.T @ rows`` to a triangle in rectangular full packed storage, or a square's lower triangle."""
     (kernel if compiled() else blas).add_gram(rows, sums, factor)
+
+
+def add_outer(row: np.ndarray, triangle: np.ndarray, factor: float) -> None:
+    """Add ``factor`` times a row's products with itself to a packed triangle; those of several rows to one each."""
+    if compiled():
+        groups.add_outer(row, triangle, factor)
+        return
+    for own, packed_own in zip(np.atleast_2d(row), np.atleast_2d(triangle), strict=True):
+        blas.add_gram(own[None], packed_own, factor)
 
 
 def add_product(left: np.ndarray, right: np.ndarray, out: np.ndarray, factor: float = 1.0) -> None:

@@ -21,6 +21,7 @@ from covdist.kernel.threads import shared
 from covdist.limits import limits
 from covdist.results.labels import Array, Attrs, Axis, Groups, labelled
 from covdist.results.pieces import in_pieces
+from covdist.state.at_once import answers
 from covdist.state.base import State, merged
 from covdist.state.grouped import Grouped
 from covdist.state.variances import Variances, side_by_side
@@ -154,14 +155,7 @@ def by_group(state: Grouped, function: Function, shape: tuple[int, ...], *argume
         except DataError:
             return None
 
-    answers = ((code, answer(code)) for code in range(shape[0]))
-    start, first = next(((code, part) for code, part in answers if part is not None), (shape[0], None))
-    if first is None:
-        return np.full((shape[0], *_inner_shape(state, shape[1:])), np.nan)
-    # Filled as the answers come: a list of them would hold all twice.
-    found = np.empty((shape[0], *first.shape), first.dtype)
-    found[start] = first
-    del first
+    found, codes = answers(state, shape, function, arguments) or _begun(state, shape, answer)
 
     def fill(code: int) -> list[tuple[int, np.ndarray | None]]:
         """Return the answer where there is none, or one of another dtype than the first."""
@@ -174,13 +168,25 @@ def by_group(state: Grouped, function: Function, shape: tuple[int, ...], *argume
     def fill_all(codes: Sequence[int]) -> list[tuple[int, np.ndarray | None]]:
         return [each for code in codes for each in fill(code)]
 
-    others: list[tuple[int, np.ndarray | None]] = [(code, None) for code in range(start)]
-    others += chain.from_iterable(shared(fill_all, range(start + 1, shape[0]), found.size))
-    for code, part in others:
+    for code, part in list(chain.from_iterable(shared(fill_all, codes, found.size))):
         part = np.array(np.nan) if part is None else part
         found = found.astype(np.result_type(found, part), copy=False)
         found[code] = part
     return found
+
+
+def _begun(
+    state: Grouped, shape: tuple[int, ...], answer: Callable[[int], np.ndarray | None]
+) -> tuple[np.ndarray, list[int]]:
+    """Return an array that holds the first answer there is, and the codes of the groups that are to fill it."""
+    answers = ((code, answer(code)) for code in range(shape[0]))
+    start, first = next(((code, part) for code, part in answers if part is not None), (shape[0], None))
+    if first is None:
+        return np.full((shape[0], *_inner_shape(state, shape[1:])), np.nan), []
+    # Filled as the answers come: a list of them would hold all twice.
+    found = np.empty((shape[0], *first.shape), first.dtype)
+    found[start] = first
+    return found, [code for code in range(shape[0]) if code != start]
 
 
 def _inner_shape(state: Grouped, one: tuple[int, ...]) -> tuple[int, ...]:

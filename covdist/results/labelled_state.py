@@ -20,7 +20,7 @@ from covdist.errors import DataError
 from covdist.results.deferred import Deferred, Function, TiledMatrix
 from covdist.results.labels import Attrs, Axis
 from covdist.results.layout import Layout
-from covdist.state.base import Field, State, ask, can_answer, field_value, get
+from covdist.state.base import Field, State, ask, ask_rows, can_answer, field_value, get, of_columns
 from covdist.state.cross import Cross, FittedCross
 from covdist.state.named import answering, state_types
 from covdist.state.scatter import Fitted, Scatter
@@ -198,7 +198,7 @@ class LabelledState:
         >>> m.read_rows("covariance", m.layout.matrix_axes(), 0, name="c", attrs={}).dims
         ('unit', 'unit_2')
         """
-        return self.asking(answer).read_matrix(_ask_rows, axes, answer, *arguments, name=name, attrs=attrs)
+        return self.asking(answer).read_matrix(ask_rows, axes, answer, *arguments, name=name, attrs=attrs)
 
     def read_columns(
         self,
@@ -217,7 +217,7 @@ class LabelledState:
         array([1, 1])
         """
         axes = self._layout.axes[:1]
-        return self._deferred.read(_of_columns, axes, function, *arguments, name=name, dtype=dtype, attrs=attrs)
+        return self._deferred.read(of_columns, axes, function, *arguments, name=name, dtype=dtype, attrs=attrs)
 
     def can_answer(self, answer: str) -> bool:
         """Return whether states of this type have an answer.
@@ -338,11 +338,3 @@ def computed(
 
 def _rows_of(state: State, rows: slice, field: Field) -> np.ndarray:
     return field_value(state, field, rows)
-
-
-def _of_columns(state: State, function: Function, *arguments: object) -> object:
-    return function(state.side(0), *arguments)
-
-
-def _ask_rows(state: State, rows: slice, answer: str, *arguments: object) -> object:
-    return getattr(state, answer)(rows, *arguments)

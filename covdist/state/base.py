@@ -175,8 +175,8 @@ def stacked(kind: StateType, states: Sequence[State]) -> Any:
     return _replaced(states[0], values)
 
 
-def unstacked(stack: Any, number: int) -> Any:
-    """Return one of the states in a stack."""
+def unstacked(stack: Any, number: int | np.ndarray) -> Any:
+    """Return one of the states in a stack; of several numbers those in a stack of their own."""
     if isinstance(stack, np.ndarray):
         return stack[number]
     if not isinstance(stack, tuple):
@@ -299,6 +299,16 @@ def _can_answer(kind: Any, answer: str) -> bool:
 def ask(state: State, answer: str, *arguments: Any) -> Any:
     """Return a state's answer; a function, so that it travels to workers."""
     return getattr(state, answer)(*arguments)
+
+
+def ask_rows(state: State, rows: slice, answer: str, *arguments: Any) -> Any:
+    """Return some rows of a matrix that a state answers with."""
+    return getattr(state, answer)(rows, *arguments)
+
+
+def of_columns(state: State, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function says of the state of single columns of x."""
+    return function(state.side(0), *arguments)
 
 
 def merged(a: State, b: State) -> State:

@@ -15,6 +15,7 @@ from covdist.kernel.workspace import Workspaces
 from covdist.numerics.accumulator import Options
 from covdist.numerics.blas import single_thread
 from covdist.numerics.nonfinite import all_finite
+from covdist.numerics.ordinary import height_of
 from covdist.numerics.screening import widen
 from covdist.numerics.weights import Vector, checked
 from covdist.state.base import StateType
@@ -34,6 +35,11 @@ class Folding:
         shapes = [(field.triangle, *field.shape(widths)[-2:]) for field in kind.FIELDS.values() if len(field.axes) == 2]
         cells = 0 if kind.ordered else sum(height * width // (1 + half) for half, height, width in shapes)
         return cls(kind, tuple(widths), options, int(cells // max(1, sum(widths[: kind.sides]))))
+
+    @property
+    def height(self) -> int:
+        """How many rows its accumulators look at together."""
+        return height_of(self.widths, self.kind.cost(*self.widths).least_rows)
 
     def __call__(self) -> Any:
         return self.kind.accumulator(*self.widths, options=self.options)
@@ -106,6 +112,10 @@ class FewRows:
 
     def codes(self) -> list[int]:
         return list(self._runs)
+
+    def sizes(self) -> np.ndarray:
+        """Return how many rows each group has, in the order of the codes."""
+        return np.array([run.stop - run.start for run in self._runs.values()], np.int64)
 
     def many(self, folded: Collection[int]) -> list[int]:
         """Return the codes of those ``folded`` elsewhere, and of those that have more than few rows."""

@@ -18,6 +18,7 @@ from covdist.numerics.blas import single_thread
 from covdist.numerics.filled_block import Block, rows_of
 from covdist.state.base import merged, without_spread
 from covdist.state.few_rows import FewRows, Folding, plainly
+from covdist.state.stacked import Stacked
 
 Group = tuple[int, slice | np.ndarray]  # its code and rows
 Vectors = Mapping[str, np.ndarray | None]  # one value a row
@@ -34,7 +35,7 @@ class Grouped(Mapping[int, Any]):
     """The state of each group's rows, by group code in ascending order; that of few rows is folded when asked for."""
 
     inner: Any  # the empty state of a group
-    folded: dict[int, Any]
+    folded: Mapping[int, Any]
     few: FewRows | None = None  # rows of groups that are not folded; None where rows are not kept
 
     @classmethod
@@ -46,9 +47,7 @@ class Grouped(Mapping[int, Any]):
         inner = self.inner.merge(other.inner)
         if self.few is not None and other.few is not None and not self.few.alike(other.few):
             other = other.all_folded()
-        folded = self.folded | other.folded
-        for code in self.folded.keys() & other.folded.keys():
-            folded[code] = self.folded[code].merge(other.folded[code])
+        folded = _merged(self.folded, other.folded)
         few = self.few if other.few is None else other.few if self.few is None else self.few.joined(other.few)
         return Grouped(inner, folded, few)._settled()
 
@@ -57,9 +56,8 @@ class Grouped(Mapping[int, Any]):
         folded, few = self.folded, self.few
         if few is not None and (codes := few.many(folded)):
             new = few.states(codes)
-            folded = folded | {code: folded[code].merge(new[code]) if code in folded else new[code] for code in codes}
-            few = few.without(codes)
-        return Grouped(self.inner, dict(sorted(folded.items())), few)
+            folded, few = _merged(folded, new), few.without(codes)
+        return Grouped(self.inner, folded, few)
 
     def all_folded(self) -> Grouped:
         """Return the same groups, none of which are kept as rows."""
@@ -92,7 +90,8 @@ class Grouped(Mapping[int, Any]):
         for code, state in self.folded.items():
             if (new := int(codes[code])) >= 0:
                 found[new] = found[new].merge(state) if new in found else state
-        return Grouped(self.inner, found, None if self.few is None else self.few.recoded(codes))._settled()
+        few = None if self.few is None else self.few.recoded(codes)
+        return Grouped(self.inner, dict(sorted(found.items())), few)._settled()
 
     def union(self) -> Any:
         states = [*self.folded.values(), *([] if self.few is None else [self.few.whole()])]
@@ -107,6 +106,14 @@ class Grouped(Mapping[int, Any]):
     def between(self) -> Any:
         """Return the state of as many rows as there are, each at its group's mean."""
         return reduce(merged, (without_spread(state) for state in self.values()), self.inner)
+
+
+def _merged(a: Mapping[int, Any], b: Mapping[int, Any]) -> Mapping[int, Any]:
+    """Return the sums of states by their codes, which ascend."""
+    if isinstance(a, Stacked) and isinstance(b, Stacked):
+        return a.merge(b)
+    found = {**a, **b} | {code: a[code].merge(b[code]) for code in a.keys() & b.keys()}
+    return dict(sorted(found.items()))
 
 
 def _replaced_mean(state: Any, mean: Any, mean_low: Any) -> Any:

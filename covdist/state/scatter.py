@@ -17,10 +17,10 @@ from covdist.numerics.matrices.eigenvalues import Eigenvalues
 from covdist.numerics.matrices.second_moment import MeanColumns, second_moment
 from covdist.numerics.matrices.shrinkage import intensity, shrunk
 from covdist.numerics.ordinary import fold_side_by_side
-from covdist.numerics.products import Triangle, add_gram, product
+from covdist.numerics.products import Triangle, add_outer, product
 from covdist.numerics.segments import Product
 from covdist.state.base import Field, Fields, column_fields, fold_whole, segments
-from covdist.state.variances import LEAST_ROWS, Variances, counted
+from covdist.state.variances import LEAST_ROWS, Variances
 
 
 class _ScatterFields(NamedTuple):
@@ -61,14 +61,14 @@ class Scatter(_ScatterFields):
         """As that of ``Variances``."""
         if (found := fold_side_by_side(block, width, SQUARE)) is None:
             return None
-        return cls(counted(found, len(block)), packed.pack(found.products)), found.ordinary
+        return cls(found.columns, found.triangles), found.ordinary
 
     def merge(self, other: Scatter) -> Scatter:
         columns, link = combine(self.columns, other.columns)
         if link is None:
             return Scatter(columns, (other if self.columns.weight == 0 else self).triangle)
         merged = packed.rescale(self.triangle, link.shift_a) + packed.rescale(other.triangle, link.shift_b)
-        add_gram(link.delta[None], merged, link.factor)
+        add_outer(link.delta, merged, link.factor)
         return Scatter(columns, merged)
 
     def side(self, number: int) -> Variances:

@@ -13,11 +13,10 @@ from covdist.limits import limits
 from covdist.numerics import columns as moments
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Counted, Options, RowsAccumulator
 from covdist.numerics.columns import Columns, concatenate, divisor
-from covdist.numerics.ordinary import StackedColumns, fold_side_by_side
+from covdist.numerics.ordinary import fold_side_by_side
 from covdist.numerics.screening import TILE, TILE_COLUMNS
 from covdist.numerics.segments import OpenProduct, Segments
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.numerics.weights import SquaredWeights
 from covdist.state.base import Fields, column_fields
 
 LEAST_ROWS = 256  # fewer make the inner dimension of products too short: 128 rows cost 5 % at 1024 columns
@@ -61,7 +60,7 @@ class Variances(_VariancesFields):
         """Return the stack of arrays of as many columns, side by side, and which of it is right; None where none is."""
         if (found := fold_side_by_side(block, width, NONE)) is None:
             return None
-        return cls(counted(found, len(block))), found.ordinary
+        return cls(found.columns), found.ordinary
 
     def merge(self, other: Variances) -> Variances:
         return Variances(self.columns.merge(other.columns))
@@ -96,13 +95,6 @@ class Tiled(Variances):
 
     def side(self, number: int) -> Variances:
         return Variances(self.columns)
-
-
-def counted(found: StackedColumns, rows: int) -> Columns:
-    """Return the moments of arrays side by side with the counts of their rows, which have no weights."""
-    weight2 = SquaredWeights()
-    weight2.add(rows, None, None)
-    return Counted(rows, 0, weight2, [found.census]).into(found.columns)
 
 
 def side_by_side(states: Sequence[Variances]) -> Variances:

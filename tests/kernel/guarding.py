@@ -6,15 +6,17 @@ import ctypes
 import math
 import mmap
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 
-from covdist.kernel import products
+from covdist.kernel import groups, products
 from covdist.kernel.workspace import Workspace
 from covdist.numerics import packed, shifted_columns
 from covdist.numerics.accumulator import Options
 from covdist.numerics.nonfinite import drop
+from covdist.numerics.ordinary import runs_of
 from covdist.state.cross import Cross
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
@@ -65,15 +67,31 @@ def fold(rng: np.random.Generator, height: int, width: int, dtype: str) -> None:
     products.add_product(x, x, guarded((width, width)))
 
 
+def fold_runs(rng: np.random.Generator, height: int, width: int, dtype: str) -> None:
+    rows = copied(rng.normal(50, 20, (height, width)).clip(0, 120).astype(dtype))
+    sizes = np.array([height // 3, height - height // 3])
+    some = sizes > 0
+    offsets = (np.array([0, sizes[0]]) * rows.strides[0])[some]
+    found = runs_of(rows, offsets, sizes[some], width, 256)
+    if found is not None:  # of single columns there is none
+        groups.fold_columns(found)
+        for divisor in (2.0, np.nan):
+            matrices = guarded((2, width, width))
+            groups.fold_matrices(found, np.full(len(found.rows), divisor), matrices, np.flatnonzero(some))
+        groups.fold_triangles(found, guarded((len(found.rows), packed.size(width))))
+
+
 def main() -> None:
     made = SimpleNamespace(**vars(np) | {"empty": guarded, "zeros": guarded})
     Workspace.array = guarded_array
-    products.np = shifted_columns.np = made
+    products.np = shifted_columns.np = groups.np = made
+    groups.empty_bytes = partial(guarded, dtype=np.uint8)
     for at_end[0] in (True, False):
         rng = np.random.default_rng(0)
         for height in (1, 7, 255, 600):
             for width in (1, 5, 16, 33, 70, 257):
-                fold(rng, height, width, rng.choice(["f2", "f4", "f8", "i1", "u2", "i4", "i8"]))
+                for each in (fold, fold_runs):
+                    each(rng, height, width, rng.choice(["f2", "f4", "f8", "i1", "u2", "i4", "i8"]))
     sys.stdout.write("whole")
 
 

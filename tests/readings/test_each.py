@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import covdist
 from covdist.cli import main
 from covdist.errors import DataError, NonFiniteError
+from covdist.kernel.library import compiled
 
 from .containers import chunkings
 from .counting import Counted
@@ -237,3 +238,33 @@ def test_other_readings_say_what_they_take():
         covdist.mahalanobis(X, m)
     one = m.sel(h=20).sel(w="a")
     assert covdist.mahalanobis(X.sel(h=20, w="a"), one).dims == ("sample",)
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i4"])
+def test_the_same_bits_as_each_alone(dtype):
+    """Also of a position where numbers want a closer look, and of sums of these with others."""
+    x = (RNG.normal(size=(700, 5, 60)) * 3 + 20).astype(dtype)
+    x[:, 1, 3] = 7
+    if dtype == "f8":
+        x[:, 2] *= 1e-200
+    parts = [covdist.moments(part, each=1) for part in (x[:300], x[300:])]
+    for m, rows in ((parts[0], [x[:300]]), (parts[0] + parts[1], [x[:300], x[300:]]), (parts[1] + parts[0], None)):
+        rows = rows or [x[300:], x[:300]]
+        for position in range(5):
+            alone = [covdist.moments(part[:, position]) for part in rows]
+            whole = alone[0] + alone[1] if len(alone) == 2 else alone[0]
+            np.testing.assert_array_equal(m.cov(ddof=1)[position], whole.cov(ddof=1))
+            np.testing.assert_array_equal(m.corr()[position], whole.corr())
+            np.testing.assert_array_equal(m.var()[position], whole.var())
+            np.testing.assert_array_equal(m.count[position], whole.count)
+    assert list(m.state.folded.alone) == ([2] if dtype == "f8" and compiled() else [])
+
+
+def test_sums_of_positions_that_were_alone_at_times():
+    x = RNG.normal(size=(90, 4, 6))
+    x[40, 1], x[70, 3] = 1e300, 1e-300
+    lazy = covdist.moments(da.from_array(x, chunks=(30, 4, 6)), each=1).compute(scheduler="sync")
+    for position in range(4):
+        alone = covdist.moments(da.from_array(x[:, position], chunks=(30, 6))).compute(scheduler="sync")
+        np.testing.assert_allclose(lazy.corr()[position], alone.corr(), rtol=1e-12)
+        np.testing.assert_allclose(lazy.std()[position], alone.std(), rtol=1e-12)

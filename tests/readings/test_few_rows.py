@@ -56,6 +56,35 @@ def test_bfloat16_is_kept_as_float32(tmp_path):
         xr.testing.assert_identical(one.sel(group=4).dataset.drop_attrs(), alone.dataset.drop_attrs())
 
 
+READINGS = {
+    "cov": lambda m: m.cov(),
+    "unbiased": lambda m: m.cov(ddof=1),
+    "half": lambda m: m.cov(ddof=0.3),
+    "corr": lambda m: m.corr(),
+    "var": lambda m: m.var(ddof=1),
+    "mean": lambda m: m.mean(),
+    "count": lambda m: m.count,
+    "rows": lambda m: m.rows,
+}
+
+
+@pytest.mark.parametrize("name", READINGS)
+@pytest.mark.parametrize(("columns", "dtype"), [(12, "f4"), (32, "f8"), (255, "f2"), (256, "i8"), (257, "f4")])
+def test_answers_of_all_groups_at_once_are_those_of_each(name, columns, dtype, monkeypatch):
+    rng = np.random.default_rng(columns)
+    by = np.r_[rng.integers(0, 20, 80) * 2, 77, 78, 78]  # not every code, and one row alone
+    data = rng.normal(5, 2, (len(by), columns)).astype(dtype)
+    data[by == 4], data[::3, 1], data[by == 6, 0] = 3, 0, 0
+    if dtype == "f8":
+        data[by == 8, 0] *= 1e-200  # wants a closer look
+        data[by == 10, 2] = np.nan
+    m = covdist.moments(data, by=by, missing="drop")
+    assert kept(m)[0] > 15
+    found = READINGS[name](m)
+    monkeypatch.setattr("covdist.results.deferred.answers", lambda *_: None)
+    assert found.identical(READINGS[name](m))
+
+
 KINDS = {
     "cross": {"y": X[:, :20] * 2},
     "norms": {"state": "norms"},

@@ -29,4 +29,8 @@ typedef struct {
     size_t count, products; /* sides, of which the first is, or the first two are, multiplied */
     size_t height;          /* rows that are looked at together */
 } segment_t;
+
+size_t NAME(fold)(segment_t *);
+void NAME(end)(size_t columns, double weight, const double *pilot, const double *sums, const double *squares, double *moments);
+void NAME(centre)(size_t n, double factor, const double *sums, const double *square, double *packed);
 #endif

@@ -1,0 +1,147 @@
+"""Many groups of rows, each folded by itself: by one call of the kernel for many of them, in threads."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from covdist.kernel.library import (
+    WORK,
+    SideStruct,
+    address,
+    function,
+    number_of,
+    own_address,
+    packed_bytes,
+    padded,
+    panels,
+    place,
+)
+from covdist.kernel.threads import shared
+from covdist.kernel.workspace import empty_bytes
+
+_TOGETHER = 64  # groups a call
+_pointer, _size = ctypes.c_void_p, ctypes.c_size_t
+
+
+class GroupsStruct(ctypes.Structure):
+    """``groups_t`` of groups.h."""
+
+    _fields_ = (
+        ("side", SideStruct), ("data", _pointer), ("rows", _pointer), ("count", _size), ("height", _size),
+        ("moments", _pointer), ("counts", _pointer), ("matrices", _pointer), ("divisors", _pointer),
+        ("square", _pointer), ("ordinary", _pointer),
+    )  # fmt: skip
+
+
+class Runs(NamedTuple):
+    """Groups of rows of one array, whose columns lie side by side."""
+
+    block: np.ndarray
+    offsets: np.ndarray  # bytes from the array's first to the first of each group, int64 (groups,)
+    rows: np.ndarray  # of each, one or more, int64 (groups,)
+    width: int
+    height: int  # rows that are looked at together
+    ordinary: tuple[float, float, bool]  # the range of magnitudes, as ``numerics.screening`` has it
+
+    def some(self, which: np.ndarray) -> Runs:
+        """Return some of the groups."""
+        return self._replace(offsets=self.offsets[which], rows=self.rows[which])
+
+
+class Folded(NamedTuple):
+    """The sums of each group about its mean; right where all of its rows were ``ordinary``."""
+
+    moments: np.ndarray  # float64 (groups, 3, columns): means, what a float64 of these leaves out, sums of squares
+    counts: np.ndarray  # int64 (groups, 2, columns): zeros and subnormals
+    ordinary: np.ndarray  # bool (groups,)
+
+
+def fold_columns(runs: Runs) -> Folded:
+    """Fold each group's columns."""
+    return _fold(runs, None, None)
+
+
+def fold_triangles(runs: Runs, triangles: np.ndarray) -> Folded:
+    """Fold each group, and write its products about the mean, packed, to one of ``triangles`` (groups, numbers)."""
+    return _fold(runs, _addresses(triangles, np.arange(len(runs.rows))), None)
+
+
+def fold_matrices(runs: Runs, divisors: np.ndarray, matrices: np.ndarray, places: np.ndarray) -> Folded:
+    """Fold each group, and write its covariance, by a divisor, or its correlation, where that is NaN, to its place."""
+    return _fold(runs, _addresses(matrices, places), divisors)
+
+
+def matrices_of(
+    triangles: np.ndarray, squares: np.ndarray, divisors: np.ndarray, matrices: np.ndarray, places: np.ndarray
+) -> None:
+    """Write covariances or correlations, as ``fold_matrices``, of packed products about the mean to their places.
+
+    ``squares`` (groups, columns) are the sums of squares about the mean.
+    """
+    count, width = squares.shape
+    found, squares = _addresses(matrices, places), np.ascontiguousarray(squares)
+
+    def make(firsts: Sequence[int]) -> None:
+        work = np.empty(WORK * padded(width))
+        for first in firsts:
+            part = slice(first, first + _TOGETHER)
+            given = [address(each[part]) for each in (triangles, squares, divisors, found)]
+            function("squares")(width, len(squares[part]), *given, own_address(work))
+
+    shared(make, range(0, count, _TOGETHER), triangles.size)
+
+
+def add_outer(rows: np.ndarray, triangles: np.ndarray, factor: float) -> None:
+    """Add ``factor`` times each row's products with itself (..., columns) to packed triangles (..., numbers)."""
+    width = rows.shape[-1]
+    rows = np.ascontiguousarray(rows).reshape(-1, width)
+    triangles = triangles.reshape(len(rows), -1)
+
+    def add(firsts: Sequence[int]) -> None:
+        for first in firsts:
+            part = slice(first, first + _TOGETHER)
+            held = rows[part], triangles[part]
+            function("add_outer")(width, len(held[0]), factor, *map(address, held))
+
+    shared(add, range(0, len(rows), _TOGETHER), triangles.size)
+
+
+def _addresses(arrays: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return own_address(arrays) + places.astype(np.uint64) * np.uint64(arrays.strides[0])
+
+
+def _fold(runs: Runs, matrices: np.ndarray | None, divisors: np.ndarray | None) -> Folded:
+    count, width = len(runs.rows), runs.width
+    data, rows = place(runs.block) + runs.offsets.astype(np.uint64), runs.rows.astype(np.uint64)
+    found = Folded(np.empty((count, 3, width)), np.zeros((count, 2, width), np.int64), np.empty(count, np.bool_))
+
+    def fold(firsts: Sequence[int]) -> None:
+        side, square, _held = _memory(runs, matrices is not None and divisors is None)
+        for first in firsts:
+            part = slice(first, first + _TOGETHER)
+            given = [address(each[part]) for each in (data, rows, *found)]
+            wanted = [None if each is None else address(each[part]) for each in (matrices, divisors)]
+            places = (*given[:2], len(rows[part]), runs.height, *given[2:4], *wanted, square, given[4])
+            function("fold_groups")(ctypes.byref(GroupsStruct(side, *places)))
+
+    shared(fold, range(0, count, _TOGETHER), int(runs.rows.sum()) * width)
+    return found
+
+
+def _memory(runs: Runs, square: bool) -> tuple[SideStruct, int | None, object]:
+    """Return a side that has memory of its own, the address of a square where one is wanted, and what holds these."""
+    width, rows = runs.width, min(runs.height, int(runs.rows.max(initial=1)))
+    sizes = [8 * panels(width), 8 * width, 8 * width, 8 * WORK * padded(width), rows * packed_bytes(width, False)]
+    sizes.append(8 * width * width if square else 0)
+    held = [empty_bytes(size) for size in sizes]
+    held[0][:] = 0  # the pilots of columns beyond
+    shift, sums, squares, work, panel, matrix = map(own_address, held)
+    side = SideStruct(
+        None, 0, width, runs.block.strides[0], number_of(runs.block.dtype), shift, sums, squares, None, None, None, 0.0,
+        *runs.ordinary, work, panel, True,
+    )  # fmt: skip
+    return side, matrix if square else None, held
