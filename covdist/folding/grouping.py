@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import zlib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from covdist.errors import DataError
 from covdist.folding.inputs import along_samples, length
 from covdist.results.labels import NO_TEXT, Array, ArrayLike, Bins, Groups, Labelled, Rows, plain_labels, structured
 
+_LISTED = 8  # edges that are all written down
 BLOCK = "block"  # the name of groups by runs of rows
 
 
@@ -169,7 +171,8 @@ def _in_blocks(
             numbers = np.arange(rows).reshape(x.sample_shape)
         return Grouping(Groups(BLOCK, np.arange(count)), (numbers * count // rows).astype(np.int32), np.diff(starts))
     columns = {level: groups.values[level] if groups.levels else groups.values for level in levels}
-    own = {level: (Groups(level, values), codes) for level, values in columns.items()}
+    cuts = {level: {level: groups.cuts[level]} if level in groups.cuts else {} for level in levels}
+    own = {level: (Groups(level, values, cuts=cuts[level]), codes) for level, values in columns.items()}
     return _counted(*_pairs(name, {**own, BLOCK: (Groups(BLOCK, np.arange(int(blocks))), _ranked(codes, int(blocks)))}))
 
 
@@ -211,18 +214,32 @@ def _pairs(name: str, levels: Mapping[str, tuple[Any, Any]]) -> tuple[Groups, np
     if not inside.any():
         raise DataError(f"no row lies in a bin of each of {', '.join(map(repr, levels))}: pass other edges")
     found = {level: groups.values[own] for (level, (groups, _)), own in zip(levels.items(), distinct, strict=True)}
-    return Groups(name, structured(found)), joint.reshape(next(iter(levels.values()))[1].shape)
+    cuts = {key: cut for groups, _ in levels.values() for key, cut in groups.cuts.items()}
+    return Groups(name, structured(found), cuts=cuts), joint.reshape(next(iter(levels.values()))[1].shape)
 
 
 def _binned(asked: Bins, name: str, values: np.ndarray) -> tuple[Groups, np.ndarray]:
     values = _on_a_line(values, name)
     if asked.width is None:
-        left, codes = _between(_edges(asked.bins, values, name), values)
+        edges = _edges(asked.bins, values, name)
+        (left, codes), cut = _between(edges, values), f"edges {_listed(edges)}"
     else:
         left, codes = _of_width(_multiples(asked.width, values, name))
+        in_ns = values.dtype.kind in "mM"
+        steps = length("width", asked.width, np.timedelta64(1, "ns") if in_ns else 1.0)
+        cut = f"width {steps:.17g}{' ns' if in_ns else ''}"
     if not (codes >= 0).any():
         raise DataError(f"no row lies in a bin of {name!r}: pass bins over the range of the coordinate's values")
-    return Groups(name, left), codes.astype(np.int32)
+    return Groups(name, left, cuts={name: cut}), codes.astype(np.int32)
+
+
+def _listed(edges: np.ndarray) -> str:
+    """Return edges as text that is the same for the same bins, whatever the dtype; many have a checksum."""
+    whole = edges.astype(f"{edges.dtype.kind}8[ns]" if edges.dtype.kind in "mM" else np.float64)
+    texts = [str(each) for each in whole] if edges.dtype.kind in "mM" else [f"{each:.17g}" for each in whole]
+    if len(texts) > _LISTED:
+        texts[1:-1] = [f"({len(texts) - 2} with checksum {zlib.crc32(whole.tobytes()):08x})"]
+    return ", ".join(texts)
 
 
 def _on_a_line(values: np.ndarray, name: str) -> np.ndarray:

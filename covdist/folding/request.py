@@ -184,6 +184,8 @@ class Request:
         }
         if self.halflife is not None:
             provenance["halflife"] = str(self.halflife)
+        if self.groups is not None:
+            provenance |= self.groups.cuts
         return Layout(self.state, tuple([side.axis for side in self.sides]), self.groups, provenance)
 
     def stream_of(self, array: Array) -> Stream:

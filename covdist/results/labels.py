@@ -108,6 +108,7 @@ class Groups:
     values: np.ndarray
     indexed: bool = True  # whether the values are an index in results
     positions: bool = False  # whether they are places in an array, each with columns of its own, and not rows
+    cuts: Mapping[str, str] = field(default_factory=dict)  # how coordinates were cut into bins
 
     @property
     def size(self) -> int:

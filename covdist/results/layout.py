@@ -91,11 +91,22 @@ class Layout:
                 f"cannot merge a {self.describe()} with a {other.describe()}: both must have the same columns, "
                 "with the same coordinates"
             )
+        self._check_bins(other)
         layout = replace(self, provenance=_joint(self.provenance, other.provenance))
         if self.groups is None or other.groups is None or self.groups.same(other.groups):
             return layout, None
         groups, recodings = _union(self.groups, other.groups)
         return replace(layout, groups=groups), recodings
+
+    def _check_bins(self, other: Layout) -> None:
+        """Raise MergeError where groups are other ranges of a coordinate that begin alike."""
+        for name in () if self.groups is None else self.groups.levels or (self.groups.dim,):
+            own, others = (each.provenance.get(name) for each in (self, other))
+            if None not in (own, others) and own != others:
+                raise MergeError(
+                    f"cannot merge {name!r} that are bins of {own} with bins of {others}: fold both with the same "
+                    "edges, or the same width"
+                )
 
 
 @lru_cache(maxsize=64)  # of thousands of states most are alike

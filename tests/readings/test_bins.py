@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import covdist
-from covdist.errors import DataError
+from covdist.errors import DataError, MergeError
 from covdist.folding.selection import Selection
 
 from .containers import quick
@@ -86,6 +86,31 @@ def test_bins_of_a_width_of_several_runs_add_up(act):
     whole = by_bins(act[3:], width=70)
     assert whole.mean()["step_bins"].values.tolist() == list(range(0, 590, 70))
     np.testing.assert_allclose((first + second).var(), whole.var(), rtol=1e-13)
+
+
+def test_bins_that_are_others_do_not_add_up(act, tmp_path):
+    first = by_bins(act[:15], [0, 100, 200])
+    same = by_bins(act[15:], [0.0, 100.0, 200.0])
+    np.testing.assert_allclose((first + same).count, by_bins(act, [0, 100, 200]).count)
+    assert int((by_bins(act, width=70) + by_bins(act, width=70.0)).count.sum()) == 120
+    others = {"edges 0, 100, 300": [0, 100, 300], "edges 0, 50, 100, 200": [0, 50, 100, 200], "edges 0, 295, 590": 2}
+    first.save(tmp_path / "m.zarr")
+    for one in (first, covdist.load(tmp_path / "m.zarr")):
+        for found, edges in others.items():
+            with pytest.raises(MergeError, match=f"'step_bins'.*edges 0, 100, 200 with bins of {found}:"):
+                one + by_bins(act, edges)
+    with pytest.raises(MergeError, match="bins of width 70 with bins of width 10"):
+        by_bins(act, width=70) + by_bins(act, width=10)
+    many = [by_bins(act, np.linspace(0, 590, 50) + np.eye(50)[20] * jump) for jump in (0, 0, 1)]
+    np.testing.assert_array_equal((many[0] + many[1]).count, 2 * many[0].count)
+    with pytest.raises(MergeError, match="checksum"):
+        many[0] + many[2]
+    pair = [
+        covdist.moments(act, dim="step", by=(covdist.bins("step", edges), "label")) for edges in ([0, 99], [0, 590])
+    ]
+    with pytest.raises(MergeError, match="edges 0, 99 with"):
+        pair[0] + pair[1]
+    np.testing.assert_array_equal((pair[0].merge("step_bins") + pair[1].merge("step_bins")).count.sum(), 70)
 
 
 @quick
