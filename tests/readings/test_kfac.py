@@ -174,6 +174,24 @@ def test_groups_weights_lazy_and_no_rows_read(name):
 
 
 @each_function
+@pytest.mark.parametrize("options", [{"by": ("epoch", "half")}, {"each": "place"}])
+def test_several_coordinates_and_positions(name, options):
+    half = np.arange(N) // 40
+    names = {"epoch": ("step", BY), "half": ("step", half)}
+    arrays = [xr.DataArray(np.stack([each, each * 2]), names, ("place", "step", "unit")) for each in (A, G)]
+    if "by" in options:
+        arrays = [each.isel(place=0) for each in arrays]
+    found = FUNCTIONS[name](*(covdist.moments(each, dim="step", **options) for each in arrays))
+    for place in range(2 if "each" in options else 4):
+        some = slice(None) if "each" in options else (place // 2 == BY) & (place % 2 == half)
+        factor = 1 + place if "each" in options else 1
+        alone = FUNCTIONS[name](*moments(A[some] * factor, G[some] * factor))
+        for each in alone:
+            part = found[each].isel({found[each].dims[0]: place})
+            np.testing.assert_allclose(abs(part), abs(alone[each]), rtol=1e-6, atol=1e-8)
+
+
+@each_function
 def test_a_group_that_has_none_is_nan(name):
     a, g = A.copy(), G.copy()
     g[BY == 1] = 0 if name == "kfac" else np.nan

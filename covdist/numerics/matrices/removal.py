@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
-from scipy.linalg.lapack import dpstrf
+from scipy.linalg.lapack import dpotri, dpstrf
 
 from covdist.numerics.blas import single_thread
 from covdist.numerics.matrices.covariance import Covariance
@@ -50,7 +50,8 @@ def least_missed(matrix: np.ndarray, weights: np.ndarray, count: int) -> np.ndar
     if len(rest) == count:
         return rest
     corrected = weights[basis] + scipy.linalg.cho_solve((lower, True), matrix[np.ix_(basis, rest)] @ weights[rest])
-    inverse = scipy.linalg.cho_solve((lower, True), np.eye(len(basis)))
+    inverse, _ = dpotri(lower, lower=1)
+    inverse += np.tril(inverse, -1).T  # above the diagonal it is 0, as the factor is
     return np.concatenate([rest, basis[_greedy(inverse, corrected, count - len(rest))]])
 
 
