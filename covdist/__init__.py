@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.autocov import autocov as autocov
     from covdist.readings.corr import corr as corr
     from covdist.readings.cov import cov as cov
+    from covdist.readings.dependence.distance_corr import distance_corr as distance_corr
+    from covdist.readings.dependence.hsic import hsic as hsic
+    from covdist.readings.dependence.maximal_corr import maximal_corr as maximal_corr
     from covdist.readings.distributions.bhattacharyya import bhattacharyya as bhattacharyya
     from covdist.readings.distributions.compare import compare as compare
     from covdist.readings.distributions.coral import coral as coral

@@ -96,7 +96,7 @@ def folded(shard: Shard, given: list[list[Any]], of: str = "rows") -> object:
             accumulator.add(*blocks, **dict(vectors))
         return accumulator.state()  # some keep rows until then
     except NonFiniteError as error:
-        raise _located(error, list(shard.blocks)[error.side], shard.start, of) from None
+        raise located(error, list(shard.blocks)[error.side], shard.start, of) from None
 
 
 def folded_at_once(accumulate: Accumulate, blocks: Mapping[str, np.ndarray], vectors: Mapping[str, np.ndarray]) -> Any:
@@ -106,7 +106,7 @@ def folded_at_once(accumulate: Accumulate, blocks: Mapping[str, np.ndarray], vec
         accumulator.add(*map(columns_of, blocks.values()), **vectors)
         return accumulator.state()
     except NonFiniteError as error:
-        raise _located(error, list(blocks)[error.side], 0, "rows") from None
+        raise located(error, list(blocks)[error.side], 0, "rows") from None
 
 
 def columns_of(rows: Any) -> Any:
@@ -154,7 +154,8 @@ def together(streams: list[Iterator[Any]]) -> Iterator[list[Any]]:
         current = [piece[height:] for piece in current]
 
 
-def _located(error: NonFiniteError, name: str, start: int, of: str) -> NonFiniteError:
+def located(error: NonFiniteError, name: str, start: int, of: str) -> NonFiniteError:
+    """Return the error with the name of the array, and its place in all of it."""
     row, column = (start + error.row, error.column) if of == "rows" else (error.row, start + error.column)
     message = (
         f"{name} holds {error} at row {row}, column {column} ({error.amount} NaN or infinite values in that "

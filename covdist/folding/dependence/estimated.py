@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 
 from covdist.errors import DataError
-from covdist.folding.dependence.ranks import check_ranks, column_ranks, with_data
+from covdist.folding.dependence.ranks import check_plain, column_ranks, with_data
 from covdist.folding.dependence.sample import draw
 from covdist.folding.request import Request
 from covdist.numerics.dependence.ranks import estimated_ranks
@@ -25,7 +25,7 @@ def ranked_by_sample(request: Request, what: str) -> Request:
 
     A value that is not finite stays what it is, so that the policy for missing values meets it where it lies.
     """
-    check_ranks(request, what)
+    check_plain(request, what)
     if request.groups is not None and not request.positions:
         raise DataError(
             f"{what} estimates the ranks among all rows, found groups by {request.groups.dim!r}: pass the rows of one "

@@ -30,6 +30,7 @@ _PIECE = 1 << 25  # bytes of the ranks that are folded together
 _COLUMN_BYTES = 40  # a row of the column that is sorted: its order, runs of equal values, ranks
 _MOST_BLOCKS = 500_000  # of rows and columns, through which each value goes: some minutes of a dask scheduler
 
+_ESTIMATE = "estimate the ranks with method='spearman-approx'"
 Ranking = Callable[[np.ndarray, np.ndarray | None], np.ndarray]  # of finite values of one column, and their groups
 
 
@@ -38,18 +39,19 @@ def ranked(request: Request, what: str) -> Request:
 
     A value that is not finite stays what it is, so that the policy for missing values meets it where it lies.
     """
-    check_ranks(request, what)
+    check_plain(request, what)
     codes, keep = request.vectors.get("by"), complete_rows(request)
     data = [_sorted(request, array, codes, keep) for array in request.blocks.values()]
     return with_data(request, data)
 
 
-def check_ranks(request: Request, what: str) -> None:
+def check_plain(request: Request, what: str) -> None:
+    """Raise DataError where rows weigh differently, or missing values would be made up."""
     if request.weighted:
-        raise DataError(f"{what} takes no weights, since ranks have none: leave weights out")
+        raise DataError(f"{what} takes no weights: leave weights out")
     if request.missing not in _POLICIES:
         raise DataError(
-            f"{what} ranks the values that are there, missing={request.missing!r} would make others: pass one of "
+            f"{what} takes values as they are, missing={request.missing!r} would make others: pass one of "
             f"{', '.join(map(repr, _POLICIES))}, or the array that covdist.fill returns"
         )
 
@@ -93,7 +95,7 @@ def _sorted(request: Request, array: Any, codes: Any, keep: Any) -> Array:
     if not any(isinstance(each, da.Array) for each in (array, codes, keep)):
         with sharing(of_caller):
             return _ranked(array, codes, keep, depth, dtype)
-    strips = in_strips(request, da.asarray(array))
+    strips = in_strips(request, da.asarray(array), limits().sorted_bytes, _ESTIMATE)
     axes = tuple(range(strips.ndim))
     vectors = [(None, None) if each is None else (_whole(each), axes[:depth]) for each in (codes, keep)]
     ranks = da.blockwise(
@@ -109,25 +111,28 @@ def _whole(vector: Array) -> da.Array:
     return da.asarray(vector).rechunk(-1)
 
 
-def in_strips(request: Request, array: da.Array) -> da.Array:
-    """Return an array in chunks of some columns with all of their rows, as many as a worker has memory for."""
+def in_strips(request: Request, array: da.Array, size: int, otherwise: str) -> da.Array:
+    """Return an array in chunks of some columns with all of their rows: of so many bytes, if workers have the memory.
+
+    ``otherwise`` is what to do where not even one column fits.
+    """
     depth, room = request.sample_ndim, request.room
     if room is None and (client := client_here()) is not None:
         room = least_room(client)
-    size = limits().sorted_bytes if room is None else min(limits().sorted_bytes, _room_for(request, array, room))
+    if room is not None:
+        size = min(size, _room_for(request, array, room, otherwise))
     wanted = tuple(-1 if axis < depth else "auto" for axis in range(array.ndim))
     cuts = da.core.normalize_chunks(wanted, array.shape, size, array.dtype, array.chunks)
     if (blocks := array.numblocks[0] * math.prod(map(len, cuts))) > _MOST_BLOCKS:
         raise PlanError(
             f"to sort {request.rows:,} rows of {math.prod(array.shape[depth:]):,} columns they would be cut into "
-            f"{blocks:,} blocks, more than {_MOST_BLOCKS:,}: choose fewer columns or larger chunks, or estimate the "
-            "ranks with method='spearman-approx'"
+            f"{blocks:,} blocks, more than {_MOST_BLOCKS:,}: choose fewer columns or larger chunks, or {otherwise}"
         )
     with dask.config.set({"array.rechunk.method": "tasks"}):
         return array.rechunk(cuts)
 
 
-def _room_for(request: Request, array: da.Array, room: Room) -> int:
+def _room_for(request: Request, array: da.Array, room: Room, otherwise: str) -> int:
     """Return the bytes of columns that a thread has memory to join and sort; PlanError if not even one."""
     rows, itemsize, rank = request.rows, array.dtype.itemsize, ranks_dtype(request.rows).itemsize
     free = (room.memory - PROCESS_BYTES) // room.threads - _COLUMN_BYTES * rows
@@ -136,7 +141,7 @@ def _room_for(request: Request, array: da.Array, room: Room) -> int:
         need = PROCESS_BYTES + room.threads * (held + _COLUMN_BYTES * rows)
         raise PlanError(
             f"to sort a column of {rows:,} rows a worker needs {human_bytes(need)} but has {human_bytes(room.memory)}: "
-            "give workers more memory or fewer threads, or estimate the ranks with method='spearman-approx'"
+            f"give workers more memory or fewer threads, or {otherwise}"
         )
     return free // held * rows * itemsize
 
