@@ -46,7 +46,7 @@ _as = click.option(
 def export(result: str, words: tuple[str, ...], format: str, output: str, layer: str, sel: tuple[str, ...]) -> None:
     """Write what RESULT holds to a file that another tool loads, such as `covdist export r.zarr --as fid -o r.npz`.
 
-    Further options are those of the format: `--bias '*'` of kronfluence, `--own RESULT` of leace.
+    Further options are those of the format: `--bias '*'` of kronfluence, `--m-x RESULT` of leace.
     """
     options = _options(format, words, ("write", "write_all"), 2)
     from covdist.results.load import load

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,24 +18,41 @@ from covdist.results.moments import Moments
 SUFFIX = ".npz"
 
 
-def write(m: Moments, path: Path, *, own: Moments | str | Path | None = None) -> None:
-    """Write the state of x with z; ``own`` is that of x with itself, of the same rows, or its file."""
-    if own is None or len(m.layout.axes) != 2:
-        raise DataError(
-            f"leace needs the moments of x with z and those of x, found a {m.layout.describe()}"
-            f"{' alone' if own is None else ''}: pass covdist.moments(x, z) with own=covdist.moments(x) (--own RESULT)"
-        )
-    x = load(own) if isinstance(own, str | Path) else own
-    if not isinstance(x, Moments):
-        raise DataError(f"own={own} holds {len(x)} states, expected is that of x alone: pass such a result")
-    x = x.compute()
-    rows, mean_x = count(m, "leace"), mean(m)
-    if not m.layout.axes[0].same(x.layout.axes[0]) or rows != count(x, "leace") or not np.allclose(mean_x, mean(x)):
-        raise DataError(
-            f"own is a {x.layout.describe()} of {int(x.rows.sum()):,} rows, where x is {m.layout.axes[0]} of {rows:,} "
-            "rows: pass the moments of the same x"
-        )
-    sums = {"sigma_xx_": plain(x.cov(), 2) * rows, "sigma_xz_": plain(m.cov(), 2) * rows}
-    arrays = {"mean_x": mean_x, "mean_z": mean(m.y), **sums}
+def write(m: Moments, path: Path, *, m_x: Moments | str | Path | None = None) -> None:
+    """Write the state of x with z; ``m_x`` is that of x alone, of the same rows, or its file.
+
+    It is not needed where the state of x with z holds the matrix of x too.
+    """
+    rows = count(m, "leace")
+    sums = {"sigma_xx_": _covariance(m, m_x, rows) * rows, "sigma_xz_": plain(m.cov(), 2) * rows}
+    arrays: dict[str, Any] = {"mean_x": mean(m), "mean_z": mean(m.y), **sums}
+    arrays = {name: finite(each, name, "leace") for name, each in arrays.items()} | {"n": rows}
     with path.open("wb") as file:  # np.savez would add to a name
-        np.savez(file, n=rows, **{name: finite(each, name, "leace") for name, each in arrays.items()})  # type: ignore[arg-type]
+        np.savez(file, **arrays)
+
+
+def _covariance(m: Moments, m_x: Moments | str | Path | None, rows: int) -> np.ndarray:
+    """Return that of x."""
+    x = m.layout.axes[0]
+    if m_x is None and m.can_answer("own"):
+        return np.asarray(m.deferred.values(_own_covariance, (x, x)))
+    if m_x is None or m.layout.state.sides != 2:
+        raise DataError(
+            f"leace needs the moments of x with z, and those of x, found a {m.layout.describe()}"
+            f"{' alone' if m_x is None else ''}: pass covdist.moments(x, z) and m_x=covdist.moments(x) (--m-x RESULT)"
+        )
+    found = load(m_x) if isinstance(m_x, str | Path) else m_x
+    if not isinstance(found, Moments):
+        raise DataError(f"m_x={m_x} holds {len(found)} states, expected is that of x alone: pass such a result")
+    found = found.compute()
+    if not x.same(found.layout.axes[0]) or rows != count(found, "leace") or not np.allclose(mean(m), mean(found)):
+        raise DataError(
+            f"m_x is a {found.layout.describe()} of {int(found.rows.sum()):,} rows, where x is {x} of {rows:,} rows: "
+            "pass the moments of the same x"
+        )
+    return plain(found.cov(), 2)
+
+
+def _own_covariance(state: Any) -> np.ndarray:
+    own = state.own(0)
+    return np.asarray(own.covariance(slice(0, own.columns.width), 0))

@@ -72,7 +72,7 @@ def test_kronfluence(several, tmp_path):
 
 def test_leace(result, tmp_path):
     covdist.moments(X, X[:, :1]).save(tmp_path / "xz.zarr")
-    output("export", tmp_path / "xz.zarr", "--as", "leace", "--own", result, "-o", tmp_path / "s.npz")
+    output("export", tmp_path / "xz.zarr", "--as", "leace", "--m-x", result, "-o", tmp_path / "s.npz")
     assert np.load(tmp_path / "s.npz")["sigma_xz_"].shape == (3, 1)
 
 

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 import covdist
+from covdist.state.named import state_types
 
 from . import loading
 
@@ -104,7 +105,7 @@ def test_quip(m, tmp_path):
 
 def test_leace(m, tmp_path):
     """The attributes of a fitter that has seen the rows: Welford's sums of products."""
-    covdist.moments(X, Z).export(tmp_path / "s.npz", "leace", own=m)
+    covdist.moments(X, Z).export(tmp_path / "s.npz", "leace", m_x=m)
     found = np.load(tmp_path / "s.npz")
     assert sorted(found) == ["mean_x", "mean_z", "n", "sigma_xx_", "sigma_xz_"]
     x, z = X - X.mean(axis=0), Z - Z.mean(axis=0)
@@ -115,10 +116,19 @@ def test_leace(m, tmp_path):
     assert int(found["n"]) == 200
 
 
+@pytest.mark.skipif("both" not in state_types(), reason="no state of x with z holds the matrix of x")
+def test_leace_of_a_state_that_holds_both(m, tmp_path):
+    covdist.moments(X, Z, state="both").export(tmp_path / "s.npz", "leace")
+    covdist.moments(X, Z).export(tmp_path / "t.npz", "leace", m_x=m)
+    with np.load(tmp_path / "s.npz") as found, np.load(tmp_path / "t.npz") as expected:
+        for name in expected:
+            close(found[name], expected[name])
+
+
 def test_leace_by_the_fitter_itself(m, tmp_path):
     torch = pytest.importorskip("torch")
     leace = pytest.importorskip("concept_erasure")
-    covdist.moments(X, Z).export(tmp_path / "s.npz", "leace", own=m)
+    covdist.moments(X, Z).export(tmp_path / "s.npz", "leace", m_x=m)
     fitter = leace.LeaceFitter(4, 3, dtype=torch.float64)
     for name, values in np.load(tmp_path / "s.npz").items():
         setattr(fitter, name, torch.from_numpy(values))

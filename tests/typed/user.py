@@ -131,12 +131,15 @@ def read_often(x: xr.DataArray, y: Array) -> Moments:
     assert_type(m.dataset, xr.Dataset)
     assert_type(m.layout.kind, str)
     m.save("fc1.zarr")
+    m.sel(epoch=3).export("fc1.npz", "fid")
+    covdist.export({"fc1/input": m}, Path("factors"), "kronfluence", bias="*")
     return m.merge("epoch").merge(m) + m
 
 
 def loaded(path: Path) -> int:
     found = covdist.load(path)
     assert_type(found, Moments | dict[str, Moments])
+    assert_type(covdist.load(path, "fid", count=50_000), Moments | dict[str, Moments])
     states = {"": found} if isinstance(found, Moments) else found
     return sum(int(state.count) for state in states.values())
 
