@@ -80,6 +80,25 @@ def test_states_without_a_matrix():
     assert float(lazy["std_ratio"].compute()) == pytest.approx(figures["std_ratio"])
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1.0])
+def test_x_with_y(unit):
+    a, b = (each * unit for each in (A, B))
+    read = covdist.compare(covdist.moments(a[:, :2], a[:, 1:]), covdist.moments(b[:, :2], b[:, 1:]))
+    covs, corrs = ([each[:2, 1:] for each in map(of, (A.T, B.T))] for of in (np.cov, np.corrcoef))
+    covs[0], covs[1] = covs[0] * 29 / 30, covs[1] * 24 / 25
+    assert float(read["cov_change"]) == pytest.approx(np.linalg.norm(covs[1] - covs[0]) / np.linalg.norm(covs[0]))
+    assert float(read["corr_change"]) == pytest.approx(np.sqrt(np.mean((corrs[1] - corrs[0]) ** 2)))
+    assert np.isnan(read["frechet"])
+
+
+def test_positions_have_numbers_of_their_own():
+    x, y = RNG.normal(size=(20, 3, 2, 4)), RNG.normal(size=(30, 3, 2, 4))
+    read = covdist.compare(covdist.moments(x, each=(1, 2)), covdist.moments(y, each=(1, 2)))
+    assert read["frechet"].shape == (3, 2)
+    alone = expected(x[:, 2, 1], y[:, 2, 1])
+    assert {str(name): float(each[2, 1]) for name, each in read.items()} == pytest.approx(alone, rel=1e-9)
+
+
 def test_groups_and_lazily():
     by, by_b = np.arange(30) % 2, np.arange(25) % 2
     counted = Counted(A, 10, 4)

@@ -71,15 +71,6 @@ class Gaussians(NamedTuple):
         a, b = self._matrices(unit)
         return float(np.ldexp(np.sum((a - b) ** 2) / (4.0 * len(a) ** 2), 4 * unit))
 
-    def relative_change(self) -> float:
-        """Return ‖B - A‖_F / ‖A‖_F; infinite where only B varies, NaN where nothing does."""
-        unit = _unit(self.a.deviations, self.b.deviations)
-        if unit is None:
-            return np.nan
-        a, b = self._matrices(unit)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.linalg.norm(b - a) / np.linalg.norm(a))
-
     def _matrices(self, unit: int) -> list[np.ndarray]:
         """Return the covariances times ``4**-unit``."""
         return [each._replace(deviations=np.ldexp(each.deviations, -unit)).matrix() for each in (self.a, self.b)]

@@ -44,8 +44,9 @@ def compare(m_a: Moments, m_b: Moments) -> xr.Dataset:
         float64; lazy where a state is. ``rows_a``, ``rows_b``; ``mean_shift``, the root mean square over the columns of
         (μ_b - μ_a) / σ with σ² the mean of both variances; ``std_ratio``, √(tr B / tr A); ``frechet``, as
         :func:`covdist.frechet`; ``cov_change``, ‖B - A‖ / ‖A‖ in the Frobenius norm; ``corr_change``, the root mean
-        square of what correlations of different columns differ by; ``effective_rank_a`` and ``effective_rank_b``. All
-        but the first four are NaN of states without the matrix of x. ``ddof`` is 0.
+        square of what correlations of different columns differ by; ``effective_rank_a`` and ``effective_rank_b``. NaN
+        where states lack the matrix that a number is of; of x with y the two changes are those of x's columns with
+        y's. ``ddof`` is 0.
 
     Raises
     ------
@@ -60,14 +61,15 @@ def compare(m_a: Moments, m_b: Moments) -> xr.Dataset:
     >>> round(float(found["std_ratio"]), 3), round(float(found["cov_change"]), 3), round(float(found["mean_shift"]), 2)
     (2.0, 3.0, 0.62)
     """
-    found = figures(Pair.of_any(m_a, m_b, "compare"), _changes, _ABOUT, ddof=0)
+    pair = Pair.of_any(m_a, m_b, "compare")
+    found = figures(pair, _changes, _ABOUT, len(m_a.layout.axes) == 1, ddof=0)
     for name in ("rows_a", "rows_b"):
         found[name].attrs["units"] = "rows"
     found["frechet"].attrs["units"] = "squared units of the columns"
     return found
 
 
-def _changes(both: Beside) -> np.ndarray:
+def _changes(both: Beside, of_one: bool) -> np.ndarray:
     sides = [each.side(0) for each in both.states]
     spreads = [each.deviation(0) for each in sides]
     step = step_between(*((each.mean(), each.mean_low()) for each in sides))
@@ -75,7 +77,7 @@ def _changes(both: Beside) -> np.ndarray:
         ratio = root_sum_squares(spreads[1]) / root_sum_squares(spreads[0])
     shift = root_sum_squares(_in_deviations(step, *spreads)) / np.sqrt(len(step))
     rows = [each.columns.rows for each in sides]
-    return np.array([*rows, shift, ratio, *_of_matrices(both)])
+    return np.array([*rows, shift, ratio, *_of_matrices(both, of_one)])
 
 
 def _in_deviations(step: np.ndarray, spread: np.ndarray, spread_b: np.ndarray) -> np.ndarray:
@@ -85,13 +87,33 @@ def _in_deviations(step: np.ndarray, spread: np.ndarray, spread_b: np.ndarray) -
         return np.asarray(np.where(step == 0, both * 0, step / both))
 
 
-def _of_matrices(both: Beside) -> list[float]:
-    if not all(callable(getattr(each, "estimate", None)) for each in both.states):
-        return [np.nan] * 5
-    pair = gaussians(both, 0)
-    off = ~np.eye(len(pair.step), dtype=bool)
-    correlations = (pair.b.correlation - pair.a.correlation)[off]
-    known = correlations[np.isfinite(correlations)]
-    change = float(np.sqrt(np.mean(known**2))) if len(known) else np.nan
-    ranks = [effective_rank(each.eigenvalues().values) for each in both.states]
-    return [pair.frechet(), pair.relative_change(), change, *ranks]
+def _of_matrices(both: Beside, of_one: bool) -> list[float]:
+    found = [np.nan] * 5
+    if _all_have(both, "correlation"):
+        found[1:3] = _matrix_changes(both, of_one)
+    if _all_have(both, "estimate"):
+        found[0] = gaussians(both, 0).frechet()
+        found[3:] = (effective_rank(each.eigenvalues().values) for each in both.states)
+    return found
+
+
+def _all_have(both: Beside, answer: str) -> bool:
+    return all(callable(getattr(each, answer, None)) for each in both.states)
+
+
+def _matrix_changes(both: Beside, of_one: bool) -> tuple[float, float]:
+    """Return how covariances and correlations have changed; of one side's columns the diagonal does not count."""
+    spreads = [[each.side(number).deviation(0) for each in both.states] for number in (0, 0 if of_one else 1)]
+    units = [max(map(np.max, each)) or 1.0 for each in spreads]
+    correlations = [each.correlation(slice(0, len(spreads[0][0]))) for each in both.states]
+    covariances = []
+    for number, correlation in enumerate(correlations):
+        x, y = (each[number] / unit for each, unit in zip(spreads, units, strict=True))
+        covariances.append(np.where(np.outer(x, y) == 0, 0.0, correlation * np.outer(x, y)))
+    apart = correlations[1] - correlations[0]
+    if of_one:
+        np.fill_diagonal(apart, np.nan)
+    known = apart[np.isfinite(apart)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = np.linalg.norm(covariances[1] - covariances[0]) / np.linalg.norm(covariances[0])
+    return float(change), float(np.sqrt(np.mean(known**2))) if len(known) else np.nan
