@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.fill import fill as fill
     from covdist.readings.gradients.gradient_stats import gradient_stats as gradient_stats
     from covdist.readings.gradients.health import health as health
+    from covdist.readings.gradients.noise_scale import noise_scale as noise_scale
     from covdist.readings.gradients.redundant import redundant as redundant
     from covdist.readings.interventions.ekfac import ekfac as ekfac
     from covdist.readings.interventions.ekfac_scale import ekfac_scale as ekfac_scale

@@ -18,10 +18,10 @@ PUBLIC = {
     "direction_coverage", "distance_corr", "effective_rank", "effective_sample_size", "ekfac", "ekfac_scale",
     "equal_covariance", "erase", "expanding", "export", "fill", "frechet", "gradient_stats", "health", "hsic",
     "initial_scale", "jackknife", "jeffreys", "kfac", "kl_divergence", "kurtosis", "leace", "load", "logdet",
-    "mahalanobis", "marchenko_pastur_edge", "maximal_corr", "mean_shift", "moments", "open_log", "partial_corr",
-    "participation_ratio", "plan", "power_law", "precision", "project", "prune", "rankme", "redundant", "rolling",
-    "second_moment", "shrink", "skewness", "spectrum", "stable_rank", "standardise", "std", "submit", "var", "whiten",
-    "within",
+    "mahalanobis", "marchenko_pastur_edge", "maximal_corr", "mean_shift", "moments", "noise_scale", "open_log",
+    "partial_corr", "participation_ratio", "plan", "power_law", "precision", "project", "prune", "rankme",
+    "redundant", "rolling", "second_moment", "shrink", "skewness", "spectrum", "stable_rank", "standardise", "std",
+    "submit", "var", "whiten", "within",
 }  # fmt: skip
 
 
