@@ -15,6 +15,7 @@ enum {
     BLOCK = 256 /* rows whose sum starts from zero */
 };
 
+#define INLINED static inline __attribute__((always_inline)) /* which clang does not do by itself: twice as slow */
 #if defined(_WIN32)
 #define EXPORTED __declspec(dllexport)
 #else

@@ -7,6 +7,10 @@
 enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 16, LINE = 64 };
 enum { NOWHERE, AS_DOUBLES, AS_FLOATS }; /* where deviations are kept */
 
+/* What lies here is loaded where it is used: in registers it leaves too few for sums, and one that waits for memory took
+   the variances a quarter longer. */
+#define IN_MEMORY(pointer) __asm__("" : "+r"(pointer))
+
 typedef doubles d_lanes;
 typedef double d_number;
 enum { d_count = DOUBLES };
@@ -137,7 +141,7 @@ void NAME(pass)(size_t type, rows_t x, pass_t *to)
     size_t padded = (x.columns + STRIP - 1) / STRIP * STRIP, size = TYPES[type].size;
     size_t near = NEAR / (x.columns * size) + 16; /* rows that stay in the second cache until the next strip */
     for (size_t from = 0; from < x.rows; from += BLOCK) {
-        size_t end = least_of(x.rows, from + BLOCK);
+        size_t end = least_of(x.rows, from + BLOCK), rows = end - from, first = from * to->packed + to->before * rows;
         memset(to->work, 0, 2 * padded * sizeof *to->work);
         for (size_t k = from, height; k < end; k += height) {
             height = least_of(near, end - k);
@@ -149,10 +153,10 @@ void NAME(pass)(size_t type, rows_t x, pass_t *to)
                 part.roots = to->roots ? to->roots + k : 0;
                 part.sums = to->work + j;
                 part.squares = part.sums + padded;
-                part.panels = to->panels ? to->panels + j * x.rows + k * PANEL : 0;
-                part.rounded = to->rounded ? to->rounded + j * x.rows + k * FLOAT_PANEL : 0;
+                part.panels = to->panels ? to->panels + first + j * rows + (k - from) * PANEL : 0;
+                part.rounded = to->rounded ? to->rounded + first + j * rows + (k - from) * FLOAT_PANEL : 0;
                 part.factors = to->rounded ? to->factors + j : 0;
-                TYPES[type].sum(strip_of(x, k, height, j, size), &part, x.rows);
+                TYPES[type].sum(strip_of(x, k, height, j, size), &part, rows);
                 to->least = part.least;
                 to->largest = part.largest;
             }

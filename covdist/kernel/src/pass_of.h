@@ -6,7 +6,7 @@
 #endif
 
 /* Fill up columns whose vectors would reach beyond the row, with the row's first number; `width` may be a vector's. */
-static inline rows_t FULL(rows_t x, TYPE *held, const size_t width)
+INLINED rows_t FULL(rows_t x, TYPE *held, const size_t width)
 {
     for (size_t k = 0; k < x.rows; k++)
         for (size_t i = 0; i < width; i++)
@@ -15,28 +15,35 @@ static inline rows_t FULL(rows_t x, TYPE *held, const size_t width)
 }
 
 /* `height` is that of a panel; `kept` says whether deviations go into panels, and which. */
-static inline void VARIANT(rows_t x, pass_t *to, size_t height, const int across, const int weighted, const int kept)
+INLINED void VARIANT(rows_t x, pass_t *to, size_t height, const int across, const int weighted, const int kept)
 {
-    doubles S[ACROSS], Q[ACROSS], P[ACROSS];
+    doubles S[ACROSS], Q[ACROSS];
+    const char *data = x.data, *ahead = to->ahead;
+    const double *shift = to->shift;
+    const size_t stride = x.stride, step = to->step;
+    double *panels = to->panels;
+    float *rounded = to->rounded;
     RANGE(lanes) least = RANGE(all)(INFINITY), largest = RANGE(all)(0);
     for (int v = 0; v < across; v++) {
         S[v] = d_load(to->sums + v * DOUBLES);
         Q[v] = d_load(to->squares + v * DOUBLES);
-        P[v] = d_load(to->shift + v * DOUBLES);
     }
     for (size_t k = 0; k < x.rows; k++) {
-        const TYPE *row = (const TYPE *)(x.data + k * x.stride);
+        const TYPE *row = (const TYPE *)data;
         doubles D[ACROSS];
-        __builtin_prefetch(to->ahead + k * to->step);
+        __builtin_prefetch(ahead);
         if (sizeof(TYPE) * STRIP > LINE)
-            __builtin_prefetch(to->ahead + k * to->step + LINE);
+            __builtin_prefetch(ahead + LINE);
+        data += stride;
+        ahead += step;
+        IN_MEMORY(shift);
         for (int v = 0; v < across * DOUBLES; v += RANGE(count)) {
             RANGE(lanes) size = MAGNITUDE(row + v);
             least = RANGE(min)(size, least);
             largest = RANGE(max)(size, largest);
         }
         for (int v = 0; v < across; v++)
-            D[v] = d_sub(LOAD(row + v * DOUBLES), P[v]);
+            D[v] = d_sub(LOAD(row + v * DOUBLES), d_load(shift + v * DOUBLES));
         if (weighted) {
             doubles root = d_all(to->roots[k]);
             for (int v = 0; v < across; v++) {
@@ -50,9 +57,9 @@ static inline void VARIANT(rows_t x, pass_t *to, size_t height, const int across
             Q[v] = d_add(Q[v], d_mul(D[v], D[v]));
         for (int v = 0, i = 0; kept && v < across; v++, i += DOUBLES)
             if (kept == AS_DOUBLES)
-                d_store(to->panels + i / PANEL * PANEL * height + k * PANEL + i % PANEL, D[v]);
+                d_store(panels + i / PANEL * PANEL * height + k * PANEL + i % PANEL, D[v]);
             else
-                d_round(to->rounded + i / FLOAT_PANEL * FLOAT_PANEL * height + k * FLOAT_PANEL + i % FLOAT_PANEL,
+                d_round(rounded + i / FLOAT_PANEL * FLOAT_PANEL * height + k * FLOAT_PANEL + i % FLOAT_PANEL,
                         d_mul(D[v], d_load(to->factors + i)));
     }
     RANGE(number) ends[2][RANGE(count)];

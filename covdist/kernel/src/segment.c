@@ -25,26 +25,34 @@ static int drifted(const side_t *side, double added)
 static size_t half_of(size_t columns, size_t products) { return products == PACKED ? (columns + 1) / 2 : columns; }
 static size_t padded(size_t columns) { return (columns + STRIP - 1) / STRIP * STRIP; }
 
+static size_t packed_of(const side_t *side, size_t products)
+{
+    size_t columns = side->rows.columns, half = half_of(columns, products);
+    return padded(half) + padded(columns - half);
+}
+
 /* Memory of a side: a block's sums and squares, zeros and low magnitudes, and two numbers that a pass takes. */
 static double *squares_of(const side_t *side) { return side->work + padded(side->rows.columns); }
 static int64_t *zeros_of(const side_t *side) { return (int64_t *)(side->work + 2 * padded(side->rows.columns)); }
 static int64_t *low_of(const side_t *side) { return zeros_of(side) + padded(side->rows.columns); }
 static double *pass_of(const side_t *side) { return side->work + 4 * padded(side->rows.columns); }
 
-/* Make the sums and squares of some columns of a block, and their deviations after those of `before` others; return
-   whether their magnitudes are ordinary. */
-static int passed(side_t *side, rows_t rows, size_t from, size_t to, const double *roots, int kept, size_t before)
+/* Make the sums and squares of some columns of a block, and their deviations after those of `before` others of `packed`;
+   return whether their magnitudes are ordinary. */
+static int passed(side_t *side, rows_t rows, size_t from, size_t to, const double *roots, int kept, size_t before,
+                  size_t packed)
 {
     if (from == to)
         return 1;
     rows_t part = {rows.data + from * NAME(size)(side->type), rows.rows, to - from, rows.stride};
     pass_t made = {.shift = side->shift + from, .roots = roots, .sums = side->work + from,
-                   .squares = squares_of(side) + from, .work = pass_of(side), .least = INFINITY};
+                   .squares = squares_of(side) + from, .work = pass_of(side), .least = INFINITY,
+                   .packed = packed, .before = before};
     if (kept && side->factors) {
-        made.rounded = (float *)side->panels + before * rows.rows;
+        made.rounded = side->panels;
         made.factors = side->factors + from;
     } else if (kept)
-        made.panels = (double *)side->panels + before * rows.rows;
+        made.panels = side->panels;
     NAME(pass)(side->type, part, &made);
     if (made.least < side->small) {
         int64_t *zeros = zeros_of(side) + from, *low = low_of(side) + from;
@@ -59,10 +67,10 @@ static int passed(side_t *side, rows_t rows, size_t from, size_t to, const doubl
 /* Make those of a whole block, and panels where there are products: of the leading half of the columns, and the rest. */
 static int prepared(side_t *side, rows_t rows, const double *roots, size_t products)
 {
-    size_t columns = rows.columns, half = half_of(columns, products);
+    size_t columns = rows.columns, half = half_of(columns, products), packed = packed_of(side, products);
     memset(side->work, 0, 4 * padded(columns) * sizeof *side->work);
-    return passed(side, rows, 0, half, roots, products != NONE, 0) &
-           passed(side, rows, half, columns, roots, products != NONE, padded(half));
+    return passed(side, rows, 0, half, roots, products != NONE, 0, packed) &
+           passed(side, rows, half, columns, roots, products != NONE, padded(half), packed);
 }
 
 /* Make the pilot of every SAMPLE_STEP-th row, as numpy does: the number next to each column's mean, or the value itself
@@ -117,32 +125,34 @@ static void commit(side_t *side, double added)
     side->weight += added;
 }
 
-/* Some packed columns of a side: from `first` on, where `leading` others lie before. */
+/* Some packed columns of a side, whose panels of up to BLOCK rows begin at `first` numbers. */
 typedef struct {
     const side_t *side;
-    size_t leading, columns;
+    size_t first, columns;
 } part_t;
 
 static void add(size_t rows, part_t x, part_t y, double *matrix, size_t stride, ptrdiff_t low, ptrdiff_t top)
 {
-    size_t left = padded(x.leading) * rows, right = padded(y.leading) * rows;
     const void *of_x = x.side->panels, *of_y = y.side->panels;
     if (x.side->factors)
-        NAME(float_products)(rows, (const float *)of_x + left, x.columns, (const float *)of_y + right, y.columns,
+        NAME(float_products)(rows, (const float *)of_x + x.first, x.columns, (const float *)of_y + y.first, y.columns,
                              matrix, stride, low, top);
     else
-        NAME(products)(rows, (const double *)of_x + left, x.columns, (const double *)of_y + right, y.columns, matrix,
+        NAME(products)(rows, (const double *)of_x + x.first, x.columns, (const double *)of_y + y.first, y.columns, matrix,
                        stride, low, top);
 }
 
-/* Add the products of a block's deviations to the matrix, of the first side with the second or with itself. */
-static void multiply(const segment_t *s, size_t rows, int two)
+/* Add the products of up to BLOCK rows' deviations, before which others lie, to the matrix: of the first side with the
+   second or with itself. */
+static void multiply_block(const segment_t *s, size_t before, size_t rows, int two)
 {
     const side_t *x = s->sides, *y = x + two;
+    size_t of_x = before * packed_of(x, s->products), of_y = before * packed_of(y, s->products);
     size_t n = x->rows.columns, m = y->rows.columns, half = half_of(n, s->products), even = 1 - n % 2, stride = n + even;
     ptrdiff_t all = (ptrdiff_t)(n > m ? n : m);
-    part_t first = {x, 0, half}, rest = {x, half, n - half};
-    part_t second = {y, 0, half_of(m, s->products)}, after = {y, second.columns, m - second.columns};
+    part_t first = {x, of_x, half}, rest = {x, of_x + padded(half) * rows, n - half};
+    part_t second = {y, of_y, half_of(m, s->products)};
+    part_t after = {y, of_y + padded(second.columns) * rows, m - second.columns};
     if (s->products == RECTANGLE)
         add(rows, first, second, s->matrix, m, -all, all);
     else if (s->products == SQUARE)
@@ -152,6 +162,12 @@ static void multiply(const segment_t *s, size_t rows, int two)
         add(rows, first, after, s->matrix + even + half, stride, -all, all);
         add(rows, rest, after, s->matrix + (even ? 0 : stride), stride, -all, 0);
     }
+}
+
+static void multiply(const segment_t *s, size_t rows, int two)
+{
+    for (size_t k = 0; k < rows; k += BLOCK)
+        multiply_block(s, k, rows - k < BLOCK ? rows - k : BLOCK, two);
 }
 
 static rows_t block_of(const side_t *side, size_t done, size_t height)
