@@ -168,6 +168,15 @@ class FewRows:
         """Return the same rows under the codes ``codes[code]``; those where it is negative are left out."""
         return FewRows.of(self.folding, codes[self.by], self.blocks, self.vectors)
 
+    def gathered(self, groups: Mapping[int, Sequence[int]]) -> FewRows:
+        """Return under each code the rows of some groups, in their order; a group's may come under several."""
+        runs, order = self._runs, np.arange(len(self))
+        rows = {code: [order[runs[each]] for each in some if each in runs] for code, some in groups.items()}
+        by = np.repeat(list(rows), [sum(map(len, parts)) for parts in rows.values()])
+        taken = np.concatenate([order[:0], *(part for parts in rows.values() for part in parts)])
+        vectors = {name: vector[taken] for name, vector in self.vectors.items()}
+        return FewRows.of(self.folding, by.astype(np.int64), [block[taken] for block in self.blocks], vectors)
+
     def without(self, codes: Collection[int]) -> FewRows:
         """Return the rows of other groups."""
         kept = ~np.isin(self.by, list(codes))

@@ -73,3 +73,24 @@ def test_loading_holds_few_chunks_beside_the_states(chunk, tmp_path):
     most, found = peak(lambda: covdist.load(tmp_path / "m.zarr"))
     assert most < 1.1 * STATES + 3 * max(chunk, 8 * COLUMNS**2)  # as stored, decoded, joined
     assert found.cov().identical(m.cov())
+
+
+FEW = 6 * GROUPS * 4, GROUPS * 4  # rows of groups, all of which are kept
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda m: m.rolling("group", 3).var(),
+        lambda m: m.within("group").var(),
+        lambda m: m.between("group").var(),
+        lambda m: m.jackknife("var", dim="group")["error"],
+    ],
+    ids=["rolling", "within", "between", "jackknife"],
+)
+def test_no_reading_holds_the_matrices_of_all_groups_of_few_rows(read):
+    rows, groups = FEW
+    m = covdist.moments(X[:rows], by=np.arange(rows) % groups)
+    assert len(m.state.few.codes()) == groups
+    most, _ = peak(lambda: read(m))
+    assert most < groups * Scatter.cost(COLUMNS).state_bytes / 2

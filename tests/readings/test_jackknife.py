@@ -144,6 +144,28 @@ def test_reads_no_rows():
     assert counted.made == counted.every
 
 
+def test_a_reading_of_several_arrays():
+    m = covdist.moments(X, blocks=8)
+    found = m.jackknife("spectrum", 2)
+    top = m.jackknife(lambda part: part.spectrum(2)["eigenvalue"])
+    for part in top:
+        np.testing.assert_array_equal(found[f"eigenvalue_{part}"], top[part])
+    assert found["std_error"].attrs["long_name"] == "standard error of std"
+    assert found.attrs["reading"] == "spectrum"
+    lazy = covdist.moments(da.from_array(X, chunks=(64, 3)), blocks=8).jackknife("gradient_stats")
+    assert lazy["snr_error"].chunks is not None
+    np.testing.assert_allclose(lazy["variance_error"], m.jackknife("var")["error"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("blocks", [2, 3, 64, 65, 70, 130])
+def test_many_blocks_are_left_out_one_by_one(blocks):
+    x = RNG.normal(size=(260, 9)).astype("f4")
+    found = covdist.moments(x, blocks=blocks).jackknife("var")
+    parts = np.split(x.astype(float), np.flatnonzero(np.diff(np.arange(260) * blocks // 260)) + 1)
+    for part, values in textbook(lambda rows: rows.var(axis=0), parts).items():
+        np.testing.assert_allclose(found[part], values, rtol=1e-9, atol=1e-12)
+
+
 def test_any_reading_of_one_array():
     m = covdist.moments(X, blocks=8)
     np.testing.assert_array_equal(m.jackknife("shrink", "oas")["value"], m.merge("block").shrink("oas"))
@@ -161,7 +183,7 @@ def test_any_reading_of_one_array():
         (lambda m: covdist.moments(X, blocks=1).jackknife("mean"), DataError, "two or more of 'block'"),
         (lambda m: m.jackknife("maen"), DataError, "there is no reading 'maen'"),
         (lambda m: m.jackknife("rows"), DataError, "there is no reading 'rows'"),
-        (lambda m: m.jackknife("spectrum", 1), DataError, "gives a Dataset: pass a function"),
+        (lambda m: m.jackknife(lambda part: 1.0), DataError, "gives a float: pass a function"),
         (lambda m: m.jackknife("mean", level=95), DataError, "between 0 and 1"),
         (lambda m: m.jackknife("cov", bias=True), DataError, "cov has no option bias"),
         (lambda m: covdist.jackknife(X, "cov"), DataError, "jackknife reads moments"),

@@ -112,3 +112,30 @@ def test_what_has_no_windows_says_so():
         covdist.moments(X).expanding("step")
     with pytest.raises(MergeError, match="depends on the order of the rows"):
         covdist.moments(X, by=STEP, state="lagged(lag=1)").expanding("group")
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(("n", "least"), [(1, 1), (3, 3), (4, 1), (40, 2), (200, 5)])
+def test_windows_of_groups_that_are_kept_as_rows(n, least, dtype):
+    rng = np.random.default_rng(n)
+    by = rng.integers(0, 150, 420) * 2
+    by[:20] = 80  # a group of many rows
+    x = (rng.normal(size=(420, 33)) + 3).astype(dtype)
+    m = covdist.moments(x, by=by)
+    labels = np.unique(by)
+    assert len(m.state.folded) == 1
+    cases = [(m.rolling("group", n, min_periods=least), n, least)]
+    if n == 1:
+        cases.append((m.expanding("group"), len(labels), 1))
+    for found, size, at_least in cases:
+        cov, var, count = found.cov(), found.var(), found.count
+        for place in range(len(labels)):
+            own = labels[max(0, place - size + 1) : place + 1]
+            rows = x[np.isin(by, own)].astype(float)
+            if len(own) < at_least:
+                assert int(count[place]) == 0
+                continue
+            assert int(count[place]) == len(rows)
+            np.testing.assert_allclose(cov[place], np.cov(rows.T, ddof=0), rtol=1e-10, atol=1e-12)
+            np.testing.assert_allclose(var[place], rows.var(axis=0), rtol=1e-11, atol=1e-12)
+    assert len(m.rolling("group", 3).state.few) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ class _InBlocks(NamedTuple):
     """A state in blocks, or one that has none."""
 
     layout: Layout
-    each: list[Deferred]
+    each: Sequence[Deferred]
 
     @classmethod
     def of(cls, m: Moments, whole: bool) -> _InBlocks:

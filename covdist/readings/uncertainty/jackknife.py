@@ -13,8 +13,9 @@ from scipy.special import stdtrit
 
 from covdist.errors import DataError, MergeError, shown
 from covdist.folding.grouping import BLOCK
-from covdist.readings.windows.rolling import all_but_each
+from covdist.readings.windows.rolling import HELD, all_but_each
 from covdist.results.deferred import Deferred
+from covdist.results.labels import Groups
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
@@ -24,7 +25,7 @@ _PARTS = {
     "value": "{}", "error": "standard error of {}", "bias": "bias of {}", "lower": "lower limit of {}",
     "upper": "upper limit of {}",
 }  # fmt: skip
-Reading = str | Callable[[Moments], xr.DataArray]
+Reading = str | Callable[[Moments], xr.DataArray | xr.Dataset]
 
 
 @reading
@@ -39,7 +40,7 @@ def jackknife(
         With groups by blocks of rows, as ``covdist.moments(x, dim=..., blocks=32)`` makes them; where there are other
         groups beside them, each has its own errors.
     reading : str or callable
-        A reading that gives one array, by its name, such as "corr", or a function of moments, such as
+        A reading by its name, such as "corr", or a function of moments, such as
         ``lambda m: m.spectrum(3)["eigenvalue"]``.
     *arguments, **options
         Those of the reading, such as ``ddof=1``.
@@ -53,14 +54,15 @@ def jackknife(
     Dataset
         float64 ``value``, that of all rows; ``error``, its standard error; ``bias``, how far it lies too high on
         average; ``lower`` and ``upper``, ``value`` ± ``error`` times Student's t of as many degrees of freedom as there
-        are blocks less 1. Lazy where ``m`` is; reads no rows.
+        are blocks less 1. Of a reading that gives several arrays each has these behind its name, such as
+        ``eigenvalue_error``. Lazy where ``m`` is; reads no rows.
 
     Raises
     ------
     MergeError
         If ``m`` has no blocks, or its state depends on the order of the rows.
     DataError
-        If there are fewer than two blocks, or the reading is none that gives one array.
+        If there are fewer than two blocks, or the reading is none that gives arrays.
 
     Notes
     -----
@@ -81,9 +83,26 @@ def jackknife(
     check_level(level)
     layout, blocks = blocks_of(m, dim, "jackknife")
     read = partial(_read, reading=reading, arguments=arguments, options=options)
-    value = read(m.merge(dim))
-    left = xr.concat([read(each) for each in _all_but_each(layout, blocks)], dim)
+    value, left = read(m.merge(dim)), [read(each) for each in _all_but_each(layout, blocks)]
     weights = weights_of(layout, blocks, dim)
+    name = value.name if isinstance(value, xr.DataArray) else getattr(reading, "__name__", reading)
+    about = {"reading": str(name or "value"), "level": level, "blocks": len(blocks)}
+    if isinstance(value, xr.DataArray):
+        return xr.Dataset(_errors(value, xr.concat(left, dim), weights, dim, level), attrs=about)
+    arrays: dict[str, xr.DataArray] = {}
+    for name, one in value.data_vars.items():
+        found = _errors(one, xr.concat([each[name] for each in left], dim), weights, dim, level)
+        arrays |= {f"{name}_{part}": array.rename(f"{name}_{part}") for part, array in found.items()}
+    return xr.Dataset(arrays, attrs=about)
+
+
+read = jackknife
+
+
+def _errors(
+    value: xr.DataArray, left: xr.DataArray, weights: xr.DataArray, dim: str, level: float
+) -> dict[str, xr.DataArray]:
+    """Return value, error, bias and limits of an array, given those of all rows but each block's."""
     weights = weights.sum([each for each in weights.dims if each != dim and each not in value.dims])
     found = xr.apply_ufunc(
         _estimated, value, _whole(left, dim), _whole(weights, dim), input_core_dims=[[], [dim], [dim]],
@@ -92,14 +111,10 @@ def jackknife(
     )  # fmt: skip
     name = str(value.name or "value")
     units = {"units": value.attrs["units"]} if "units" in value.attrs else {}
-    arrays = {
+    return {
         key: one.rename(key).assign_attrs({"long_name": long_name.format(name), **units})
         for (key, long_name), one in zip(_PARTS.items(), found, strict=True)
     }
-    return xr.Dataset(arrays, attrs={"reading": name, "level": level, "blocks": len(blocks)})
-
-
-read = jackknife
 
 
 def check_level(level: object) -> None:
@@ -107,7 +122,7 @@ def check_level(level: object) -> None:
         raise DataError(f"level={level!r} is no share of cases: pass a number between 0 and 1, such as 0.95")
 
 
-def blocks_of(m: Moments, dim: str, what: str) -> tuple[Layout, list[Deferred]]:
+def blocks_of(m: Moments, dim: str, what: str) -> tuple[Layout, Sequence[Deferred]]:
     """Return the state of each block, with groups by what else there is, and the layout of those."""
     groups = m.layout.groups
     if groups is None or dim not in (groups.levels or (groups.dim,)):
@@ -124,7 +139,24 @@ def blocks_of(m: Moments, dim: str, what: str) -> tuple[Layout, list[Deferred]]:
         takers = [partial(Grouped.regrouped, codes=np.where(own == number, codes, -1)) for number in range(len(labels))]
     if len(takers) < 2:
         raise DataError(f"{what} needs two or more of {dim!r}, found {len(takers)}: fold the rows with more blocks")
-    return replace(m.layout, groups=left), [m.deferred.map(taker)._replace(groups=left) for taker in takers]
+    blocks = _BlocksInTurn(m.deferred, takers, left)
+    held = m.deferred.lazy or len(blocks) <= HELD
+    return replace(m.layout, groups=left), list(blocks) if held else blocks
+
+
+class _BlocksInTurn(Sequence[Deferred]):
+    """The states of blocks, made when they are asked for: of few rows all take more memory than their rows."""
+
+    def __init__(self, deferred: Deferred, takers: Sequence[Callable[..., Any]], groups: Groups | None):
+        self._deferred, self._takers, self._groups = deferred, takers, groups
+
+    def __len__(self) -> int:
+        return len(self._takers)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return _BlocksInTurn(self._deferred, self._takers[place], self._groups)
+        return self._deferred.map(self._takers[place])._replace(groups=self._groups)
 
 
 def weights_of(layout: Layout, blocks: Sequence[Deferred], dim: str) -> xr.DataArray:
@@ -146,15 +178,15 @@ def _all_but_each(layout: Layout, blocks: Sequence[Deferred]) -> Iterator[Moment
         yield Moments(one, layout)
 
 
-def _read(m: Moments, reading: Reading, arguments: Sequence[Any], options: Any) -> xr.DataArray:
+def _read(m: Moments, reading: Reading, arguments: Sequence[Any], options: Any) -> Any:
     function = getattr(m, reading, None) if isinstance(reading, str) else partial(reading, m)
     if not callable(function):
         raise DataError(f"there is no reading {shown(repr(reading))}: pass the name of one, or a function of moments")
     found = function(*arguments, **options)
-    if not isinstance(found, xr.DataArray):
+    if not isinstance(found, xr.DataArray | xr.Dataset):
         raise DataError(
-            f"jackknife takes a reading that gives one array, {shown(repr(reading))} gives a {type(found).__name__}: "
-            "pass a function, such as lambda m: m.spectrum(3)['eigenvalue']"
+            f"jackknife takes a reading that gives arrays, {shown(repr(reading))} gives a {type(found).__name__}: pass "
+            "a function, such as lambda m: m.spectrum(3)['eigenvalue']"
         )
     return found.astype(np.float64)
 
