@@ -31,6 +31,15 @@ class Beside(NamedTuple):
         return Beside(tuple(each.group(code) if isinstance(each, Grouped) else each for each in self.states))
 
     @property
+    def folded(self) -> dict[int, Any]:
+        """No states that could answer at once: groups are asked one by one."""
+        return {}
+
+    @property
+    def few(self) -> None:
+        """No rows that could be folded at once."""
+
+    @property
     def inner(self) -> Any:
         return next(each.inner for each in self.states if isinstance(each, Grouped))
 
