@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import accumulate
 from typing import Any, cast
 
-import numpy as np
 from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 
 from covdist.engine.nested import nested
 from covdist.engine.plan import Plan, make_plan
 from covdist.engine.tree import tree
-from covdist.errors import NonFiniteError
 from covdist.folding.in_memory import Strip, first_strips, in_memory, work_of
 from covdist.folding.passes import Pass, fold_with
 from covdist.folding.request import Policy, Request
@@ -24,6 +21,7 @@ from covdist.numerics import packed
 from covdist.numerics.columns import part
 from covdist.numerics.em import Fit, Model
 from covdist.numerics.nonfinite import propagate
+from covdist.numerics.side_by_side import SideBySide
 from covdist.results.deferred import apply
 from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
@@ -120,20 +118,6 @@ def _side_by_side(make: Accumulate, widths: tuple[int, ...], *arguments: Model) 
     """Return an accumulator that takes one block a side, given what makes one of a single block."""
     accumulator = make(*arguments)
     return accumulator if len(widths) == 1 else SideBySide(accumulator, widths)
-
-
-class SideBySide:
-    def __init__(self, accumulator: AnyAccumulator, widths: tuple[int, ...]):
-        self._inner, self.least_rows, self.state = accumulator, accumulator.least_rows, accumulator.state
-        self._starts = [0, *accumulate(widths)]
-
-    def add(self, *blocks: np.ndarray, **vectors: np.ndarray | None) -> None:
-        try:
-            self._inner.add(np.concatenate(blocks, axis=1), **vectors)
-        except NonFiniteError as error:
-            error.side = int(np.searchsorted(self._starts, error.column, side="right")) - 1
-            error.column -= self._starts[error.side]
-            raise
 
 
 def _fitted(patterns: Patterns, *, fit: Fit, iterations: Iterations) -> Model:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from covdist.folding.fold import fold_request
+from covdist.folding.pairs import with_own_matrices
 from covdist.folding.request import make_request
 from covdist.folding.strategy import for_workers
 from covdist.results.labels import ArrayLike, Dims, Rows, Weights
@@ -38,10 +39,9 @@ def moments(
     Parameters
     ----------
     x, y : DataArray, dask array or array_like, real
-        Samples along ``dim``; all other dims are columns, stacked where there are several. With ``y`` only the
-        block x × y is built, never the matrix of both together. Also frames of numbers, whose columns' names are kept;
-        NaN stands where a nullable column has no value. Rows are paired by position: where ``y``, ``by`` or ``weights``
-        have other labels along ``dim`` (an index) than ``x``, they are refused.
+        Samples along ``dim``; all other dims are columns, stacked where there are several. Also frames of numbers,
+        whose columns' names are kept; NaN stands where a nullable column has no value. Rows are paired by position:
+        where ``y``, ``by`` or ``weights`` have other labels along ``dim`` (an index) than ``x``, they are refused.
     dim : str, int or sequence of them
         Sample dims; for arrays without names an axis, 0 by default.
     by : str, Bins, tuple of these, or array_like, optional
@@ -78,9 +78,10 @@ def moments(
         "high": float64 products. "fast": float32 products summed in float64, about twice as fast; covariances are
         off by some 1e-7 of σ_i σ_j, 1.3e-4 at the worst; means and variances are not.
     state : str, StateType or sequence of them, optional
-        What is kept of the rows: "full", the scatter matrix of x, by default, "cross" with ``y``; "variances" of single
-        columns; or another by name. Several, such as ``("full", "higher")``, are folded in the same pass, and answer
-        together.
+        What is kept of the rows: "full", the scatter matrix of x, by default; with ``y`` "both", that of x with y and
+        those of each with itself, or of more than 4,096 columns in all "cross", that of x with y alone, which takes
+        less time; "variances" of single columns; or another by name. Several, such as ``("full", "higher")``, are
+        folded in the same pass, and answer together.
     matrix, memory : str, and int or str, optional
         As for :func:`covdist.cov`: whether the matrix is part of the state or, for very many columns, stays in tiles.
 
@@ -115,4 +116,4 @@ def moments(
         x, y, dim=dim, by=by, blocks=blocks, each=each, weights=weights, halflife=halflife, missing=missing, inf=inf,
         precision=precision, state=state, matrix=matrix, memory=memory,
     )  # fmt: skip
-    return fold_request(for_workers(request))
+    return fold_request(for_workers(with_own_matrices(request) if state is None else request))

@@ -133,7 +133,8 @@ class LabelledState:
         (axes, groups), dtype = self._layout.stored(), field.dtype
         state = state._replace(groups=groups)
         if len(field.axes) == 2:
-            return state.read_matrix(_rows_of, axes, field, name=name, dtype=dtype)
+            first, second = (axes[axis] for axis in field.axes)
+            return state.read_matrix(_rows_of, (first, second), field, name=name, dtype=dtype)
         leading = [] if field.leading is None else [Axis(*field.leading)]
         named = [*leading, *(axes[axis] for axis in field.axes)]
         return state.read(field_value, named, field, name=name, dtype=dtype)
@@ -258,7 +259,8 @@ class LabelledState:
         """
         if self._matrix is None:
             return self
-        return type(self)(self._matrix.written(self._deferred, self._layout.stored()[0], group), self._layout)
+        first, second, *_ = self._layout.stored()[0]
+        return type(self)(self._matrix.written(self._deferred, (first, second), group), self._layout)
 
     # ---- a dask collection
 

@@ -42,13 +42,16 @@ class Layout:
         first = self.axes[0]
         return first, self.axes[-1].second(first)
 
-    def stored(self) -> tuple[tuple[Axis, Axis], Groups | None]:
-        """Return axes and groups under the names they have in a file, where fields and tiles have names too."""
+    def stored(self) -> tuple[tuple[Axis, ...], Groups | None]:
+        """Return axes and groups under the names they have in a file, where fields and tiles have names too.
+
+        Axes are numbered as those of a ``Field``.
+        """
         if self.groups is None and not any(axis.coords for axis in self.axes):
             return _stored_dims(cast(Any, self.state), tuple(axis.dim for axis in self.axes), self.widths), None
         return self._renamed()
 
-    def _renamed(self) -> tuple[tuple[Axis, Axis], Groups | None]:
+    def _renamed(self) -> tuple[tuple[Axis, ...], Groups | None]:
         kinds = self.state.FIELDS
         taken = {*kinds, "scatter", "exponents", "band", *(each.leading[0] for each in kinds.values() if each.leading)}
         axes, groups = self.matrix_axes(), self.groups
@@ -59,8 +62,10 @@ class Layout:
             while names[name] in taken:
                 names[name] += "_"
             taken.add(names[name])
-        first, second = (replace(axis.renamed(names), levels=()) for axis in axes)
-        return (first, second), None if groups is None else groups.renamed(names)
+        stored = [replace(axis.renamed(names), levels=()) for axis in axes]
+        if any(axis > 1 for each in kinds.values() for axis in each.axes):
+            stored += [_again(axis, taken) for axis in stored]
+        return tuple(stored), None if groups is None else groups.renamed(names)
 
     def attributes(self) -> dict[str, object]:
         """Return what a dataset and a file say of the state besides names."""
@@ -110,8 +115,19 @@ class Layout:
 
 
 @lru_cache(maxsize=64)  # of thousands of states most are alike
-def _stored_dims(kind: Any, dims: tuple[str | None, ...], widths: tuple[int, ...]) -> tuple[Axis, Axis]:
+def _stored_dims(kind: Any, dims: tuple[str | None, ...], widths: tuple[int, ...]) -> tuple[Axis, ...]:
     return Layout(kind, tuple(map(Axis, dims, widths)))._renamed()[0]
+
+
+def _again(axis: Axis, taken: set[str]) -> Axis:
+    """Return the second axis of a matrix of one side's columns with each other, under a name of its own."""
+    if axis.dim is None:
+        return axis
+    name = f"{axis.dim}_again"
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return Axis(name, axis.size)
 
 
 def _union(a: Groups, b: Groups) -> tuple[Groups, tuple[Recoding, Recoding]]:

@@ -90,7 +90,7 @@ def _stored(alike: Sequence[LabelledState]) -> Iterator[Stored]:
 
 
 def _arrays(
-    kind: StateType, states: Sequence[Any], axes: tuple[Axis, Axis], outer: Sequence[Axis]
+    kind: StateType, states: Sequence[Any], axes: Sequence[Axis], outer: Sequence[Axis]
 ) -> tuple[list[Arrays], list[str | None]]:
     """Return the fields of each state, and the dims of all."""
     arrays: list[Arrays] = [{} for _ in states]
@@ -153,7 +153,7 @@ def _sizes(kind: Any, axes: Sequence[tuple[str | None, int]], outer: Any) -> dic
     return found
 
 
-def _names(layout: Layout, under: tuple[tuple[Axis, Axis], Groups | None]) -> dict[str, object]:
+def _names(layout: Layout, under: tuple[Sequence[Axis], Groups | None]) -> dict[str, object]:
     """Return the names that the arrays do not carry: dims and coordinates may be stored under others."""
     stored, groups = under
     axes = [

@@ -39,7 +39,7 @@ class Field(NamedTuple):
     """One number or array of a state, as it is labelled and written."""
 
     path: str  # attributes that lead to it, such as "columns.mean"
-    axes: tuple[int, ...] = ()  # 0: the columns of x; 1: those of y, or of x again where there is no y
+    axes: tuple[int, ...] = ()  # 0: the columns of x; 1: those of y, or of x again where there is no y; 2, 3: again
     dtype: type = np.float64
     extensive: int = 0  # the power of a common factor of all weights that the value grows with; 0 where it does not
     triangle: bool = False  # kept as one triangle of a symmetric matrix, see ``covdist.numerics.packed``
@@ -50,7 +50,7 @@ class Field(NamedTuple):
     def shape(self, widths: Sequence[int]) -> tuple[int, ...]:
         """Return the shape for so many columns a side."""
         leading = () if self.leading is None else self.leading[1:]
-        return *leading, *(widths[min(axis, len(widths) - 1)] for axis in self.axes)
+        return *leading, *(widths[min(axis % 2, len(widths) - 1)] for axis in self.axes)
 
 
 Fields = Mapping[str, Field]

@@ -179,9 +179,10 @@ def _entries(state) -> Iterator[tuple[int, int, int, int, float]]:
     sides = [part for part in state if isinstance(part, Columns)]
     for side, columns in enumerate(sides):
         yield from ((side, i, side, i, square) for i, square in enumerate(columns.squares))
-    if hasattr(state, "triangle"):
-        full = triangle.unpack(state.triangle, sides[0].width)
-        yield from ((0, i, 0, j, full[i, j]) for i, j in np.ndindex(full.shape))
+    for side, name in enumerate(("triangle", "triangle_y")):
+        if hasattr(state, name):
+            full = triangle.unpack(getattr(state, name), sides[side].width)
+            yield from ((side, i, side, j, full[i, j]) for i, j in np.ndindex(full.shape))
     if hasattr(state, "pairs"):
         for i, j in np.ndindex(state.pairs.scatter.shape):
             yield 0, i, len(sides) - 1, j, state.pairs.scatter[i, j]

@@ -130,9 +130,9 @@ class Norms(_NormsFields):
 
     def _about(self, step: np.ndarray, exponent: np.ndarray) -> Any:
         """Return the sums about a centre whose mean lies ``step * 2**exponent`` from it."""
-        unit = max(self.norms.unit, _unit(step, exponent))
+        unit = max(self.norms.unit, unit_above(step, exponent))
         step = np.ldexp(step, exponent - unit)
-        return self.norms.within(unit).about(self.columns.weight, _square(self.scatter(), unit), step)
+        return self.norms.within(unit).about(self.columns.weight, square_within(self.scatter(), unit), step)
 
     def scatter(self) -> Scatter:
         return Scatter(self.columns, self.triangle)
@@ -181,26 +181,35 @@ class _NormBlocks:
         self._norms = self._empty
 
     def add(self, sides: Sequence[Deviations]) -> None:
-        (block,) = sides
-        unit = _unit(np.abs(block.rows / block.roots[:, None]).max(axis=0), block.exponent)
-        rows = np.ldexp(block.rows / block.roots[:, None], np.maximum(block.exponent - unit, -2000))
-        self._norms = self._norms + self._kind.SUMS.of(rows, (block.roots * block.roots)[:, None], unit)
+        self._norms = self._norms + self._kind.SUMS.of(*rows_of(sides[0]))
         self._product.add(sides)
 
     def close(self, shifted: Sequence[ShiftedColumns], columns: Sequence[Columns]) -> Norms:
         scatter: Scatter = self._product.close(shifted, columns)
         (side,), norms, self._norms = shifted, self._norms, self._empty
-        step = np.ldexp(side.sums / side.weight, np.maximum(side.exponent - norms.unit, -2000))
-        return self._kind(*scatter, norms.about_mean(side.weight, _square(scatter, norms.unit), step))
+        matrix, step = square_within(scatter, norms.unit), step_within(side, norms.unit)
+        return self._kind(*scatter, norms.about_mean(side.weight, matrix, step))
 
 
-def _unit(values: np.ndarray, exponent: np.ndarray) -> int:
+def rows_of(block: Deviations) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return a block's rows times ``2**-unit``, their weights (rows, 1), and the unit."""
+    rows = block.rows / block.roots[:, None]
+    unit = unit_above(np.abs(rows).max(axis=0), block.exponent)
+    return np.ldexp(rows, np.maximum(block.exponent - unit, -2000)), (block.roots * block.roots)[:, None], unit
+
+
+def step_within(side: ShiftedColumns, unit: int) -> np.ndarray:
+    """Return the mean less the pilot, times ``2**-unit``."""
+    return np.ldexp(side.sums / side.weight, np.maximum(side.exponent - unit, -2000))
+
+
+def unit_above(values: np.ndarray, exponent: np.ndarray) -> int:
     """Return a power of two that no value times ``2**exponent`` exceeds."""
     found = np.frexp(np.abs(values))[1].astype(np.int64) + exponent
     return int(found[(values != 0) & np.isfinite(values)].max(initial=NO_EXPONENT))
 
 
-def _square(scatter: Scatter, unit: int) -> np.ndarray:
+def square_within(scatter: Scatter, unit: int) -> np.ndarray:
     """Return the matrix times ``4**-unit``."""
     shift = np.maximum(scatter.columns.exponent - unit, -2000)
     matrix = packed.unpack(scatter.triangle, scatter.columns.width)

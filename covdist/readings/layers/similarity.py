@@ -1,0 +1,170 @@
+"""How like each other all layers of a log are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any, cast
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from covdist.errors import DataError, PlanError
+from covdist.folding.fold import fold_request
+from covdist.folding.inputs import one_of
+from covdist.folding.layers import LAYER, layers_of, side_by_side
+from covdist.folding.request import IN_TILES, make_request
+from covdist.folding.strategy import choose, for_workers
+from covdist.numerics.blas import with_kernel
+from covdist.numerics.matrices.two_sides import METHODS, Method, figures_of_layers
+from covdist.results.labels import ArrayLike, Axis, Dims, Rows, Weights, labelled
+from covdist.results.moments import Moments
+from covdist.results.names import own_names
+from covdist.state.base import ask
+
+Pairs = Mapping[tuple[str, str], Moments]
+
+
+@own_names
+def similarity(
+    log_or_states: xr.DataTree | Mapping[str, ArrayLike] | Pairs | Moments,
+    *,
+    method: str = "cka",
+    var: str = "activation",
+    dim: Dims = None,
+    by: Rows = None,
+    weights: Weights = None,
+    missing: str = "raise",
+    inf: str = "raise",
+    precision: str = "high",
+    memory: int | str | None = None,
+) -> xr.DataArray:
+    """Similarity of all layers of a log with each other, in one pass over their activations for the same samples.
+
+    Parameters
+    ----------
+    log_or_states : DataTree, mapping or Moments
+        A log, as :func:`covdist.open_log` returns it, whose nodes hold the layers as the variable ``var``; or arrays by
+        name, such as one layer at several epochs. All have the same samples, in the same order; dims beside them are
+        columns, stacked. Or what was folded before: ``covdist.moments(x, y, dim=...)`` by the names of x and y; or the
+        moments of all layers' columns side by side, with a coordinate "layer" along them.
+    method : str
+        "cka" :func:`covdist.cka`; "rv" the same; "cca" the mean of :func:`covdist.cca`; "svcca"
+        :func:`covdist.svcca`; "pwcca" :func:`covdist.pwcca`, weighted by the first of the two layers; "procrustes"
+        :func:`covdist.procrustes`, a distance.
+    var : str
+        Variable to read from the nodes of a log.
+    dim : str, int or sequence of them, optional
+        Sample dims; by default the first of each layer.
+    by, weights, missing, inf, precision, memory
+        As for :func:`covdist.moments`; ``by`` is a coordinate of the first layer, and gives a matrix for each group.
+
+    Returns
+    -------
+    DataArray
+        float64, dims ``("layer", "layer_2")``, with those of groups before them; lazy where a layer is. 1 on the
+        diagonal (0 of distances), NaN for a layer that is constant and for pairs that there is no state of.
+
+    Raises
+    ------
+    DataError
+        If layers have other samples, or nothing is there to compare.
+    PlanError
+        If the matrix of all layers' columns is too large for one state or for ``memory``.
+
+    Notes
+    -----
+    The scatter of all layers' columns side by side is folded once, and its blocks compared. It takes 4 bytes for each
+    pair of columns: 151 MB for 12 layers of 512.
+
+    Examples
+    --------
+    >>> import numpy as np, covdist
+    >>> x = np.random.default_rng(0).normal(size=(100, 4))
+    >>> covdist.similarity({"fc1": x, "fc2": np.tanh(x), "fc3": x[:, :2]}).round(2).values
+    array([[1.  , 0.99, 0.74],
+           [0.99, 1.  , 0.73],
+           [0.74, 0.73, 1.  ]])
+    """
+    one_of("method", method, tuple(METHODS))
+    if isinstance(log_or_states, Moments):
+        return read(log_or_states, method)
+    if not isinstance(log_or_states, xr.DataTree | Mapping) or not log_or_states:
+        found = f"an empty {type(log_or_states).__name__}" if isinstance(log_or_states, Mapping) else log_or_states
+        raise DataError(f"similarity compares the layers of a log, found {found!r}: pass a log, or arrays by name")
+    if not isinstance(log_or_states, xr.DataTree) and isinstance(next(iter(log_or_states.values())), Moments):
+        return _of_pairs(cast(Pairs, log_or_states), method)
+    layers: Any = layers_of(log_or_states, var) if isinstance(log_or_states, xr.DataTree) else log_or_states
+    array = side_by_side(layers, dim)
+    request = for_workers(
+        make_request(
+            array, dim=list(array.dims[:-1]), by=by, weights=weights, missing=missing, inf=inf, precision=precision,
+            memory=memory,
+        )
+    )  # fmt: skip
+    chosen, reason = choose(request)
+    if chosen == IN_TILES:
+        raise PlanError(
+            f"similarity takes one matrix of the {array.shape[-1]:,} columns of {len(layers):,} layers, which does not "
+            f"fit: {reason}; choose fewer layers, or fewer columns of each, such as by covdist.project"
+        )
+    return read(fold_request(request), method)
+
+
+def read(m: Moments, method: str = "cka") -> xr.DataArray:
+    """Read it off the moments of all layers' columns, which a coordinate "layer" tells apart."""
+    one_of("method", method, tuple(METHODS))
+    whose = m.layout.axes[0].coords.get(LAYER) if len(m.layout.axes) == 1 else None
+    if whose is None:
+        raise DataError(
+            f"similarity tells layers apart by a coordinate {LAYER!r} along the columns, found a {m.layout.describe()} "
+            "without it: pass the log, arrays by name, or moments of such columns"
+        )
+    ends = (*(np.flatnonzero(whose[1:] != whose[:-1]) + 1).tolist(), len(whose))
+    names = whose[[end - 1 for end in ends]]
+    if len(set(names.tolist())) < len(names):
+        raise DataError(
+            f"the columns of a layer lie apart: sort them by {LAYER!r} first, such as by x.sortby({LAYER!r})"
+        )
+    return m.asking("correlation").read(
+        figures_of_layers, _axes(names), ends, METHODS[method], name="similarity", attrs=_attrs(method)
+    )
+
+
+def _axes(names: np.ndarray) -> list[Axis]:
+    return [Axis(dim, len(names), {dim: names}) for dim in (LAYER, f"{LAYER}_2")]
+
+
+def _attrs(method: str) -> dict[str, object]:
+    return {"long_name": "similarity of layers", "method": method, "units": "1", "kernel": with_kernel()}
+
+
+def _of_pairs(states: Pairs, method: str) -> xr.DataArray:
+    """Read it off states of two layers each."""
+    for pair, m in states.items():
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(m, Moments)):
+            raise DataError(
+                f"states are given by the names of their two layers, found {pair!r}: pass a mapping such as "
+                "{('fc1', 'fc2'): covdist.moments(x, y, dim=...)}"
+            )
+    names = list(dict.fromkeys(chain.from_iterable(states)))
+    groups = [m.layout.groups for m in states.values()]
+    if any((each is None) != (groups[0] is None) or not (each is None or each.same(groups[0])) for each in groups):
+        raise DataError("the states of pairs of layers have different groups: fold all of them by the same ones")
+    two = [Axis(None, 2), Axis(None, 2)]
+    found: dict[tuple[int, int], Any] = {}
+    for pair, m in states.items():
+        values = m.asking("two_sides").values(_figures, two, METHODS[method])
+        places = [names.index(name) for name in pair]
+        found |= {(i, j): values[..., a, b] for a, i in enumerate(places) for b, j in enumerate(places)}
+    nothing = np.full(() if groups[0] is None else groups[0].size, np.nan)
+    rows = [[found.get((i, j), nothing) for j in range(len(names))] for i in range(len(names))]
+    lazy = any(isinstance(each, da.Array) for each in found.values())
+    stack: Any = da.stack if lazy else np.stack
+    data = stack([stack(row, axis=-1) for row in rows], axis=-2)
+    return labelled(data, _axes(np.array(names)), groups[0], "similarity", _attrs(method))
+
+
+def _figures(state: object, method: Method) -> object:
+    return cast(Any, ask(cast(Any, state), "two_sides")).figures(method)
