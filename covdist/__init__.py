@@ -57,6 +57,13 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.interventions.leace import leace as leace
     from covdist.readings.interventions.prune import prune as prune
     from covdist.readings.kurtosis import kurtosis as kurtosis
+    from covdist.readings.layers.cca import cca as cca
+    from covdist.readings.layers.cka import cka as cka
+    from covdist.readings.layers.procrustes import procrustes as procrustes
+    from covdist.readings.layers.pwcca import pwcca as pwcca
+    from covdist.readings.layers.rv_coefficient import rv_coefficient as rv_coefficient
+    from covdist.readings.layers.similarity import similarity as similarity
+    from covdist.readings.layers.svcca import svcca as svcca
     from covdist.readings.moments import moments as moments
     from covdist.readings.plan import plan as plan
     from covdist.readings.rows.mahalanobis import mahalanobis as mahalanobis

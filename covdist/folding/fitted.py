@@ -21,7 +21,6 @@ from covdist.numerics import packed
 from covdist.numerics.columns import part
 from covdist.numerics.em import Fit, Model
 from covdist.numerics.nonfinite import propagate
-from covdist.numerics.side_by_side import SideBySide
 from covdist.results.deferred import apply
 from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
@@ -30,6 +29,7 @@ from covdist.state.base import StateType, merged
 from covdist.state.cross import FittedCross
 from covdist.state.patterns import Expected, ExpectedAccumulator, Patterns, begin, moments_of, without_holes
 from covdist.state.scatter import Fitted, Scatter
+from covdist.state.side_by_side import SideBySide
 from covdist.state.variances import Variances
 
 # In the record of results that are not lazy.

@@ -19,7 +19,7 @@ LAYER = "layer"
 
 def layers_of(log: xr.DataTree, var: str) -> dict[str, xr.DataArray]:
     """Return the variable of each node that has it, by the node's path; DataError where none has."""
-    found = {node.path.strip("/") or "root": node[var] for node in log.subtree if var in node.data_vars}
+    found = {node.path.strip("/") or "root": node.dataset[var] for node in log.subtree if var in node.data_vars}
     if not found:
         names = sorted({str(name) for node in log.subtree for name in node.data_vars})
         raise DataError(f"no node of the log holds a variable {var!r}, found are {', '.join(names)}: pass var=...")

@@ -133,7 +133,8 @@ class Moments(Readings, LabelledState):
         Parameters
         ----------
         other : Moments or str
-            Moments of other rows of the same columns; or the name of the groups' dim, which disappears.
+            Moments of other rows of the same columns; or the name of the groups' dim, which disappears. The sum
+            of a state "both" and a state "cross" is "cross".
 
         Raises
         ------
@@ -154,11 +155,20 @@ class Moments(Readings, LabelledState):
                 f"cannot merge a {self.layout.describe()} with a {other.layout.describe()}: a matrix in tiles does "
                 "not add up; join the rows and fold them together"
             )
-        layout, recodings = self.layout.merge(other.layout)
-        first, second = self.deferred, other.deferred
+        one, another = self._narrowed_to(other.layout.state), other._narrowed_to(self.layout.state)
+        layout, recodings = one.layout.merge(another.layout)
+        first, second = one.deferred, another.deferred
         if recodings is not None:
             first, second = first.map(recodings[0]), second.map(recodings[1])
         return Moments(first.merge(second), layout)
+
+    def _narrowed_to(self, kind: StateType) -> Moments:
+        """Return the moments by another type of state, which this one's extends; else the same."""
+        found = self
+        while found.layout.state != kind and found.can_answer("narrowed"):
+            layout = replace(found.layout, state=cast(Any, found.layout.state).EXTENDS)
+            found = Moments(found.deferred.map_groups(partial(ask, answer="narrowed")), layout)
+        return found if found.layout.state == kind else self
 
     def __add__(self, other: Moments) -> Moments:
         return self.merge(other) if isinstance(other, Moments) else NotImplemented

@@ -16,11 +16,11 @@ from covdist.numerics.matrices.two_sides import TwoSides
 from covdist.numerics.products import Rectangle, Triangle, product
 from covdist.numerics.segments import Product
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.numerics.side_by_side import SideBySide
 from covdist.numerics.weights import Vector
 from covdist.state.base import Accumulator, Field, Fields, fold_whole, segments
 from covdist.state.cross import Cross
 from covdist.state.scatter import Scatter
+from covdist.state.side_by_side import SideBySide
 from covdist.state.variances import LEAST_ROWS, Variances
 
 
@@ -77,10 +77,11 @@ class Both(_BothFields):
 
     def merge(self, other: Both) -> Both:
         return Both.of(
-            self.cross().merge(other.cross()), self.own(0).merge(other.own(0)), self.own(1).merge(other.own(1))
+            self.narrowed().merge(other.narrowed()), self.own(0).merge(other.own(0)), self.own(1).merge(other.own(1))
         )
 
-    def cross(self) -> Cross:
+    def narrowed(self) -> Cross:
+        """Return the state that this one extends."""
         return Cross(self.columns, self.columns_y, self.rectangle)
 
     def own(self, number: int) -> Scatter:
@@ -95,13 +96,13 @@ class Both(_BothFields):
         return TwoSides(x, self.correlation(slice(0, self.columns.width)), y)
 
     def covariance(self, rows: slice, ddof: float) -> np.ndarray:
-        return self.cross().covariance(rows, ddof)
+        return self.narrowed().covariance(rows, ddof)
 
     def correlation(self, rows: slice) -> np.ndarray:
-        return self.cross().correlation(rows)
+        return self.narrowed().correlation(rows)
 
     def second_moment(self, rows: slice, divide: bool, append_one: bool) -> np.ndarray:
-        return self.cross().second_moment(rows, divide, append_one)
+        return self.narrowed().second_moment(rows, divide, append_one)
 
 
 class BothAccumulator:

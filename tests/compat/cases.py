@@ -132,6 +132,7 @@ def two_sample_dims(rows: slice) -> xr.DataArray:
 
 
 fold = partial(covdist.moments, dim="step")
+cross = partial(fold, state="cross")
 
 CASES: dict[str, Callable[[slice], covdist.Moments]] = {
     "full": lambda rows: fold(x(rows)),
@@ -142,17 +143,17 @@ CASES: dict[str, Callable[[slice], covdist.Moments]] = {
     "two sample dims": lambda rows: covdist.moments(two_sample_dims(rows), dim=("run", "step")),
     "labels": lambda rows: fold(labels_of_other_kinds(rows)),
     "labels as text": lambda rows: fold(labels_that_become_text(rows)),
-    "cross": lambda rows: fold(x(rows), y(rows)),
-    "cross with a twin": lambda rows: fold(x(rows), twin(rows)),
-    "cross, clashing": lambda rows: fold(x(rows), clashing(rows)),
-    "cross with one variable": lambda rows: fold(x(rows), y(rows)[:, 0].drop_vars(["out", "side"])),
+    "cross": lambda rows, **options: cross(x(rows), y(rows), **options),
+    "cross with a twin": lambda rows: cross(x(rows), twin(rows)),
+    "cross, clashing": lambda rows: cross(x(rows), clashing(rows)),
+    "cross with one variable": lambda rows: cross(x(rows), y(rows)[:, 0].drop_vars(["out", "side"])),
     "cross, plain": lambda rows: covdist.moments(values(rows), numbers()[rows, 5:7]),
     "variances": lambda rows: fold(x(rows), y(rows)).x,
     "variances of y": lambda rows: fold(x(rows), clashing(rows)).y,
     "by numbers": lambda rows: fold(x(rows), by="epoch"),
     "by text": lambda rows: fold(x(rows), by="phase"),
     "by days": lambda rows: fold(x(rows), by="day"),
-    "cross by text": lambda rows: fold(x(rows), twin(rows), by="phase"),
+    "cross by text": lambda rows, **options: cross(x(rows), twin(rows), by="phase", **options),
     "variances by days": lambda rows: fold(x(rows), y(rows), by="day").x,
     "pairwise": lambda rows: fold(labelled(rows, holed(rows)), missing="pairwise"),
     "pairwise, weighted": lambda rows: fold(labelled(rows, holed(rows)), missing="pairwise", weights=trust(rows)),
@@ -170,7 +171,7 @@ CASES: dict[str, Callable[[slice], covdist.Moments]] = {
     "infinity is missing": lambda rows: fold(labelled(rows, infinite(rows)), missing="drop", inf="missing"),
     "propagate": lambda rows: fold(labelled(rows, odd(rows)), missing="propagate"),
     "extremes": lambda rows: fold(labelled(rows, extreme(rows))),
-    "extremes, cross": lambda rows: fold(labelled(rows, extreme(rows)), y(rows)),
+    "extremes, cross": lambda rows: cross(labelled(rows, extreme(rows)), y(rows)),
     "sum": lambda rows: fold(x(rows)) + fold(x(rows).rename("other")),
     "tiles": lambda rows: covdist.moments(wide(rows), matrix="tiles"),
 }

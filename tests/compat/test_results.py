@@ -130,6 +130,15 @@ def test_it_is_added_to_results_of_today_on_the_command_line(kept, name, tmp_pat
     alike(covdist.load(tmp_path / "both.zarr"), CASES[name](ALL))
 
 
+@pytest.mark.parametrize("name", ["cross", "cross by text"])
+def test_a_block_of_x_with_y_adds_up_with_what_also_holds_the_sides_own_matrices(state, name):
+    now = CASES[name](SECOND, state=None)
+    assert now.layout.kind == "both"
+    for total in (state(name) + now, now + state(name)):
+        assert total.layout.kind == "cross"
+        alike(total, CASES[name](ALL))
+
+
 def alike(found: covdist.Moments, expected: covdist.Moments, close: float = CLOSE) -> None:
     """Assert that two states of the same rows say the same; how closely, in what the numbers are made of."""
     stored, wanted = found.dataset.variables, expected.dataset.variables

@@ -87,7 +87,7 @@ def test_groups_lazy_labels_and_no_reading_of_data(name):
 def test_what_has_none(name):
     x = np.where(X[0, 0] == X, np.nan, X)
     assert np.isnan(getattr(covdist.moments(x, missing="propagate"), name)())
-    for m, found in ((covdist.moments(X, X), "cross"), (covdist.moments(X, missing="pairwise"), "pairwise")):
+    for m, found in ((covdist.moments(X, X), "both"), (covdist.moments(X, missing="pairwise"), "pairwise")):
         with pytest.raises(DataError, match=f"kind full, found a {found} state"):
             getattr(m, name)()
     with pytest.raises(DataError, match=f"{name} reads moments"):

@@ -162,8 +162,8 @@ def _projection_weighted(x: Whitened, between: np.ndarray, y: Whitened) -> float
 
 
 def _alignment(x: Scaled, between: np.ndarray, y: Scaled) -> float:
-    found = np.linalg.norm(scaled(between, x.deviations, y.deviations))
-    return float(min(found / x.norm * (found / y.norm), 1.0)) if np.isfinite(found) else np.nan
+    found = float(np.linalg.norm(scaled(between, x.deviations, y.deviations)))
+    return min(found / x.norm * (found / y.norm), 1.0) if np.isfinite(found) else np.nan
 
 
 def _procrustes(x: Scaled, between: np.ndarray, y: Scaled) -> float:

@@ -51,7 +51,7 @@ def cca(m_xy: Moments, *, tolerance: float = TOLERANCE, ridge: float = 0.0) -> x
     >>> x = rng.normal(size=(1000, 3))
     >>> y = x[:, :1] + [[0.0, 1.0]] * rng.normal(size=(1000, 1))
     >>> covdist.cca(covdist.moments(x, y)).values.round(2)
-    array([1.  , 0.07])
+    array([1.  , 0.06])
     """
     if not 0 <= tolerance < 1:
         raise DataError(f"tolerance={tolerance!r} is no share of the largest variance: pass a number from 0, below 1")

@@ -83,9 +83,9 @@ def similarity(
     >>> import numpy as np, covdist
     >>> x = np.random.default_rng(0).normal(size=(100, 4))
     >>> covdist.similarity({"fc1": x, "fc2": np.tanh(x), "fc3": x[:, :2]}).round(2).values
-    array([[1.  , 0.99, 0.74],
-           [0.99, 1.  , 0.73],
-           [0.74, 0.73, 1.  ]])
+    array([[1.  , 0.92, 0.59],
+           [0.92, 1.  , 0.63],
+           [0.59, 0.63, 1.  ]])
     """
     one_of("method", method, tuple(METHODS))
     if isinstance(log_or_states, Moments):
@@ -150,7 +150,8 @@ def _of_pairs(states: Pairs, method: str) -> xr.DataArray:
             )
     names = list(dict.fromkeys(chain.from_iterable(states)))
     groups = [m.layout.groups for m in states.values()]
-    if any((each is None) != (groups[0] is None) or not (each is None or each.same(groups[0])) for each in groups):
+    first = groups[0]
+    if any(each is not first and (each is None or first is None or not each.same(first)) for each in groups):
         raise DataError("the states of pairs of layers have different groups: fold all of them by the same ones")
     two = [Axis(None, 2), Axis(None, 2)]
     found: dict[tuple[int, int], Any] = {}
@@ -158,12 +159,12 @@ def _of_pairs(states: Pairs, method: str) -> xr.DataArray:
         values = m.asking("two_sides").values(_figures, two, METHODS[method])
         places = [names.index(name) for name in pair]
         found |= {(i, j): values[..., a, b] for a, i in enumerate(places) for b, j in enumerate(places)}
-    nothing = np.full(() if groups[0] is None else groups[0].size, np.nan)
+    nothing = np.full(() if first is None else first.size, np.nan)
     rows = [[found.get((i, j), nothing) for j in range(len(names))] for i in range(len(names))]
     lazy = any(isinstance(each, da.Array) for each in found.values())
     stack: Any = da.stack if lazy else np.stack
     data = stack([stack(row, axis=-1) for row in rows], axis=-2)
-    return labelled(data, _axes(np.array(names)), groups[0], "similarity", _attrs(method))
+    return labelled(data, _axes(np.array(names)), first, "similarity", _attrs(method))
 
 
 def _figures(state: object, method: Method) -> object:

@@ -162,7 +162,7 @@ class BothNorms(_BothNormsFields):
 
     def merge(self, other: BothNorms) -> BothNorms:
         self, other = in_one_unit(self, other)
-        both = self.both().merge(other.both())
+        both = self.narrowed().merge(other.narrowed())
         _, link = combine(self.columns, other.columns)
         _, link_y = combine(self.columns_y, other.columns_y)
         if link is None or link_y is None:
@@ -178,16 +178,17 @@ class BothNorms(_BothNormsFields):
         """Return the sums about centres whose means lie ``step * 2**exponent`` from them, for (step, exponent)."""
         units = max(self.norms.x.unit, unit_above(*x)), max(self.norms.y.unit, unit_above(*y))
         steps = [np.ldexp(step, exponent - unit) for (step, exponent), unit in zip((x, y), units, strict=True)]
-        return self.norms.within(*units).about(self.columns.weight, Scatters.of(self.both(), *units), *steps)
+        return self.norms.within(*units).about(self.columns.weight, Scatters.of(self.narrowed(), *units), *steps)
 
-    def both(self) -> Both:
+    def narrowed(self) -> Both:
+        """Return the state that this one extends."""
         return Both(*self[:-1])
 
     def side(self, number: int) -> Variances:
-        return self.both().side(number)
+        return self.narrowed().side(number)
 
     def two_sides(self) -> TwoSides:
-        return self.both().two_sides()
+        return self.narrowed().two_sides()
 
     def debiased_alignment(self) -> float:
         """Return linear CKA by the estimates of the Hilbert-Schmidt independence criterion that have no bias."""
@@ -198,7 +199,7 @@ class BothNorms(_BothNormsFields):
                 "weights, or debiased=False"
             )
         squares = [
-            float(np.trace(square_within(self.both().own(number), unit)))
+            float(np.trace(square_within(self.narrowed().own(number), unit)))
             for number, unit in enumerate((norms.x.unit, norms.y.unit))
         ]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -207,13 +208,13 @@ class BothNorms(_BothNormsFields):
         return debiased(self.two_sides(), float(np.ldexp(columns.weight, columns.weight_unit)), shares)
 
     def covariance(self, rows: slice, ddof: float) -> np.ndarray:
-        return self.both().covariance(rows, ddof)
+        return self.narrowed().covariance(rows, ddof)
 
     def correlation(self, rows: slice) -> np.ndarray:
-        return self.both().correlation(rows)
+        return self.narrowed().correlation(rows)
 
     def second_moment(self, rows: slice, divide: bool, append_one: bool) -> np.ndarray:
-        return self.both().second_moment(rows, divide, append_one)
+        return self.narrowed().second_moment(rows, divide, append_one)
 
 
 class _BothNormBlocks:
