@@ -147,7 +147,7 @@ CASES: dict[str, Callable[[slice], covdist.Moments]] = {
     "cross with a twin": lambda rows: cross(x(rows), twin(rows)),
     "cross, clashing": lambda rows: cross(x(rows), clashing(rows)),
     "cross with one variable": lambda rows: cross(x(rows), y(rows)[:, 0].drop_vars(["out", "side"])),
-    "cross, plain": lambda rows: covdist.moments(values(rows), numbers()[rows, 5:7]),
+    "cross, plain": lambda rows: covdist.moments(values(rows), numbers()[rows, 5:7], state="cross"),
     "variances": lambda rows: fold(x(rows), y(rows)).x,
     "variances of y": lambda rows: fold(x(rows), clashing(rows)).y,
     "by numbers": lambda rows: fold(x(rows), by="epoch"),
