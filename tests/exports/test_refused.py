@@ -45,7 +45,7 @@ UNFIT = {
     "no name": ("imatrix", covdist.moments(X), {}, "name='blk.0.attn_q.weight'"),
     "long name": ("imatrix", covdist.moments(X), {"name": "w" * 60}, "bytes that llama.cpp has"),
     "pairwise": ("imatrix", covdist.moments(np.where(X > 4, np.nan, X), missing="pairwise"), {"name": "w"}, "own"),
-    "no m_x": ("leace", covdist.moments(X, X), {}, "needs the moments of x with z, and those of x"),
+    "no m_x": ("leace", covdist.moments(X, X, state="cross"), {}, "needs the moments of x with z, and those of x"),
     "other m_x": ("leace", covdist.moments(X, X), {"m_x": covdist.moments(X[1:])}, "of the same x"),
     "no z": ("leace", covdist.moments(X), {"m_x": covdist.moments(X)}, "needs the moments of x with z"),
     "no module": ("kronfluence", covdist.moments(X), {}, "fc1/gradient"),

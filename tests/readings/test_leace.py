@@ -177,7 +177,7 @@ def test_labels_and_several_dims():
     ("m_xz", "m_x", "said"),
     [
         (covdist.moments(X), None, r"leace reads moments of x and of the concept z, found a full state"),
-        (covdist.moments(X, Z), None, r"needs the covariance of x, which a cross state.*as m_x"),
+        (covdist.moments(X, Z, state="cross"), None, r"needs the covariance of x, which a cross state.*as m_x"),
         (covdist.moments(X, Z), covdist.moments(X[:, 1:]), r"m_x is of unit \(5\), and m_xz of unit \(6\)"),
         (covdist.moments(X, Z), covdist.moments(X, state="variances"), "found a variances state"),
         (covdist.moments(X, Z, by=LABEL), covdist.moments(X), "leace takes one state"),

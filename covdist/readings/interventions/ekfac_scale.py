@@ -76,7 +76,8 @@ def ekfac_scale(
         _squares(rows, dim, _vectors(basis, side), basis[f"{side}_eigenvalue"], ones)
         for rows, side, ones in ((gradients, "gradient", False), (inputs, "input", append_one))
     )
-    found = moments(g, a, dim=[each for each in g.dims if each != "output_component"], **options).second_moment()
+    dims = [each for each in g.dims if each != "output_component"]
+    found = moments(g, a, dim=dims, **{"state": "cross", **options}).second_moment()
     scale: xr.DataArray = xr.apply_ufunc(
         _in_units, found, basis["gradient_eigenvalue"], basis["input_eigenvalue"],
         input_core_dims=[_DIMS, _DIMS[:1], _DIMS[1:]], output_core_dims=[_DIMS], dask="parallelized",

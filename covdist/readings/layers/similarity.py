@@ -13,7 +13,7 @@ import xarray as xr
 from covdist.errors import DataError, PlanError
 from covdist.folding.fold import fold_request
 from covdist.folding.inputs import one_of
-from covdist.folding.layers import LAYER, layers_of, side_by_side
+from covdist.readings.layers.columns import LAYER, layers_of, side_by_side
 from covdist.folding.request import IN_TILES, make_request
 from covdist.folding.strategy import choose, for_workers
 from covdist.numerics.blas import with_kernel
