@@ -13,11 +13,11 @@ import xarray as xr
 from covdist.errors import DataError, PlanError
 from covdist.folding.fold import fold_request
 from covdist.folding.inputs import one_of
-from covdist.readings.layers.columns import LAYER, layers_of, side_by_side
 from covdist.folding.request import IN_TILES, make_request
 from covdist.folding.strategy import choose, for_workers
 from covdist.numerics.blas import with_kernel
 from covdist.numerics.matrices.two_sides import METHODS, Method, figures_of_layers
+from covdist.readings.layers.columns import LAYER, layers_of, side_by_side
 from covdist.results.labels import ArrayLike, Axis, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
