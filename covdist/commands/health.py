@@ -69,8 +69,7 @@ def health(log: str, opening: dict[str, Any], cluster_options: dict[str, Any], a
     from covdist.report.health import health_records, health_sentences, health_table
 
     options = {name: value for name, value in given.items() if value not in (None, ())}
-    if "by" in options:
-        options["by"] = tuple(map(named, options["by"]))
+    options["by"] = tuple(map(named, given["by"] or ()))
     lazy = covdist.health(covdist.open_log(log, **opening), **options)
     found = _computed(lazy, cluster_options)
     if as_json:

@@ -33,7 +33,7 @@ def run(directory: Path, console: Console, client: Client | None = None) -> dict
         with console.status(f"{name}: training and recording"), covdist.Recorder(path, chunk_bytes=1 << 20) as recorder:
             trained = train(initialise, recorder)
         with console.status(f"{name}: reading the log"):
-            health = covdist.health(covdist.open_log(path)).compute(scheduler=client or "threads")
+            health = covdist.health(covdist.open_log(path), by=()).compute(scheduler=client or "threads")
         sentences = health_sentences(health)
         console.print(health_table(health, f"{name}: {title}"))
         console.print(f"accuracy: {trained.train_accuracy:.1%} in training, {trained.test_accuracy:.1%} held out")

@@ -41,7 +41,7 @@ def test_the_page(sick):
     assert [row[0] for row in rows] == ["block1/attn"]
     assert rows[0][1:] == [rows[0][1], rows[0][2], rows[0][3], "vanishing", "0%", "33%"]
     said = [line.removeprefix("-> ") for line in page.splitlines() if line.startswith("-> ")]
-    assert said == covdist.health(covdist.open_log(sick)).compute()["advice"].item().split("\n")
+    assert said == covdist.health(covdist.open_log(sick), by=()).compute()["advice"].item().split("\n")
     assert "1 value of head" in said[0]
 
 

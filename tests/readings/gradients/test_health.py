@@ -48,7 +48,7 @@ def check_numbers(found, gradient, activation):
 
 @pytest.mark.parametrize("chunk", [None, {"step": 17, "sample": 333}])
 def test_the_numbers_are_those_of_the_formulas(network, chunk):
-    found = covdist.health(network if chunk is None else network.chunk(chunk))
+    found = covdist.health(network if chunk is None else network.chunk(chunk), by=())
     assert bool(found.chunks) == (chunk is not None)
     found = found.compute()
     assert found["layer"].values.tolist() == list(network.children)
@@ -58,7 +58,8 @@ def test_the_numbers_are_those_of_the_formulas(network, chunk):
 
 
 def test_groups_are_those_of_both_variables(network):
-    found = covdist.health(network, by="epoch")
+    found = covdist.health(network)
+    xr.testing.assert_identical(found, covdist.health(network, by="epoch"))
     assert found["rms"].dims == ("layer", "epoch")
     assert found["advice"].dims == found["per_layer"].dims == ("epoch",)
     for epoch in range(3):
@@ -83,17 +84,26 @@ def test_groups_that_only_one_variable_has():
     assert found["verdict"].values.tolist() == ["ok", "ok", "unknown"]
 
 
+def test_all_rows_together_unless_each_variable_has_epochs():
+    tree = log({"a": RNG.normal(size=(4, 2))}, {"a": RNG.normal(size=(6, 3))})
+    tree["a"] = tree["a"].dataset.assign_coords(epoch=("step", [0, 0, 2, 2]))
+    assert covdist.health(tree)["rms"].dims == ("layer",)
+    tree["a"] = tree["a"].dataset.assign_coords(sample_epoch=("sample", [0, 0, 0, 2, 2, 2]))
+    assert covdist.health(tree)["rms"].dims == ("layer", "epoch")
+    assert covdist.health(tree, by=())["rms"].dims == ("layer",)
+
+
 def test_many_small_layers_are_folded_together_with_the_same_numbers(network):
     lazy = network.chunk({"step": 17, "sample": 5000})
     with changed(least_shard_seconds=10.0):
-        graph = covdist.health(lazy).__dask_graph__()
+        graph = covdist.health(lazy, by=()).__dask_graph__()
         asked = {key for key in graph if str(key).startswith("ask-")}
-        together = covdist.health(lazy).compute()
+        together = covdist.health(lazy, by=()).compute()
     assert asked
     xr.testing.assert_allclose(
-        together.drop_vars(["advice", "verdict"]), covdist.health(network).drop_vars(["advice", "verdict"])
+        together.drop_vars(["advice", "verdict"]), covdist.health(network, by=()).drop_vars(["advice", "verdict"])
     )
-    assert together["advice"].item() == covdist.health(network)["advice"].item()
+    assert together["advice"].item() == covdist.health(network, by=())["advice"].item()
 
 
 def test_each_chunk_is_read_once():
@@ -111,7 +121,7 @@ def test_each_chunk_is_read_once():
 @pytest.mark.parametrize("seed", range(10))
 def test_a_network_that_does_not_learn_is_told_from_one_that_does(seed):
     vanishing, sound = (
-        covdist.health(trained(start, seed, epochs=30)) for start in (training.small_weights, training.he)
+        covdist.health(trained(start, seed, epochs=30), by=()) for start in (training.small_weights, training.he)
     )
     assert vanishing["vanishing"].values[:5].all()
     assert "Gradients shrink" in vanishing["advice"].item()

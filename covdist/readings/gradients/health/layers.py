@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import dask.array as da
@@ -22,7 +22,7 @@ from covdist.results.names import own_names
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 
-_SAMPLES = ("step", "sample")
+_SAMPLES, _EPOCH = ("step", "sample"), "epoch"
 _ABOUT = {
     "rms": ("root mean square of the gradient", "units of the gradient"),
     "mean": ("mean of the gradient", "units of the gradient"),
@@ -73,7 +73,8 @@ def health(
     dim : str or sequence of str, optional
         Sample dims of both; by default "step" and "sample" where a variable has them, else its first.
     by : str, Bins or sequence of them, optional
-        Coordinates to group by, such as "epoch": the numbers of each group.
+        Coordinates to group by: the numbers of each group. By default "epoch", where all variables have it along their
+        samples; () takes all rows together.
     layers : sequence of str, optional
         Paths of layers, from the input to the output; by default all, in the order of the log, in which numbers count
         as numbers where names are sorted: layer10 comes after layer9.
@@ -143,6 +144,7 @@ def health(
     names = _layers(log, (gradient, activation), layers)
     ranges = _checked(bounds or {}, names)
     nodes = {layer: log[layer].dataset for layer in names}
+    by = _epochs(nodes.values(), (gradient, activation)) if by is None else by
     requests, questions = dict[str, Request](), dict[str, Any]()
     for layer in names:
         for kind, variable in enumerate((gradient, activation)):
@@ -194,6 +196,18 @@ def _natural(path: str) -> list[list[tuple[bool, int, str]]]:
     return [[(run.isdecimal(), int(run) if run.isdecimal() else 0, run) for run in each] for each in runs]
 
 
+def _epochs(nodes: Iterable[xr.Dataset], variables: tuple[str, str]) -> Rows:
+    """Return "epoch" where all variables have such a coordinate along their samples, else nothing to group by."""
+    arrays = [node[name] for node in nodes for name in variables if name in node.data_vars]
+    return _EPOCH if all(map(_has_epochs, arrays)) else ()
+
+
+def _has_epochs(x: xr.DataArray) -> bool:
+    """Return whether rows have epochs, maybe by a name with that of a dim that this variable alone has."""
+    names = {_EPOCH, *(f"{dim}_{_EPOCH}" for dim in x.dims)} & x.coords.keys()
+    return any(x.coords[name].ndim for name in names)
+
+
 def _checked(bounds: Mapping[str, tuple[float, float]], names: Sequence[str]) -> Mapping[str, tuple[float, float]]:
     for pattern, pair in bounds.items():
         if len(pair) != 2 or not -np.inf < pair[0] < pair[1] < np.inf:
@@ -210,7 +224,13 @@ def _request(x: xr.DataArray, name: str, dim: Dims, by: Rows, most: int, state: 
         rows = int(np.prod([x.sizes[each] for each in dims if each in x.sizes]))
         state = Scatter if x.size <= most * rows else Variances
     return make_request(
-        x.rename(name.strip("/")), dim=dims, by=by, state=state, missing="drop", inf="missing", matrix=IN_MEMORY
+        x.rename(name.strip("/")),
+        dim=dims,
+        by=None if by == () else by,
+        state=state,
+        missing="drop",
+        inf="missing",
+        matrix=IN_MEMORY,
     )
 
 
