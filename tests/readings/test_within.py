@@ -107,7 +107,7 @@ def test_what_has_no_such_groups_says_so():
         covdist.moments(x, by=by).within("epoch")
     with pytest.raises(MergeError, match="this state has no groups"):
         covdist.between(covdist.moments(x), "group")
-    with pytest.raises(DataError, match="kind full, found a cross state"):
+    with pytest.raises(DataError, match="kind full, found a both state"):
         covdist.moments(x, x, by=by).within("group")
     with pytest.raises(DataError, match="within reads moments"):
         covdist.within(x, "group")
