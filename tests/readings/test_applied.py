@@ -232,7 +232,7 @@ def test_other_states_and_options():
     with pytest.raises(DataError, match=r"found a DataArray: pass covdist\.spectrum"):
         covdist.project(X, M.cov())
     for name in ("whiten", "mahalanobis"):
-        with pytest.raises(DataError, match="kind full, found a cross state"):
+        with pytest.raises(DataError, match="kind full, found a both state"):
             APPLIED[name](X, covdist.moments(X, X))
         with pytest.raises(DataError, match="shrink='oass' is unknown: pass one of 'ledoit-wolf', 'oas'"):
             getattr(covdist, name)(X, M, shrink="oass")

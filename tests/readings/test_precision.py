@@ -127,7 +127,7 @@ def test_nearly_dependent_columns_have_one():
     [
         (covdist.moments(np.where(X[3, 1] == X, np.nan, X), missing="propagate"), "NaN or infinity, first in column 1"),
         (covdist.moments(X, state="variances"), "kind full, found a variances state"),
-        (covdist.moments(X, X), "kind full, found a cross state"),
+        (covdist.moments(X, X), "kind full, found a both state"),
         (covdist.moments(X, missing="pairwise"), "kind full, found a pairwise state"),
         (covdist.moments(X, matrix="tiles"), "matrix='memory'"),
         (da.from_array(X), "reads moments, found a"),
