@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.estimates.shrink import shrink as shrink
     from covdist.readings.estimates.within import within as within
     from covdist.readings.fill import fill as fill
+    from covdist.readings.gradients.gradient_cosine import gradient_cosine as gradient_cosine
     from covdist.readings.gradients.gradient_stats import gradient_stats as gradient_stats
     from covdist.readings.gradients.health import health as health
     from covdist.readings.gradients.noise_scale import noise_scale as noise_scale

@@ -16,12 +16,13 @@ PUBLIC = {
     "CovdistError", "Job", "Moments", "Plan", "Recorder", "autocorr", "autocorr_time", "autocov", "between",
     "bhattacharyya", "bins", "cca", "cka", "compare", "condition_number", "coral", "corr", "corr_interval", "cov",
     "direction_coverage", "distance_corr", "effective_rank", "effective_sample_size", "ekfac", "ekfac_scale",
-    "equal_covariance", "erase", "expanding", "export", "fill", "frechet", "gradient_stats", "health", "hsic",
-    "initial_scale", "jackknife", "jeffreys", "kfac", "kl_divergence", "kurtosis", "leace", "load", "logdet",
-    "mahalanobis", "marchenko_pastur_edge", "maximal_corr", "mean_shift", "moments", "noise_scale", "open_log",
-    "partial_corr", "participation_ratio", "plan", "power_law", "precision", "procrustes", "project", "prune",
-    "pwcca", "rankme", "redundant", "rolling", "rv_coefficient", "second_moment", "shrink", "similarity", "skewness",
-    "spectrum", "stable_rank", "standardise", "std", "submit", "svcca", "var", "whiten", "within",
+    "equal_covariance", "erase", "expanding", "export", "fill", "frechet", "gradient_cosine", "gradient_stats",
+    "health", "hsic", "initial_scale", "jackknife", "jeffreys", "kfac", "kl_divergence", "kurtosis", "leace",
+    "load", "logdet", "mahalanobis", "marchenko_pastur_edge", "maximal_corr", "mean_shift", "moments",
+    "noise_scale", "open_log", "partial_corr", "participation_ratio", "plan", "power_law", "precision",
+    "procrustes", "project", "prune", "pwcca", "rankme", "redundant", "rolling", "rv_coefficient", "second_moment",
+    "shrink", "similarity", "skewness", "spectrum", "stable_rank", "standardise", "std", "submit", "svcca", "var",
+    "whiten", "within",
 }  # fmt: skip
 
 

@@ -67,6 +67,8 @@ def read_often(x: xr.DataArray, y: Array) -> Moments:
     assert_type(m.corr(), xr.DataArray)
     assert_type(m.spectrum(3), xr.Dataset)
     assert_type(m.smallest_eigenvalue(), xr.DataArray)
+    assert_type(m.gradient_cosine(), xr.Dataset)
+    assert_type(covdist.gradient_cosine({"fc1": m}), xr.Dataset)
     assert_type(m.gradient_stats(), xr.Dataset)
     assert_type(m.redundant(), xr.Dataset)
     assert_type(m.noise_scale(batch_size=8), xr.Dataset)
