@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.readings.gradients.health import health as health
     from covdist.readings.gradients.noise_scale import noise_scale as noise_scale
     from covdist.readings.gradients.redundant import redundant as redundant
+    from covdist.readings.gradients.sign_agreement import sign_agreement as sign_agreement
     from covdist.readings.interventions.ekfac import ekfac as ekfac
     from covdist.readings.interventions.ekfac_scale import ekfac_scale as ekfac_scale
     from covdist.readings.interventions.erase import erase as erase

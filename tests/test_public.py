@@ -21,8 +21,8 @@ PUBLIC = {
     "load", "logdet", "mahalanobis", "marchenko_pastur_edge", "maximal_corr", "mean_shift", "moments",
     "noise_scale", "open_log", "partial_corr", "participation_ratio", "plan", "power_law", "precision",
     "procrustes", "project", "prune", "pwcca", "rankme", "redundant", "rolling", "rv_coefficient", "second_moment",
-    "shrink", "similarity", "skewness", "spectrum", "stable_rank", "standardise", "std", "submit", "svcca", "var",
-    "whiten", "within",
+    "shrink", "sign_agreement", "similarity", "skewness", "spectrum", "stable_rank", "standardise", "std", "submit",
+    "svcca", "var", "whiten", "within",
 }  # fmt: skip
 
 

@@ -72,6 +72,7 @@ def read_often(x: xr.DataArray, y: Array) -> Moments:
     assert_type(m.gradient_stats(), xr.Dataset)
     assert_type(m.redundant(), xr.Dataset)
     assert_type(m.noise_scale(batch_size=8), xr.Dataset)
+    assert_type(m.sign_agreement(), xr.Dataset)
     assert_type(m.skewness(), xr.DataArray)
     assert_type(m.kurtosis(), xr.DataArray)
     assert_type(m.autocov(ddof=1), xr.DataArray)

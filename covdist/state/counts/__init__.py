@@ -1,0 +1,1 @@
+"""States that count rows by their values."""
