@@ -145,7 +145,7 @@ def _sides(states: Sequence[State | Grouped], size: int) -> list[Any]:
 
 
 def _lengths(*states: State | Grouped, size: int, one: bool) -> np.ndarray:
-    """Return for each group or layer a power of two, and in its square ‖g‖², the summed variances and Σ s² / n."""
+    """Return for each group or layer a power of two, whether g is not 0, ‖g‖², the summed variances and Σ s² / n."""
     return np.array([_squares(columns, one) for columns in _sides(states, size)])
 
 
@@ -155,24 +155,24 @@ def _squares(columns: Any, one: bool) -> list[float]:
     except DataError:
         if one:
             raise
-        return [0, np.nan, np.nan, np.nan]
+        return [0, 0, np.nan, np.nan, np.nan]
     mean, rows, counted = columns.mean(), columns.rows(), columns.columns
     effective = counted.weight**2 / counted.weight2 * (rows / counted.rows)
     exponent = int(np.frexp(np.maximum(np.abs(mean), deviation).max(initial=0))[1])
     signal, noise = (np.ldexp(each, -exponent) ** 2 for each in (mean, deviation))
     with np.errstate(divide="ignore", invalid="ignore"):
         excess = np.where(rows > 1, noise / (effective - 1), np.nan)
-    return [exponent, *(float(each.sum()) for each in (signal, noise, excess))]
+    return [exponent, mean.any(), *(float(each.sum()) for each in (signal, noise, excess))]
 
 
 def _with_mean(*parts: np.ndarray) -> np.ndarray:
     """Return both cosines, (2, groups), of the sums of strips of columns."""
     exponents = np.array([part[:, 0] for part in parts]).astype(int)
     shifts = 2 * (exponents - exponents.max(axis=0))
-    signal, noise, excess = sum(np.ldexp(part[:, 1:].T, shift) for part, shift in zip(parts, shifts, strict=True))
+    signal, noise, excess = sum(np.ldexp(part[:, 2:].T, shift) for part, shift in zip(parts, shifts, strict=True))
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.sqrt(np.array([signal, np.maximum(signal - excess, 0)]) / (signal + noise))
-    return np.where(signal > 0, found, np.nan)
+    return np.where(np.any([part[:, 1] for part in parts], axis=0), found, np.nan)  # squares may underflow
 
 
 # ---- between means

@@ -132,6 +132,8 @@ def test_no_mean_and_no_noise():
     opposite = folded(np.array([[1.0, 2.0], [-1.0, -2.0]])).gradient_cosine()
     assert np.isnan(opposite["cosine"])
     assert np.isnan(opposite["cosine_debiased"])
+    faint = folded(np.array([[1e-200, 1.0], [1e-200, -1.0]])).gradient_cosine()
+    assert (faint["cosine"].item(), faint["cosine_debiased"].item()) == (pytest.approx(0, abs=1e-160), 0)
     same = folded(np.ones((5, 2))).gradient_cosine()
     assert (same["cosine"].item(), same["cosine_debiased"].item()) == (1, 1)
     noise = folded(np.array([[1.0, 1.0], [-1.0, 1.0], [0.0, -1.0]])).gradient_cosine()
