@@ -110,6 +110,7 @@ def test_rows_that_do_not_match(place):
 # --- what only a worker meets
 
 
+@pytest.mark.slow
 def test_nan_on_the_own_cluster(nan_log, place):
     said = refused_by_a_process(nan_log.path, place, "--workers", "1")
     assert says(said, "fc1/gradient", f"row {logs.BAD_ROW}", f"column {logs.BAD_COLUMN}", "missing='drop'")

@@ -27,6 +27,7 @@ def test_dask_has_the_same_commands():
     assert all(f"\n  {command} " in done.stdout for command in COMMANDS)
 
 
+@pytest.mark.slow
 def test_demo(tmp_path, scheduler):
     place = tmp_path / "demo"
     found = json.loads(output("demo", "-o", place, "--json", "--scheduler", scheduler))

@@ -50,6 +50,7 @@ def test_a_run_with_a_job_gives_the_same_and_is_done_once(log, expected, tmp_pat
     assert [event["event"] for event in Job(job).directory.events()].count("started") == 1
 
 
+@pytest.mark.slow
 def test_a_killed_driver_is_resumed(log, expected, tmp_path):
     job = tmp_path / "job"
     with driver("run", log, *FILL, "-o", tmp_path / "out.zarr", "--job", job, *HERE) as process:
