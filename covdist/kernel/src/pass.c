@@ -19,6 +19,16 @@ typedef floats f_lanes;
 typedef float f_number;
 enum { f_count = FLOATS };
 #endif
+#if defined(__AVX2__) /* magnitudes of half of a float's size, which compare as their bits do */
+typedef __m256i h_lanes;
+typedef uint16_t h_number;
+enum { h_count = 16 };
+#define h_all(value) _mm256_set1_epi16((value) > 0 ? INT16_MAX : 0)
+#define h_load(p) _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(p)), _mm256_set1_epi16(INT16_MAX))
+#define h_store(p, a) _mm256_storeu_si256((__m256i *)(p), a)
+#define h_min _mm256_min_epi16
+#define h_max _mm256_max_epi16
+#endif
 
 #define TYPE double
 #define LOAD load_f8
@@ -40,6 +50,11 @@ enum { f_count = FLOATS };
 
 #define TYPE uint16_t
 #define LOAD load_f2
+#if defined(__AVX2__)
+#define MAGNITUDE(p) h_load(p)
+#define RANGE(of) h_##of
+#define NUMBER float16
+#endif
 #define FULL full_f2
 #define VARIANT variant_f2
 #define SUM sum_f2
@@ -47,6 +62,11 @@ enum { f_count = FLOATS };
 
 #define TYPE uint16_t
 #define LOAD load_bf2
+#if defined(__AVX2__)
+#define MAGNITUDE(p) h_load(p)
+#define RANGE(of) h_##of
+#define NUMBER bfloat16
+#endif
 #define FULL full_bf2
 #define VARIANT variant_bf2
 #define SUM sum_bf2

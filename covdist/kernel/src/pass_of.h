@@ -1,8 +1,12 @@
 /* Included once for each type of numbers that vectors load, TYPE: its LOAD, and the names that stand for the others; where
-   magnitudes are compared in other vectors than doubles, MAGNITUDE and RANGE too. */
+   magnitudes are compared in other vectors than doubles, MAGNITUDE and RANGE too, and NUMBER where those hold bits. What
+   is compared need not be right where there is NaN, which the sums show. */
 #ifndef RANGE
 #define MAGNITUDE(p) d_abs(LOAD(p))
 #define RANGE(of) d_##of
+#endif
+#ifndef NUMBER
+#define NUMBER(of) (of)
 #endif
 
 /* Fill up columns whose vectors would reach beyond the row, with the row's first number; `width` may be a vector's. */
@@ -66,8 +70,9 @@ INLINED void VARIANT(rows_t x, pass_t *to, size_t height, const int across, cons
     RANGE(store)(ends[0], least);
     RANGE(store)(ends[1], largest);
     for (int i = 0; i < RANGE(count); i++) {
-        to->least = ends[0][i] < to->least ? ends[0][i] : to->least;
-        to->largest = ends[1][i] > to->largest ? ends[1][i] : to->largest;
+        double low = NUMBER(ends[0][i]), high = NUMBER(ends[1][i]);
+        to->least = low < to->least ? low : to->least;
+        to->largest = high > to->largest ? high : to->largest;
     }
     for (int v = 0; v < across; v++) {
         d_store(to->sums + v * DOUBLES, S[v]);
@@ -105,6 +110,7 @@ static void SUM(rows_t x, pass_t *to, size_t height)
 #undef LOAD
 #undef MAGNITUDE
 #undef RANGE
+#undef NUMBER
 #undef FULL
 #undef VARIANT
 #undef SUM
