@@ -1,6 +1,6 @@
 """What all tests share.
 
-A property tries a fifth of the examples that it says, at least five. ``HYPOTHESIS_PROFILE=full`` lets it try all, as
+A property tries a tenth of the examples that it says, at least five. ``HYPOTHESIS_PROFILE=full`` lets it try all, as
 .ci/run does once.
 """
 
@@ -13,7 +13,7 @@ import dask
 import pytest
 from hypothesis import settings
 
-FRACTIONS = {"full": 1, "": 5}
+FRACTIONS = {"full": 1, "": 10}
 
 # Where it is set, each of the hundreds of processes that tests start would compile covdist anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
