@@ -34,8 +34,8 @@ def pwcca(m_xy: Moments) -> xr.DataArray:
     -----
     Σ aᵢ ρᵢ / Σ aᵢ with aᵢ the sum over x's columns of |⟨hᵢ, column⟩|, and hᵢ the i-th canonical variate of x: Morcos,
     Raghu and Bengio (2018), Insights on representational similarity in neural networks with canonical correlation.
-    Directions are those of :func:`covdist.cca`; where correlations are equal, as several of 1 are with no more rows than
-    columns on both sides, those and so the weights are not unique.
+    Directions are those of :func:`covdist.cca`; where correlations are equal, as several of 1 are with no more rows
+    than columns on both sides, those and so the weights are not unique.
 
     Examples
     --------
