@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 
@@ -32,7 +32,25 @@ class _BothFields(NamedTuple):
     triangle_y: np.ndarray  # of y
 
 
-class Both(_BothFields):
+class CrossAnswers:
+    """Those that a state leaves to the one it extends."""
+
+    __slots__ = ()
+
+    def narrowed(self) -> Any:
+        raise NotImplementedError
+
+    def covariance(self, rows: slice, ddof: float) -> np.ndarray:
+        return self.narrowed().covariance(rows, ddof)
+
+    def correlation(self, rows: slice) -> np.ndarray:
+        return self.narrowed().correlation(rows)
+
+    def second_moment(self, rows: slice, divide: bool, append_one: bool) -> np.ndarray:
+        return self.narrowed().second_moment(rows, divide, append_one)
+
+
+class Both(CrossAnswers, _BothFields):
     """The answers of ``Cross``, and those that take the scatter of x with itself and of y with itself."""
 
     __slots__ = ()
@@ -94,15 +112,6 @@ class Both(_BothFields):
     def two_sides(self) -> TwoSides:
         x, y = (self.own(number).estimate(0, None) for number in (0, 1))
         return TwoSides(x, self.correlation(slice(0, self.columns.width)), y)
-
-    def covariance(self, rows: slice, ddof: float) -> np.ndarray:
-        return self.narrowed().covariance(rows, ddof)
-
-    def correlation(self, rows: slice) -> np.ndarray:
-        return self.narrowed().correlation(rows)
-
-    def second_moment(self, rows: slice, divide: bool, append_one: bool) -> np.ndarray:
-        return self.narrowed().second_moment(rows, divide, append_one)
 
 
 class BothAccumulator:

@@ -179,3 +179,10 @@ def test_what_does_not_fit():
 def test_what_cannot_be_compared(given, options, words):
     with pytest.raises(DataError, match=words):
         covdist.similarity(given, **options)
+
+
+def test_an_array_at_the_root_stands_beside_a_layer_of_that_name():
+    arrays = (np.random.default_rng(seed).normal(size=(20, 2)) for seed in range(2))
+    root, below = (xr.Dataset({"activation": (("sample", "unit"), rows)}) for rows in arrays)
+    found = covdist.similarity(xr.DataTree.from_dict({"/": root, "/root": below}))
+    assert found["layer"].values.tolist() == ["root_", "root"]

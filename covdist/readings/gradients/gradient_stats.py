@@ -103,7 +103,7 @@ def _tree(tree: xr.DataTree, var: str, fold: Callable[[xr.DataArray], Moments]) 
     layers: dict[str, Moments] = {}
     for node in tree.subtree:
         if var in node.data_vars:
-            path = node.path.strip("/") or _root_name(tree)
+            path = node.path.strip("/") or root_name(tree)
             name = f"{node.path.strip('/')}/{var}".strip("/")
             layers[path] = fold(node[var].rename(name))
     if not layers:
@@ -113,7 +113,7 @@ def _tree(tree: xr.DataTree, var: str, fold: Callable[[xr.DataArray], Moments]) 
     return xr.DataTree.from_dict({"/": pooled(layers), **nodes})
 
 
-def _root_name(tree: xr.DataTree) -> str:
+def root_name(tree: xr.DataTree) -> str:
     name = "root"
     while name in tree.children:
         name += "_"

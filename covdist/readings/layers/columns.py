@@ -12,6 +12,7 @@ import xarray as xr
 
 from covdist.errors import DataError
 from covdist.folding.inputs import check_labels, matching
+from covdist.readings.gradients.gradient_stats import root_name
 from covdist.results.labels import Array, ArrayLike, Dims, Labelled, label
 
 LAYER = "layer"
@@ -19,7 +20,8 @@ LAYER = "layer"
 
 def layers_of(log: xr.DataTree, var: str) -> dict[str, xr.DataArray]:
     """Return the variable of each node that has it, by the node's path; DataError where none has."""
-    found = {node.path.strip("/") or "root": node.dataset[var] for node in log.subtree if var in node.data_vars}
+    nodes = (node for node in log.subtree if var in node.data_vars)
+    found = {node.path.strip("/") or root_name(log): node.dataset[var] for node in nodes}
     if not found:
         names = sorted({str(name) for node in log.subtree for name in node.data_vars})
         raise DataError(f"no node of the log holds a variable {var!r}, found are {', '.join(names)}: pass var=...")

@@ -18,7 +18,7 @@ from covdist.numerics.matrices.two_sides import TwoSides, debiased
 from covdist.numerics.products import rescaled
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
 from covdist.state.base import Field, Fields, fold_whole, in_one_unit, segments
-from covdist.state.both import Both, BothProducts
+from covdist.state.both import Both, BothProducts, CrossAnswers
 from covdist.state.fourth_order.scatter_norms import NormSums, rows_of, square_within, step_within, unit_above
 from covdist.state.variances import LEAST_ROWS, Variances
 
@@ -117,7 +117,7 @@ class _BothNormsFields(NamedTuple):
     norms: PairSums  # about the means
 
 
-class BothNorms(_BothNormsFields):
+class BothNorms(CrossAnswers, _BothNormsFields):
     """The state behind ``cka(debiased=True)``: the answers of ``Both``, and that."""
 
     __slots__ = ()
@@ -206,15 +206,6 @@ class BothNorms(_BothNormsFields):
             fourths = np.array([norms.fourth, norms.x.fourth, norms.y.fourth])
             shares = fourths / np.array([squares[0] * squares[1], squares[0] ** 2, squares[1] ** 2])
         return debiased(self.two_sides(), float(np.ldexp(columns.weight, columns.weight_unit)), shares)
-
-    def covariance(self, rows: slice, ddof: float) -> np.ndarray:
-        return self.narrowed().covariance(rows, ddof)
-
-    def correlation(self, rows: slice) -> np.ndarray:
-        return self.narrowed().correlation(rows)
-
-    def second_moment(self, rows: slice, divide: bool, append_one: bool) -> np.ndarray:
-        return self.narrowed().second_moment(rows, divide, append_one)
 
 
 class _BothNormBlocks:
