@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+import zipfile
 from types import SimpleNamespace
 
 import fsspec
@@ -254,7 +255,7 @@ def test_any_format_may_be_behind_a_url(monkeypatch):
     )
     monkeypatch.setattr(formats, "formats", lambda known=formats.formats(): (*known, other))
     assert open_log("memory://test-other/a.other")["x"].shape == (6, 2)
-    with pytest.raises(LogError, match=r"b.other does not exist, or holds no log: covdist reads Zarr.*; other\."):
+    with pytest.raises(LogError, match=r"b.other does not exist, or holds no log: covdist reads Zarr.*; other; "):
         open_log("memory://test-other/b.other")
 
 
@@ -274,8 +275,8 @@ def test_zip_files(tmp_path):
     os.utime(tmp_path / "log.zip", ns=(1, 1))
     assert open_log(tmp_path / "log.zip")["fc1/activation"].data.name != variable.data.name
     (tmp_path / "broken.zip").write_bytes((tmp_path / "log.zip").read_bytes()[:-30])
-    np.savez(tmp_path / "other.npz", a=X)
-    (tmp_path / "other.npz").rename(tmp_path / "other.zip")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("a.txt", "1")
     for name in ("broken", "other"):
         with pytest.raises(LogError, match=rf"{name}.zip is no log: covdist reads .* a file of \d+ bytes"):
             open_log(tmp_path / f"{name}.zip")
@@ -442,6 +443,20 @@ def test_npz(tmp_path, writer):
             if data.ndim == 2:
                 np.testing.assert_array_equal(source[1:3, 2:4], data[1:3, 2:4])
                 assert source.read_chunk((0, 0)).shape == data.shape
+
+
+def test_files_by_their_first_bytes(tmp_path):
+    np.save(tmp_path / "a.npy", X)
+    (tmp_path / "a.npy").rename(tmp_path / "grads.mmap")
+    np.savez(tmp_path / "b.npz", x=X)
+    (tmp_path / "b.npz").rename(tmp_path / "fc1")
+    (tmp_path / "notes.txt").write_text("no array")
+    log = open_log(tmp_path)
+    assert {"/grads", "/fc1/x"} == {
+        f"{node.path.rstrip('/')}/{name}" for node in log.subtree for name in node.data_vars
+    }
+    np.testing.assert_array_equal(log["fc1/x"].values, X)
+    np.testing.assert_array_equal(open_log(tmp_path / "grads.mmap")["grads"].values, X)
 
 
 def test_npy_files_that_are_refused(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from covdist.errors import DataError, ResultError, shown
-from covdist.logs.npy import read
+from covdist.logs.folder import read
 from covdist.logs.source import Source, Unreadable
 
 KINDS = "biuf"  # dtypes of numbers

@@ -1,1 +1,3 @@
-"""Logs on disk, opened by their headers alone. One file or package is one format."""
+"""Reading logs: one file or package is one format, those of single files in ``files``; a path in, lazy xarray out."""
+
+SHELVES = ("files",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -10,18 +11,18 @@ from typing import Any, Protocol, cast
 from covdist import plugins
 from covdist.errors import LogError
 from covdist.logs.paths import is_url
-from covdist.logs.source import Nodes, Source
+from covdist.logs.source import Entry, Nodes, Source, Unreadable
 
 
 class Format(Protocol):
-    """A module or package ``covdist/logs/<format>``; any that has these four names is used.
+    """A module or package ``covdist/logs/<format>`` of whole logs; any that has these four names is used.
 
     All formats are imported when a log is opened, so a format imports an optional package in ``read`` only. It may
     also have ``adopt(value) -> Source | None``: a source for an object that another library opened, to read it faster.
     """
 
     READS: str  # for messages: what it reads
-    RANK: int  # order in which formats are asked: 0 if a marker file decides, 1 if the ends of file names do
+    RANK: int  # order in which formats are asked: 0 if a marker file decides, 9 for any folder of files
 
     def recognises(self, path: str) -> bool:
         """Return whether there is a log of this format at a local path or URL, without reading arrays."""
@@ -30,11 +31,36 @@ class Format(Protocol):
         """Read the headers of all arrays below the path, and open no links unless told to."""
 
 
+class FileFormat(Protocol):
+    """A module ``covdist/logs/files/<format>`` of single files; any that has these four names is used.
+
+    It imports an optional package in ``variables`` and in its sources only.
+    """
+
+    READS: str  # for messages: what it reads
+    ENDS: tuple[str, ...]  # of the names of such files, for those that are damaged from the first byte on
+
+    def begins(self, head: bytes) -> bool:
+        """Return whether a file is of this format by its first 512 bytes, or all of a shorter one."""
+
+    def variables(self, path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
+        """Read the headers of a file's arrays: its only one by ``stem``, of several each by its key after ``prefix``.
+
+        Names may have slashes: those before the last are layers. Raises LogError if none can be read.
+        """
+
+
 @cache
 def formats() -> tuple[Format, ...]:
     """Return the formats of this package in the order in which they are asked."""
     found = [cast(Format, module) for module in plugins.modules("logs") if hasattr(module, "recognises")]
     return tuple(sorted(found, key=lambda each: (each.RANK, each.READS)))
+
+
+@cache
+def file_formats() -> tuple[FileFormat, ...]:
+    """Return the formats of single files."""
+    return tuple(cast(FileFormat, module) for module in plugins.modules("logs") if hasattr(module, "begins"))
 
 
 def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
@@ -45,7 +71,7 @@ def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
     for each in known:
         if each.recognises(path):
             return each.read(path, missing_chunks, follow_links)
-    reads = "; ".join(each.READS for each in known)
+    reads = "; ".join([each.READS for each in known] + [each.READS for each in file_formats()])
     if is_url(path):
         raise LogError(f"{path} does not exist, or holds no log: covdist reads {reads}.")
     raise LogError(f"{path} is no log: covdist reads {reads}, and found {_description(path)}.")

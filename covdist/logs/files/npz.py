@@ -7,7 +7,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
@@ -15,12 +15,15 @@ from io import FileIO
 import numpy as np
 
 from covdist.errors import LogError
+from covdist.logs.files._npy_header import read_header
 from covdist.logs.grid import GridSource, Index
-from covdist.logs.npy.files import stored
-from covdist.logs.npy.header import file_token, read_header
 from covdist.logs.paths import open_file
-from covdist.logs.source import Source, Unreadable
+from covdist.logs.source import Entry, Source, Unreadable
 from covdist.logs.stamps import Stamp, open_unchanged, stamp
+from covdist.logs.stored import file_token, stored
+
+READS = "NumPy .npz files"
+ENDS = (".npz",)
 
 LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of the name and of the extra field, 26 bytes into a member
 DAMAGED = (OSError, EOFError, ValueError, RuntimeError, KeyError, OverflowError, zipfile.BadZipFile, zlib.error,
@@ -56,9 +59,17 @@ class MemberSource(GridSource):
         return np.ascontiguousarray(rows).reshape(self.shape)
 
 
-def open_npz(path: str, prefix: str) -> dict[str, Source | Unreadable]:
+def begins(head: bytes) -> bool:
+    """Return whether a file with these first bytes is a zip file whose first member is a ``.npy`` file, or is empty."""
+    if head.startswith(b"PK\x05\x06"):
+        return True
+    length = int.from_bytes(head[26:28], "little")
+    return head.startswith(b"PK\x03\x04") and head[30 : 30 + length].endswith(b".npy")
+
+
+def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
     """Read the headers of all members, by their keys with ``prefix`` before them."""
-    found: dict[str, Source | Unreadable] = {}
+    found: dict[str, Entry | Unreadable] = {}
     try:
         with open_file(path) as file, _archive(file) as archive:
             before = stamp(file.fileno())
@@ -73,11 +84,9 @@ def open_npz(path: str, prefix: str) -> dict[str, Source | Unreadable]:
     return found
 
 
-def _member(
-    archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: str, before: Stamp
-) -> Source | Unreadable:
+def _member(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: str, before: Stamp) -> Entry | Unreadable:
     try:
-        return _source(archive, path, info, name, before)
+        return Entry(_source(archive, path, info, name, before))
     except LogError as error:
         return Unreadable(error)
     except DAMAGED as error:
@@ -107,7 +116,8 @@ def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: st
         with open_file(path) as file:
             file.seek(info.header_offset)
             local = LOCAL_HEADER.size + sum(LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size)))
-        return stored(path, name, header, info.header_offset + local + header.size, before)
+        offset = info.header_offset + local + header.size
+        return stored(path, name, header.shape, header.dtype, offset, before, fortran=header.fortran)
     chunks, token = tuple(max(1, size) for size in header.shape), file_token(path, name, header)
     member = (path, info.filename, header.size, header.fortran, before)
     return MemberSource(name, header.shape, header.dtype, chunks, token, *member)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 from functools import lru_cache
 from io import BytesIO
 from typing import NamedTuple, Protocol
@@ -13,7 +11,6 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from covdist.errors import LogError, shown
-from covdist.limits import limits
 
 MOST_BYTES = 1 << 16  # of a header; numpy itself refuses more than 10,000
 
@@ -67,19 +64,3 @@ def _parsed(header: bytes) -> Header:
     version = npy_format.read_magic(start)
     parse = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
     return Header(*parse(start), start.tell())
-
-
-def row_chunks(header: Header) -> tuple[int, ...]:
-    """Cut the leading axis into whole rows, ``npy_chunk_bytes`` at most."""
-    if not header.shape:
-        return ()
-    row = math.prod(header.shape[1:]) * header.dtype.itemsize
-    rows = min(header.shape[0], max(1, limits().npy_chunk_bytes // row)) if row else header.shape[0]
-    return tuple(max(1, size) for size in (rows, *header.shape[1:]))
-
-
-def file_token(path: str, *more: object) -> str:
-    """Return a hash of the file's path, size and modification time."""
-    stat = os.stat(path)
-    text = repr((os.path.abspath(path), stat.st_size, stat.st_mtime_ns, *more))
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

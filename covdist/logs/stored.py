@@ -1,19 +1,19 @@
-"""Sources of uncompressed bytes in a file: ``.npy`` files and uncompressed members of ``.npz`` files."""
+"""Sources of uncompressed bytes in a file: an array, or many, each at its offset."""
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 from dataclasses import dataclass
 
 import numpy as np
 
-from covdist.errors import LogError
+from covdist.limits import limits
 from covdist.logs.chunk_bytes import read_into
 from covdist.logs.grid import GridSource, Index, Slices
-from covdist.logs.npy.header import Header, file_token, read_header, row_chunks
-from covdist.logs.paths import open_file
 from covdist.logs.source import Source
-from covdist.logs.stamps import Stamp, open_unchanged, stamp
+from covdist.logs.stamps import Stamp, open_unchanged
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class RowSource(GridSource):
 
 @dataclass(frozen=True, eq=False)
 class FortranSource(GridSource):
-    """A Fortran-ordered ``.npy`` file, mapped into memory."""
+    """A Fortran-ordered array in a file, mapped into memory."""
 
     path: str
     offset: int
@@ -57,21 +57,27 @@ class FortranSource(GridSource):
         return self[self.cut(index)]
 
 
-def open_npy(path: str, name: str) -> Source:
-    """Read the header of a ``.npy`` file and check it against the file's size."""
-    with open_file(path) as file:
-        header, before = read_header(file, path), stamp(file.fileno())
-    size = before[0]
-    if size != header.size + header.nbytes:
-        raise LogError(
-            f"{path} has {size:,} bytes where its header promises {header.size + header.nbytes:,}: it was cut off or "
-            "overwritten, copy or write it again."
-        )
-    return stored(path, name, header, header.size, before)
+def stored(
+    path: str, name: str, shape: tuple[int, ...], dtype: np.dtype, offset: int, before: Stamp, *, fortran: bool = False
+) -> Source:
+    """Return a source of uncompressed data at ``offset`` in a file with the stamp ``before``."""
+    by_columns = fortran and len(shape) > 1 and 0 not in shape and dtype.itemsize > 0
+    token = file_token(path, name, shape, dtype, fortran, offset)
+    kind = FortranSource if by_columns else RowSource
+    return kind(name, shape, dtype, row_chunks(shape, dtype), token, path, offset, before)
 
 
-def stored(path: str, name: str, header: Header, offset: int, before: Stamp) -> Source:
-    """Return a source of uncompressed data at ``offset`` in a file."""
-    kind = FortranSource if header.fortran and header.nbytes and len(header.shape) > 1 else RowSource
-    token = file_token(path, name, header, offset)
-    return kind(name, header.shape, header.dtype, row_chunks(header), token, path, offset, before)
+def row_chunks(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:
+    """Cut the leading axis into whole rows, ``npy_chunk_bytes`` at most."""
+    if not shape:
+        return ()
+    row = math.prod(shape[1:]) * dtype.itemsize
+    rows = min(shape[0], max(1, limits().npy_chunk_bytes // row)) if row else shape[0]
+    return tuple(max(1, size) for size in (rows, *shape[1:]))
+
+
+def file_token(path: str, name: str, *more: object) -> str:
+    """Return a hash of the file's path, size and modification time, and of what tells an array from others in it."""
+    stat = os.stat(path)
+    text = repr((os.path.abspath(path), stat.st_size, stat.st_mtime_ns, name, *more))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
