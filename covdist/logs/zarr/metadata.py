@@ -217,7 +217,10 @@ def _is_named(value: object, key: str = "name") -> bool:
 
 
 def _is_grid(value: object) -> bool:
-    return _is_named(value) and value["name"] == "regular" and _is_shape(value["configuration"].get("chunk_shape"), 1)  # type: ignore[index]
+    if not _is_named(value):
+        return False
+    configuration = value.get("configuration", {})  # type: ignore[attr-defined]
+    return value["name"] == "regular" and _is_shape(configuration.get("chunk_shape"), 1)  # type: ignore[index]
 
 
 def _is_key_encoding(value: object) -> bool:
