@@ -6,7 +6,7 @@ import xarray as xr
 
 from covdist.folding.fold import fold_rows
 from covdist.folding.inputs import one_of
-from covdist.results.labels import ArrayLike, Dims, Rows
+from covdist.results.labels import PRODUCTS, ArrayLike, Dims, Rows
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 from covdist.state.series.lagged import ESTIMATORS, Lagged
@@ -75,5 +75,5 @@ def autocov(
 
 def read(moments: Moments, ddof: float = 0, estimator: str = "pairs") -> xr.DataArray:
     one_of("estimator", estimator, tuple(ESTIMATORS))
-    attrs = {"ddof": ddof, "estimator": estimator}
+    attrs = {"ddof": ddof, "estimator": estimator, "long_name": "autocovariance", "units": PRODUCTS}
     return moments.read_matrix("autocovariance", ddof, estimator, name="autocov", attrs=attrs)

@@ -18,6 +18,7 @@ from covdist.results.names import own_names
 
 _PEARSON = "pearson"
 _OF_RANKS = {"spearman": ranked, "spearman-approx": ranked_by_sample}
+_LONG_NAMES = {_PEARSON: "correlation", **dict.fromkeys(_OF_RANKS, "correlation of ranks")}
 
 
 @own_names
@@ -112,9 +113,10 @@ def read(moments: Moments, method: str = _PEARSON, min_periods: int = 1) -> xr.D
 
 def _read(moments: Moments, method: str, min_periods: int) -> xr.DataArray:
     axes = moments.layout.axes[:1]
+    attrs: dict[str, object] = {"method": method, "long_name": _LONG_NAMES[method], "units": "1"}
     for answer, named in (("pair_correlation", moments.layout.matrix_axes()), ("column_pair_correlation", axes)):
         if moments.can_answer(answer):
-            attrs = {"method": method, "min_periods": min_periods}
+            attrs["min_periods"] = min_periods
             return moments.read(answer, named, min_periods, name="corr", attrs=attrs)
     if min_periods != 1:
         raise DataError(
@@ -122,8 +124,8 @@ def _read(moments: Moments, method: str, min_periods: int) -> xr.DataArray:
             "of the same rows"
         )
     if moments.can_answer("column_correlation") and not moments.can_answer("correlation"):
-        return moments.read("column_correlation", axes, name="corr", attrs={"method": method})
+        return moments.read("column_correlation", axes, name="corr", attrs=attrs)
     if moments.matrix is not None:
         tiles = moments.matrix.corr(moments.deferred)
-        return labelled(tiles, list(moments.layout.matrix_axes()), None, "corr", {"method": method})
-    return moments.read_matrix("correlation", name="corr", attrs={"method": method})
+        return labelled(tiles, list(moments.layout.matrix_axes()), None, "corr", attrs)
+    return moments.read_matrix("correlation", name="corr", attrs=attrs)

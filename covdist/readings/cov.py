@@ -11,9 +11,11 @@ from covdist.folding.fold import as_given, fold_rows
 from covdist.folding.pairs import ALL, state_for
 from covdist.numerics.blas import with_kernel
 from covdist.numerics.eigen import smallest_of
-from covdist.results.labels import ArrayLike, Dims, Rows, Weights, labelled
+from covdist.results.labels import PRODUCTS, ArrayLike, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
+
+_ABOUT: dict[str, object] = {"long_name": "covariance", "units": PRODUCTS}
 
 
 @own_names
@@ -100,27 +102,28 @@ def cov(
 def read(moments: Moments, ddof: float = 0, min_periods: int = 1, nearest_psd: bool = False) -> xr.DataArray:
     if moments.can_answer("pair_covariance"):
         return _of_pairs(moments, ddof, min_periods, nearest_psd)
+    about = {**_ABOUT, "ddof": ddof}
     if moments.can_answer("column_pair_covariance") and not nearest_psd:
-        axes, arguments = moments.layout.axes[:1], {"ddof": ddof, "min_periods": min_periods}
-        return moments.read("column_pair_covariance", axes, *arguments.values(), name="cov", attrs=arguments)
+        axes, about = moments.layout.axes[:1], about | {"min_periods": min_periods}
+        return moments.read("column_pair_covariance", axes, ddof, min_periods, name="cov", attrs=about)
     if min_periods != 1 or nearest_psd:
         raise DataError(
             f"min_periods and nearest_psd are for missing='pairwise', found a {moments.layout.describe()}: leave them "
             "out, its matrix is one of whole rows"
         )
     if moments.can_answer("column_covariance") and not moments.can_answer("covariance"):
-        return moments.read("column_covariance", moments.layout.axes[:1], ddof, name="cov", attrs={"ddof": ddof})
+        return moments.read("column_covariance", moments.layout.axes[:1], ddof, name="cov", attrs=about)
     if moments.matrix is not None:
         tiles, axes = moments.matrix.cov(moments.deferred, ddof), moments.layout.matrix_axes()
-        return labelled(tiles, list(axes), None, "cov", {"ddof": ddof})
-    return moments.read_matrix("covariance", ddof, name="cov", attrs={"ddof": ddof})
+        return labelled(tiles, list(axes), None, "cov", about)
+    return moments.read_matrix("covariance", ddof, name="cov", attrs=about)
 
 
 def _of_pairs(moments: Moments, ddof: float, min_periods: int, nearest_psd: bool) -> xr.DataArray:
     layout, square = moments.layout, moments.can_answer("nearest_covariance")
     if nearest_psd and not square:
         raise DataError("nearest_psd is for a matrix of columns with themselves, found x with y: leave it out")
-    attrs: dict[str, object] = {"ddof": ddof, "min_periods": min_periods, "nearest_psd": nearest_psd}
+    attrs: dict[str, object] = {**_ABOUT, "ddof": ddof, "min_periods": min_periods, "nearest_psd": nearest_psd}
     answer = "nearest_covariance" if nearest_psd else "pair_covariance"
     if nearest_psd:
         attrs["kernel"] = with_kernel()

@@ -55,4 +55,6 @@ def kurtosis(
 
 
 def read(moments: Moments) -> xr.DataArray:
-    return moments.read("kurtosis", moments.layout.axes[:1], name="kurtosis")
+    return moments.read(
+        "kurtosis", moments.layout.axes[:1], name="kurtosis", attrs={"long_name": "excess kurtosis", "units": "1"}
+    )

@@ -56,4 +56,6 @@ def skewness(
 
 
 def read(moments: Moments) -> xr.DataArray:
-    return moments.read("skewness", moments.layout.axes[:1], name="skewness")
+    return moments.read(
+        "skewness", moments.layout.axes[:1], name="skewness", attrs={"long_name": "skewness", "units": "1"}
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from covdist.folding.fold import fold_rows
-from covdist.results.labels import ArrayLike, Dims, Rows, Weights
+from covdist.results.labels import COLUMNS, ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 from covdist.state.base import ask
@@ -54,4 +54,6 @@ def std(
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
-    return moments.read_columns(ask, "deviation", ddof, name="std", attrs={"ddof": ddof})
+    return moments.read_columns(
+        ask, "deviation", ddof, name="std", attrs={"ddof": ddof, "long_name": "standard deviation", "units": COLUMNS}
+    )

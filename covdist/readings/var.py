@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from covdist.folding.fold import fold_rows
-from covdist.results.labels import ArrayLike, Dims, Rows, Weights
+from covdist.results.labels import SQUARES, ArrayLike, Dims, Rows, Weights
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 from covdist.state.base import ask
@@ -56,4 +56,6 @@ def var(
 
 
 def read(moments: Moments, ddof: float = 0) -> xr.DataArray:
-    return moments.read_columns(ask, "variance", ddof, name="var", attrs={"ddof": ddof})
+    return moments.read_columns(
+        ask, "variance", ddof, name="var", attrs={"ddof": ddof, "long_name": "variance", "units": SQUARES}
+    )

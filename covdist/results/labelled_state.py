@@ -26,6 +26,8 @@ from covdist.state.named import answering, state_types
 from covdist.state.scatter import Fitted, Scatter
 from covdist.state.variances import Tiled
 
+_ROWS = {"long_name": "rows folded", "units": "rows"}
+
 
 class LabelledState:
     """A state or the promise of one, its layout, and beside it perhaps a matrix in tiles."""
@@ -95,7 +97,7 @@ class LabelledState:
         """
         field = self.layout.state.FIELDS[getattr(self.layout.state, "COUNT", "count")]
         axes = [self._layout.matrix_axes()[axis] for axis in field.axes]
-        return self._deferred.read(get, axes, field.path, name="count", dtype=np.int64)
+        return self._deferred.read(get, axes, field.path, name="count", dtype=np.int64, attrs=_ROWS)
 
     @property
     def rows(self) -> xr.DataArray:
@@ -107,7 +109,7 @@ class LabelledState:
         >>> int(covdist.moments(np.array([[1.0, np.nan]]), missing="pairwise").rows)
         1
         """
-        return self._deferred.read(get, (), "columns.rows", name="rows", dtype=np.int64)
+        return self._deferred.read(get, (), "columns.rows", name="rows", dtype=np.int64, attrs=_ROWS)
 
     @property
     def dataset(self) -> xr.Dataset:

@@ -37,6 +37,8 @@ ArrayLike = xr.DataArray | da.Array | npt.ArrayLike
 Dims = Hashable | Sequence[Hashable] | None
 Weights = ArrayLike | Mapping[str, ArrayLike] | None
 Attrs = Mapping[str, object] | None
+# The units of what is read off columns.
+COLUMNS, SQUARES, PRODUCTS = "units of the columns", "squared units of the columns", "products of the columns' units"
 NO_TEXT = ""  # label of rows that have none, where others have text; where others have numbers it is NaN
 
 

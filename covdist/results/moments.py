@@ -13,6 +13,7 @@ import xarray as xr
 
 from covdist.errors import DataError, MergeError, shown, shown_page
 from covdist.results.labelled_state import LabelledState
+from covdist.results.labels import COLUMNS
 from covdist.results.names import own_names
 from covdist.results.readings import Readings
 from covdist.results.saving import export, save
@@ -49,7 +50,7 @@ class Moments(Readings, LabelledState):
         >>> covdist.moments(np.array([[1.0, 2.0], [3.0, 6.0]])).mean().values
         array([2., 4.])
         """
-        return self.read_columns(ask, "mean", name="mean")
+        return self.read_columns(ask, "mean", name="mean", attrs={"long_name": "mean", "units": COLUMNS})
 
     @own_names
     def var(self, ddof: float = 0) -> xr.DataArray:

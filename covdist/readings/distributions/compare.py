@@ -9,6 +9,7 @@ from covdist.numerics.eigen import effective_rank
 from covdist.numerics.matrices.gaussians import step_between
 from covdist.readings.distributions.pairs import Beside, Pair, figures, gaussians
 from covdist.readings.gradients.gradient_stats import root_sum_squares
+from covdist.results.labels import SQUARES
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 
@@ -65,7 +66,7 @@ def compare(m_a: Moments, m_b: Moments) -> xr.Dataset:
     found = figures(pair, _changes, _ABOUT, len(m_a.layout.axes) == 1, ddof=0)
     for name in ("rows_a", "rows_b"):
         found[name].attrs["units"] = "rows"
-    found["frechet"].attrs["units"] = "squared units of the columns"
+    found["frechet"].attrs["units"] = SQUARES
     return found
 
 

@@ -9,21 +9,20 @@ from covdist.errors import DataError
 from covdist.numerics.eigen import effective_rank
 from covdist.numerics.matrices.gaussians import Gaussians
 from covdist.readings.distributions.pairs import Beside, Pair, gaussians
-from covdist.results.labels import Axis
+from covdist.results.labels import COLUMNS, Axis
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 
 _MOST_MISSING, _LEAST_RANK = 0.1, 0.5  # of the data's variance, and of its effective rank: beyond is a collapse
-_UNITS = "units of the columns"
 _ALONG = {  # the name of their dim, and what is read along it
     "component": {
-        "std": ("standard deviation of the data along its principal direction", _UNITS),
-        "generated_std": ("standard deviation of what is generated along the same direction", _UNITS),
+        "std": ("standard deviation of the data along its principal direction", COLUMNS),
+        "generated_std": ("standard deviation of what is generated along the same direction", COLUMNS),
         "ratio": ("variance of what is generated over that of the data", "1"),
     },
     "generated_component": {
-        "own_std": ("standard deviation of what is generated along its own principal direction", _UNITS),
-        "data_std": ("standard deviation of the data along the same direction", _UNITS),
+        "own_std": ("standard deviation of what is generated along its own principal direction", COLUMNS),
+        "data_std": ("standard deviation of the data along the same direction", COLUMNS),
         "data_ratio": ("variance of the data over that of what is generated", "1"),
     },
 }

@@ -15,6 +15,7 @@ from covdist.readings.distributions.pairs import Pair, answer_of, has_blocks
 from covdist.readings.uncertainty.corr_interval import effective_rows
 from covdist.readings.uncertainty.jackknife import blocks_of
 from covdist.results.deferred import Deferred
+from covdist.results.labels import SQUARES
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
@@ -79,7 +80,7 @@ def frechet(m_a: Moments, m_b: Moments, *, ddof: float = 0, bias: str | None = N
 
 
 def _plain(m_a: Moments, m_b: Moments, ddof: float) -> xr.DataArray:
-    attrs = {"ddof": ddof, "long_name": "squared Frechet distance", "units": "squared units of the columns"}
+    attrs = {"ddof": ddof, "long_name": "squared Frechet distance", "units": SQUARES}
     return Pair.of(m_a, m_b, "frechet").read(answer_of, (), "frechet", ddof, name="frechet", attrs=attrs)
 
 

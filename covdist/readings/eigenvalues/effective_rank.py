@@ -43,7 +43,7 @@ def effective_rank(m: Moments) -> xr.DataArray:
     >>> round(float(covdist.moments(x).effective_rank()), 3)
     1.649
     """
-    return number(spectrum(m, 1, vectors=False), "effective_rank", long_name="effective rank", units="1")
+    return number(spectrum(m, 1, vectors=False), "effective_rank")
 
 
 read = effective_rank

@@ -43,8 +43,7 @@ def marchenko_pastur_edge(m: Moments) -> xr.DataArray:
     >>> round(float(covdist.moments(x).marchenko_pastur_edge()), 3)
     3.643
     """
-    found, units = spectrum(m, 1, vectors=False), "products of the columns' units"
-    return number(found, "marchenko_pastur_edge", long_name="Marchenko-Pastur edge", units=units)
+    return number(spectrum(m, 1, vectors=False), "marchenko_pastur_edge")
 
 
 read = marchenko_pastur_edge

@@ -43,7 +43,7 @@ def participation_ratio(m: Moments) -> xr.DataArray:
     >>> round(float(covdist.moments(x).participation_ratio()), 3)
     1.471
     """
-    return number(spectrum(m, 1, vectors=False), "participation_ratio", long_name="participation ratio", units="1")
+    return number(spectrum(m, 1, vectors=False), "participation_ratio")
 
 
 read = participation_ratio

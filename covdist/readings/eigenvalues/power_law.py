@@ -9,16 +9,15 @@ import xarray as xr
 
 from covdist.numerics.blas import with_kernel
 from covdist.numerics.matrices.eigenvalues import PowerLaw
-from covdist.results.labels import Axis
+from covdist.results.labels import PRODUCTS, Axis
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 
-_VARIANCE = "products of the columns' units"
 _ABOUT = {
     "alpha": ("exponent of the power law", "1"),
     "alpha_error": ("standard error of the exponent", "1"),
-    "lower": ("smallest eigenvalue of the tail", _VARIANCE),
-    "upper": ("largest eigenvalue", _VARIANCE),
+    "lower": ("smallest eigenvalue of the tail", PRODUCTS),
+    "upper": ("largest eigenvalue", PRODUCTS),
     "tail": ("eigenvalues in the tail", "1"),
     "distance": ("Kolmogorov-Smirnov distance of the fit", "1"),
 }

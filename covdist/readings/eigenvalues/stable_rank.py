@@ -43,7 +43,7 @@ def stable_rank(m: Moments) -> xr.DataArray:
     >>> round(float(covdist.moments(x).stable_rank()), 3)
     1.25
     """
-    return number(spectrum(m, 1, vectors=False), "stable_rank", long_name="stable rank", units="1")
+    return number(spectrum(m, 1, vectors=False), "stable_rank")
 
 
 read = stable_rank

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from covdist.results.labels import Axis
+from covdist.results.labels import PRODUCTS, Axis
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 
@@ -59,7 +59,7 @@ def second_moment(m: Moments, *, divide: bool = True, append_one: bool = False) 
         axes = first, last.second(first)
     attrs = {
         "long_name": "second moment" if divide else "sum of products",
-        "units": "products of the columns' units",
+        "units": PRODUCTS,
     }
     return m.read_rows("second_moment", axes, divide, append_one, name="second_moment", attrs=attrs)
 

@@ -13,7 +13,7 @@ from covdist.numerics.blas import with_kernel
 from covdist.numerics.matrices.covariance import Covariance
 from covdist.numerics.matrices.shrinkage import ANSWERS, METHODS
 from covdist.results.deferred import Deferred
-from covdist.results.labels import Attrs, Axis
+from covdist.results.labels import PRODUCTS, Attrs, Axis
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 
@@ -67,7 +67,7 @@ def shrink(m: Moments, method: str = "oas", *, ddof: float = 0) -> xr.DataArray:
     >>> round(shrunk.attrs["shrinkage"], 3), bool(np.linalg.eigvalsh(shrunk)[0] > 0.1)
     (0.669, True)
     """
-    about: dict[str, Any] = {"ddof": ddof, "method": method, "units": "products of the columns' units"}
+    about: dict[str, Any] = {"ddof": ddof, "method": method, "units": PRODUCTS}
     attrs = {**about, "long_name": "shrunk covariance"}
     found = read_estimate(m, "matrix", m.layout.matrix_axes(), ddof, method, name="shrink", attrs=attrs)
     share = read_estimate(m, "shrinkage", (), ddof, method, name="shrinkage", attrs={"units": "1"})

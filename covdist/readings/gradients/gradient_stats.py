@@ -24,6 +24,18 @@ from covdist.state.variances import Variances
 
 V = TypeVar("V", float, np.ndarray)
 _NEAR_TOP, _DOWN = 2.0**400, 512  # sums of squares of larger numbers could leave float64's range
+_GRADIENT = "units of the gradient"
+_ABOUT = {
+    "mean": ("mean of the gradient", _GRADIENT),
+    "variance": ("variance of the gradient", "squared " + _GRADIENT),
+    "std": ("standard deviation of the gradient", _GRADIENT),
+    "snr": ("signal-to-noise ratio of the gradient", "1"),
+    "norm": ("root mean square norm of the gradient", _GRADIENT),
+    "mean_norm": ("norm of the mean gradient", _GRADIENT),
+    "zero_fraction": ("share of zeros in the gradient", "1"),
+    "dead": ("whether the gradient is always zero", "1"),
+    "count": ("rows folded", "rows"),
+}
 _POOLED = ("mean", "variance", "std", "snr", "norm", "mean_norm", "zero_fraction")
 
 
@@ -95,6 +107,8 @@ def read(moments: Moments) -> xr.Dataset:
     shape = () if groups is None else (len(groups.values),)
     arrays |= {f"layer_{name}": labelled(_array(name, shape, layer), [], groups) for name in _POOLED}
     variables = {name: each.variable for name, each in arrays.items()}  # arrays would be aligned: twice the time
+    for name, variable in variables.items():
+        variable.attrs = _about(name)
     attrs = {"ddof": 0, "parameters": moments.layout.axes[0].size}
     return xr.Dataset(variables, arrays["mean"].coords, attrs)
 
@@ -249,12 +263,19 @@ def pooled(layers: dict[str, Moments]) -> xr.Dataset:
     dims, shape = ["layer", *of_groups], (len(names), *of_groups.values())
     pools = [summaries(moments) for moments in layers.values()]
     network = apply(_joined, *pools)
-    arrays: dict[str, tuple[list[str], Array]] = {}
+    arrays: dict[str, tuple[list[str], Array, dict[str, str]]] = {}
     for name in _POOLED:
-        arrays[f"layer_{name}"] = dims, _array(name, shape, *pools)
-        arrays[f"network_{name}"] = dims[1:], _array(name, shape[1:], network)
+        arrays[f"layer_{name}"] = dims, _array(name, shape, *pools), _about(f"layer_{name}")
+        arrays[f"network_{name}"] = dims[1:], _array(name, shape[1:], network), _about(f"network_{name}")
     found = xr.Dataset(arrays, {"layer": names})
     return found if groups[0] is None else found.assign_coords(groups[0].coords())
+
+
+def _about(name: str) -> dict[str, str]:
+    """Return what a parameter's, a layer's or the network's number is, and in which units."""
+    whole, _, of_whole = name.partition("_")
+    long_name, units = _ABOUT[of_whole if whole in ("layer", "network") else name]
+    return {"long_name": f"{long_name} of the {whole}" if of_whole in _ABOUT else long_name, "units": units}
 
 
 def summaries(moments: Moments) -> Any:

@@ -54,7 +54,9 @@ def project(x: ArrayLike, spectrum: xr.Dataset, *, dim: Dims = None) -> xr.DataA
     count = vectors.sizes["component"]
     data = rows.mapped(_projected, parameters, (count,))
     coords = {"component": vectors["component"].to_numpy()}
-    return rows.labelled(data, ["component"], coords, "project", long_name="components along eigenvectors")
+    return rows.labelled(
+        data, ["component"], coords, "project", long_name="components along eigenvectors", units="the rows' units"
+    )
 
 
 def _vectors(spectrum: Any) -> xr.DataArray:

@@ -8,7 +8,21 @@ import xarray as xr
 from covdist.numerics.blas import with_kernel
 from covdist.numerics.eigen import Spectrum
 from covdist.results.deferred import Deferred
-from covdist.results.labels import Axis
+from covdist.results.labels import COLUMNS, PRODUCTS, SQUARES, Axis
+
+_ABOUT = {
+    "eigenvalue": ("eigenvalue of the covariance", PRODUCTS),
+    "std": ("standard deviation along the eigenvector", COLUMNS),
+    "error": ("what the eigenvalue may be off by", PRODUCTS),
+    "explained": ("share of the total variance", "1"),
+    "total_variance": ("total variance", SQUARES),
+    "effective_rank": ("effective rank", "1"),
+    "participation_ratio": ("participation ratio", "1"),
+    "stable_rank": ("stable rank", "1"),
+    "condition": ("condition number", "1"),
+    "marchenko_pastur_edge": ("Marchenko-Pastur edge", PRODUCTS),
+    "eigenvector": ("eigenvector of the covariance", "1"),
+}
 
 
 def fields(spectra: Deferred, columns: Axis, k: int, vectors: bool) -> xr.Dataset:
@@ -28,12 +42,14 @@ def fields(spectra: Deferred, columns: Axis, k: int, vectors: bool) -> xr.Datase
     }
     if vectors:
         found["eigenvector"] = spectra.read(_vectors, (*each, columns))
+    for name, array in found.items():
+        array.attrs.update(zip(("long_name", "units"), _ABOUT[name], strict=True))
     return xr.Dataset(found, attrs={"ddof": 0, "kernel": with_kernel()})
 
 
-def number(found: xr.Dataset, name: str, **attrs: object) -> xr.DataArray:
-    """Return one number of a spectrum with attributes of its own."""
-    return found[name].assign_attrs(attrs | {"kernel": found.attrs["kernel"]})
+def number(found: xr.Dataset, name: str) -> xr.DataArray:
+    """Return one number of a spectrum, and what computed it."""
+    return found[name].assign_attrs(kernel=found.attrs["kernel"])
 
 
 def component(k: int) -> Axis:

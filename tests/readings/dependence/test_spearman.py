@@ -83,7 +83,7 @@ def test_several_sample_and_column_dims(method):
     for each in found:
         assert each.dims == ("h_w", "h_w_2")
         np.testing.assert_allclose(each, of_scipy(X), atol=1e-12)
-        assert each.attrs == {"method": method}
+        assert each.attrs == {"method": method, "long_name": "correlation of ranks", "units": "1"}
 
 
 @pytest.mark.parametrize("lazy", [False, True])
