@@ -102,8 +102,8 @@ class LogNode:
     @cached_property
     def dataset(self) -> xr.Dataset:
         """All arrays that can be read; a coordinate that cannot says so when its values are asked for."""
-        found = xr.Dataset({name: variable for name in self.data if (variable := self._tried(name)) is not None})
-        return found.assign_coords(self._coordinates.coords) if self.coords else found
+        made = {name: variable for name in self.data if (variable := self._tried(name)) is not None}
+        return xr.Dataset(made, self._coordinates.coords if self.coords else None)
 
     def _tried(self, name: str) -> xr.Variable | None:
         try:
@@ -120,7 +120,8 @@ class LogNode:
             made[name] = self._unread(name) if read is None else read
         indexes = self.indexes - self.unreadable.keys()
         lazy = xr.Coordinates({n: made[n] for n in made if n not in indexes}, indexes={})
-        return xr.Dataset(coords=lazy).assign_coords({n: made[n] for n in sorted(indexes)})
+        found = xr.Dataset(coords=lazy)
+        return found.assign_coords({n: made[n] for n in sorted(indexes)}) if indexes else found
 
     def _variable(self, name: str) -> xr.Variable:
         return self._coordinates.variables[name] if name in self.coords else self._made(name)

@@ -157,11 +157,12 @@ def test_other_labels_of_rows():
 def test_what_does_not_fit():
     wide = {name: da.zeros((100, 12_000), chunks=(50, 12_000)) for name in "ab"}
     with pytest.raises(PlanError, match=r"24,000 columns of 2 layers.*2\.15 GiB, more than 1\.58 GiB"):
-        covdist.similarity(wide)
+        covdist.similarity(wide, method="cca")
     with pytest.raises(PlanError, match=r"18 columns of 4 layers.* of 1 MiB"):
-        covdist.similarity(log(), memory="1MiB")
-    with pytest.raises(PlanError):
-        covdist.similarity(log(), memory="1MiB", by="epoch")
+        covdist.similarity(log(), memory="1MiB", method="cca")
+    for options in ({}, {"by": "epoch"}):
+        with pytest.raises(PlanError):
+            covdist.similarity(log(), memory="1MiB", **options)
 
 
 @pytest.mark.parametrize(
@@ -171,10 +172,11 @@ def test_what_does_not_fit():
         ({}, {}, "an empty dict"),
         ({"a": covdist.moments(FIRST)}, {}, "by the names of their two layers"),
         ({("a", "b"): covdist.moments(FIRST)}, {}, "kind both"),
+        ({"a": FIRST}, {"directions": 2}, "directions=2 is no number"),
         ({"a": FIRST}, {"method": "cos"}, "method='cos' is unknown"),
         (log(), {"var": "gradient"}, "no variable|no node of the log holds"),
     ],
-    ids=["array", "nothing", "one name", "one side", "method", "variable"],
+    ids=["array", "nothing", "one name", "one side", "directions", "method", "variable"],
 )
 def test_what_cannot_be_compared(given, options, words):
     with pytest.raises(DataError, match=words):

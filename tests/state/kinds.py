@@ -18,6 +18,7 @@ from covdist.numerics.nonfinite import drop, propagate, refuse
 from covdist.state.few_rows import Folding
 from covdist.state.grouped import Grouped
 from covdist.state.named import state_types
+from covdist.state.projected import Projected
 from covdist.state.series.lagged import Lagged, LaggedPairs
 from covdist.state.series.serial import Serial, SerialSums
 from covdist.state.together import Combined, Together
@@ -82,6 +83,7 @@ def _discover() -> Iterator[Kind]:
 EXAMPLES = {
     "together": [Together(("full", "variances"))],
     "lagged": [Lagged(lag) for lag in (0, 1, 3)],
+    "projected": [Projected(directions=3)],
     "serial": [Serial(lags) for lags in (1, 4)],
 }
 EVERY = sorted(_discover(), key=str)

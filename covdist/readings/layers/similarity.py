@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Iterator, Mapping
+from itertools import accumulate, chain, groupby
 from typing import Any, cast
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 
-from covdist.errors import DataError, PlanError
+from covdist.errors import DataError, PlanError, shown
 from covdist.folding.fold import fold_request
 from covdist.folding.inputs import one_of
 from covdist.folding.request import IN_TILES, make_request
 from covdist.folding.strategy import choose, for_workers
 from covdist.numerics.blas import with_kernel
-from covdist.numerics.matrices.two_sides import METHODS, Method, figures_of_layers
+from covdist.numerics.matrices.two_sides import CKA, METHODS, Method, figures_of_layers
 from covdist.readings.layers.columns import LAYER, layers_of, side_by_side
 from covdist.results.labels import ArrayLike, Axis, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 from covdist.state.base import ask
+from covdist.state.projected import Projected
 
 Pairs = Mapping[tuple[str, str], Moments]
 
@@ -39,6 +40,8 @@ def similarity(
     inf: str = "raise",
     precision: str = "high",
     memory: int | str | None = None,
+    directions: int | None = None,
+    seed: int = 0,
 ) -> xr.DataArray:
     """Similarity of all layers of a log with each other, in one pass over their activations for the same samples.
 
@@ -59,24 +62,38 @@ def similarity(
         Sample dims; by default the first of each layer.
     by, weights, missing, inf, precision, memory
         As for :func:`covdist.moments`; ``by`` is a coordinate of the first layer, and gives a matrix for each group.
+    directions : int, optional
+        Random directions that each layer's columns are projected on, for an estimate by "cka" or "rv"; by default 256
+        where the matrix of all columns is too large, else none.
+    seed : int
+        Of the directions.
 
     Returns
     -------
     DataArray
         float64, dims ``("layer", "layer_2")``, with those of groups before them; lazy where a layer is. 1 on the
-        diagonal (0 of distances), NaN for a layer that is constant and for pairs that there is no state of.
+        diagonal (0 of distances), NaN for a layer that is constant and for pairs that there is no state of. An estimate
+        has the attributes "directions" and "seed", and its standard errors as a coordinate ``standard_error``.
 
     Raises
     ------
     DataError
         If layers have other samples, or nothing is there to compare.
     PlanError
-        If the matrix of all layers' columns is too large for one state or for ``memory``.
+        If the matrix of all layers' columns is too large for one state or for ``memory``, and so is the estimate's, or
+        ``method`` has none.
 
     Notes
     -----
     The scatter of all layers' columns side by side is folded once, and its blocks compared. It takes 4 bytes for each
     pair of columns: 151 MB for 12 layers of 512.
+
+    The estimate takes the scatter of the projections, 4 bytes for each pair of all layers' directions, and 8 bytes a
+    column and direction for these. Products of a Gaussian direction of each of two layers have the mean square ‖Cxy‖²;
+    its error is at most 2/√directions of it where one direction has all the variance, less where many share it, and
+    half of it cancels in the ratio. The standard error is by leaving out each direction (Arvesen 1969). States that
+    are merged or saved: ``covdist.moments(x, dim=..., state={"name": "projected", "layers": [10000, 10000]})`` of the
+    layers' columns side by side, with a coordinate "layer" along them.
 
     Examples
     --------
@@ -97,18 +114,22 @@ def similarity(
         return _of_pairs(cast(Pairs, log_or_states), method)
     layers: Any = layers_of(log_or_states, var) if isinstance(log_or_states, xr.DataTree) else log_or_states
     array = side_by_side(layers, dim)
-    request = for_workers(
-        make_request(
-            array, dim=list(array.dims[:-1]), by=by, weights=weights, missing=missing, inf=inf, precision=precision,
-            memory=memory,
-        )
-    )  # fmt: skip
-    chosen, reason = choose(request)
+    options: dict[str, Any] = {
+        "dim": list(array.dims[:-1]), "by": by, "weights": weights, "missing": missing, "inf": inf,
+        "precision": precision, "memory": memory,
+    }  # fmt: skip
+    request = for_workers(make_request(array, **options))
+    chosen, reason = choose(request) if directions is None else (IN_TILES, "an estimate was asked for")
     if chosen == IN_TILES:
-        raise PlanError(
-            f"similarity takes one matrix of the {array.shape[-1]:,} columns of {len(layers):,} layers, which does not "
-            f"fit: {reason}; choose fewer layers, or fewer columns of each, such as by covdist.project"
-        )
+        if METHODS[method] is not CKA:
+            raise PlanError(
+                f"method={method!r} takes one matrix of the {array.shape[-1]:,} columns of {len(layers):,} layers, "
+                f"found that {reason}: pass method='cka', which can be estimated, or fewer columns, such as by "
+                "covdist.project"
+            )
+        _, sizes = zip(*_runs(array[LAYER].values), strict=True)
+        state = Projected(sizes, Projected.directions if directions is None else directions, seed)
+        request = for_workers(make_request(array, state=state, **options))
     return read(fold_request(request), method)
 
 
@@ -121,19 +142,51 @@ def read(m: Moments, method: str = "cka") -> xr.DataArray:
             f"similarity tells layers apart by a coordinate {LAYER!r} along the columns, found a {m.layout.describe()} "
             "without it: pass the log, arrays by name, or moments of such columns"
         )
-    ends = (*(np.flatnonzero(whose[1:] != whose[:-1]) + 1).tolist(), len(whose))
-    names = whose[[end - 1 for end in ends]]
-    if len(set(names.tolist())) < len(names):
+    names, sizes = zip(*_runs(whose), strict=True)
+    if len(set(names)) < len(names):
         raise DataError(
             f"the columns of a layer lie apart: sort them by {LAYER!r} first, such as by x.sortby({LAYER!r})"
         )
-    return m.asking("correlation").read(
-        figures_of_layers, _axes(names), ends, METHODS[method], name="similarity", attrs=_attrs(method)
-    )
+    axes = _axes(np.array(names))
+    if m.can_answer("projected_alignment"):
+        return _estimated(m, method, axes, sizes)
+    ends = tuple(accumulate(sizes))
+    found = m.asking("correlation")
+    return found.read(figures_of_layers, axes, ends, METHODS[method], name="similarity", attrs=_attrs(method))
+
+
+def _runs(whose: np.ndarray) -> Iterator[tuple[str, int]]:
+    """Yield the layer of each run of columns, and how many they are."""
+    return ((name, len(list(columns))) for name, columns in groupby(whose.tolist()))
+
+
+def _estimated(m: Moments, method: str, axes: list[Axis], sizes: tuple[int, ...]) -> xr.DataArray:
+    """Read it off the layers' projections, with standard errors beside it."""
+    state = cast(Projected, m.layout.state)
+    if METHODS[method] is not CKA:
+        raise DataError(
+            f"method={method!r} takes the matrix of all columns, found projections of layers: pass method='cka', or "
+            "fold the columns without state='projected'"
+        )
+    if state.layers != sizes:
+        raise DataError(
+            f"the coordinate {LAYER!r} has layers of {_listed(sizes)} columns, the state is of "
+            f"{_listed(state.layers)}: fold the columns with the layers that the coordinate names"
+        )
+    both = m.read("projected_alignment", [Axis("figure", 2), *axes])
+    found, error = (both.isel(figure=number, drop=True) for number in range(2))
+    about = {"long_name": "standard error of the similarity", "units": "1"}
+    estimate = {"directions": int(state.directions), "seed": int(state.seed)}
+    result = found.rename("similarity").assign_attrs(_attrs(method) | estimate)
+    return result.assign_coords(standard_error=(error.dims, error.data, about))
 
 
 def _axes(names: np.ndarray) -> list[Axis]:
     return [Axis(dim, len(names), {dim: names}) for dim in (LAYER, f"{LAYER}_2")]
+
+
+def _listed(sizes: tuple[int, ...]) -> str:
+    return shown(", ".join(map(str, sizes)) or "one layer's")
 
 
 def _attrs(method: str) -> dict[str, object]:
