@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.delayed import Delayed
 
 from covdist.errors import DataError, shown
-from covdist.results.deferred import apply, members
-from covdist.results.labels import Array, Axis, Groups, labelled
+from covdist.readings.gradients.squares import Squares, array_of, columns_of, squares_of
+from covdist.results.deferred import apply
+from covdist.results.labels import Axis, Groups, labelled
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 from covdist.results.reading import check_moments
@@ -108,19 +106,18 @@ def _axis(groups: Groups) -> Axis:
 
 
 def _read(layers: Sequence[Moments], groups: Groups | None, axis: Axis | None) -> xr.Dataset:
-    size = 1 if groups is None else groups.size
-    strips = list(zip(*(m.deferred.parts for m in layers), strict=True))
-    lengths = apply(_with_mean, *(apply(partial(_lengths, size=size, one=axis is None), *strip) for strip in strips))
+    lengths = apply(_with_mean, squares_of(layers, 0))
     axes = [] if axis is None or groups is not None else [axis]
     shape = () if axis is None else (axis.size,)
     arrays = {
-        name: labelled(_array(apply(partial(_one, number=number), lengths), shape), axes, groups, name, _attrs(name))
+        name: labelled(array_of(lengths, number, shape), axes, groups, name, _attrs(name))
         for number, name in enumerate(("cosine", "cosine_debiased"))
     }
     if axis is not None:
-        between = apply(_between, *(apply(partial(_products, size=size), *strip) for strip in strips))
+        strips = zip(*(m.deferred.parts for m in layers), strict=True)
+        between = apply(_between, *(apply(partial(_products, size=axis.size), *strip) for strip in strips))
         axes = [*axes, axis.second(axis)]
-        arrays["between"] = labelled(_array(between, shape * 2), axes, groups, "between", _attrs("between"))
+        arrays["between"] = labelled(array_of(between, 0, shape * 2), axes, groups, "between", _attrs("between"))
     return xr.Dataset(arrays)
 
 
@@ -128,51 +125,12 @@ def _attrs(name: str) -> dict[str, str]:
     return {"long_name": _ABOUT[name], "units": "1"}
 
 
-def _array(values: Any, shape: tuple[int, ...]) -> Array:
-    return da.from_delayed(values, shape, np.float64) if isinstance(values, Delayed) else values.reshape(shape)
-
-
-def _one(values: np.ndarray, number: int) -> np.ndarray:
-    return np.asarray(values[number])
-
-
-def _sides(states: Sequence[State | Grouped], size: int) -> list[Any]:
-    """Return the single columns of the groups of one state, or of several states."""
-    return [member.side(0) for state in states for member in members(state, size)]
-
-
-# ---- with the mean
-
-
-def _lengths(*states: State | Grouped, size: int, one: bool) -> np.ndarray:
-    """Return for each group or layer a power of two, whether g is not 0, ‖g‖², the summed variances and Σ s² / n."""
-    return np.array([_squares(columns, one) for columns in _sides(states, size)])
-
-
-def _squares(columns: Any, one: bool) -> list[float]:
-    try:
-        deviation = columns.deviation(0)
-    except DataError:
-        if one:
-            raise
-        return [0, 0, np.nan, np.nan, np.nan]
-    mean, rows, counted = columns.mean(), columns.rows(), columns.columns
-    effective = counted.weight**2 / counted.weight2 * (rows / counted.rows)
-    exponent = int(np.frexp(np.maximum(np.abs(mean), deviation).max(initial=0))[1])
-    signal, noise = (np.ldexp(each, -exponent) ** 2 for each in (mean, deviation))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        excess = np.where(rows > 1, noise / (effective - 1), np.nan)
-    return [exponent, mean.any(), *(float(each.sum()) for each in (signal, noise, excess))]
-
-
-def _with_mean(*parts: np.ndarray) -> np.ndarray:
-    """Return both cosines, (2, groups), of the sums of strips of columns."""
-    exponents = np.array([part[:, 0] for part in parts]).astype(int)
-    shifts = 2 * (exponents - exponents.max(axis=0))
-    signal, noise, excess = sum(np.ldexp(part[:, 2:].T, shift) for part, shift in zip(parts, shifts, strict=True))
+def _with_mean(squares: Squares) -> np.ndarray:
+    """Return both cosines, (2, groups)."""
+    _, some, signal, noise, excess = squares
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.sqrt(np.array([signal, np.maximum(signal - excess, 0)]) / (signal + noise))
-    return np.where(np.any([part[:, 1] for part in parts], axis=0), found, np.nan)  # squares may underflow
+    return np.where(some, found, np.nan)  # squares may underflow
 
 
 # ---- between means
@@ -180,7 +138,7 @@ def _with_mean(*parts: np.ndarray) -> np.ndarray:
 
 def _products(*states: State | Grouped, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a power of two for each mean gradient, and the products of all pairs times theirs."""
-    means = np.array([columns.mean() for columns in _sides(states, size)])
+    means = np.array([columns.mean() for columns in columns_of(states, size)])
     exponents = np.frexp(np.abs(means).max(axis=1, initial=0))[1].astype(int)
     scaled = np.ldexp(means, -exponents[:, None])
     with np.errstate(invalid="ignore"):  # of NaN and infinity that were let through
@@ -193,4 +151,4 @@ def _between(*parts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     total = sum(np.ldexp(products, shift[:, None] + shift) for (_, products), shift in zip(parts, shifts, strict=True))
     squares = np.diagonal(total)
     roots = np.sqrt(np.where(squares > 0, squares, np.nan))
-    return np.clip(total / roots[:, None] / roots, -1, 1)
+    return np.clip(total / roots[:, None] / roots, -1, 1)[None]

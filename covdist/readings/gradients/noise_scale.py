@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.delayed import Delayed
 
 from covdist.errors import DataError
-from covdist.results.deferred import apply, members
-from covdist.results.labels import labelled
+from covdist.readings.gradients.squares import Squares, array_of, squares_of
+from covdist.results.deferred import apply
+from covdist.results.labels import Groups, labelled
 from covdist.results.moments import Moments
-from covdist.results.reading import reading
-from covdist.state.base import State
-from covdist.state.grouped import Grouped
+from covdist.results.names import own_names
+from covdist.results.reading import check_moments
 
 _NAMES = {
     "noise_scale": ("simple gradient noise scale, the critical batch size", "samples"),
@@ -26,17 +24,18 @@ _NAMES = {
 }
 
 
-@reading
-def noise_scale(m: Moments, *, batch_size: int = 1) -> xr.Dataset:
+@own_names
+def noise_scale(m: Moments | Mapping[int, Moments], *, batch_size: int = 1) -> xr.Dataset:
     """Simple gradient noise scale of a layer: the batch size at which noise and signal of its gradient are equal.
 
     Parameters
     ----------
-    m : Moments
+    m : Moments, or mapping of int to Moments
         Of gradients of single samples, or of batches drawn independently, at one point or over a stretch of training in
-        which the gradient hardly changes; of any state: ``state="variances"`` is enough. A number for each group.
+        which the gradient hardly changes; of any state: ``state="variances"`` is enough. A number for each group. Or
+        such of two batch sizes, by these: the gradients may then change from row to row.
     batch_size : int
-        Samples whose mean gradient a row is; 1 by default.
+        Samples whose mean gradient a row is; 1 by default. Of a mapping the keys are.
 
     Returns
     -------
@@ -44,19 +43,24 @@ def noise_scale(m: Moments, *, batch_size: int = 1) -> xr.Dataset:
         float64, lazy where ``m`` is. ``noise_scale``, in samples, is also the critical batch size: below it a batch of
         twice the size makes nearly twice the progress a step, far above it hardly more; infinite where the rows do not
         tell the gradient from 0. ``trace`` and ``squared_norm`` are what it is the ratio of, unbiased both: for several
-        layers together, divide the sum of the former by that of the latter. NaN in groups of fewer than two rows.
+        layers together, divide the sum of the former by that of the latter. NaN in groups of fewer than two rows, of
+        two batch sizes in those without rows; there ``trace`` is below 0, and ``noise_scale`` 0, where the larger
+        batches have the longer gradients.
 
     Raises
     ------
     DataError
-        If ``batch_size`` is no number of samples, or there are fewer than two rows.
+        If ``batch_size`` is no number of samples, there are fewer than two rows, or there are not two batch sizes of
+        the same parameters and groups.
 
     Notes
     -----
     tr Σ / ‖G‖², the simple noise scale of McCandlish, Kaplan and Amodei (2018), An empirical model of large-batch
     training. From n rows of B samples with the mean g and the unbiased variances s², tr Σ = B Σ s² and
     ‖G‖² = ‖g‖² - Σ s² / n, as the mean of n rows has a share of noise in its norm. With
-    reliabilities n is the effective number, (Σw)²/Σw².
+    reliabilities n is the effective number, (Σw)²/Σw². From two batch sizes B < C with the mean squared norms |B|² and
+    |C|² of their gradients, as in appendix A.1 there, ‖G‖² = (C |C|² - B |B|²) / (C - B) and
+    tr Σ = (|B|² - |C|²) / (1/B - 1/C).
 
     Examples
     --------
@@ -68,60 +72,68 @@ def noise_scale(m: Moments, *, batch_size: int = 1) -> xr.Dataset:
     >>> round(covdist.moments(batches, state="variances").noise_scale(batch_size=8)["noise_scale"].item(), 1)
     9.1
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise DataError(f"batch_size={batch_size!r} is no number of samples: pass a whole number, 1 or more")
-    groups = m.layout.groups
-    size = 1 if groups is None else groups.size
-    parts = [apply(partial(_sums, size=size), part) for part in m.deferred.parts]
-    values = apply(partial(_estimates, batch_size=int(batch_size), whole=groups is None), *parts)
-    shape = () if groups is None else (size,)
-    arrays = {}
-    for number, (name, (long_name, units)) in enumerate(_NAMES.items()):
-        one = apply(partial(_one, number=number), values)
-        data = da.from_delayed(one, shape, np.float64) if isinstance(one, Delayed) else one
-        arrays[name] = labelled(data, [], groups, name, {"long_name": long_name, "units": units})
-    return xr.Dataset(arrays, attrs={"batch_size": int(batch_size)})
+    if isinstance(m, Mapping):
+        return _of_two(m)
+    check_moments(m, "noise_scale")
+    size = _samples(batch_size, "batch_size=")
+    return _labelled(apply(partial(_of_one, batch_size=size), squares_of([m], 1)), m.layout.groups, size)
 
 
 read = noise_scale
 
 
-def _sums(state: State | Grouped, size: int) -> np.ndarray:
-    """Return for each group a power of two, and in its square the signal, the noise, and the noise in the signal."""
-    if not isinstance(state, Grouped):
-        return np.array([_of(state.side(0))])
-    return np.array([_of_group(member.side(0)) for member in members(state, size)])
+def _samples(given: Any, what: str = "") -> int:
+    if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 1:
+        raise DataError(f"{what}{given!r} is no number of samples: pass a whole number, 1 or more")
+    return int(given)
 
 
-def _of_group(columns: Any) -> list[float]:
-    try:
-        return _of(columns)
-    except DataError:
-        return [0, np.nan, np.nan, np.nan]
+def _of_two(batches: Mapping[Any, Moments]) -> xr.Dataset:
+    if len(batches) != 2:
+        raise DataError(
+            f"noise_scale takes moments of gradients of two batch sizes, found {len(batches)}: pass a mapping such as "
+            "{32: m_small, 1024: m_large}"
+        )
+    (small, first), (large, second) = sorted((_samples(size), m) for size, m in batches.items())
+    for size, m in batches.items():
+        check_moments(m, f"noise_scale of batches of {size}")
+    groups, others = first.layout.groups, second.layout.groups
+    if first.layout.widths[0] != second.layout.widths[0] or not _same(groups, others):
+        raise DataError(
+            f"batches of {small} are a {first.layout.describe()} with {first.layout.grouped()}, those of {large} a "
+            f"{second.layout.describe()} with {second.layout.grouped()}: fold gradients of the same layer and groups"
+        )
+    both = squares_of([first], 0), squares_of([second], 0)
+    return _labelled(apply(partial(_from_two, small=small, large=large), *both), groups, [small, large])
 
 
-def _of(columns: Any) -> list[float]:
-    deviation, mean, counted = columns.deviation(1), columns.mean(), columns.columns
-    effective = counted.weight**2 / counted.weight2 * (columns.rows() / counted.rows)
-    exponent = int(np.frexp(np.maximum(np.abs(mean), deviation).max(initial=0))[1])
-    noise = np.ldexp(deviation, -exponent) ** 2
-    signal = np.ldexp(mean, -exponent) ** 2
-    return [exponent, *(float(each.sum()) for each in (signal, noise, noise / effective))]
+def _same(groups: Groups | None, others: Groups | None) -> bool:
+    return groups is others or (groups is not None and others is not None and groups.same(others))
 
 
-def _estimates(*parts: np.ndarray, batch_size: int, whole: bool) -> np.ndarray:
-    """Return the three numbers, (3,) or (3, groups), of those of strips of columns."""
-    exponents = np.array([part[:, 0] for part in parts]).astype(int)
-    top = exponents.max(axis=0)
-    signal, noise, excess = sum(
-        np.ldexp(part[:, 1:].T, 2 * (exponent - top)) for part, exponent in zip(parts, exponents, strict=True)
-    )
-    norm, trace = signal - excess, batch_size * noise
+def _labelled(values: Any, groups: Groups | None, batch_size: int | list[int]) -> xr.Dataset:
+    shape = () if groups is None else (groups.size,)
+    arrays = {
+        name: labelled(array_of(values, number, shape), [], groups, name, {"long_name": long_name, "units": units})
+        for number, (name, (long_name, units)) in enumerate(_NAMES.items())
+    }
+    return xr.Dataset(arrays, attrs={"batch_size": batch_size})
+
+
+def _of_one(squares: Squares, batch_size: int) -> np.ndarray:
+    exponent, _, signal, noise, excess = squares
+    return _estimates(batch_size * (noise + excess), signal - excess, exponent)
+
+
+def _from_two(first: Squares, second: Squares, small: int, large: int) -> np.ndarray:
+    exponent = np.maximum(first.exponent, second.exponent)
+    short, long = (np.ldexp(each.signal + each.noise, 2 * (each.exponent - exponent)) for each in (first, second))
+    norm = (large * long - small * short) / (large - small)
+    return _estimates((short - long) / (1 / small - 1 / large), norm, exponent)
+
+
+def _estimates(trace: np.ndarray, norm: np.ndarray, exponent: np.ndarray) -> np.ndarray:
+    """Return the three numbers, (3, groups), of two times ``4**-exponent``."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = np.where(norm > 0, trace / norm, np.where(trace > 0, np.inf, np.nan))
-    found = np.array([scale, np.ldexp(trace, 2 * top), np.ldexp(norm, 2 * top)])
-    return found[:, 0] if whole else found
-
-
-def _one(values: Sequence[np.ndarray], number: int) -> np.ndarray:
-    return np.asarray(values[number])
+        scale = np.where(norm > 0, np.maximum(trace, 0) / norm, np.where(trace > 0, np.inf, np.nan))
+    return np.array([scale, np.ldexp(trace, 2 * exponent), np.ldexp(norm, 2 * exponent)])

@@ -97,3 +97,67 @@ def test_what_is_no_batch_size(batch_size):
 def test_one_row_has_no_noise_to_tell():
     with pytest.raises(DataError, match="ddof=1 leaves nothing to divide by"):
         covdist.moments(np.ones((1, 2))).noise_scale()
+
+
+def batches(size: int, rows: int, seed: int) -> np.ndarray:
+    return gradients(rows * size, seed).reshape(rows, size, 20).mean(axis=1)
+
+
+def test_two_batch_sizes_within_five_per_cent_of_the_truth():
+    states = {
+        size: covdist.moments(batches(size, rows, 5), state="variances") for size, rows in ((64, 6000), (4, 9000))
+    }
+    found = covdist.noise_scale(states)
+    assert abs(found["noise_scale"].item() / TRUTH - 1) < 0.05
+    assert found.attrs["batch_size"] == [4, 64]
+
+
+@given(seed=st.integers(0, 99), power=st.sampled_from([-160, 0, 150]), weighted=st.booleans())
+def test_two_batch_sizes_are_the_formula(seed, power, weighted):
+    rng = np.random.default_rng(seed)
+    small, large = 1 + rng.normal(size=(9, 5)) * 3, 1 + rng.normal(size=(1, 5))
+    often = rng.integers(1, 4, 9) if weighted else np.ones(9, int)
+    short, long = np.average((small**2).sum(axis=1), weights=often), (large**2).sum()
+    trace, norm = (short - long) / (1 / 2 - 1 / 16), (16 * long - 2 * short) / 14
+    weights = {"weights": often} if weighted else {}
+    scale = 10.0**power
+    found = covdist.noise_scale({16: covdist.moments(large * scale), 2: covdist.moments(small * scale, **weights)})
+    expected = max(trace, 0) / norm if norm > 0 else np.inf if trace > 0 else np.nan
+    assert found["noise_scale"].item() == pytest.approx(expected, rel=1e-8, nan_ok=True)
+    if power == 0:
+        assert found["trace"].item() == pytest.approx(trace, rel=1e-8)
+        assert found["squared_norm"].item() == pytest.approx(norm, rel=1e-8)
+
+
+def test_two_batch_sizes_by_group_lazy_and_in_strips():
+    by = [0] * 10 + [1] * 10
+    pairs = {size: batches(size, 20, size) for size in (1, 8)}
+    with changed(strip_columns=8, derived_columns=4):
+        lazy = {
+            size: covdist.moments(da.from_array(x, chunks=(7, 6)), by=np.array(by), state="variances")
+            for size, x in pairs.items()
+        }
+        found = covdist.noise_scale(lazy)
+        assert all(each.chunks for each in found.data_vars.values())
+        found = found.compute()
+    for group in range(2):
+        rows = slice(10 * group, 10 * group + 10)
+        one = covdist.noise_scale({size: covdist.moments(x[rows]) for size, x in pairs.items()})
+        for name in found:
+            np.testing.assert_allclose(found[name][group], one[name], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "of two batch sizes, found 0"),
+        ({8: np.eye(3)}, "of two batch sizes, found 1"),
+        ({8: np.eye(3), 0: np.eye(3)}, "0 is no number of samples"),
+        ({8: np.eye(3), 16: np.eye(4)}, "fold gradients of the same layer and groups"),
+    ],
+)
+def test_what_are_no_two_batch_sizes(given, words):
+    with pytest.raises(DataError, match=words):
+        covdist.noise_scale({size: covdist.moments(x) for size, x in given.items()})
+    with pytest.raises(DataError, match="noise_scale of batches of 2 reads moments, found a ndarray"):
+        covdist.noise_scale({1: covdist.moments(np.eye(3)), 2: np.eye(3)})

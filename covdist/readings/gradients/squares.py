@@ -1,0 +1,83 @@
+"""Squares of mean gradients and of their noise, summed over the columns: what noise scales and cosines are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import dask.array as da
+import numpy as np
+from dask.delayed import Delayed
+
+from covdist.errors import DataError
+from covdist.results.deferred import apply, members
+from covdist.results.labels import Array
+from covdist.results.moments import Moments
+from covdist.state.base import State
+from covdist.state.grouped import Grouped
+
+
+class Squares(NamedTuple):
+    """Of each group or layer, (groups,), times ``4**-exponent``, as they may underflow; NaN where there are no rows."""
+
+    exponent: np.ndarray
+    some: np.ndarray  # whether the mean gradient is not 0
+    signal: np.ndarray  # ‖g‖² of the mean gradient g
+    noise: np.ndarray  # summed variances, divided by the rows
+    excess: np.ndarray  # what noise adds to the signal on average; NaN of fewer than two rows
+
+
+def squares_of(layers: Sequence[Moments], ddof: float) -> Any:
+    """Return the ``Squares`` of the groups of one state, or of several states without groups, or the promise of them.
+
+    DataError where a state without groups leaves nothing to divide by with ``ddof``.
+    """
+    groups = layers[0].layout.groups
+    of_strip = partial(_of_strip, size=1 if groups is None else groups.size, ddof=ddof, refuse=groups is None)
+    strips = zip(*(m.deferred.parts for m in layers), strict=True)
+    return apply(_joined, *(apply(of_strip, *strip) for strip in strips))
+
+
+def columns_of(states: Sequence[State | Grouped], size: int) -> list[Any]:
+    """Return the single columns of the groups of one state, or of several states."""
+    return [member.side(0) for state in states for member in members(state, size)]
+
+
+def array_of(values: Any, number: int, shape: tuple[int, ...]) -> Array:
+    """Return one of several arrays, or the promise of it."""
+    one = apply(partial(_one, number=number), values)
+    return da.from_delayed(one, shape, np.float64) if isinstance(one, Delayed) else one.reshape(shape)
+
+
+def _one(values: Sequence[np.ndarray], number: int) -> np.ndarray:
+    return np.asarray(values[number])
+
+
+def _of_strip(*states: State | Grouped, size: int, ddof: float, refuse: bool) -> np.ndarray:
+    return np.array([_of(columns, ddof, refuse) for columns in columns_of(states, size)])
+
+
+def _of(columns: Any, ddof: float, refuse: bool) -> list[float]:
+    try:
+        columns.deviation(ddof)
+        deviation = columns.deviation(0)
+    except DataError:
+        if refuse:
+            raise
+        return [0, 0, np.nan, np.nan, np.nan]
+    mean, rows, counted = columns.mean(), columns.rows(), columns.columns
+    effective = counted.weight**2 / counted.weight2 * (rows / counted.rows)
+    exponent = int(np.frexp(np.maximum(np.abs(mean), deviation).max(initial=0))[1])
+    signal, noise = (np.ldexp(each, -exponent) ** 2 for each in (mean, deviation))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = np.where(rows > 1, noise / (effective - 1), np.nan)
+    return [exponent, mean.any(), *(float(each.sum()) for each in (signal, noise, excess))]
+
+
+def _joined(*parts: np.ndarray) -> Squares:
+    exponents = np.array([part[:, 0] for part in parts]).astype(int)
+    top = exponents.max(axis=0)
+    shifts = 2 * (exponents - top)
+    sums: Any = sum(np.ldexp(part[:, 2:].T, shift) for part, shift in zip(parts, shifts, strict=True))
+    return Squares(top, np.any([part[:, 1] for part in parts], axis=0), *sums)
