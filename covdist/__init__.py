@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.engine.plan import Plan as Plan
     from covdist.errors import CovdistError as CovdistError
     from covdist.folding.grouping import bins as bins
+    from covdist.growth.update import update as update
     from covdist.jobs.job import Job as Job
     from covdist.jobs.submitting import submit as submit
     from covdist.logs.opening import open_log as open_log
@@ -101,6 +102,7 @@ _HOMES = {
     "load": "covdist.results.load",
     "open_log": "covdist.logs.opening",
     "submit": "covdist.jobs.submitting",
+    "update": "covdist.growth.update",
 }
 
 logging.getLogger("covdist").addHandler(logging.NullHandler())

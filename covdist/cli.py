@@ -7,7 +7,7 @@ import functools
 import gc
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from covdist.commands.options import (
     selecting,
 )
 from covdist.commands.read import read
+from covdist.commands.update import run_update
 from covdist.errors import CovdistError, shown
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from covdist.results.moments import Moments
 
 
+Finish = Callable[["dict[str, Moments]", "Callable[[dict[str, Moments]], dict[str, Moments]]"], "dict[str, Moments]"]
 _COLLECTED = 100_000  # objects after which Python looks for cycles; 700 by default
 
 
@@ -147,11 +149,17 @@ def plan(selection: Selection, log: str, opening: dict[str, Any], force: bool, a
 @json_option
 @click.option("-o", "--output", help="Result to write; must not exist.")
 @click.option("--job", help="Folder for what is done so far, and the result: the same command goes on from there.")
+@click.option("--update", help="Result of LOG to bring up to date: only rows that are new since are folded.")
 def run(
     selection: Selection, log: str, opening: dict[str, Any], cluster_options: dict[str, Any], force: bool,
-    as_json: bool, output: str | None, job: str | None,
+    as_json: bool, output: str | None, job: str | None, update: str | None,
 ) -> None:  # fmt: skip
     """Fold LOG on a cluster and write the moments to a result that `show` and covdist.load read."""
+    if update is not None:
+        if output is not None or job is not None:
+            raise click.UsageError("--update writes the result that it names anew: leave out -o and --job")
+        run_update(log, update, selection, opening, as_json, functools.partial(_folded, log, cluster_options, force))
+        return
     if output is None and job is None:
         raise click.UsageError("Missing option '-o' / '--output': say where the result goes, or --job to make a job")
     from covdist.results.saving import save
@@ -166,32 +174,47 @@ def run(
     from covdist.folding.result_size import check_size
     from covdist.folding.selection import requests
     from covdist.folding.strategy import plans_of
+    from covdist.growth.made_from import MadeFrom
     from covdist.logs.opening import log_nodes
     from covdist.logs.paths import is_url
 
-    chosen = requests(log_nodes(log, **opening), selection)
+    nodes = log_nodes(log, **opening)
+    chosen = requests(nodes, selection)
     plans = plans_of(chosen)
     if not force:
         check_size(chosen, plans)
     check_room(output, sum(plan.bytes_written for plan in plans.values()))
     named = chosen if len(chosen) > 1 else {"": next(iter(chosen.values()))}
+    about = MadeFrom.of(nodes, selection, opening).as_json()
     small = batches(named, list(plans.values()))
     if not (names_workers() or is_url(log)) and few(named, small):
         found = folded_here(small)  # before a result is begun, for which zarr starts threads
-        saved = save({}, output, lambda _: found, list(named))
+        saved = save({}, output, lambda _: found, list(named), about)
     else:
-        saved = _run_on_workers(named, plans, output, cluster_options, force)
+        write: Finish = lambda lazy, computed: save(lazy, output, computed, list(named), about)  # noqa: E731
+        saved = _run_on_workers(named, plans, cluster_options, force, write)
     print_results(dict(zip(chosen, saved.values(), strict=True)), as_json)
 
 
+def _folded(log: str, cluster_options: dict[str, Any], force: bool, chosen: dict[str, Request]) -> dict[str, Moments]:
+    """Return the moments of requests, folded by this process where workers take longer to start."""
+    from covdist.folding.strategy import plans_of
+    from covdist.growth.update import folded, light
+    from covdist.logs.paths import is_url
+
+    plans = plans_of(chosen)
+    if not (names_workers() or is_url(log)) and light(list(plans.values())):
+        return folded(chosen)
+    return _run_on_workers(chosen, plans, cluster_options, force, lambda lazy, computed: computed(lazy))
+
+
 def _run_on_workers(
-    named: dict[str, Request], plans: dict[str, Plan], output: str, cluster_options: dict[str, Any], force: bool
+    named: dict[str, Request], plans: dict[str, Plan], cluster_options: dict[str, Any], force: bool, finish: Finish
 ) -> dict[str, Moments]:
     from covdist.engine.cluster import cluster, least_memory  # takes a while to import: wrong words are answered before
     from covdist.folding.batches import batches
     from covdist.folding.fold import fold_request
     from covdist.folding.strategy import for_workers, plans_of
-    from covdist.results.saving import save
 
     with cluster(**cluster_options) as client:
         if not force:
@@ -205,7 +228,7 @@ def _run_on_workers(
         small = batches(named, list(plans.values()))
         batched = {path for batch in small for path in batch.requests}
         lazy = {path: fold_request(request) for path, request in named.items() if path not in batched}
-        return save(lazy, output, functools.partial(_computed, client, need, small), list(named))
+        return finish(lazy, functools.partial(_computed, client, need, small))
 
 
 def _computed(client: Client, need: int, small: list[Batch], lazy: dict[str, Moments]) -> dict[str, Moments]:

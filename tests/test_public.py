@@ -22,7 +22,7 @@ PUBLIC = {
     "noise_scale", "open_log", "partial_corr", "participation_ratio", "plan", "power_law", "precision",
     "procrustes", "project", "prune", "pwcca", "rankme", "redundant", "rolling", "rv_coefficient", "second_moment",
     "shrink", "sign_agreement", "similarity", "skewness", "spectrum", "stable_rank", "standardise", "std", "submit",
-    "svcca", "var", "whiten", "within",
+    "svcca", "update", "var", "whiten", "within",
 }  # fmt: skip
 
 

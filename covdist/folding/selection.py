@@ -23,6 +23,7 @@ from covdist.results.accepted import check_real
 from covdist.results.labels import ArrayLike, Bins, Rows
 from covdist.state.variances import Variances
 
+Chosen = Mapping[tuple[str, str], str]  # by paths of nodes and names of arrays, what a result calls them
 _LATER = ("state", "halflife", "blocks", "each")  # fields that the first jobs did not have
 
 
@@ -104,12 +105,13 @@ def _values_of(found: Mapping[str, Any]) -> ArrayLike:
     return xr.DataArray(values, dims=found["dims"], name=found["name"]) if "dims" in found else values
 
 
-def requests(nodes: Mapping[str, Arrays], selection: Selection) -> dict[str, Request]:
+def requests(nodes: Mapping[str, Arrays], selection: Selection, chosen: Chosen | None = None) -> dict[str, Request]:
     """Return the requests, for the nodes of a log by path, by the path a result stores them under.
 
-    LogError or DataError where one of the arrays cannot be read or folded, without which a result would be incomplete.
+    They are of the arrays that are ``wanted``, or of some of these. LogError or DataError where one of the arrays
+    cannot be read or folded, without which a result would be incomplete.
     """
-    found, refused = possible_requests(nodes, selection)
+    found, refused = possible_requests(nodes, selection, chosen)
     for path, error in refused.items():
         raise type(error)(
             f"{len(refused):,} of {len(found) + len(refused):,} arrays cannot be folded, such as {shown(path)} "
@@ -119,12 +121,12 @@ def requests(nodes: Mapping[str, Arrays], selection: Selection) -> dict[str, Req
 
 
 def possible_requests(
-    nodes: Mapping[str, Arrays], selection: Selection
+    nodes: Mapping[str, Arrays], selection: Selection, chosen: Chosen | None = None
 ) -> tuple[dict[str, Request], dict[str, CovdistError]]:
     """Return the requests, and the errors of arrays that cannot be read or folded, by their paths; not errors alone."""
     found, refused = dict[str, Request](), dict[str, CovdistError]()
     alike: dict[Hashable, Request] = {}  # of thousands of arrays many are, and a request takes 0.3 ms
-    for (path, name), called in _wanted(nodes, selection).items():
+    for (path, name), called in (wanted(nodes, selection) if chosen is None else chosen).items():
         node = nodes[path]
         kind = _kind(node, name, selection)
         try:
@@ -161,17 +163,17 @@ def _unlabelled(request: Request) -> Request:
     return replace(request, sides=tuple(replace(side, coords={}, labels={}) for side in request.sides))
 
 
-def _wanted(nodes: Mapping[str, Arrays], selection: Selection) -> dict[tuple[str, str], str]:
+def wanted(nodes: Mapping[str, Arrays], selection: Selection) -> Chosen:
     """Return the arrays that are chosen, by the paths of their nodes and their names, and what a result calls them."""
     unread = {_full(path, name): (path, name) for path, node in nodes.items() for name in node.unreadable}
     there = {unread.pop(full) for full in nodes.keys() & unread}  # layers whose arrays are there all the same
-    wanted = selection.layer.strip("/")
-    literal = wanted in nodes or wanted in unread
-    paths = [path for path in nodes if (path == wanted if literal else fnmatchcase(path, selection.layer))]
+    layer = selection.layer.strip("/")
+    literal = layer in nodes or layer in unread
+    paths = [path for path in nodes if (path == layer if literal else fnmatchcase(path, selection.layer))]
     chosen = [(path, name) for path in paths for name in _names(nodes[path], selection)]
     for full, key in unread.items():
-        layer = nodes[key[0]].unreadable[key[1]].layer and key[1] not in nodes[key[0]].coords
-        if full == wanted or (layer and not literal and fnmatchcase(full, selection.layer)):
+        maybe = nodes[key[0]].unreadable[key[1]].layer and key[1] not in nodes[key[0]].coords
+        if full == layer or (maybe and not literal and fnmatchcase(full, selection.layer)):
             chosen.append(key)
     chosen = [key for key in dict.fromkeys(chosen) if key not in there]
     if not chosen:

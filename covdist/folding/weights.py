@@ -46,12 +46,12 @@ def fading(halflife: Halflife, x: Labelled, vectors: dict[str, Array]) -> dict[s
     """Return the vectors with reliabilities that halve with every ``halflife`` before the last sample."""
     if halflife is None:
         return vectors
-    weights = 0.5 ** _ages(halflife, x)
+    weights = 0.5 ** ages(halflife, x)
     given = vectors.get("reliability")
     return {**vectors, "reliability": weights if given is None else given * weights}
 
 
-def _ages(halflife: float | str | np.timedelta64, x: Labelled) -> Array:
+def ages(halflife: float | str | np.timedelta64, x: Labelled) -> Array:
     """Return the age of each sample in half-lives before the last one, by its coordinate or its number."""
     if len(x.sample_dims) != 1:
         raise DataError(

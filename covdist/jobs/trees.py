@@ -15,6 +15,7 @@ from covdist.folding.result_size import check_size
 from covdist.folding.selection import Selection, requests
 from covdist.folding.strategy import plans_of
 from covdist.folding.streams import whole_streams
+from covdist.growth.made_from import MadeFrom
 from covdist.jobs.asked import read_manifest
 from covdist.jobs.dask_runner import TaskWork
 from covdist.jobs.directory.directory import Directory
@@ -72,6 +73,7 @@ class JobPlan:
         self.question = dict(question)
         opening = {name: question[name] for name in ("missing_chunks", "follow_links") if name in question}
         log = log_nodes(question["log"], **opening)
+        self._nodes, self._opening = log, opening
         self.requests = requests(log, Selection(**question["selection"]))
         for path, request in self.requests.items():
             _check(path, request)
@@ -135,6 +137,7 @@ class JobPlan:
 
     def work(self, directory: Directory, job: str) -> TaskWork:
         every, read = self._all, partial(checkpoint, directory, job)
+        about = MadeFrom.of(self._nodes, Selection(**self.question["selection"]), self._opening).as_json()
 
         def dumps(node: Node) -> Any:
             one = every[node.tree]
@@ -146,18 +149,18 @@ class JobPlan:
             fold=lambda node: every[node.tree].fold(node, read),
             dumps=dumps,
             loads=lambda node: every[node.tree].loads(node),
-            finish=partial(self._finish, directory, job),
+            finish=partial(self._finish, directory, job, about),
             need=max(plan.peak_bytes for plan in self.plans.values()),
         )
 
-    def _finish(self, directory: Directory, job: str) -> None:
+    def _finish(self, directory: Directory, job: str, about: Mapping[str, Any]) -> None:
         due = [one.due(directory, job) for one in self._all]
         for tree, _ in due:
             clear(directory, tree)
         if all(last for _, last in due):
-            self._deliver(directory, job, [tree.root for tree, _ in due])
+            self._deliver(directory, job, about, [tree.root for tree, _ in due])
 
-    def _deliver(self, directory: Directory, job: str, roots: list[Node]) -> None:
+    def _deliver(self, directory: Directory, job: str, about: Mapping[str, Any], roots: list[Node]) -> None:
         read = partial(checkpoint, directory, job)
         states = (one.state(root, read) for one, root in zip(self._all, roots, strict=True))
         found: dict[str, Moments] = {}
@@ -168,7 +171,7 @@ class JobPlan:
             found |= batch.moments(next(states))
         results = {path: found[path] for path in self.requests}
         with written(directory.path) as place:
-            save(results if len(results) > 1 else {"": next(iter(results.values()))}, place)
+            save(results if len(results) > 1 else {"": next(iter(results.values()))}, place, about=about)
             if self.question["output"] is not None:
                 deliver(place, self.question["output"])
         directory.finish(job, {"result": JOB_RESULT})

@@ -13,7 +13,7 @@ from covdist.results.labels import Axis, Groups, structured
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
 from covdist.results.saving import check_options, format_named
-from covdist.results.store import FEW_ROWS, StoredState, open_result
+from covdist.results.store import FEW_ROWS, MADE_FROM, StoredState, open_result
 from covdist.results.tile_store import StoredTiles
 from covdist.state.base import State, rebuilt
 from covdist.state.grouped import Grouped
@@ -24,7 +24,7 @@ JOB_RESULT = "result.zarr"  # within a job's folder
 _NOT_PROVENANCE = {
     "covdist", "nodes", "versions", "created", "kind", "parameters", "ddof", "axes", "groups", "groups_stored",
     "groups_levels", "positions", "coordinates",
-    Tiled.name, FEW_ROWS,
+    Tiled.name, FEW_ROWS, MADE_FROM,
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -39,15 +39,16 @@ def save(
     path: str | Path,
     computed: Callable[[dict[str, M]], dict[str, M]] = _computed,
     names: Sequence[str] = (),
+    about: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, M]:
     """Write a mapping {node path: Moments} to a new Zarr store, and return them computed; one alone has the path "".
 
-    ``names`` are those of all nodes, where ``computed`` returns more of them than it is given. The store appears only
-    when everything is written. Workers write the tiles of a matrix in tiles themselves, so they must be able to reach
-    it.
+    ``names`` are those of all nodes, where ``computed`` returns more of them than it is given; ``about`` says which
+    rows of which log they hold. The store appears only when everything is written. Workers write the tiles of a matrix
+    in tiles themselves, so they must be able to reach it.
     """
     names = names or list(nodes)
-    with new_result(path, names) as result:
+    with new_result(path, names, about) as result:
         tiled = [node for node, one in nodes.items() if one.matrix is not None]
         written = {node: nodes[node].with_tiles_in(result.group(node)) for node in tiled}
         found = computed({**nodes, **written})

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import zarr
 
+from covdist.engine.exchange import exchange
 from covdist.engine.plan import human_bytes
 from covdist.errors import ResultError
 from covdist.results.arrays import BROKEN, plain, read_array, read_rows, write_array
@@ -25,13 +26,15 @@ from covdist.results.packs import Stored, members_of, to_pack, write_pack
 
 _FORMAT, _PACKED, _ROWS = 1, 2, 3  # the second where states share a group, the third where rows of groups are kept
 FEW_ROWS = "few_rows"  # attribute of states of groups, some of which are kept as rows
+MADE_FROM = "made_from"  # attribute of the root: the log, as it was then
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class NewResult:
     """A result that is being written: a Zarr group for each node, or for many together."""
 
-    def __init__(self, place: Path, nodes: Sequence[str]):
+    def __init__(self, place: Path, nodes: Sequence[str], about: Mapping[str, Any]):
+        self._about = about
         self._root = zarr.open_group(place, mode="w", zarr_format=3)
         self._places, self._packs = _places(nodes), list[str]()
         self.begun = set[str]()  # nodes with a group of their own
@@ -62,15 +65,16 @@ class NewResult:
             **({"packed": self._packs} if self._packs else {}),
             "versions": {"python": platform.python_version(), **versions},
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **({MADE_FROM: self._about} if self._about else {}),
         }
         self._root.update_attributes(attrs)
 
 
 @contextmanager
-def new_result(path: str | Path, nodes: Sequence[str]) -> Iterator[NewResult]:
-    """Yield a result to write, which appears at ``path`` when the block has ended."""
+def new_result(path: str | Path, nodes: Sequence[str], about: Mapping[str, Any]) -> Iterator[NewResult]:
+    """Yield a result to write, which appears at ``path`` when the block has ended; ``about`` says what it is of."""
     with whole(free_path(path)) as place:
-        result = NewResult(place, nodes)
+        result = NewResult(place, nodes, about)
         yield result
         result.finish()
 
@@ -91,6 +95,22 @@ def whole(target: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
         else:
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replaced(target: Path) -> Iterator[Path]:
+    """Yield a path for a new result, which takes the place of the one at ``target`` when the block has ended.
+
+    Where anything fails the old one stays.
+    """
+    if not os.access(target.parent, os.W_OK):
+        raise ResultError(f"the folder {target.parent} of the result is not writable: copy the result, and update that")
+    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.new")
+    try:
+        yield beside
+        exchange(beside, target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _places(nodes: Sequence[str]) -> dict[str, str]:
@@ -195,6 +215,12 @@ def open_result(path: str | Path) -> Iterator[dict[str, StoredState]]:
     except BROKEN as error:
         said = " ".join(str(error).split())
         raise ResultError(f"{path} is damaged ({said}): restore it from a copy, or make it again") from error
+
+
+def made_from(path: str | Path) -> Any:
+    """Return what a result says of the log that it was made from; None where it says nothing."""
+    with open_result(path):
+        return zarr.open_group(path, mode="r").attrs.asdict().get(MADE_FROM)
 
 
 def _states(root: zarr.Group) -> dict[str, StoredState]:

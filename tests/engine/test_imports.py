@@ -30,12 +30,13 @@ ALLOWED = {
     "missing": "errors numerics state rows results folding",
     "exports": "errors numerics state logs results",
     "readings": "errors limits plugins numerics state engine rows results folding",
-    "jobs": "errors limits storage numerics state engine logs rows results folding",
+    "growth": "errors engine logs results folding",
+    "jobs": "errors limits storage numerics state engine logs rows results folding growth",
     "report": "errors engine results readings jobs",
     "record": "errors numerics storage",
     "demo": "report",
-    "commands": "errors plugins engine results folding jobs report",
-    "cli": "errors kernel numerics engine logs results folding readings report demo commands",
+    "commands": "errors plugins engine results folding growth jobs report",
+    "cli": "errors kernel numerics engine logs results folding growth readings report demo commands",
 }
 STATE_MAY_IMPORT = {"numpy", "scipy", "threadpoolctl", "covdist"} | sys.stdlib_module_names
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,8 @@ import numpy as np
 from covdist.logs.chunk_bytes import BROKEN
 from covdist.logs.grid import Index
 from covdist.logs.paths import below, is_url, open_inside
-from covdist.logs.stamps import Stamp, changed, information, stamp, tag, written
-from covdist.logs.zarr.files import StoredChunks
+from covdist.logs.stamps import Stamp, changed, information, listed_below, stamp, tag, written
+from covdist.logs.zarr.files import StoredChunks, stamps_in
 
 _TRIES = 10
 NOWHERE = 2**64 - 1  # the offset of a chunk that a shard lacks
@@ -24,6 +25,12 @@ class ZarrSource(StoredChunks):
 
     place: str  # path or URL of the store
     inner: str  # the array's path in it
+
+    def stamps_of(self, keys: Sequence[str]) -> list[Stamp | None]:
+        if not is_url(self.place):
+            return stamps_in(os.path.join(self.place, self.inner), keys)
+        found = listed_below(below(self.place, self.inner))
+        return [found.get(key) for key in keys]
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         outer = tuple(i * size // whole for i, size, whole in zip(index, self.chunks, self.in_file, strict=True))

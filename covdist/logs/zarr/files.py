@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
+from itertools import product
 from typing import Any
 
 import google_crc32c
@@ -16,6 +17,7 @@ from covdist.errors import LogError, MissingChunkError
 from covdist.logs.chunk_bytes import BROKEN, CRC_BYTES, checked, read_into
 from covdist.logs.grid import GridSource, Index, Slices
 from covdist.logs.paths import open_inside
+from covdist.logs.stamps import Stamp, stamp
 from covdist.logs.zarr.layout import ChunkLayout
 from covdist.logs.zarr.unchanged import Opened, open_ended
 
@@ -52,6 +54,21 @@ class StoredChunks(GridSource):
         """Shape of what one file holds."""
         return self.layout.shard or self.chunks
 
+    @property
+    def grows(self) -> bool:
+        """Whether more rows may come in files of their own, which ``stamps`` tells apart."""
+        return bool(self.opened.described and self.opened.stamp and self.shape)
+
+    def stamps(self, files: int) -> Iterator[tuple[str, Stamp | None]]:
+        """Yield the keys of the first ``files`` along the first axis, and of those beside them, with their stamps."""
+        _, *others = (-(-n // size) for n, size in zip(self.shape, self.in_file, strict=True))
+        keys = [self.key(index) for index in product(range(files), *map(range, others))]
+        return zip(keys, self.stamps_of(keys), strict=True)
+
+    def stamps_of(self, keys: Sequence[str]) -> list[Stamp | None]:
+        """Return the stamps of some of the array's files, None for one that the store lacks."""
+        raise NotImplementedError
+
     def absent(self, key: str, index: Index) -> np.ndarray:
         """Return fill values for a chunk that is not in the store, or raise MissingChunkError."""
         if self.missing == "raise":
@@ -85,6 +102,9 @@ class ZarrFileSource(StoredChunks):
     @property
     def _buffered(self) -> bool:
         return self.layout.dtype == self.dtype and not self.layout.text
+
+    def stamps_of(self, keys: Sequence[str]) -> list[Stamp | None]:
+        return stamps_in(self.folder, keys)
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         key, part = self.key(index), self.part(index)
@@ -183,3 +203,14 @@ class ZarrFileSource(StoredChunks):
         for _ in self.layout.codecs:
             data = checked(data)
         return data
+
+
+def stamps_in(folder: str, keys: Sequence[str]) -> list[Stamp | None]:
+    """Return the stamps of files in a folder, None for one that is not there."""
+    found: list[Stamp | None] = []
+    for key in keys:
+        try:
+            found.append(stamp(f"{folder}/{key}"))
+        except (FileNotFoundError, NotADirectoryError):
+            found.append(None)
+    return found

@@ -1,0 +1,124 @@
+"""What a result remembers of the log that it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from covdist.engine import small_arrays
+from covdist.errors import ResultError
+from covdist.folding.grouping import labelling
+from covdist.folding.inputs import along_samples
+from covdist.folding.selection import Chosen, Selection, wanted
+from covdist.growth.new_rows import old_and_new, taken
+from covdist.logs.cf import DECODED
+from covdist.logs.nodes import LogNode
+from covdist.logs.old_rows import OldRows, old_rows, parts_of
+from covdist.results.labels import label
+from covdist.results.store import made_from
+
+Nodes = Mapping[str, LogNode]
+
+
+class OldArray(NamedTuple):
+    """An array, or the one that it is set against, whose rows a result holds."""
+
+    array: str  # its full path
+    row: tuple[int, ...]  # the shape of one row
+    dtype: str
+    decoded: str  # the attributes by which values are decoded
+    labels: str  # of what its rows are grouped by
+    parts: tuple[OldRows, ...]  # one below the other
+
+    @property
+    def rows(self) -> int:
+        return sum(part.rows for part in self.parts)
+
+
+class MadeFrom(NamedTuple):
+    """A log as it was when a result was made from it."""
+
+    selection: Selection
+    opening: dict[str, Any]  # options of ``open_log``
+    arrays: dict[str, tuple[OldArray, ...]]  # each with the one that it is set against, by what the result calls them
+
+    @classmethod
+    def of(
+        cls, nodes: Nodes, selection: Selection, opening: Mapping[str, Any], chosen: Chosen | None = None
+    ) -> MadeFrom:
+        """Describe a log that is about to be folded."""
+        chosen = wanted(nodes, selection) if chosen is None else chosen
+        arrays = {called: old_arrays(nodes[path], path, name, selection) for (path, name), called in chosen.items()}
+        return cls(selection, dict(opening), arrays)
+
+    @classmethod
+    def read(cls, result: str) -> MadeFrom:
+        """Return what a result remembers; ResultError where it was not made from a log."""
+        found = made_from(result)
+        if found is None:
+            raise ResultError(
+                f"{result} does not say which rows of a log it holds, as results of `covdist run` and of jobs do: make "
+                "one by `covdist run LOG -o RESULT`, which can be updated from then on"
+            )
+        arrays = {called: tuple(map(_old_array, each)) for called, each in found["arrays"].items()}
+        known = {field.name for field in fields(Selection)}
+        return cls(Selection(**{k: v for k, v in found["asked"].items() if k in known}), found["opening"], arrays)
+
+    def as_json(self) -> dict[str, Any]:
+        asked = {"asked": self.selection.asked(), "opening": self.opening, "arrays": self.arrays}
+        written: dict[str, Any] = json.loads(json.dumps(asked))
+        return written
+
+
+def _old_array(found: Any) -> OldArray:
+    array, row, dtype, decoded, labels, parts = found
+    return OldArray(array, tuple(row), dtype, decoded, labels, tuple(OldRows(*part) for part in parts))
+
+
+def old_arrays(node: LogNode, path: str, name: str, selection: Selection) -> tuple[OldArray, ...]:
+    """Describe all rows of an array, and of the one that it is set against."""
+    names = [name] if selection.against is None else [name, selection.against]
+    return tuple(_all_rows(node, path, each, selection) for each in names)
+
+
+def _all_rows(node: LogNode, path: str, name: str, selection: Selection) -> OldArray:
+    rows = {part: source.shape[0] for part, source in parts_of(node.entries[name].source).items()}
+    return old_array(node, path, name, selection, rows)
+
+
+def old_array(node: LogNode, path: str, name: str, selection: Selection, rows: Mapping[str, int]) -> OldArray:
+    """Describe so many rows of each part of an array; an array has them all."""
+    entry = node.entries[name]
+    parts = parts_of(entry.source)
+    return OldArray(
+        f"{path}/{name}".strip("/"),
+        entry.source.shape[1:],
+        str(entry.source.dtype),
+        _digest(json.dumps({key: entry.attrs[key] for key in sorted(DECODED & entry.attrs.keys())}, default=repr)),
+        "" if selection.by is None else _labels(taken(node.array(name, name), old_and_new(parts, rows)[0]), selection),
+        tuple(old_rows(part, parts[part], count) for part, count in rows.items()),
+    )
+
+
+def _labels(x: xr.DataArray, selection: Selection) -> str:
+    rows = label(x, selection.dim if selection.dim is not None else str(x.dims[0]), fallback="x", each=selection.each)
+    found = [small_arrays.values(along_samples(of, rows, what)) for what, of in labelling(selection.by)]
+    return _digest("\n".join(map(_label_text, found)))
+
+
+def _label_text(values: np.ndarray) -> str:
+    """Return text that is equal for equal labels, whatever dtype those of more rows need."""
+    if values.dtype.kind in "biuf":
+        values = values.astype(np.float64)
+        return hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
+    return "\0".join(map(str, values.ravel().tolist()))
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,156 @@
+"""``update``: folds the rows that are new in a log, and adds them to the result of those before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from dask.base import compute
+
+from covdist.engine.plan import Plan
+from covdist.errors import DataError, ResultError
+from covdist.folding.batches import batches, folded_here
+from covdist.folding.fold import fold_request
+from covdist.folding.request import Request
+from covdist.folding.selection import Selection, requests
+from covdist.folding.strategy import for_workers, plans_of
+from covdist.folding.weights import ages
+from covdist.growth.grown import Grown, Key
+from covdist.growth.made_from import MadeFrom, Nodes
+from covdist.logs.opening import log_nodes
+from covdist.results.labels import label
+from covdist.results.load import load
+from covdist.results.moments import Moments
+from covdist.results.saving import save
+from covdist.results.store import replaced
+
+_START = 20.0  # seconds of one core for which workers are worth starting
+_STATE_BYTES = 1 << 28  # of one state, at most, of which every thread of this process holds one
+Fold = Callable[[dict[str, Request]], dict[str, Moments]]
+
+
+def update(log: str | os.PathLike[str], result: str | os.PathLike[str]) -> Moments | dict[str, Moments]:
+    """Fold the rows that came to a log since a result was made from it, and add them to the result.
+
+    What is new is read and folded, and beside it one chunk of old rows of each array, the one that they share with new
+    ones. Layers and variables that are new are folded whole. The result is what a run over the whole log would give, to
+    rounding: the bits are those of the old state plus the state of the new rows, and those of the whole run where that
+    cuts its shards at the same row and merges them in the same order, as in two shards.
+
+    Parameters
+    ----------
+    log : str or path-like
+        The log that the result was made from, as for :func:`covdist.open_log`.
+    result : str or path-like
+        What ``covdist run LOG -o RESULT``, a job's ``-o``, or an update wrote. The new one takes its place, with the
+        same options, when it is complete; where anything fails the old one stays.
+
+    Returns
+    -------
+    Moments or dict
+        As :func:`covdist.load` returns the result.
+
+    Raises
+    ------
+    ResultError
+        If rows that the result holds have changed or are gone; if it was not made from this log; or if its states
+        cannot go on, as matrices in tiles, ``missing="maxent"`` or ``"interpolate"``, ``blocks=`` and bins by their
+        number, which depend on all rows.
+
+    Notes
+    -----
+    Old rows count as unchanged where the array's metadata and the size and time, or etag, of each full chunk file are
+    the same, and where the rows of the last one, which is written again when it fills up, have the same values. Of
+    formats in which new rows take a new file, as ``.npy``, no old file may have been written to.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, covdist
+    >>> from covdist.cli import main
+    >>> folder = tempfile.mkdtemp()
+    >>> log, result = f"{folder}/log.zarr", f"{folder}/result.zarr"
+    >>> with covdist.Recorder(log) as rec:
+    ...     rec.log(0, {"fc1/activation": np.eye(4)})
+    >>> main(["run", log, "-o", result], standalone_mode=False)  # doctest: +ELLIPSIS
+    array ...
+    >>> with covdist.Recorder(log, mode="a") as rec:
+    ...     rec.log(1, {"fc1/activation": np.ones((2, 4))})
+    >>> covdist.update(log, result)
+    <covdist.Moments of 6 rows: full state of unit (4)>
+    """
+    found = updated(log, result, folded)
+    return found if len(found) > 1 else next(iter(found.values()))
+
+
+def updated(
+    log: str | os.PathLike[str],
+    result: str | os.PathLike[str],
+    fold: Fold,
+    check: Callable[[MadeFrom], None] = lambda made: None,
+) -> dict[str, Moments]:
+    """Update a result by what folds requests, and return it by arrays; ``check`` may refuse what it was made from."""
+    place = _place(result)
+    made = MadeFrom.read(place)
+    check(made)
+    nodes = log_nodes(log, **made.opening)
+    grown = Grown.of(nodes, made, place)
+    found = load(place)
+    states = {next(iter(made.arrays)): found} if isinstance(found, Moments) else found
+    new = grown.new()
+    if not new:
+        return states
+    grown.check(nodes, states, made.selection)
+    chosen = requests(grown.nodes(nodes), made.selection, new)
+    now = MadeFrom.of(nodes, made.selection, made.opening, grown.chosen)
+    added = fold(chosen)
+    results = dict[str, Moments]()
+    for key, called in grown.chosen.items():
+        before = states[grown.before[key]] if key in grown.before else None
+        if before is not None and called in added:
+            results[called] = _sum(before, added[called], nodes, key, grown, made.selection)
+        else:
+            results[called] = before or added[called]
+    with replaced(Path(place)) as beside:
+        save(results if len(results) > 1 else {"": next(iter(results.values()))}, beside, about=now.as_json())
+    return results
+
+
+def folded(chosen: dict[str, Request]) -> dict[str, Moments]:
+    """Return the moments of requests, by the current cluster, or by this process where there is none."""
+    plans = plans_of(chosen)
+    small = batches(chosen, list(plans.values()))
+    found = folded_here(small)
+    large = {path: fold_request(for_workers(each, plans[path])) for path, each in chosen.items() if path not in found}
+    return found | dict(zip(large, compute(*large.values()), strict=True))
+
+
+def light(plans: Sequence[Plan]) -> bool:
+    """Return whether this process has folded what is planned before workers could help."""
+    few = max(plan.state_bytes for plan in plans) < _STATE_BYTES
+    return few and sum(plan.core_seconds for plan in plans) < _START
+
+
+def _place(result: str | os.PathLike[str]) -> str:
+    if not isinstance(result, str | os.PathLike):
+        raise DataError(f"result is {type(result).__name__}, expected is the path of a result: save it first")
+    place = os.path.realpath(result)
+    if not os.path.exists(place):
+        raise ResultError(f"{os.fspath(result)} does not exist: make it first, by `covdist run LOG -o RESULT`")
+    if os.path.isfile(os.path.join(place, "manifest.json")):
+        raise ResultError(f"{os.fspath(result)} is a job's folder: pass the result that the job wrote to its output")
+    return place
+
+
+def _sum(old: Moments, new: Moments, nodes: Nodes, key: Key, grown: Grown, selection: Selection) -> Moments:
+    if selection.halflife is None:
+        return old + new
+    path, name = key
+    x = nodes[path].array(name, name)
+    rows = label(x, selection.dim if selection.dim is not None else str(x.dims[0]), fallback="x")
+    age, is_new = np.asarray(ages(selection.halflife, rows)), np.zeros(len(x), bool)
+    for each in grown.ranges[key]:
+        is_new[each] = True
+    before, since = (0.5 ** float(age[rows].min()) for rows in (~is_new, is_new))
+    return old.scaled(before) + new.scaled(since)
