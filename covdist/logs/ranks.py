@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-import numpy as np
 
 from covdist.errors import LogError
-from covdist.logs.grid import GridSource, Index, Slices
-from covdist.logs.source import Entry, Nodes, Source, Unreadable
+from covdist.logs.joined import join, repeated
+from covdist.logs.source import Entry, Nodes, Unreadable
 
 RANK, MARKS = "covdist_rank", "covdist_marks"  # attributes that a recorder gives its arrays
 _RANK_GROUP = re.compile("rank[0-9]+")
@@ -77,8 +73,7 @@ def _coordinates(arrays: Mapping[str, Parts], along: tuple[tuple[int, str], ...]
                 mark, rows = entry.attrs[MARKS], entry.source.shape[0]
                 found.setdefault(mark, {})[rank] = entry
                 names.setdefault(mark, name if own == dim else f"{dim}_{mark}")
-                constant = _Constant("rank", (rows,), np.dtype("i8"), (max(1, rows),), f"rank{rank}-{rows}", rank)
-                numbers[rank] = Entry(constant, (own,))
+                numbers[rank] = Entry(repeated("rank", [rank], [rows]), (own,))
     # Without a mark that cannot be read of one rank.
     whole = {mark: parts for mark, parts in found.items() if len(parts) == len(along)}
     if not whole:
@@ -101,44 +96,6 @@ def _entry(name: str, parts: Parts, dim: str) -> Entry:
         )
     entries = [parts[rank] for rank in ranks]
     attrs = {key: value for key, value in entries[0].attrs.items() if key != RANK}
-    filled = _join([entry.coordinate or entry.source for entry in entries])
-    return Entry(_join([entry.source for entry in entries]), (dim, *_dims(entries[0])[1:]), attrs, filled)
-
-
-def _join(parts: list[Source]) -> Source:
-    if len(parts) == 1:
-        return parts[0]
-    shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
-    dtype = np.result_type(*(part.dtype for part in parts))
-    token = hashlib.blake2b(" ".join(part.token for part in parts).encode(), digest_size=16).hexdigest()
-    chunks = max(part.chunks for part in parts)
-    return JoinedSource(parts[0].name, shape, dtype, chunks, token, tuple(parts))
-
-
-@dataclass(frozen=True, eq=False)
-class JoinedSource(GridSource):
-    """Arrays one below the other, as one of the chunks that the largest has."""
-
-    parts: tuple[Source, ...]
-
-    def __getitem__(self, index: Slices) -> np.ndarray:
-        start, stop, _ = index[0].indices(self.shape[0])
-        found, first = [], 0
-        for part in self.parts:
-            low, high = max(start - first, 0), min(stop - first, part.shape[0])
-            if low < high:
-                found.append(part[(slice(low, high), *index[1:])])
-            first += part.shape[0]
-        found = found or [self.parts[0][(slice(0, 0), *index[1:])]]
-        return np.concatenate(found).astype(self.dtype, copy=False)
-
-    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
-        return self[self.cut(index)]
-
-
-@dataclass(frozen=True, eq=False)
-class _Constant(GridSource):
-    value: int
-
-    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
-        return np.full(self.shape, self.value, self.dtype)
+    filled = join([entry.coordinate or entry.source for entry in entries], entries[0].source.name)
+    whole = join([entry.source for entry in entries], entries[0].source.name)
+    return Entry(whole, (dim, *_dims(entries[0])[1:]), attrs, filled)
