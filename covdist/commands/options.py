@@ -130,6 +130,9 @@ _OPENING = {  # by the parameters of open_log
     "follow_links": _option(
         "--follow-links", is_flag=True, help="Read also through links in LOG, which may lead out of it."
     ),
+    "concat": _option(
+        "--concat/--no-concat", default=None, help="Whether files of a folder are one array; numbered ones by default."
+    ),
 }
 
 

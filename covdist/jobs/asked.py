@@ -11,7 +11,7 @@ from covdist.jobs.directory.directory import Directory, Manifest, versions
 from covdist.jobs.directory.fingerprint import job_id
 
 _DEFAULTS: dict[str, Any] = {"missing_chunks": "raise", "output": None}
-_KNOWN = {"log", "selection", "follow_links", *_DEFAULTS}
+_KNOWN = {"log", "selection", "follow_links", "concat", *_DEFAULTS}
 _OPTIONS = {field.name for field in fields(Selection)}
 
 

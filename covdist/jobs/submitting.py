@@ -26,6 +26,7 @@ def submit(
     selection: Selection | None = None,
     missing_chunks: str = "raise",
     follow_links: bool = False,
+    concat: bool | None = None,
     output: str | os.PathLike[str] | None = None,
     force: bool = False,
     **options: Any,
@@ -46,6 +47,7 @@ def submit(
         Which arrays to fold, and how.
     missing_chunks : {"raise", "fill"}
     follow_links : bool
+    concat : bool, optional
         As for :func:`covdist.open_log`.
     output : str or Path, optional
         Local path for a copy of the result.
@@ -89,7 +91,7 @@ def submit(
         free_path(os.fspath(output))
     chosen = selection or _selection(options)
     client = client or _current()
-    plan = JobPlan(question(log, chosen, missing_chunks, output, follow_links))
+    plan = JobPlan(question(log, chosen, missing_chunks, output, follow_links, concat))
     check_versions(client)
     if not force:
         check_plans(plan, client)

@@ -42,6 +42,7 @@ def question(
     missing_chunks: str,
     output: str | os.PathLike[str] | None,
     follow_links: bool = False,
+    concat: bool | None = None,
 ) -> dict[str, Any]:
     """Return the question as JSON that means the same on another machine with the same disks."""
     given: dict[str, Any] = {
@@ -50,6 +51,8 @@ def question(
     }  # fmt: skip
     if follow_links:  # which jobs begun before could not ask for
         given["follow_links"] = True
+    if concat is not None:
+        given["concat"] = concat
     if clean(given) != given:
         raise JobError(
             f"the address {clean(given['log'])} holds credentials, which a job directory never keeps: put them into "
@@ -71,7 +74,7 @@ class JobPlan:
 
     def __init__(self, question: Mapping[str, Any], trees: int = 0):
         self.question = dict(question)
-        opening = {name: question[name] for name in ("missing_chunks", "follow_links") if name in question}
+        opening = {name: question[name] for name in ("missing_chunks", "follow_links", "concat") if name in question}
         log = log_nodes(question["log"], **opening)
         self._nodes, self._opening = log, opening
         self.requests = requests(log, Selection(**question["selection"]))

@@ -61,7 +61,7 @@ def _nodes(path: str, follow_links: bool) -> Nodes:
             node, _, last = name.rpartition("/")
             if last in nodes.setdefault(node, {}):
                 raise LogError(f"{path} holds two arrays called {name}: rename one of them.")
-            nodes[node][last] = variable
+            nodes[node][last] = variable._replace(file=stem) if many else variable
     return nodes
 
 

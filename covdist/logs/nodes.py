@@ -206,7 +206,7 @@ def _dims(path: str, variables: Mapping[str, Entry], above: Mapping[str, int]) -
 
 def _choose(node: str, variable: str, shape: tuple[int, ...], named: Named, taken: Mapping[str, int]) -> list[str]:
     """Return one free name per axis: the log's, else by convention, longer where sizes clash with ``taken``."""
-    defaults = _convention(variable, len(shape))
+    defaults = convention(variable, len(shape))
     if named is None and len(shape) == 1:
         fitting = (name for name in (variable, "sample", "step") if taken.get(name) == shape[0])
         defaults = (next(fitting, "sample"),)
@@ -220,7 +220,8 @@ def _choose(node: str, variable: str, shape: tuple[int, ...], named: Named, take
     return chosen
 
 
-def _convention(variable: str, ndim: int) -> tuple[str, ...]:
+def convention(variable: str, ndim: int) -> tuple[str, ...]:
+    """Return what the dims of an array are called where its log does not say."""
     if variable == "gradient" and ndim in (2, 3):
         return ("step", "param") if ndim == 2 else ("step", "sample", "param")
     return ("sample", "unit")[:ndim] if ndim <= 2 else ("sample", *(f"unit_{axis}" for axis in range(ndim - 1)))

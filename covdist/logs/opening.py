@@ -12,6 +12,7 @@ import xarray as xr
 
 from covdist.errors import DataError, LogError, shown
 from covdist.logs.formats import read
+from covdist.logs.many_files import as_one
 from covdist.logs.nodes import LogNode, described
 from covdist.logs.paths import is_url
 from covdist.logs.ranks import joined
@@ -20,7 +21,13 @@ from covdist.logs.tree import tree
 _LISTED = 8  # arrays that cannot be read, with their reasons
 
 
-def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", follow_links: bool = False) -> xr.DataTree:
+def open_log(
+    path: str | os.PathLike[str],
+    *,
+    missing_chunks: str = "raise",
+    follow_links: bool = False,
+    concat: bool | None = None,
+) -> xr.DataTree:
     """Open a training log as a lazy tree with one node per layer.
 
     Only headers are read, plus the coordinates that index a dim of at most a million entries. An array that cannot be
@@ -39,6 +46,12 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
     follow_links : bool
         Whether files and folders of the log may be links; by default only ``path`` itself may. Pipes and devices are
         never read.
+    concat : bool, optional
+        Whether the files of a folder, ``.npy`` and its like, are one array along the sample dim, or one of each name
+        where they hold several. By default those are whose names are numbered, ``step_0100``, ``activation_0007``,
+        ``0003``, ``part-00001-of-00005``, and whose arrays differ in the number of their rows alone; with True all
+        files of a folder are, with False none. Scalars, and vectors that label no rows, are a row each. The numbers are
+        a coordinate called as what they count, ``step``, or ``sample_step`` where a file holds several samples.
 
     Returns
     -------
@@ -55,7 +68,8 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
     ------
     LogError
         The path is missing, is of no known format, or holds no arrays that can be read: metadata that are damaged,
-        promise more than there is, or have attributes that cannot be decoded; a link to a folder is met.
+        promise more than there is, or have attributes that cannot be decoded; a link to a folder is met; files do not
+        fit together with ``concat=True``.
     DataError
         ``missing_chunks`` is neither of these.
 
@@ -82,7 +96,7 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
     >>> float(tree["fc1/activation"].sum())
     12.0
     """
-    nodes = log_nodes(path, missing_chunks=missing_chunks, follow_links=follow_links)
+    nodes = log_nodes(path, missing_chunks=missing_chunks, follow_links=follow_links, concat=concat)
     opened = tree(nodes)
     unreadable = unread(nodes)
     if unreadable:
@@ -93,7 +107,11 @@ def open_log(path: str | os.PathLike[str], *, missing_chunks: str = "raise", fol
 
 
 def log_nodes(
-    path: str | os.PathLike[str], *, missing_chunks: str = "raise", follow_links: bool = False
+    path: str | os.PathLike[str],
+    *,
+    missing_chunks: str = "raise",
+    follow_links: bool = False,
+    concat: bool | None = None,
 ) -> dict[str, LogNode]:
     """Return the nodes of a log by path, of which ``open_log`` makes a tree."""
     if missing_chunks not in ("raise", "fill"):
@@ -111,7 +129,8 @@ def log_nodes(
     nodes = read(place, missing_chunks, follow_links)
     if not any(nodes.values()):
         raise LogError(f"{place} holds no arrays: record something into it first, or name another path.")
-    found = described(joined(nodes))
+    name = os.path.splitext(os.path.basename(os.path.abspath(place)))[0] or "log"
+    found = described(joined(as_one(nodes, name, concat)))
     if not any(node.entries for node in found.values()):
         raise next(iter(unread(found).values()))
     return found

@@ -78,12 +78,16 @@ Named = tuple[str | None, ...] | None  # dims as a log names them
 
 
 class Entry(NamedTuple):
-    """One variable of a log: source, dims as the log names them, attributes, and a source for use as a coordinate."""
+    """One variable of a log: source, dims as the log names them, attributes, and a source for use as a coordinate.
+
+    ``file`` is the file of a folder that holds it, by its path below the folder, less its ending.
+    """
 
     source: Source
     dims: Named = None
     attrs: Mapping[str, Any] = {}
     coordinate: Source | None = None
+    file: str | None = None
 
 
 class Unreadable(NamedTuple):
@@ -91,6 +95,7 @@ class Unreadable(NamedTuple):
 
     error: LogError
     layer: bool = False
+    file: str | None = None
 
 
 Nodes = dict[str, dict[str, Entry | Unreadable]]  # node path ("" is the root) -> variable name -> entry

@@ -1,0 +1,52 @@
+"""What file names count: ``step_0100``, ``activation_0007``, ``0003``, ``part-00001-of-00005``."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_COUNTERS = (
+    "global_step", "step", "epoch", "iteration", "iter", "batch", "sample", "clip", "chunk", "shard", "part", "file",
+    "rank", "worker", "example", "image", "row",
+)  # fmt: skip
+_COUNTED = re.compile(rf"(?:^|(?<=[^a-z]))({'|'.join(_COUNTERS)})[-_.= ]*([0-9]+)(?:-of-([0-9]+))?(?![0-9])", re.I)
+_LAST = re.compile(r"([-_.= ]*)([0-9]+)(?:-of-([0-9]+))?$")
+_RECORDED = re.compile(r"(?:^|[^a-z])(input|activation|output|feature|embedding|grad(?:ient)?|weight|hidden)s?$", re.I)
+_LAYERS = re.compile(
+    r"(?:^|[^a-z])(layers?|blocks?|fc|conv|linear|dense|heads?|h|stages?|module|encoder|decoder)$", re.I
+)
+_PADDED = 3  # digits: a number with a zero before it that has fewer may name a layer
+
+
+class Numbered(NamedTuple):
+    """A file name without its number, what the number counts, and how many there are to be, where it says so."""
+
+    name: str
+    counter: str
+    number: int
+    total: int | None = None
+
+
+def numbered(stem: str, *, any_number: bool = False) -> Numbered | None:
+    """Return what a file's name counts; None if it has no number, or one that may name a layer, as ``fc2`` does.
+
+    With ``any_number`` a number counts, whatever it may name.
+    """
+    found = list(_COUNTED.finditer(stem))
+    if found:
+        last = found[-1]
+        name = (stem[: last.start()].rstrip("-_.= ") + "_" + stem[last.end() :].lstrip("-_.= ")).strip("_")
+        return Numbered(name, last[1].lower(), int(last[2]), int(last[3]) if last[3] else None)
+    ending = _LAST.search(stem)
+    if ending is None:
+        return None
+    name, digits, total = stem[: ending.start()], ending[2], ending[3]
+    padded = digits.startswith("0") and len(digits) >= _PADDED and not _LAYERS.search(name)
+    if name and not (any_number or total or padded or (ending[1] and _RECORDED.search(name))):
+        return None
+    return Numbered(name, "file", int(digits), int(total) if total else None)
+
+
+def natural(stem: str) -> tuple[tuple[int, str | int], ...]:
+    """Return a key that sorts names as people do, ``clip_2`` before ``clip_10``."""
+    return tuple((1, int(part)) if part.isdigit() else (0, part) for part in re.split(r"([0-9]+)", stem))

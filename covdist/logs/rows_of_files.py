@@ -1,0 +1,114 @@
+"""Arrays of a layer from many files, one below the other, and the coordinate that says from which file a row is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from covdist.errors import LogError, shown
+from covdist.logs import cf
+from covdist.logs.joined import join_files, repeated, row_of
+from covdist.logs.nodes import convention
+from covdist.logs.source import Entry, Source, Unreadable
+
+Parts = dict[int, Entry]  # by the number of the file
+
+
+def arrays_of_files(
+    arrays: Mapping[str, Mapping[int, Entry | Unreadable]], counter: str
+) -> dict[str, Entry | Unreadable]:
+    """Join each array of a layer over its files; an array of which one file cannot be read cannot be read.
+
+    The numbers of the files are a coordinate called as what they count, such as ``step``, or ``sample_step`` where the
+    rows of a file are samples. Raises LogError for arrays that do not fit together.
+    """
+    lost = {name: each for name, parts in arrays.items() for each in parts.values() if isinstance(each, Unreadable)}
+    found: dict[str, Entry | Unreadable] = {name: Unreadable(each.error) for name, each in lost.items()}
+    whole = {name: _read(parts) for name, parts in arrays.items() if name not in lost}
+    columns = [_column(name, whole, counter) for name in sorted(whole, key=lambda name: (-_ndim(whole[name]), name))]
+    dims: dict[tuple[str, tuple[tuple[int, int], ...]], str] = {}
+    for column in columns:
+        if column.along not in dims:
+            first = column.along[0]
+            dims[column.along] = dim = f"{column.name}_{first}" if first in dims.values() else first
+            label = counter if dim == counter else f"{dim}_{counter}"
+            if label not in arrays and (len(column.dims) > 1 or label == dim):  # else it labels nothing that is wide
+                found[label] = Entry(repeated(label, *zip(*column.along[1], strict=True)), (dim,))
+        found[column.name] = column.entry(dims[column.along])
+    return found
+
+
+class _Column(NamedTuple):
+    """One array of a layer, as the rows that each file has of it."""
+
+    name: str
+    rows: dict[int, Source]
+    filled: dict[int, Source]
+    dims: tuple[str, ...]
+    first: Entry
+
+    @property
+    def along(self) -> tuple[str, tuple[tuple[int, int], ...]]:
+        """What arrays share that share a dim: its name, and how many rows each file has."""
+        return self.dims[0], tuple((number, source.shape[0]) for number, source in self.rows.items())
+
+    def entry(self, dim: str) -> Entry:
+        source = join_files(list(self.rows.values()), self.name)
+        filled = join_files(list(self.filled.values()), self.name) if self.filled else None
+        return Entry(source, (dim, *self.dims[1:]), self.first.attrs, filled)
+
+
+def _read(parts: Mapping[int, Entry | Unreadable]) -> Parts:
+    return {number: each for number, each in parts.items() if isinstance(each, Entry)}
+
+
+def _ndim(parts: Parts) -> int:
+    return max(len(each.source.shape) for each in parts.values())
+
+
+def _column(name: str, arrays: Mapping[str, Parts], counter: str) -> _Column:
+    parts = arrays[name]
+    _check(name, parts)
+    first = next(iter(parts.values()))
+    if _is_row(name, arrays):
+        rows = {number: row_of(each.source) for number, each in parts.items()}
+        dims = convention(name, len(first.source.shape) + 1) if first.source.shape else (counter,)
+        return _Column(name, rows, {}, dims, first)
+    usual = convention(name, len(first.source.shape))
+    named = tuple(given or each for given, each in zip(first.dims or usual, usual, strict=True))
+    filled = {number: each.coordinate for number, each in parts.items() if each.coordinate is not None}
+    return _Column(name, {number: each.source for number, each in parts.items()}, filled, named, first)
+
+
+def _is_row(name: str, arrays: Mapping[str, Parts]) -> bool:
+    """Return whether a file holds one row: a scalar, or a vector of one length that labels no rows beside it."""
+    parts = arrays[name]
+    shapes = {each.source.shape for each in parts.values()}
+    if any(each.dims for each in parts.values()) or len(shapes) > 1 or len(next(iter(shapes))) > 1:
+        return shapes == {()}
+    return not any(_labels(parts, beside) for beside in arrays.values())
+
+
+def _labels(vector: Parts, beside: Parts) -> bool:
+    """Return whether a vector has in each file an entry for each row of a wider array."""
+    return _ndim(beside) > 1 and all(
+        number in beside and each.source.shape == beside[number].source.shape[:1] for number, each in vector.items()
+    )
+
+
+def _check(name: str, parts: Parts) -> None:
+    """Raise LogError where the arrays of two files differ in more than their number of rows."""
+    kinds: dict[object, int] = {}
+    for number, each in parts.items():
+        decoding = {key: str(value) for key, value in each.attrs.items() if key in cf.DECODED}
+        kinds.setdefault((len(each.source.shape), each.source.shape[1:], each.source.dtype, str(decoding)), number)
+    if len(kinds) > 1:
+        one, other = (parts[number] for number in list(kinds.values())[:2])
+        raise LogError(
+            f"{shown(name)} cannot be joined over its files: {_said(one)} and {_said(other)} differ in more than their "
+            "number of rows: keep them in folders of their own."
+        )
+
+
+def _said(entry: Entry) -> str:
+    return f"{shown(entry.file or entry.source.name)} (shape {entry.source.shape}, {entry.source.dtype})"
