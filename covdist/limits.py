@@ -35,8 +35,10 @@ class Limits:
     pattern_table_bytes: int = 1 << 26
     # Files whose size and time a job's fingerprint looks at; on an object store each costs a request.
     fingerprint_files: int = 1000
-    # Bytes of the chunks into which rows of .npy and .npz files are cut.
+    # Bytes of the chunks into which rows of files are cut that have no chunks of their own.
     npy_chunk_bytes: int = 8 << 20
+    # Bytes of the largest member of a zip file (.npz, .pt) whose CRC-32 is checked, in each process that reads of it.
+    checked_bytes: int = 1 << 30
     # Bytes of the chunks of a lazy covariance or correlation matrix. In one chunk, dask copies the result while it
     # still holds the state: 4,096 columns take 64 + 134 + 134 MB; in four chunks the state is freed before.
     matrix_chunk_bytes: int = 1 << 25

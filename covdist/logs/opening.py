@@ -38,8 +38,8 @@ def open_log(
     Parameters
     ----------
     path : str or path-like
-        A Zarr array or tree of groups (version 2 or 3), also zipped; a ``.npy`` or ``.npz`` file, or a folder of
-        those; ``file://`` and, for Zarr, any URL that fsspec supports.
+        A Zarr array or tree of groups (version 2 or 3), also zipped; a ``.npy``, ``.npz`` or ``.safetensors`` file,
+        or a folder of those; ``file://`` and, for Zarr, any URL that fsspec supports.
     missing_chunks : {"raise", "fill"}
         Whether a chunk that is not in the store raises an error when it is read, or reads as the fill value.
         Coordinates are always filled: by default zarr does not write their chunks of zeros.
@@ -75,7 +75,7 @@ def open_log(
 
     Notes
     -----
-    A change is noticed by the size and time of a ``.npy``, ``.npz`` or ``.zip`` file; by those of a Zarr array's
+    A change is noticed by the size and time of a file of arrays, or of a ``.zip`` file; by those of a Zarr array's
     metadata, which may only tell of more rows; and by the time of each chunk, which must not be later than the
     opening. Behind a URL these are what the store tells: the etag or time. Not noticed are: a chunk that was deleted
     and reads as the fill value; a chunk replaced by a copy that kept its time; what changes within a second where a

@@ -5,66 +5,135 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from io import FileIO
+from typing import NamedTuple
 
 import numpy as np
 
+from covdist.errors import LogError
 from covdist.limits import limits
 from covdist.logs.chunk_bytes import read_into
 from covdist.logs.grid import GridSource, Index, Slices
+from covdist.logs.paths import open_file
+from covdist.logs.small_dtypes import widened
 from covdist.logs.source import Source
 from covdist.logs.stamps import Stamp, open_unchanged
 
+_CRC_BYTES_AT_ONCE = 1 << 20
+
+
+class Crc(NamedTuple):
+    """The CRC-32 of some bytes of a file."""
+
+    value: int
+    start: int
+    size: int
+
 
 @dataclass(frozen=True, eq=False)
-class RowSource(GridSource):
-    """Rows one after the other in a file (C order), read at their offset."""
+class StoredSource(GridSource):
+    """An array at an offset of a file, the whole of which is checked, once a process, before a part of it is read."""
 
     path: str
     offset: int
     stamp: Stamp
+    kept: np.dtype  # as it is stored; ``dtype`` is numpy's own
+    crc: Crc | None
+
+    @contextmanager
+    def opened(self) -> Iterator[FileIO]:
+        """Open the file; LogError where it has changed, or is not what its checksum tells."""
+        with open_unchanged(self.path, self.stamp, self.name) as file:
+            if self.crc is not None and not _is_sound(self.path, self.stamp, self.crc):
+                raise LogError(
+                    f"{self.name} in {self.path} is damaged (its CRC-32 does not fit its bytes): restore the file, or "
+                    "record it again."
+                )
+            yield file
+
+
+@dataclass(frozen=True, eq=False)
+class RowSource(StoredSource):
+    """Rows one after the other in a file (C order), read at their offset."""
 
     @property
     def buffer_size(self) -> int:
-        """Bytes of one chunk."""
-        return self.chunk_bytes
+        """Bytes of one chunk as it is stored."""
+        return math.prod(self.chunks) * self.kept.itemsize
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
+        rows = self.rows(index, buffer)
+        return rows if self.kept == self.dtype else rows.astype(self.dtype)
+
+    def rows(self, index: Index, buffer: np.ndarray | None) -> np.ndarray:
+        """Return a chunk as it is stored."""
         shape = [each.stop - each.start for each in self.cut(index)]
-        size = math.prod(shape) * self.dtype.itemsize
+        size = math.prod(shape) * self.kept.itemsize
         space = (np.empty(size, np.uint8) if buffer is None else buffer)[:size]
-        start = self.offset + (index[0] * self.buffer_size if index else 0)
-        with open_unchanged(self.path, self.stamp, self.name) as file:
-            file.seek(start)
+        with self.opened() as file:
+            file.seek(self._start(index))
             read_into(file, space)
-        return space.view(self.dtype).reshape(shape)
+        return space.view(self.kept).reshape(shape)
+
+    def _start(self, index: Index) -> int:
+        return self.offset + (index[0] * self.buffer_size if index else 0)
 
 
 @dataclass(frozen=True, eq=False)
-class FortranSource(GridSource):
+class BrainSource(RowSource):
+    """Rows of bfloat16, which the kernel folds as they are stored."""
+
+    @property
+    def slab_size(self) -> int:
+        """Bytes of one chunk as it is stored: they are small."""
+        return self.buffer_size
+
+    def announce(self, index: Index) -> None:
+        """Start the kernel's read-ahead, if it has one."""
+        if hasattr(os, "posix_fadvise"):
+            with suppress(OSError, LogError), open_file(self.path) as file:
+                os.posix_fadvise(file.fileno(), self._start(index), self.buffer_size, os.POSIX_FADV_WILLNEED)
+
+    def read_slabs(self, index: Index, buffer: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield one chunk as bfloat16."""
+        yield self.rows(index, buffer)
+
+
+@dataclass(frozen=True, eq=False)
+class FortranSource(StoredSource):
     """A Fortran-ordered array in a file, mapped into memory."""
 
-    path: str
-    offset: int
-    stamp: Stamp
-
     def __getitem__(self, index: Slices) -> np.ndarray:
-        with open_unchanged(self.path, self.stamp, self.name) as file:
-            mapped = np.memmap(file, self.dtype, "r", self.offset, self.shape, order="F")
-            return np.array(mapped[index], order="C")
+        with self.opened() as file:
+            mapped = np.memmap(file, self.kept, "r", self.offset, self.shape, order="F")
+            return np.array(mapped[index], self.dtype, order="C")
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         return self[self.cut(index)]
 
 
 def stored(
-    path: str, name: str, shape: tuple[int, ...], dtype: np.dtype, offset: int, before: Stamp, *, fortran: bool = False
+    path: str,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    offset: int,
+    before: Stamp,
+    *,
+    fortran: bool = False,
+    crc: Crc | None = None,
 ) -> Source:
     """Return a source of uncompressed data at ``offset`` in a file with the stamp ``before``."""
     by_columns = fortran and len(shape) > 1 and 0 not in shape and dtype.itemsize > 0
     token = file_token(path, name, shape, dtype, fortran, offset)
-    kind = FortranSource if by_columns else RowSource
-    return kind(name, shape, dtype, row_chunks(shape, dtype), token, path, offset, before)
+    kind = FortranSource if by_columns else BrainSource if shape and dtype.name == "bfloat16" else RowSource
+    checked = crc if crc is not None and crc.size <= limits().checked_bytes else None
+    return kind(name, shape, widened(dtype), row_chunks(shape, dtype), token, path, offset, before, dtype, checked)
 
 
 def row_chunks(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:
@@ -81,3 +150,14 @@ def file_token(path: str, name: str, *more: object) -> str:
     stat = os.stat(path)
     text = repr((os.path.abspath(path), stat.st_size, stat.st_mtime_ns, name, *more))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_sound(path: str, before: Stamp, crc: Crc) -> bool:
+    """Return whether the bytes of a file with this stamp have their checksum."""
+    value, left = 0, crc.size
+    with open_file(path) as file:
+        file.seek(crc.start)
+        while left and (data := file.read(min(left, _CRC_BYTES_AT_ONCE))):
+            value, left = zlib.crc32(data, value), left - len(data)
+    return not left and value == crc.value

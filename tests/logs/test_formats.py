@@ -43,7 +43,7 @@ class TestColumnsFirst(TestNpy):
 
 
 class TestNpz(TestNpy):
-    checksummed = False
+    checksummed = True
 
     def write(self, folder, arrays):
         np.savez(folder / "x.npz", **arrays)
@@ -55,8 +55,6 @@ class TestNpz(TestNpy):
 
 
 class TestCompressedNpz(TestNpz):
-    checksummed = False
-
     def write(self, folder, arrays):
         np.savez_compressed(folder / "x.npz", **arrays)
         return folder / "x.npz"

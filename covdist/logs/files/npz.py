@@ -20,7 +20,7 @@ from covdist.logs.grid import GridSource, Index
 from covdist.logs.paths import open_file
 from covdist.logs.source import Entry, Source, Unreadable
 from covdist.logs.stamps import Stamp, open_unchanged, stamp
-from covdist.logs.stored import file_token, stored
+from covdist.logs.stored import Crc, file_token, stored
 
 READS = "NumPy .npz files"
 ENDS = (".npz",)
@@ -74,7 +74,9 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
         with open_file(path) as file, _archive(file) as archive:
             before = stamp(file.fileno())
             for info in archive.infolist():
-                if info.filename.endswith(".npy"):
+                if not info.filename.endswith(".npy"):
+                    archive.open(info).close()  # raises if it has another name in its own header
+                else:
                     name = f"{prefix}{info.filename[:-4]}"
                     if name in found:
                         raise LogError(f"{path} holds two arrays called {name}: rename one of them.")
@@ -116,8 +118,10 @@ def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: st
         with open_file(path) as file:
             file.seek(info.header_offset)
             local = LOCAL_HEADER.size + sum(LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size)))
-        offset = info.header_offset + local + header.size
-        return stored(path, name, header.shape, header.dtype, offset, before, fortran=header.fortran)
+        start = info.header_offset + local
+        crc = Crc(info.CRC, start, info.file_size)
+        offset = start + header.size
+        return stored(path, name, header.shape, header.dtype, offset, before, fortran=header.fortran, crc=crc)
     chunks, token = tuple(max(1, size) for size in header.shape), file_token(path, name, header)
     member = (path, info.filename, header.size, header.fortran, before)
     return MemberSource(name, header.shape, header.dtype, chunks, token, *member)

@@ -14,6 +14,7 @@ from zarr.core.metadata.v2 import ArrayV2Metadata
 from zarr.core.metadata.v3 import ArrayV3Metadata
 
 from covdist.errors import LogError, shown
+from covdist.logs.small_dtypes import ml_dtype, widened
 from covdist.logs.source import Named
 from covdist.logs.zarr.fill_values import DIMENSIONS, with_fill_value
 from covdist.logs.zarr.layout import ChunkLayout, Unknown, layout_v2, layout_v3
@@ -92,7 +93,7 @@ def array_metadata(content: Mapping[str, Any], place: str, zarrs: Any = None) ->
     except Unknown as error:
         raise LogError(f"{place}: {error}.") from error
     if stored is not None:
-        dtype, fill = np.dtype("i1" if "int" in stored.name else "f4"), _small_fill(given, stored, place)
+        dtype, fill = widened(stored), _small_fill(given, stored, place)
     begun = attributes.pop(BEGUN, None)
     described = json.dumps([kept, begun, str(stored)], sort_keys=True, default=str)
     described = hashlib.blake2b(described.encode(), digest_size=16).hexdigest()
@@ -103,17 +104,7 @@ def array_metadata(content: Mapping[str, Any], place: str, zarrs: Any = None) ->
 
 def _of_ml_dtypes(name: object, place: str) -> np.dtype | None:
     """Return a dtype of bfloat16, float8 or int4, None for others; LogError without the package that has them."""
-    if not isinstance(name, str) or not name.startswith(_SMALL):
-        return None
-    try:
-        import ml_dtypes  # type: ignore[import-not-found, unused-ignore]
-
-        return np.dtype(getattr(ml_dtypes, name))
-    except (ImportError, AttributeError, TypeError) as error:
-        raise LogError(
-            f"{place} has the data type {shown(name)}, which the package ml_dtypes reads ({error}): install it, "
-            "pip install 'covdist[dtypes]', or record the array as float32."
-        ) from error
+    return ml_dtype(name, place) if isinstance(name, str) and name.startswith(_SMALL) else None
 
 
 def _small_fill(given: Any, stored: np.dtype, place: str) -> float:
