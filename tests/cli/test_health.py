@@ -87,7 +87,7 @@ def test_on_workers(sick, scheduler):
 def test_an_array_without_a_layer(tmp_path):
     np.save(tmp_path / "gradient.npy", RNG.normal(size=(20, 3)))
     (found,) = json.loads(output("health", tmp_path / "gradient.npy", "--json"))["layers"]
-    assert (found["layer"], found["verdict"], found["parameters"], found["units"]) == ("/", "ok", 3, 0)
+    assert (found["layer"], found["verdict"], found["parameters"], found["units"]) == ("root", "ok", 3, 0)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ static inline float float16(uint16_t bits)
         return d_load(held);                                                                                           \
     }
 
+/* Where products and sums are one instruction, a difference is the rest of a product with 1, which rounds once too:
+   conversions and sums wait for the same units, and variances took a twentieth to a tenth longer. */
 #if defined(__AVX512F__)
 typedef __m512d doubles;
 typedef __m512 floats;
@@ -56,7 +58,7 @@ enum { DOUBLES = 8, FLOATS = 16 };
 #define d_load _mm512_loadu_pd
 #define d_store _mm512_storeu_pd
 #define d_add _mm512_add_pd
-#define d_sub _mm512_sub_pd
+#define d_less(a, b) _mm512_fmsub_pd(a, d_all(1), b)
 #define d_mul _mm512_mul_pd
 #define d_min _mm512_min_pd
 #define d_max _mm512_max_pd
@@ -89,7 +91,7 @@ enum { DOUBLES = 4, FLOATS = 8 };
 #define d_load _mm256_loadu_pd
 #define d_store _mm256_storeu_pd
 #define d_add _mm256_add_pd
-#define d_sub _mm256_sub_pd
+#define d_less(a, b) _mm256_fmsub_pd(a, d_all(1), b)
 #define d_mul _mm256_mul_pd
 #define d_min _mm256_min_pd
 #define d_max _mm256_max_pd
@@ -110,8 +112,8 @@ static inline doubles load_f2(const uint16_t *p)
 }
 static inline doubles load_bf2(const uint16_t *p)
 {
-    __m128i wide = _mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i *)p));
-    return _mm256_cvtps_pd(_mm_castsi128_ps(_mm_slli_epi32(wide, 16)));
+    __m128i wide = _mm_unpacklo_epi16(_mm_setzero_si128(), _mm_loadl_epi64((const __m128i *)p));
+    return _mm256_cvtps_pd(_mm_castsi128_ps(wide));
 }
 
 #else
@@ -122,7 +124,7 @@ enum { DOUBLES = 2 };
 #define d_load _mm_loadu_pd
 #define d_store _mm_storeu_pd
 #define d_add _mm_add_pd
-#define d_sub _mm_sub_pd
+#define d_less _mm_sub_pd
 #define d_mul _mm_mul_pd
 #define d_min _mm_min_pd
 #define d_max _mm_max_pd
@@ -141,7 +143,7 @@ enum { DOUBLES = 2 };
 #define d_load vld1q_f64
 #define d_store vst1q_f64
 #define d_add vaddq_f64
-#define d_sub vsubq_f64
+#define d_less vsubq_f64
 #define d_mul vmulq_f64
 #define d_min vminq_f64
 #define d_max vmaxq_f64
@@ -155,7 +157,7 @@ enum { DOUBLES = 1 };
 #define d_load(p) (*(p))
 #define d_store(p, a) (*(p) = (a))
 #define d_add(a, b) ((a) + (b))
-#define d_sub(a, b) ((a) - (b))
+#define d_less(a, b) ((a) - (b))
 #define d_mul(a, b) ((a) * (b))
 #define d_min(a, b) ((a) < (b) ? (a) : (b))
 #define d_max(a, b) ((a) > (b) ? (a) : (b))

@@ -11,23 +11,40 @@ enum { NOWHERE, AS_DOUBLES, AS_FLOATS }; /* where deviations are kept */
    the variances a quarter longer. */
 #define IN_MEMORY(pointer) __asm__("" : "+r"(pointer))
 
+/* Say whether a lane's magnitude exceeds another's: they compare as their bits do. */
+#define ANY_ABOVE(name, lanes, bits)                                                                                   \
+    static inline int name(lanes a, lanes b)                                                                           \
+    {                                                                                                                  \
+        typedef bits whole __attribute__((vector_size(sizeof(lanes))));                                                \
+        whole x, y;                                                                                                    \
+        int64_t parts[sizeof(lanes) / 8 + 1], any = 0;                                                                 \
+        memcpy(&x, &a, sizeof x);                                                                                      \
+        memcpy(&y, &b, sizeof y);                                                                                      \
+        x = x > y;                                                                                                     \
+        memcpy(parts, &x, sizeof x);                                                                                   \
+        for (size_t i = 0; i < sizeof x / 8; i++)                                                                      \
+            any |= parts[i];                                                                                           \
+        return any != 0;                                                                                               \
+    }
+
 typedef doubles d_lanes;
 typedef double d_number;
 enum { d_count = DOUBLES };
+ANY_ABOVE(d_any_above, d_lanes, int64_t)
 #if defined(__AVX2__) || defined(__aarch64__)
 typedef floats f_lanes;
 typedef float f_number;
 enum { f_count = FLOATS };
+ANY_ABOVE(f_any_above, f_lanes, int32_t)
 #endif
-#if defined(__AVX2__) /* magnitudes of half of a float's size, which compare as their bits do */
+#if defined(__AVX2__) /* magnitudes of half of a float's size, as their bits */
 typedef __m256i h_lanes;
-typedef uint16_t h_number;
 enum { h_count = 16 };
-#define h_all(value) _mm256_set1_epi16((value) > 0 ? INT16_MAX : 0)
+#define h_all(value) _mm256_set1_epi16((int16_t)(value))
 #define h_load(p) _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(p)), _mm256_set1_epi16(INT16_MAX))
-#define h_store(p, a) _mm256_storeu_si256((__m256i *)(p), a)
 #define h_min _mm256_min_epi16
 #define h_max _mm256_max_epi16
+ANY_ABOVE(h_any_above, h_lanes, int16_t)
 #endif
 
 #define TYPE double
@@ -53,7 +70,8 @@ enum { h_count = 16 };
 #if defined(__AVX2__)
 #define MAGNITUDE(p) h_load(p)
 #define RANGE(of) h_##of
-#define NUMBER float16
+#define BOUND(of) to->of##_bits
+#define LARGEST INT16_MAX
 #endif
 #define FULL full_f2
 #define VARIANT variant_f2
@@ -65,7 +83,8 @@ enum { h_count = 16 };
 #if defined(__AVX2__)
 #define MAGNITUDE(p) h_load(p)
 #define RANGE(of) h_##of
-#define NUMBER bfloat16
+#define BOUND(of) to->of##_bits
+#define LARGEST INT16_MAX
 #endif
 #define FULL full_bf2
 #define VARIANT variant_bf2
@@ -140,9 +159,16 @@ static rows_t strip_of(rows_t x, size_t k, size_t height, size_t j, size_t size)
     return (rows_t){x.data + k * x.stride + j * size, height, least_of(STRIP, x.columns - j), x.stride};
 }
 
+static void bound(size_t type, pass_t *to)
+{
+    to->small_bits = (TYPES[type].one + (uint64_t)ilogb(to->small)) << TYPES[type].digits;
+    to->limit_bits = ((2 * TYPES[type].one + 1) << TYPES[type].digits) - 1;
+}
+
 /* Add rows to sums that go on from one row to the next, in one block however many they are. */
 void NAME(total)(size_t type, rows_t x, pass_t *to)
 {
+    bound(type, to);
     for (size_t k = 0; k < x.rows; k += BLOCK)
         for (size_t j = 0; j < x.columns; j += STRIP) {
             pass_t part = *to;
@@ -151,15 +177,23 @@ void NAME(total)(size_t type, rows_t x, pass_t *to)
             part.squares += j;
             part.ahead = x.data;
             TYPES[type].sum(strip_of(x, k, least_of(BLOCK, x.rows - k), j, TYPES[type].size), &part, 0);
-            to->least = part.least;
-            to->largest = part.largest;
+            to->beyond |= part.beyond;
         }
+}
+
+/* Add to each column's zeros, and to its magnitudes whose bits are below `small`, zeros among them. */
+static void census(size_t type, rows_t x, uint64_t small, int64_t *zeros, int64_t *low)
+{
+    uint64_t sign = (uint64_t)TYPES[type].sign << (8 * TYPES[type].size - 1);
+    for (size_t k = 0; k < x.rows; k += COUNTED)
+        TYPES[type].count(strip_of(x, k, least_of(COUNTED, x.rows - k), 0, 0), sign, small, zeros, low);
 }
 
 void NAME(pass)(size_t type, rows_t x, pass_t *to)
 {
     size_t padded = (x.columns + STRIP - 1) / STRIP * STRIP, size = TYPES[type].size;
     size_t near = NEAR / (x.columns * size) + 16; /* rows that stay in the second cache until the next strip */
+    bound(type, to);
     for (size_t from = 0; from < x.rows; from += BLOCK) {
         size_t end = least_of(x.rows, from + BLOCK), rows = end - from, first = from * to->packed + to->before * rows;
         memset(to->work, 0, 2 * padded * sizeof *to->work);
@@ -167,6 +201,7 @@ void NAME(pass)(size_t type, rows_t x, pass_t *to)
             height = least_of(near, end - k);
             for (size_t j = 0; j < x.columns; j += STRIP) {
                 pass_t part = *to;
+                part.below = 0;
                 part.shift += j;
                 part.step = x.stride / (padded / STRIP);
                 part.ahead = x.data + (k + height) * x.stride + j / STRIP * height * part.step;
@@ -177,8 +212,9 @@ void NAME(pass)(size_t type, rows_t x, pass_t *to)
                 part.rounded = to->rounded ? to->rounded + first + j * rows + (k - from) * FLOAT_PANEL : 0;
                 part.factors = to->rounded ? to->factors + j : 0;
                 TYPES[type].sum(strip_of(x, k, height, j, size), &part, rows);
-                to->least = part.least;
-                to->largest = part.largest;
+                if (part.below) /* the rows are still in the cache */
+                    census(type, strip_of(x, k, height, j, size), to->small_bits, to->zeros + j, to->low + j);
+                to->beyond |= part.beyond;
             }
         }
         for (size_t j = 0; j < x.columns; j++) {
@@ -186,15 +222,4 @@ void NAME(pass)(size_t type, rows_t x, pass_t *to)
             to->squares[j] += to->work[padded + j];
         }
     }
-}
-
-/* Add to each column's zeros, and to its magnitudes below `small`, a power of two, zeros among them. */
-void NAME(census)(size_t type, rows_t x, double small, int64_t *zeros, int64_t *low)
-{
-    uint64_t sign = (uint64_t)TYPES[type].sign << (8 * TYPES[type].size - 1);
-    uint64_t bits = (TYPES[type].one + (uint64_t)ilogb(small)) << TYPES[type].digits;
-    for (size_t k = 0; k < x.rows; k += COUNTED)
-        for (size_t j = 0; j < x.columns; j += STRIP)
-            TYPES[type].count(strip_of(x, k, least_of(COUNTED, x.rows - k), j, TYPES[type].size), sign, bits, zeros + j,
-                              low + j);
 }

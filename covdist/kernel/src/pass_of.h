@@ -1,12 +1,15 @@
 /* Included once for each type of numbers that vectors load, TYPE: its LOAD, and the names that stand for the others; where
-   magnitudes are compared in other vectors than doubles, MAGNITUDE and RANGE too, and NUMBER where those hold bits. What
+   magnitudes are compared in other vectors than doubles, MAGNITUDE and RANGE too, and BOUND where those hold bits. What
    is compared need not be right where there is NaN, which the sums show. */
 #ifndef RANGE
 #define MAGNITUDE(p) d_abs(LOAD(p))
 #define RANGE(of) d_##of
 #endif
-#ifndef NUMBER
-#define NUMBER(of) (of)
+#ifndef LARGEST
+#define LARGEST INFINITY
+#endif
+#ifndef BOUND
+#define BOUND(of) (RANGE(number))(to->of)
 #endif
 
 /* Fill up columns whose vectors would reach beyond the row, with the row's first number; `width` may be a vector's. */
@@ -27,14 +30,13 @@ INLINED void VARIANT(rows_t x, pass_t *to, size_t height, const int across, cons
     const size_t stride = x.stride, step = to->step;
     double *panels = to->panels;
     float *rounded = to->rounded;
-    RANGE(lanes) least = RANGE(all)(INFINITY), largest = RANGE(all)(0);
+    RANGE(lanes) least = RANGE(all)(LARGEST), largest = RANGE(all)(0);
     for (int v = 0; v < across; v++) {
         S[v] = d_load(to->sums + v * DOUBLES);
         Q[v] = d_load(to->squares + v * DOUBLES);
     }
     for (size_t k = 0; k < x.rows; k++) {
         const TYPE *row = (const TYPE *)data;
-        doubles D[ACROSS];
         __builtin_prefetch(ahead);
         if (sizeof(TYPE) * STRIP > LINE)
             __builtin_prefetch(ahead + LINE);
@@ -46,34 +48,22 @@ INLINED void VARIANT(rows_t x, pass_t *to, size_t height, const int across, cons
             least = RANGE(min)(size, least);
             largest = RANGE(max)(size, largest);
         }
-        for (int v = 0; v < across; v++)
-            D[v] = d_sub(LOAD(row + v * DOUBLES), d_load(shift + v * DOUBLES));
-        if (weighted) {
-            doubles root = d_all(to->roots[k]);
-            for (int v = 0; v < across; v++) {
-                D[v] = d_mul(D[v], root);
-                S[v] = d_add(S[v], d_mul(D[v], root));
-            }
-        } else
-            for (int v = 0; v < across; v++)
-                S[v] = d_add(S[v], D[v]);
-        for (int v = 0; v < across; v++)
-            Q[v] = d_add(Q[v], d_mul(D[v], D[v]));
-        for (int v = 0, i = 0; kept && v < across; v++, i += DOUBLES)
+        doubles root = d_all(weighted ? to->roots[k] : 1);
+        for (int v = 0, i = 0; v < across; v++, i += DOUBLES) { /* one by one: there are registers for no more */
+            doubles D = d_less(LOAD(row + i), d_load(shift + i));
+            if (weighted)
+                D = d_mul(D, root);
+            S[v] = d_add(S[v], weighted ? d_mul(D, root) : D);
+            Q[v] = d_add(Q[v], d_mul(D, D));
             if (kept == AS_DOUBLES)
-                d_store(panels + i / PANEL * PANEL * height + k * PANEL + i % PANEL, D[v]);
-            else
+                d_store(panels + i / PANEL * PANEL * height + k * PANEL + i % PANEL, D);
+            else if (kept == AS_FLOATS)
                 d_round(rounded + i / FLOAT_PANEL * FLOAT_PANEL * height + k * FLOAT_PANEL + i % FLOAT_PANEL,
-                        d_mul(D[v], d_load(to->factors + i)));
+                        d_mul(D, d_load(to->factors + i)));
+        }
     }
-    RANGE(number) ends[2][RANGE(count)];
-    RANGE(store)(ends[0], least);
-    RANGE(store)(ends[1], largest);
-    for (int i = 0; i < RANGE(count); i++) {
-        double low = NUMBER(ends[0][i]), high = NUMBER(ends[1][i]);
-        to->least = low < to->least ? low : to->least;
-        to->largest = high > to->largest ? high : to->largest;
-    }
+    to->below |= RANGE(any_above)(RANGE(all)(BOUND(small)), least);
+    to->beyond |= RANGE(any_above)(largest, RANGE(all)(BOUND(limit)));
     for (int v = 0; v < across; v++) {
         d_store(to->sums + v * DOUBLES, S[v]);
         d_store(to->squares + v * DOUBLES, Q[v]);
@@ -110,7 +100,8 @@ static void SUM(rows_t x, pass_t *to, size_t height)
 #undef LOAD
 #undef MAGNITUDE
 #undef RANGE
-#undef NUMBER
+#undef BOUND
+#undef LARGEST
 #undef FULL
 #undef VARIANT
 #undef SUM

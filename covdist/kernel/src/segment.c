@@ -46,22 +46,19 @@ static int passed(side_t *side, rows_t rows, size_t from, size_t to, const doubl
         return 1;
     rows_t part = {rows.data + from * NAME(size)(side->type), rows.rows, to - from, rows.stride};
     pass_t made = {.shift = side->shift + from, .roots = roots, .sums = side->work + from,
-                   .squares = squares_of(side) + from, .work = pass_of(side), .least = INFINITY,
-                   .packed = packed, .before = before};
+                   .squares = squares_of(side) + from, .work = pass_of(side), .zeros = zeros_of(side) + from,
+                   .low = low_of(side) + from, .small = side->small, .limit = side->largest, .packed = packed,
+                   .before = before};
     if (kept && side->factors) {
         made.rounded = side->panels;
         made.factors = side->factors + from;
     } else if (kept)
         made.panels = side->panels;
     NAME(pass)(side->type, part, &made);
-    if (made.least < side->small) {
-        int64_t *zeros = zeros_of(side) + from, *low = low_of(side) + from;
-        NAME(census)(side->type, part, side->small, zeros, low);
-        for (size_t j = 0; j < part.columns; j++)
-            if (low[j] > zeros[j] && !side->subnormal)
-                return 0;
-    }
-    return made.largest <= side->largest && made.least >= 0;
+    for (size_t j = 0; j < part.columns && !side->subnormal; j++)
+        if (made.low[j] > made.zeros[j])
+            return 0;
+    return !made.beyond;
 }
 
 /* Make those of a whole block, and panels where there are products: of the leading half of the columns, and the rest. */
@@ -83,15 +80,17 @@ static int begun(side_t *side, rows_t rows)
     rows_t leading = {rows.data, rows.rows > 0, columns, rows.stride};
     double count = (double)sample.rows;
     memset(zero, 0, WORK * wide * sizeof *zero);
-    pass_t plain = {.shift = zero, .sums = mean, .squares = rest}, one = {.shift = zero, .sums = first, .squares = rest};
+    double limit = nextafter(side->largest, 0); /* a whole number may have been rounded to the largest */
+    pass_t plain = {.shift = zero, .sums = mean, .squares = rest, .small = 1, .limit = limit};
+    pass_t one = {.shift = zero, .sums = first, .squares = rest, .small = 1};
     NAME(total)(side->type, sample, &plain);
     NAME(total)(side->type, leading, &one);
-    pass_t about_first = {.shift = first, .sums = rest, .squares = squares};
+    pass_t about_first = {.shift = first, .sums = rest, .squares = squares, .small = 1};
     NAME(total)(side->type, sample, &about_first);
     memset(rest, 0, wide * sizeof *rest);
     for (size_t j = 0; j < columns; j++)
         mean[j] /= count;
-    pass_t about_mean = {.shift = mean, .sums = rest, .squares = zero};
+    pass_t about_mean = {.shift = mean, .sums = rest, .squares = zero, .small = 1};
     NAME(total)(side->type, sample, &about_mean);
     for (size_t j = 0; j < columns; j++) {
         double near = mean[j] + rest[j] / count;
@@ -99,7 +98,7 @@ static int begun(side_t *side, rows_t rows)
         if (!isfinite(near))
             return 0;
     }
-    return plain.largest < side->largest;
+    return !plain.beyond;
 }
 
 static int ordinary(const side_t *side)

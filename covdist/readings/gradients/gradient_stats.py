@@ -14,6 +14,7 @@ from dask.delayed import Delayed
 from covdist.errors import DataError
 from covdist.folding.fold import fold_rows
 from covdist.numerics.columns import two_sum
+from covdist.readings.layers.nodes import nodes_of
 from covdist.results.deferred import apply, members
 from covdist.results.labels import Array, ArrayLike, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
@@ -114,24 +115,12 @@ def read(moments: Moments) -> xr.Dataset:
 
 
 def _tree(tree: xr.DataTree, var: str, fold: Callable[[xr.DataArray], Moments]) -> xr.DataTree:
-    layers: dict[str, Moments] = {}
-    for node in tree.subtree:
-        if var in node.data_vars:
-            path = node.path.strip("/") or root_name(tree)
-            name = f"{node.path.strip('/')}/{var}".strip("/")
-            layers[path] = fold(node[var].rename(name))
-    if not layers:
-        names = sorted({str(name) for node in tree.subtree for name in node.data_vars})
-        raise DataError(f"no node of the log holds a variable {var!r}, found are {', '.join(names)}: pass var=...")
-    nodes = {f"/{path}": read(moments) for path, moments in layers.items()}
-    return xr.DataTree.from_dict({"/": pooled(layers), **nodes})
-
-
-def root_name(tree: xr.DataTree) -> str:
-    name = "root"
-    while name in tree.children:
-        name += "_"
-    return name
+    layers = {
+        layer: fold(node[var].rename(f"{node.path}/{var}".strip("/")))
+        for layer, node in nodes_of(tree, var=var).items()
+    }
+    found = {f"/{path}": read(moments) for path, moments in layers.items()}
+    return xr.DataTree.from_dict({"/": pooled(layers), **found})
 
 
 def signal_to_noise(columns: ColumnState) -> np.ndarray:

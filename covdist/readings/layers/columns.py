@@ -1,4 +1,4 @@
-"""Layers of the same samples: found in a log, and brought side by side as the columns of one array."""
+"""Layers of the same samples, brought side by side as the columns of one array."""
 
 from __future__ import annotations
 
@@ -10,22 +10,10 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from covdist.errors import DataError
 from covdist.folding.inputs import check_labels, matching
-from covdist.readings.gradients.gradient_stats import root_name
 from covdist.results.labels import Array, ArrayLike, Dims, Labelled, label
 
 LAYER = "layer"
-
-
-def layers_of(log: xr.DataTree, var: str) -> dict[str, xr.DataArray]:
-    """Return the variable of each node that has it, by the node's path; DataError where none has."""
-    nodes = (node for node in log.subtree if var in node.data_vars)
-    found = {node.path.strip("/") or root_name(log): node.dataset[var] for node in nodes}
-    if not found:
-        names = sorted({str(name) for node in log.subtree for name in node.data_vars})
-        raise DataError(f"no node of the log holds a variable {var!r}, found are {', '.join(names)}: pass var=...")
-    return found
 
 
 def side_by_side(layers: Mapping[str, ArrayLike], dim: Dims) -> xr.DataArray:

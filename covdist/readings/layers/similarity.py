@@ -17,7 +17,8 @@ from covdist.folding.request import IN_TILES, make_request
 from covdist.folding.strategy import choose, for_workers
 from covdist.numerics.blas import with_kernel
 from covdist.numerics.matrices.two_sides import CKA, METHODS, Method, figures_of_layers
-from covdist.readings.layers.columns import LAYER, layers_of, side_by_side
+from covdist.readings.layers.columns import LAYER, side_by_side
+from covdist.readings.layers.nodes import nodes_of
 from covdist.results.labels import ArrayLike, Axis, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
@@ -112,7 +113,9 @@ def similarity(
         raise DataError(f"similarity compares the layers of a log, found {found!r}: pass a log, or arrays by name")
     if not isinstance(log_or_states, xr.DataTree) and isinstance(next(iter(log_or_states.values())), Moments):
         return _of_pairs(cast(Pairs, log_or_states), method)
-    layers: Any = layers_of(log_or_states, var) if isinstance(log_or_states, xr.DataTree) else log_or_states
+    layers: Any = log_or_states
+    if isinstance(log_or_states, xr.DataTree):
+        layers = {name: node.dataset[var] for name, node in nodes_of(log_or_states, var=var).items()}
     array = side_by_side(layers, dim)
     options: dict[str, Any] = {
         "dim": list(array.dims[:-1]), "by": by, "weights": weights, "missing": missing, "inf": inf,

@@ -215,7 +215,7 @@ def test_layers_in_the_order_of_their_numbers_or_as_given():
 def test_gradients_of_single_samples_and_other_names():
     values = RNG.normal(size=(6, 4, 3))
     tree = xr.DataTree(xr.Dataset({"grad": (("step", "sample", "param"), values), "out": (("t", "unit"), values[0])}))
-    found = covdist.health(tree, gradient="grad", activation="out").sel(layer="/")
+    found = covdist.health(tree, gradient="grad", activation="out").sel(layer="root")
     check_numbers(found, values.reshape(24, 3), values[0])
     found = covdist.health(tree, gradient="grad", dim="step")
     assert int(found["parameters"].item()) == 12

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import dask.array as da
@@ -16,6 +16,7 @@ from covdist.folding.asking import asked
 from covdist.folding.request import IN_MEMORY, Request, make_request
 from covdist.readings.gradients.health.questions import ACTIVATIONS, GRADIENTS, OfActivations, OfGradients
 from covdist.readings.gradients.health.verdicts import FLAGS, Thresholds, advice, bounds_of, judged, per_layer
+from covdist.readings.layers.nodes import nodes_of
 from covdist.results.deferred import apply
 from covdist.results.labels import Dims, Groups, Rows
 from covdist.results.names import own_names
@@ -56,11 +57,11 @@ def health(
     layers: Sequence[str] | None = None,
     gradient: str = "gradient",
     activation: str = "activation",
-    vanishing: float = 1 / 100,
-    exploding: float = 100.0,
-    redundant: float = 0.99,
-    saturated: float = 1 / 20,
-    share: float = 1 / 10,
+    vanishing: float = Thresholds.vanishing,
+    exploding: float = Thresholds.exploding,
+    redundant: float = Thresholds.redundant,
+    saturated: float = Thresholds.saturated,
+    share: float = Thresholds.share,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     max_columns: int = 4096,
 ) -> xr.Dataset:
@@ -76,8 +77,8 @@ def health(
         Coordinates to group by: the numbers of each group. By default "epoch", where all variables have it along their
         samples; () takes all rows together.
     layers : sequence of str, optional
-        Paths of layers, from the input to the output; by default all, in the order of the log, in which numbers count
-        as numbers where names are sorted: layer10 comes after layer9.
+        Paths of layers ("root" for arrays at the log's root), from the input to the output; by default all, in the
+        order of the log, in which numbers count as numbers where names are sorted: layer10 comes after layer9.
     gradient, activation : str
         Names of the variables.
     vanishing, exploding : float
@@ -141,16 +142,16 @@ def health(
             f"health reads a log, found a {type(log).__name__}: pass the DataTree that covdist.open_log(path) returns"
         )
     thresholds = Thresholds(vanishing, exploding, redundant, saturated, share)
-    names = _layers(log, (gradient, activation), layers)
+    nodes = nodes_of(log, gradient=gradient, activation=activation)
+    names = _in_order(list(nodes), layers)
     ranges = _checked(bounds or {}, names)
-    nodes = {layer: log[layer].dataset for layer in names}
-    by = _epochs(nodes.values(), (gradient, activation)) if by is None else by
+    by = _epochs((nodes[layer].dataset for layer in names), (gradient, activation)) if by is None else by
     requests, questions = dict[str, Request](), dict[str, Any]()
     for layer in names:
         for kind, variable in enumerate((gradient, activation)):
-            if variable in nodes[layer].data_vars:
+            if variable in (node := nodes[layer]).data_vars:
                 state = Variances if kind == 0 else None
-                request = _request(nodes[layer][variable], f"{layer}/{variable}", dim, by, max_columns, state)
+                request = _request(node.dataset[variable], f"{node.path}/{variable}", dim, by, max_columns, state)
                 groups = 1 if request.groups is None else request.groups.size
                 path = f"{layer}/{kind}"
                 requests[path] = request
@@ -161,30 +162,16 @@ def health(
     return _labelled(apply(table, *asked(requests, questions)), table)
 
 
-def _layers(log: xr.DataTree, variables: tuple[str, str], given: Sequence[str] | None) -> list[str]:
-    """Return the paths of the layers in their order."""
-    found = [n.path.strip("/") or "/" for n in _in_depth(log) if any(name in n.data_vars for name in variables)]
-    if not found:
-        known = sorted({str(name) for node in log.subtree for name in node.data_vars})
-        raise DataError(
-            f"no node of the log holds a variable {variables[0]!r} or {variables[1]!r}, found are "
-            f"{', '.join(map(shown, known)) or 'none'}: pass gradient=... or activation=..."
-        )
+def _in_order(found: Sequence[str], given: Sequence[str] | None) -> list[str]:
+    """Return the layers from the input to the output, those that are ``given`` or all."""
     if given is None:
-        return sorted(found, key=_natural) if found == sorted(found, key=_parts) else found
-    asked_for = [str(name).strip("/") or "/" for name in ([given] if isinstance(given, str) else given)]
+        return sorted(found, key=_natural) if found == sorted(found, key=_parts) else list(found)
+    asked_for = [str(name).strip("/") for name in ([given] if isinstance(given, str) else given)]
     for name in asked_for:
         if name not in found or asked_for.count(name) > 1:
             what = "is named twice" if name in found else "is no layer of the log"
             raise DataError(f"{shown(name)!r} {what}: pass some of {', '.join(map(shown, found[:20]))}")
     return asked_for
-
-
-def _in_depth(node: xr.DataTree) -> Iterator[xr.DataTree]:
-    """Yield nodes, each before those below it, and all of these before the next beside it."""
-    yield node
-    for child in node.children.values():
-        yield from _in_depth(child)
 
 
 def _parts(path: str) -> list[str]:

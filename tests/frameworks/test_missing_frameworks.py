@@ -1,0 +1,28 @@
+"""covdist needs none of the frameworks, and says what to install where one is asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import covdist
+
+FRAMEWORKS = {"torch": "rank()", "jax": "gradients({})"}
+
+
+@pytest.mark.parametrize(("module", "call"), FRAMEWORKS.items())
+def test_a_missing_framework_is_named(module, call, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, f"{module}.accelerator", None)
+    home = __import__(f"covdist.record.{module}", fromlist=["record"])
+    with pytest.raises(covdist.CovdistError, match=rf"pip install 'covdist\[{module}\]'"):
+        eval(f"home.{call}", {"home": home})
+
+
+def test_importing_the_hooks_alone_is_light():
+    modules = [f"covdist.record.{name}" for name in FRAMEWORKS]
+    code = f"import sys, {', '.join(modules)}; print(*sorted({set(FRAMEWORKS)} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []

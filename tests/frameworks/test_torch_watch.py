@@ -1,0 +1,514 @@
+"""Hooks on torch models record what autograd and a look at each module say."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import covdist
+
+torch = pytest.importorskip("torch", reason="hooks on torch models need torch, which has an environment of its own")
+
+import covdist.record.torch as record  # noqa: E402
+
+nn = torch.nn
+BATCH = 6
+
+
+class Log:
+    """Takes what a recorder would, as copies."""
+
+    def __init__(self):
+        self.steps = []
+
+    def log(self, step, arrays, **coordinates):
+        self.steps.append((step, {name: np.array(a) for name, a in arrays.items()}, coordinates))
+
+    def __getitem__(self, name):
+        return [arrays[name] for _, arrays, _ in self.steps if name in arrays]
+
+
+class ConvNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.act = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True)
+        self.flat, self.fc = nn.Flatten(), nn.Linear(4 * 36, 5)
+
+    def forward(self, x):
+        return self.fc(self.flat(self.act(self.norm(self.conv(x)))))
+
+
+class Block(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.attn = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.norm, self.fc = nn.LayerNorm(width), nn.Linear(width, width)
+
+    def forward(self, x):
+        y = self.norm(x)
+        return self.fc(x + self.attn(y, y, y)[0])
+
+
+class Transformer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, 8)
+        self.blocks = nn.ModuleList([Block(), Block()])
+        self.head = nn.Linear(8, 10, bias=False)
+
+    def forward(self, tokens):
+        x = self.embed(tokens)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+def backward(model, *inputs):
+    output = model(*inputs)
+    output.square().mean().backward()
+    return output
+
+
+def array(tensor):
+    return tensor.detach().numpy()
+
+
+def test_a_conv_net_in_a_log(tmp_path):
+    model, path = ConvNet(), tmp_path / "run.zarr"
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    gradients, inputs = [], []
+    with covdist.Recorder(path) as rec, record.watch(model, rec) as watch:
+        for step in range(3):
+            optimizer.zero_grad()
+            inputs.append(torch.randn(BATCH, 3, 8, 8))
+            backward(model, inputs[-1])
+            optimizer.step()
+            gradients.append(torch.cat([model.conv.weight.grad.flatten(), model.conv.bias.grad]).numpy().copy())
+            watch.step(epoch=step // 2)
+    log = covdist.open_log(path)
+    assert log["conv/activation"].dims == ("sample", "unit")
+    assert log["conv/activation"].shape == (3 * BATCH * 36, 4)
+    assert log["conv/gradient"].dims == ("step", "param")
+    assert np.array_equal(log["conv/gradient"], gradients)
+    assert np.array_equal(log["conv/input"], torch.cat(inputs).movedim(1, -1).reshape(-1, 3))
+    assert log["fc/activation"].shape == (3 * BATCH, 5)
+    assert log["conv/epoch"].values.tolist() == [0, 0, 1]
+    assert float(log["act/input"].min()) < 0 <= float(log["act/activation"].min())
+    assert np.array_equal(log["act/input"], log["norm/activation"])
+    health = covdist.health(log).compute()
+    assert "conv" in health["layer"].values
+
+
+def test_a_transformer(log):
+    model = Transformer()
+    tokens = torch.randint(10, (BATCH, 7))
+    with record.watch(model, log, ("activation", "input", "output_gradient", "gradient")) as watch:
+        output = backward(model, tokens)
+        watch.step(7)
+    ((step, found, _),) = log.steps
+    assert step == 7
+    assert np.array_equal(found["head/activation"], array(output).reshape(-1, 10))
+    assert np.array_equal(found["embed/input"], tokens.reshape(-1, 1).numpy())
+    attention, attn = model.blocks[1], "blocks/1/attn"
+    assert np.array_equal(found[f"{attn}/input"], found["blocks/1/norm/activation"])
+    own = [attention.attn.in_proj_weight, attention.attn.in_proj_bias]
+    assert np.array_equal(found[f"{attn}/gradient"][0], np.concatenate([array(p.grad).ravel() for p in own]))
+    assert f"{attn}/out_proj/gradient" in found
+    # The gradient by a layer's output, times its input, is that by its weights.
+    weights = found["head/output_gradient"].T @ found["head/input"]
+    assert np.allclose(weights.ravel(), found["head/gradient"][0], rtol=1e-5, atol=1e-8)
+
+
+def test_factors_of_kfac_from_a_log(tmp_path):
+    model, path = nn.Sequential(nn.Linear(3, 2)), tmp_path / "run.zarr"
+    with covdist.Recorder(path) as rec, record.watch(model, rec, ("input", "output_gradient")) as watch:
+        for _ in range(5):
+            model(torch.randn(BATCH, 3)).square().sum().backward()
+            watch.step()
+    node = covdist.open_log(path)["0"]
+    moments = [covdist.moments(node[each], dim=node[each].dims[0]) for each in ("input", "output_gradient")]
+    assert covdist.kfac(*moments)["input_factor"].shape == (4, 4)
+
+
+def test_steps_count_on_and_every_kth_is_recorded(log):
+    model = nn.Linear(3, 2)
+    with record.watch(model, log, start=10, every=2) as watch:
+        for _ in range(5):
+            backward(model, torch.randn(BATCH, 3))
+            watch.step(lr=0.1)
+    assert [(step, coordinates) for step, _, coordinates in log.steps] == [(at, {"lr": 0.1}) for at in (10, 12, 14)]
+    assert all(each.shape == (BATCH, 2) for each in log["activation"])
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_module_that_is_called_again_has_the_rows_of_all_calls(log, times):
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = self.again = nn.Linear(3, 3)
+
+        def forward(self, x):
+            for _ in range(times):
+                x = self.again(x)
+            return x
+
+    model, x = Shared(), torch.randn(BATCH, 3)
+    with record.watch(model, log) as watch:
+        for _ in range(2):
+            backward(model, x)
+            watch.step()
+    expected, y = [], x
+    for _ in range(times):
+        expected.append(y := model.fc(y))
+    assert np.array_equal(log["fc/activation"][1], array(torch.cat(expected)))
+    assert len(log["fc/gradient"]) == 2
+    assert not log["again/activation"]
+
+
+def test_changes_in_place_come_after_the_copy(log):
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.act = nn.Linear(3, 3), nn.Hardtanh(inplace=True)
+
+        def forward(self, x):
+            y = self.fc(x)
+            y += x
+            return self.act(y)
+
+    model, x = Residual(), 3 * torch.randn(BATCH, 3)
+    with record.watch(model, log, ("input", "activation")) as watch:
+        backward(model, x)
+        watch.step()
+    sums = array(model.fc(x))
+    assert np.array_equal(log["fc/activation"][0], sums)
+    assert np.array_equal(log["act/input"][0], sums + array(x))
+    assert np.array_equal(log["act/activation"][0], np.clip(sums + array(x), -1, 1))
+
+
+def test_tuples_mappings_and_keywords(log):
+    class Named(nn.Module):
+        def forward(self, *, x):
+            return {"scores": [x * 2], "other": None}
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.named = nn.LSTM(3, 4, batch_first=True), Named()
+
+        def forward(self, x):
+            return self.named(x=self.lstm(x)[0])["scores"][0]
+
+    model, x = Net(), torch.randn(BATCH, 5, 3)
+    with record.watch(model, log) as watch:
+        output = backward(model, x)
+        watch.step()
+    assert np.array_equal(log["lstm/activation"][0], array(output).reshape(-1, 4) / 2)
+    assert np.array_equal(log["named/input"][0] * 2, log["named/activation"][0])
+    assert log["lstm/gradient"][0].shape == (1, sum(p.numel() for p in model.lstm.parameters()))
+
+
+def test_where_units_are(log):
+    model = nn.Sequential(nn.Conv1d(3, 4, 3), nn.ReLU(), nn.Dropout(0.0), nn.Conv1d(4, 2, 1))
+    wide = nn.Sequential(nn.Linear(3, 4), nn.GELU())
+    x, y = torch.randn(BATCH, 3, 9), torch.randn(BATCH, 5, 6, 3)
+    for net, given in ((model, x), (wide, y), (nn.Conv2d(3, 4, 1), torch.randn(3, 5, 5))):
+        with record.watch(net, log, ("activation",)) as watch:
+            backward(net, given)
+            watch.step()
+    channels, last, alone = (arrays for _, arrays, _ in log.steps)
+    assert {each.shape for name, each in channels.items() if name[0] in "012"} == {(BATCH * 7, 4)}
+    assert np.array_equal(channels["1/activation"], np.maximum(channels["0/activation"], 0))
+    assert {each.shape for each in last.values()} == {(BATCH * 30, 4)}
+    assert alone["activation"].shape == (25, 4)
+
+
+def test_rows_of_ones_own(log):
+    model, x = nn.Conv2d(3, 4, 1), torch.randn(BATCH, 3, 5, 5)
+    with record.watch(model, log, ("input", "activation"), rows=lambda node, tensor: tensor.mean((2, 3))) as watch:
+        output = backward(model, x)
+        watch.step()
+    assert np.array_equal(log["activation"][0], array(output.mean((2, 3))))
+    assert np.array_equal(log["input"][0], array(x.mean((2, 3))))
+
+
+def test_frozen_parameters(log):
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    model[0].requires_grad_(False)
+    model[1].bias.requires_grad_(False)
+    with record.watch(model, log) as watch:
+        backward(model, torch.randn(BATCH, 3))
+        watch.step()
+    assert not log["0/gradient"]
+    assert np.array_equal(log["1/gradient"][0][0], [*array(model[1].weight.grad).ravel(), 0, 0])
+    assert log["0/activation"]
+
+
+def test_only_passes_of_training_count(log):
+    model, x = nn.Sequential(nn.Linear(3, 2)), torch.randn(BATCH, 3)
+    with record.watch(model, log) as watch:
+        backward(model, x)
+        with torch.no_grad():
+            model(x)
+        with torch.inference_mode():
+            model(x)
+        model.eval()
+        model(x)
+        model.train()
+        watch.step()
+    assert log["0/activation"][0].shape == (BATCH, 2)
+
+
+def test_several_backward_passes(log):
+    model, parts = nn.Linear(3, 2), torch.randn(2, BATCH, 3)
+    with record.watch(model, log) as watch:
+        for part in parts:
+            backward(model, part)
+        watch.step()
+    other = copy.deepcopy(model)
+    other.zero_grad()
+    for part in parts:
+        backward(other, part)
+    assert np.array_equal(log["gradient"][0][0, :6], array(other.weight.grad).ravel())
+    assert np.array_equal(log["input"][0], parts.reshape(-1, 3))
+
+
+def test_a_pass_that_fails_leaves_nothing(log):
+    class Fails(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(3, 3)
+
+        def forward(self, x):
+            x = self.fc(x)
+            if len(x) == 1:
+                raise MemoryError("too large")
+            return x
+
+    model, x = Fails(), torch.randn(BATCH, 3)
+    with record.watch(model, log) as watch:
+        backward(model, x)
+        with pytest.raises(MemoryError):
+            model(x[:1])
+        try:
+            raise MemoryError
+        except MemoryError:
+            backward(model, x[:2])
+        watch.step()
+        backward(model, x[:3])
+        watch.discard()
+        backward(model, x[:4])
+        watch.step()
+    assert [len(each) for each in log["fc/activation"]] == [BATCH + 2, 4]
+    assert [len(each) for each in log["fc/input"]] == [BATCH + 2, 4]
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_what_checkpoints_run_again_is_recorded_once(log, reentrant):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 3), nn.Tanh())
+
+        def forward(self, x):
+            return torch.utils.checkpoint.checkpoint(self.second, self.first(x), use_reentrant=reentrant)
+
+    import torch.utils.checkpoint
+
+    model, x = Net(), torch.randn(BATCH, 3)
+    with record.watch(model, log) as watch:
+        backward(model, x)
+        watch.step()
+    assert np.array_equal(log["second/1/activation"][0], array(model(x)))
+    assert len(log["second/0/input"][0]) == BATCH
+
+
+def test_autocast_is_recorded_as_it_comes(log, tmp_path):
+    model, x = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)), torch.randn(BATCH, 3)
+    with covdist.Recorder(tmp_path / "run.zarr") as rec:
+        for target in (log, rec):
+            with record.watch(model, target, ("activation", "gradient")) as watch:
+                model.zero_grad()
+                with torch.autocast("cpu", torch.float16):
+                    backward(model, x)
+                watch.step()
+    assert log["0/activation"][0].dtype == np.float16
+    assert log["0/gradient"][0].dtype == np.float32
+    assert np.array_equal(covdist.open_log(tmp_path / "run.zarr")["0/activation"], log["0/activation"][0])
+
+
+def test_bfloat16(tmp_path):
+    model, x = nn.Linear(3, 4).to(torch.bfloat16), torch.randn(BATCH, 3, dtype=torch.bfloat16)
+    with covdist.Recorder(tmp_path / "run.zarr") as rec, record.watch(model, rec) as watch:
+        output = backward(model, x)
+        watch.step()
+    found = covdist.open_log(tmp_path / "run.zarr")
+    assert np.array_equal(found["activation"].astype(np.float32), output.detach().float())
+    assert np.array_equal(found["gradient"][0, 12:].astype(np.float32), model.bias.grad.float())
+
+
+@pytest.mark.parametrize("when", ["after backward", "after unscale_", "after step", "after update"])
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_scaler_is_taken_out(log, when, fused):
+    model, x = nn.Linear(3, 2), torch.randn(BATCH, 3)
+    loss = model(x).square().mean()
+    expected = [array(each).ravel() for each in torch.autograd.grad(loss, list(model.parameters()))]
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=1)
+    optimizer = torch.optim.Adam(model.parameters(), fused=fused)
+    with record.watch(model, log, ("gradient",), scaler=scaler) as watch:
+        actions = {
+            "after backward": lambda: scaler.scale(model(x).square().mean()).backward(),
+            "after unscale_": lambda: None if fused and "unscale_" not in when else scaler.unscale_(optimizer),
+            "after step": lambda: scaler.step(optimizer),
+            "after update": scaler.update,
+        }
+        for at, action in actions.items():
+            action()
+            if at == when:
+                watch.step()
+    assert np.allclose(log["gradient"][0][0], np.concatenate(expected), rtol=1e-6)
+    assert "step" not in vars(scaler)
+    assert "unscale_" not in vars(scaler)
+
+
+def test_gradients_that_overflow_are_left_out(log):
+    model, scaler = nn.Linear(3, 2), torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    with record.watch(model, log, scaler=scaler) as watch:
+        scaler.scale(1e9 * model(torch.ones(BATCH, 3)).sum()).backward()
+        watch.step()
+    assert log["activation"]
+    assert not log["gradient"]
+
+
+def test_sparse_gradients(log):
+    model = nn.Embedding(5, 2, sparse=True)
+    with record.watch(model, log) as watch:
+        backward(model, torch.tensor([1, 1, 4]))
+        watch.step()
+    assert np.array_equal(log["gradient"][0][0], array(model.weight.grad.to_dense()).ravel())
+
+
+def test_tied_parameters_are_recorded_with_the_first(log):
+    model = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 5, bias=False))
+    model[1].weight = model[0].weight
+    with record.watch(model, log) as watch:
+        backward(model, torch.tensor([1, 2]))
+        watch.step()
+    assert len(log["0/gradient"]) == 1
+    assert not log["1/gradient"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "found"),
+    [
+        ("*", {"fc", "blocks/0", "blocks/1", "blocks/2/0"}),
+        ("blocks/*", {"blocks/0", "blocks/1", "blocks/2/0"}),
+        (["fc", "blocks.2"], {"fc", "blocks/2"}),
+    ],
+)
+def test_layers_by_names_and_patterns(log, layers, found):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(3, 3)
+            self.blocks = nn.Sequential(nn.Tanh(), nn.Linear(3, 3), nn.Sequential(nn.ReLU()))
+
+        def forward(self, x):
+            return self.blocks(self.fc(x))
+
+    model = Net()
+    with record.watch(model, log, ("activation",), layers) as watch:
+        backward(model, torch.randn(BATCH, 3))
+        watch.step()
+    assert {name.removesuffix("/activation") for name in log.steps[0][1]} == found
+
+
+def test_nothing_is_left_on_the_model(log):
+    model = ConvNet()
+    watch = record.watch(model, log, ("input", "activation", "output_gradient"))
+    twin, stored = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
+    for other in (twin, stored):
+        backward(other, torch.randn(BATCH, 3, 8, 8))
+    with pytest.raises(covdist.CovdistError, match="no watched layer has run"):
+        watch.step()
+    watch.remove()
+    watch.remove()
+    assert not any(each._forward_hooks or each._forward_pre_hooks for each in model.modules())
+    pickle.dumps(model)
+    with pytest.raises(covdist.CovdistError, match="has been removed"):
+        watch.step()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layers": "fc9"}, "names no layer of Linear"),
+        ({"layers": []}, "names no layer"),
+        ({"what": ("activations",)}, "'activations' cannot be recorded"),
+        ({"what": ()}, "record nothing"),
+        ({"every": 0}, "record nothing"),
+    ],
+)
+def test_wrong_options(log, options, message):
+    model = nn.Linear(3, 2)
+    with pytest.raises(covdist.CovdistError, match=message):
+        record.watch(model, log, **options)
+    assert not model._forward_hooks
+
+
+def test_steps_without_gradients_are_refused(log):
+    model = nn.Linear(3, 2)
+    with record.watch(model, log) as watch:
+        backward(model, torch.randn(BATCH, 3))
+        model.zero_grad()
+        with pytest.raises(covdist.CovdistError, match="before zero_grad"):
+            watch.step()
+        backward(model, torch.randn(2, 3))
+        watch.step()
+    assert [len(each) for each in log["activation"]] == [2]
+
+
+def test_transforms_are_not_recorded(log):
+    model = nn.Linear(3, 2)
+    with record.watch(model, log) as watch:
+        backward(model, x := torch.randn(BATCH, 3))
+        found = record.per_sample_gradients(model, nn.functional.mse_loss, x, torch.zeros(BATCH, 2))
+        watch.step()
+    assert len(log["activation"][0]) == BATCH
+    assert found["sample_gradient"].shape == (BATCH, 8)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch looks at it while it compiles
+def test_compiled_models(log):
+    model = ConvNet()
+    compiled = torch.compile(model, backend="eager")
+    with record.watch(compiled, log, ("input", "activation", "output_gradient", "gradient")) as watch:
+        for _ in range(2):
+            output = backward(compiled, torch.randn(BATCH, 3, 8, 8))
+            watch.step()
+    assert np.array_equal(log["fc/activation"][1], array(output))
+    assert np.allclose(log["fc/output_gradient"][1], 2 * array(output) / output.numel())
+    assert len(log["conv/activation"]) == len(log["conv/gradient"]) == 2
+
+
+def test_hooks_that_a_compiled_model_passes_by_are_noticed(log):
+    model = nn.Sequential(nn.Linear(3, 2))
+    compiled = torch.compile(model, backend="eager")
+    backward(compiled, x := torch.randn(BATCH, 3))
+    with record.watch(compiled, log, ("activation",)) as watch:
+        backward(compiled, x)
+        with pytest.raises(covdist.CovdistError, match=r"before torch\.compile"):
+            watch.step()
