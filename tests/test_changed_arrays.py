@@ -169,7 +169,7 @@ def test_between_the_writing_of_a_chunk_and_of_its_length(tmp_path):
     with record(tmp_path / "run.zarr", A[:7]) as recorder:
         gradient = covdist.open_log(tmp_path / "run.zarr")["fc1/gradient"]
         recorder.log(7, {"fc1/gradient": A[7]}, epoch=1)
-        for track in recorder._tracks.values():
+        for track in recorder._tracks.by_dim.values():
             for column in track.columns:
                 column.take().write()
         np.testing.assert_array_equal(gradient, A[:7])

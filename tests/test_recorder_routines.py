@@ -141,7 +141,7 @@ def test_memory_is_had_ahead_where_all_of_it_has_room(tmp_path, layers, ahead):
         assert rec._writer.ahead == ahead
         for step in range(1, 3):
             rec.log(step, {f"l{layer}/a": rows + step for layer in range(layers)})
-            assert rec._taken() <= 1 << 20
+            assert rec._tracks.taken <= 1 << 20
     log, expected = open_log(tmp_path / "log"), np.concatenate([rows + step for step in range(3)])
     for layer in range(layers):
         np.testing.assert_array_equal(log[f"l{layer}/a"], expected)

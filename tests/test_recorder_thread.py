@@ -69,7 +69,7 @@ def test_what_waits_is_bounded(tmp_path, monkeypatch):
         assert gate.reached.wait(60)
         training.join(0.5)
         assert training.is_alive()
-        assert rec._taken() <= 4 << 20
+        assert rec._tracks.taken <= 4 << 20
         gate.open.set()
         training.join(60)
         assert not training.is_alive()
@@ -119,7 +119,7 @@ def test_a_crash_at_any_write_leaves_whole_steps(tmp_path, monkeypatch, amount):
         record(rec, range(1000))
     left[0] = -1
     with Recorder(tmp_path / "log", mode="a") as rec:
-        steps = {name: track.length for (name, _), track in rec._tracks.items()}
+        steps = {name: track.length for (name, _), track in rec._tracks.by_dim.items()}
     if "fc1" in steps and "fc2" in steps:
         check_each(tmp_path / "log", steps)
 
@@ -148,7 +148,7 @@ def test_memory_is_used_again(tmp_path):
         for step in range(0, 40, 4):
             record(rec, range(step, step + 4))
             rec._writer.wait()
-            found.append(rec._taken())
+            found.append(rec._tracks.taken)
     assert max(found[2:]) <= 2 * max(found[:2])
     check(tmp_path / "log", 40)
 

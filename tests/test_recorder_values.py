@@ -7,6 +7,7 @@ from functools import partial
 import ml_dtypes
 import numpy as np
 import pytest
+import scipy.sparse
 import zarr
 
 import covdist
@@ -225,6 +226,7 @@ def test_tensors_of_torch(tmp_path):
             0,
             {"a": torch.tensor(X).float().requires_grad_()},
         )
+        rec.log(0, {"a": torch.complex(torch.tensor(X), -torch.tensor(X)).conj().imag})  # a view with its sign turned
         gradient = torch.nn.Parameter(torch.ones(3, 4)).bfloat16()
         rec.log(1, {"loss": torch.tensor(2.0, requires_grad=True), "n/gradient": gradient}, epoch=torch.tensor(3))
         for bad in (
@@ -235,9 +237,19 @@ def test_tensors_of_torch(tmp_path):
             with pytest.raises(DataError, match=r"^b (is|has) "):
                 rec.log(2, {"b": bad})
     log = open_log(tmp_path / "log")
-    assert log["a"].shape == (21, 2)
+    assert log["a"].shape == (24, 2)
     np.testing.assert_array_equal(log["a"][:9], np.concatenate([X, X, X]))
+    np.testing.assert_array_equal(log["a"][-3:], X)
     assert log["n/gradient"].dtype == "f4"
+
+
+def test_tensors_are_recorded_in_the_dtype_of_torch_that_is_asked_for(tmp_path):
+    torch = pytest.importorskip("torch", reason="needs torch: pip install torch")
+    data = torch.randn(6, 4).bfloat16().requires_grad_()
+    with Recorder(tmp_path / "log", dtype=torch.bfloat16) as rec:
+        rec.log(0, {"a": data})
+    assert '"data_type": "bfloat16"' in (tmp_path / "log/a/zarr.json").read_text()
+    np.testing.assert_array_equal(open_log(tmp_path / "log")["a"], data.detach().float())
 
 
 def test_all_buffers_share_one_budget(tmp_path):
@@ -246,7 +258,7 @@ def test_all_buffers_share_one_budget(tmp_path):
         for step in range(10):
             for layer in range(30):  # as hooks do: each call with a new array
                 rec.log(step, {f"l{layer}/a": rows[step] + np.float32(layer)})
-                assert rec._taken() <= 1 << 20
+                assert rec._tracks.taken <= 1 << 20
     log = open_log(tmp_path / "log")
     for layer in range(30):
         np.testing.assert_array_equal(log[f"l{layer}/a"], rows.reshape(-1, 64) + np.float32(layer))
@@ -300,3 +312,45 @@ def test_as_many_arrays_as_hooks_log_one_by_one(tmp_path):
     assert len(open_log(tmp_path / "log").children) == 400
     with Recorder(tmp_path / "log", mode="a") as rec, pytest.raises(DataError, match="l7/a cannot be an array"):
         rec.log(1, {"l7/a/b": rows}, epoch=0)
+
+
+class OnDevice:
+    """As cupy's arrays: NumPy converts them by DLPack, and only when they are asked to come to the CPU."""
+
+    def __init__(self, data: np.ndarray, *, refuses: bool):
+        self.data, self.refuses = data, refuses
+
+    def __dlpack_device__(self):
+        return (2, 0) if self.refuses else (1, 0)
+
+    def __dlpack__(self, *, dl_device=None, **options):
+        if self.refuses and dl_device != (1, 0):
+            raise BufferError("the array lies on a device")
+        return self.data.__dlpack__()
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed")
+
+
+class OnlyDLPack:
+    def __init__(self, data: np.ndarray):
+        self.data = data
+
+    def __dlpack_device__(self):
+        return (1, 0)
+
+    def __dlpack__(self, **options):
+        return self.data.__dlpack__()
+
+
+@pytest.mark.parametrize("wrap", [partial(OnDevice, refuses=False), partial(OnDevice, refuses=True), OnlyDLPack])
+def test_arrays_of_other_libraries_come_by_dlpack(tmp_path, wrap):
+    data = X.astype("f4")
+    np.testing.assert_array_equal(recorded(tmp_path / "log", wrap(data), [wrap(row) for row in data]), [*X, *X])
+
+
+@pytest.mark.parametrize("make", ["csr_array", "coo_matrix"])
+def test_sparse_arrays_are_refused(tmp_path, make):
+    sparse = getattr(scipy.sparse, make)(X)
+    with Recorder(tmp_path / "log") as rec, pytest.raises(DataError, match=r"^a is .* sparse, .*\.toarray\(\)"):
+        rec.log(0, {"a": sparse})

@@ -196,10 +196,17 @@ def _check_names(nodes: Nodes) -> None:
 def _dims(path: str, variables: Mapping[str, Entry], above: Mapping[str, int]) -> dict[str, list[str]]:
     taken = dict(above)
     dims = {}
+    renamed: dict[tuple[str, int], str] = {}
     # Wide variables first: a vector beside them takes the leading dim that it fits.
     for name in sorted(variables, key=lambda name: (len(variables[name].source.shape) < 2, name)):
         entry = variables[name]
-        dims[name] = _choose(path, name, entry.source.shape, entry.dims, taken)
+        shape, named = entry.source.shape, entry.dims
+        if named is not None and len(shape) == 1:  # a coordinate stays with the rows that it labels
+            named = (renamed.get((str(named[0]), shape[0]), named[0]),)
+        dims[name] = _choose(path, name, shape, named, taken)
+        for before, size, now in zip(entry.dims or (), shape, dims[name], strict=False):
+            if before not in (None, now):
+                renamed.setdefault((str(before), size), now)
         taken.update(zip(dims[name], entry.source.shape, strict=True))
     return dims
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from covdist.errors import LogError, ResultError
 from covdist.record.chunks import FRAMED, PLAIN, decoded, encoded, pays
+from covdist.record.dtypes import named_dtype
 from covdist.record.writer import Writer
 from covdist.storage.place import Place
 
@@ -61,7 +62,7 @@ class Column:
         self.length = 0  # rows put
         self._first = 0  # row at the start of the chunk
         self._memory: np.ndarray | None = None
-        self._bytes: memoryview | None = None  # of it, unless it holds text
+        self._bytes: memoryview | None = None  # of it, unless it holds text or a dtype of ml_dtypes
         self._touched = 0  # rows for which it is used
         self._chunk: np.ndarray | None = None  # with the rows to store, mostly in memory; None: none, or those stored
         self._committed = False
@@ -198,7 +199,7 @@ class Column:
         self._memory, used = self.writer.buffer(self.chunk_bytes)
         self._touched = self.chunk_rows if used else count
         self._chunk = self._memory[: self.chunk_bytes].view(self.dtype).reshape(self.chunk_rows, *self.row)
-        self._bytes = None if self.dtype.kind == "U" else self._memory.data
+        self._bytes = None if self.dtype.kind == "U" or self.dtype.isbuiltin == 2 else self._memory.data
         return self._chunk
 
     def _touch(self, count: int) -> None:
@@ -249,7 +250,7 @@ def _data_type(dtype: np.dtype) -> str | dict[str, object]:
 
 def _dtype(data_type: str | dict[str, Any]) -> np.dtype:
     if isinstance(data_type, str):
-        return np.dtype(data_type)
+        return named_dtype(data_type)
     return np.dtype(f"<U{data_type['configuration']['length_bytes'] // 4}")
 
 

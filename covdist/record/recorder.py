@@ -11,28 +11,19 @@ from contextlib import contextmanager
 from functools import partial
 from typing import NoReturn, Self
 
-import numpy as np
 import numpy.typing as npt
 
-from covdist.errors import DataError, ResultError
+from covdist.errors import ResultError
+from covdist.record.asked import Asked, ByName, check_mode
+from covdist.record.cap import Cap
 from covdist.record.claim import Claim
-from covdist.record.column import METADATA, Column
-from covdist.record.names import Names, uppers
+from covdist.record.column import METADATA
+from covdist.record.kept import Kept
 from covdist.record.root import begin_root, check_held, check_root, group
-from covdist.record.routines import ByTrack, Routines, by_track
-from covdist.record.sizes import WRITER, chunk_limit, share
-from covdist.record.track import Track, join, read_tracks
-from covdist.record.values import (
-    Rows,
-    as_array,
-    as_bytes,
-    as_marks,
-    as_rows,
-    check_marks,
-    check_same,
-    common_dtype,
-    in_the_log,
-)
+from covdist.record.sizes import WRITER
+from covdist.record.track import read_tracks
+from covdist.record.tracks import Tracks
+from covdist.record.values import as_marks
 from covdist.record.writer import Writer
 from covdist.storage.place import place_at
 
@@ -55,7 +46,9 @@ class Recorder:
     mode : {"x", "a"}
         Create a log, or a rank's part of it, that does not exist, or continue one.
     chunk_bytes : int
-        Largest size of a chunk file, before compression; chunks are smaller where there are many arrays.
+        Largest size of a chunk, before compression; chunks are smaller where there are many arrays.
+    chunk : int, optional
+        Rows of each chunk of arrays that are new, whatever their size, instead of as many as ``chunk_bytes`` holds.
     per_step : sequence of str
         Last parts of the names whose arrays are one row per step, ``(step, param)``. All other arrays append their
         rows, ``(sample, unit)``; scalars are one value per step.
@@ -67,9 +60,33 @@ class Recorder:
     from_step : int, optional
         With ``"a"``, forget the rows of this step and of those after it: where training goes on from a checkpoint that
         is older than the end of the log.
+    dtype : str, dtype or mapping, optional
+        What arrays of floats are recorded in: ``float64``, ``float32``, ``float16``, ``bfloat16``, ``float8_e4m3fn`` or
+        ``float8_e5m2``, rounded to nearest. Scalars, integers, booleans and text are recorded as they come, floats too
+        where nothing is said of them. A value that the dtype cannot hold is refused; values so small that they become 0
+        are warned of, once an array.
+    every : int or mapping, optional
+        Record only steps that are multiples of it.
+    units : int, sequence of int or mapping, optional
+        Record only these units, or so many, drawn by the seed: the same ones of all arrays as wide. They are numbered
+        along the first axis of a row, per step along the flattened array; ``x.attrs["covdist_units"]`` lists them.
+    project : int or mapping, optional
+        Record this many random projections of each row that is wider, ``(sample, projection)``. The matrix P depends on
+        the seed and the width; ``covdist.record.projection.matrix(x.attrs)`` makes it again. The covariance of what is
+        recorded is PᵀCP, and its trace in expectation that of C.
+    seed : int
+        Of ``units`` and ``project``.
+    max_bytes : int or str, optional
+        Most bytes that the log, or this rank's part of it, may take, counted before compression. The first call that
+        would exceed it and those after it record nothing, which a warning says once; training goes on.
+
+    ``dtype``, ``every``, ``units`` and ``project`` each take one value for all arrays, or a mapping of patterns to
+    values, ``{"*/gradient": 64}``: an array goes by the first pattern that fits its name, as in the shell.
 
     Raises
     ------
+    DataError
+        An option is wrong.
     ResultError
         The path exists already (``"x"``), holds no recorded log (``"a"``), or another recorder writes to it.
 
@@ -90,41 +107,24 @@ class Recorder:
     _closed = True  # until it has been opened
 
     def __init__(
-        self, path: str | os.PathLike[str], *, mode: str = "x", chunk_bytes: int = 8 << 20,
+        self, path: str | os.PathLike[str], *, mode: str = "x", chunk_bytes: int = 8 << 20, chunk: int | None = None,
         per_step: Sequence[str] = ("gradient", "weight"), rank: int | None = None, memory: int | str = "256MiB",
-        from_step: int | None = None,
+        from_step: int | None = None, dtype: ByName[npt.DTypeLike] = None, every: ByName[int] = None,
+        units: ByName[int | Sequence[int]] = None, project: ByName[int] = None, seed: int = 0,
+        max_bytes: int | str | None = None,
     ):  # fmt: skip
-        if mode not in ("x", "a"):
-            raise DataError(f'mode must be "x" (a new log) or "a" (continue one), found {mode!r}.')
-        if chunk_bytes < 1:
-            raise DataError(f"chunk_bytes must be at least 1, found {chunk_bytes}.")
-        if from_step is not None and mode != "a":
-            raise DataError(f'from_step={from_step} forgets rows of a log that is continued: pass mode="a" with it.')
-        if rank is not None and not (isinstance(rank, int | np.integer) and rank >= 0):
-            raise DataError(f"rank must be a whole number from 0, or None for a single writer, found {rank!r}.")
+        self._options = Asked.checked(locals())
+        check_mode(mode, rank, from_step)
         self._path, self._root = path, place_at(path, durable=False)
         self._place = self._root if rank is None else place_at(f"{self._root!r}/rank{rank}", durable=False)
-        self._rank, self._chunk_bytes, self._room = rank, chunk_bytes, as_bytes(memory) * 3 // 4
-        self._attributes = {} if rank is None else {"covdist_rank": int(rank)}
-        self._per_step = (per_step,) if isinstance(per_step, str) else tuple(per_step)
-        self._tracks: dict[tuple[str, str], Track] = {}
-        self._held = 0  # bytes that buffers take, at most
         self._lock = threading.RLock()
         self._claim = Claim(repr(self._root), rank)
-        self._writer = Writer(repr(self._root), int(WRITER * self._room), partial(check_held, self._claim, self._root))
+        room = int(WRITER * self._options.room)
+        self._writer = Writer(repr(self._root), room, partial(check_held, self._claim, self._root))
+        self._kept = Kept(self._options)
         with self._or_give_up():
-            self._begin_log(mode, from_step)
-        self._of = {column.path: track for track in self._tracks.values() for column in track.members.values()}
-        self._names, self._routines = Names(), Routines()
-        self._full = sum(track.chunks for track in self._tracks.values())  # bytes of all buffers when they are full
-        for track in self._tracks.values():
-            self._names.add((column.path for column in track.members.values()), track.marks)
-        self._sizes = {
-            (track.node, dim): size
-            for track in self._tracks.values()
-            for column in track.members.values()
-            for dim, size in zip(column.dims[1:], column.row, strict=True)
-        }
+            self._tracks = self._begin(mode, rank, from_step)
+        self._cap = Cap(self._options.max_bytes, self._tracks)
         self._closed = False
         _open.add(self)
 
@@ -157,24 +157,23 @@ class Recorder:
         with self._lock:
             self._check_open(now=False)
             marks = as_marks(step, coordinates)
-            data = {name: each if type(each) is np.ndarray else as_array(name, each) for name, each in arrays.items()}
-            given = self._routines.find(data, marks) or self._received(data, marks)
-            with self._or_give_up():
-                for track, rows in given.items():
-                    was_released = track.released
-                    self._append(track, rows, marks)
-                    self._held += track.held if was_released else sum(data.nbytes for data in rows.values())
-                    if self._held > self._room:
-                        self._spill()
+            data = self._kept.of(step, arrays)
+            given = self._tracks.find(data, marks)
+            checked = None if given else self._tracks.check(data, marks)
+            if self._cap.holds(data, marks, self._path):
+                with self._or_give_up():
+                    self._tracks.append(self._tracks.take(checked, marks) if checked else given or {}, marks)
+
+    def wants(self, step: int, name: str) -> bool:
+        """Return whether an array of this name would be recorded in this step, so that it need not be made if not."""
+        return not self._cap.reached and self._kept.wants(step, name)
 
     def flush(self) -> None:
         """Write the buffered rows, and return when they are written, so that a crash cannot lose them."""
         with self._lock:
             self._check_open(now=True)
             with self._or_give_up():
-                for track in self._tracks.values():
-                    track.flush()
-                self._writer.wait()
+                self._tracks.flush()
 
     def close(self) -> None:
         """Write the buffered rows, and refuse further calls of ``log``; in a forked child, leave that to the parent."""
@@ -224,122 +223,16 @@ class Recorder:
                 check_root(self._root)
             self._writer.check()
 
-    def _begin_log(self, mode: str, from_step: int | None) -> None:
+    def _begin(self, mode: str, rank: int | None, from_step: int | None) -> Tracks:
         if mode == "x" and self._place.exists():
             raise ResultError(f'{self._path} exists already: give a new path, or mode="a" to continue a log.')
-        begin_root(self._root, self._path, self._rank)
+        begin_root(self._root, self._path, rank)
+        attributes, found = {} if rank is None else {"covdist_rank": int(rank)}, {}
         if not self._place.exists():
             self._place.put(METADATA, group({}))
         else:
-            self._tracks = read_tracks(self._writer, self._place, self._chunk_bytes, self._attributes, from_step)
-
-    def _spill(self) -> None:
-        """Free buffers where all of them take more than they may: those without rows, then the fullest."""
-        self._held = self._taken()
-        if self._held > self._room:
-            for track in sorted(self._tracks.values(), key=lambda track: (track.length != track.stored, -track.held)):
-                if self._held > self._room // 2:
-                    self._held -= track.held
-                    track.spill()
-            self._writer.wait()
-            self._writer.drop()
-
-    def _taken(self) -> int:
-        return self._writer.held + sum(track.held for track in self._tracks.values())
-
-    def _widen(self, wider: list[tuple[Track, Column, np.dtype]]) -> None:
-        for track, column, dtype in wider:
-            if column.dtype != dtype:
-                track.widen(column, dtype)
-        if wider:
-            self._routines.forget()
-            self._held = self._taken()
-
-    def _check(
-        self, rows: Mapping[str, Rows], new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]
-    ) -> list[tuple[Track, Column, np.dtype]]:
-        """Refuse what cannot be recorded; return columns whose dtype does not hold the new rows, and one that does."""
-        types = {mark: value.dtype for mark, value in marks.items()}
-        found = []
-        for name, each in rows.items():
-            node, _, variable = name.rpartition("/")
-            track = self._tracks.get((node, each.dim)) if name in new else self._of[name]
-            if track and name not in new:
-                column = track.members[variable]
-                if (dtype := check_same(name, each, column)) != column.dtype:
-                    found.append((track, column, dtype))
-                if track.resumed_at is not None and marks["step"] <= track.resumed_at:
-                    raise in_the_log(name, marks, track.resumed_at)
-            if track and types != track.mark_types and (name not in new or not track.length):
-                check_marks(name, marks, track.marks)
-                found += [(track, track.marks[m], common_dtype(m, value, track.marks[m])) for m, value in marks.items()]
-        if clash := self._names.clash(new, marks) if new else None:
-            raise DataError(
-                f"{clash} cannot be an array, because that name or a part of it is a layer or a coordinate: choose "
-                "another name."
-            )
-        return found
-
-    def _create(self, new: Mapping[str, Rows], marks: Mapping[str, np.ndarray]) -> None:
-        together: dict[tuple[str, str], list[int]] = {}
-        for name, rows in new.items():
-            together.setdefault((name.rpartition("/")[0], rows.dim), []).append(rows.row_bytes)
-        limit = min(self._chunk_bytes, chunk_limit(self._room, len(self._of), together.values()))
-        for name, rows in new.items():
-            node, _, variable = name.rpartition("/")
-            track = self._tracks.get((node, rows.dim))
-            if track is None or track.length:
-                dim, widest = f"{variable}_{rows.dim}" if track else rows.dim, max(together[node, rows.dim])
-                track = self._begin(node, dim, widest, marks, limit)
-            track.add(variable, self._unit_dims(node, variable, rows), rows.data.dtype, rows.data.shape[1:])
-            self._of[name] = track
-        self._names.add(new, marks)
-        self._full += sum(track.chunks for track in {self._of[name] for name in new})
-        self._writer.ahead = self._full <= (1 - WRITER) * self._room
-
-    def _begin(self, node: str, dim: str, widest: int, marks: Mapping[str, np.ndarray], limit: int) -> Track:
-        for upper in uppers(join(node, dim)):
-            self._place.put(f"{upper}/{METADATA}", group({}))
-        base = max(1, int(share(len(self._tracks)) * limit) // widest)
-        track = self._tracks[node, dim] = Track(self._writer, self._place, node, dim, base, limit, self._attributes)
-        for mark, value in marks.items():
-            track.add_mark(mark, value.dtype)
-        return track
-
-    def _unit_dims(self, node: str, variable: str, rows: Rows) -> tuple[str, ...]:
-        return tuple(
-            dim if self._sizes.setdefault((node, dim), size) == size else f"{variable}_{dim}"
-            for dim, size in zip(rows.dims, rows.data.shape[1:], strict=True)
-        )
-
-    def _received(self, arrays: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray]) -> ByTrack:
-        """Check the arrays of a call, make columns for them, and return their rows by track and variable."""
-        rows = {name: as_rows(name, as_array(name, data), self._per_step) for name, data in arrays.items()}
-        new = {name: each for name, each in rows.items() if name not in self._of}
-        wider = self._check(rows, new, marks)
-        with self._or_give_up():
-            self._widen(wider)
-            if new:
-                self._create(new, marks)
-        if not wider:
-            self._routines.learn(arrays, rows, self._of, marks)
-        return by_track((self._of[name], name.rpartition("/")[2], each.data) for name, each in rows.items())
-
-    def _append(self, track: Track, given: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray]) -> None:
-        if len(given) == len(track.members) and len(lengths := set(map(len, given.values()))) == 1:
-            track.append(given, marks, lengths.pop())
-            return
-        counts = {name: len(given[name]) if name in given else 0 for name in track.members}
-        count = next((amount for amount in counts.values() if amount), 0)
-        track_of = {name: track if amount == count else self._split(track, name) for name, amount in counts.items()}
-        for each in dict.fromkeys((track, *track_of.values())):
-            each.append(given, marks, max(counts[name] for name in each.members))
-
-    def _split(self, track: Track, name: str) -> Track:
-        alone = track.split(name)
-        self._tracks[alone.node, alone.dim] = self._of[join(track.node, name)] = alone
-        self._routines.forget()
-        return alone
+            found = read_tracks(self._writer, self._place, self._options.chunk_bytes, attributes, from_step)
+        return Tracks(self._writer, self._place, self._options, attributes, found, self._kept)
 
 
 @atexit.register

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import Any
 
@@ -25,10 +25,11 @@ class Track:
 
     def __init__(
         self, writer: Writer, place: Place, node: str, dim: str, base: int, chunk_bytes: int,
-        attributes: Mapping[str, Any],
+        attributes: Mapping[str, Any], exact: bool = False,
     ):  # fmt: skip
         self.writer, self.place, self.node, self.dim = writer, place, node, dim
         self.base, self.chunk_bytes = base, chunk_bytes
+        self.exact = exact  # whether chunks of members have no more rows than come between flushes
         self.attributes = attributes  # of all arrays
         self.marks: dict[str, Column] = {}  # "step" -> the coordinate with the steps
         self.members: dict[str, Column] = {}  # by variable
@@ -37,7 +38,7 @@ class Track:
         self.resumed_at: int | None = None  # the last step that was recorded before the log was opened
 
     @property
-    def columns(self) -> Iterable[Column]:
+    def columns(self) -> list[Column]:
         """Coordinates first: they must be as long as the arrays that refer to them."""
         return [*self.marks.values(), *self.members.values()]
 
@@ -56,13 +57,18 @@ class Track:
         """Dtypes of the coordinates, all of which are there before the first row."""
         return {mark: column.dtype for mark, column in self.marks.items()}
 
-    def add(self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...]) -> None:
+    def add(
+        self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...], attributes: Mapping[str, Any]
+    ) -> None:
         """Add an array before the first row."""
-        self.members[name] = self._column(name, (self.dim, *dims), dtype, row, {})
+        spans = 1 if self.exact else self._spans(dtype, row)
+        self.members[name] = self._column(name, (self.dim, *dims), dtype, row, attributes, spans)
 
     def add_mark(self, mark: str, dtype: np.dtype) -> None:
         """Add a coordinate before the first row."""
-        self.marks[mark] = self._column(mark_name(self.dim, mark), (self.dim,), dtype, (), {MARKS: mark})
+        self.marks[mark] = self._column(
+            mark_name(self.dim, mark), (self.dim,), dtype, (), {MARKS: mark}, self._spans(dtype, ())
+        )
 
     def append(self, rows: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray], count: int) -> None:
         """Append ``count`` rows to every member, and the marks as often to the coordinates."""
@@ -113,11 +119,13 @@ class Track:
         other.flush()
         return other
 
+    def _spans(self, dtype: np.dtype, row: tuple[int, ...]) -> int:
+        return max(1, min(NARROW_BYTES, self.chunk_bytes) // (self.base * math.prod(row) * dtype.itemsize))
+
     def _column(
-        self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...], attributes: dict[str, str]
-    ) -> Column:
-        flush_bytes = self.base * math.prod(row) * dtype.itemsize
-        spans = max(1, min(NARROW_BYTES, self.chunk_bytes) // flush_bytes)
+        self, name: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...], attributes: Mapping[str, Any],
+        spans: int,
+    ) -> Column:  # fmt: skip
         own = {**self.attributes, **attributes, BEGUN: uuid.uuid4().hex}
         return Column(self.writer, self.place, join(self.node, name), dims, dtype, row, self.base * spans, own)
 

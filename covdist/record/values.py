@@ -17,7 +17,17 @@ from covdist.numerics.screening import plain_dtype
 from covdist.record.column import Column
 
 NAME = re.compile(r"(?!\.|zarr\.json$)[^/\\]+")
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+SIZES = {
+    "": 1,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "ki": 1 << 10,
+    "mi": 1 << 20,
+    "gi": 1 << 30,
+    "t": 10**12,
+    "ti": 1 << 40,
+}
 COMMON = frozenset(map(np.dtype, ("<f4", "<f8", "<f2", "<i8", "<i4", "u1", "?")))  # recorded as they are
 
 
@@ -75,7 +85,7 @@ def as_array(name: str, value: Any) -> np.ndarray:
     try:
         given = gathered(_plain(value))
         data = given if isinstance(given, np.ma.MaskedArray) else np.asarray(given)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, BufferError) as error:
         raise DataError(
             f"{name} is {type(value).__name__}, expected an array of numbers, and NumPy cannot make one of it "
             f"({error}): convert it first."
@@ -97,12 +107,20 @@ def _text(value: Any) -> np.ndarray:
 
 
 def _plain(value: Any) -> Any:
-    """Return a tensor as what NumPy can convert: without its graph, and dtypes that NumPy lacks as float32."""
+    """Return what NumPy can convert: a tensor without its graph, in main memory, in a dtype that NumPy has."""
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value] if any(map(_has_tensor, value)) else value
-    if not _is_tensor(value):
+        return [_plain(each) for each in value] if any(map(_is_foreign, value)) else value
+    if not _is_foreign(value):
         return value
+    if _is_sparse(value):
+        raise TypeError("it is sparse, and its zeros would have to be stored: .to_dense() or .toarray() makes it dense")
+    return _from_tensor(value) if _is_tensor(value) else _from_device(value)
+
+
+def _from_tensor(value: Any) -> np.ndarray:
     tensor = value.detach().cpu()
+    if hasattr(tensor, "is_neg") and tensor.is_neg():  # a view whose sign is turned when it is read
+        tensor = tensor.resolve_neg()
     try:
         return np.asarray(tensor)
     except TypeError:
@@ -111,12 +129,34 @@ def _plain(value: Any) -> Any:
         return np.asarray(tensor.float())  # bfloat16 and float8, exactly
 
 
+def _from_device(value: Any) -> np.ndarray:
+    """Return an array of another library, copied from its device where it lies on one."""
+    if hasattr(value, "__array__"):
+        try:
+            return np.asarray(value)
+        except TypeError:  # cupy converts nothing unasked
+            pass
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError):
+        return np.from_dlpack(value, device="cpu")
+
+
+def _is_sparse(value: Any) -> bool:
+    return hasattr(value, "tocsr") or "sparse" in str(getattr(value, "layout", ""))
+
+
 def _is_tensor(value: Any) -> bool:
     return hasattr(value, "detach") and hasattr(value, "cpu")
 
 
-def _has_tensor(value: Any) -> bool:
-    return any(map(_has_tensor, value)) if isinstance(value, list | tuple) else _is_tensor(value)
+def _is_foreign(value: Any) -> bool:
+    """Return whether a value, or one in a list, is an array of another library than NumPy."""
+    if isinstance(value, list | tuple):
+        return any(map(_is_foreign, value))
+    if isinstance(value, np.ndarray | np.generic):
+        return False
+    return _is_tensor(value) or hasattr(value, "__dlpack__") or hasattr(value, "tocsr")
 
 
 def _filled(name: str, data: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
@@ -143,13 +183,24 @@ def common_dtype(name: str, data: np.ndarray, column: Column) -> np.dtype:
     """Return the dtype that holds these rows and those logged before exactly, mostly theirs; DataError if none does."""
     if data.dtype == column.dtype or _holds(column.dtype, data):
         return column.dtype
-    wide = np.result_type(column.dtype, data.dtype)
-    if _holds(wide, data) and (np.can_cast(column.dtype, wide, "no") or all(_holds(wide, r) for r in column.rows())):
+    wide = _wider(column.dtype, data.dtype)
+    if (
+        wide is not None
+        and _holds(wide, data)
+        and (np.can_cast(column.dtype, wide, "no") or all(_holds(wide, r) for r in column.rows()))
+    ):
         return wide
     raise DataError(
         f"{name} has dtype {data.dtype}, and {column.dtype} as logged before; no dtype holds both exactly: convert it, "
         "or log it under another name."
     )
+
+
+def _wider(one: np.dtype, other: np.dtype) -> np.dtype | None:
+    try:
+        return np.result_type(one, other)
+    except TypeError:  # two kinds of float8
+        return None
 
 
 def _holds(dtype: np.dtype, data: np.ndarray) -> bool:
@@ -199,9 +250,9 @@ def in_the_log(name: str, marks: Mapping[str, np.ndarray], last: int) -> DataErr
     )
 
 
-def as_bytes(memory: int | str) -> int:
+def as_bytes(size: int | str, name: str = "memory") -> int:
     """Return a number of bytes, given as one or as text such as "256MiB" or "1.5 GB"."""
-    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmg]i?)?b?", str(memory).strip().lower())
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]i?)?b?", str(size).strip().lower())
     if match is None or float(match[1]) == 0:
-        raise DataError(f'memory must be bytes, or text such as "256MiB", more than none of them, found {memory!r}.')
-    return int(float(match[1]) * UNITS[match[2] or ""])
+        raise DataError(f'{name} must be bytes, or text such as "256MiB", more than none of them, found {size!r}.')
+    return int(float(match[1]) * SIZES[match[2] or ""])

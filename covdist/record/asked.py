@@ -1,0 +1,94 @@
+"""``Asked``: what a recorder was asked for, checked before anything is written."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from covdist.errors import DataError
+from covdist.record.dtypes import float_dtype
+from covdist.record.values import as_bytes
+
+T = TypeVar("T")
+ByName: TypeAlias = T | Mapping[str, T] | None  # one value for all arrays, or one by pattern
+Named = tuple[tuple[str, T], ...]  # by pattern; the first that fits counts
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How arrays are cut into chunks, and what is recorded of them."""
+
+    chunk_bytes: int
+    chunk: int | None
+    per_step: tuple[str, ...]
+    room: int  # bytes of memory
+    dtype: Named[np.dtype]
+    every: Named[int]
+    units: Named[int | tuple[int, ...]]
+    project: Named[int]
+    seed: int
+    max_bytes: int | None
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any]) -> Asked:
+        """Return the options that the keywords of a ``Recorder`` mean; DataError where one is wrong."""
+        per_step, most = given["per_step"], given["max_bytes"]
+        return cls(
+            chunk_bytes=_whole("chunk_bytes", given["chunk_bytes"]),
+            chunk=None if given["chunk"] is None else _whole("chunk", given["chunk"]),
+            per_step=(per_step,) if isinstance(per_step, str) else tuple(per_step),
+            room=as_bytes(given["memory"]) * 3 // 4,
+            dtype=_named(given["dtype"], float_dtype),
+            every=_named(given["every"], lambda value: _whole("every", value)),
+            units=_named(given["units"], _units),
+            project=_named(given["project"], lambda value: _whole("project", value)),
+            seed=_whole("seed", given["seed"], 0),
+            max_bytes=None if most is None else as_bytes(most, "max_bytes"),
+        )
+
+
+def of_name(patterns: Named[T], name: str) -> T | None:
+    """Return what the first pattern that fits a name says."""
+    return next((value for pattern, value in patterns if fnmatchcase(name, pattern)), None)
+
+
+def _named(given: Any, check: Callable[[Any], T]) -> Named[T]:
+    if given is None:
+        return ()
+    if not isinstance(given, Mapping):
+        given = {"*": given}
+    return tuple((str(pattern), check(value)) for pattern, value in given.items())
+
+
+def _whole(name: str, value: Any, least: int = 1) -> int:
+    try:
+        found = operator.index(value)
+    except TypeError:
+        found = least - 1
+    if isinstance(value, bool) or not least <= found < 2**63:
+        raise DataError(f"{name} must be a whole number from {least}, found {value!r}.")
+    return found
+
+
+def _units(value: Any) -> int | tuple[int, ...]:
+    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and np.ndim(value):
+        found = tuple(_whole("units", each, 0) for each in value)
+        if not found or len(set(found)) < len(found):
+            raise DataError(f"units must be different numbers of units, at least one, found {value!r}.")
+        return found
+    return _whole("units", value)
+
+
+def check_mode(mode: str, rank: int | None, from_step: int | None) -> None:
+    """Raise DataError where a log cannot be begun or continued so."""
+    if mode not in ("x", "a"):
+        raise DataError(f'mode must be "x" (a new log) or "a" (continue one), found {mode!r}.')
+    if from_step is not None and mode != "a":
+        raise DataError(f'from_step={from_step} forgets rows of a log that is continued: pass mode="a" with it.')
+    if rank is not None and not (isinstance(rank, int | np.integer) and rank >= 0):
+        raise DataError(f"rank must be a whole number from 0, or None for a single writer, found {rank!r}.")

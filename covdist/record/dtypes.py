@@ -1,0 +1,76 @@
+"""The dtypes that floats can be recorded in, and the cast to one, which loses no value unsaid."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from covdist.errors import DataError
+
+FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+
+
+def float_dtype(given: Any) -> np.dtype:
+    """Return the dtype that a name, a dtype or a dtype of torch means; DataError where it is none to record in."""
+    name = str(given).removeprefix("torch.")
+    if name not in FLOATS:
+        try:
+            name = np.dtype(given).name
+        except TypeError:
+            name = "no dtype"
+    if name not in FLOATS:
+        raise DataError(f"dtype must be one of {', '.join(FLOATS)}, or a mapping of patterns to them, found {given!r}.")
+    return named_dtype(name)
+
+
+def named_dtype(name: str) -> np.dtype:
+    """Return the dtype of a name in metadata; DataError where it needs a package that is missing."""
+    try:
+        return np.dtype(name)
+    except TypeError:
+        pass
+    try:
+        import ml_dtypes  # type: ignore[import-not-found, unused-ignore]
+    except ImportError as error:
+        raise DataError(
+            f"{name} needs the package ml_dtypes ({error}): install it, pip install 'covdist[dtypes]', or record "
+            "float32."
+        ) from error
+    return np.dtype(getattr(ml_dtypes, name))
+
+
+def cast(name: str, data: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]:
+    """Return floats in another dtype, and how many of them became 0; DataError where it cannot hold some."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        found = data.astype(dtype)
+    finite = np.isfinite(found)
+    if not finite.all():
+        # Infinity in float8_e4m3fn, which has none, becomes NaN.
+        lost = ~finite & ~np.isnan(data) & ~(np.isinf(found) & np.isinf(data))
+        if lost.any():
+            most = float(np.abs(data[lost]).max())
+            raise DataError(
+                f"{name} has {int(lost.sum())} values that {dtype.name} cannot hold, of magnitudes up to {most:.4g}, "
+                f"where {_most(dtype):.4g} is its largest: record it in a wider dtype, dtype={{{name!r}: "
+                "'bfloat16'}} or 'float32', or scale it."
+            )
+    return found, int(np.count_nonzero(data) - np.count_nonzero(found))
+
+
+def say_lost(name: str, count: int, size: int, dtype: np.dtype) -> None:
+    """Warn of values that are too small for a dtype."""
+    warnings.warn(
+        f"{name} has {count} values of {size} that are too small for {dtype.name} and are recorded as 0, which is said "
+        f"once: record it in a wider dtype, dtype={{{name!r}: 'bfloat16'}} or 'float32', or scale it.",
+        stacklevel=5,
+    )
+
+
+def _most(dtype: np.dtype) -> float:
+    if dtype.isbuiltin == 1:
+        return float(np.finfo(dtype).max)
+    import ml_dtypes
+
+    return float(ml_dtypes.finfo(dtype).max)
