@@ -18,6 +18,7 @@ from covdist.commands.compare import compare
 from covdist.commands.exchange import export, import_
 from covdist.commands.health import health
 from covdist.commands.jobs import COMMANDS, run_job
+from covdist.commands.logs import convert, inspect
 from covdist.commands.options import (
     Command,
     clustering,
@@ -303,5 +304,5 @@ def demo(cluster_options: dict[str, Any], as_json: bool, output: str) -> None:
         print_json(found)
 
 
-for command in [*COMMANDS, compare, export, health, import_, read]:
+for command in [*COMMANDS, compare, convert, export, health, import_, inspect, read]:
     main.add_command(command)

@@ -12,10 +12,10 @@ import xarray as xr
 
 from covdist.errors import DataError, LogError, shown
 from covdist.logs.formats import read
-from covdist.logs.many_files import as_one
+from covdist.logs.joining.many_files import as_one
+from covdist.logs.joining.ranks import joined
 from covdist.logs.nodes import LogNode, described
 from covdist.logs.paths import is_url
-from covdist.logs.ranks import joined
 from covdist.logs.tree import tree
 
 _LISTED = 8  # arrays that cannot be read, with their reasons

@@ -64,6 +64,32 @@ class SlabSource(Source, Protocol):
         """
 
 
+class Storage(NamedTuple):
+    """How the chunks of an array are stored: None where nothing tells.
+
+    ``codecs`` in the order in which they were applied; ``checksum`` verified when a chunk is read; bytes that all
+    chunks take; and chunks, or shards of them, that the store lacks.
+    """
+
+    codecs: tuple[str, ...] = ()
+    checksum: str | None = None
+    nbytes: int | None = None
+    missing: int | None = None
+
+
+class StoredSource(Source, Protocol):
+    """A source that knows how its chunks are stored."""
+
+    @property
+    def storage(self) -> Storage:
+        """It is looked up each time, which may take as long as a look at each file."""
+
+
+def is_stored(source: Source) -> TypeGuard[StoredSource]:
+    """Return whether a source knows how its chunks are stored."""
+    return hasattr(source, "storage")
+
+
 def is_source(value: object) -> TypeGuard[Source]:
     """Return whether an object is a source; ``isinstance`` of a protocol takes 50 µs, as long as its first chunk."""
     return hasattr(value, "read_chunk")

@@ -21,7 +21,7 @@ from covdist.logs.chunk_bytes import read_into
 from covdist.logs.grid import GridSource, Index, Slices
 from covdist.logs.paths import open_file
 from covdist.logs.small_dtypes import widened
-from covdist.logs.source import Source
+from covdist.logs.source import Source, Storage
 from covdist.logs.stamps import Stamp, open_unchanged
 
 _CRC_BYTES_AT_ONCE = 1 << 20
@@ -44,6 +44,11 @@ class StoredSource(GridSource):
     stamp: Stamp
     kept: np.dtype  # as it is stored; ``dtype`` is numpy's own
     crc: Crc | None
+
+    @property
+    def storage(self) -> Storage:
+        """Plain bytes."""
+        return Storage((), self.crc and "crc32", math.prod(self.shape) * self.kept.itemsize, 0)
 
     @contextmanager
     def opened(self) -> Iterator[FileIO]:

@@ -35,7 +35,7 @@ ALLOWED = {
     "report": "errors engine results readings jobs",
     "record": "errors numerics storage",
     "demo": "report",
-    "commands": "errors plugins engine results folding growth jobs report",
+    "commands": "errors plugins engine logs results folding growth jobs report record",
     "cli": "errors kernel numerics engine logs results folding growth readings report demo commands",
 }
 STATE_MAY_IMPORT = {"numpy", "scipy", "threadpoolctl", "covdist"} | sys.stdlib_module_names

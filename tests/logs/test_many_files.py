@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import covdist
 from covdist.errors import LogError
 from covdist.limits import changed
-from covdist.logs.numbering import Numbered, numbered
+from covdist.logs.joining.numbering import Numbered, numbered
 
 RNG = np.random.default_rng(0)
 

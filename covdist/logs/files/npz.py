@@ -18,13 +18,14 @@ from covdist.errors import LogError
 from covdist.logs.files._npy_header import read_header
 from covdist.logs.grid import GridSource, Index
 from covdist.logs.paths import open_file
-from covdist.logs.source import Entry, Source, Unreadable
+from covdist.logs.source import Entry, Source, Storage, Unreadable
 from covdist.logs.stamps import Stamp, open_unchanged, stamp
 from covdist.logs.stored import Crc, file_token, stored
 
 READS = "NumPy .npz files"
 ENDS = (".npz",)
 
+_METHODS = {zipfile.ZIP_DEFLATED: "deflate", zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma"}
 LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of the name and of the extra field, 26 bytes into a member
 DAMAGED = (OSError, EOFError, ValueError, RuntimeError, KeyError, OverflowError, zipfile.BadZipFile, zlib.error,
            lzma.LZMAError, struct.error)  # fmt: skip
@@ -39,6 +40,13 @@ class MemberSource(GridSource):
     offset: int  # of the data in the member
     fortran: bool
     stamp: Stamp
+
+    @property
+    def storage(self) -> Storage:
+        """As the archive says, which has a CRC of each member."""
+        with open_file(self.path) as file, _archive(file) as archive:
+            info = archive.getinfo(self.member)
+        return Storage((_METHODS.get(info.compress_type, "compressed"),), "crc32", info.compress_size, 0)
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         """Decompress the member; zipfile checks its CRC."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,12 +18,15 @@ from covdist.errors import LogError, MissingChunkError
 from covdist.logs.chunk_bytes import BROKEN, CRC_BYTES, checked, read_into
 from covdist.logs.grid import GridSource, Index, Slices
 from covdist.logs.paths import open_inside
+from covdist.logs.source import Storage
 from covdist.logs.stamps import Stamp, stamp
 from covdist.logs.zarr.layout import ChunkLayout
 from covdist.logs.zarr.unchanged import Opened, open_ended
 
 MARKERS = ("zarr.json", ".zarray", ".zgroup")  # one of them lies in each array and group
 SLAB_BYTES = 1 << 21
+MOST_FILES = 1_000_000  # of an array, that are looked up to say what it takes
+CHECKSUMS = ("crc32c", "crc32", "adler32", "fletcher32", "jenkins_lookup3")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +65,24 @@ class StoredChunks(GridSource):
 
     def stamps(self, files: int) -> Iterator[tuple[str, Stamp | None]]:
         """Yield the keys of the first ``files`` along the first axis, and of those beside them, with their stamps."""
-        _, *others = (-(-n // size) for n, size in zip(self.shape, self.in_file, strict=True))
-        keys = [self.key(index) for index in product(range(files), *map(range, others))]
+        grid = map(range, (files, *self._files[1:]) if self.shape else ())
+        keys = [self.key(index) for index in product(*grid)]
         return zip(keys, self.stamps_of(keys), strict=True)
+
+    @property
+    def storage(self) -> Storage:
+        """Names of codecs, and what the array's files take: of at most a million of them."""
+        codecs = tuple(str(codec["id"]) for codec in self.layout.codecs)
+        checksum = next((name for name in codecs if name in CHECKSUMS), None)
+        if not self.opened.described or math.prod(self._files) > MOST_FILES:
+            return Storage(codecs, checksum)
+        found = [stamp for _, stamp in self.stamps(self._files[0] if self._files else 1)]
+        sizes = [int(each[0] or 0) for each in found if each is not None]
+        return Storage(codecs, checksum, sum(sizes), len(found) - len(sizes))
+
+    @property
+    def _files(self) -> Index:
+        return tuple(-(-n // size) for n, size in zip(self.shape, self.in_file, strict=True))
 
     def stamps_of(self, keys: Sequence[str]) -> list[Stamp | None]:
         """Return the stamps of some of the array's files, None for one that the store lacks."""

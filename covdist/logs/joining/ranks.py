@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from covdist.errors import LogError
-from covdist.logs.joined import join, repeated
+from covdist.logs.joining.joined import join, repeated
 from covdist.logs.source import Entry, Nodes, Unreadable
 
 RANK, MARKS = "covdist_rank", "covdist_marks"  # attributes that a recorder gives its arrays

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from covdist.errors import LogError, shown
-from covdist.logs.numbering import Numbered, natural, numbered
-from covdist.logs.rows_of_files import arrays_of_files
+from covdist.logs.joining.numbering import Numbered, natural, numbered
+from covdist.logs.joining.rows_of_files import arrays_of_files
 from covdist.logs.source import Entry, Nodes, Unreadable
 
 Variables = dict[str, Entry | Unreadable]  # of one file, by their paths below it; "" is its only array

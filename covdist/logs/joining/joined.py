@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from covdist.logs.grid import GridSource, Index, Slices
-from covdist.logs.source import Source
+from covdist.logs.source import Source, Storage, is_stored
 from covdist.logs.stored import row_chunks
 
 
@@ -36,6 +36,18 @@ class JoinedSource(GridSource):
     """Arrays one below the other, cut again into regular chunks."""
 
     parts: tuple[Source, ...]
+
+    @property
+    def storage(self) -> Storage:
+        """What all parts take; their codecs are those of the first."""
+        parts = [part.storage for part in self.parts if is_stored(part)]
+        if len(parts) < len(self.parts):
+            return Storage()
+        sizes, missing = [part.nbytes for part in parts], [part.missing for part in parts]
+        return parts[0]._replace(
+            nbytes=None if None in sizes else sum(filter(None, sizes)),
+            missing=None if None in missing else sum(filter(None, missing)),
+        )
 
     @cached_property
     def _ends(self) -> np.ndarray:
@@ -66,6 +78,11 @@ class RowOf(GridSource):
     """A whole array as the only row of another."""
 
     source: Source
+
+    @property
+    def storage(self) -> Storage:
+        """That of the array."""
+        return self.source.storage if is_stored(self.source) else Storage()
 
     def __getitem__(self, index: Slices) -> np.ndarray:
         rows: np.ndarray = np.asarray(self.source[index[1:]])[np.newaxis][index[:1]]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from covdist.errors import LogError, shown
 from covdist.logs import cf
-from covdist.logs.joined import join_files, repeated, row_of
+from covdist.logs.joining.joined import join_files, repeated, row_of
 from covdist.logs.nodes import convention
 from covdist.logs.source import Entry, Source, Unreadable
 

@@ -1,0 +1,101 @@
+"""``covdist inspect`` and ``covdist convert``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import covdist
+from covdist.record import convert as converting
+
+from .calling import output, sentence
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def files(tmp_path) -> Path:
+    """Batches of activations, gradients with their steps, and a label, in NumPy's formats."""
+    folder = tmp_path / "log"
+    (folder / "fc1").mkdir(parents=True)
+    for number in range(3):
+        np.save(folder / "fc1" / f"activation_{number:03d}.npy", RNG.normal(size=(10 + number, 4)).astype("f4"))
+    np.savez_compressed(folder / "fc2.npz", gradient=RNG.normal(size=(5, 6)), step=np.arange(5) * 10)
+    return folder
+
+
+def content(path: Path) -> dict:
+    return json.loads(output("inspect", path, "--json"))["arrays"]
+
+
+def test_inspect(files):
+    found = content(files)
+    one = found["fc1/activation"]
+    assert (one["dims"], one["shape"], one["dtype"]) == (["sample", "unit"], [33, 4], "float32")
+    assert (one["bytes"], one["stored_bytes"], one["missing_chunks"], one["checksum"]) == (528, 528, 0, None)
+    assert found["fc2/gradient"]["codecs"] == ["deflate"]
+    assert found["fc2/gradient"]["checksum"] == "crc32"
+    assert found["fc2/step"]["coordinate"]
+    page = output("inspect", files)
+    assert "sample 33 × unit 4" in page
+    assert all(len(line) <= 80 for line in page.splitlines())
+
+
+def test_inspect_counts_holes_and_names_what_cannot_be_read(tmp_path):
+    root = zarr.open_group(tmp_path / "log", mode="w")
+    x = root.create_array("fc1/x", shape=(10, 4), chunks=(5, 2), dtype="f8", shards=None, fill_value=0)
+    x[:5] = 1
+    root.create_array("fc1/y", shape=(4, 4), chunks=(2, 2), shards=(4, 2), dtype="f8")[:, :2] = 1
+    (tmp_path / "log" / "fc2").mkdir()
+    (tmp_path / "log" / "fc2" / "zarr.json").write_text("{")
+    found = content(tmp_path / "log")
+    assert found["fc1/x"]["missing_chunks"] == 2
+    assert found["fc1/y"]["missing_chunks"] == 1
+    assert "crc32c" not in found["fc1/x"]["codecs"]
+    assert "unreadable" in found["fc2"]
+    page = output("inspect", tmp_path / "log")
+    assert "fc1/x 2, fc1/y 1" in page
+    assert "fc2 cannot be read" in page
+
+
+def test_attributes_are_json(tmp_path):
+    data = xr.Dataset({"x": (("sample", "unit"), np.ones((2, 2)), {"_FillValue": np.nan, "n": np.float32(2)})})
+    data.to_zarr(tmp_path / "log", consolidated=False)
+    assert content(tmp_path / "log")["x"]["attributes"] == {"_FillValue": "nan", "n": 2.0}
+
+
+def test_convert_keeps_values_names_and_coordinates(files, tmp_path):
+    output("convert", files, tmp_path / "out.zarr")
+    before, after = covdist.open_log(files), covdist.open_log(tmp_path / "out.zarr")
+    xr.testing.assert_equal(before.load(), after.load())
+    assert content(tmp_path / "out.zarr")["fc1/activation"]["checksum"] == "crc32c"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "out.zarr"]
+
+
+def test_zeros_are_written_and_fill_values_become_nan(tmp_path):
+    data = xr.Dataset({"x": (("sample", "unit"), np.zeros((4, 2), "i2"), {"_FillValue": np.int16(-1)})})
+    data["x"][1, 1] = -1
+    data.to_zarr(tmp_path / "log", consolidated=False)
+    output("convert", "--missing-chunks", "fill", tmp_path / "log", tmp_path / "out")
+    found = covdist.open_log(tmp_path / "out")["x"]  # chunks of zeros are there
+    assert np.isnan(found.values[1, 1])
+    assert np.nansum(found.values) == 0
+    assert content(tmp_path / "out")["x"]["missing_chunks"] == 0
+
+
+def test_convert_loses_nothing_and_leaves_nothing_half_written(files, tmp_path, monkeypatch):
+    (files / "fc3.npy").write_bytes(b"\x93NUMPY")
+    assert "fc3 cannot be read, and would be lost" in sentence("convert", files, tmp_path / "out")
+    (files / "fc3.npy").unlink()
+    (tmp_path / "taken").mkdir()
+    assert "taken exists already" in sentence("convert", files, tmp_path / "taken")
+    assert "is a URL" in sentence("convert", files, "memory://out")
+    monkeypatch.setattr(converting.os, "rename", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        converting.convert(covdist.open_log(files), tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "taken"]
