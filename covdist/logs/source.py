@@ -77,7 +77,7 @@ class Storage(NamedTuple):
     missing: int | None = None
 
 
-class StoredSource(Source, Protocol):
+class SourceOfChunks(Source, Protocol):
     """A source that knows how its chunks are stored."""
 
     @property
@@ -85,7 +85,7 @@ class StoredSource(Source, Protocol):
         """It is looked up each time, which may take as long as a look at each file."""
 
 
-def is_stored(source: Source) -> TypeGuard[StoredSource]:
+def is_stored(source: Source) -> TypeGuard[SourceOfChunks]:
     """Return whether a source knows how its chunks are stored."""
     return hasattr(source, "storage")
 
