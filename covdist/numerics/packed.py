@@ -127,14 +127,12 @@ def rescale(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
             flat[number] = rescale(flat[number], shift[number])
         return flat
     n = len(shift)
-    h = (n + 1) // 2
-    flat = flat.copy()
-    leading, trailing = _parts(flat, n)
-    first, second = shift[:h], shift[h:]
-    leading[h:] = np.ldexp(leading[h:], second[:, None] + first)
-    # Both triangles lie in one rectangle: each must leave the other's half alone.
-    np.ldexp(leading[:h], first[:, None] + first, out=leading[:h], where=np.tri(h, dtype=bool))
-    np.ldexp(trailing, second[:, None] + second, out=trailing, where=np.tri(n - h, dtype=bool).T)
+    h, even, shift, flat = (n + 1) // 2, 1 - n % 2, shift.astype(np.int32), flat.copy()
+    # A row of the rectangle holds the end of a leading column after the beginning of one of the trailing block.
+    for number, row in enumerate(flat.reshape(h, n + even)):
+        start, top = number + even, h + number + even
+        np.ldexp(row[start:], shift[number:] + shift[number], out=row[start:])
+        np.ldexp(row[:start], shift[h:top] + shift[top - 1], out=row[:start])
     return flat
 
 
