@@ -129,9 +129,9 @@ def rescale(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
     n = len(shift)
     h, even, shift, flat = (n + 1) // 2, 1 - n % 2, shift.astype(np.int32), flat.copy()
     # A row of the rectangle holds the end of a leading column after the beginning of one of the trailing block.
-    for number, row in enumerate(flat.reshape(h, n + even)):
-        start, top = number + even, h + number + even
-        np.ldexp(row[start:], shift[number:] + shift[number], out=row[start:])
+    for column, row in enumerate(flat.reshape(h, n + even)):
+        start, top = column + even, h + column + even
+        np.ldexp(row[start:], shift[column:] + shift[column], out=row[start:])
         np.ldexp(row[:start], shift[h:top] + shift[top - 1], out=row[:start])
     return flat
 
