@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from covdist import plugins
 
 if TYPE_CHECKING:  # the names below are found without this list; it is for type checkers
+    from covdist import plot as plot
     from covdist.engine.plan import Plan as Plan
     from covdist.errors import CovdistError as CovdistError
     from covdist.folding.grouping import bins as bins
@@ -105,6 +106,8 @@ _HOMES = {
     "update": "covdist.growth.update",
 }
 
+_PLOTS = "plot"
+
 logging.getLogger("covdist").addHandler(logging.NullHandler())
 
 
@@ -116,6 +119,8 @@ if not TYPE_CHECKING:
             return __dir__()
         if name.startswith("_"):
             raise AttributeError(f"module 'covdist' has no attribute {name!r}")
+        if name == _PLOTS:
+            return importlib.import_module(f"covdist.{_PLOTS}")
         try:
             home = importlib.import_module(_HOMES[name]) if name in _HOMES else plugins.find("readings", name)
             return getattr(home, name)
@@ -125,4 +130,4 @@ if not TYPE_CHECKING:
 
 def __dir__() -> list[str]:
     readings = [name for name in plugins.names("readings") if hasattr(plugins.find("readings", name), name)]
-    return sorted([*_HOMES, *readings])
+    return sorted([*_HOMES, _PLOTS, *readings])

@@ -249,12 +249,20 @@ def _computed(client: Client, need: int, small: list[Batch], lazy: dict[str, Mom
 
 @main.command()
 @click.argument("result")
+@click.option("--plot", help="Folder for plots of it, as PNG files; must not exist. Needs covdist[plot].")
 @json_option
-def show(result: str, as_json: bool) -> None:
+def show(result: str, plot: str | None, as_json: bool) -> None:
     """Print what RESULT holds."""
     from covdist.results.load import load
+    from covdist.results.moments import Moments
 
-    print_results(load(result), as_json)
+    found = load(result)
+    if plot is not None:
+        from covdist.report.pictures import write_pictures
+
+        names = write_pictures({"": found} if isinstance(found, Moments) else found, plot)
+        click.echo(f"{len(names):,} plots in {shown(plot)}", err=as_json)
+    print_results(found, as_json)
 
 
 @main.command()

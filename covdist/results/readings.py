@@ -81,6 +81,18 @@ class Readings:
                 raise AttributeError(name)
             return self._reading(name)
 
+    @property
+    def plot(self) -> Plots:
+        """Plots of these moments: ``m.plot()`` is a heat map of their correlations, ``m.plot.spectrum()`` ...
+
+        Examples
+        --------
+        >>> import numpy as np, covdist
+        >>> covdist.moments(np.array([[1.0, 2.0], [3.0, 1.0], [2.0, 2.0]])).plot().get_title()
+        'Correlation'
+        """
+        return Plots(self)
+
     def __dir__(self) -> list[str]:
         readings = [name for name in plugins.names("readings") if hasattr(plugins.find("readings", name), "read")]
         return sorted({*super().__dir__(), *readings})
@@ -90,6 +102,33 @@ class Readings:
             return partial(_checked(plugins.find("readings", name).read), self)
         except (LookupError, AttributeError):
             raise AttributeError(f"Moments has no reading {name!r}") from None
+
+
+class Plots:
+    """The plots of :mod:`covdist.plot` of some moments: ``m.plot.spectrum()``, and ``m.plot()``, their correlations.
+
+    Examples
+    --------
+    >>> import numpy as np, covdist
+    >>> covdist.moments(np.eye(3)).plot.spectrum().get_title()
+    'Spectrum: effective rank 2 of 3'
+    """
+
+    def __init__(self, moments: Readings):
+        self._moments = moments
+
+    def __call__(self, **options: Any) -> Any:
+        """Draw the correlations, as :func:`covdist.plot.correlation`."""
+        return self.correlation(**options)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        try:
+            return partial(getattr(plugins.find("plot", name), name), self._moments)
+        except LookupError:
+            raise AttributeError(f"there is no plot {name!r}, only {', '.join(plugins.names('plot'))}") from None
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *plugins.names("plot")})
 
 
 _checked = cache(own_names)  # looking at a signature takes as long as a small reading
