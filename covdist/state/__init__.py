@@ -1,4 +1,4 @@
 """The algebra, numpy and BLAS only: small immutable states that merge, and accumulators that fold blocks into them."""
 
 # Packages of states.
-SHELVES = ("counts", "fourth_order", "series")
+SHELVES = ("counts", "dependence", "fourth_order", "series")

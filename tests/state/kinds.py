@@ -15,6 +15,7 @@ from covdist.numerics.accumulator import Options
 from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns
 from covdist.numerics.nonfinite import drop, propagate, refuse
+from covdist.state.dependence.fourier import Fourier
 from covdist.state.few_rows import Folding
 from covdist.state.grouped import Grouped
 from covdist.state.named import state_types
@@ -82,6 +83,7 @@ def _discover() -> Iterator[Kind]:
 # Of types with parameters; by default those of the defaults, where each parameter has one.
 EXAMPLES = {
     "together": [Together(("full", "variances"))],
+    "fourier": [Fourier(features=4)],
     "lagged": [Lagged(lag) for lag in (0, 1, 3)],
     "projected": [Projected(directions=3)],
     "serial": [Serial(lags) for lags in (1, 4)],

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import operator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
 
-from covdist.errors import DataError
 from covdist.folding.dependence.features import bandwidths, featured
 from covdist.folding.fold import fold_request
 from covdist.folding.request import make_request
 from covdist.folding.strategy import for_workers
 from covdist.numerics.dependence.kernels import independence
-from covdist.results.labels import ArrayLike, Dims, Rows
+from covdist.results.deferred import Deferred
+from covdist.results.labels import Array, ArrayLike, Dims, Rows
+from covdist.results.moments import Moments
 from covdist.results.names import own_names
+from covdist.state.base import ask
+from covdist.state.dependence.fourier import Fourier, even, given_bandwidths
 
 _NAMES = {
     "hsic": "Hilbert-Schmidt independence criterion",
@@ -75,6 +77,9 @@ def hsic(
     then a sum of χ² with the products of the eigenvalues of C_xx and C_yy as weights, whose tail is that
     of Lugannani and Rice (1980). Steps of a training do: thin them first.
 
+    Features that are saved, added up and read later: ``covdist.moments(x, y, dim=..., state={"name": "fourier",
+    "bandwidth": (2.0, 1.0)})``, whose bandwidths must be known, and ``m.hsic()``.
+
     Examples
     --------
     >>> import numpy as np, covdist
@@ -83,36 +88,24 @@ def hsic(
     >>> bool(found["p_value"] < 1e-6), bool(abs(covdist.corr(x, x**2)) < 1e-9)
     (True, True)
     """
-    features = _even(features)
+    features = even(features)
     request = make_request(x, y, dim=dim, by=by, missing=missing, inf=inf, memory=memory)
-    widths = bandwidths(request, seed) if bandwidth is None else _given(bandwidth)
+    widths = bandwidths(request, seed) if bandwidth is None else np.array(given_bandwidths(bandwidth))
     moments = fold_request(for_workers(featured(request, widths, features, seed, "hsic")))
+    return _labelled(moments.deferred, independence, widths, features, seed)
+
+
+def read(m: Moments) -> xr.Dataset:
+    """Read it off moments that keep the features."""
+    state, kind = m.asking("independence"), cast(Fourier, m.layout.state)
+    return _labelled(state, ask, np.array(kind.bandwidth), kind.features, kind.seed, "independence")
+
+
+def _labelled(state: Deferred, function: Any, widths: Array, features: int, seed: int, *answer: str) -> xr.Dataset:
     found = {
-        name: moments.deferred.read(independence, (), name, name=name, attrs={"long_name": words, "units": "1"})
+        name: state.read(function, (), *answer, name, name=name, attrs={"long_name": words, "units": "1"})
         for name, words in _NAMES.items()
     }
     about = {"long_name": "bandwidth of the kernel", "units": "the side's units"}
     found["bandwidth"] = xr.DataArray(widths, dims="side", coords={"side": ["x", "y"]}, attrs=about)
     return xr.Dataset(found, attrs={"features": features, "seed": seed})
-
-
-def _even(features: Any) -> int:
-    try:
-        count = operator.index(features)
-    except TypeError:
-        count = 0
-    if count < 2 or count % 2:
-        raise DataError(f"features={features!r} is no even number of them: pass such as 256, half cosines, half sines")
-    return count
-
-
-def _given(bandwidth: Any) -> np.ndarray:
-    try:
-        widths = np.broadcast_to(np.asarray(bandwidth, np.float64), 2).copy()
-    except (TypeError, ValueError):
-        widths = np.zeros(2)
-    if not (np.isfinite(widths) & (widths > 0)).all():
-        raise DataError(
-            f"bandwidth={bandwidth!r} is no distance: pass a number greater than 0, or one for x and one for y"
-        )
-    return widths

@@ -1,0 +1,1 @@
+"""States that tell of dependence which covariance does not see."""
