@@ -10,6 +10,7 @@ import pytest
 import covdist
 
 FRAMEWORKS = {"torch": "rank()", "jax": "gradients({})"}
+CALLBACKS = ("lightning", "transformers")
 
 
 @pytest.mark.parametrize(("module", "call"), FRAMEWORKS.items())
@@ -21,8 +22,18 @@ def test_a_missing_framework_is_named(module, call, monkeypatch):
         eval(f"home.{call}", {"home": home})
 
 
+@pytest.mark.parametrize("module", CALLBACKS)
+def test_a_callback_names_what_is_missing(module, monkeypatch):
+    home = __import__(f"covdist.record.{module}", fromlist=["record"])
+    home._callback.cache_clear()
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, f"{module}.pytorch", None)
+    with pytest.raises(covdist.CovdistError, match=f"pip install {module}"):
+        _ = home.Callback
+
+
 def test_importing_the_hooks_alone_is_light():
-    modules = [f"covdist.record.{name}" for name in FRAMEWORKS]
-    code = f"import sys, {', '.join(modules)}; print(*sorted({set(FRAMEWORKS)} & set(sys.modules)))"
+    modules = [f"covdist.record.{name}" for name in (*FRAMEWORKS, *CALLBACKS)]
+    code = f"import sys, {', '.join(modules)}; print(*sorted({ {*FRAMEWORKS, *CALLBACKS} } & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

@@ -1,0 +1,144 @@
+"""What hooks cost a step of training, ``python -m benchmarks.training``: a small conv net and a small transformer.
+
+Needs torch. Steps with and without hooks take turns, on one thread of torch, so that the recorder's thread has a core
+of its own where there are two; times of the processor are what other work on the machine changes least.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+import covdist
+import covdist.record.torch
+
+ROUNDS, STEPS = 3, 10
+WHAT = ("activation", "gradient")
+
+
+class Block(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, 4, batch_first=True)
+        self.up, self.act, self.down = nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm1(x)
+        x = x + self.attn(y, y, y, need_weights=False)[0]
+        return x + self.down(self.act(self.up(self.norm2(x))))
+
+
+class Transformer(nn.Module):
+    def __init__(self, width: int = 128, blocks: int = 4):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(64, width), nn.Linear(width, 64)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.embed(tokens)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x).transpose(1, 2)
+
+
+class ConvNet(nn.Sequential):
+    def __init__(self, widths: tuple[int, ...] = (3, 32, 64, 128, 128)):
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise(widths):
+            conv = nn.Conv2d(before, after, 3, padding=1)
+            layers += [conv, nn.BatchNorm2d(after), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
+        super().__init__(*layers, nn.Flatten(), nn.Linear(4 * widths[-1], 10))
+
+
+class Case(NamedTuple):
+    """A network with its batch, and what of it is recorded."""
+
+    name: str
+    model: type[nn.Module]
+    batch: tuple[torch.Tensor, torch.Tensor]
+    settings: dict[str, Any]
+
+
+IMAGES = torch.randn(32, 3, 32, 32), torch.randint(10, (32,))
+TOKENS = torch.randint(64, (16, 32)), torch.randint(64, (16, 32))
+CASES = [
+    case
+    for name, model, batch in (("conv net", ConvNet, IMAGES), ("transformer", Transformer, TOKENS))
+    for case in (
+        Case(f"{name}, activations and gradients of all layers", model, batch, {"what": WHAT}),
+        Case(f"{name}, the same of every 10th step", model, batch, {"what": WHAT, "every": 10}),
+        Case(f"{name}, gradients", model, batch, {"what": ("gradient",)}),
+    )
+]
+
+
+class Times(NamedTuple):
+    """Seconds of some steps: of the clock, of the training thread's computing, of all threads'."""
+
+    wall: float
+    thread: float
+    process: float
+
+    @classmethod
+    def now(cls) -> Times:
+        return cls(time.perf_counter(), time.thread_time(), time.process_time())
+
+    def since(self, start: Times) -> Times:
+        return Times(*(a - b for a, b in zip(self, start, strict=True)))
+
+
+def train(
+    model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor], watch: covdist.record.torch.Watch | None = None
+) -> Times:
+    """Take some steps."""
+    optimizer, start = torch.optim.SGD(model.parameters(), 0.01), Times.now()
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(batch[0]), batch[1]).backward()
+        optimizer.step()
+        if watch is not None:
+            watch.step(epoch=0)
+    return Times.now().since(start)
+
+
+def measure(case: Case) -> str:
+    """Return some lines of results."""
+    torch.manual_seed(0)
+    model, rounds = case.model(), []
+    train(model, case.batch)
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = covdist.Recorder(f"{folder}/run.zarr")
+        with covdist.record.torch.watch(model, recorder, **case.settings) as watch:
+            train(model, case.batch, watch)
+        for _ in range(ROUNDS):
+            plain = train(model, case.batch)
+            with covdist.record.torch.watch(model, recorder, **case.settings) as watch:
+                rounds.append((plain, train(model, case.batch, watch)))
+        start = time.perf_counter()
+        recorder.close()
+        closing = time.perf_counter() - start
+        disk = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+        log = covdist.open_log(f"{folder}/run.zarr")
+        data = sum(array.nbytes for node in log.subtree for array in node.data_vars.values())
+    more = [[with_hooks / without - 1 for without, with_hooks in zip(*pair, strict=True)] for pair in rounds]
+    wall, thread, process = (statistics.median(each) for each in zip(*more, strict=True))
+    step = statistics.median(plain.thread for plain, _ in rounds) / STEPS
+    return (
+        f"{case.name}: {data / (ROUNDS + 1) / STEPS / 1e6:.2f} MB beside a step of {step * 1e3:.1f} ms\n"
+        f"  training thread {thread:+.1%}, all threads {process:+.1%}, clock {wall:+.1%}; "
+        f"closing {closing:.2f} s, disk {disk / data:.3f} of the data"
+    )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for each in CASES:
+        print(measure(each), flush=True)

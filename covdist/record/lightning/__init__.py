@@ -1,0 +1,46 @@
+"""``Callback``: ``covdist.record.torch.watch`` for the Trainer of Lightning."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from covdist.errors import DataError
+from covdist.record.torch.watching import watch
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Callback":
+        return _callback()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def _callback() -> type:
+    try:
+        from lightning.pytorch import Callback as Base
+    except ImportError as error:
+        raise DataError("recording from Lightning needs lightning: pip install lightning 'covdist[torch]'.") from error
+
+    class Callback(Base):  # type: ignore[misc, unused-ignore]
+        """Records each step of a ``Trainer``, with its epoch: ``Trainer(callbacks=[Callback(rec, layers="net.*")])``.
+
+        Takes a recorder and the options of :func:`covdist.record.torch.watch`. Gradients are those before they are
+        clipped, and without the factor of mixed precision.
+        """
+
+        def __init__(self, rec: Any, **options: Any):
+            self._rec, self._options = rec, options
+            self._watch: Any = None
+
+        def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+            self._watch = watch(pl_module, self._rec, **self._options)
+
+        def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+            self._watch.step(trainer.global_step, epoch=trainer.current_epoch)
+
+        def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+            if self._watch is not None:
+                self._watch.remove()
+
+    return Callback

@@ -1,0 +1,47 @@
+"""``Callback``: ``covdist.record.torch.watch`` for the Trainer of Hugging Face."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from covdist.errors import DataError
+from covdist.record.torch.watching import watch
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Callback":
+        return _callback()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def _callback() -> type:
+    try:
+        from transformers import TrainerCallback
+    except ImportError as error:
+        raise DataError(
+            "recording from transformers needs transformers 4.46 or later: pip install transformers 'covdist[torch]'."
+        ) from error
+
+    class Callback(TrainerCallback):  # type: ignore[misc, unused-ignore]
+        """Records each step of a ``Trainer``, with its epoch: ``Trainer(callbacks=[Callback(rec, layers="*/mlp/*")])``.
+
+        Takes a recorder and the options of :func:`covdist.record.torch.watch`. Gradients are those that the optimizer
+        has used: clipped, and without the factor of mixed precision.
+        """
+
+        def __init__(self, rec: Any, **options: Any):
+            self._rec, self._options = rec, options
+            self._watch: Any = None
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, *, model: Any, **_: Any) -> None:
+            self._watch = watch(model, self._rec, **self._options)
+
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self._watch.step(state.global_step, epoch=int(state.epoch))
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self._watch.remove()
+
+    return Callback
