@@ -15,6 +15,7 @@ _RECORDED = re.compile(r"(?:^|[^a-z])(input|activation|output|feature|embedding|
 _LAYERS = re.compile(
     r"(?:^|[^a-z])(layers?|blocks?|fc|conv|linear|dense|heads?|h|stages?|module|encoder|decoder)$", re.I
 )
+_WRITTEN_BY_SPARK = re.compile(r"^(part-[0-9]{5})-[0-9a-f]{8}-[0-9a-f-]{27}.*$")  # the same mark in each part
 _PADDED = 3  # digits: a number with a zero before it that has fewer may name a layer
 
 
@@ -32,6 +33,7 @@ def numbered(stem: str, *, any_number: bool = False) -> Numbered | None:
 
     With ``any_number`` a number counts, whatever it may name.
     """
+    stem = _WRITTEN_BY_SPARK.sub(r"\1", stem)
     found = list(_COUNTED.finditer(stem))
     if found:
         last = found[-1]

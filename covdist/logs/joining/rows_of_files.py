@@ -25,6 +25,8 @@ def arrays_of_files(
     lost = {name: each for name, parts in arrays.items() for each in parts.values() if isinstance(each, Unreadable)}
     found: dict[str, Entry | Unreadable] = {name: Unreadable(each.error) for name, each in lost.items()}
     whole = {name: _read(parts) for name, parts in arrays.items() if name not in lost}
+    for name in [name for name, parts in whole.items() if _same(parts)]:
+        found[name] = next(iter(whole.pop(name).values()))
     columns = [_column(name, whole, counter) for name in sorted(whole, key=lambda name: (-_ndim(whole[name]), name))]
     dims: dict[tuple[str, tuple[tuple[int, int], ...]], str] = {}
     for column in columns:
@@ -60,6 +62,11 @@ class _Column(NamedTuple):
 
 def _read(parts: Mapping[int, Entry | Unreadable]) -> Parts:
     return {number: each for number, each in parts.items() if isinstance(each, Entry)}
+
+
+def _same(parts: Parts) -> bool:
+    """Return whether every file tells the same, as the names of columns of a table's parts, which label no rows."""
+    return len(parts) > 1 and len({each.source.token for each in parts.values()}) == 1
 
 
 def _ndim(parts: Parts) -> int:

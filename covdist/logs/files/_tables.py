@@ -1,0 +1,202 @@
+"""Tables of Arrow columns as arrays: what becomes of a column, and its values as numpy has them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from covdist.errors import LogError, shown
+from covdist.logs.grid import GridSource, Index, Slices
+from covdist.logs.source import Entry, Source, Unreadable
+from covdist.logs.stamps import Stamp
+
+BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError, MemoryError, OverflowError)
+TEXT = np.dtypes.StringDType()
+MARKS = {"step", "epoch", "batch", "sample", "label", "class", "rank", "index", "id", "time", "timestamp"}
+
+_MOST_DIMS = 8
+
+
+class TableColumn(NamedTuple):
+    """What a column holds in each row: values of a dtype, in lists of these lengths, -1 where its type says none."""
+
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class TableSource(GridSource):
+    """Columns of a table side by side, or one of lists; ``pieces`` says how a format reads them."""
+
+    path: str
+    columns: Sequence[int]
+    inner: tuple[int, ...] | None  # lengths of a column's lists, None of columns side by side
+    stamp: Stamp
+
+    def pieces(self, start: int, stop: int, columns: Sequence[int]) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Yield pieces of some rows: the number of the first, and an Arrow array of each column."""
+        raise NotImplementedError
+
+    def __getitem__(self, index: Slices) -> np.ndarray:
+        start, stop, _ = index[0].indices(self.shape[0])
+        stop = max(start, stop)
+        beside = self.inner is None and len(self.shape) > 1
+        wanted = self.columns[index[1]] if beside else self.columns
+        rows = np.empty((stop - start, len(wanted)) if beside else (stop - start, *self.shape[1:]), self.dtype)
+        try:
+            for first, arrays in self.pieces(start, stop, wanted) if rows.size else ():
+                for number, array in enumerate(arrays):
+                    read = values(array, self.inner or (), self.dtype)
+                    part = slice(first - start, first - start + len(read))
+                    rows[(part, number) if beside else part] = read
+        except BROKEN as error:
+            raise LogError(
+                f"{self.name}: rows {start:,} to {stop:,} in {self.path} cannot be read ({shown(str(error), 300)}): "
+                "restore the file or record it again."
+            ) from error
+        return rows if beside else rows[(slice(None), *index[1:])]
+
+    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
+        return self[self.cut(index)]
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnNames(GridSource):
+    """Names of columns, as labels."""
+
+    labels: tuple[str, ...]
+
+    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
+        return np.array(self.labels, TEXT)[self.cut(index)]
+
+
+def values(array: Any, inner: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return an Arrow array as numpy has it, lists as rows; ValueError where lists differ or a number is not there."""
+    import pyarrow as pa
+
+    rows = len(array)
+    array.validate(full=True)
+    array = array.storage if isinstance(array, pa.ExtensionArray) else array
+    for length in inner:
+        count = len(array)
+        lists, array = array, array.flatten()
+        even = pa.types.is_fixed_size_list(lists.type) or _even(lists, length)
+        if lists.null_count or len(array) != count * length or not even:
+            raise ValueError(f"its lists do not all have the {length:,} entries of the first")
+    if dtype == TEXT:
+        return np.array(["" if each is None else str(each) for each in array.to_pylist()], TEXT).reshape(rows, *inner)
+    if array.null_count and dtype.kind not in "fmM":
+        raise ValueError(f"{array.null_count:,} values are not there, which {dtype} cannot say: use floats")
+    return np.asarray(array.to_numpy(zero_copy_only=False)).astype(dtype, copy=False).reshape(rows, *inner)
+
+
+def _even(lists: Any, length: int) -> bool:
+    offsets = np.asarray(lists.offsets)
+    return bool((np.diff(offsets) == length).all())
+
+
+def lengths_of(array: Any) -> list[int]:
+    """Return the lengths of the lists in an Arrow array of one row, from the outermost; fewer where one is empty."""
+    import pyarrow as pa
+
+    array = array.storage if isinstance(array, pa.ExtensionArray) else array
+    lengths: list[int] = []
+    while pa.types.is_nested(array.type) and len(array) and array[0].is_valid:
+        lengths.append(len(array[0]))
+        array = array.flatten()
+    return lengths
+
+
+def column(name: str, kind: Any) -> TableColumn:
+    """Return what a field of an Arrow schema holds; LogError where that is neither numbers nor texts."""
+    import pyarrow as pa
+
+    shape: tuple[int, ...] = ()
+    inner = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    while pa.types.is_list(inner) or pa.types.is_large_list(inner) or pa.types.is_fixed_size_list(inner):
+        shape += (inner.list_size if pa.types.is_fixed_size_list(inner) else -1,)
+        inner = inner.value_type
+    flat = inner.value_type if pa.types.is_dictionary(inner) else inner
+    if pa.types.is_string(flat) or pa.types.is_large_string(flat):
+        return TableColumn(name, TEXT, shape)
+    dtype = None
+    if pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_boolean(inner):
+        dtype = np.dtype(inner.to_pandas_dtype())
+    elif pa.types.is_timestamp(inner) or pa.types.is_duration(inner):
+        dtype = np.dtype(f"{'M' if pa.types.is_timestamp(inner) else 'm'}8[{inner.unit}]")
+    elif pa.types.is_date(inner):
+        dtype = np.dtype("M8[D]")
+    if dtype is None or len(shape) > _MOST_DIMS:
+        raise LogError(
+            f"column {shown(name)} holds {shown(str(kind))}, no numbers or texts: write it as float64, or leave it out."
+        )
+    return TableColumn(name, dtype, shape)
+
+
+Make = Callable[[str, Sequence[int], TableColumn], Source]  # name, columns, what they hold
+
+
+def entries(
+    columns: Mapping[int, TableColumn | LogError], marks: set[str], stem: str, prefix: str, make: Make
+) -> dict[str, Entry | Unreadable]:
+    """Return the arrays of a table: columns of lists each, those of one float dtype together, and what is beside."""
+    last = stem.rpartition("/")[2]
+    found: dict[str, Entry | Unreadable] = {}
+    units = _units(columns, marks | MARKS)
+    wide = {number: each for number, each in columns.items() if isinstance(each, TableColumn) and each.shape}
+    together = {number for numbers in units.values() for number in numbers}
+    paths = [f"{prefix}{each.name}" for each in wide.values()]
+    for rank, (dtype, numbers) in enumerate(units.items()):
+        name = f"{prefix}{last}" if rank == 0 else f"{prefix}{last}_{dtype}"
+        paths.append(name)
+        rows, unit = ("step", "param") if last == "gradient" else ("sample", "unit")
+        unit = unit if rank == 0 else f"{unit}_{dtype}"
+        labels = tuple(_named(columns[number]).name for number in numbers)
+        found[name] = Entry(make(name, _span(numbers), TableColumn(name, dtype)), (rows, unit))
+        if unit not in {each.name for each in columns.values() if isinstance(each, TableColumn)}:
+            token = hashlib.blake2b(repr(labels).encode(), digest_size=16).hexdigest()
+            found[f"{prefix}{unit}"] = Entry(
+                ColumnNames(unit, (len(labels),), TEXT, (len(labels),), token, labels), (unit,)
+            )
+    lead = "step" if paths and all(path.rpartition("/")[2] == "gradient" for path in paths) else "sample"
+    for number, each in wide.items():
+        name = f"{prefix}{each.name}"
+        found[name] = Entry(make(name, (number,), each), (lead, *(None for _ in each.shape)))
+    nodes = {path.rpartition("/")[0] for path in paths} or {prefix.rstrip("/")}
+    for number, one in columns.items():
+        if isinstance(one, LogError):
+            found[f"{prefix}{number}"] = Unreadable(one)
+        elif number not in together and number not in wide:
+            for node in nodes:
+                name = f"{node}/{one.name}".lstrip("/")
+                found[name] = Entry(make(name, (number,), one), (lead,))
+    return found
+
+
+def _units(columns: Mapping[int, TableColumn | LogError], marks: set[str]) -> dict[np.dtype, list[int]]:
+    """Return columns that stand for units, by dtype, the most first: floats, or where there are none, integers."""
+    for kinds in ("f", "iu"):
+        by_dtype: dict[np.dtype, list[int]] = {}
+        for number, each in columns.items():
+            if isinstance(each, TableColumn) and each.dtype.kind in kinds and not each.shape and each.name not in marks:
+                by_dtype.setdefault(each.dtype, []).append(number)
+        found = {dtype: numbers for dtype, numbers in by_dtype.items() if len(numbers) > 1}
+        wide = any(isinstance(each, TableColumn) and each.shape for each in columns.values())
+        if by_dtype or wide:
+            return dict(sorted(found.items(), key=lambda each: -len(each[1])))
+    return {}
+
+
+def _named(one: TableColumn | LogError) -> TableColumn:
+    assert isinstance(one, TableColumn)
+    return one
+
+
+def _span(numbers: list[int]) -> Sequence[int]:
+    whole = range(numbers[0], numbers[-1] + 1)
+    return whole if len(whole) == len(numbers) else tuple(numbers)

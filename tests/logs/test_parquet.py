@@ -1,0 +1,190 @@
+"""Parquet files, held to what each format is, and to what pyarrow and pandas write."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import covdist
+from covdist.errors import LogError
+from covdist.logs.dask_arrays import from_dask
+from covdist.logs.opening import log_nodes, open_log
+from tests.logs.conformance import NUMPY, FormatTests, check_sentence
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+X = np.random.default_rng(0).normal(size=(60, 5)).astype("f4")
+
+
+def lists(data):
+    """Return an array as a column of fixed-size lists."""
+    array = pa.array(np.ascontiguousarray(data).ravel())
+    for length in reversed(data.shape[1:]):
+        array = pa.FixedSizeListArray.from_arrays(array, length)
+    return array
+
+
+class TestLists(FormatTests):
+    dtypes = tuple(each for each in NUMPY if each != "float16")
+    shapes = ((11, 5), (11, 1), (1, 5), (0, 5), (7,), (0,), (4, 3, 2))
+
+    def write(self, folder, arrays):
+        tables = {}
+        for name, data in arrays.items():
+            tables.setdefault(len(data), {})[name] = lists(data)
+        if len(tables) == 1:
+            return self._save(pa.table(tables.popitem()[1]), folder / "x.parquet")
+        for name, data in arrays.items():
+            self._save(pa.table({name.rpartition("/")[2]: lists(data)}), folder / f"{name.rpartition('/')[0]}.parquet")
+        return folder
+
+    def _save(self, table, path):
+        parquet.write_table(table, path, row_group_size=4, write_page_checksum=True)
+        return path
+
+
+def saved(path, columns, **options):
+    parquet.write_table(pa.table(columns), path, **options)
+    return path
+
+
+def units(data):
+    return {f"u{number}": data[:, number] for number in range(data.shape[1])}
+
+
+def test_a_column_for_each_unit(tmp_path):
+    marks = {"step": np.arange(60), "label": list("ab" * 30), "flag": np.arange(60) % 2 == 0}
+    path = saved(tmp_path / "activation.parquet", {**units(X), **marks}, row_group_size=20)
+    x = open_log(path)["activation"]
+    assert x.dims == ("sample", "unit")
+    assert x.unit.values.tolist() == ["u0", "u1", "u2", "u3", "u4"]
+    assert x.step.values.tolist() == list(range(60))
+    assert x.data.chunksize == (20, 5)
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(x[15:45, 1:3], X[15:45, 1:3])
+    grouped = covdist.moments(x, dim="sample", by="label")
+    assert grouped.count.values.tolist() == [30, 30]
+    source = from_dask(x.data)
+    np.testing.assert_array_equal(source[18:22, 2:3], X[18:22, 2:3])
+
+
+def test_pandas_and_mixed_dtypes(tmp_path):
+    frame = pd.DataFrame(X, columns=list("abcde")).assign(
+        loss=np.arange(60.0), when=pd.date_range("2026-01-01", periods=60)
+    )
+    frame.index = pd.Index(np.arange(60) * 0.5, name="hours")
+    frame.to_parquet(tmp_path / "gradient.parquet")
+    found = open_log(tmp_path / "gradient.parquet")
+    assert found["gradient"].dims == ("step", "param")
+    for name in ("loss", "when", "hours"):
+        assert found[name].dims == ("step",)
+        np.testing.assert_array_equal(found[name], frame.reset_index()[name])
+
+
+def test_integers_alone_are_units(tmp_path):
+    data = (X * 10).astype("i4")
+    found = open_log(saved(tmp_path / "x.parquet", {"step": np.arange(60), **units(data)}))
+    np.testing.assert_array_equal(found["x"], data)
+    assert found["step"].values.tolist() == list(range(60))
+
+
+def test_lists_of_any_type(tmp_path):
+    path = saved(tmp_path / "x.parquet", {"fc1/activation": X.tolist(), "step": np.arange(60)}, row_group_size=25)
+    x = open_log(path)["fc1/activation"]
+    assert x.dtype == "f8"
+    np.testing.assert_array_equal(x, X.astype("f8"))
+    assert x.step.values.tolist() == list(range(60))
+
+
+def test_lists_that_differ_are_refused(tmp_path):
+    rows = X.tolist()
+    rows[30] = rows[30][:4]
+    rows[31] = [*rows[31], 1.0]
+    x = open_log(saved(tmp_path / "x.parquet", {"x": rows}))["x"]
+    with pytest.raises(LogError, match="do not all have the 5 entries") as caught:
+        x.compute()
+    check_sentence(str(caught.value))
+
+
+def test_what_is_not_there(tmp_path):
+    floats, numbers = pa.array([1.0, None, 3.0]), pa.array([1, None, 3])
+    columns = {"a": floats, "b": floats, "n": numbers, "t": pa.array(["x", None, "z"])}
+    found = open_log(saved(tmp_path / "x.parquet", columns))
+    np.testing.assert_array_equal(found["x"], [[1, 1], [np.nan, np.nan], [3, 3]])
+    assert found["t"].values.tolist() == ["x", "", "z"]
+    with pytest.raises(LogError, match="values are not there, which int64 cannot say"):
+        found["n"].compute()
+
+
+def test_row_groups_of_several_sizes(tmp_path):
+    with parquet.ParquetWriter(tmp_path / "x.parquet", pa.table(units(X)).schema) as writer:
+        for start, stop in ((0, 7), (7, 7), (7, 31), (31, 34), (34, 60)):
+            writer.write_table(pa.table(units(X[start:stop])))
+    x = open_log(tmp_path / "x.parquet")["x"]
+    np.testing.assert_array_equal(x, X)
+    for start in range(0, 60, 5):
+        np.testing.assert_array_equal(from_dask(x.data)[start : start + 9, 1:4], X[start : start + 9, 1:4])
+
+
+SPARK = "part-{:05}-1f0c7c41-3b0b-4a7e-9d3e-0123456789ab-c000.snappy.parquet"
+
+
+@pytest.mark.parametrize("name", [SPARK, "part.{}.parquet", "{:04}.parquet"])
+def test_a_folder_of_parts(tmp_path, name):
+    """As Spark and dask write it."""
+    (tmp_path / "fc1" / "activation.parquet").mkdir(parents=True)
+    for number in range(12):
+        rows = slice(number * 5, number * 5 + 5)
+        columns = {**units(X[rows]), "step": np.arange(60)[rows]}
+        saved(tmp_path / "fc1" / "activation.parquet" / name.format(number), columns)
+    for path in ("fc1/activation.parquet", "."):
+        nodes = log_nodes(tmp_path / path)
+        (found,) = (node.array(each, each) for node in nodes.values() for each, rank in node.data.items() if rank == 2)
+        assert found.name == "activation"
+        np.testing.assert_array_equal(found, X)
+        assert found.unit.values.tolist() == ["u0", "u1", "u2", "u3", "u4"]
+        assert found.step.values.tolist() == list(range(60))
+
+
+def test_flipped_bits_of_pages_are_found(tmp_path):
+    path = saved(
+        tmp_path / "x.parquet", {"x": lists(X)}, write_page_checksum=True, compression=None, use_dictionary=False
+    )
+    data, rng = path.read_bytes(), np.random.default_rng(0)
+    start = data.index(X[:1].tobytes())
+    for _ in range(100):
+        place = start + int(rng.integers(0, X.nbytes))
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << int(rng.integers(0, 8))
+        path.write_bytes(flipped)
+        with pytest.raises(LogError, match="cannot be read"):
+            open_log(path)["x"].compute()
+
+
+def test_thousands_of_columns(tmp_path):
+    data = np.random.default_rng(0).normal(size=(10, 3000)).astype("f4")
+    x = open_log(saved(tmp_path / "x.parquet", units(data)))["x"]
+    np.testing.assert_array_equal(x, data)
+
+
+def test_what_is_refused(tmp_path):
+    saved(tmp_path / "x.parquet", {"s": pa.array([{"a": 1}, {"a": 2}]), "x": lists(X[:2])})
+    with pytest.warns(UserWarning, match="no numbers or texts"):
+        np.testing.assert_array_equal(open_log(tmp_path / "x.parquet")["x"], X[:2])
+    (tmp_path / "e.parquet").write_bytes(b"PARE" + bytes(50))
+    (tmp_path / "f.parquet").write_bytes(b"PAR1" + bytes(50) + b"PAR1")
+    for name, said in {"e.parquet": "encrypted", "f.parquet": "no readable Parquet"}.items():
+        with pytest.raises(LogError, match=said) as caught:
+            log_nodes(tmp_path / name)
+        check_sentence(str(caught.value))
+
+
+def test_without_the_library(tmp_path, monkeypatch):
+    saved(tmp_path / "x.parquet", {"x": lists(X)})
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(LogError, match=r"pip install 'covdist\[formats\]'"):
+        log_nodes(tmp_path / "x.parquet")
