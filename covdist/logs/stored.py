@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
+import operator
 import os
 import zlib
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from io import FileIO
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from covdist.errors import LogError
 from covdist.limits import limits
@@ -110,13 +113,17 @@ class BrainSource(RowSource):
 
 
 @dataclass(frozen=True, eq=False)
-class FortranSource(StoredSource):
-    """A Fortran-ordered array in a file, mapped into memory."""
+class StridedSource(StoredSource):
+    """An array of any strides in a file, Fortran-ordered for one, mapped into memory."""
+
+    strides: Index  # in numbers, as the shape is
 
     def __getitem__(self, index: Slices) -> np.ndarray:
+        reach = 1 + sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
         with self.opened() as file:
-            mapped = np.memmap(file, self.kept, "r", self.offset, self.shape, order="F")
-            return np.array(mapped[index], self.dtype, order="C")
+            mapped = np.memmap(file, self.kept, "r", self.offset, (reach,))
+            steps = [step * self.kept.itemsize for step in self.strides]
+            return np.array(as_strided(mapped, self.shape, steps)[index], self.dtype, order="C")
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         return self[self.cut(index)]
@@ -125,20 +132,32 @@ class FortranSource(StoredSource):
 def stored(
     path: str,
     name: str,
-    shape: tuple[int, ...],
+    shape: Index,
     dtype: np.dtype,
     offset: int,
     before: Stamp,
-    *,
-    fortran: bool = False,
+    strides: Index | None = None,
     crc: Crc | None = None,
 ) -> Source:
-    """Return a source of uncompressed data at ``offset`` in a file with the stamp ``before``."""
-    by_columns = fortran and len(shape) > 1 and 0 not in shape and dtype.itemsize > 0
-    token = file_token(path, name, shape, dtype, fortran, offset)
-    kind = FortranSource if by_columns else BrainSource if shape and dtype.name == "bfloat16" else RowSource
+    """Return a source of uncompressed data at ``offset`` in a file with the stamp ``before``.
+
+    ``strides``, in numbers, must not lead out of the file; without them rows lie one after the other.
+    """
+    strides = None if 0 in shape or not dtype.itemsize or strides == strides_of(shape, False) else strides
+    token = file_token(path, name, shape, dtype, strides, offset)
     checked = crc if crc is not None and crc.size <= limits().checked_bytes else None
-    return kind(name, shape, widened(dtype), row_chunks(shape, dtype), token, path, offset, before, dtype, checked)
+    told = (name, shape, widened(dtype), row_chunks(shape, dtype), token, path, offset, before, dtype, checked)
+    if strides is not None:
+        return StridedSource(*told, strides)
+    return BrainSource(*told) if shape and dtype.name == "bfloat16" else RowSource(*told)
+
+
+def strides_of(shape: Index, fortran: bool) -> Index:
+    """Return the strides, in numbers, of an array in C or Fortran order; where there is one of an axis, 0."""
+    steps = itertools.accumulate(shape if fortran else shape[::-1], initial=1, func=operator.mul)
+    found = tuple(step for step, _ in zip(steps, shape, strict=False))
+    found = found if fortran else found[::-1]
+    return tuple(step if size > 1 else 0 for step, size in zip(found, shape, strict=True))
 
 
 def row_chunks(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:

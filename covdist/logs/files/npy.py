@@ -9,7 +9,7 @@ from covdist.logs.files._npy_header import read_header
 from covdist.logs.paths import open_file
 from covdist.logs.source import Entry
 from covdist.logs.stamps import stamp
-from covdist.logs.stored import stored
+from covdist.logs.stored import stored, strides_of
 
 READS = "NumPy .npy files"
 ENDS = (".npy",)
@@ -30,4 +30,5 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry]:
             "or overwritten, copy or write it again."
         )
     shape, dtype = header.shape, header.dtype
-    return {stem: Entry(stored(path, stem, shape, dtype, header.size, before, fortran=header.fortran))}
+    strides = strides_of(shape, header.fortran)
+    return {stem: Entry(stored(path, stem, shape, dtype, header.size, before, strides))}

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import lzma
 import math
-import struct
 import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from io import FileIO
 
 import numpy as np
 
 from covdist.errors import LogError
 from covdist.logs.files._npy_header import read_header
+from covdist.logs.files._zip_members import DAMAGED, data_start
+from covdist.logs.files._zip_members import archive as zip_archive
 from covdist.logs.grid import GridSource, Index
 from covdist.logs.paths import open_file
 from covdist.logs.source import Entry, Source, Storage, Unreadable
 from covdist.logs.stamps import Stamp, open_unchanged, stamp
-from covdist.logs.stored import Crc, file_token, stored
+from covdist.logs.stored import Crc, file_token, stored, strides_of
 
 READS = "NumPy .npz files"
 ENDS = (".npz",)
 
 _METHODS = {zipfile.ZIP_DEFLATED: "deflate", zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma"}
-LOCAL_HEADER = struct.Struct("<26xHH")  # lengths of the name and of the extra field, 26 bytes into a member
-DAMAGED = (OSError, EOFError, ValueError, RuntimeError, KeyError, OverflowError, zipfile.BadZipFile, zlib.error,
-           lzma.LZMAError, struct.error)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +38,7 @@ class MemberSource(GridSource):
     @property
     def storage(self) -> Storage:
         """As the archive says, which has a CRC of each member."""
-        with open_file(self.path) as file, _archive(file) as archive:
+        with open_file(self.path) as file, zip_archive(file) as archive:
             info = archive.getinfo(self.member)
         return Storage((_METHODS.get(info.compress_type, "compressed"),), "crc32", info.compress_size, 0)
 
@@ -54,7 +48,7 @@ class MemberSource(GridSource):
         try:
             with (
                 open_unchanged(self.path, self.stamp, self.name) as file,
-                _archive(file) as archive,
+                zip_archive(file) as archive,
                 archive.open(self.member) as stream,
             ):
                 data = stream.read(self.offset + size + 1)[self.offset :]
@@ -79,7 +73,7 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
     """Read the headers of all members, by their keys with ``prefix`` before them."""
     found: dict[str, Entry | Unreadable] = {}
     try:
-        with open_file(path) as file, _archive(file) as archive:
+        with open_file(path) as file, zip_archive(file) as archive:
             before = stamp(file.fileno())
             for info in archive.infolist():
                 if not info.filename.endswith(".npy"):
@@ -107,12 +101,6 @@ def _damaged(what: str, error: Exception) -> LogError:
     return LogError(f"{what} is no readable .npz file ({error}): it was cut off, write it again.")
 
 
-@contextmanager
-def _archive(file: FileIO) -> Iterator[zipfile.ZipFile]:
-    with open(file.fileno(), "rb", closefd=False) as buffered, zipfile.ZipFile(buffered) as archive:
-        yield archive
-
-
 def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: str, before: Stamp) -> Source:
     key = info.filename[:-4]
     with archive.open(info) as stream:
@@ -124,12 +112,9 @@ def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: st
         )
     if info.compress_type == zipfile.ZIP_STORED:
         with open_file(path) as file:
-            file.seek(info.header_offset)
-            local = LOCAL_HEADER.size + sum(LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size)))
-        start = info.header_offset + local
-        crc = Crc(info.CRC, start, info.file_size)
-        offset = start + header.size
-        return stored(path, name, header.shape, header.dtype, offset, before, fortran=header.fortran, crc=crc)
+            start = data_start(file, info)
+        crc, strides = Crc(info.CRC, start, info.file_size), strides_of(header.shape, header.fortran)
+        return stored(path, name, header.shape, header.dtype, start + header.size, before, strides, crc)
     chunks, token = tuple(max(1, size) for size in header.shape), file_token(path, name, header)
     member = (path, info.filename, header.size, header.fortran, before)
     return MemberSource(name, header.shape, header.dtype, chunks, token, *member)
