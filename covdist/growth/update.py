@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from dask import threaded
 from dask.base import compute
 
 from covdist.engine.plan import Plan
+from covdist.engine.room import client_here
 from covdist.errors import DataError, ResultError
 from covdist.folding.batches import batches, folded_here
 from covdist.folding.fold import fold_request
@@ -123,7 +125,8 @@ def folded(chosen: dict[str, Request]) -> dict[str, Moments]:
     small = batches(chosen, list(plans.values()))
     found = folded_here(small)
     large = {path: fold_request(for_workers(each, plans[path])) for path, each in chosen.items() if path not in found}
-    return found | dict(zip(large, compute(*large.values()), strict=True))
+    here = {"scheduler": threaded.get} if client_here() is None else {}  # by its name dask imports distributed first
+    return found | dict(zip(large, compute(*large.values(), **here), strict=True))
 
 
 def light(plans: Sequence[Plan]) -> bool:

@@ -19,6 +19,7 @@ from covdist.record.cap import Cap
 from covdist.record.claim import Claim
 from covdist.record.column import METADATA
 from covdist.record.kept import Kept
+from covdist.record.live import OrStats
 from covdist.record.root import begin_root, check_held, check_root, group
 from covdist.record.sizes import WRITER
 from covdist.record.track import read_tracks
@@ -30,7 +31,7 @@ from covdist.storage.place import place_at
 _open: weakref.WeakSet[Recorder] = weakref.WeakSet()  # closed at exit
 
 
-class Recorder:
+class Recorder(OrStats):
     """Append arrays to a log, one call per training step.
 
     Rows are buffered in memory, and stored when a chunk is full or the buffers hold most of ``memory``; a thread writes
@@ -79,6 +80,9 @@ class Recorder:
     max_bytes : int or str, optional
         Most bytes that the log, or this rank's part of it, may take, counted before compression. The first call that
         would exceed it and those after it record nothing, which a warning says once; training goes on.
+    stats : int, optional
+        Write no log, but the moments of each so many steps, folded as they come: ``covdist.load(path)`` reads them.
+        Beside it, of the other options ``mode``, ``per_step`` and ``rank`` count, and no others are taken.
 
     ``dtype``, ``every``, ``units`` and ``project`` each take one value for all arrays, or a mapping of patterns to
     values, ``{"*/gradient": 64}``: an array goes by the first pattern that fits its name, as in the shell.
@@ -111,7 +115,7 @@ class Recorder:
         per_step: Sequence[str] = ("gradient", "weight"), rank: int | None = None, memory: int | str = "256MiB",
         from_step: int | None = None, dtype: ByName[npt.DTypeLike] = None, every: ByName[int] = None,
         units: ByName[int | Sequence[int]] = None, project: ByName[int] = None, seed: int = 0,
-        max_bytes: int | str | None = None,
+        max_bytes: int | str | None = None, stats: int | None = None,
     ):  # fmt: skip
         self._options = Asked.checked(locals())
         check_mode(mode, rank, from_step)

@@ -15,6 +15,7 @@ from covdist.results.moments import Moments
 from covdist.results.saving import check_options, format_named
 from covdist.results.store import FEW_ROWS, MADE_FROM, StoredState, open_result
 from covdist.results.tile_store import StoredTiles
+from covdist.results.windows import begun, joined
 from covdist.state.base import State, rebuilt
 from covdist.state.grouped import Grouped
 from covdist.state.named import state_type
@@ -34,7 +35,7 @@ def load(path: str | Path, format: str | None = None, **options: Any) -> Moments
     Parameters
     ----------
     path : str or Path
-        Of a result, or of a job's folder; or of a file of another tool.
+        Of a result, of a job's folder, or of what ``Recorder(path, stats=...)`` writes; or of a file of another tool.
     format : str, optional
         Of that file: "fid", "fadtk", "mom2" or "kronfluence"; docs/files.md says what is made of each. Such files do
         not say how many values were zero or not finite: these count as none.
@@ -68,6 +69,8 @@ def load(path: str | Path, format: str | None = None, **options: Any) -> Moments
         raise DataError(f"a result of covdist takes no options, found {', '.join(options)}: leave them out")
     if not Path(path).exists():
         raise ResultError(f"{path} does not exist: pass the path that `covdist run -o` or Moments.save wrote")
+    if begun(Path(path)) is not None:
+        return dict(joined(Path(path), load))
     with open_result(_in_job(Path(path))) as states:
         found = {node: _moments(one) for node, one in states.items()}
     return found[""] if found.keys() == {""} else found

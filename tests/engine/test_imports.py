@@ -34,7 +34,7 @@ ALLOWED = {
     "jobs": "errors limits storage numerics state engine logs rows results folding growth",
     "plot": "errors plugins engine results folding readings",
     "report": "errors engine results readings jobs plot",
-    "record": "errors numerics storage",
+    "record": "errors kernel numerics storage state results",
     "demo": "report",
     "commands": "errors plugins engine logs results folding growth jobs report record",
     "cli": "errors kernel numerics engine logs results folding growth readings report demo commands",

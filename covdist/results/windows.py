@@ -1,0 +1,46 @@
+"""A folder of results, one for each window of training steps, as one result with groups by "window"."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+from covdist.errors import ResultError
+
+MARKER = "windows.json"  # says that the folder is one, and how many steps a window has
+DIM = "window"
+
+
+def name_of(first: int, last: int, rank: int | None) -> str:
+    """Name the result of the steps from ``first`` to ``last``."""
+    return f"steps-{first:012d}-{last:012d}{'' if rank is None else f'-rank{rank}'}"
+
+
+def steps_of(folder: Path, rank: int | None) -> list[int]:
+    """Return the last step of each result that a rank has written."""
+    ends = [each.name.removeprefix("steps-").split("-") for each in folder.glob("steps-*")]
+    return [int(last) for _, last, *of in ends if of == ([] if rank is None else [f"rank{rank}"])]
+
+
+def begun(folder: Path) -> int | None:
+    """Return how many steps a window has; None where the folder is no such result."""
+    try:
+        return int(json.loads((folder / MARKER).read_text())["steps"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def joined(folder: Path, load: Callable[[Path], Any]) -> Mapping[str, Any]:
+    """Return the moments of all windows by array; what several ranks, or parts of a window, hold is added up."""
+    places = sorted(folder.glob("steps-*"))
+    if not places:
+        raise ResultError(f"{folder} holds no window yet: the first is written when its steps are over, or by close()")
+    found: dict[str, list[Any]] = {}
+    for place in places:
+        for name, one in load(place).items():
+            found.setdefault(name, []).append(one)
+    return {name: reduce(add, each) for name, each in found.items()}
