@@ -11,8 +11,8 @@ from covdist.folding.request import policy, rows_as_they_are
 from covdist.folding.selection import Chosen, Selection, wanted
 from covdist.growth.made_from import MadeFrom, Nodes, OldArray, old_array
 from covdist.growth.new_rows import NewRows, Ranges, old_and_new
+from covdist.growth.old_rows import parts_of
 from covdist.logs.nodes import LogNode
-from covdist.logs.old_rows import parts_of
 from covdist.results.labels import Bins
 from covdist.results.moments import Moments
 

@@ -17,9 +17,9 @@ from covdist.folding.grouping import labelling
 from covdist.folding.inputs import along_samples
 from covdist.folding.selection import Chosen, Selection, wanted
 from covdist.growth.new_rows import old_and_new, taken
+from covdist.growth.old_rows import OldRows, old_rows, parts_of
 from covdist.logs.cf import DECODED
 from covdist.logs.nodes import LogNode
-from covdist.logs.old_rows import OldRows, old_rows, parts_of
 from covdist.results.labels import label
 from covdist.results.store import made_from
 
