@@ -12,6 +12,7 @@ import numpy as np
 
 from covdist.errors import DataError
 from covdist.record.dtypes import float_dtype
+from covdist.record.shards import MOST
 from covdist.record.values import as_bytes
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ class Asked:
 
     chunk_bytes: int
     chunk: int | None
+    shard: int | None
     per_step: tuple[str, ...]
     room: int  # bytes of memory
     dtype: Named[np.dtype]
@@ -41,6 +43,7 @@ class Asked:
         return cls(
             chunk_bytes=_whole("chunk_bytes", given["chunk_bytes"]),
             chunk=None if given["chunk"] is None else _whole("chunk", given["chunk"]),
+            shard=None if given["shard"] is None else _whole("shard", given["shard"], most=MOST),
             per_step=(per_step,) if isinstance(per_step, str) else tuple(per_step),
             room=as_bytes(given["memory"]) * 3 // 4,
             dtype=_named(given["dtype"], float_dtype),
@@ -65,14 +68,18 @@ def _named(given: Any, check: Callable[[Any], T]) -> Named[T]:
     return tuple((str(pattern), check(value)) for pattern, value in given.items())
 
 
-def _whole(name: str, value: Any, least: int = 1) -> int:
+def _whole(name: str, value: Any, least: int = 1, most: int = 2**63 - 1) -> int:
     try:
         found = operator.index(value)
     except TypeError:
         found = least - 1
-    if isinstance(value, bool) or not least <= found < 2**63:
-        raise DataError(f"{name} must be a whole number from {least}, found {value!r}.")
+    if isinstance(value, bool) or not least <= found <= most:
+        raise DataError(f"{name} must be a whole number from {least}{_to(most)}, found {value!r}.")
     return found
+
+
+def _to(most: int) -> str:
+    return f" to {most}" if most < 2**63 - 1 else ""
 
 
 def _units(value: Any) -> int | tuple[int, ...]:

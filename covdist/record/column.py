@@ -10,10 +10,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from covdist.errors import LogError, ResultError
-from covdist.record.chunks import FRAMED, PLAIN, decoded, encoded, pays
+from covdist.record.chunks import FRAMED, PLAIN, Part, decoded, encoded, pays
 from covdist.record.dtypes import named_dtype
+from covdist.record.shards import INDEX, Shards
 from covdist.record.writer import Writer
-from covdist.storage.place import Place
+from covdist.storage.place import Folder, Place
 
 METADATA = "zarr.json"
 _FILL = {"b": False, "U": ""}  # by kind of dtype
@@ -51,7 +52,7 @@ class Column:
 
     def __init__(
         self, writer: Writer, place: Place, path: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...],
-        chunk_rows: int, attributes: dict[str, Any],
+        chunk_rows: int, attributes: dict[str, Any], shard: int | None = None,
     ):  # fmt: skip
         self.writer, self.place, self.path, self.dims, self.dtype, self.row = writer, place, path, dims, dtype, row
         self.chunk_rows = chunk_rows
@@ -59,6 +60,7 @@ class Column:
         self.row_bytes = math.prod(row) * dtype.itemsize
         self.codecs = PLAIN if chunk_rows == 1 and self.row_bytes >= LARGE_ROW else FRAMED
         self.separator = "."  # of the keys of chunks
+        self.shards = self._shards(shard)
         self.length = 0  # rows put
         self._first = 0  # row at the start of the chunk
         self._memory: np.ndarray | None = None
@@ -72,10 +74,15 @@ class Column:
     def read(cls, writer: Writer, place: Place, path: str, metadata: dict[str, Any]) -> tuple[Self, int]:
         """Return an array that was recorded before, yet without rows, and its length."""
         length, *row = metadata["shape"]
-        chunk_rows = metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
+        chunk_rows = rows = metadata["chunk_grid"]["configuration"]["chunk_shape"][0]
+        first, *codecs = metadata["codecs"]
+        if first["name"] == "sharding_indexed":
+            chunk_rows, (first, *codecs) = first["configuration"]["chunk_shape"][0], first["configuration"]["codecs"]
         dims, dtype = tuple(metadata["dimension_names"]), _dtype(metadata["data_type"])
         column = cls(writer, place, path, dims, dtype, tuple(row), chunk_rows, metadata["attributes"])
-        column.codecs, column._committed = metadata["codecs"][1:], True
+        if rows != chunk_rows or metadata["codecs"][0]["name"] == "sharding_indexed":
+            column.shards = column._shards(rows // chunk_rows)
+        column.codecs, column._committed = codecs, True
         column.separator = metadata["chunk_key_encoding"]["configuration"]["separator"]
         return column, length
 
@@ -120,7 +127,7 @@ class Column:
         """Store the chunk that begins with a row, as far as there are rows."""
         if self._pays or start // self.chunk_rows % _TRIES == 0:
             self._pays = self.codecs != PLAIN and pays(rows)
-        self.place.put(self._key(start), *encoded(rows, self.chunk_bytes, self.codecs, self._pays))
+        self._put(start, encoded(rows, self.chunk_bytes, self.codecs, self._pays))
 
     def commit(self, length: int) -> None:
         """Write the metadata."""
@@ -139,14 +146,20 @@ class Column:
 
     def copy(self, path: str, dims: tuple[str, ...]) -> Column:
         """Copy all rows to a new array, chunk by chunk."""
-        other = Column(self.writer, self.place, path, dims, self.dtype, self.row, self.chunk_rows, self.attributes)
-        other.codecs, other.separator = self.codecs, self.separator
+        other = self._like(path, dims, self.dtype)
+        other.separator = self.separator
         self.writer.wait()
         for start in range(0, self._first, self.chunk_rows):
-            self.place.put(other._key(start), self.place.get(self._key(start)) or b"")
+            other._put(start, [self._got(start)])
         other.length, other._first = self.length, self._first
         if count := self.length - self._first:
             other._allocated(count)[:count] = self._current(count)
+        return other
+
+    def _like(self, path: str, dims: tuple[str, ...], dtype: np.dtype) -> Column:
+        rows, shard = self.chunk_rows, self.shard
+        other = Column(self.writer, self.place, path, dims, dtype, self.row, rows, self.attributes, shard)
+        other.codecs = self.codecs
         return other
 
     def rows(self) -> Iterator[np.ndarray]:
@@ -162,13 +175,14 @@ class Column:
         The chunks get other names, so that until the metadata are replaced, in one step, the old ones are whole.
         """
         starts = range(0, self.length, self.chunk_rows)
-        old, separator = [self._key(start) for start in starts], "/" if self.separator == "." else "."
-        wide = Column(self.writer, self.place, self.path, self.dims, dtype, self.row, self.chunk_rows, self.attributes)
-        wide.codecs, wide.separator = self.codecs, separator
+        old, separator = {self._key(start) for start in starts}, "/" if self.separator == "." else "."
+        wide = self._like(self.path, self.dims, dtype)
+        wide.separator = separator
         for start, rows in zip(starts, self.rows(), strict=True):
             wide.write(start, rows.astype(dtype))
         self.release()
         self.dtype, self.row_bytes, self.separator = dtype, wide.row_bytes, separator
+        self.shards = self._shards(self.shard)
         self.commit(self.length)
         for key in old:
             self.place.remove(key)
@@ -176,6 +190,8 @@ class Column:
     def resume(self, length: int) -> None:
         """Continue after the first ``length`` stored rows, and forget the others."""
         self.length, self._first = length, length - length % self.chunk_rows
+        if self.shards:
+            self.shards.forget(-(-length // self.chunk_rows))
         self._loaded()
 
     def values(self, length: int) -> np.ndarray:
@@ -211,27 +227,59 @@ class Column:
     def _stored(self, start: int) -> np.ndarray:
         self.writer.wait()
         try:
-            data = decoded(self.place.get(self._key(start)) or b"", self.chunk_bytes, self.codecs)
+            data = decoded(self._got(start), self.chunk_bytes, self.codecs)
         except (ValueError, RuntimeError) as error:
             raise LogError(
                 f"{self.path}: chunk {self._key(start)} is damaged ({error}): record into a new log."
             ) from error
         return data.view(self.dtype).reshape(self.chunk_rows, *self.row)
 
+    @property
+    def shard(self) -> int | None:
+        """Chunks of a file, where it holds several."""
+        return self.shards.count if self.shards else None
+
+    def _shards(self, count: int | None) -> Shards | None:
+        # What cannot be written to in part holds one chunk each.
+        return (
+            Shards(self.place, self._file, count, self.chunk_bytes)
+            if count and isinstance(self.place, Folder)
+            else None
+        )
+
+    def _put(self, start: int, parts: list[Part]) -> None:
+        if self.shards:
+            self.shards.put(start // self.chunk_rows, parts)
+        else:
+            self.place.put(self._key(start), *parts)
+
+    def _got(self, start: int) -> bytes:
+        if self.shards:
+            return self.shards.get(start // self.chunk_rows)
+        return self.place.get(self._key(start)) or b""
+
     def _key(self, start: int) -> str:
-        return self.separator.join([f"{self.path}/c", str(start // self.chunk_rows), *("0" for _ in self.row)])
+        return self._file(start // self.chunk_rows // (self.shard or 1))
+
+    def _file(self, number: int) -> str:
+        return self.separator.join([f"{self.path}/c", str(number), *("0" for _ in self.row)])
 
     def _metadata(self, length: int) -> dict[str, object]:
         order = {"configuration": {"endian": "little"}} if self.dtype.itemsize > 1 else {}
+        chunk, codecs = [self.chunk_rows, *self.row], [{"name": "bytes", **order}, *self.codecs]
+        if self.shard:
+            inner = {"chunk_shape": chunk, "codecs": codecs, "index_codecs": INDEX, "index_location": "start"}
+            codecs = [{"name": "sharding_indexed", "configuration": inner}]
+            chunk = [self.chunk_rows * self.shard, *self.row]
         return {
             "zarr_format": 3,
             "node_type": "array",
             "shape": [length, *self.row],
             "data_type": _data_type(self.dtype),
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [self.chunk_rows, *self.row]}},
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": self.separator}},
             "fill_value": _FILL.get(self.dtype.kind, 0),
-            "codecs": [{"name": "bytes", **order}, *self.codecs],
+            "codecs": codecs,
             "dimension_names": list(self.dims),
             "attributes": self.attributes,
             "storage_transformers": [],

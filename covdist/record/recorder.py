@@ -50,6 +50,9 @@ class Recorder(OrStats):
         Largest size of a chunk, before compression; chunks are smaller where there are many arrays.
     chunk : int, optional
         Rows of each chunk of arrays that are new, whatever their size, instead of as many as ``chunk_bytes`` holds.
+    shard : int, optional
+        Chunks of each file of arrays that are new, up to 255, so that a long log is few files: Zarr's sharding codec.
+        Behind a URL each chunk is an object of its own, since objects cannot be written to in part.
     per_step : sequence of str
         Last parts of the names whose arrays are one row per step, ``(step, param)``. All other arrays append their
         rows, ``(sample, unit)``; scalars are one value per step.
@@ -112,10 +115,10 @@ class Recorder(OrStats):
 
     def __init__(
         self, path: str | os.PathLike[str], *, mode: str = "x", chunk_bytes: int = 8 << 20, chunk: int | None = None,
-        per_step: Sequence[str] = ("gradient", "weight"), rank: int | None = None, memory: int | str = "256MiB",
-        from_step: int | None = None, dtype: ByName[npt.DTypeLike] = None, every: ByName[int] = None,
-        units: ByName[int | Sequence[int]] = None, project: ByName[int] = None, seed: int = 0,
-        max_bytes: int | str | None = None, stats: int | None = None,
+        shard: int | None = None, per_step: Sequence[str] = ("gradient", "weight"), rank: int | None = None,
+        memory: int | str = "256MiB", from_step: int | None = None, dtype: ByName[npt.DTypeLike] = None,
+        every: ByName[int] = None, units: ByName[int | Sequence[int]] = None, project: ByName[int] = None,
+        seed: int = 0, max_bytes: int | str | None = None, stats: int | None = None,
     ):  # fmt: skip
         self._options = Asked.checked(locals())
         check_mode(mode, rank, from_step)

@@ -25,10 +25,11 @@ class Track:
 
     def __init__(
         self, writer: Writer, place: Place, node: str, dim: str, base: int, chunk_bytes: int,
-        attributes: Mapping[str, Any], exact: bool = False,
+        attributes: Mapping[str, Any], exact: bool = False, shard: int | None = None,
     ):  # fmt: skip
         self.writer, self.place, self.node, self.dim = writer, place, node, dim
         self.base, self.chunk_bytes = base, chunk_bytes
+        self.shard = shard  # chunks of a file
         self.exact = exact  # whether chunks of members have no more rows than come between flushes
         self.attributes = attributes  # of all arrays
         self.marks: dict[str, Column] = {}  # "step" -> the coordinate with the steps
@@ -127,7 +128,9 @@ class Track:
         spans: int,
     ) -> Column:  # fmt: skip
         own = {**self.attributes, **attributes, BEGUN: uuid.uuid4().hex}
-        return Column(self.writer, self.place, join(self.node, name), dims, dtype, row, self.base * spans, own)
+        return Column(
+            self.writer, self.place, join(self.node, name), dims, dtype, row, self.base * spans, own, self.shard
+        )
 
 
 def _store(pieces: list[Piece]) -> None:

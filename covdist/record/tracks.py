@@ -179,7 +179,8 @@ class Tracks:
             self._place.put(f"{upper}/{METADATA}", group({}))
         base = self._options.chunk or max(1, int(share(len(self.by_dim)) * limit) // widest)
         exact = self._options.chunk is not None
-        track = Track(self._writer, self._place, node, dim, base, limit, self._attributes, exact)
+        shard = self._options.shard
+        track = Track(self._writer, self._place, node, dim, base, limit, self._attributes, exact, shard)
         self.by_dim[node, dim] = track
         for mark, value in marks.items():
             track.add_mark(mark, value.dtype)

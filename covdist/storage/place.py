@@ -40,6 +40,23 @@ class Folder:
             except OSError:
                 os.replace(partial, self._no_folder(path))
 
+    def write_at(self, name: str, offset: int, *parts: bytes | memoryview) -> None:
+        """Write into a file, which is made where there is none; neither durable nor in one step."""
+        path = os.path.join(self.root, name)
+        self._make_room(path)
+        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0) as file:
+            file.seek(offset)
+            _write_all(file, parts)
+
+    def read_at(self, name: str, offset: int, size: int) -> bytes:
+        """Return as many bytes of a file, fewer where it ends before or is not there."""
+        try:
+            with open(os.path.join(self.root, name), "rb") as file:
+                file.seek(offset)
+                return file.read(size)
+        except FileNotFoundError:
+            return b""
+
     def create(self, name: str, data: bytes) -> bool:
         """Write a file that must not exist yet, in one step; of several callers exactly one gets True."""
         path = os.path.join(self.root, name)
