@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import covdist
 from covdist.errors import DataError
 from covdist.logs.opening import open_log
-from covdist.record.dtypes import FLOATS
-from covdist.record.kept import UNITS
+from covdist.record.options.dtypes import FLOATS
+from covdist.record.options.kept import UNITS
 from covdist.record.projection import matrix
 from covdist.record.recorder import Recorder
 

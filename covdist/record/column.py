@@ -11,7 +11,7 @@ import numpy as np
 
 from covdist.errors import LogError, ResultError
 from covdist.record.chunks import FRAMED, PLAIN, Part, decoded, encoded, pays
-from covdist.record.dtypes import named_dtype
+from covdist.record.options.dtypes import named_dtype
 from covdist.record.shards import INDEX, Shards
 from covdist.record.writer import Writer
 from covdist.storage.place import Folder, Place

@@ -14,12 +14,12 @@ from typing import NoReturn, Self
 import numpy.typing as npt
 
 from covdist.errors import ResultError
-from covdist.record.asked import Asked, ByName, check_mode
-from covdist.record.cap import Cap
 from covdist.record.claim import Claim
 from covdist.record.column import METADATA
-from covdist.record.kept import Kept
 from covdist.record.live import OrStats
+from covdist.record.options.asked import Asked, ByName, check_mode
+from covdist.record.options.cap import Cap
+from covdist.record.options.kept import Kept
 from covdist.record.root import begin_root, check_held, check_root, group
 from covdist.record.sizes import WRITER
 from covdist.record.track import read_tracks

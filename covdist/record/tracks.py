@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covdist.errors import DataError, shown
-from covdist.record.asked import Asked
 from covdist.record.column import METADATA, Column
-from covdist.record.kept import UNITS, Kept
 from covdist.record.names import Names, uppers
+from covdist.record.options.asked import Asked
+from covdist.record.options.kept import UNITS, Kept
 from covdist.record.projection import PROJECTION
 from covdist.record.root import group
 from covdist.record.routines import ByTrack, Routines, by_track

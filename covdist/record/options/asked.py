@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from covdist.errors import DataError
-from covdist.record.dtypes import float_dtype
+from covdist.record.options.dtypes import float_dtype
 from covdist.record.shards import MOST
 from covdist.record.values import as_bytes
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import DataError
-from covdist.record.asked import Asked, of_name
-from covdist.record.dtypes import cast, say_lost
+from covdist.record.options.asked import Asked, of_name
+from covdist.record.options.dtypes import cast, say_lost
 from covdist.record.projection import PROJECTION, drawn, matrix_bytes, signs
 from covdist.record.values import as_array, as_rows
 
