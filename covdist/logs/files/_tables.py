@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 
 from covdist.errors import LogError, shown
 from covdist.logs.grid import GridSource, Index, Slices
+from covdist.logs.joining.numbering import numbered
 from covdist.logs.source import Entry, Source, Unreadable
 from covdist.logs.stamps import Stamp
 
@@ -176,6 +178,13 @@ def entries(
                 name = f"{node}/{one.name}".lstrip("/")
                 found[name] = Entry(make(name, (number,), one), (lead,))
     return found
+
+
+def called(path: str, stem: str) -> str:
+    """Return what the columns of a file are together: the file's name, of a numbered part its folder's."""
+    last = stem.rpartition("/")[2]
+    folder = os.path.splitext(os.path.basename(os.path.dirname(os.path.abspath(path))))[0]
+    return folder if folder and numbered(last) else last
 
 
 def _units(columns: Mapping[int, TableColumn | LogError], marks: set[str]) -> dict[np.dtype, list[int]]:

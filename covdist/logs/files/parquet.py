@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,8 @@ import numpy as np
 
 from covdist.errors import LogError, shown
 from covdist.logs.files._extras import needed
-from covdist.logs.files._tables import BROKEN, TableColumn, TableSource, column, entries, lengths_of
+from covdist.logs.files._tables import BROKEN, TableColumn, TableSource, called, column, entries, lengths_of
 from covdist.logs.grid import check_promise
-from covdist.logs.joining.numbering import numbered
 from covdist.logs.paths import open_file
 from covdist.logs.source import Entry, Source, Unreadable
 from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
@@ -75,14 +73,7 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
         token = file_token(path, name, repr(numbers), shape, of.dtype, chunks)
         return ParquetSource(name, shape, of.dtype, chunks, token, path, numbers, None if beside else of.shape, before)
 
-    return entries(found, _index(schema), _called(path, stem), prefix, make)
-
-
-def _called(path: str, stem: str) -> str:
-    """Return what the columns of a file are together: the file's name, of a numbered part its folder's."""
-    last = stem.rpartition("/")[2]
-    folder = os.path.splitext(os.path.basename(os.path.dirname(os.path.abspath(path))))[0]
-    return folder if folder and numbered(last) else last
+    return entries(found, _index(schema), called(path, stem), prefix, make)
 
 
 @functools.lru_cache(maxsize=64)

@@ -76,7 +76,7 @@ def _families(files: Mapping[str, Variables], concat: bool) -> Iterator[Family]:
     for file in files:
         folders.setdefault(file.rpartition("/")[0], []).append(file)
     for folder, inside in folders.items():
-        found = [each for each in _counted(folder, inside, concat) if len(each.files) > 1]
+        found = [each for each in _counted(folder, inside, concat) if len(each.files) > 1 or each.total == 1]
         if concat and len(inside) > 1 and sum(len(each.files) for each in found) < len(inside):
             ordered = sorted(inside, key=natural)
             found = [Family(folder, "", "file", dict(enumerate(ordered)), None, True)]

@@ -1,0 +1,208 @@
+"""Arrow IPC files and streams, as Feather and Hugging Face's ``save_to_disk`` write them: columns as in Parquet.
+
+A stream has no index: the headers of its messages are read one after the other, and their bodies passed over.
+Layout: https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import FileIO
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from covdist.errors import LogError, shown
+from covdist.logs.files._extras import needed
+from covdist.logs.files._tables import BROKEN, TableColumn, TableSource, called, column, entries, lengths_of
+from covdist.logs.grid import check_promise
+from covdist.logs.paths import open_file
+from covdist.logs.source import Entry, Source, Unreadable
+from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
+from covdist.logs.stored import file_token, row_chunks
+
+READS = "Arrow and Feather files and streams"
+ENDS = (".arrow", ".feather", ".arrows")
+
+_FILE, _NEXT, _ALIGNED = b"ARROW1\0\0", b"\xff\xff\xff\xff", 8
+_SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3  # kinds of messages
+_KIND, _HEADER, _BODY, _LENGTH = 1, 2, 3, 0  # fields of a message, and of the header of a batch
+_MOST_HEADER = 1 << 26
+_TRUNCATED = (*BROKEN, struct.error)
+
+
+class Batch(NamedTuple):
+    """Where the message of a batch of rows begins, its bytes, and its rows."""
+
+    start: int
+    size: int
+    rows: int
+
+
+class Messages(NamedTuple):
+    """What the headers of a stream tell."""
+
+    schema: bytes
+    batches: tuple[Batch, ...]
+    starts: np.ndarray  # rows before each batch, and in all
+
+
+def begins(head: bytes) -> bool:
+    """Return whether a file begins as an Arrow file or stream does."""
+    return head.startswith(_FILE) or (head.startswith(_NEXT) and len(head) > 12 and head[8:12] < b"\x00\x10\x00\x00")
+
+
+@dataclass(frozen=True, eq=False)
+class ArrowSource(TableSource):
+    """Columns of an Arrow file; a batch of rows is read as a whole."""
+
+    def pieces(self, start: int, stop: int, columns: Sequence[int]) -> Iterator[tuple[int, Sequence[Any]]]:
+        with open_unchanged(self.path, self.stamp, self.name) as file:
+            messages = _messages(self.path, self.stamp)
+            schema, starts = _schema(self.path, messages.schema), messages.starts
+            number = int(np.searchsorted(starts, start, side="right")) - 1
+            while number < len(messages.batches) and starts[number] < stop:
+                first, last = int(starts[number]), int(starts[number + 1])
+                low, high = max(start, first), min(stop, last)
+                if low < high:
+                    batch = _batch(file, messages.batches[number], schema).slice(low - first, high - low)
+                    yield low, [batch.column(each) for each in columns]
+                number += 1
+
+
+def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
+    """Read the headers of all messages, and of lists whose type does not tell their length the first row."""
+    with open_file(path) as file:
+        before = stamp(file.fileno())
+        try:
+            messages = _messages(path, before)
+            schema = _schema(path, messages.schema)
+            first = next((each for each in messages.batches if each.rows), None)
+            row = None if first is None else _batch(file, first, schema).slice(0, 1)
+            found = {number: _column(field, row, number) for number, field in enumerate(schema)}
+        except _TRUNCATED as error:
+            raise LogError(f"{path} is no readable Arrow file ({shown(str(error), 300)}): write it again.") from error
+    sizes = [each.rows for each in messages.batches]
+    rows, even = int(messages.starts[-1]), len(set(sizes[:-1])) < 2 and sizes[-1:] <= sizes[:1]
+
+    def make(name: str, numbers: Sequence[int], of: TableColumn) -> Source:
+        beside = not of.shape and len(numbers) > 1
+        shape = (rows, len(numbers)) if beside else (rows, *of.shape)
+        usual = row_chunks(shape, of.dtype)
+        whole = max(1, usual[0] // sizes[0]) * sizes[0] if even and sizes and sizes[0] else usual[0]
+        chunks = (max(1, whole), *usual[1:])
+        check_promise(name, shape, chunks, max(1, of.dtype.itemsize), None)
+        token = file_token(path, name, repr(numbers), shape, of.dtype, chunks)
+        return ArrowSource(name, shape, of.dtype, chunks, token, path, numbers, None if beside else of.shape, before)
+
+    return entries(found, set(), called(path, stem), prefix, make)
+
+
+def _column(field: Any, row: Any, number: int) -> TableColumn | LogError:
+    try:
+        found = column(field.name, field.type)
+        if -1 not in found.shape:
+            return found
+        lengths = [] if row is None else lengths_of(row.column(number))
+        if len(lengths) != len(found.shape):
+            raise LogError(f"column {shown(field.name)} begins with an empty list: fill it, or leave it out.")
+        return found._replace(shape=tuple(lengths))
+    except LogError as error:
+        return error
+
+
+def _schema(path: str, message: bytes) -> Any:
+    with needed(path):
+        import pyarrow.ipc as ipc
+    return ipc.read_schema(ipc.read_message(message))
+
+
+def _batch(file: FileIO, at: Batch, schema: Any) -> Any:
+    import pyarrow.ipc as ipc
+
+    file.seek(at.start)
+    batch = ipc.read_record_batch(ipc.read_message(_read(file, at.size)), schema)
+    if batch.num_rows != at.rows:
+        raise ValueError(f"a batch has {batch.num_rows:,} rows where it is said to have {at.rows:,}")
+    return batch
+
+
+@functools.lru_cache(maxsize=64)
+def _messages(path: str, before: Stamp) -> Messages:
+    """Return what a file's messages tell, looked up once per process."""
+    schema, batches = b"", list[Batch]()
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        at = _ALIGNED if _read(file, min(size, len(_FILE))) == _FILE else 0
+        while (found := _message(file, at, size)) is not None:
+            kind, rows, end = found
+            if kind == _DICTIONARY:
+                raise ValueError("it has columns that are stored as dictionaries, which are not read: store values")
+            if kind == _SCHEMA and not schema:
+                file.seek(at)
+                schema = _read(file, end - at)
+            elif kind == _BATCH and schema:
+                batches.append(Batch(at, end - at, rows))
+            else:
+                raise ValueError(f"its message at byte {at:,} is of a kind that is not expected there")
+            at = end
+        if stamp(file.fileno()) != before:
+            raise changed(path, path, "it was written to")
+    if not schema:
+        raise ValueError("it has no schema")
+    return Messages(schema, tuple(batches), np.cumsum([0, *(each.rows for each in batches)]))
+
+
+def _message(file: FileIO, at: int, size: int) -> tuple[int, int, int] | None:
+    """Return the kind of a message, its rows where it is a batch, and where it ends; None at the end of a stream."""
+    if at == size:
+        return None  # of a stream that was not closed
+    file.seek(at)
+    mark, length = _read(file, 4), int.from_bytes(_read(file, 4), "little", signed=True)
+    if mark == _NEXT and length == 0:
+        return None
+    if mark != _NEXT or not 0 < length <= min(_MOST_HEADER, size - at - 8):
+        raise ValueError(f"its message at byte {at:,} was cut off or overwritten")
+    header = _read(file, length)
+    root = _at(header, 0, "<I")
+    kind, body = _field(header, root, _KIND, "<B"), _field(header, root, _BODY, "<q")
+    end = at + 8 + length + body
+    if body < 0 or end > size:
+        raise ValueError(f"its message at byte {at:,} is said to end at {end:,}, of {size:,} bytes that are there")
+    place = _place(header, root, _HEADER)
+    rows = _field(header, place + _at(header, place, "<I"), _LENGTH, "<q") if kind == _BATCH and place else 0
+    if not 0 <= rows < 2**48:
+        raise ValueError(f"its message at byte {at:,} is said to have {rows:,} rows")
+    return kind, rows, end
+
+
+def _field(header: bytes, table: int, number: int, form: str) -> int:
+    """Return a number of a flatbuffers table, 0 by default."""
+    place = _place(header, table, number)
+    return _at(header, place, form) if place else 0
+
+
+def _place(header: bytes, table: int, number: int) -> int:
+    """Return where a field of a table lies, 0 if it is left out."""
+    fields = table - _at(header, table, "<i")
+    if not 0 <= fields < len(header) or 4 + 2 * number >= _at(header, fields, "<H"):
+        return 0
+    offset = _at(header, fields + 4 + 2 * number, "<H")
+    return table + offset if offset else 0
+
+
+def _at(header: bytes, place: int, form: str) -> int:
+    return int(struct.unpack_from(form, header, place)[0])
+
+
+def _read(file: FileIO, size: int) -> bytes:
+    data = file.read(size) or b""
+    while len(data) < size and (more := file.read(size - len(data))):
+        data += more
+    if len(data) != size:
+        raise ValueError(f"it ends {size - len(data):,} bytes too early")
+    return data
