@@ -36,6 +36,7 @@ def batches(folder, name="activation_{:04d}", rows=(3, 5, 0, 2), columns=4):
         ("activation_0007", Numbered("activation", "file", 7)), ("activation-7", Numbered("activation", "file", 7)),
         ("fc1_activation_7", Numbered("fc1_activation", "file", 7)), ("clip007", Numbered("", "clip", 7)),
         ("part-00001-of-00005", Numbered("", "part", 1, 5)), ("model-00001-of-00005", Numbered("model", "file", 1, 5)),
+        ("data-00000-of-00001", Numbered("", "file", 0, 1)),
         ("step_0001_activation", Numbered("activation", "step", 1)), ("train.step=12", Numbered("train", "step", 12)),
         ("Epoch 3", Numbered("", "epoch", 3)), ("fc1", None), ("layer_001", None), ("block3", None), ("conv_2", None),
         ("activation7", None), ("x_7", None), ("activation", None), ("timestep_x", None), ("resnet50", None),

@@ -28,7 +28,7 @@ from covdist.logs.stored import file_token, row_chunks
 READS = "Arrow and Feather files and streams"
 ENDS = (".arrow", ".feather", ".arrows")
 
-_FILE, _NEXT, _ALIGNED = b"ARROW1\0\0", b"\xff\xff\xff\xff", 8
+_FILE, _NEXT, _END, _ALIGNED = b"ARROW1\0\0", b"\xff\xff\xff\xff", b"ARROW1", 8
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3  # kinds of messages
 _KIND, _HEADER, _BODY, _LENGTH = 1, 2, 3, 0  # fields of a message, and of the header of a batch
 _MOST_HEADER = 1 << 26
@@ -138,6 +138,10 @@ def _messages(path: str, before: Stamp) -> Messages:
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         at = _ALIGNED if _read(file, min(size, len(_FILE))) == _FILE else 0
+        if at:
+            file.seek(max(0, size - len(_END)))
+            if _read(file, len(_END)) != _END:
+                raise ValueError("it was cut off")
         while (found := _message(file, at, size)) is not None:
             kind, rows, end = found
             if kind == _DICTIONARY:

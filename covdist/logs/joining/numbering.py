@@ -16,6 +16,7 @@ _LAYERS = re.compile(
     r"(?:^|[^a-z])(layers?|blocks?|fc|conv|linear|dense|heads?|h|stages?|module|encoder|decoder)$", re.I
 )
 _WRITTEN_BY_SPARK = re.compile(r"^(part-[0-9]{5})-[0-9a-f]{8}-[0-9a-f-]{27}.*$")  # the same mark in each part
+_OF_SHARDS = ("data",)  # by which Hugging Face's save_to_disk calls its files, whatever they hold
 _PADDED = 3  # digits: a number with a zero before it that has fewer may name a layer
 
 
@@ -43,6 +44,8 @@ def numbered(stem: str, *, any_number: bool = False) -> Numbered | None:
     if ending is None:
         return None
     name, digits, total = stem[: ending.start()], ending[2], ending[3]
+    if total and name in _OF_SHARDS:
+        return Numbered("", "file", int(digits), int(total))
     padded = digits.startswith("0") and len(digits) >= _PADDED and not _LAYERS.search(name)
     if name and not (any_number or total or padded or (ending[1] and _RECORDED.search(name))):
         return None

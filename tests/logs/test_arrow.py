@@ -1,0 +1,135 @@
+"""Arrow files and streams, held to what each format is, and to what pyarrow and Hugging Face's datasets write."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import covdist
+from covdist.errors import LogError
+from covdist.logs.files import arrow
+from covdist.logs.opening import open_log
+from tests.logs.conformance import NUMPY, FormatTests
+
+pa = pytest.importorskip("pyarrow")
+ipc = pytest.importorskip("pyarrow.ipc")
+
+X = np.random.default_rng(0).normal(size=(60, 5)).astype("f4")
+
+
+def lists(data):
+    """Return an array as a column of fixed-size lists."""
+    array = pa.array(np.ascontiguousarray(data).ravel())
+    for length in reversed(data.shape[1:]):
+        array = pa.FixedSizeListArray.from_arrays(array, length)
+    return array
+
+
+def saved(path, columns, rows=4, new=ipc.new_stream, **options):
+    table = pa.table(columns)
+    with new(str(path), table.schema, **options) as writer:
+        writer.write_table(table, max_chunksize=rows)
+    return path
+
+
+class TestStreams(FormatTests):
+    dtypes = NUMPY
+    shapes = ((11, 5), (11, 1), (1, 5), (0, 5), (7,), (0,), (4, 3, 2))
+    new = staticmethod(ipc.new_stream)
+
+    def write(self, folder, arrays):
+        tables = {}
+        for name, data in arrays.items():
+            tables.setdefault(len(data), {})[name] = lists(data)
+        if len(tables) == 1:
+            return saved(folder / "x.arrow", tables.popitem()[1], new=self.new)
+        for name, data in arrays.items():
+            node, _, last = name.rpartition("/")
+            saved(folder / f"{node}.arrow", {last: lists(data)}, new=self.new)
+        return folder
+
+
+class TestFiles(TestStreams):
+    new = staticmethod(ipc.new_file)
+
+
+@pytest.mark.parametrize("compression", [None, "lz4", "zstd"])
+def test_a_column_for_each_unit(tmp_path, compression):
+    options = ipc.IpcWriteOptions(compression=compression)
+    columns = {f"u{number}": X[:, number] for number in range(5)} | {"step": np.arange(60), "label": list("ab" * 30)}
+    x = open_log(saved(tmp_path / "activation.feather", columns, 25, ipc.new_file, options=options))["activation"]
+    assert x.unit.values.tolist() == ["u0", "u1", "u2", "u3", "u4"]
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(x[20:51, 1:3], X[20:51, 1:3])
+    assert covdist.moments(x, dim="sample", by="label").count.values.tolist() == [30, 30]
+
+
+def test_a_stream_that_was_not_closed_and_one_that_was_cut(tmp_path):
+    path = saved(tmp_path / "x.arrow", {"x": lists(X)}, 20)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-8])  # less the mark of the end
+    np.testing.assert_array_equal(open_log(path)["x"], X)
+    path.write_bytes(whole[:-40])
+    with pytest.raises(LogError, match=r"x\.arrow is no readable Arrow file .* bytes that are there"):
+        open_log(path)
+
+
+def test_dictionaries_are_refused(tmp_path):
+    path = saved(tmp_path / "x.arrow", {"x": lists(X), "label": pa.array(list("ab" * 30)).dictionary_encode()})
+    with pytest.raises(LogError, match="stored as dictionaries"):
+        open_log(path)
+
+
+def as_datasets_save(folder, shards):
+    """Write what ``datasets.Dataset.save_to_disk`` does."""
+    folder.mkdir(parents=True)
+    names = [f"data-{number:05d}-of-{len(shards):05d}.arrow" for number in range(len(shards))]
+    for name, rows in zip(names, shards, strict=True):
+        saved(folder / name, {"activation": rows.tolist(), "label": np.arange(len(rows))}, 7)
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in names]}))
+    (folder / "dataset_info.json").write_text("{}")
+
+
+@pytest.mark.parametrize("cuts", [[], [23], [10, 10, 41]])
+def test_a_saved_dataset_is_one_array(tmp_path, cuts):
+    as_datasets_save(tmp_path / "log", [part for part in np.split(X, cuts) if len(part)])
+    log = open_log(tmp_path / "log")
+    np.testing.assert_array_equal(log["activation"], X)
+    assert "label" in log["activation"].coords
+    for split in ("train", "test"):
+        as_datasets_save(tmp_path / "splits" / split, [X[:30], X[30:]])
+    assert sorted(open_log(tmp_path / "splits").children) == ["test", "train"]
+
+
+def test_a_shard_that_is_not_there(tmp_path):
+    as_datasets_save(tmp_path / "log", [X[:20], X[20:40], X[40:]])
+    (tmp_path / "log" / "data-00001-of-00003.arrow").unlink()
+    with pytest.raises(LogError, match="one of 3 files by its name, of which 2 are there, and number 1 is not"):
+        open_log(tmp_path / "log")
+
+
+def test_what_datasets_itself_writes(tmp_path):
+    datasets = pytest.importorskip("datasets", reason="Hugging Face's datasets is not installed")
+    features = datasets.Features({
+        "activation": datasets.Sequence(datasets.Value("float32"), length=5),
+        "grid": datasets.Array2D((3, 4), "float16"),
+        "label": datasets.ClassLabel(names=["a", "b"]), "any": datasets.Sequence(datasets.Value("float64")),
+    })  # fmt: skip
+    grid = np.random.default_rng(1).normal(size=(60, 3, 4)).astype("f2")
+    labels = np.arange(60) % 2
+    rows = {"activation": X.tolist(), "grid": list(grid), "label": labels.tolist(), "any": X.tolist()}
+    datasets.disable_progress_bars()
+    datasets.Dataset.from_dict(rows, features).save_to_disk(tmp_path / "log", num_shards=2)
+    log = open_log(tmp_path / "log")
+    np.testing.assert_array_equal(log["activation"], X)
+    np.testing.assert_array_equal(log["grid"], grid)
+    np.testing.assert_array_equal(log["any"], X.astype("f8"))
+    np.testing.assert_array_equal(log["activation"].label, labels)
+
+
+def test_other_files_are_told_apart():
+    assert not arrow.begins(b"")
+    assert not arrow.begins(b"\xff\xff\xff\xff" + b"\xff" * 12)
+    assert not arrow.begins(b"ARROW1")
