@@ -337,3 +337,18 @@ def test_without_the_library(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(LogError, match=r"pip install 'covdist\[formats\]'"):
         open_log(path)
+
+
+def test_numbered_files_share_the_labels_of_their_columns(tmp_path):
+    for step in range(3):
+        units = list("abc") if step < 2 else list("abd")
+        data = xr.DataArray(np.full((4, 3), step), dims=("sample", "unit"), coords={"unit": units}, name="activation")
+        data.to_netcdf(tmp_path / f"step_{step}.nc", engine="h5netcdf")
+    with pytest.raises(LogError, match=r"labels the columns of .* differently"):
+        open_log(tmp_path, concat=True)
+    assert set(open_log(tmp_path).children) == {"step_0", "step_1", "step_2"}
+    (tmp_path / "step_2.nc").unlink()
+    x = open_log(tmp_path)["activation"]
+    assert x.shape == (8, 3)
+    assert x.unit.values.tolist() == ["a", "b", "c"]
+    assert x.sample_step.values.tolist() == [0] * 4 + [1] * 4

@@ -23,7 +23,8 @@ Array = NDArray[np.float64]
 def record(path: Path, activation: Array) -> None:
     with covdist.Recorder(path, mode="x", chunk_bytes=1 << 20, per_step=("gradient",)) as recorder:
         assert_type(recorder, Recorder)
-        recorder.log(0, {"fc1/activation": activation}, epoch=0)
+        if recorder.wants(0, "fc1/activation"):
+            recorder.log(0, {"fc1/activation": activation}, epoch=0)
         recorder.flush()
     recorder.close()
 
@@ -32,6 +33,10 @@ def open_one(path: Path) -> xr.DataArray:
     log = covdist.open_log(path, missing_chunks="fill")
     assert_type(log, xr.DataTree)
     return log["fc1"].dataset["activation"]
+
+
+def go_on(log: Path, result: Path) -> None:
+    assert_type(covdist.update(log, result), Moments | dict[str, Moments])
 
 
 def read_once(x: xr.DataArray, y: Array, lazy: da.Array) -> None:

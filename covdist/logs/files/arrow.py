@@ -35,7 +35,7 @@ _MOST_HEADER = 1 << 26
 _TRUNCATED = (*BROKEN, struct.error)
 
 
-class Batch(NamedTuple):
+class RecordBatch(NamedTuple):
     """Where the message of a batch of rows begins, its bytes, and its rows."""
 
     start: int
@@ -47,7 +47,7 @@ class Messages(NamedTuple):
     """What the headers of a stream tell."""
 
     schema: bytes
-    batches: tuple[Batch, ...]
+    batches: tuple[RecordBatch, ...]
     starts: np.ndarray  # rows before each batch, and in all
 
 
@@ -121,7 +121,7 @@ def _schema(path: str, message: bytes) -> Any:
     return ipc.read_schema(ipc.read_message(message))
 
 
-def _batch(file: FileIO, at: Batch, schema: Any) -> Any:
+def _batch(file: FileIO, at: RecordBatch, schema: Any) -> Any:
     import pyarrow.ipc as ipc
 
     file.seek(at.start)
@@ -134,7 +134,7 @@ def _batch(file: FileIO, at: Batch, schema: Any) -> Any:
 @functools.lru_cache(maxsize=64)
 def _messages(path: str, before: Stamp) -> Messages:
     """Return what a file's messages tell, looked up once per process."""
-    schema, batches = b"", list[Batch]()
+    schema, batches = b"", list[RecordBatch]()
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         at = _ALIGNED if _read(file, min(size, len(_FILE))) == _FILE else 0
@@ -150,7 +150,7 @@ def _messages(path: str, before: Stamp) -> Messages:
                 file.seek(at)
                 schema = _read(file, end - at)
             elif kind == _BATCH and schema:
-                batches.append(Batch(at, end - at, rows))
+                batches.append(RecordBatch(at, end - at, rows))
             else:
                 raise ValueError(f"its message at byte {at:,} is of a kind that is not expected there")
             at = end

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from covdist.errors import LogError, shown
 from covdist.logs import cf
 from covdist.logs.joining.joined import join_files, repeated, row_of
@@ -25,8 +27,8 @@ def arrays_of_files(
     lost = {name: each for name, parts in arrays.items() for each in parts.values() if isinstance(each, Unreadable)}
     found: dict[str, Entry | Unreadable] = {name: Unreadable(each.error) for name, each in lost.items()}
     whole = {name: _read(parts) for name, parts in arrays.items() if name not in lost}
-    for name in [name for name, parts in whole.items() if _same(parts)]:
-        found[name] = next(iter(whole.pop(name).values()))
+    for name in [name for name in whole if _labels_columns(name, whole)]:
+        found[name] = _the_same(name, whole.pop(name))
     columns = [_column(name, whole, counter) for name in sorted(whole, key=lambda name: (-_ndim(whole[name]), name))]
     dims: dict[tuple[str, tuple[tuple[int, int], ...]], str] = {}
     for column in columns:
@@ -64,9 +66,29 @@ def _read(parts: Mapping[int, Entry | Unreadable]) -> Parts:
     return {number: each for number, each in parts.items() if isinstance(each, Entry)}
 
 
-def _same(parts: Parts) -> bool:
-    """Return whether every file tells the same, as the names of columns of a table's parts, which label no rows."""
-    return len(parts) > 1 and len({each.source.token for each in parts.values()}) == 1
+def _labels_columns(name: str, arrays: Mapping[str, Parts]) -> bool:
+    """Return whether a vector lies along a dim that arrays beside it have for their columns, and none for its rows."""
+    first = next(iter(arrays[name].values()))
+    if not first.dims or len(first.dims) > 1:
+        return False
+    beside = [each.dims for parts in arrays.values() for each in parts.values() if each.dims and len(each.dims) > 1]
+    return any(first.dims[0] in dims[1:] for dims in beside) and all(first.dims[0] != dims[0] for dims in beside)
+
+
+def _the_same(name: str, parts: Parts) -> Entry:
+    """Return what labels columns, which is the same in each file, or LogError."""
+    first, *others = parts.values()
+    for each in others:
+        if each.source.token != first.source.token and not np.array_equal(_values(each), _values(first)):
+            raise LogError(
+                f"{shown(name)} labels the columns of {_said(first)} and {_said(each)} differently: keep them in "
+                "folders of their own, or give their columns the same labels."
+            )
+    return first
+
+
+def _values(entry: Entry) -> np.ndarray:
+    return entry.source[tuple(slice(0, size) for size in entry.source.shape)]
 
 
 def _ndim(parts: Parts) -> int:
