@@ -39,7 +39,8 @@ def batches(folder, name="activation_{:04d}", rows=(3, 5, 0, 2), columns=4):
         ("data-00000-of-00001", Numbered("", "file", 0, 1)),
         ("step_0001_activation", Numbered("activation", "step", 1)), ("train.step=12", Numbered("train", "step", 12)),
         ("Epoch 3", Numbered("", "epoch", 3)), ("fc1", None), ("layer_001", None), ("block3", None), ("conv_2", None),
-        ("activation7", None), ("x_7", None), ("activation", None), ("timestep_x", None), ("resnet50", None),
+        ("activation7", None), ("x_7", Numbered("x", "file", 7)), ("attn_3", None),
+        ("hidden.0", None), ("activation", None), ("timestep_x", None), ("resnet50", None),
         ("footstep3", None), ("encoder.layer.011", None), ("x_007", Numbered("x", "file", 7)),
     ],
 )  # fmt: skip

@@ -11,9 +11,10 @@ _COUNTERS = (
 )  # fmt: skip
 _COUNTED = re.compile(rf"(?:^|(?<=[^a-z]))({'|'.join(_COUNTERS)})[-_.= ]*([0-9]+)(?:-of-([0-9]+))?(?![0-9])", re.I)
 _LAST = re.compile(r"([-_.= ]*)([0-9]+)(?:-of-([0-9]+))?$")
-_RECORDED = re.compile(r"(?:^|[^a-z])(input|activation|output|feature|embedding|grad(?:ient)?|weight|hidden)s?$", re.I)
 _LAYERS = re.compile(
-    r"(?:^|[^a-z])(layers?|blocks?|fc|conv|linear|dense|heads?|h|stages?|module|encoder|decoder)$", re.I
+    r"(?:^|[^a-z])(?:layers?|blocks?|modules?|stages?|encoders?|decoders?|heads?|h|fc|conv(?:[0-9]d)?|linear|dense|hidden|"
+    r"attn|attention|mlp|ffn|norm|ln|bn|relu|gelu|lstm|gru|rnn|pool|res|proj|unit|neuron)s?$",
+    re.I,
 )
 _WRITTEN_BY_SPARK = re.compile(r"^(part-[0-9]{5})-[0-9a-f]{8}-[0-9a-f-]{27}.*$")  # the same mark in each part
 _OF_SHARDS = ("data",)  # by which Hugging Face's save_to_disk calls its files, whatever they hold
@@ -46,10 +47,14 @@ def numbered(stem: str, *, any_number: bool = False) -> Numbered | None:
     name, digits, total = stem[: ending.start()], ending[2], ending[3]
     if total and name in _OF_SHARDS:
         return Numbered("", "file", int(digits), int(total))
-    padded = digits.startswith("0") and len(digits) >= _PADDED and not _LAYERS.search(name)
-    if name and not (any_number or total or padded or (ending[1] and _RECORDED.search(name))):
+    counts = total or ((ending[1] or _is_padded(digits)) and not _LAYERS.search(name))
+    if name and not (any_number or counts):
         return None
     return Numbered(name, "file", int(digits), int(total) if total else None)
+
+
+def _is_padded(digits: str) -> bool:
+    return digits.startswith("0") and len(digits) >= _PADDED
 
 
 def natural(stem: str) -> tuple[tuple[int, str | int], ...]:
