@@ -12,7 +12,7 @@ from tests.logs.trying import Trying
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "dtype" in metafunc.fixturenames:
+    if metafunc.cls and "dtype" in metafunc.fixturenames:
         metafunc.parametrize("dtype", metafunc.cls.dtypes)  # those that the format knows
 
 
