@@ -30,7 +30,7 @@ from covdist.results.accepted import labels_along
 from covdist.results.labels import Array, Dims, Groups, Labelled, Rows, Weights, label
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
-from covdist.rows.stream import Stream, stream
+from covdist.rows.stream import Stream, checksum_of, stream
 from covdist.state.base import StateType
 from covdist.state.cross import Cross
 from covdist.state.named import Named, is_paired, state_type
@@ -182,6 +182,9 @@ class Request:
             "precision": self.options.precision,
             "kernel": with_kernel() if blas else kind(),
         }
+        checksums = dict.fromkeys(filter(None, (checksum_of(side.data) for side in self.sides)))
+        if checksums:
+            provenance["checksum"] = ", ".join(checksums)
         if self.halflife is not None:
             provenance["halflife"] = str(self.halflife)
         if self.groups is not None:

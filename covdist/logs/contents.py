@@ -8,7 +8,7 @@ from typing import Any
 
 from covdist.errors import LogError
 from covdist.logs.nodes import LogNode
-from covdist.logs.source import Entry, Storage, is_stored
+from covdist.logs.source import Entry, Storage
 
 Content = dict[str, Any]  # of one array, as JSON
 
@@ -36,7 +36,7 @@ def _content(node: LogNode, name: str) -> Content:
         "dims": node.dims[name], "shape": list(source.shape), "dtype": source.dtype.name,
         "chunks": [min(size, most) for size, most in zip(source.chunks, source.shape, strict=True)],
         "coordinate": name in node.coords, "bytes": math.prod(source.shape) * source.dtype.itemsize,
-        "stored_bytes": storage.nbytes, "codecs": list(storage.codecs), "checksum": storage.checksum,
+        "stored_bytes": storage.nbytes, "codecs": list(storage.codecs), "checksum": source.checksum,
         "missing_chunks": storage.missing, "attributes": {key: _plain(value) for key, value in entry.attrs.items()},
         **({"unreadable": error} if error else {}),
     }  # fmt: skip
@@ -45,7 +45,7 @@ def _content(node: LogNode, name: str) -> Content:
 def _storage(entry: Entry) -> tuple[Storage, str]:
     """Return how an array is stored, and why that cannot be told."""
     try:
-        return (entry.source.storage if is_stored(entry.source) else Storage()), ""
+        return entry.source.storage, ""
     except LogError as error:
         return Storage(), str(error)
 

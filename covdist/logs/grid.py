@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 
 from covdist.errors import LogError, shown
+from covdist.logs.source import Storage
 
 MOST_CHUNKS = 1_000_000  # more must be there, at least one in a thousand; dask lists them
 MOST_BYTES = 1 << 40  # more must be there, at least a millionth: what zeros are compressed to
@@ -28,6 +29,16 @@ class GridSource(ABC):
     dtype: np.dtype
     chunks: tuple[int, ...]
     token: str
+
+    @property
+    def checksum(self) -> str | None:
+        """What a chunk is verified by when it is read; None, the default, where there is nothing of the kind."""
+        return None
+
+    @property
+    def storage(self) -> Storage:
+        """How the chunks are stored; by default nothing tells."""
+        return Storage()
 
     @property
     def buffer_size(self) -> int:

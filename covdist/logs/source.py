@@ -10,6 +10,18 @@ import numpy as np
 from covdist.errors import LogError
 
 
+class Storage(NamedTuple):
+    """How the chunks of an array are stored: None where nothing tells.
+
+    ``codecs`` in the order in which they were applied; bytes that all chunks take; and chunks, or shards of them, that
+    the store lacks.
+    """
+
+    codecs: tuple[str, ...] = ()
+    nbytes: int | None = None
+    missing: int | None = None
+
+
 class Source(Protocol):
     """Small, picklable and immutable; workers open what they need from it."""
 
@@ -32,6 +44,14 @@ class Source(Protocol):
     @property
     def token(self) -> str:
         """Equal for equal content: paths, sizes, modification times."""
+
+    @property
+    def checksum(self) -> str | None:
+        """What a chunk is verified by when it is read; None where there is nothing of the kind."""
+
+    @property
+    def storage(self) -> Storage:
+        """It is looked up each time, which may take as long as a look at each file."""
 
     def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray:
         """Return any rectangle, without steps."""
@@ -62,32 +82,6 @@ class SlabSource(Source, Protocol):
 
         Raises LogError, possibly only at the end, if the chunk is damaged.
         """
-
-
-class Storage(NamedTuple):
-    """How the chunks of an array are stored: None where nothing tells.
-
-    ``codecs`` in the order in which they were applied; ``checksum`` verified when a chunk is read; bytes that all
-    chunks take; and chunks, or shards of them, that the store lacks.
-    """
-
-    codecs: tuple[str, ...] = ()
-    checksum: str | None = None
-    nbytes: int | None = None
-    missing: int | None = None
-
-
-class SourceOfChunks(Source, Protocol):
-    """A source that knows how its chunks are stored."""
-
-    @property
-    def storage(self) -> Storage:
-        """It is looked up each time, which may take as long as a look at each file."""
-
-
-def is_stored(source: Source) -> TypeGuard[SourceOfChunks]:
-    """Return whether a source knows how its chunks are stored."""
-    return hasattr(source, "storage")
 
 
 def is_source(value: object) -> TypeGuard[Source]:

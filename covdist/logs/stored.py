@@ -49,9 +49,14 @@ class StoredSource(GridSource):
     crc: Crc | None
 
     @property
+    def checksum(self) -> str | None:
+        """That of the member of a zip file, where it is one."""
+        return None if self.crc is None else "crc32"
+
+    @property
     def storage(self) -> Storage:
         """Plain bytes."""
-        return Storage((), self.crc and "crc32", math.prod(self.shape) * self.kept.itemsize, 0)
+        return Storage((), math.prod(self.shape) * self.kept.itemsize, 0)
 
     @contextmanager
     def opened(self) -> Iterator[FileIO]:

@@ -80,6 +80,12 @@ def source_of(array: da.Array | np.ndarray) -> Source | None:
     return from_dask(array) if isinstance(array, da.Array) else None
 
 
+def checksum_of(array: da.Array | np.ndarray) -> str | None:
+    """Return what verifies rows of a log when they are read, "unverified" if nothing does; None of other rows."""
+    source = source_of(array)
+    return None if source is None else source.checksum or "unverified"
+
+
 def kind_of(array: da.Array | np.ndarray) -> Hashable:
     """Return what is equal only for arrays whose streams have as many pieces, as wide and as large."""
     if isinstance(array, np.ndarray):

@@ -99,3 +99,17 @@ def test_convert_loses_nothing_and_leaves_nothing_half_written(files, tmp_path, 
     with pytest.raises(ZeroDivisionError):
         converting.convert(covdist.open_log(files), tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "taken"]
+
+
+def test_results_say_what_verified_their_rows(files, tmp_path):
+    log = covdist.open_log(files)
+    plain, packed = log["fc1/activation"], log["fc2/gradient"]
+    assert covdist.moments(plain, dim="sample").layout.provenance["checksum"] == "unverified"
+    assert covdist.moments(packed, dim="step").layout.provenance["checksum"] == "crc32"
+    assert "checksum" not in covdist.moments(plain.load(), dim="sample").layout.provenance
+    converting.convert(log, tmp_path / "out")
+    x = covdist.open_log(tmp_path / "out")["fc1/activation"]
+    found = covdist.moments(x, dim="sample")
+    assert found.layout.provenance["checksum"] == "crc32c"
+    other = covdist.moments(covdist.open_log(files)["fc1/activation"], dim="sample")
+    assert (found + other).layout.provenance["checksum"] == "crc32c; unverified"

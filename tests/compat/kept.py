@@ -44,8 +44,8 @@ def loaded(path: Path) -> dict[str, covdist.Moments]:
 def check(found: covdist.Moments, expected: dict[str, Any], relative: float = 0.0) -> None:
     """Assert that a state says what it said when it was written; numbers to the last bit unless said otherwise."""
     dataset = found.dataset
-    # What was kept does not say which kernel folded it; a job that goes on says which it is now.
-    assert dataset.attrs.keys() - {"kernel"} == expected["attrs"].keys()
+    # What was kept does not say which kernel folded it and what verified it; a job that goes on says so now.
+    assert dataset.attrs.keys() - {"kernel", "checksum"} == expected["attrs"].keys()
     for name, before in expected["attrs"].items():
         agree(dataset.attrs[name], before, relative)
     assert {str(name): [list(one.dims), kind(one)] for name, one in dataset.data_vars.items()} == expected["variables"]

@@ -15,7 +15,7 @@ from covdist.logs.chunk_bytes import BROKEN as UNDECODED
 from covdist.logs.chunk_bytes import Codec, decode, encoded_bytes, read_into
 from covdist.logs.files._extras import needed
 from covdist.logs.grid import MOST_BYTES, MOST_CHUNKS, GridSource, Index
-from covdist.logs.source import Source
+from covdist.logs.source import Source, Storage
 from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
 from covdist.logs.stored import file_token, row_chunks, stored
 
@@ -35,6 +35,16 @@ class ChunkSource(GridSource):
     stamp: Stamp
     codecs: tuple[Codec, ...]
     fill: Any  # None where no value stands for what was not written
+
+    @property
+    def checksum(self) -> str | None:
+        """Fletcher-32, where the chunks have it."""
+        return next((each["id"] for each in self.codecs if each["id"] == "fletcher32"), None)
+
+    @property
+    def storage(self) -> Storage:
+        """Names of codecs; what the chunks take is not asked."""
+        return Storage(tuple(str(each["id"]) for each in self.codecs))
 
     @property
     def buffer_size(self) -> int:

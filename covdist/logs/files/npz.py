@@ -36,11 +36,16 @@ class MemberSource(GridSource):
     stamp: Stamp
 
     @property
+    def checksum(self) -> str | None:
+        """That of each member."""
+        return "crc32"
+
+    @property
     def storage(self) -> Storage:
-        """As the archive says, which has a CRC of each member."""
+        """As the archive says."""
         with open_file(self.path) as file, zip_archive(file) as archive:
             info = archive.getinfo(self.member)
-        return Storage((_METHODS.get(info.compress_type, "compressed"),), "crc32", info.compress_size, 0)
+        return Storage((_METHODS.get(info.compress_type, "compressed"),), info.compress_size, 0)
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         """Decompress the member; zipfile checks its CRC."""

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from covdist.logs.grid import GridSource, Index, Slices
-from covdist.logs.source import Source, Storage, is_stored
+from covdist.logs.source import Source, Storage
 from covdist.logs.stored import row_chunks
 
 
@@ -38,15 +38,20 @@ class JoinedSource(GridSource):
     parts: tuple[Source, ...]
 
     @property
+    def checksum(self) -> str | None:
+        """That of the parts, where all have one."""
+        kinds = dict.fromkeys(part.checksum for part in self.parts)
+        return None if None in kinds else ", ".join(map(str, kinds))
+
+    @property
     def storage(self) -> Storage:
         """What all parts take; their codecs are those of the first."""
-        parts = [part.storage for part in self.parts if is_stored(part)]
-        if len(parts) < len(self.parts):
-            return Storage()
+        parts = [part.storage for part in self.parts]
         sizes, missing = [part.nbytes for part in parts], [part.missing for part in parts]
-        return parts[0]._replace(
-            nbytes=None if None in sizes else sum(filter(None, sizes)),
-            missing=None if None in missing else sum(filter(None, missing)),
+        return Storage(
+            parts[0].codecs,
+            None if None in sizes else sum(filter(None, sizes)),
+            None if None in missing else sum(filter(None, missing)),
         )
 
     @cached_property
@@ -80,9 +85,14 @@ class RowOf(GridSource):
     source: Source
 
     @property
+    def checksum(self) -> str | None:
+        """That of the array."""
+        return self.source.checksum
+
+    @property
     def storage(self) -> Storage:
         """That of the array."""
-        return self.source.storage if is_stored(self.source) else Storage()
+        return self.source.storage
 
     def __getitem__(self, index: Slices) -> np.ndarray:
         rows: np.ndarray = np.asarray(self.source[index[1:]])[np.newaxis][index[:1]]

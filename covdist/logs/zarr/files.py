@@ -70,15 +70,19 @@ class StoredChunks(GridSource):
         return zip(keys, self.stamps_of(keys), strict=True)
 
     @property
+    def checksum(self) -> str | None:
+        """The first of its codecs that is one."""
+        return next((each["id"] for each in self.layout.codecs if each["id"] in CHECKSUMS), None)
+
+    @property
     def storage(self) -> Storage:
         """Names of codecs, and what the array's files take: of at most a million of them."""
         codecs = tuple(str(codec["id"]) for codec in self.layout.codecs)
-        checksum = next((name for name in codecs if name in CHECKSUMS), None)
         if not self.opened.described or math.prod(self._files) > MOST_FILES:
-            return Storage(codecs, checksum)
+            return Storage(codecs)
         found = [stamp for _, stamp in self.stamps(self._files[0] if self._files else 1)]
         sizes = [int(each[0] or 0) for each in found if each is not None]
-        return Storage(codecs, checksum, sum(sizes), len(found) - len(sizes))
+        return Storage(codecs, sum(sizes), len(found) - len(sizes))
 
     @property
     def _files(self) -> Index:
