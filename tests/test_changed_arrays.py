@@ -238,3 +238,19 @@ def test_a_file_that_never_rests(monkeypatch):
     monkeypatch.setattr("covdist.logs.zarr.arrays.tag", lambda found: (next(told),))
     with pytest.raises(LogError, match=r"a: .* has changed since it was opened, it is written to again and again"):
         covdist.var(log["a"], dim="sample").compute()
+
+
+def test_a_shard_that_does_not_fit_while_it_is_written_to_is_read_again(tmp_path, monkeypatch):
+    save(tmp_path / "x.zarr", **FORMS["sharded"])
+    source = from_dask(x_of(tmp_path / "x.zarr").data)
+    stamps = iter([((1,), 0), ((2,), 0)])
+    whole, torn = type(source)._encoded, iter([True])
+
+    def encoded(self, *given):
+        if next(torn, False):
+            raise ValueError("its crc32c does not fit its bytes")
+        return whole(self, *given)
+
+    monkeypatch.setattr(type(source), "_encoded", encoded)
+    monkeypatch.setattr(type(source), "_stamp", lambda self, key: next(stamps, ((2,), 0)))
+    np.testing.assert_array_equal(source[0:5, 0:3], A[:5])

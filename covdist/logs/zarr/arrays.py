@@ -52,7 +52,12 @@ class ZarrSource(StoredChunks):
         """Return the bytes of a chunk, and when its file was written to, which must not have been meanwhile."""
         for _ in range(_TRIES):  # of a shard that grows we may have parts that do not fit
             before = self._stamp(key)
-            data = self._encoded(key, index, before)
+            try:
+                data = self._encoded(key, index, before)
+            except BROKEN:
+                if self._stamp(key) == before:
+                    raise
+                continue
             if self._stamp(key) == before:
                 return data, before[1]
         raise changed(self.name, key, "it is written to again and again")
