@@ -119,11 +119,14 @@ def as_rows(array: np.ndarray, sample_ndim: int) -> np.ndarray:
 
 def ahead(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     """Prepare the next piece while the last one is folded; each must have memory of its own."""
-    with ThreadPoolExecutor(1, "covdist-ahead") as pool:
+    pool = ThreadPoolExecutor(1, "covdist-ahead")
+    try:
         waiting = pool.submit(next, pieces, None)
         while (piece := waiting.result()) is not None:
             waiting = pool.submit(next, pieces, None)
             yield piece
+    finally:
+        pool.shutdown(wait=False)  # garbage may be collected in its own thread, which cannot wait for itself
 
 
 class ArrayReader(NamedTuple):

@@ -80,3 +80,24 @@ def test_gathered_holds_what_a_later_piece_holds(first, later, value):
     pieces = [np.ones((2, 1), first), np.array([[value]], later), np.ones((2, 1), first)]
     rows = np.concatenate([piece.copy() for piece in gathered(iter(pieces), 4)])
     np.testing.assert_array_equal(rows, np.concatenate(pieces))
+
+
+def test_reading_ahead_may_be_given_up_in_its_own_thread():
+    begun, ended = threading.Event(), threading.Event()
+    errors: list[BaseException] = []
+
+    def pieces():
+        yield np.ones((2, 2))
+        begun.wait(10)
+        try:
+            read.close()
+        except BaseException as error:
+            errors.append(error)
+        ended.set()
+        yield np.ones((2, 2))
+
+    read = ahead(pieces())
+    next(read)
+    begun.set()
+    assert ended.wait(10)
+    assert not errors
