@@ -6,7 +6,9 @@ A property tries a tenth of the examples that it says, at least five. ``HYPOTHES
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 
 import dask
@@ -18,6 +20,7 @@ FRACTIONS = {"full": 1, "": 10}
 # Where it is set, each of the hundreds of processes that tests start would compile covdist anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="covdist-tests-")  # where jobs are noted by their ids
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 settings.register_profile("covdist", deadline=None)  # beside other tests on the same cores any example may take long
 settings.load_profile("covdist")
