@@ -126,9 +126,12 @@ class StridedSource(StoredSource):
     def __getitem__(self, index: Slices) -> np.ndarray:
         reach = 1 + sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
         with self.opened() as file:
-            mapped = np.memmap(file, self.kept, "r", self.offset, (reach,))
+            # numpy cannot stride over types of ml_dtypes: over their bits it can.
+            bits = np.dtype(f"u{self.kept.itemsize}") if self.kept.isbuiltin == 2 else self.kept
+            mapped = np.memmap(file, bits, "r", self.offset, (reach,))
             steps = [step * self.kept.itemsize for step in self.strides]
-            return np.array(as_strided(mapped, self.shape, steps)[index], self.dtype, order="C")
+            rows = np.array(as_strided(mapped, self.shape, steps)[index], order="C")
+            return rows.view(self.kept).astype(self.dtype, copy=False)
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         return self[self.cut(index)]

@@ -9,12 +9,14 @@ import sys
 import zipfile
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from covdist.errors import LogError
 from covdist.logs.opening import open_log
-from covdist.logs.stored import StridedSource
+from covdist.logs.stamps import stamp
+from covdist.logs.stored import StridedSource, stored
 from tests.logs.conformance import FormatTests, values
 from tests.logs.trying import sources
 
@@ -196,3 +198,14 @@ def test_nothing_is_imported():
         "assert not {'torch', 'pickle5', 'torch._utils'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["float8_e5m2", "float8_e4m3fn", "bfloat16", "float16", ">f4", "complex64"])
+def test_strides_of_any_dtype(tmp_path, name):
+    dtype = np.dtype(getattr(ml_dtypes, name, name))
+    data = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    (tmp_path / "x").write_bytes(data.tobytes())
+    source = stored(str(tmp_path / "x"), "x", (4, 2, 3), dtype, 0, stamp(str(tmp_path / "x")), (1, 12, 4))
+    expected = data.transpose(2, 0, 1).astype(source.dtype)
+    np.testing.assert_array_equal(source[0:4, 0:2, 0:3], expected)
+    np.testing.assert_array_equal(source[1:3, 1:2, 0:2], expected[1:3, 1:2, 0:2])
