@@ -83,7 +83,8 @@ def source_of(array: da.Array | np.ndarray) -> Source | None:
 def checksum_of(array: da.Array | np.ndarray) -> str | None:
     """Return what verifies rows of a log when they are read, "unverified" if nothing does; None of other rows."""
     source = source_of(array)
-    return None if source is None else source.checksum or "unverified"
+    # A format of another package may have sources that do not tell.
+    return None if source is None else getattr(source, "checksum", None) or "unverified"
 
 
 def kind_of(array: da.Array | np.ndarray) -> Hashable:
