@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covdist.errors import LogError, shown
-from covdist.logs.grid import GridSource, Index, Slices
+from covdist.logs.grid import GridSource, Index, Slices, check_promise
 from covdist.logs.joining.numbering import numbered
 from covdist.logs.source import Entry, Source, Unreadable
 from covdist.logs.stamps import Stamp
+from covdist.logs.stored import file_token, row_chunks
 
 BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError, MemoryError, OverflowError)
 TEXT = np.dtypes.StringDType()
@@ -140,7 +141,37 @@ def column(name: str, kind: Any) -> TableColumn:
     return TableColumn(name, dtype, shape)
 
 
+def told(field: Any, first: Callable[[], Any]) -> TableColumn | LogError:
+    """Return what a field holds; of lists whose type does not tell their length, ``first``, its first row, does."""
+    try:
+        found = column(field.name, field.type)
+        if -1 not in found.shape:
+            return found
+        row = first()
+        lengths = [] if row is None else lengths_of(row)
+        if len(lengths) != len(found.shape):
+            raise LogError(f"column {shown(field.name)} begins with an empty list: fill it, or leave it out.")
+        return found._replace(shape=tuple(lengths))
+    except LogError as error:
+        return error
+
+
 Make = Callable[[str, Sequence[int], TableColumn], Source]  # name, columns, what they hold
+
+
+def making(kind: type[TableSource], path: str, before: Stamp, rows: int, chunk_rows: Callable[[int], int]) -> Make:
+    """Return what makes sources of a file's columns; ``chunk_rows`` tells their chunks' rows by the usual number."""
+
+    def make(name: str, numbers: Sequence[int], of: TableColumn) -> Source:
+        beside = not of.shape and len(numbers) > 1
+        shape = (rows, len(numbers)) if beside else (rows, *of.shape)
+        usual = row_chunks(shape, of.dtype)
+        chunks = (max(1, chunk_rows(usual[0])), *usual[1:])
+        check_promise(name, shape, chunks, max(1, of.dtype.itemsize), None)
+        token = file_token(path, name, repr(numbers), shape, of.dtype, chunks)
+        return kind(name, shape, of.dtype, chunks, token, path, numbers, None if beside else of.shape, before)
+
+    return make
 
 
 def entries(

@@ -11,6 +11,7 @@ import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from typing import Any, NamedTuple
 
@@ -18,12 +19,10 @@ import numpy as np
 
 from covdist.errors import LogError, shown
 from covdist.logs.files._extras import needed
-from covdist.logs.files._tables import BROKEN, TableColumn, TableSource, called, column, entries, lengths_of
-from covdist.logs.grid import check_promise
+from covdist.logs.files._tables import BROKEN, TableSource, called, entries, making, told
 from covdist.logs.paths import open_file
-from covdist.logs.source import Entry, Source, Unreadable
+from covdist.logs.source import Entry, Unreadable
 from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
-from covdist.logs.stored import file_token, row_chunks
 
 READS = "Arrow and Feather files and streams"
 ENDS = (".arrow", ".feather", ".arrows")
@@ -83,36 +82,20 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
             schema = _schema(path, messages.schema)
             first = next((each for each in messages.batches if each.rows), None)
             row = None if first is None else _batch(file, first, schema).slice(0, 1)
-            found = {number: _column(field, row, number) for number, field in enumerate(schema)}
+            found = {number: told(field, partial(_first, row, number)) for number, field in enumerate(schema)}
         except _TRUNCATED as error:
             raise LogError(f"{path} is no readable Arrow file ({shown(str(error), 300)}): write it again.") from error
     sizes = [each.rows for each in messages.batches]
     rows, even = int(messages.starts[-1]), len(set(sizes[:-1])) < 2 and sizes[-1:] <= sizes[:1]
 
-    def make(name: str, numbers: Sequence[int], of: TableColumn) -> Source:
-        beside = not of.shape and len(numbers) > 1
-        shape = (rows, len(numbers)) if beside else (rows, *of.shape)
-        usual = row_chunks(shape, of.dtype)
-        whole = max(1, usual[0] // sizes[0]) * sizes[0] if even and sizes and sizes[0] else usual[0]
-        chunks = (max(1, whole), *usual[1:])
-        check_promise(name, shape, chunks, max(1, of.dtype.itemsize), None)
-        token = file_token(path, name, repr(numbers), shape, of.dtype, chunks)
-        return ArrowSource(name, shape, of.dtype, chunks, token, path, numbers, None if beside else of.shape, before)
+    def chunk_rows(usual: int) -> int:
+        return max(1, usual // sizes[0]) * sizes[0] if even and sizes and sizes[0] else usual
 
-    return entries(found, set(), called(path, stem), prefix, make)
+    return entries(found, set(), called(path, stem), prefix, making(ArrowSource, path, before, rows, chunk_rows))
 
 
-def _column(field: Any, row: Any, number: int) -> TableColumn | LogError:
-    try:
-        found = column(field.name, field.type)
-        if -1 not in found.shape:
-            return found
-        lengths = [] if row is None else lengths_of(row.column(number))
-        if len(lengths) != len(found.shape):
-            raise LogError(f"column {shown(field.name)} begins with an empty list: fill it, or leave it out.")
-        return found._replace(shape=tuple(lengths))
-    except LogError as error:
-        return error
+def _first(row: Any, number: int) -> Any:
+    return None if row is None else row.column(number)
 
 
 def _schema(path: str, message: bytes) -> Any:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from covdist.errors import LogError, shown
 from covdist.logs.files._extras import needed
-from covdist.logs.files._tables import BROKEN, TableColumn, TableSource, called, column, entries, lengths_of
-from covdist.logs.grid import check_promise
+from covdist.logs.files._tables import BROKEN, TableSource, called, entries, making, told
 from covdist.logs.paths import open_file
-from covdist.logs.source import Entry, Source, Unreadable
+from covdist.logs.source import Entry, Unreadable
 from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
-from covdist.logs.stored import file_token, row_chunks
 
 READS = "Parquet files"
 ENDS = (".parquet", ".pq")
@@ -58,21 +57,16 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
         metadata, starts = _metadata(path, before)
         file, leaves = _opened(path, metadata), _leaves(metadata.schema.to_arrow_schema())
         schema = file.schema_arrow
-        found = {leaf: _column(field, file, leaf) for leaf, field in zip(leaves, schema, strict=True)}
+        found = {leaf: told(field, partial(_first, file, leaf)) for leaf, field in zip(leaves, schema, strict=True)}
     except BROKEN as error:
         raise LogError(f"{path} is no readable Parquet file ({shown(str(error), 300)}): write it again.") from error
     sizes = np.diff(starts)
     rows, even = int(starts[-1]), len(sizes) > 0 and (sizes[:-1] == sizes[0]).all() and sizes[-1] <= sizes[0]
 
-    def make(name: str, numbers: Sequence[int], of: TableColumn) -> Source:
-        beside = not of.shape and len(numbers) > 1
-        shape = (rows, len(numbers)) if beside else (rows, *of.shape)
-        usual = row_chunks(shape, of.dtype)
-        chunks = (max(1, int(sizes[0]) if even else max([usual[0], *sizes.tolist()])), *usual[1:])
-        check_promise(name, shape, chunks, max(1, of.dtype.itemsize), None)
-        token = file_token(path, name, repr(numbers), shape, of.dtype, chunks)
-        return ParquetSource(name, shape, of.dtype, chunks, token, path, numbers, None if beside else of.shape, before)
+    def chunk_rows(usual: int) -> int:
+        return int(sizes[0]) if even else max([usual, *sizes.tolist()])
 
+    make = making(ParquetSource, path, before, rows, chunk_rows)
     return entries(found, _index(schema), called(path, stem), prefix, make)
 
 
@@ -108,19 +102,10 @@ def _count(kind: Any) -> int:
     return sum(_count(field.type) for field in fields) or 1
 
 
-def _column(field: Any, file: Any, leaf: int) -> TableColumn | LogError:
-    """Return what a field holds; of lists whose type does not tell, the first row does."""
-    try:
-        found = column(field.name, field.type)
-        if -1 not in found.shape:
-            return found
-        first = next(file.iter_batches(1, columns=[file.schema.column(leaf).path], use_threads=False), None)
-        lengths = [] if first is None else lengths_of(first.column(0))
-        if len(lengths) != len(found.shape):
-            raise LogError(f"column {shown(field.name)} begins with an empty list: fill it, or leave it out.")
-        return found._replace(shape=tuple(lengths))
-    except LogError as error:
-        return error
+def _first(file: Any, leaf: int) -> Any:
+    """Return the first row of a column, None where there is none."""
+    batch = next(file.iter_batches(1, columns=[file.schema.column(leaf).path], use_threads=False), None)
+    return None if batch is None else batch.column(0)
 
 
 def _index(schema: Any) -> set[str]:
