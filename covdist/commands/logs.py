@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import click
@@ -35,15 +34,13 @@ def convert(log: str, opening: dict[str, Any], out: str) -> None:
     An array that cannot be read is an error, since it would be lost.
     """
     from covdist.errors import LogError
-    from covdist.logs.opening import log_nodes, open_log, unread
+    from covdist.logs.opening import log_nodes, unread
+    from covdist.logs.tree import tree
     from covdist.record.convert import convert as write
 
-    lost = unread(log_nodes(log, **opening))
-    if lost:
-        path, error = next(iter(lost.items()))
+    nodes = log_nodes(log, **opening)
+    opened = tree(nodes)  # which finds what else cannot be read
+    for path, error in unread(nodes).items():
         raise LogError(f"{path} cannot be read, and would be lost: {error}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        opened = open_log(log, **opening)
     write(opened, out)
     console().print(f"wrote {out}", highlight=False, soft_wrap=True)
