@@ -129,7 +129,7 @@ def plan(selection: Selection, log: str, opening: dict[str, Any], force: bool, a
     from covdist.folding.strategy import plans_of
     from covdist.logs.opening import log_nodes
     from covdist.readings.plan import with_spectra
-    from covdist.report.tables import plan_record, plan_table, refused_list
+    from covdist.terminal.tables import plan_record, plan_table, refused_list
 
     chosen, refused = possible_requests(log_nodes(log, **opening), selection)
     plans = plans_of(chosen, with_spectra)
@@ -258,7 +258,7 @@ def show(result: str, plot: str | None, as_json: bool) -> None:
 
     found = load(result)
     if plot is not None:
-        from covdist.report.pictures import write_pictures
+        from covdist.terminal.pictures import write_pictures
 
         names = write_pictures({"": found} if isinstance(found, Moments) else found, plot)
         click.echo(f"{len(names):,} plots in {shown(plot)}", err=as_json)

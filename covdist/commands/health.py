@@ -66,7 +66,7 @@ def health(log: str, opening: dict[str, Any], cluster_options: dict[str, Any], a
     """
     import covdist
     from covdist.folding.grouping import named
-    from covdist.report.health import health_records, health_sentences, health_table
+    from covdist.terminal.health import health_records, health_sentences, health_table
 
     options = {name: value for name, value in given.items() if value not in (None, ())}
     options["by"] = tuple(map(named, given["by"] or ()))

@@ -162,7 +162,7 @@ def resume(job: str, cluster_options: dict[str, Any], force: bool, as_json: bool
 def jobs(folder: str, as_json: bool) -> None:
     """List the jobs in FOLDER, or the one whose folder or id it is."""
     from covdist.jobs.job import jobs_in
-    from covdist.report.jobs import jobs_table
+    from covdist.terminal.jobs import jobs_table
 
     statuses = [job.status() for job in jobs_in(folder)]
     _print(statuses, jobs_table(statuses), as_json)
@@ -174,7 +174,7 @@ def jobs(folder: str, as_json: bool) -> None:
 def status(job: str, as_json: bool) -> None:
     """Show how far JOB is, how fast it runs, and what failed."""
     from covdist.jobs.job import Job
-    from covdist.report.jobs import job_table
+    from covdist.terminal.jobs import job_table
 
     status = Job(job).status()
     _print(status, job_table(status), as_json)

@@ -16,7 +16,7 @@ def inspect(log: str, opening: dict[str, Any], as_json: bool) -> None:
     """Say what is in LOG: arrays, shapes, chunks, compression, checksums, and what is missing; values are not read."""
     from covdist.logs.contents import contents
     from covdist.logs.opening import log_nodes
-    from covdist.report.contents import contents_table
+    from covdist.terminal.contents import contents_table
 
     found = contents(log_nodes(log, **opening))
     if as_json:

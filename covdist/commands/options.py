@@ -240,7 +240,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def print_results(results: Moments | dict[str, Moments], as_json: bool) -> None:
-    from covdist.report.tables import result_records, result_table
+    from covdist.terminal.tables import result_records, result_table
 
     named = results if isinstance(results, dict) else {"": results}
     records = result_records(named)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import covdist
 from covdist.demo.training import Initialise, he, small_weights, train
-from covdist.report.health import health_records, health_sentences, health_table
+from covdist.terminal.health import health_records, health_sentences, health_table
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import covdist
-from covdist.report.health import health_records
+from covdist.terminal.health import health_records
 
 from . import logs, running
 from .calling import output, sentence

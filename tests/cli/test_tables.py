@@ -15,10 +15,10 @@ from rich.cells import cell_len
 import covdist
 from covdist.cli import main
 from covdist.engine.plan import Work, make_plan
-from covdist.report.columns import TableRow, columns
-from covdist.report.jobs import job_table, jobs_table
-from covdist.report.tables import plan_table
 from covdist.results.saving import save
+from covdist.terminal.columns import TableRow, columns
+from covdist.terminal.jobs import job_table, jobs_table
+from covdist.terminal.tables import plan_table
 
 LAYERS = [f"layer{i}" for i in range(1, 9)]
 WIDTHS = {**dict.fromkeys(LAYERS, 5), "output": 2}

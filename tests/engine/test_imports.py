@@ -33,11 +33,11 @@ ALLOWED = {
     "growth": "errors engine logs results folding",
     "jobs": "errors limits storage numerics state engine logs rows results folding growth",
     "plot": "errors plugins engine results folding readings",
-    "report": "errors engine results readings jobs plot",
+    "terminal": "errors engine results readings jobs plot",
     "record": "errors kernel numerics storage state results",
-    "demo": "report",
-    "commands": "errors plugins engine logs results folding growth jobs report record",
-    "cli": "errors kernel numerics engine logs results folding growth readings report demo commands",
+    "demo": "terminal",
+    "commands": "errors plugins engine logs results folding growth jobs terminal record",
+    "cli": "errors kernel numerics engine logs results folding growth readings terminal demo commands",
 }
 STATE_MAY_IMPORT = {"numpy", "scipy", "threadpoolctl", "covdist"} | sys.stdlib_module_names
 

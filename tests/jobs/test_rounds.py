@@ -26,7 +26,7 @@ from covdist.jobs.machine.tree import Node
 from covdist.jobs.states import dump_state
 from covdist.jobs.trees import JobPlan, question
 from covdist.limits import changed
-from covdist.report.jobs import job_table
+from covdist.terminal.jobs import job_table
 from tests.cli import logs
 from tests.cli.running import output
 from tests.jobs.clusters import driver, folds, kill, until

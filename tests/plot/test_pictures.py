@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import covdist
 from covdist.cli import main
-from covdist.report import pictures
+from covdist.terminal import pictures
 
 PNG = b"\x89PNG\r\n\x1a\n"
 X = np.random.default_rng(0).normal(size=(60, 4))

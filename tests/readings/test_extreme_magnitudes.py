@@ -11,7 +11,7 @@ import pytest
 from state.oracle import Exact, power
 
 import covdist
-from covdist.report.tables import result_records
+from covdist.terminal.tables import result_records
 
 TINIEST, LARGEST = 5e-324, float(np.finfo("f8").max)
 rng = np.random.default_rng(0)

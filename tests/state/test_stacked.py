@@ -8,10 +8,10 @@ import xarray as xr
 
 import covdist
 from covdist.numerics import packed
-from covdist.report.tables import result_records
 from covdist.results.saving import save
 from covdist.state.base import field_value, stacked
 from covdist.state.named import state_types
+from covdist.terminal.tables import result_records
 
 RNG = np.random.default_rng(0)
 

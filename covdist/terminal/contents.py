@@ -7,7 +7,7 @@ from typing import Any
 
 from covdist.engine.plan import human_bytes
 from covdist.errors import shown
-from covdist.report.columns import TableRow, columns
+from covdist.terminal.columns import TableRow, columns
 
 _LISTED = 20  # arrays that cannot be read, with their reasons
 

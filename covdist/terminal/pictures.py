@@ -12,9 +12,9 @@ from covdist.errors import DataError, shown
 from covdist.plot._canvas import pyplot
 from covdist.plot.gradients import gradients
 from covdist.plot.missing import holes
-from covdist.report.tables import over_all_groups
 from covdist.results.moments import Moments
 from covdist.results.store import free_path, whole
+from covdist.terminal.tables import over_all_groups
 
 _GRADIENT = "gradient"  # the variable that holds gradients, by the convention of logs
 _LONGEST = 100  # letters of a name, which with its ending stays below what file systems take

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from covdist.errors import shown
 from covdist.jobs.job import JobStatus
-from covdist.report.columns import TableRow, columns, facts
+from covdist.terminal.columns import TableRow, columns, facts
 
 
 def jobs_table(statuses: Iterable[JobStatus]) -> str:

@@ -10,10 +10,10 @@ import numpy as np
 
 from covdist.errors import DataError, MergeError, shown
 from covdist.readings.distributions.compare import compare
-from covdist.report.columns import TableRow, columns, facts
-from covdist.report.tables import over_all_groups
 from covdist.results.labels import Groups
 from covdist.results.moments import Moments
+from covdist.terminal.columns import TableRow, columns, facts
+from covdist.terminal.tables import over_all_groups
 
 Named = Mapping[str, Moments]  # by the paths of their arrays
 Record = dict[str, Any]

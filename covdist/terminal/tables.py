@@ -12,9 +12,9 @@ from covdist.engine.plan import Plan, human_bytes
 from covdist.errors import CovdistError, shown
 from covdist.readings.gradients.gradient_stats import LayerSummary
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
-from covdist.report.columns import TableRow, columns
 from covdist.results.moments import Moments
 from covdist.results.stacks import same_numbers, stack, together
+from covdist.terminal.columns import TableRow, columns
 
 _LISTED = 20  # arrays that cannot be folded, with their reasons
 _COSTS = (

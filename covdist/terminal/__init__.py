@@ -1,0 +1,1 @@
+"""Results, plans, jobs and logs as text for a terminal, and as records for machines."""
