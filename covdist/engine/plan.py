@@ -13,6 +13,7 @@ from typing import NoReturn
 import numpy as np
 
 from covdist.engine.order import depth, merge_order
+from covdist.engine.page import facts_page
 from covdist.errors import PlanError
 from covdist.limits import limits
 from covdist.numerics import packed
@@ -239,6 +240,17 @@ class Plan:
         """All costs in one line."""
         read, peak, written = map(human_bytes, (self.bytes_read, self.peak_bytes, self.bytes_written))
         return f"read {read}, {self.flops:.3g} operations, {self.seconds_here:.2g} s, peak {peak}, write {written}"
+
+    def __repr__(self) -> str:
+        read, peak, written = map(human_bytes, (self.bytes_read, self.peak_bytes, self.bytes_written))
+        shards = f"{self.strips * self.shards:,} shards"
+        return (
+            f"<covdist.Plan of {self.work.rows:,} rows of {self.work.columns} columns: read {read}, {shards}, "
+            f"peak {peak}, write {written}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return facts_page("covdist.Plan", self.rows_of_text())
 
     def __str__(self) -> str:
         rows = self.rows_of_text()

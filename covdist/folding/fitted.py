@@ -21,7 +21,7 @@ from covdist.numerics import packed
 from covdist.numerics.columns import part
 from covdist.numerics.em import Fit, Model
 from covdist.numerics.nonfinite import propagate
-from covdist.results.deferred import apply
+from covdist.results.deferred import Deferred, apply
 from covdist.results.labelled_state import computed
 from covdist.results.moments import Moments
 from covdist.rows.fold import Accumulate, AnyAccumulator
@@ -55,7 +55,9 @@ def fitted_moments(request: Request) -> Moments:
         state = apply(partial(_fitted_where_needed, later=_OnDemand(cast(Delayed, fitted()))), own)
     else:
         state = own if _complete(own) else fitted()
-    return Moments(state, layout) if request.lazy else computed([state], Moments, (first,), layout)
+    if not request.lazy:
+        return computed([state], Moments, (first,), layout)
+    return Moments(Deferred((state,), (first,), plans=(pattern_plan(request),)), layout)
 
 
 def promised_model(request: Request) -> tuple[Delayed, Delayed]:

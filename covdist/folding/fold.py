@@ -28,7 +28,9 @@ def fold_request(request: Request, ddof: float = 0) -> Moments:
     if choose(request)[0] == IN_TILES:
         # The columns' moments with the matrix beside them, whose tiles are made when they are read.
         columns = fold_request(replace(request, state=Variances, matrix="auto", memory=None, workers=None))
-        return Moments(columns.deferred, replace(columns.layout, state=Tiled), Tiles(request))
+        tiles = Tiles(request)
+        plans = (tiles.plan,) if columns.deferred.lazy else ()
+        return Moments(columns.deferred._replace(plans=plans), replace(columns.layout, state=Tiled), tiles)
     return (request.policy.strategy or in_memory)(request)
 
 

@@ -37,8 +37,8 @@ class Strip(NamedTuple):
 def in_memory(request: Request) -> Moments:
     """Return the moments: lazy if an array is, else folded by this thread or, of several shards, this machine's."""
     strips = [(strip, strip_widths(request, strip)) for strip in column_strips(request)]
-    parts = tuple([_state(request, *strip, len(strips)) for strip in strips])
-    deferred = Deferred(parts, tuple([widths[0] for _, widths in strips]))
+    parts, plans = zip(*[_state(request, *strip, len(strips)) for strip in strips], strict=True)
+    deferred = Deferred(parts, tuple([widths[0] for _, widths in strips]), plans=plans[:1] if request.lazy else ())
     moments = Moments(deferred, request.layout())
     return moments if request.lazy or not deferred.lazy else moments.compute(scheduler="threads")
 
@@ -59,20 +59,21 @@ def first_strips(request: Request, plan: Plan | None = None, accumulator: Accumu
     return found
 
 
-def _state(request: Request, strip: slice, widths: tuple[int, ...], strips: int) -> Any:
+def _state(request: Request, strip: slice, widths: tuple[int, ...], strips: int) -> tuple[Any, Plan | None]:
+    """Return the state of a strip, or the promise of it, and the plan of all strips where there is one."""
     if request.positions and not request.lazy:
-        return _positions(request, accumulator_of(request, widths))
+        return _positions(request, accumulator_of(request, widths)), None
     streams = streams_of(request, strip)
     if (arrays := streams.arrays()) is not None and not request.lazy:  # and so one shard, whatever the plan
         with nullcontext() if request.groups is None else sharing(of_caller):
-            return folded_at_once(accumulator_of(request, widths), *arrays)
+            return folded_at_once(accumulator_of(request, widths), *arrays), None
     one = Pass(streams, _plan(request, streams, widths, strips), request.lazy)
     function = request.in_turn(one.plan, fold)
     derived_from = None
     if request.lazy and (wider := _wider(request)) is not None:
         derived_from = (_columns_of, root_key(_key(one, request, wider)))
     key, accumulator = partial(_key, one, request, request.state), accumulator_of(request, widths)
-    return one.state(key, accumulator, function, derived_from)
+    return one.state(key, accumulator, function, derived_from), one.plan
 
 
 def _positions(request: Request, accumulator: Accumulate) -> Any:

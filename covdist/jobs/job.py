@@ -6,10 +6,10 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from html import escape
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from covdist.errors import JobError, shown
+from covdist.engine.page import facts_page
+from covdist.errors import CovdistError, JobError, shown
 from covdist.folding.request import policy
 from covdist.jobs.asked import read_manifest
 from covdist.jobs.directory.directory import Directory, Progress, ShardCounts
@@ -24,7 +24,9 @@ from covdist.storage.place import place_at
 
 _log = logging.getLogger(__name__)
 ENDED = ("done", "failed", "cancelled", "stopped")
-_SHOWN = ("path", "log", "reason", "seconds_left", "owner")
+_SHOWN: tuple[Literal["path", "log", "reason", "per_second", "seconds_left", "owner"], ...] = (
+    "path", "log", "reason", "per_second", "seconds_left", "owner",
+)  # fmt: skip
 _POLL_SECONDS = 0.3
 _LOST_SECONDS = 60.0  # within which dask may rerun a dead driver on another worker
 
@@ -235,17 +237,25 @@ class Job:
             deliver(folder, output)
 
     def __repr__(self) -> str:
-        return f"<covdist.Job {self.id} in {shown(self.path, 300)}: {_short(self.status())}>"
+        status = self._status_now()
+        said = status if isinstance(status, str) else _short(status)
+        return f"<covdist.Job {self.id} in {shown(self.path, 300)}: {said}>"
 
     def _repr_html_(self) -> str:
-        status = self.status()
-        rows = "".join(
-            f"<tr><td>{name}</td><td>{escape(shown(str(value), 300))}</td></tr>"
-            for name, value in status.items()
-            if name in _SHOWN and value not in (None, "")
-        )
+        status = self._status_now()
+        if isinstance(status, str):
+            return facts_page(f"covdist.Job {self.id}: {status}", [("path", self.path)])
+        facts = [(name.replace("_", " "), status[name]) for name in _SHOWN if status[name] not in (None, "")]
+        facts += [("tried again", f"{len(status['failures']):,} tasks")] if status["failures"] else []
         bar = f'<progress max="{status["shards"]}" value="{status["folded"]}"></progress>'
-        return f"<div><b>covdist.Job {self.id}</b>: {escape(_short(status))} {bar}<table>{rows}</table></div>"
+        return facts_page(f"covdist.Job {self.id}: {_short(status)}", facts, bar)
+
+    def _status_now(self) -> JobStatus | str:
+        """Return the status, or why there is none: a folder may be gone, or out of reach, when an object is shown."""
+        try:
+            return self.status()
+        except (CovdistError, OSError) as error:
+            return f"no status ({shown(str(error), 200)})"
 
 
 def jobs_in(folder: str | os.PathLike[str]) -> list[Job]:

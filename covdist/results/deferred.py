@@ -15,6 +15,7 @@ import zarr
 from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 
+from covdist.engine.plan import Plan
 from covdist.engine.threads import of_caller, of_task, sharing
 from covdist.errors import DataError, MergeError
 from covdist.kernel.threads import shared
@@ -35,6 +36,7 @@ class Deferred(NamedTuple):
     parts: tuple[Any, ...]
     widths: tuple[int, ...]
     groups: Groups | None = None
+    plans: tuple[Plan, ...] = ()  # of the passes over rows that are to come, where they are known
 
     @property
     def lazy(self) -> bool:
@@ -64,7 +66,8 @@ class Deferred(NamedTuple):
                 f"cannot merge lazily {len(self.widths)} strips of columns with {len(other.widths)}: the arrays are "
                 "chunked differently along their columns; compute() both first"
             )
-        return self._replace(parts=tuple(apply(merged, a, b) for a, b in zip(self.parts, other.parts, strict=True)))
+        parts = tuple(apply(merged, a, b) for a, b in zip(self.parts, other.parts, strict=True))
+        return self._replace(parts=parts, plans=self.plans + other.plans)
 
     def read(
         self,

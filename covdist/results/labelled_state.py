@@ -310,7 +310,7 @@ class LabelledState:
 
     def _persisted(self, graph: Mapping[Key, object], *, rename: Mapping[Key, Key] | None = None) -> Self:
         parts = tuple(Delayed(rename.get(key, key) if rename else key, graph) for key in self.__dask_keys__())
-        return type(self)(self._deferred._replace(parts=parts), self._layout, self._matrix)
+        return type(self)(self._deferred._replace(parts=parts, plans=()), self._layout, self._matrix)
 
     def __dask_tokenize__(self) -> object:
         return tokenize(self._deferred.parts, self._layout.kind)

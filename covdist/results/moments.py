@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import xarray as xr
 
-from covdist.errors import DataError, MergeError, shown, shown_page
+from covdist.errors import DataError, MergeError
 from covdist.results.labelled_state import LabelledState
 from covdist.results.labels import COLUMNS
+from covdist.results.looks.moments import page, text
 from covdist.results.names import own_names
 from covdist.results.readings import Readings
 from covdist.results.saving import export, save
 from covdist.state.base import ColumnState, State, StateType, ask, of_no_columns, scaled
 from covdist.state.grouped import Grouped
-
-_MOST_SHOWN = 1 << 26  # bytes of the arrays that a notebook shows: making larger ones takes seconds
 
 
 class Moments(Readings, LabelledState):
@@ -321,18 +319,10 @@ class Moments(Readings, LabelledState):
         export(self, path, format, **options)
 
     def __repr__(self) -> str:
-        if self.deferred.lazy:
-            return f"<covdist.Moments, lazy: {shown(self.layout.describe(), 200)}>"
-        return f"<covdist.Moments of {int(self.rows.sum()):,} rows: {shown(self.layout.describe(), 200)}>"
+        return text(self)
 
     def _repr_html_(self) -> str:
-        provenance = "".join(
-            f"<tr><td>{key}</td><td>{escape(shown(str(value)))}</td></tr>"
-            for key, value in self.layout.provenance.items()
-        )
-        shown_whole = not self.deferred.lazy and self.layout.nbytes <= _MOST_SHOWN
-        arrays = shown_page(self.dataset._repr_html_()) if shown_whole else ""
-        return f"<div><b>{escape(repr(self))}</b><table>{provenance}</table>{arrays}</div>"
+        return page(self)
 
 
 def _side_of(state: State, number: int) -> ColumnState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from types import SimpleNamespace
 
@@ -119,6 +120,10 @@ def test_a_job_shows_itself(log, client, tmp_path):
     assert f"{job.id}" in repr(job)
     assert "done" in job._repr_html_()
     assert job.cancel() is False
+    shutil.rmtree(tmp_path / "job")
+    (tmp_path / "job").write_text("no folder")
+    for said in (repr(job), job._repr_html_()):
+        assert f"covdist.Job {job.id}" in said
 
 
 def test_nothing_is_left_on_the_cluster(log, client, tmp_path):
