@@ -11,7 +11,7 @@ from covdist.folding.request import policy, rows_as_they_are
 from covdist.folding.selection import Chosen, Selection, wanted
 from covdist.growth.made_from import MadeFrom, Nodes, OldArray, old_array
 from covdist.growth.new_rows import NewRows, Ranges, old_and_new
-from covdist.growth.old_rows import parts_of
+from covdist.growth.old_rows import OldRows, parts_of
 from covdist.logs.nodes import LogNode
 from covdist.results.labels import Bins
 from covdist.results.moments import Moments
@@ -81,24 +81,28 @@ def _new_rows(node: LogNode, path: str, name: str, old: OldArray, selection: Sel
         "dtype": (old.dtype, str(source.dtype)), "shape of a row": (old.row, source.shape[1:]),
         "number of rows": (old.rows, min(old.rows, sum(min(there[part], known[part]) for part in known))),
     }  # fmt: skip
+    lost = [part for part in known if part not in parts]
     for what, (before, now) in about.items():
         if before != now:
-            raise _changed(old.array, result, f"their {what} was {before} and is {now}")
-    now = old_array(node, path, name, selection, known)
+            gone = f" ({shown(lost[0])} is not there)" if lost else ""
+            raise _changed(old.array, result, f"their {what} was {before} and is {now}{gone}")
+    now = old_array(node, path, name, selection, known, by_values=bool(old.parts and old.parts[-1].values))
     if now.decoded != old.decoded:
         raise _changed(old.array, result, "the attributes by which they are decoded are others")
     for before, after in zip(old.parts, now.parts, strict=True):
-        if before != after:
-            raise _changed(old.array, result, _how(before.described == after.described, bool(before.files)))
+        if not before.are(after):
+            raise _changed(old.array, result, _how(before, after))
     if now.labels != old.labels:
         raise _changed(old.array, result, "what they are grouped by has other values")
     return old_and_new(parts, known)[1]
 
 
-def _how(same: bool, grows: bool) -> str:
-    if same:
-        return "files that hold them were written to"
-    return "the array was begun anew" if grows else "the file that holds them was written anew, and does not tell which"
+def _how(before: OldRows, after: OldRows) -> str:
+    if before.files:
+        same = before.described == after.described
+        return "files that hold them were written to" if same else "the array was begun anew"
+    told = "old ones have other values" if before.values else "it does not tell which"
+    return f"the file that holds {shown(before.name)} was written anew, and {told}"
 
 
 def _changed(array: str, result: str, how: str) -> ResultError:

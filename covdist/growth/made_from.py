@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
@@ -17,13 +18,15 @@ from covdist.folding.grouping import labelling
 from covdist.folding.inputs import along_samples
 from covdist.folding.selection import Chosen, Selection, wanted
 from covdist.growth.new_rows import old_and_new, taken
-from covdist.growth.old_rows import OldRows, old_rows, parts_of
+from covdist.growth.old_rows import OldRows, grows_in_place, old_rows, parts_of
 from covdist.logs.cf import DECODED
 from covdist.logs.nodes import LogNode
+from covdist.logs.source import Source
 from covdist.results.labels import label
 from covdist.results.store import made_from
 
 Nodes = Mapping[str, LogNode]
+_READ_AGAIN = 1 << 26  # bytes of files that may get more rows, and are written anew then: 0.1 s to know them by values
 
 
 class OldArray(NamedTuple):
@@ -54,7 +57,11 @@ class MadeFrom(NamedTuple):
     ) -> MadeFrom:
         """Describe a log that is about to be folded."""
         chosen = wanted(nodes, selection) if chosen is None else chosen
-        arrays = {called: old_arrays(nodes[path], path, name, selection) for (path, name), called in chosen.items()}
+        sources = [nodes[path].entries[name].source for path, name in chosen]
+        read = sum(_last_bytes(source) for source in sources) <= _READ_AGAIN
+        arrays = {
+            called: _old_arrays(nodes[path], path, name, selection, read) for (path, name), called in chosen.items()
+        }
         return cls(selection, dict(opening), arrays)
 
     @classmethod
@@ -81,19 +88,27 @@ def _old_array(found: Any) -> OldArray:
     return OldArray(array, tuple(row), dtype, decoded, labels, tuple(OldRows(*part) for part in parts))
 
 
-def old_arrays(node: LogNode, path: str, name: str, selection: Selection) -> tuple[OldArray, ...]:
+def _last_bytes(source: Source) -> int:
+    """Return the bytes of the last of the files that hold an array, where such a file is written anew for each row."""
+    last = list(parts_of(source).values())[-1]
+    return 0 if grows_in_place(last) else math.prod(last.shape) * last.dtype.itemsize
+
+
+def _old_arrays(node: LogNode, path: str, name: str, selection: Selection, by_values: bool) -> tuple[OldArray, ...]:
     """Describe all rows of an array, and of the one that it is set against."""
     names = [name] if selection.against is None else [name, selection.against]
-    return tuple(_all_rows(node, path, each, selection) for each in names)
+    return tuple(_all_rows(node, path, each, selection, by_values) for each in names)
 
 
-def _all_rows(node: LogNode, path: str, name: str, selection: Selection) -> OldArray:
+def _all_rows(node: LogNode, path: str, name: str, selection: Selection, by_values: bool) -> OldArray:
     rows = {part: source.shape[0] for part, source in parts_of(node.entries[name].source).items()}
-    return old_array(node, path, name, selection, rows)
+    return old_array(node, path, name, selection, rows, by_values)
 
 
-def old_array(node: LogNode, path: str, name: str, selection: Selection, rows: Mapping[str, int]) -> OldArray:
-    """Describe so many rows of each part of an array; an array has them all."""
+def old_array(
+    node: LogNode, path: str, name: str, selection: Selection, rows: Mapping[str, int], by_values: bool
+) -> OldArray:
+    """Describe so many rows of each part of an array, the last also ``by_values``; an array has them all."""
     entry = node.entries[name]
     parts = parts_of(entry.source)
     return OldArray(
@@ -102,7 +117,10 @@ def old_array(node: LogNode, path: str, name: str, selection: Selection, rows: M
         str(entry.source.dtype),
         _digest(json.dumps({key: entry.attrs[key] for key in sorted(DECODED & entry.attrs.keys())}, default=repr)),
         "" if selection.by is None else _labels(taken(node.array(name, name), old_and_new(parts, rows)[0]), selection),
-        tuple(old_rows(part, parts[part], count) for part, count in rows.items()),
+        tuple(
+            old_rows(part, parts[part], count, by_values and number == len(rows))
+            for number, (part, count) in enumerate(rows.items(), 1)
+        ),
     )
 
 

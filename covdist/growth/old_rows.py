@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -17,9 +17,15 @@ class OldRows(NamedTuple):
 
     name: str
     rows: int
-    described: str  # what the array's metadata say, but for what changes when it grows
-    files: str  # of the names and stamps of the files that have no room for more rows
-    values: str  # of the values of the rows in those that have
+    described: str  # what the array's metadata say, but for what changes when it grows; of other formats all of it
+    files: str  # of the names and stamps of the files that have no room for more rows; "" of formats without
+    values: str  # of the values of the rows in those that have, where these were looked at
+
+    def are(self, others: OldRows) -> bool:
+        """Return whether other rows, described later, are these."""
+        if self.files or others.files:
+            return self == others
+        return self.described == others.described or "" != self.values == others.values
 
 
 def parts_of(source: Source) -> dict[str, Source]:
@@ -31,13 +37,19 @@ def parts_of(source: Source) -> dict[str, Source]:
     return found or {source.name: source}
 
 
-def old_rows(name: str, part: Source, rows: int) -> OldRows:
+def grows_in_place(part: Source) -> TypeGuard[StoredChunks]:
+    """Return whether new rows of an array leave the files of most old ones as they are."""
+    return isinstance(part, StoredChunks) and part.grows
+
+
+def old_rows(name: str, part: Source, rows: int, by_values: bool) -> OldRows:
     """Return what identifies the first rows of an array, which has as many or more.
 
-    Files of formats that do not grow are written anew for each row: these are identified by all that is known of them.
+    Files of formats that do not grow are written anew for each row: these are identified by all that is known of them,
+    and ``by_values``, for which they are read.
     """
-    if not isinstance(part, StoredChunks) or not part.grows:
-        return OldRows(name, rows, part.token, "", "")
+    if not grows_in_place(part):
+        return OldRows(name, rows, part.token, "", _values(part, 0, rows) if by_values else "")
     height = part.in_file[0]
     whole = rows // height
     known = hashlib.blake2b(digest_size=16)

@@ -65,7 +65,9 @@ def update(log: str | os.PathLike[str], result: str | os.PathLike[str]) -> Momen
     -----
     Old rows count as unchanged where the array's metadata and the size and time, or etag, of each full chunk file are
     the same, and where the rows of the last one, which is written again when it fills up, have the same values. Of
-    formats in which new rows take a new file, as ``.npy``, no old file may have been written to.
+    other formats new rows take new files, or come behind those of the last one, which are read again and compared; no
+    other file may have been written to. Where the last files of all arrays hold more than 64 MiB together, they too
+    must be as they were.
 
     Examples
     --------

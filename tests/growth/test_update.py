@@ -176,14 +176,3 @@ def test_behind_a_url(tmp_path):
     root["x"].append(VALUES[:, 2])
     with pytest.raises(covdist.CovdistError, match="files that hold them were written to"):
         covdist.update(url, tmp_path / "r.zarr")
-
-
-def test_a_new_file_is_a_new_layer_and_a_rewritten_one_is_refused(tmp_path):
-    (tmp_path / "log").mkdir()
-    np.save(tmp_path / "log/a.npy", VALUES[:, 0])
-    fold(tmp_path / "log", tmp_path / "r.zarr")
-    np.save(tmp_path / "log/b.npy", VALUES[:, 1])
-    assert_same(covdist.update(tmp_path / "log", tmp_path / "r.zarr"), fold(tmp_path / "log", tmp_path / "all.zarr"))
-    np.save(tmp_path / "log/a.npy", VALUES.reshape(-1, 4))
-    with pytest.raises(covdist.CovdistError, match="the file that holds them was written anew"):
-        covdist.update(tmp_path / "log", tmp_path / "r.zarr")

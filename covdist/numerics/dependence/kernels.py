@@ -6,8 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.spatial.distance import pdist
 from scipy.special import ndtr
 
 _LEAST_WEIGHT = 1e-9  # of the largest: what is less moves no probability
@@ -16,6 +14,8 @@ _AT_MEAN = 1e-4
 
 def median_distance(rows: np.ndarray) -> float:
     """Return the median distance of different rows among those without NaN; 1 where there are no two."""
+    from scipy.spatial.distance import pdist  # a tenth of the start of every command, as all states are looked up
+
     whole = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
     largest = float(abs(whole).max(initial=0))
     between = pdist(whole / largest) * largest if largest > 0 and len(whole) > 1 else np.zeros(0)
@@ -61,6 +61,8 @@ def chi2_tail(value: float, weights: np.ndarray) -> float:
     Lugannani and Rice (1980) in the form of Barndorff-Nielsen; within 0.01 of the exact value, and in the tail
     within some per cent of it.
     """
+    from scipy.optimize import brentq
+
     weights, value = weights / weights.max(), value / weights.max()
     if not value > 0:
         return 1.0
