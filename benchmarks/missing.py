@@ -1,4 +1,4 @@
-"""Bias and error of each policy for missing values, by the share that is missing and by why: docs/missing.svg.
+"""Bias and error of each policy for missing values, by the share that is missing and by why: docs/concepts/missing.svg.
 
 Run ``python -m benchmarks.missing``; it takes about a minute.
 """
@@ -15,7 +15,7 @@ import covdist
 POLICIES = ("drop", "pairwise", "interpolate", "maxent")
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4)
 ROWS, COLUMNS, RUNS, MEMORY = 2_000, 5, 20, 0.5
-PLACE = Path(__file__).parent.parent / "docs" / "missing.svg"
+PLACE = Path(__file__).parent.parent / "docs" / "concepts" / "missing.svg"
 
 Holes = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 

@@ -21,7 +21,7 @@ PROJECT, BUILD = SETTINGS["project"], SETTINGS["build-system"]
 FOUND_BY_OTHERS = {"s3fs", "bokeh", "h5netcdf"}
 USERS_HAVE = {"lightning", "pytorch-lightning", "transformers"}  # callbacks for those who train with them
 FRAMEWORKS = {"jax", "torch"}  # large, and there already where anything is trained
-FOR_PEOPLE = {"all", "test", "notebooks"}
+FOR_PEOPLE = {"all", "docs", "notebooks", "test"}
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -66,7 +66,7 @@ def test_everything_imported_is_declared_and_everything_declared_imported():
 
 def test_all_is_every_extra_for_users():
     (line,) = PROJECT["optional-dependencies"]["all"]
-    assert Requirement(line).extras == set(PROJECT["optional-dependencies"]) - {"all", "test"} - FRAMEWORKS
+    assert Requirement(line).extras == set(PROJECT["optional-dependencies"]) - {"all", "docs", "test"} - FRAMEWORKS
 
 
 def test_the_lowest_versions_are_those_that_are_tried():

@@ -30,7 +30,11 @@ def _given(ctx: click.Context, option: click.Parameter, value: str | None) -> st
 
 
 _as = click.option(
-    "--as", "format", callback=_given, type=click.Choice(plugins.names("exports")), help="Format: see docs/files.md."
+    "--as",
+    "format",
+    callback=_given,
+    type=click.Choice(plugins.names("exports")),
+    help="Format: see docs/using/files.md.",
 )
 
 

@@ -91,7 +91,7 @@ _SELECTION = {  # by the fields of Selection
         "--missing",
         type=click.Choice(plugins.names("missing")),
         default="raise",
-        help="What NaN does: see docs/missing.md.",
+        help="What NaN does: see docs/concepts/missing.md.",
     ),
     "inf": _option(
         "--inf",

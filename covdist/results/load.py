@@ -37,8 +37,8 @@ def load(path: str | Path, format: str | None = None, **options: Any) -> Moments
     path : str or Path
         Of a result, of a job's folder, or of what ``Recorder(path, stats=...)`` writes; or of a file of another tool.
     format : str, optional
-        Of that file: "fid", "fadtk", "mom2" or "kronfluence"; docs/files.md says what is made of each. Such files do
-        not say how many values were zero or not finite: these count as none.
+        Of that file: "fid", "fadtk", "mom2" or "kronfluence"; docs/using/files.md says what is made of each. Such files
+        do not say how many values were zero or not finite: these count as none.
     **options
         Of the format, such as ``count=50_000`` of "fid", which keeps no number of rows, and ``dim="unit"``, the name of
         the columns: the sum with other moments wants the same.

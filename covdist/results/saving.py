@@ -188,8 +188,8 @@ def export(states: LabelledState | Mapping[str, LabelledState], path: str | Path
     path : str or Path
         Of the new file or folder, in a folder that exists.
     format : str
-        "fid", "fadtk", "mom2", "kronfluence", "imatrix", "quip", "leace", "npz" or "netcdf"; docs/files.md says what
-        each holds and which package it needs.
+        "fid", "fadtk", "mom2", "kronfluence", "imatrix", "quip", "leace", "npz" or "netcdf"; docs/using/files.md says
+        what each holds and which package it needs.
     **options
         Of the format, such as ``bias="*"`` of "kronfluence".
 

@@ -1,4 +1,4 @@
-"""The examples of docs/hooks.md run as they stand, and leave the logs that they say."""
+"""The examples of docs/using/hooks.md run as they stand, and leave the logs that they say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import covdist
 
-PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
+PAGE = Path(__file__).parents[2] / "docs" / "using" / "hooks.md"
 SECTION = re.compile(r"^## (.*?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = {

@@ -1,4 +1,4 @@
-"""The figures of docs/dependence.md."""
+"""The figures of docs/concepts/dependence.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import covdist
 
-PAGE = (Path(__file__).parents[3] / "docs" / "dependence.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "concepts" / "dependence.md").read_text()
 TABLE = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("|")]
 FIGURES = {name: [float(cell.removeprefix("< ")) for cell in cells] for name, *cells in TABLE[2:]}
 
