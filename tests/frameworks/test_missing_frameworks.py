@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -24,12 +25,14 @@ def test_a_missing_framework_is_named(module, call, monkeypatch):
 
 @pytest.mark.parametrize("module", CALLBACKS)
 def test_a_callback_names_what_is_missing(module, monkeypatch):
-    home = __import__(f"covdist.record.{module}", fromlist=["record"])
-    home._callback.cache_clear()
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setitem(sys.modules, f"{module}.pytorch", None)
+    monkeypatch.delitem(sys.modules, f"covdist.record.{module}", raising=False)
+    home = importlib.import_module(f"covdist.record.{module}")
     with pytest.raises(covdist.CovdistError, match=f"pip install {module}"):
         _ = home.Callback
+    with pytest.raises(AttributeError, match=f"module 'covdist.record.{module}' has no attribute 'callback'"):
+        _ = home.callback
 
 
 def test_importing_the_hooks_alone_is_light():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -491,17 +492,33 @@ def test_transforms_are_not_recorded(log):
     assert found["sample_gradient"].shape == (BATCH, 8)
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch looks at it while it compiles
-def test_compiled_models(log):
+@pytest.mark.filterwarnings("ignore")  # those of torch on itself while it compiles
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_compiled_models(log, backend):
     model = ConvNet()
-    compiled = torch.compile(model, backend="eager")
+    compiled = torch.compile(model, backend=backend)
     with record.watch(compiled, log, ("input", "activation", "output_gradient", "gradient")) as watch:
         for _ in range(2):
             output = backward(compiled, torch.randn(BATCH, 3, 8, 8))
             watch.step()
     assert np.array_equal(log["fc/activation"][1], array(output))
     assert np.allclose(log["fc/output_gradient"][1], 2 * array(output) / output.numel())
+    assert np.array_equal(log["conv/gradient"][1][0, -4:], array(model.conv.bias.grad))
+    assert np.array_equal(log["act/activation"][1], log["act/input"][1].clip(0))
     assert len(log["conv/activation"]) == len(log["conv/gradient"]) == 2
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor compiles with g++, which is not here")
+@pytest.mark.filterwarnings("ignore")  # those of torch on itself while it compiles
+def test_models_compiled_by_inductor(log):
+    model = nn.Sequential(nn.Linear(3, 2))
+    compiled = torch.compile(model)
+    with record.watch(compiled, log) as watch:
+        output = backward(compiled, x := torch.randn(BATCH, 3))
+        watch.step()
+    assert np.array_equal(log["0/input"][0], array(x))
+    assert np.array_equal(log["0/activation"][0], array(output))
+    assert np.array_equal(log["0/gradient"][0][0, 6:], array(model[0].bias.grad))
 
 
 def test_hooks_that_a_compiled_model_passes_by_are_noticed(log):

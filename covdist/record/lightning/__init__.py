@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-from covdist.errors import DataError
+from covdist.record.torch.callbacks import made_late
 from covdist.record.torch.watching import watch
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Callback":
-        return _callback()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-@cache
-def _callback() -> type:
-    try:
-        from lightning.pytorch import Callback as Base
-    except ImportError as error:
-        raise DataError("recording from Lightning needs lightning: pip install lightning 'covdist[torch]'.") from error
-
-    class Callback(Base):  # type: ignore[misc, unused-ignore]
+def _callback(base: Any) -> type:
+    class Callback(base):  # type: ignore[misc, unused-ignore]
         """Records each step of a ``Trainer``, with its epoch: ``Trainer(callbacks=[Callback(rec, layers="net.*")])``.
 
         Takes a recorder and the options of :func:`covdist.record.torch.watch`. Gradients are those before they are
@@ -44,3 +31,7 @@ def _callback() -> type:
                 self._watch.remove()
 
     return Callback
+
+
+_NEEDS = "recording from Lightning needs lightning: pip install lightning 'covdist[torch]'."
+__getattr__ = made_late(__name__, "lightning.pytorch", "Callback", _NEEDS, _callback)

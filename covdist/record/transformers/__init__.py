@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
-from covdist.errors import DataError
+from covdist.record.torch.callbacks import made_late
 from covdist.record.torch.watching import watch
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Callback":
-        return _callback()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-@cache
-def _callback() -> type:
-    try:
-        from transformers import TrainerCallback
-    except ImportError as error:
-        raise DataError(
-            "recording from transformers needs transformers 4.46 or later: pip install transformers 'covdist[torch]'."
-        ) from error
-
-    class Callback(TrainerCallback):  # type: ignore[misc, unused-ignore]
+def _callback(base: Any) -> type:
+    class Callback(base):  # type: ignore[misc, unused-ignore]
         """Records each step of a ``Trainer``, with its epoch: ``Trainer(callbacks=[Callback(rec, layers="*/mlp/*")])``.
 
         Takes a recorder and the options of :func:`covdist.record.torch.watch`. Gradients are those that the optimizer
@@ -45,3 +30,7 @@ def _callback() -> type:
             self._watch.remove()
 
     return Callback
+
+
+_NEEDS = "recording from transformers needs transformers 4.46 or later: pip install transformers 'covdist[torch]'."
+__getattr__ = made_late(__name__, "transformers", "TrainerCallback", _NEEDS, _callback)
