@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from covdist.errors import LogError, ResultError
 from covdist.record.chunks import FRAMED, PLAIN, Part, decoded, encoded, pays
+from covdist.record.lent import Given, Lent
+from covdist.record.newest import LEAST
 from covdist.record.options.dtypes import named_dtype
 from covdist.record.shards import INDEX, Shards
 from covdist.record.writer import Writer
@@ -96,7 +99,7 @@ class Column:
         """Bytes of a full chunk."""
         return self.chunk_rows * self.row_bytes
 
-    def put(self, rows: np.ndarray, count: int) -> None:
+    def put(self, rows: Given, count: int) -> None:
         """Append rows, or a scalar ``count`` times; they must fit into the rest of the chunk."""
         start = self.length - self._first
         if count == self.chunk_rows and self.chunk_bytes > self.writer.room:
@@ -104,7 +107,9 @@ class Column:
             self._chunk = np.ascontiguousarray(np.broadcast_to(rows, (count, *self.row)), self.dtype)
         else:
             chunk = self._loaded() if self._chunk is None else self._chunk
-            if self._bytes and rows.nbytes == count * self.row_bytes <= _HELD and _is_plain(rows, self.dtype):
+            if isinstance(rows, Lent):
+                self.writer.borrow(partial(rows.into, chunk[start : start + count]), rows.nbytes)
+            elif self._bytes and rows.nbytes == count * self.row_bytes <= _HELD and _is_plain(rows, self.dtype):
                 self._bytes[start * self.row_bytes : (start + count) * self.row_bytes] = rows.data.cast("B")
             else:
                 chunk[start : start + count] = rows
@@ -201,6 +206,7 @@ class Column:
 
     def _current(self, count: int) -> np.ndarray:
         """Return the rows of the chunk so far."""
+        self.writer.wait()
         return (self._stored(self._first) if self._chunk is None else self._chunk)[:count]
 
     def _loaded(self) -> np.ndarray:
@@ -248,10 +254,13 @@ class Column:
         )
 
     def _put(self, start: int, parts: list[Part]) -> None:
+        at, size = 0, sum(map(len, parts))
         if self.shards:
-            self.shards.put(start // self.chunk_rows, parts)
+            at = self.shards.put(start // self.chunk_rows, parts)
         else:
             self.place.put(self._key(start), *parts)
+        if size >= LEAST and isinstance(self.place, Folder):
+            self.writer.newest.add(self.place, self._key(start), at, size)
 
     def _got(self, start: int) -> bytes:
         if self.shards:

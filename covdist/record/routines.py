@@ -7,15 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from covdist.record.lent import Given
 from covdist.record.track import Track
 from covdist.record.values import Rows
 
 _MOST = 1 << 14  # arrays of all calls that are known
 
-ByTrack = dict[Track, dict[str, np.ndarray]]
+ByTrack = dict[Track, dict[str, Given]]
 
 
-def by_track(rows: Iterable[tuple[Track, str, np.ndarray]]) -> ByTrack:
+def by_track(rows: Iterable[tuple[Track, str, Given]]) -> ByTrack:
     """Gather rows by track and variable."""
     given: ByTrack = {}
     for track, variable, data in rows:
@@ -30,7 +31,7 @@ class Routines:
         self._known: dict[tuple[str, ...], _Routine] = {}
         self._arrays = 0  # of those calls
 
-    def find(self, arrays: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray]) -> ByTrack | None:
+    def find(self, arrays: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> ByTrack | None:
         """Return the rows of a call by track and variable; None where no earlier one had the same shapes and dtypes."""
         routine = self._known.get(tuple(arrays))
         if routine is None or routine.forms != _forms(arrays) or routine.types != _types(marks):
@@ -44,7 +45,7 @@ class Routines:
 
     def learn(
         self,
-        arrays: Mapping[str, np.ndarray],
+        arrays: Mapping[str, Given],
         rows: Mapping[str, Rows],
         tracks: Mapping[str, Track],
         marks: Mapping[str, np.ndarray],
@@ -72,7 +73,7 @@ class _Routine(NamedTuple):
     resumed_at: int | None  # the last step that any of the tracks had when it was opened
 
 
-def _forms(arrays: Mapping[str, np.ndarray]) -> list[tuple[np.dtype, tuple[int, ...]]]:
+def _forms(arrays: Mapping[str, Given]) -> list[tuple[np.dtype, tuple[int, ...]]]:
     return [(data.dtype, data.shape) for data in arrays.values()]
 
 

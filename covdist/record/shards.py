@@ -28,8 +28,8 @@ class Shards:
         self._number = -1  # of the file whose index is known
         self._index = np.empty((0, 2), "<u8")  # offsets and lengths
 
-    def put(self, chunk: int, parts: list[Part]) -> None:
-        """Write a chunk, and in its place in the index where it lies."""
+    def put(self, chunk: int, parts: list[Part]) -> int:
+        """Write a chunk, and in its place in the index where it lies; return that."""
         number, at = divmod(chunk, self.count)
         index, size = self._of(number), sum(map(len, parts))
         start = self._free(index, at, size)
@@ -37,6 +37,7 @@ class Shards:
         index[at] = start, size
         data = index.tobytes()
         self._place.write_at(self._key(number), 0, data + google_crc32c.value(data).to_bytes(CRC_BYTES, "little"))
+        return start
 
     def get(self, chunk: int) -> bytes:
         """Return the bytes of a chunk, none where it is not there."""

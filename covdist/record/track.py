@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from covdist.record.column import METADATA, Column, Piece
+from covdist.record.lent import Given
 from covdist.record.writer import Writer
 from covdist.storage.place import Place
 
@@ -71,7 +72,7 @@ class Track:
             mark_name(self.dim, mark), (self.dim,), dtype, (), {MARKS: mark}, self._spans(dtype, ())
         )
 
-    def append(self, rows: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray], count: int) -> None:
+    def append(self, rows: Mapping[str, Given], marks: Mapping[str, np.ndarray], count: int) -> None:
         """Append ``count`` rows to every member, and the marks as often to the coordinates."""
         done, self.released = 0, False
         while done < count:

@@ -9,6 +9,7 @@ import numpy as np
 
 from covdist.errors import DataError, shown
 from covdist.record.column import METADATA, Column
+from covdist.record.lent import Given
 from covdist.record.names import Names, uppers
 from covdist.record.options.asked import Asked
 from covdist.record.options.kept import UNITS, Kept
@@ -27,7 +28,7 @@ ByDim = dict[tuple[str, str], Track]  # by node and dim
 class Checked(NamedTuple):
     """Arrays of a call that can be recorded."""
 
-    data: Mapping[str, np.ndarray]
+    data: Mapping[str, Given]
     rows: Mapping[str, Rows]
     new: Mapping[str, Rows]  # those of them without a column yet
     wider: list[tuple[Track, Column, np.dtype]]  # columns whose dtype does not hold the new rows, and one that does
@@ -69,11 +70,11 @@ class Tracks:
         """Bytes of memory that buffers take."""
         return self._writer.held + sum(track.held for track in self.by_dim.values())
 
-    def find(self, data: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray]) -> ByTrack | None:
+    def find(self, data: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> ByTrack | None:
         """Return where the arrays of a call go that is like an earlier one; None of another, to be checked."""
         return self._routines.find(data, marks)
 
-    def check(self, data: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray]) -> Checked:
+    def check(self, data: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> Checked:
         """Refuse what cannot be recorded; nothing is changed yet."""
         rows = {
             name: as_rows(name, self._kept.converted(name, each), self._options.per_step) for name, each in data.items()
@@ -105,8 +106,9 @@ class Tracks:
             self._held += track.held if was_released else sum(each.nbytes for each in rows.values())
             if self._held > self._options.room:
                 self._spill()
+        self._writer.go()
 
-    def _append(self, track: Track, given: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray]) -> None:
+    def _append(self, track: Track, given: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> None:
         if len(given) == len(track.members) and len(lengths := set(map(len, given.values()))) == 1:
             track.append(given, marks, lengths.pop())
             return

@@ -5,15 +5,24 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from covdist.errors import ResultError
 from covdist.record.memory import populate
+from covdist.record.newest import Newest
 
 _SMALL = 64 << 10  # bytes that are written as soon as they are handed over
+_LENT = 2  # times the room are the bytes that may wait to be copied
 
 Job = Callable[[], None]
+
+
+class _Waiting(NamedTuple):
+    jobs: list[Job]
+    nbytes: int  # of chunks that they store
+    lent: int  # bytes that they copy
 
 
 class Writer:
@@ -26,11 +35,13 @@ class Writer:
     def __init__(self, path: str, room: int, check: Job):
         self.path, self.room = path, room
         self._before = check  # of each job
-        self._jobs: deque[tuple[Job, int]] = deque()  # the first is being done
-        self._waiting = 0  # bytes of the jobs
+        self._jobs: deque[_Waiting] = deque()  # the first is being done
+        self._waiting = self._lent = 0  # bytes of chunks of the jobs, and of rows that they copy
+        self._next = _Waiting([], 0, 0)  # rows that the next job begins with copying
         self._spare: list[np.ndarray] = []
         self.ahead = False  # whether there is room for all pages of the memory that is used in part
         self._fresh: deque[np.ndarray] = deque()
+        self.newest = Newest()
         self._error: BaseException | None = None
         self._ended = False
         self._last: Job | None = None
@@ -48,17 +59,35 @@ class Writer:
         if threading.current_thread() is self._thread or not _SMALL <= nbytes <= self.room:
             self.wait()
             return job()
+        self._queue([job], nbytes)
+
+    def borrow(self, copy: Job, nbytes: int) -> None:
+        """Have rows copied that nobody changes, before the next job or when ``go`` is called."""
+        self._next = _Waiting([*self._next.jobs, copy], 0, self._next.lent + nbytes)
+
+    def go(self) -> None:
+        """Have the rows copied that are borrowed, as soon as few enough others wait for it."""
+        if self._next.jobs:
+            self._queue([], 0)
+
+    def _queue(self, jobs: list[Job], nbytes: int) -> None:
+        copies, self._next = self._next, _Waiting([], 0, 0)
         with self._changed:
             while self._spare and self.held + nbytes > self.room:
                 self._spare.pop(0)
-            self._changed.wait_for(lambda: self._waiting + nbytes <= self.room)
+            self._changed.wait_for(lambda: self._has_room(nbytes, copies.lent))
             self.check()
-            self._jobs.append((job, nbytes))
+            self._jobs.append(_Waiting([*copies.jobs, *jobs], nbytes, copies.lent))
             self._waiting += nbytes
+            self._lent += copies.lent
             self._changed.notify_all()
+
+    def _has_room(self, nbytes: int, lent: int) -> bool:
+        return self._waiting + nbytes <= self.room and (not self._lent or self._lent + lent <= _LENT * self.room)
 
     def wait(self) -> None:
         """Return when all jobs are done."""
+        self.go()
         if self._jobs and threading.current_thread() is not self._thread:
             with self._changed:
                 self._changed.wait_for(lambda: not self._jobs)
@@ -116,23 +145,27 @@ class Writer:
             self._changed.notify_all()
 
     def _work(self) -> None:
-        while job := self._next():
+        while jobs := self._first():
             try:
-                self._before()
-                job()
+                self._do(jobs)
             except BaseException as error:
                 self._error = error
-            del job
+            jobs = []
             self._done()
         if self._last:
             self._last()
 
-    def _next(self) -> Job | None:
+    def _do(self, jobs: list[Job]) -> None:
+        self._before()
+        for job in jobs:
+            job()
+
+    def _first(self) -> list[Job]:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._jobs or self._last or self._ended or self._fresh)
                 if self._jobs or not self._fresh:
-                    return self._jobs[0][0] if self._jobs else None
+                    return self._jobs[0].jobs if self._jobs else []
                 memory = self._fresh.popleft()
             populate(memory)
             del memory
@@ -141,5 +174,7 @@ class Writer:
         with self._changed:
             done = len(self._jobs) if self._error else 1
             for _ in range(done):
-                self._waiting -= self._jobs.popleft()[1]
+                _, nbytes, lent = self._jobs.popleft()
+                self._waiting -= nbytes
+                self._lent -= lent
             self._changed.notify_all()

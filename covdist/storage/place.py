@@ -48,6 +48,12 @@ class Folder:
             file.seek(offset)
             _write_all(file, parts)
 
+    def let_go(self, name: str, offset: int, size: int) -> None:
+        """Have the system begin to write a part of a file to the disk, and forget what of it is there already."""
+        if hasattr(os, "posix_fadvise"):
+            with suppress(OSError), open(os.path.join(self.root, name), "rb") as file:  # it may be gone by now
+                os.posix_fadvise(file.fileno(), offset, size, os.POSIX_FADV_DONTNEED)
+
     def read_at(self, name: str, offset: int, size: int) -> bytes:
         """Return as many bytes of a file, fewer where it ends before or is not there."""
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import covdist
 torch = pytest.importorskip("torch", reason="hooks on torch models need torch, which has an environment of its own")
 
 import covdist.record.torch as record  # noqa: E402
+from covdist.record.lent import Lent  # noqa: E402
 
 nn = torch.nn
 BATCH = 6
@@ -142,6 +144,29 @@ def test_factors_of_kfac_from_a_log(tmp_path):
     node = covdist.open_log(path)["0"]
     moments = [covdist.moments(node[each], dim=node[each].dims[0]) for each in ("input", "output_gradient")]
     assert covdist.kfac(*moments)["input_factor"].shape == (4, 4)
+
+
+def test_copies_that_wait_for_the_recorder_are_not_overwritten(tmp_path, monkeypatch):
+    gate, into = threading.Event(), Lent.into
+    monkeypatch.setattr(Lent, "into", lambda self, rows: gate.wait(30) and into(self, rows))
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(8, 16, 3))
+    optimizer, found = torch.optim.SGD(model.parameters(), 0.1), []
+    with covdist.Recorder(tmp_path / "log") as rec, record.watch(model, rec) as watch:
+        for _ in range(4):
+            optimizer.zero_grad()
+            x = torch.randn(8, 3, 32, 32)
+            outputs = [model[0](x).detach(), model(x).detach()]
+            watch.discard()
+            backward(model, x)
+            watch.step()
+            found.append([rows.movedim(1, -1).flatten(0, -2).numpy().copy() for rows in (x, *outputs)])
+            optimizer.step()
+        gate.set()
+    log = covdist.open_log(tmp_path / "log")
+    for name, rows in zip(("0/input", "0/activation", "2/activation"), zip(*found, strict=True), strict=True):
+        assert np.array_equal(log[name], np.concatenate(rows))
+    assert np.array_equal(log["1/activation"], log["0/activation"].clip(0))
+    assert np.array_equal(log["2/input"], log["1/activation"])
 
 
 def test_steps_count_on_and_every_kth_is_recorded(log):

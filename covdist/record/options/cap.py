@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from covdist.record.lent import Given
 from covdist.record.tracks import Tracks
 
 _ARRAY_BYTES = 4 << 10  # for the metadata of an array, and the frame of its last chunk
@@ -20,9 +21,7 @@ class Cap:
     def __init__(self, most: int | None, tracks: Tracks):
         self._most, self._tracks, self.reached = most, tracks, False
 
-    def holds(
-        self, data: Mapping[str, np.ndarray], marks: Mapping[str, np.ndarray], path: str | os.PathLike[str]
-    ) -> bool:
+    def holds(self, data: Mapping[str, Given], marks: Mapping[str, np.ndarray], path: str | os.PathLike[str]) -> bool:
         """Return whether the arrays of a call fit; say so once where they do not."""
         if self._most is None or self.reached:
             return not self.reached

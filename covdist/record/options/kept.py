@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import DataError
+from covdist.record.lent import Given, Lent
 from covdist.record.options.asked import Asked, of_name
 from covdist.record.options.dtypes import cast, say_lost
 from covdist.record.projection import PROJECTION, drawn, matrix_bytes, signs
 from covdist.record.values import as_array, as_rows
 
+_READY = (np.ndarray, Lent)  # what is recorded as it is, where it is recorded whole
 UNITS = "covdist_units"  # attribute of an array: {"width": ..., "units": [...]}
 
 
@@ -31,20 +33,20 @@ class Kept:
         every = of_name(self._options.every, name) if self._options.every else None
         return every is None or step % every == 0
 
-    def of(self, step: int, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def of(self, step: int, arrays: Mapping[str, Any]) -> dict[str, Given]:
         """Return what is recorded of the arrays of a call."""
         if self._options.every:
             arrays = {name: value for name, value in arrays.items() if self.wants(step, name)}
         if self._whole:
-            return {name: each if type(each) is np.ndarray else as_array(name, each) for name, each in arrays.items()}
-        parts = {}
+            return {name: each if type(each) in _READY else as_array(name, each) for name, each in arrays.items()}
+        parts: dict[str, Given] = {}
         for name, value in arrays.items():
             parts[name] = self._part(name, as_array(name, value))
         return parts
 
-    def converted(self, name: str, data: np.ndarray) -> np.ndarray:
+    def converted(self, name: str, data: Given) -> np.ndarray:
         """Return what ``of`` returned in a dtype that can be recorded; most arrays are known to have one."""
-        return as_array(name, data) if self._whole else data
+        return as_array(name, data) if self._whole else np.asarray(data)
 
     def attributes(self, name: str) -> dict[str, Any]:
         """Return what the log says of how an array was cut down; nothing of one that is whole."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from covdist.errors import DataError
-from covdist.record.torch.copies import Copies, as_logged
+from covdist.record.torch.copies import Copies, Copy
 from covdist.record.torch.layers import Watched
 from covdist.record.torch.scale import Scale
 
@@ -27,7 +27,7 @@ class Gradients:
         """Where the gradients come from, each to be waited for before rows are looked at."""
         return {each.device for layer in self._layers for each in _of(layer)}
 
-    def read(self) -> dict[str, torch.Tensor]:
+    def read(self) -> dict[str, Copy]:
         """Return a row a layer that has any gradient, (1, parameters); a parameter without one has zeros there.
 
         DataError where none has any, though some are trained.
@@ -50,9 +50,9 @@ class Gradients:
             )
         return rows
 
-    def overflowed(self, rows: dict[str, torch.Tensor]) -> bool:
+    def overflowed(self, rows: dict[str, Copy]) -> bool:
         """Return whether the scaler skips this step, because some gradient is infinite or NaN."""
-        return self._scale is not None and not all(bool(row.isfinite().all()) for row in rows.values())
+        return self._scale is not None and not all(bool(row.tensor.isfinite().all()) for row in rows.values())
 
     def clear(self) -> None:
         """Begin a step."""
@@ -78,6 +78,6 @@ def _of(layer: Watched) -> Iterator[torch.nn.Parameter]:
     return (getattr(layer.module, name) for name in layer.parameters)
 
 
-def logged(rows: dict[str, torch.Tensor]) -> dict[str, Any]:
+def logged(rows: dict[str, Copy]) -> dict[str, Any]:
     """Return the rows as a recorder takes them, once all devices have been waited for."""
-    return {name: as_logged(row) for name, row in rows.items()}
+    return {name: row.rows() for name, row in rows.items()}

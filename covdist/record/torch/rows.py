@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+    from covdist.record.torch.copies import Copy
+
 _HOME = "torch.nn.modules."
 _FIRST = {"conv", "batchnorm", "instancenorm", "pooling", "pixelshuffle", "upsampling"}  # files of modules (N, C, ...)
 _LAST = {"linear", "sparse", "rnn", "transformer"}  # (..., units)
@@ -55,7 +57,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._first: dict[int, tuple[weakref.ref[torch.Tensor], bool]] = {}
-        self._copies: dict[int, tuple[int, torch.Tensor]] = {}  # with the version that was copied
+        self._copies: dict[int, tuple[int, Copy]] = {}  # with the version that was copied
 
     def first(self, tensor: torch.Tensor, told: bool | None, given: torch.Tensor | None = None) -> bool:
         """Return whether the units are on the second axis: by the module, what it was given, or the number of axes."""
@@ -70,12 +72,12 @@ class Seen:
             self._copies.pop(id(tensor), None)
         return told
 
-    def copy_of(self, tensor: torch.Tensor) -> torch.Tensor | None:
+    def copy_of(self, tensor: torch.Tensor) -> Copy | None:
         """Return the copy of a tensor that nothing has changed since."""
         at, copy = self._copies.get(id(tensor), (None, None))
         return copy if at == version(tensor) else None
 
-    def add(self, tensor: torch.Tensor, copy: torch.Tensor) -> None:
+    def add(self, tensor: torch.Tensor, copy: Copy) -> None:
         """Take the copy of a tensor whose units have been asked for."""
         self._copies[id(tensor)] = version(tensor), copy
 

@@ -1,0 +1,74 @@
+"""``Lent``: rows that their owner leaves as they are for a while, so that the recorder's thread can copy them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+LEAST = 64 << 10  # bytes from which on handing over takes less time than copying
+
+
+class Lent:
+    """Rows (row, unit) in memory that nobody changes while this is held.
+
+    Made of an array (..., unit) of which every position is a row, whatever the order in which it lies in memory: to
+    copy it into rows costs several times what copying it as it lies does.
+    """
+
+    def __init__(self, array: np.ndarray):
+        first = 1 if array.flags.c_contiguous else len(array)
+        self._owner = array
+        self._blocks = array.reshape(first, -1, array.shape[-1])
+        self._start, self._stop = 0, math.prod(self._blocks.shape[:2])
+
+    dtype = property(lambda self: self._blocks.dtype)
+    ndim = 2
+    nbytes = property(lambda self: math.prod(self.shape) * self.dtype.itemsize)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._stop - self._start, self._blocks.shape[2]
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    def __getitem__(self, rows: slice) -> Lent:
+        """Return some of the rows, one after the other."""
+        start, stop, _ = rows.indices(len(self))
+        part = object.__new__(Lent)
+        part._owner, part._blocks = self._owner, self._blocks
+        part._start, part._stop = self._start + start, self._start + stop
+        return part
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        rows = np.empty(self.shape, self.dtype if dtype is None else dtype)
+        self.into(rows)
+        return rows
+
+    def reshape(self, shape: tuple[int, ...]) -> Given:
+        """Return the rows in another shape, copied if it is another."""
+        return self if shape == self.shape else np.asarray(self).reshape(shape)
+
+    def into(self, rows: np.ndarray) -> None:
+        """Copy the rows to memory without gaps."""
+        done = 0
+        for part in self._parts():
+            count = part.shape[0] * part.shape[1]
+            rows[done : done + count].reshape(part.shape)[...] = part
+            done += count
+
+    def _parts(self) -> Iterator[np.ndarray]:
+        """Yield the rest of the first block, whole ones, and the beginning of the last."""
+        height, at = self._blocks.shape[1], self._start
+        while at < self._stop:
+            (block, begin), left = divmod(at, height), self._stop - at
+            whole = 0 if begin else left // height
+            part = self._blocks[block : block + max(whole, 1), begin : height if whole else begin + left]
+            yield part
+            at += part.shape[0] * part.shape[1]
+
+
+Given: TypeAlias = np.ndarray | Lent
