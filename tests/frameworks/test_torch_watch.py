@@ -147,8 +147,13 @@ def test_factors_of_kfac_from_a_log(tmp_path):
 
 
 def test_copies_that_wait_for_the_recorder_are_not_overwritten(tmp_path, monkeypatch):
-    gate, into = threading.Event(), Lent.into
-    monkeypatch.setattr(Lent, "into", lambda self, rows: gate.wait(30) and into(self, rows))
+    gate, into, main = threading.Event(), Lent.into, threading.current_thread()
+
+    def slow(self, rows):
+        assert threading.current_thread() is main or gate.wait(30)
+        into(self, rows)
+
+    monkeypatch.setattr(Lent, "into", slow)
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(8, 16, 3))
     optimizer, found = torch.optim.SGD(model.parameters(), 0.1), []
     with covdist.Recorder(tmp_path / "log") as rec, record.watch(model, rec) as watch:
