@@ -41,16 +41,17 @@ class PositionsAccumulator:
 
     def __init__(self, kind: Any, width: int, count: int, options: Options):
         self._kind, self._width, self._count, self._options = kind, width, count, options
-        self._empty = kind.accumulator(width, options=options).state()
+        first = kind.accumulator(width, options=options)
+        self._empty, self.numbered = first.state(), getattr(first, "numbered", False)
         self._stackable = stackable(kind) and options.precision == "high"
         self._together: Any = None  # a stack of all positions, right but for those that are alone
         self._alone: dict[int, Any] = {}
         self._seen = 0
         self.least_rows = least_rows(kind, width, count)
 
-    def add(self, block: np.ndarray, frequency: Vector = None, reliability: Vector = None) -> None:
+    def add(self, block: np.ndarray, **vectors: Vector) -> None:
         rows = block.reshape(len(block), self._count, self._width)
-        weights = {name: w for name, w in (("frequency", frequency), ("reliability", reliability)) if w is not None}
+        weights = {name: w for name, w in vectors.items() if w is not None}
         step, after = max(1, _TOGETHER_BYTES // self._kind.cost(self._width).state_bytes), None
         errors: list[Ordered] = []
         with single_thread():

@@ -12,12 +12,17 @@ from covdist.folding.inputs import one_of
 from covdist.folding.pairs import ALL, state_for
 from covdist.folding.request import make_request
 from covdist.folding.strategy import for_workers
-from covdist.results.labels import ArrayLike, Dims, Rows, Weights, labelled
+from covdist.results.labels import ArrayLike, Axis, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
 from covdist.results.names import own_names
 
 _PEARSON = "pearson"
 _OF_RANKS = {"spearman": ranked, "spearman-approx": ranked_by_sample}
+_APPROXIMATE = "spearman-approx"
+_ERRORS = {
+    "standard_error": "standard error of the correlation of ranks",
+    "bound": "error of the correlation of ranks that has a probability of 0.05 at most to be exceeded",
+}
 _LONG_NAMES = {_PEARSON: "correlation", **dict.fromkeys(_OF_RANKS, "correlation of ranks")}
 
 
@@ -74,11 +79,19 @@ def corr(
     Notes
     -----
     "spearman" is ``scipy.stats.spearmanr``: equal values share the mean of their ranks. "spearman-approx" takes for the
-    rank of a value, as a share of the rows, its rank in the sample. With probability 1 - p all those of a column are
+    rank of a value, as a share of the rows, its rank in a sample. With probability 1 - p all those of a column are
     within e = √(ln(2/p) / 32768) of the exact ones (Dvoretzky, Kiefer and Wolfowitz 1956; Massart 1990), 0.015 for p =
     0.001; the correlation is then off by no more than the angle 2 arcsin(e/s), with s the standard deviation of the
     ranks as a share of the rows, 0.289 without ties: at most 0.11. Errors found are below 0.001. Up to
     16,384 rows it is exact.
+
+    Off moments with ``state="sampled"`` (4,096 rows; more by ``state="sampled(rows=16384)"``) it is the correlation of
+    the ranks of the rows that these keep. They are folded in one pass, groups too, may be saved, and merge; and they
+    keep the same rows, bit for bit, however all are cut and in whatever order parts are merged. Two coordinates say how
+    far off it is: ``standard_error``, by the jackknife over 16 random groups of the kept rows, about 1/√rows and less
+    near ±1; and ``bound``, which the error exceeds with a probability of 0.05 at most, whatever the distribution
+    (Hoeffding 1963, Probability inequalities for sums of bounded random variables, 5.7, of the U-statistics of three
+    rows that the correlation is made of): 0.09 for 4,096 rows without ties. Both are 0 where all rows are kept.
 
     Examples
     --------
@@ -89,6 +102,10 @@ def corr(
            [-1.,  1.]])
     >>> covdist.corr(x, x**3 + 1, method="spearman").item()
     1.0
+    >>> m = covdist.moments(np.stack([x, np.exp(x)], axis=1), state="sampled")
+    >>> m.corr("spearman-approx").values
+    array([[1., 1.],
+           [1., 1.]])
     """
     one_of("method", method, (_PEARSON, *_OF_RANKS))
     request = make_request(
@@ -103,12 +120,27 @@ def corr(
 
 def read(moments: Moments, method: str = _PEARSON, min_periods: int = 1) -> xr.DataArray:
     one_of("method", method, (_PEARSON, *_OF_RANKS))
-    if method != _PEARSON:
-        raise DataError(
-            f"moments hold no ranks, which method={method!r} is of: pass the rows, covdist.corr(x, dim=..., "
-            f"method={method!r})"
-        )
-    return _read(moments, method, min_periods)
+    if method == _PEARSON:
+        return _read(moments, method, min_periods)
+    if method == _APPROXIMATE and moments.can_answer("rank_correlation"):
+        return _of_sample(moments, min_periods)
+    raise DataError(
+        f"moments hold no ranks, which method={method!r} is of: pass the rows, covdist.corr(x, dim=..., "
+        f"method={method!r}), or read method={_APPROXIMATE!r} off covdist.moments(x, dim=..., state='sampled')"
+    )
+
+
+def _of_sample(moments: Moments, min_periods: int) -> xr.DataArray:
+    """Read it off rows that a state has kept, with standard errors beside it."""
+    _check_min_periods(moments, min_periods)
+    every = moments.read("rank_correlation", [Axis("figure", 3), *moments.layout.matrix_axes()])
+    found, *errors = (every.isel(figure=number, drop=True) for number in range(3))
+    named = zip(_ERRORS.items(), errors, strict=True)
+    beside = {
+        name: (error.dims, error.data, {"long_name": long_name, "units": "1"}) for (name, long_name), error in named
+    }
+    attrs = {"method": _APPROXIMATE, "long_name": _LONG_NAMES[_APPROXIMATE], "units": "1"}
+    return found.rename("corr").assign_attrs(attrs).assign_coords(beside)
 
 
 def _read(moments: Moments, method: str, min_periods: int) -> xr.DataArray:
@@ -118,14 +150,18 @@ def _read(moments: Moments, method: str, min_periods: int) -> xr.DataArray:
         if moments.can_answer(answer):
             attrs["min_periods"] = min_periods
             return moments.read(answer, named, min_periods, name="corr", attrs=attrs)
-    if min_periods != 1:
-        raise DataError(
-            f"min_periods is for missing='pairwise', found a {moments.layout.describe()}: leave it out, every entry is "
-            "of the same rows"
-        )
+    _check_min_periods(moments, min_periods)
     if moments.can_answer("column_correlation") and not moments.can_answer("correlation"):
         return moments.read("column_correlation", axes, name="corr", attrs=attrs)
     if moments.matrix is not None:
         tiles = moments.matrix.corr(moments.deferred)
         return labelled(tiles, list(moments.layout.matrix_axes()), None, "corr", attrs)
     return moments.read_matrix("correlation", name="corr", attrs=attrs)
+
+
+def _check_min_periods(moments: Moments, min_periods: int) -> None:
+    if min_periods != 1:
+        raise DataError(
+            f"min_periods is for missing='pairwise', found a {moments.layout.describe()}: leave it out, every entry is "
+            "of the same rows"
+        )

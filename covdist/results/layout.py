@@ -90,6 +90,11 @@ class Layout:
 
     def merge(self, other: Layout) -> tuple[Layout, tuple[Recoding, Recoding] | None]:
         """Return the layout of a sum, and functions that give each state its groups' codes where they change."""
+        if self.kind == other.kind and self.state != other.state:
+            raise MergeError(
+                f"cannot merge {self.kind} states of different parameters, {self.state} and {other.state}: fold both "
+                "with the same"
+            )
         same = self.state == other.state and all(map(Axis.same, self.axes, other.axes))
         if not same or bool(self.groups) != bool(other.groups):
             raise MergeError(

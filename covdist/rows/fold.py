@@ -89,11 +89,13 @@ def folded(shard: Shard, given: list[list[Any]], of: str = "rows") -> object:
     """As ``fold``, by the kernel and the threads of this process."""
     accumulator, parts = shard.accumulator(), [*shard.blocks.values(), *shard.vectors.values()]
     streams = [part.blocks(made, accumulator.least_rows) for part, made in zip(parts, given, strict=True)]
+    at = shard.start
     try:
         for pieces in together(streams):
             blocks = [columns_of(piece) for piece in pieces[: len(shard.blocks)]]
             vectors = zip(shard.vectors, pieces[len(shard.blocks) :], strict=True)
-            accumulator.add(*blocks, **dict(vectors))
+            accumulator.add(*blocks, **dict(vectors), **_numbers(accumulator, at, blocks[0]))
+            at += len(blocks[0])
         return accumulator.state()  # some keep rows until then
     except NonFiniteError as error:
         raise located(error, list(shard.blocks)[error.side], shard.start, of) from None
@@ -103,10 +105,16 @@ def folded_at_once(accumulate: Accumulate, blocks: Mapping[str, np.ndarray], vec
     """As ``folded``, of rows that lie in memory in one piece: with a shard and its parts it takes 15 us more."""
     accumulator = accumulate()
     try:
-        accumulator.add(*map(columns_of, blocks.values()), **vectors)
+        given = [*map(columns_of, blocks.values())]
+        accumulator.add(*given, **vectors, **_numbers(accumulator, 0, given[0]))
         return accumulator.state()
     except NonFiniteError as error:
         raise located(error, list(blocks)[error.side], 0, "rows") from None
+
+
+def _numbers(accumulator: AnyAccumulator, first: int, block: Any) -> dict[str, np.ndarray]:
+    """Return the places of rows among all, by the name that accumulators know, for one that asks for them."""
+    return {"number": np.arange(first, first + len(block))} if getattr(accumulator, "numbered", False) else {}
 
 
 def columns_of(rows: Any) -> Any:

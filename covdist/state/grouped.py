@@ -134,6 +134,7 @@ class GroupedAccumulator:
     def __init__(self, make_inner: Callable[[], Any], room: int = 0):
         first = make_inner()
         self.least_rows, self._empty = first.least_rows, first.state()
+        self.numbered = getattr(first, "numbered", False)
         self._inner: defaultdict[int, Any] = defaultdict(make_inner)
         self._workspaces = Workspaces()  # two MiB that a thousand groups need once a thread
         self._values = 0

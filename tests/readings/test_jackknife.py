@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -215,3 +217,29 @@ def test_blocks_have_the_rows_that_a_plan_counts(rows, blocks, lazy):
     request = make_request(da.from_array(x, chunks=(7, 2)) if lazy else x, blocks=blocks)
     np.testing.assert_array_equal(request.group_rows, np.bincount(np.asarray(request.vectors["by"])))
     assert np.ptp(request.group_rows) <= 1
+
+
+def test_memory_does_not_grow_with_the_number_of_blocks():
+    m = covdist.moments(RNG.normal(size=(512, 100)), blocks=128)
+    m.jackknife("cov")
+    tracemalloc.start()
+    m.jackknife("cov")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50 * 100**2 * 8  # of 128 that are left out, few are held
+
+
+def test_a_long_bias_costs_no_digits():
+    """Each block that is left out moves the reading by nearly as much."""
+    m = covdist.moments(X, blocks=16)
+    found = m.jackknife(lambda m: m.mean() + 1e9 / m.count)
+    np.testing.assert_allclose(found["error"], m.jackknife("mean")["error"], rtol=1e-4)
+
+
+def test_groups_that_lie_in_one_block_have_no_error():
+    label, epoch = np.arange(640) // 40 % 2, np.arange(640) // 40
+    x = xr.DataArray(X, dims=("sample", "unit"), coords={"label": ("sample", label), "epoch": ("sample", epoch)})
+    found = covdist.moments(x, by=("epoch", "label"), dim="sample")
+    error = found.jackknife("mean", dim="label")["error"]
+    assert error.sizes["epoch"] == 16
+    assert np.isnan(error).all()

@@ -16,6 +16,7 @@ from covdist.numerics.blas import single_thread
 from covdist.numerics.columns import Columns
 from covdist.numerics.nonfinite import drop, propagate, refuse
 from covdist.state.dependence.fourier import Fourier
+from covdist.state.dependence.sampled import Sampled
 from covdist.state.few_rows import Folding
 from covdist.state.grouped import Grouped
 from covdist.state.named import state_types
@@ -86,6 +87,7 @@ EXAMPLES = {
     "fourier": [Fourier(features=4)],
     "lagged": [Lagged(lag) for lag in (0, 1, 3)],
     "projected": [Projected(directions=3)],
+    "sampled": [Sampled(rows=5)],
     "serial": [Serial(lags) for lags in (1, 4)],
 }
 EVERY = sorted(_discover(), key=str)

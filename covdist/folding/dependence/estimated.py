@@ -29,7 +29,7 @@ def ranked_by_sample(request: Request, what: str) -> Request:
     if request.groups is not None and not request.positions:
         raise DataError(
             f"{what} estimates the ranks among all rows, found groups by {request.groups.dim!r}: pass the rows of one "
-            "group at a time, or method='spearman'"
+            "group at a time, or method='spearman', or read it off covdist.moments(x, by=..., state='sampled')"
         )
     sample = _of_complete_rows(request, draw(request, SAMPLE_ROWS, seed=0))
     arrays = zip(request.blocks.values(), sample, strict=True)

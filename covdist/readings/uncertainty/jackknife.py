@@ -83,38 +83,76 @@ def jackknife(
     check_level(level)
     layout, blocks = blocks_of(m, dim, "jackknife")
     read = partial(_read, reading=reading, arguments=arguments, options=options)
-    value, left = read(m.merge(dim)), [read(each) for each in _all_but_each(layout, blocks)]
-    weights = weights_of(layout, blocks, dim)
-    name = value.name if isinstance(value, xr.DataArray) else getattr(reading, "__name__", reading)
-    about = {"reading": str(name or "value"), "level": level, "blocks": len(blocks)}
-    if isinstance(value, xr.DataArray):
-        return xr.Dataset(_errors(value, xr.concat(left, dim), weights, dim, level), attrs=about)
-    arrays: dict[str, xr.DataArray] = {}
-    for name, one in value.data_vars.items():
-        found = _errors(one, xr.concat([each[name] for each in left], dim), weights, dim, level)
-        arrays |= {f"{name}_{part}": array.rename(f"{name}_{part}") for part, array in found.items()}
-    return xr.Dataset(arrays, attrs=about)
+    value, weights = read(m.merge(dim)), weights_of(layout, blocks, dim)
+    values = {"": value} if isinstance(value, xr.DataArray) else {str(name): each for name, each in value.items()}
+    sums = {name: _LeftOut(each, weights, dim) for name, each in values.items()}
+    for number, one in enumerate(_all_but_each(layout, blocks)):
+        left = read(one)
+        for name, each in sums.items():
+            each.add(number, left[name] if name else left)
+    arrays = {
+        f"{name}_{part}" if name else part: array
+        for name, each in sums.items()
+        for part, array in each.estimated(level).items()
+    }
+    called = value.name if isinstance(value, xr.DataArray) else getattr(reading, "__name__", reading)
+    return xr.Dataset(arrays, attrs={"reading": str(called or "value"), "level": level, "blocks": len(blocks)})
 
 
 read = jackknife
 
 
-def _errors(
-    value: xr.DataArray, left: xr.DataArray, weights: xr.DataArray, dim: str, level: float
-) -> dict[str, xr.DataArray]:
-    """Return value, error, bias and limits of an array, given those of all rows but each block's."""
-    weights = weights.sum([each for each in weights.dims if each != dim and each not in value.dims])
-    found = xr.apply_ufunc(
-        _estimated, value, _whole(left, dim), _whole(weights, dim), input_core_dims=[[], [dim], [dim]],
-        output_core_dims=[[]] * 5, kwargs={"level": level}, dask="parallelized", output_dtypes=[np.float64] * 5,
-        keep_attrs=False,
-    )  # fmt: skip
-    name = str(value.name or "value")
-    units = {"units": value.attrs["units"]} if "units" in value.attrs else {}
-    return {
-        key: one.rename(key).assign_attrs({"long_name": long_name.format(name), **units})
-        for (key, long_name), one in zip(_PARTS.items(), found, strict=True)
-    }
+class _LeftOut:
+    """Sums over the blocks of how far an array moves when each is left out: no more than a few arrays are held.
+
+    Of pseudo-values value + scale · step, with scale = 1 / share - 1, differences stay exact where those would cancel;
+    and steps are counted from the first one, since of a biased reading all of them are long and nearly equal.
+    """
+
+    def __init__(self, value: xr.DataArray, weights: xr.DataArray, dim: str):
+        self._value, self._name = value, str(value.name or "value")
+        along = [each for each in value.dims if each in weights.dims]
+        weights = weights.sum([each for each in weights.dims if each != dim and each not in along])
+        sizes = [weights.sizes[each] if each in along else 1 for each in value.dims]
+        given: Any = weights.transpose(dim, *along).data.reshape(-1, *sizes)  # as blocks of the array's shape, or of 1
+        count = (given > 0).sum(axis=0)
+        self._some, self._count = (given > 0) & (count > 1), np.where(count > 1, count, np.nan)
+        share = np.where(self._some, given / np.where(count > 1, given.sum(axis=0), 1.0), 0.5)
+        self._rest, self._scale = np.where(self._some, 1 - share, 0.0), np.where(self._some, 1 / share - 1, 0.0)
+        usual = np.where(self._some, share / (1 - share), 0.0).sum(axis=0) / self._count  # 1 / scale on average
+        self._usual, self._unusual = usual, np.where(self._some, 1 - self._scale * usual, 0.0)
+        self._first: Any = None
+        self._sums: list[Any] = [0.0] * 4
+
+    def add(self, number: int, left: xr.DataArray) -> None:
+        """Take the array of all rows but those of a block."""
+        step = self._value.data - left.transpose(*self._value.dims).data
+        if self._first is None:
+            self._first = step
+        step = np.where(self._some[number], step - self._first, 0.0)
+        scaled = step * self._scale[number]
+        terms = step * self._rest[number], scaled, step * scaled, step * self._unusual[number]
+        self._sums = [total + term for total, term in zip(self._sums, terms, strict=True)]
+
+    def estimated(self, level: float) -> dict[str, xr.DataArray]:
+        """Return value, error, bias and limits."""
+        value, first, (moved, scaled, squared, off) = self._value.data, self._first, self._sums
+        bias = -(moved + first * self._rest.sum(axis=0))
+        about = first * (1 - self._rest.sum(axis=0) * self._usual) - moved * self._usual  # first + bias · usual
+        total = squared + 2 * (about * scaled + bias * off) + about**2 * self._scale.sum(axis=0)
+        total = total + 2 * about * bias * self._unusual.sum(axis=0)
+        total = total + bias**2 * (self._unusual**2 / np.where(self._some, self._scale, 1.0)).sum(axis=0)
+        bias = bias + 0 * self._count
+        error = np.sqrt(np.maximum(total, 0.0) / self._count)
+        half = error * stdtrit(self._count - 1, (1 + level) / 2)
+        units = {"units": self._value.attrs["units"]} if "units" in self._value.attrs else {}
+        return {
+            key: self._labelled(one, {"long_name": text.format(self._name), **units}).rename(key)
+            for (key, text), one in zip(_PARTS.items(), (value, error, bias, value - half, value + half), strict=True)
+        }
+
+    def _labelled(self, data: Any, attrs: dict[str, str]) -> xr.DataArray:
+        return xr.DataArray(data, self._value.coords, self._value.dims, attrs=attrs)
 
 
 def check_level(level: object) -> None:
@@ -169,10 +207,6 @@ def _weight(state: Any) -> np.ndarray:
     return np.asarray(np.ldexp(columns.weight, columns.weight_unit))
 
 
-def _whole(array: xr.DataArray, dim: str) -> xr.DataArray:
-    return array.chunk({dim: -1}) if array.chunks else array
-
-
 def _all_but_each(layout: Layout, blocks: Sequence[Deferred]) -> Iterator[Moments]:
     for one in all_but_each(blocks):
         yield Moments(one, layout)
@@ -189,22 +223,3 @@ def _read(m: Moments, reading: Reading, arguments: Sequence[Any], options: Any) 
             "a function, such as lambda m: m.spectrum(3)['eigenvalue']"
         )
     return found.astype(np.float64)
-
-
-def _estimated(value: np.ndarray, left: np.ndarray, weights: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
-    """Return value, error, bias and limits; blocks run along the last axis, and of those without rows none counts."""
-    some = weights > 0
-    count = some.sum(axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(some, weights / weights.sum(axis=-1, keepdims=True), np.nan)
-        # Of pseudo-values value + (1 / share - 1) step; differences stay exact where those would cancel.
-        step = value[..., None] - left
-        bias = -_sum((1 - share) * step, some)
-        scale = 1 / share - 1
-        error = np.sqrt(_sum((scale * step + bias[..., None]) ** 2 / scale, some) / count)
-    half = stdtrit(count - 1, (1 + level) / 2) * error
-    return value, error, bias, value - half, value + half
-
-
-def _sum(values: np.ndarray, some: np.ndarray) -> np.ndarray:
-    return np.where(some, values, 0.0).sum(axis=-1)
