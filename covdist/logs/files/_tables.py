@@ -17,7 +17,9 @@ from covdist.logs.source import Entry, Source, Unreadable
 from covdist.logs.stamps import Stamp
 from covdist.logs.stored import file_token, row_chunks
 
-BROKEN = (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError, MemoryError, OverflowError)
+BROKEN = (
+    OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError, MemoryError, OverflowError, EOFError,
+)  # fmt: skip
 TEXT = np.dtypes.StringDType()
 MARKS = {"step", "epoch", "batch", "sample", "label", "class", "rank", "index", "id", "time", "timestamp"}
 
@@ -42,27 +44,42 @@ class TableSource(GridSource):
     stamp: Stamp
 
     def pieces(self, start: int, stop: int, columns: Sequence[int]) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Yield pieces of some rows: the number of the first, and an Arrow array of each column."""
+        """Yield pieces: the number of the first row, and an Arrow array of each column, valid until the next."""
         raise NotImplementedError
 
     def __getitem__(self, index: Slices) -> np.ndarray:
         start, stop, _ = index[0].indices(self.shape[0])
         stop = max(start, stop)
         beside = self.inner is None and len(self.shape) > 1
-        wanted = self.columns[index[1]] if beside else self.columns
-        rows = np.empty((stop - start, len(wanted)) if beside else (stop - start, *self.shape[1:]), self.dtype)
         try:
-            for first, arrays in self.pieces(start, stop, wanted) if rows.size else ():
-                for number, array in enumerate(arrays):
-                    read = values(array, self.inner or (), self.dtype)
-                    part = slice(first - start, first - start + len(read))
-                    rows[(part, number) if beside else part] = read
+            if beside:
+                return self._side_by_side(start, stop, self.columns[index[1]])
+            rows = self._below(start, stop)
         except BROKEN as error:
             raise LogError(
                 f"{self.name}: rows {start:,} to {stop:,} in {self.path} cannot be read ({shown(str(error), 300)}): "
                 "restore the file or record it again."
             ) from error
-        return rows if beside else rows[(slice(None), *index[1:])]
+        return rows[(slice(None), *index[1:])]
+
+    def _side_by_side(self, start: int, stop: int, columns: Sequence[int]) -> np.ndarray:
+        rows = np.empty((stop - start, len(columns)), self.dtype)
+        for first, arrays in self.pieces(start, stop, columns) if rows.size else ():
+            for number, array in enumerate(arrays):
+                rows[first - start : first - start + len(array), number] = values(array, (), self.dtype)
+        return rows
+
+    def _below(self, start: int, stop: int) -> np.ndarray:
+        """Return rows of a single column; of one piece as the library has them, as a copy takes as long as reading."""
+        rows, whole = None, (stop - start, *self.shape[1:])
+        for first, (array,) in self.pieces(start, stop, self.columns) if start < stop else ():
+            read = values(array, self.inner or (), self.dtype)
+            if read.shape == whole:
+                rows = read
+                continue  # to the end, where the file is looked at again
+            rows = np.empty(whole, self.dtype) if rows is None else rows
+            rows[first - start : first - start + len(read)] = read
+        return np.empty(whole, self.dtype) if rows is None else rows
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         return self[self.cut(index)]

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covdist.errors import LogError, shown
+from covdist.logs.chunk_bytes import read_into
 from covdist.logs.files._extras import needed
 from covdist.logs.files._tables import BROKEN, TableSource, called, entries, making, told
 from covdist.logs.paths import open_file
@@ -64,13 +65,14 @@ class ArrowSource(TableSource):
             messages = _messages(self.path, self.stamp)
             schema, starts = _schema(self.path, messages.schema), messages.starts
             number = int(np.searchsorted(starts, start, side="right")) - 1
-            while number < len(messages.batches) and starts[number] < stop:
+            wanted = range(number, int(np.searchsorted(starts, stop, side="left")))
+            space = np.empty(max((messages.batches[each].size for each in wanted), default=0), np.uint8)
+            for number in wanted:
                 first, last = int(starts[number]), int(starts[number + 1])
                 low, high = max(start, first), min(stop, last)
                 if low < high:
-                    batch = _batch(file, messages.batches[number], schema).slice(low - first, high - low)
+                    batch = _batch(file, messages.batches[number], schema, space).slice(low - first, high - low)
                     yield low, [batch.column(each) for each in columns]
-                number += 1
 
 
 def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
@@ -81,7 +83,7 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
             messages = _messages(path, before)
             schema = _schema(path, messages.schema)
             first = next((each for each in messages.batches if each.rows), None)
-            row = None if first is None else _batch(file, first, schema).slice(0, 1)
+            row = None if first is None else _batch(file, first, schema, np.empty(first.size, np.uint8)).slice(0, 1)
             found = {number: told(field, partial(_first, row, number)) for number, field in enumerate(schema)}
         except _TRUNCATED as error:
             raise LogError(f"{path} is no readable Arrow file ({shown(str(error), 300)}): write it again.") from error
@@ -98,17 +100,20 @@ def _first(row: Any, number: int) -> Any:
     return None if row is None else row.column(number)
 
 
+@functools.lru_cache(maxsize=64)
 def _schema(path: str, message: bytes) -> Any:
     with needed(path):
         import pyarrow.ipc as ipc
     return ipc.read_schema(ipc.read_message(message))
 
 
-def _batch(file: FileIO, at: RecordBatch, schema: Any) -> Any:
-    import pyarrow.ipc as ipc
+def _batch(file: FileIO, at: RecordBatch, schema: Any, space: np.ndarray) -> Any:
+    """Read a batch into space that is large enough, where its values may stay."""
+    import pyarrow as pa
 
     file.seek(at.start)
-    batch = ipc.read_record_batch(ipc.read_message(_read(file, at.size)), schema)
+    read_into(file, space[: at.size])
+    batch = pa.ipc.read_record_batch(pa.ipc.read_message(pa.py_buffer(space[: at.size])), schema)
     if batch.num_rows != at.rows:
         raise ValueError(f"a batch has {batch.num_rows:,} rows where it is said to have {at.rows:,}")
     return batch
