@@ -36,7 +36,8 @@ def redundant(m: Moments, *, threshold: float = 0.99) -> xr.Dataset:
     Parameters
     ----------
     m : Moments
-        Of x, with a matrix, in memory or in tiles; without groups.
+        Of x, with a matrix, in memory or in tiles, or with ``state="sampled"``, which for 10,000 columns and more needs
+        neither; without groups.
     threshold : float
         From 0 to 1: pairs whose correlation lies further from 0 are linked; 0.99 by default, where one unit explains
         98 % of the other's variance.
@@ -47,6 +48,7 @@ def redundant(m: Moments, *, threshold: float = 0.99) -> xr.Dataset:
         Along ``pair`` ``first`` and ``second``, int64, the places of two linked columns, the earlier one first, and
         ``r``, float64, their correlation. Along the columns ``group``, int64: the place of the first column of the
         group, which is its own where it has no link; and ``repeats``, bool, whether an earlier column is linked to it.
+        Of a state "sampled" also ``standard_error`` of ``r``, along ``pair``: 0 where it keeps all rows.
         Computed, also where ``m`` is lazy: how many pairs there are is known only then.
 
     Raises
@@ -60,6 +62,11 @@ def redundant(m: Moments, *, threshold: float = 0.99) -> xr.Dataset:
     columns of one group need not be linked themselves. The matrix is read some rows at a time, or a tile at a time, and
     never held as a whole; what is kept grows with the number of pairs. A constant column has no correlation, and no
     link.
+
+    Off a state "sampled" correlations are those of the rows that it keeps, (1 - r²)/√rows from those of all rows. Pairs
+    are looked for among 256 Gaussian projections of the kept rows, whose cosines are to r what a sample correlation of
+    256 normal rows is: Fisher's z is off by 1/16 (Fisher 1921). Those within 4.76 such errors of the threshold are
+    looked at with all kept rows, so that of pairs at the threshold one in a million is missed, and fewer beyond it.
 
     Examples
     --------
@@ -81,22 +88,26 @@ def redundant(m: Moments, *, threshold: float = 0.99) -> xr.Dataset:
             f"redundant reads one matrix, this state has {m.layout.grouped()}: read one group, such as "
             f"m.sel({m.layout.groups.dim}=...).redundant()"
         )
-    found = _joined(_links(m, threshold))
+    found, unit = (
+        _of_sample(m, threshold) if m.can_answer("correlated_pairs") else (_joined(_links(m, threshold)), None)
+    )
     axis = m.layout.axes[0]
     group = _components(found, axis.size)
     repeats = np.zeros(axis.size, bool)
     repeats[found.second] = True
     pairs = {name: ("pair", values) for name, values in found._asdict().items()}
+    if unit is not None:
+        pairs["standard_error"] = ("pair", unit * (1 - found.r**2))
     of_units = {"group": group, "repeats": repeats}
     arrays = {name: labelled(values, [axis], None, name) for name, values in of_units.items()}
     about = {
         "first": "place of the earlier column of a pair", "second": "place of the later column of a pair",
         "r": "correlation of the pair", "group": "place of the first column of the group",
-        "repeats": "whether an earlier column is linked to it",
+        "repeats": "whether an earlier column is linked to it", "standard_error": "standard error of r",
     }  # fmt: skip
     result = xr.Dataset({**pairs, **arrays}, attrs={"threshold": float(threshold), "linkage": "single"})
-    for name, long_name in about.items():
-        result[name].attrs |= {"long_name": long_name, "units": "1"}
+    for name in result.data_vars:
+        result[name].attrs |= {"long_name": about[str(name)], "units": "1"}
     return result
 
 
@@ -109,6 +120,17 @@ def links(state: Any, threshold: float) -> Links:
     height = max(1, _STRIP_BYTES // (8 * max(width, 1)))
     starts = range(0, width, height)
     return _joined([_beyond(state.correlation(slice(s, min(s + height, width))), threshold, s, 0) for s in starts])
+
+
+def _of_sample(m: Moments, threshold: float) -> tuple[Links, float]:
+    """Return the links in the rows that a state keeps, and what their standard errors are multiples of."""
+    (state,) = m.asking("correlated_pairs").parts
+    ((found, unit),) = compute(apply(_pairs_of, state, threshold))
+    return Links(*found), unit
+
+
+def _pairs_of(state: Any, threshold: float) -> Any:
+    return state.correlated_pairs(threshold)
 
 
 def _links(m: Moments, threshold: float) -> list[Links]:
