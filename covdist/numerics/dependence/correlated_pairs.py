@@ -14,15 +14,13 @@ import numpy as np
 from covdist.numerics.blas import single_thread
 
 DIRECTIONS = 256
-_MARGIN = (
-    4.76  # standard errors by which a candidate may fall short: a pair at the threshold is missed once in a million
-)
+_MARGIN = 4.76  # standard errors that a candidate may fall short: at the threshold one pair in a million is missed
 _ROUNDING = 1e-5  # of cosines in float32
 _STRIP_BYTES = 1 << 24  # of cosines looked at together
 _PAIR_BYTES = 1 << 24  # of columns that are looked at again together
 
 
-class Pairs(NamedTuple):
+class Links(NamedTuple):
     """Pairs of columns, the earlier one first, by their numbers, and their correlations; each (pairs,)."""
 
     first: np.ndarray
@@ -30,7 +28,7 @@ class Pairs(NamedTuple):
     r: np.ndarray
 
 
-def correlated_pairs(values: np.ndarray, weights: np.ndarray, threshold: float, seed: int) -> Pairs:
+def correlated_pairs(values: np.ndarray, weights: np.ndarray, threshold: float, seed: int) -> Links:
     """Return the pairs of columns of rows that may weigh differently, (rows, columns), in the order of their places."""
     with single_thread(), np.errstate(invalid="ignore", over="ignore"):
         columns = _of_unit_length(values, weights)
@@ -39,7 +37,7 @@ def correlated_pairs(values: np.ndarray, weights: np.ndarray, threshold: float, 
         height = max(1, _STRIP_BYTES // (4 * max(width, 1)))
         strips = [slice(start, start + height) for start in range(0, width, height)]
         parts = [_beyond(columns, cosines, strip, least, threshold) for strip in strips]
-    return Pairs(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+    return Links(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
 def _of_unit_length(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -65,7 +63,7 @@ def _projected(columns: np.ndarray, threshold: float, seed: int) -> tuple[np.nda
     return (found / np.where(lengths > 0, lengths, 1.0)).astype(np.float32), float(least) - _ROUNDING
 
 
-def _beyond(columns: np.ndarray, cosines: np.ndarray, some: slice, least: float, threshold: float) -> Pairs:
+def _beyond(columns: np.ndarray, cosines: np.ndarray, some: slice, least: float, threshold: float) -> Links:
     """Return the pairs whose earlier column is one of ``some``."""
     near = np.abs(cosines[:, some].T @ cosines[:, some.start :]) > least
     first, second = np.nonzero(np.triu(near, 1))
@@ -76,4 +74,4 @@ def _beyond(columns: np.ndarray, cosines: np.ndarray, some: slice, least: float,
         cut = slice(start, start + step)
         r[cut] = np.einsum("ij,ij->j", columns[:, first[cut]], columns[:, second[cut]])
     kept = np.abs(r) > threshold
-    return Pairs(first[kept], second[kept], np.clip(r[kept], -1.0, 1.0))
+    return Links(first[kept], second[kept], np.clip(r[kept], -1.0, 1.0))

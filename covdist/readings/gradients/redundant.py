@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations_with_replacement
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,20 +13,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from covdist.errors import DataError
+from covdist.numerics.dependence.correlated_pairs import Links
 from covdist.results.deferred import apply
 from covdist.results.labels import labelled
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 
 _STRIP_BYTES = 1 << 24  # of correlations looked at together
-
-
-class Links(NamedTuple):
-    """Pairs of columns, the earlier one first, by their numbers, and their correlations; each (pairs,)."""
-
-    first: np.ndarray
-    second: np.ndarray
-    r: np.ndarray
 
 
 @reading
@@ -126,7 +119,7 @@ def _of_sample(m: Moments, threshold: float) -> tuple[Links, float]:
     """Return the links in the rows that a state keeps, and what their standard errors are multiples of."""
     (state,) = m.asking("correlated_pairs").parts
     ((found, unit),) = compute(apply(_pairs_of, state, threshold))
-    return Links(*found), unit
+    return found, unit
 
 
 def _pairs_of(state: Any, threshold: float) -> Any:

@@ -46,12 +46,12 @@ def columns_of(states: Sequence[State | Grouped], size: int) -> list[Any]:
 
 def array_of(values: Any, number: int, shape: tuple[int, ...]) -> Array:
     """Return one of several arrays, or the promise of it."""
-    one = apply(partial(_one, number=number), values)
-    return da.from_delayed(one, shape, np.float64) if isinstance(one, Delayed) else one.reshape(shape)
+    one = apply(partial(_one, number=number, shape=shape), values)
+    return da.from_delayed(one, shape, np.float64) if isinstance(one, Delayed) else one
 
 
-def _one(values: Sequence[np.ndarray], number: int) -> np.ndarray:
-    return np.asarray(values[number])
+def _one(values: Sequence[np.ndarray], number: int, shape: tuple[int, ...]) -> np.ndarray:
+    return np.asarray(values[number]).reshape(shape)
 
 
 def _of_strip(*states: State | Grouped, size: int, ddof: float, refuse: bool) -> np.ndarray:

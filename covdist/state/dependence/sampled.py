@@ -12,7 +12,7 @@ import numpy as np
 from covdist.errors import DataError, MergeError
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Counted, Options, RowsAccumulator
 from covdist.numerics.columns import Columns
-from covdist.numerics.dependence.correlated_pairs import Pairs, correlated_pairs
+from covdist.numerics.dependence.correlated_pairs import Links, correlated_pairs
 from covdist.numerics.dependence.rank_correlations import rank_correlations
 from covdist.numerics.dependence.row_keys import NO_KEY, KeptRows, joined, row_keys
 from covdist.numerics.filled_block import Block, rows_of
@@ -110,14 +110,14 @@ class SampledRows(NamedTuple):
         found[:, odd], found[:, :, odd] = np.nan, np.nan
         return found
 
-    def correlated_pairs(self, threshold: float) -> tuple[Pairs, float]:
+    def correlated_pairs(self, threshold: float) -> tuple[Links, float]:
         """Return the pairs of columns whose correlation in the kept rows is beyond a threshold, and a unit of error.
 
         The standard error of a correlation r is 1 - r² times that, as of normal rows; 0 where all rows are kept.
         """
         kept = self.kept()
         if not len(kept.keys):
-            return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)), 0.0
+            return Links(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)), 0.0
         values = np.where(np.isfinite(self.columns.squares), kept.values, 0.0)  # NaN may lie in rows that are not kept
         found = correlated_pairs(values, kept.weights, threshold, self.kind.seed)
         effective = kept.weights.sum() ** 2 / np.sum(kept.weights**2)

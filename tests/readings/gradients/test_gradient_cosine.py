@@ -168,3 +168,12 @@ def test_bad_input():
         covdist.gradient_cosine({"a": X})
     with pytest.raises(DataError, match="gradient_cosine reads moments, found a dict"):
         covdist.gradient_cosine({})
+
+
+def test_a_lazy_layer_without_groups_computes_to_numbers():
+    x = np.random.default_rng(0).normal(size=(40, 6)) + 1
+    lazy = covdist.moments(da.from_array(x, chunks=(9, 4)), state="variances").gradient_cosine()
+    found, expected = lazy.compute(), covdist.moments(x, state="variances").gradient_cosine()
+    for name, array in expected.items():
+        assert found[name].shape == array.shape == ()
+        np.testing.assert_allclose(found[name], array, rtol=1e-12)

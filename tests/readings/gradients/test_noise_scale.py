@@ -161,3 +161,12 @@ def test_what_are_no_two_batch_sizes(given, words):
         covdist.noise_scale({size: covdist.moments(x) for size, x in given.items()})
     with pytest.raises(DataError, match="noise_scale of batches of 2 reads moments, found a ndarray"):
         covdist.noise_scale({1: covdist.moments(np.eye(3)), 2: np.eye(3)})
+
+
+def test_a_lazy_layer_without_groups_computes_to_numbers():
+    x = np.random.default_rng(0).normal(size=(40, 6)) + 1
+    lazy = covdist.moments(da.from_array(x, chunks=(9, 4)), state="variances").noise_scale()
+    found, expected = lazy.compute(), covdist.moments(x, state="variances").noise_scale()
+    for name, array in expected.items():
+        assert found[name].shape == array.shape == ()
+        np.testing.assert_allclose(found[name], array, rtol=1e-12)
