@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from covdist import demo
 from covdist.demo import training
+from covdist.demo.digits import digits
 
 NAMES = training.layer_names(9)
 
@@ -162,3 +164,34 @@ def test_the_page_says_what_is_wrong(shown):
 
 def test_the_numbers_are_plain(shown):
     assert json.loads(json.dumps(shown[0])) == shown[0]
+
+
+# --- digits
+
+
+def test_digits_are_told_apart_by_their_bars():
+    data = digits(500, np.random.default_rng(0))
+    assert data.inputs.shape == (500, 13 * 8)
+    assert data.inputs.dtype == np.float32
+    assert set(data.labels) == set(range(10))
+    lit = (data.inputs > 0.45).sum(axis=1)
+    rows = {digit: np.median(lit[data.labels == digit]) for digit in range(10)}
+    assert rows == {0: 24, 1: 8, 2: 20, 3: 20, 4: 16, 5: 20, 6: 24, 7: 12, 8: 28, 9: 24}  # four pixels a bar
+
+
+def test_only_some_digits():
+    assert set(digits(100, np.random.default_rng(0), only=(3, 6)).labels) == {3, 6}
+
+
+def test_weight_decay_shrinks_weights_and_the_steps_of_training_are_those_of_fit():
+    settings = training.TrainingSettings(hidden=(8,), samples=100, epochs=2, batch=50)
+    rng = np.random.default_rng(0)
+    data = training.spirals(100, rng)
+    starts = [training.he(rng, *widths) for widths in ((20, 8), (8, 3))]
+    norms = []
+    for decay in (0.0, 1.0):
+        layers = [training.Layer(*(value.copy() for value in layer)) for layer in starts]
+        steps = training.fit(layers, data, np.random.default_rng(1), dataclasses.replace(settings, decay=decay))
+        assert [epoch for epoch, *_ in steps] == [0, 0, 1, 1]
+        norms.append(np.linalg.norm(layers[0].weight))
+    assert norms[1] < 0.95 * norms[0]

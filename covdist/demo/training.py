@@ -30,7 +30,7 @@ class Layer(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Inputs (samples, 20) and class numbers (samples,)."""
+    """Inputs (samples, inputs) and class numbers (samples,)."""
 
     inputs: Array
     labels: NDArray[np.int64]
@@ -46,6 +46,7 @@ class TrainingSettings:
     batch: int = 100
     rate: float = 0.02
     momentum: float = 0.9
+    decay: float = 0.0
     activations_every: int = 5
     seed: int = 7
 
@@ -101,18 +102,26 @@ def train(initialise: Initialise, log: Log | None = None, settings: TrainingSett
     training, held_out = spirals(settings.samples, rng), spirals(settings.samples, rng)
     widths = (training.inputs.shape[1], *settings.hidden, CLASSES)
     layers = [initialise(rng, *pair) for pair in pairwise(widths)]
+    steps = 0
+    for step, (epoch, signals, gradients) in enumerate(fit(layers, training, rng, settings)):
+        if log is not None:
+            whole = step % settings.activations_every == 0
+            log.log(step, _record(gradients, signals if whole else []), epoch=epoch)
+        steps += 1
+    return Trained(layers, accuracy(layers, training), accuracy(layers, held_out), steps)
+
+
+def fit(
+    layers: list[Layer], data: Data, rng: np.random.Generator, settings: TrainingSettings = TrainingSettings()
+) -> Iterator[tuple[int, list[Array], list[Layer]]]:
+    """Train ``layers`` in place, and before each step yield its epoch, all signals and each layer's gradient."""
     speeds = [Layer(np.zeros_like(w), np.zeros_like(b)) for w, b in layers]
-    step = 0
     for epoch in range(settings.epochs):
-        for batch in _batches(training, settings.batch, rng):
+        for batch in _batches(data, settings.batch, rng):
             signals = forward(layers, batch.inputs)
             gradients = _backward(layers, signals, batch.labels)
-            if log is not None:
-                whole = step % settings.activations_every == 0
-                log.log(step, _record(gradients, signals if whole else []), epoch=epoch)
+            yield epoch, signals, gradients
             _descend(layers, speeds, gradients, settings)
-            step += 1
-    return Trained(layers, accuracy(layers, training), accuracy(layers, held_out), step)
 
 
 def forward(layers: list[Layer], inputs: Array) -> list[Array]:
@@ -165,5 +174,5 @@ def _descend(layers: list[Layer], speeds: list[Layer], gradients: list[Layer], s
     for layer, speed, gradient in zip(layers, speeds, gradients, strict=True):
         for value, velocity, slope in zip(layer, speed, gradient, strict=True):
             velocity *= settings.momentum
-            velocity -= settings.rate * slope
+            velocity -= settings.rate * (slope + settings.decay * value)
             value += velocity
