@@ -14,14 +14,20 @@ _ADVISED = 1 << 22  # bytes of arrays for which numpy asks the system for huge p
 
 
 def empty_bytes(size: int) -> np.ndarray:
-    """Return bytes with arbitrary content that begin where a cache line does, or a huge page where there are many.
+    """Return bytes with arbitrary content that begin where a cache line does, or a huge page where there are many."""
+    return _placed(size)[0]
+
+
+def _placed(size: int) -> tuple[np.ndarray, int]:
+    """Return them with their address, which takes a microsecond to ask for.
 
     A new page takes 25 µs in a virtual machine, whatever its size: 1M × 1024 on two workers took a second for them.
     """
     step = _HUGE if size >= _HUGE // 2 else _LINE
     array = np.empty(size + step if step == _LINE else max(size + step, _ADVISED), np.uint8)
-    first = -own_address(array) % step
-    return array[first : first + size]
+    address = own_address(array)
+    first = -address % step
+    return array[first : first + size], address + first
 
 
 class Workspace:
@@ -40,14 +46,13 @@ class Workspace:
         return self._bytes(name, size)[0][:size].view(dtype).reshape(shape)
 
     def address(self, name: str, size: int) -> int:
-        """Return where there are so many bytes; an array's own address takes a microsecond to ask for."""
+        """Return where there are so many bytes."""
         return self._bytes(name, size)[1]
 
     def _bytes(self, name: str, size: int) -> tuple[np.ndarray, int]:
         held = self._arrays.get(name)
         if held is None or len(held[0]) < size:
-            array = empty_bytes(size)
-            held = self._arrays[name] = array, own_address(array)
+            held = self._arrays[name] = _placed(size)
         return held
 
 

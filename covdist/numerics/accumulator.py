@@ -130,12 +130,7 @@ class RowsAccumulator:
         folded = self._ordinary.fold(blocks, combined(frequency, reliability), self.workspace)
         if folded:
             self._rows += folded
-            # Numbers of rows are added exactly.
-            step = folded if frequency is None and reliability is None else self._height
-            for start in range(0, folded, step):
-                cut = slice(start, min(start + step, folded))
-                how_often, how_sure = _cut((frequency, reliability), cut)
-                self._weight2.add(cut.stop - cut.start, combined(how_often, how_sure), how_sure)
+            self._weigh(folded, frequency, reliability)
         else:
             cut = slice(self._height)
             folded = len(blocks[0][cut])
@@ -145,6 +140,14 @@ class RowsAccumulator:
                 self._fold([block[cut] for block in blocks], how_often, how_sure)
         self._seen += folded
         return folded
+
+    def _weigh(self, folded: int, frequency: Vector, reliability: Vector) -> None:
+        """Add the weights of ordinary rows; numbers of rows are added exactly, and so at once."""
+        step = folded if frequency is None and reliability is None else self._height
+        for start in range(0, folded, step):
+            rows = min(step, folded - start)
+            how_often, how_sure = _cut((frequency, reliability), slice(start, start + rows))
+            self._weight2.add(rows, combined(how_often, how_sure), how_sure)
 
     def _fold(self, blocks: Blocks, frequency: Vector, reliability: Vector) -> None:
         dtypes = [block.dtype for block in blocks]
