@@ -25,7 +25,7 @@ from covdist.state.series.lagged import Lagged, LaggedPairs
 from covdist.state.series.serial import Serial, SerialSums
 from covdist.state.together import Combined, Together
 
-from .oracle import BOUND, Exact, power
+from .oracle import BOUND, Exact, known, power
 from .strategies import Rows
 
 
@@ -144,25 +144,25 @@ def assert_accurate(state, rows: Rows) -> None:
         _check_lags(state, rows)
         state = (state.columns,)
     sides = [part for part in state if isinstance(part, Columns)]
-    truth = Exact(*rows.blocks[: len(sides)], weights=rows.weights)
+    truth = known(*rows.blocks[: len(sides)], weights=rows.weights)
     for side, columns in enumerate(sides):
         _check_columns(columns, truth, side, len(rows))
     for left, i, right, j, scaled in _entries(state) if truth.weight else ():
         scale = power(sides[left].exponent[i] + sides[right].exponent[j])
         error = Fraction(scaled) * scale / Fraction(sides[left].weight) - truth.cov(left, i, right, j)
-        allowed = BOUND**2 * _spread2(truth, left, i) * _spread2(truth, right, j)
+        allowed = truth.allowed2(left, i, right, j)
         assert error**2 <= allowed, f"cov of {left}, {i} with {right}, {j} is off by {float(error)}"
 
 
 def _check_lags(state: SerialSums, rows: Rows) -> None:
-    truth = Exact(rows.blocks[0])
+    truth = known(rows.blocks[0])
     for lag, products in enumerate(state.products, 1):
         assert state.pairs[lag - 1] == max(0, len(rows) - lag)
         for i, scaled in enumerate(products if len(rows) else ()):
             mean, column = truth.mean(0, i), [Fraction(value.item()) for value in rows.blocks[0][:, i]]
             expected = sum((a - mean) * (b - mean) for a, b in zip(column, column[lag:], strict=False))
             error = (Fraction(scaled) * power(2 * state.columns.exponent[i]) - expected) / len(rows)
-            assert error**2 <= BOUND**2 * _spread2(truth, 0, i) ** 2, f"lag {lag} of {i} is off by {float(error)}"
+            assert error**2 <= truth.allowed2(0, i, 0, i), f"lag {lag} of {i} is off by {float(error)}"
 
 
 def _check_columns(columns: Columns, truth: Exact, side: int, count: int) -> None:
@@ -171,13 +171,7 @@ def _check_columns(columns: Columns, truth: Exact, side: int, count: int) -> Non
     assert abs(weight - truth.weight) <= BOUND * truth.weight
     for i in range(columns.width if truth.weight else 0):
         error = Fraction(columns.mean[i]) + Fraction(columns.mean_low[i]) - truth.mean(side, i)
-        assert error**2 <= BOUND**2 * _spread2(truth, side, i), f"mean {side}, {i} is off by {float(error)}"
-
-
-def _spread2(truth: Exact, side: int, column: int) -> Fraction:
-    """Return the variance, raised where the mean falls between subnormal numbers: they end its digits."""
-    variance = truth.cov(side, column, side, column)
-    return variance and variance + (power(-1071) / BOUND) ** 2
+        assert error**2 <= BOUND**2 * truth.spread2(side, i), f"mean {side}, {i} is off by {float(error)}"
 
 
 def _entries(state) -> Iterator[tuple[int, int, int, int, float]]:
