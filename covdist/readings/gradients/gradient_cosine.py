@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError, shown
-from covdist.readings.gradients.squares import Squares, array_of, columns_of, squares_of
+from covdist.readings.gradients.squares import Squares, array_of, columns_of, squares_of, to_one_scale
 from covdist.results.deferred import apply
 from covdist.results.labels import Axis, Groups, labelled
 from covdist.results.moments import Moments
@@ -146,8 +146,7 @@ def _products(*states: State | Grouped, size: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _between(*parts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    top = np.max([exponents for exponents, _ in parts], axis=0)
-    shifts = [exponents - top for exponents, _ in parts]
+    _, shifts = to_one_scale([exponents for exponents, _ in parts])
     total = sum(np.ldexp(products, shift[:, None] + shift) for (_, products), shift in zip(parts, shifts, strict=True))
     squares = np.diagonal(total)
     roots = np.sqrt(np.where(squares > 0, squares, np.nan))

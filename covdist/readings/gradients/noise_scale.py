@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.readings.gradients.squares import Squares, array_of, squares_of
+from covdist.readings.gradients.squares import Squares, array_of, squares_of, to_one_scale
 from covdist.results.deferred import apply
 from covdist.results.labels import Groups, labelled
 from covdist.results.moments import Moments
@@ -126,8 +126,9 @@ def _of_one(squares: Squares, batch_size: int) -> np.ndarray:
 
 
 def _from_two(first: Squares, second: Squares, small: int, large: int) -> np.ndarray:
-    exponent = np.maximum(first.exponent, second.exponent)
-    short, long = (np.ldexp(each.signal + each.noise, 2 * (each.exponent - exponent)) for each in (first, second))
+    exponent, shifts = to_one_scale([first.exponent, second.exponent])
+    pairs = zip((first, second), shifts, strict=True)
+    short, long = (np.ldexp(each.signal + each.noise, 2 * shift) for each, shift in pairs)
     norm = (large * long - small * short) / (large - small)
     return _estimates((short - long) / (1 / small - 1 / large), norm, exponent)
 

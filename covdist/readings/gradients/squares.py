@@ -75,9 +75,14 @@ def _of(columns: Any, ddof: float, refuse: bool) -> list[float]:
     return [exponent, mean.any(), *(float(each.sum()) for each in (signal, noise, excess))]
 
 
+def to_one_scale(exponents: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest of each group's exponents, and what takes those of each part to them, (parts, groups)."""
+    every = np.array(exponents)
+    top = every.max(axis=0)
+    return top, every - top
+
+
 def _joined(*parts: np.ndarray) -> Squares:
-    exponents = np.array([part[:, 0] for part in parts]).astype(int)
-    top = exponents.max(axis=0)
-    shifts = 2 * (exponents - top)
-    sums: Any = sum(np.ldexp(part[:, 2:].T, shift) for part, shift in zip(parts, shifts, strict=True))
+    top, shifts = to_one_scale([part[:, 0].astype(int) for part in parts])
+    sums: Any = sum(np.ldexp(part[:, 2:].T, 2 * shift) for part, shift in zip(parts, shifts, strict=True))
     return Squares(top, np.any([part[:, 1] for part in parts], axis=0), *sums)
