@@ -215,7 +215,7 @@ def test_names_of_columns(name):
     ("a", "g", "said"),
     [
         (A, covdist.moments(G), "m_input reads moments, found a ndarray"),
-        (covdist.moments(A, by=BY), covdist.moments(G, by=BY + 1), "whose labels are not the same: fold both by"),
+        (covdist.moments(A, by=BY), covdist.moments(G, by=BY + 1), "the same groups of both, m_input has 2"),
         (covdist.moments(A, state="variances"), covdist.moments(G), "found a variances state"),
         (covdist.moments(np.where(A[3, 1] == A, np.nan, A), missing="propagate"), covdist.moments(G), "NaN or inf"),
     ],

@@ -122,14 +122,14 @@ def _check_labels(name: str, mine: np.ndarray, others: np.ndarray, advice: str, 
         )
 
 
-def common_groups(a: Layout, b: Layout, what: str) -> Groups | None:
+def common_groups(a: Layout, b: Layout, what: str, named: tuple[str, str] = ("m_a", "m_b")) -> Groups | None:
     """Return the groups of both, or of the one that has some; DataError where both have others."""
     if a.groups is None or b.groups is None:
         return a.groups or b.groups
     if not a.groups.same(b.groups):
         raise DataError(
-            f"{what} takes the same groups of both, m_a has {a.groups.size} {a.grouped()} and m_b {b.groups.size} "
-            f"{b.grouped()}: choose one by m.sel(...), or join them by m.merge({b.groups.dim!r})"
+            f"{what} takes the same groups of both, {named[0]} has {a.groups.size} {a.grouped()} and {named[1]} "
+            f"{b.groups.size} {b.grouped()}: choose one by m.sel(...), or join them by m.merge({b.groups.dim!r})"
         )
     return a.groups
 

@@ -14,6 +14,7 @@ from covdist.folding.inputs import check_number
 from covdist.numerics.blas import with_kernel
 from covdist.numerics.matrices.covariance import Covariance
 from covdist.numerics.matrices.shrinkage import check_finite
+from covdist.readings.distributions.pairs import common_groups
 from covdist.readings.estimates.second_moment import with_one
 from covdist.results.labels import Axis
 from covdist.results.moments import Moments
@@ -90,18 +91,11 @@ def of_both(
     *arguments: object,
 ) -> tuple[xr.DataArray, ...]:
     """Return the arrays, with such dims, that a function makes of both factors, once a group."""
-    groups = []
-    for m, what in ((m_input, "m_input"), (m_gradient, "m_gradient")):
-        check_moments(m, what)
-        groups.append(m.layout.groups)
-    first, second = groups
-    if first is not None and second is not None and not first.same(second):
-        raise DataError(
-            f"the inputs have {m_input.layout.grouped()} and the gradients {m_gradient.layout.grouped()}, whose labels "
-            "are not the same: fold both by the same labels, or join them by m.merge(...)"
-        )
+    for name, m in (("m_input", m_input), ("m_gradient", m_gradient)):
+        check_moments(m, name)
+    groups = common_groups(m_input.layout, m_gradient.layout, "K-FAC", ("m_input", "m_gradient"))
     a, g = _Factor.of(m_input, "input", append_one), _Factor.of(m_gradient, "output", False)
-    call = partial(_of_factors, function=function, arguments=arguments, dims=dims, grouped=groups != [None, None])
+    call = partial(_of_factors, function=function, arguments=arguments, dims=dims, grouped=groups is not None)
     sizes = {f"{role}_component": part.scale.sizes[role] for role, part in (("input", a), ("output", g))}
     found: tuple[xr.DataArray, ...] = xr.apply_ufunc(
         call, *a, *g, input_core_dims=[["input"], ["input", "input_2"], ["output"], ["output", "output_2"]],
