@@ -16,6 +16,12 @@ from __future__ import annotations
 
 import re
 
+_HIDDEN = "***"
+_USER = re.compile(r"(?<=://)[^/\s?#]+(?=@)")
+_QUERY = re.compile(
+    r"([?&](?:X-(?:Amz|Goog)-[A-Za-z-]*|sig|signature|token|key|[a-z_]*access[a-z_]*|[a-z_]*secret[a-z_]*)=)[^&\s\"']+",
+    re.I,
+)
 _LONG_WORD = re.compile(r"\S{301,}")
 _LONG_IN_PAGE = re.compile(r"[^<>\s]{301,}")
 _LONG_TEXT = 1600
@@ -39,6 +45,17 @@ def shown_page(page: str) -> str:
     return _escaped(_LONG_IN_PAGE.sub(lambda name: shown(name[0]), page), "\n")
 
 
+def without_credentials(text: str) -> str:
+    """Return a text without the credentials in its URLs.
+
+    Examples
+    --------
+    >>> print(without_credentials("ftp://me:1234@host/a and https://host/a.npy?sig=1234&v=2"))
+    ftp://***@host/a and https://host/a.npy?sig=***&v=2
+    """
+    return _QUERY.sub(rf"\g<1>{_HIDDEN}", _USER.sub(_HIDDEN, text)) if "://" in text else text
+
+
 def _escaped(text: str, but: str = "") -> str:
     return "".join(
         each if each.isprintable() or each in but else each.encode("unicode_escape").decode() for each in text
@@ -49,7 +66,7 @@ class CovdistError(Exception):
     """Base of all errors that covdist raises on purpose; its text is one sentence for the user."""
 
     def __str__(self) -> str:
-        return shown(_LONG_WORD.sub(lambda word: shown(word[0]), super().__str__()), _LONG_TEXT)
+        return shown(_LONG_WORD.sub(lambda word: shown(word[0]), without_credentials(super().__str__())), _LONG_TEXT)
 
 
 class LogError(CovdistError):

@@ -39,6 +39,8 @@ class Limits:
     npy_chunk_bytes: int = 8 << 20
     # Bytes of the largest member of a zip file (.npz, .pt) whose CRC-32 is checked, in each process that reads of it.
     checked_bytes: int = 1 << 30
+    # Bytes of the largest file that is read as a whole where its web server sends no parts of files.
+    whole_file_bytes: int = 64 << 20
     # Bytes of the chunks of a lazy covariance or correlation matrix. In one chunk, dask copies the result while it
     # still holds the state: 4,096 columns take 64 + 134 + 134 MB; in four chunks the state is freed before.
     matrix_chunk_bytes: int = 1 << 25

@@ -13,7 +13,6 @@ from covdist.errors import CovdistError, JobError, shown
 from covdist.folding.request import policy
 from covdist.jobs.asked import read_manifest
 from covdist.jobs.directory.directory import Directory, Progress, ShardCounts
-from covdist.jobs.directory.secrets import clean_text
 from covdist.jobs.known import known_path
 from covdist.jobs.results import deliver, fetched
 from covdist.numerics.em import Fit
@@ -21,6 +20,7 @@ from covdist.results.load import load
 from covdist.results.moments import Moments
 from covdist.storage.lease import Lease
 from covdist.storage.place import place_at
+from covdist.storage.secrets import clean_text
 
 _log = logging.getLogger(__name__)
 ENDED = ("done", "failed", "cancelled", "stopped")

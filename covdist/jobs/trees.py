@@ -20,7 +20,6 @@ from covdist.jobs.asked import read_manifest
 from covdist.jobs.dask_runner import TaskWork
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.directory.fingerprint import array_facts, difference, fingerprint, job_id
-from covdist.jobs.directory.secrets import clean
 from covdist.jobs.folds import Fitting, ManyArrays, OnePass, TreeFold, folds
 from covdist.jobs.known import remember
 from covdist.jobs.machine.tree import MergeTree, Node
@@ -32,6 +31,7 @@ from covdist.results.load import JOB_RESULT
 from covdist.results.moments import Moments
 from covdist.results.saving import save
 from covdist.results.store import check_room
+from covdist.storage.secrets import clean
 
 _FEW = 64  # small arrays, each of which has a tree and a checkpoint of its own
 

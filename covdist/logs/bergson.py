@@ -7,7 +7,6 @@ and its columns are the variable ``gradient``, (sample, param), read at their pl
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from covdist.errors import LogError, shown
 from covdist.logs.joining.joined import join
 from covdist.logs.json_text import is_count, mapping
 from covdist.logs.layers import layered
-from covdist.logs.paths import is_url, open_file, read_file
+from covdist.logs.paths import below, exists, first_bytes, is_folder, names_in, open_file, real
 from covdist.logs.source import Entry, Nodes, Source
 from covdist.logs.stamps import opening, stamp
 from covdist.logs.stored import stored
@@ -31,7 +30,7 @@ _MOST_INFO = 32 << 20
 
 def recognises(path: str) -> bool:
     """Return whether a folder, or the first below it, has both files."""
-    return not is_url(path) and next(_shards(path), None) is not None
+    return next(_shards(path), None) is not None
 
 
 def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
@@ -59,24 +58,23 @@ def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
 def _shards(path: str) -> Iterator[str]:
     if _is_shard(path):
         yield path
-    elif os.path.isdir(path):
-        with os.scandir(path) as entries:
-            folders = sorted(each.path for each in entries if each.is_dir(follow_symlinks=False))
+    elif is_folder(path):
+        folders = [below(path, name) for name in names_in(path)[1]]
         if folders and all(map(_is_shard, folders)):
             yield from folders
 
 
 def _is_shard(folder: str) -> bool:
-    return all(os.path.isfile(os.path.join(folder, name)) for name in (_DATA, _INFO))
+    return all(exists(folder, (name,)) for name in (_DATA, _INFO))
 
 
 def _modules(folder: str, follow_links: bool) -> tuple[dict[str, Any], dict[str, Source]]:
     """Return how wide each module of a shard is, and of what dtype, and its sources."""
-    rows, sizes, dtype = _described(os.path.join(folder, _INFO), follow_links)
-    path = os.path.join(folder, _DATA)
-    place = os.path.realpath(path) if follow_links else path
+    rows, sizes, dtype = _described(below(folder, _INFO), follow_links)
+    path = below(folder, _DATA)
+    place = real(path) if follow_links else path
     with open_file(place) as file:
-        before = stamp(file.fileno())
+        before = stamp(file)
     width = sum(sizes.values())
     if before[0] != rows * width * dtype.itemsize:
         raise LogError(
@@ -91,7 +89,7 @@ def _modules(folder: str, follow_links: bool) -> tuple[dict[str, Any], dict[str,
 
 
 def _described(path: str, follow_links: bool) -> tuple[int, dict[str, int], np.dtype]:
-    content = mapping(read_file(path, _MOST_INFO, follow_links)[0], path)
+    content = mapping(first_bytes(path, _MOST_INFO, follow_links), path)
     rows, sizes, base = (content.get(name) for name in ("num_grads", "grad_sizes", "base_dtype"))
     whole = isinstance(sizes, dict) and sizes and all(map(is_count, sizes.values())) and is_count(rows)
     try:

@@ -8,9 +8,9 @@ import lzma
 import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from io import BytesIO, FileIO
+from io import BytesIO
 from struct import Struct
-from typing import Any
+from typing import Any, Protocol
 
 import google_crc32c
 import numcodecs
@@ -26,7 +26,13 @@ _ZSTD, _SKIPPED = b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18"  # the latter after one m
 _ZSTD_BLOCK = 1 << 17  # bytes that a block decodes to, at most
 
 
-def read_into(file: FileIO, data: np.ndarray) -> None:
+class ByteReader(Protocol):
+    """An unbuffered file, here or behind a URL."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+
+def read_into(file: ByteReader, data: np.ndarray) -> None:
     """Fill an array of bytes from an unbuffered file, which may return fewer bytes per call."""
     view = data.data
     while view.nbytes:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from covdist.errors import LogError
 from covdist.logs.formats import FileFormat, file_formats
-from covdist.logs.paths import is_url, read_file, walk
+from covdist.logs.paths import below, exists, first_bytes, is_folder, is_url, last_name, real, walk
 from covdist.logs.source import Entry, Nodes, Unreadable
 from covdist.logs.stamps import opening
 
@@ -22,9 +22,9 @@ _HEAD = 512  # bytes that tell formats apart
 
 
 def recognises(path: str) -> bool:
-    """Return whether the path is such a file, or a folder with one somewhere below; URLs are not read."""
-    if not os.path.isdir(path):
-        return not is_url(path) and format_of(path, follow_links=True) is not None
+    """Return whether the path is such a file, or a folder with one somewhere below."""
+    if not is_folder(path):
+        return (not is_url(path) or exists(path)) and format_of(path, follow_links=True) is not None
     try:
         return next(_files(path, follow_links=False), None) is not None
     except LogError:  # of a link, which read meets again
@@ -40,23 +40,23 @@ def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
 def format_of(path: str, follow_links: bool = False) -> FileFormat | None:
     """Return the format that a file's first bytes tell, else the one that its name promises; None if neither does."""
     try:
-        head = read_file(path, _HEAD, follow_links)[0]
+        head = first_bytes(path, _HEAD, follow_links)
     except (LogError, FileNotFoundError):  # a link or a pipe, which is named when it is opened
         head = b""
     known = file_formats()
     told = (each for each in known if each.begins(head))
-    return next(told, None) or next((each for each in known if path.endswith(each.ENDS)), None)
+    return next(told, None) or next((each for each in known if last_name(path).endswith(each.ENDS)), None)
 
 
 def _nodes(path: str, follow_links: bool) -> Nodes:
     nodes: Nodes = {}
-    many = os.path.isdir(path)
+    many = is_folder(path)
     found = sorted(_files(path, follow_links), key=lambda each: each[0]) if many else [_alone(path)]
     for file, format in found:
         stem = os.path.splitext(file)[0]
-        place = os.path.join(path, file) if many else path
+        place = below(path, file) if many else path
         if follow_links or not many:
-            place = os.path.realpath(place)
+            place = real(place)
         for name, variable in _variables(format, place, stem, f"{stem}/" if many else "").items():
             node, _, last = name.rpartition("/")
             if last in nodes.setdefault(node, {}):
@@ -68,7 +68,7 @@ def _nodes(path: str, follow_links: bool) -> Nodes:
 def _alone(path: str) -> tuple[str, FileFormat]:
     format = format_of(path, follow_links=True)
     assert format is not None  # it has been recognised
-    return os.path.basename(path), format
+    return last_name(path), format
 
 
 def _variables(format: FileFormat, place: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
@@ -82,6 +82,6 @@ def _files(folder: str, follow_links: bool) -> Iterator[tuple[str, FileFormat]]:
     """Yield the files of a folder tree that are of some format, by their paths below it."""
     for place, names in walk(folder, lambda _: False, follow_links):
         for name in names:
-            format = format_of(os.path.join(folder, place, name), follow_links)
+            format = format_of(below(folder, place, name), follow_links)
             if format is not None:
                 yield f"{place}/{name}".lstrip("/"), format

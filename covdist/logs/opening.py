@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import xarray as xr
@@ -15,9 +16,11 @@ from covdist.logs.formats import read
 from covdist.logs.joining.many_files import as_one
 from covdist.logs.joining.ranks import joined
 from covdist.logs.nodes import LogNode, described
-from covdist.logs.paths import is_url
+from covdist.logs.paths import is_url, last_name
+from covdist.logs.remote.urls import Url
 from covdist.logs.tree import tree
 
+_LOCAL = ("file://", "local://")
 _LISTED = 8  # arrays that cannot be read, with their reasons
 
 
@@ -27,6 +30,7 @@ def open_log(
     missing_chunks: str = "raise",
     follow_links: bool = False,
     concat: bool | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> xr.DataTree:
     """Open a training log as a lazy tree with one node per layer.
 
@@ -96,13 +100,14 @@ def open_log(
     >>> float(tree["fc1/activation"].sum())
     12.0
     """
-    nodes = log_nodes(path, missing_chunks=missing_chunks, follow_links=follow_links, concat=concat)
+    options: dict[str, Any] = {"follow_links": follow_links, "concat": concat, "storage_options": storage_options}
+    nodes = log_nodes(path, missing_chunks=missing_chunks, **options)
     opened = tree(nodes)
     unreadable = unread(nodes)
     if unreadable:
         if not any(node.data_vars for node in opened.subtree):
             raise next(iter(unreadable.values()))
-        warnings.warn(f"{os.fspath(path)}: {listed(unreadable)}; the other arrays are there.", stacklevel=2)
+        warnings.warn(f"{_place(path, None)}: {listed(unreadable)}; the other arrays are there.", stacklevel=2)
     return opened
 
 
@@ -112,6 +117,7 @@ def log_nodes(
     missing_chunks: str = "raise",
     follow_links: bool = False,
     concat: bool | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> dict[str, LogNode]:
     """Return the nodes of a log by path, of which ``open_log`` makes a tree."""
     if missing_chunks not in ("raise", "fill"):
@@ -121,19 +127,23 @@ def log_nodes(
             f"path is {type(path).__name__}, expected is the path or URL of a log: pass that, or what is in memory to "
             "covdist.moments and the other readings."
         )
-    place = os.fspath(path)
-    if place.startswith("file://"):
-        place = unquote(urlsplit(place).path)
-    elif not is_url(place):
-        place = str(Path(place))
+    place = _place(path, storage_options)
     nodes = read(place, missing_chunks, follow_links)
     if not any(nodes.values()):
         raise LogError(f"{place} holds no arrays: record something into it first, or name another path.")
-    name = os.path.splitext(os.path.basename(os.path.abspath(place)))[0] or "log"
+    name = os.path.splitext(last_name(place))[0] or "log"
     found = described(joined(as_one(nodes, name, concat)))
     if not any(node.entries for node in found.values()):
         raise next(iter(unread(found).values()))
     return found
+
+
+def _place(path: str | os.PathLike[str], options: Mapping[str, Any] | None) -> str:
+    """Return the path or address that is to be opened, which messages may show."""
+    place = os.fspath(path)
+    if place.startswith(_LOCAL):
+        return unquote(urlsplit(place).path)
+    return Url(place, options) if is_url(place) else str(Path(place))
 
 
 def unread(nodes: Mapping[str, LogNode]) -> dict[str, LogError]:

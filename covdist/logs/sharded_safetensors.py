@@ -9,7 +9,7 @@ from covdist.errors import LogError, shown
 from covdist.logs.files import safetensors
 from covdist.logs.json_text import mapping
 from covdist.logs.layers import layered
-from covdist.logs.paths import is_url, read_file
+from covdist.logs.paths import above, below, exists, first_bytes, is_folder, last_name, names_in, real
 from covdist.logs.source import Entry, Nodes, Unreadable
 from covdist.logs.stamps import opening
 
@@ -22,23 +22,24 @@ _MOST_INDEX = 32 << 20
 
 def recognises(path: str) -> bool:
     """Return whether the path is a folder with such an index, or the index itself."""
-    return not is_url(path) and bool(_index(path))
+    return bool(_index(path))
 
 
 def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
     """Read the headers of all files that the index names; which of them a tensor is in does not matter."""
-    index = _index(path)
+    folder, name = _index(path) or ("", "")
+    index = below(folder, name)
     with opening():
-        content = mapping(read_file(index, _MOST_INDEX, follow_links)[0], index)
+        content = mapping(first_bytes(index, _MOST_INDEX, follow_links), index)
         where = content.get("weight_map")
         if not isinstance(where, dict) or not all(map(_is_file_name, where.values())):
             raise LogError(f"{index} has no weight_map from tensors to files of its folder: write it again.")
         paths = layered(where)
         nodes: Nodes = {}
         for file in sorted(set(where.values())):
-            place = os.path.join(os.path.dirname(index), file)
+            place = below(folder, file)
             mine = {tensor: paths[tensor] for tensor, each in where.items() if each == file}
-            for path, variable in _variables(os.path.realpath(place) if follow_links else place, mine):
+            for path, variable in _variables(real(place) if follow_links else place, mine):
                 node, _, name = path.rpartition("/")
                 nodes.setdefault(node, {})[name] = variable
     return nodes
@@ -59,12 +60,12 @@ def _variables(file: str, paths: Mapping[str, str]) -> Iterator[tuple[str, Entry
         yield found.get(tensor, (path, Unreadable(lost)))
 
 
-def _index(path: str) -> str:
-    """Return the path of the only index in a folder, or ""."""
-    if path.endswith(_INDEX) and os.path.isfile(path):
-        return path
-    names = [name for name in os.listdir(path) if name.endswith(_INDEX)] if os.path.isdir(path) else []
-    return os.path.join(path, names[0]) if len(names) == 1 else ""
+def _index(path: str) -> tuple[str, str] | None:
+    """Return the folder and the name of an index, the only one in a folder; None where there is none."""
+    if last_name(path).endswith(_INDEX) and not is_folder(path):
+        return (above(path) or ".", last_name(path)) if exists(path) else None
+    names = [name for name in names_in(path)[0] if name.endswith(_INDEX)] if is_folder(path) else []
+    return (path, names[0]) if len(names) == 1 else None
 
 
 def _is_file_name(name: object) -> bool:

@@ -6,10 +6,9 @@ import hashlib
 import itertools
 import math
 import operator
-import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from io import FileIO
@@ -22,7 +21,9 @@ from covdist.errors import LogError
 from covdist.limits import limits
 from covdist.logs.chunk_bytes import read_into
 from covdist.logs.grid import GridSource, Index, Slices
-from covdist.logs.paths import open_file
+from covdist.logs.paths import OpenFile, absolute, open_file, will_read
+from covdist.logs.remote.files import RemoteFile
+from covdist.logs.remote.strided import strided
 from covdist.logs.small_dtypes import widened
 from covdist.logs.source import Source, Storage
 from covdist.logs.stamps import Stamp, open_unchanged
@@ -59,7 +60,7 @@ class StoredSource(GridSource):
         return Storage((), math.prod(self.shape) * self.kept.itemsize, 0)
 
     @contextmanager
-    def opened(self) -> Iterator[FileIO]:
+    def opened(self) -> Iterator[OpenFile]:
         """Open the file; LogError where it has changed, or is not what its checksum tells."""
         with open_unchanged(self.path, self.stamp, self.name) as file:
             if self.crc is not None and not _is_sound(self.path, self.stamp, self.crc):
@@ -108,9 +109,7 @@ class BrainSource(RowSource):
 
     def announce(self, index: Index) -> None:
         """Start the kernel's read-ahead, if it has one."""
-        if hasattr(os, "posix_fadvise"):
-            with suppress(OSError, LogError), open_file(self.path) as file:
-                os.posix_fadvise(file.fileno(), self._start(index), self.buffer_size, os.POSIX_FADV_WILLNEED)
+        will_read(self.path, self._start(index), self.buffer_size)
 
     def read_slabs(self, index: Index, buffer: np.ndarray) -> Iterator[np.ndarray]:
         """Yield one chunk as bfloat16."""
@@ -124,14 +123,24 @@ class StridedSource(StoredSource):
     strides: Index  # in numbers, as the shape is
 
     def __getitem__(self, index: Slices) -> np.ndarray:
-        reach = 1 + sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
+        # numpy cannot stride over types of ml_dtypes: over their bits it can.
+        bits = np.dtype(f"u{self.kept.itemsize}") if self.kept.isbuiltin == 2 else self.kept
         with self.opened() as file:
-            # numpy cannot stride over types of ml_dtypes: over their bits it can.
-            bits = np.dtype(f"u{self.kept.itemsize}") if self.kept.isbuiltin == 2 else self.kept
+            if not isinstance(file, FileIO):
+                return self._as_read(self._gathered(file, bits, index))
+            reach = 1 + sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
             mapped = np.memmap(file, bits, "r", self.offset, (reach,))
             steps = [step * self.kept.itemsize for step in self.strides]
-            rows = np.array(as_strided(mapped, self.shape, steps)[index], order="C")
-            return rows.view(self.kept).astype(self.dtype, copy=False)
+            return self._as_read(as_strided(mapped, self.shape, steps)[index])
+
+    def _as_read(self, bits: np.ndarray) -> np.ndarray:
+        return np.array(bits, order="C").view(self.kept).astype(self.dtype, copy=False)
+
+    def _gathered(self, file: RemoteFile, bits: np.dtype, index: Slices) -> np.ndarray:
+        cuts = [range(*each.indices(size)) for each, size in zip(index, self.shape, strict=True)]
+        start = sum(cut.start * step for cut, step in zip(cuts, self.strides, strict=True))
+        shape = [len(cut) for cut in cuts]
+        return strided(file, bits, self.offset + start * self.kept.itemsize, shape, self.strides)
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
         return self[self.cut(index)]
@@ -152,7 +161,7 @@ def stored(
     ``strides``, in numbers, must not lead out of the file; without them rows lie one after the other.
     """
     strides = None if 0 in shape or not dtype.itemsize or strides == strides_of(shape, False) else strides
-    token = file_token(path, name, shape, dtype, strides, offset)
+    token = file_token(path, before, name, shape, dtype, strides, offset)
     checked = crc if crc is not None and crc.size <= limits().checked_bytes else None
     told = (name, shape, widened(dtype), row_chunks(shape, dtype), token, path, offset, before, dtype, checked)
     if strides is not None:
@@ -177,10 +186,9 @@ def row_chunks(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:
     return tuple(max(1, size) for size in (rows, *shape[1:]))
 
 
-def file_token(path: str, name: str, *more: object) -> str:
-    """Return a hash of the file's path, size and modification time, and of what tells an array from others in it."""
-    stat = os.stat(path)
-    text = repr((os.path.abspath(path), stat.st_size, stat.st_mtime_ns, name, *more))
+def file_token(path: str, before: Stamp, name: str, *more: object) -> str:
+    """Return a hash of the file's path and stamp, and of what tells an array from others in it."""
+    text = repr((absolute(path), *before, name, *more))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
@@ -190,6 +198,6 @@ def _is_sound(path: str, before: Stamp, crc: Crc) -> bool:
     value, left = 0, crc.size
     with open_file(path) as file:
         file.seek(crc.start)
-        while left and (data := file.read(min(left, _CRC_BYTES_AT_ONCE))):
+        while left and (data := file.read(min(left, _CRC_BYTES_AT_ONCE)) or b""):
             value, left = zlib.crc32(data, value), left - len(data)
     return not left and value == crc.value

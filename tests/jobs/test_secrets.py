@@ -10,11 +10,11 @@ import pytest
 
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.directory.fingerprint import fingerprint, job_id
-from covdist.jobs.directory.secrets import clean, known_secrets
 from covdist.jobs.driver import Driver
 from covdist.jobs.machine.events import Failed
 from covdist.jobs.machine.tree import MergeTree
 from covdist.storage.place import place_at
+from covdist.storage.secrets import clean, known_secrets
 from tests.jobs.test_driver import Slow
 
 OPTIONS = {

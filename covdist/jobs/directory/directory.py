@@ -25,12 +25,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypedDict, cast
 
 from covdist.errors import JobError
-from covdist.jobs.directory.secrets import clean, clean_text, clean_texts, known_secrets
 from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.storage.checksum import checksummed, from_json, to_json, verified
 from covdist.storage.lease import Lease
 from covdist.storage.owners import Owners
 from covdist.storage.place import Place, place_at
+from covdist.storage.secrets import clean, clean_text, clean_texts, known_secrets
 
 _FORMAT = 1
 _MANIFEST, _RESULT, _PROGRESS, _EVENTS = "manifest.json", "result.json", "progress.json", "events.jsonl"

@@ -11,10 +11,10 @@ from urllib.parse import unquote, urlsplit
 
 import fsspec  # type: ignore[import-untyped]
 
-from covdist.jobs.directory.secrets import clean, clean_text
 from covdist.limits import limits
-from covdist.logs.stamps import tag
+from covdist.logs.remote.urls import tag
 from covdist.storage.place import Folder
+from covdist.storage.secrets import clean, clean_text
 
 _METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata", "manifest.json")
 Stat = Callable[[str], list[object]]  # size, and time or etag, of a file

@@ -15,6 +15,7 @@ from covdist.logs.chunk_bytes import BROKEN as UNDECODED
 from covdist.logs.chunk_bytes import Codec, decode, encoded_bytes, read_into
 from covdist.logs.files._extras import needed
 from covdist.logs.grid import MOST_BYTES, MOST_CHUNKS, GridSource, Index
+from covdist.logs.paths import for_library
 from covdist.logs.source import Source, Storage
 from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
 from covdist.logs.stored import file_token, row_chunks, stored
@@ -159,12 +160,13 @@ def opened_file(path: str) -> Any:
     """Open a file without locks, which some file systems lack, or with them where this process has it open so."""
     with needed(path):
         import h5py
+    file = for_library(path)
     try:
-        return h5py.File(path, "r", locking=False)
+        return h5py.File(file, "r", locking=False)
     except OSError as error:
         if "locking flag" not in str(error):
             raise
-        return h5py.File(path, "r")
+        return h5py.File(file, "r")
 
 
 def damaged_chunk(name: str, path: str, index: Index, error: Exception) -> LogError:
@@ -197,7 +199,7 @@ def dataset_source(dataset: Any, name: str, path: str, before: Stamp, attrs: Map
             )
     chunks = tuple(dataset.chunks or row_chunks(shape, dtype))
     _check_promise(dataset, name, path, chunks, before)
-    token = file_token(path, name, key, shape, dtype, chunks)
+    token = file_token(path, before, name, key, shape, dtype, chunks)
     if text or dtype.kind in "SU":
         joined = len(shape) > 1 and dtype.kind == "S" and dtype.itemsize == 1
         rank = len(shape) - joined

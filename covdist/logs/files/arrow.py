@@ -7,12 +7,10 @@ Layout: https://arrow.apache.org/docs/format/Columnar.html#serialization-and-int
 from __future__ import annotations
 
 import functools
-import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from io import FileIO
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +19,7 @@ from covdist.errors import LogError, shown
 from covdist.logs.chunk_bytes import read_into
 from covdist.logs.files._extras import needed
 from covdist.logs.files._tables import BROKEN, TableSource, called, entries, making, told
-from covdist.logs.paths import open_file
+from covdist.logs.paths import OpenFile, open_file
 from covdist.logs.source import Entry, Unreadable
 from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
 
@@ -78,7 +76,7 @@ class ArrowSource(TableSource):
 def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
     """Read the headers of all messages, and of lists whose type does not tell their length the first row."""
     with open_file(path) as file:
-        before = stamp(file.fileno())
+        before = stamp(file)
         try:
             messages = _messages(path, before)
             schema = _schema(path, messages.schema)
@@ -107,7 +105,7 @@ def _schema(path: str, message: bytes) -> Any:
     return ipc.read_schema(ipc.read_message(message))
 
 
-def _batch(file: FileIO, at: RecordBatch, schema: Any, space: np.ndarray) -> Any:
+def _batch(file: OpenFile, at: RecordBatch, schema: Any, space: np.ndarray) -> Any:
     """Read a batch into space that is large enough, where its values may stay."""
     import pyarrow as pa
 
@@ -124,7 +122,7 @@ def _messages(path: str, before: Stamp) -> Messages:
     """Return what a file's messages tell, looked up once per process."""
     schema, batches = b"", list[RecordBatch]()
     with open_file(path) as file:
-        size = os.fstat(file.fileno()).st_size
+        size = stamp(file)[0]
         at = _ALIGNED if _read(file, min(size, len(_FILE))) == _FILE else 0
         if at:
             file.seek(max(0, size - len(_END)))
@@ -142,14 +140,14 @@ def _messages(path: str, before: Stamp) -> Messages:
             else:
                 raise ValueError(f"its message at byte {at:,} is of a kind that is not expected there")
             at = end
-        if stamp(file.fileno()) != before:
+        if stamp(path) != before:
             raise changed(path, path, "it was written to")
     if not schema:
         raise ValueError("it has no schema")
     return Messages(schema, tuple(batches), np.cumsum([0, *(each.rows for each in batches)]))
 
 
-def _message(file: FileIO, at: int, size: int) -> tuple[int, int, int] | None:
+def _message(file: OpenFile, at: int, size: int) -> tuple[int, int, int] | None:
     """Return the kind of a message, its rows where it is a batch, and where it ends; None at the end of a stream."""
     if at == size:
         return None  # of a stream that was not closed
@@ -191,7 +189,7 @@ def _at(header: bytes, place: int, form: str) -> int:
     return int(struct.unpack_from(form, header, place)[0])
 
 
-def _read(file: FileIO, size: int) -> bytes:
+def _read(file: OpenFile, size: int) -> bytes:
     data = file.read(size) or b""
     while len(data) < size and (more := file.read(size - len(data))):
         data += more

@@ -38,7 +38,7 @@ def begins(head: bytes) -> bool:
 def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
     """Read the headers of all datasets, by their paths in the file with ``prefix`` before them."""
     with open_file(path) as file:
-        before, head = stamp(file.fileno()), file.read(_BLOCKS[-1] + len(_MAGIC)) or b""
+        before, head = stamp(file), file.read(_BLOCKS[-1] + len(_MAGIC)) or b""
     if head.startswith(b"CDF"):
         raise LogError(f"{path} is a NetCDF-3 file, which covdist does not read: nccopy -k nc4 makes a NetCDF-4 of it.")
     if not any(head[start:].startswith(_MAGIC) for start in _BLOCKS):

@@ -23,7 +23,7 @@ def begins(head: bytes) -> bool:
 def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry]:
     """Read the header and check it against the file's size."""
     with open_file(path) as file:
-        header, before = read_header(file, path), stamp(file.fileno())
+        header, before = read_header(file, path), stamp(file)
     if before[0] != header.size + header.nbytes:
         raise LogError(
             f"{path} has {before[0]:,} bytes where its header promises {header.size + header.nbytes:,}: it was cut off "

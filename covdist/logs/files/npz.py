@@ -79,7 +79,7 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
     found: dict[str, Entry | Unreadable] = {}
     try:
         with open_file(path) as file, zip_archive(file) as archive:
-            before = stamp(file.fileno())
+            before = stamp(file)
             for info in archive.infolist():
                 if not info.filename.endswith(".npy"):
                     archive.open(info).close()  # raises if it has another name in its own header
@@ -120,6 +120,6 @@ def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: st
             start = data_start(file, info)
         crc, strides = Crc(info.CRC, start, info.file_size), strides_of(header.shape, header.fortran)
         return stored(path, name, header.shape, header.dtype, start + header.size, before, strides, crc)
-    chunks, token = tuple(max(1, size) for size in header.shape), file_token(path, name, header)
+    chunks, token = tuple(max(1, size) for size in header.shape), file_token(path, before, name, header)
     member = (path, info.filename, header.size, header.fortran, before)
     return MemberSource(name, header.shape, header.dtype, chunks, token, *member)

@@ -13,7 +13,7 @@ import numpy as np
 from covdist.errors import LogError, shown
 from covdist.logs.files._extras import needed
 from covdist.logs.files._tables import BROKEN, TableSource, called, entries, making, told
-from covdist.logs.paths import open_file
+from covdist.logs.paths import for_library, open_file
 from covdist.logs.source import Entry, Unreadable
 from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
 
@@ -50,7 +50,7 @@ class ParquetSource(TableSource):
 def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
     """Read the footer: columns, and rows of each row group."""
     with open_file(path) as file:
-        before, head = stamp(file.fileno()), file.read(4)
+        before, head = stamp(file), file.read(4)
     if head == b"PARE":
         raise LogError(f"{path} is encrypted, which covdist does not read: write it without encryption.")
     try:
@@ -86,7 +86,7 @@ def _metadata(path: str, before: Stamp) -> tuple[Any, np.ndarray]:
 def _opened(path: str, metadata: Any = None) -> Any:
     with needed(path):
         import pyarrow.parquet as parquet
-    return parquet.ParquetFile(path, metadata=metadata, page_checksum_verification=True)
+    return parquet.ParquetFile(for_library(path), metadata=metadata, page_checksum_verification=True)
 
 
 def _leaves(schema: Any) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from io import FileIO
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from covdist.errors import LogError, shown
 from covdist.logs.json_text import is_count, is_shape, mapping
 from covdist.logs.layers import layered
-from covdist.logs.paths import open_file
+from covdist.logs.paths import OpenFile, open_file
 from covdist.logs.small_dtypes import ml_dtype
 from covdist.logs.source import Entry, Unreadable
 from covdist.logs.stamps import Stamp, stamp
@@ -52,7 +51,7 @@ def tensors(
     Returns their paths, which ``paths`` has for their names, and what can be read of them, by name.
     """
     with open_file(path) as file:
-        before = stamp(file.fileno())
+        before = stamp(file)
         start, header = _header(file, path, before[0])
     header.pop("__metadata__", None)
     _check(header, path, before[0] - start)
@@ -64,7 +63,7 @@ def tensors(
     }
 
 
-def _header(file: FileIO, path: str, size: int) -> tuple[int, dict[str, Any]]:
+def _header(file: OpenFile, path: str, size: int) -> tuple[int, dict[str, Any]]:
     """Return where the tensors begin, and what is said of them by name."""
     length = int.from_bytes(file.read(8) or b"", "little")
     if size < 8 or length > min(size - 8, _MOST_HEADER):

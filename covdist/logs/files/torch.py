@@ -7,7 +7,6 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from io import FileIO
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ from covdist.logs.files._torch_pickle import Refused, Tensor, unpickled
 from covdist.logs.files._zip_members import DAMAGED, archive, data_start
 from covdist.logs.json_text import is_shape
 from covdist.logs.layers import layered
-from covdist.logs.paths import open_file
+from covdist.logs.paths import OpenFile, open_file
 from covdist.logs.small_dtypes import ml_dtype
 from covdist.logs.source import Entry, Source, Unreadable
 from covdist.logs.stamps import Stamp, stamp
@@ -40,7 +39,7 @@ class Members(NamedTuple):
     """A file that is open, and its members by the names that they have below its only folder."""
 
     path: str
-    file: FileIO
+    file: OpenFile
     stamp: Stamp
     infos: Mapping[str, zipfile.ZipInfo]
 
@@ -72,7 +71,7 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
         _check_kind(path, file.read(2) or b"")
         try:
             with archive(file) as opened:
-                members = Members(path, file, stamp(file.fileno()), _infos(opened))
+                members = Members(path, file, stamp(file), _infos(opened))
                 found = dict(_tensors(unpickled(members.read(_PICKLE[1:], _MOST_PICKLE))))
                 order = _order(members)
                 paths = {key: f"{prefix}{name}" for key, name in layered(found).items()}

@@ -12,7 +12,8 @@ import numpy as np
 from covdist.logs.chunk_bytes import BROKEN
 from covdist.logs.grid import Index
 from covdist.logs.paths import below, is_url, open_inside
-from covdist.logs.stamps import Stamp, changed, information, listed_below, stamp, tag, written
+from covdist.logs.remote.urls import Stamp, information, listed_below, tag, written
+from covdist.logs.stamps import changed, stamp
 from covdist.logs.zarr.files import StoredChunks, stamps_in
 
 _TRIES = 10

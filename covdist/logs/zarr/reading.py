@@ -14,7 +14,7 @@ import zarr
 
 from covdist.errors import LogError, shown
 from covdist.logs.grid import check_promise
-from covdist.logs.paths import address, below, is_url, read_file, walk
+from covdist.logs.paths import absolute, address, below, is_url, last_name, read_file, walk
 from covdist.logs.source import Entry, Nodes, Source, Unreadable
 from covdist.logs.stamps import Stamp, opening, stamp
 from covdist.logs.zarr.arrays import ZarrSource
@@ -46,7 +46,7 @@ def _nodes(at: Opening) -> Nodes:
     path, nodes = at.path, Nodes()
     entry: Entry | Unreadable
     for inner, metadata, found in _arrays(at):
-        name = inner or os.path.splitext(os.path.basename(path.rstrip("/")))[0]
+        name = inner or os.path.splitext(last_name(path))[0]
         node, _, variable = name.rpartition("/")
         try:
             entry = metadata if isinstance(metadata, Unreadable) else _entry(at, inner, name, metadata, found)
@@ -233,7 +233,7 @@ def _opened(at: Opening, inner: str, folder: str | None, metadata: ArrayMetadata
     elif not is_url(path):
         marker, grows = path, False
     elif address(path).startswith(("zip:", "zip::")):
-        marker, grows = path.rpartition("::")[2], False
+        marker, grows = address(path).innermost, False
     try:
         found = found or stamp(marker)
     except Exception:  # of any type: a store need not tell
@@ -250,6 +250,5 @@ def _token(source: ZarrSource | ZarrFileSource, folder: str | None, path: str, i
             with suppress(OSError):
                 stamps.append(stamp(f"{folder}/{source.key(index)}"))
     place = folder or path
-    place = place if is_url(place) else os.path.abspath(place)
-    known = place, inner, source.shape, source.opened.described, source.opened.stamp, sorted(stamps)
+    known = absolute(place), inner, source.shape, source.opened.described, source.opened.stamp, sorted(stamps)
     return lambda missing: hashlib.blake2b(repr((*known, missing)).encode(), digest_size=16).hexdigest()

@@ -17,6 +17,7 @@ from zarr.storage import FsspecStore, ZipStore
 from covdist.errors import LogError
 from covdist.logs.paths import address, is_url, open_file
 from covdist.logs.zarr.metadata import MOST_BYTES, parsed
+from covdist.storage.retry import patiently
 
 Store = FsspecStore | ZipStore
 _ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, KeyError)  # the last of zip files in old fsspec
@@ -63,7 +64,9 @@ def open_store(place: str) -> Store:
 
 
 def _remote(place: str) -> FsspecStore:
-    store = RemoteStore.from_url(address(place), read_only=True, allowed_exceptions=_ABSENT)
+    url = address(place)
+    options = dict(url.options)
+    store = RemoteStore.from_url(url.full, storage_options=options, read_only=True, allowed_exceptions=_ABSENT)
     getattr(store.fs, "sync_fs", store.fs).invalidate_cache()  # what it listed before may have grown
     return store
 
@@ -80,7 +83,8 @@ def names_in(store: AnyStore, path: str) -> list[str]:
 def read(place: str, token: str, key: str, start: int, most: int) -> bytes:
     """Read a range of bytes, from the end where ``start`` is negative; KeyError where the store lacks the key."""
     wanted: Any = SuffixByteRequest(-start) if start < 0 else RangeByteRequest(start, start + most)
-    found = sync(_store(place, token).get(key, default_buffer_prototype(), wanted))
+    store, whole = _store(place, token), default_buffer_prototype()
+    found = patiently(lambda: sync(store.get(key, whole, wanted)))
     if found is None:
         raise KeyError(key)
     return found.to_bytes()

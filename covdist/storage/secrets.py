@@ -1,4 +1,4 @@
-"""Removes credentials from everything that is written to a job directory."""
+"""Removes credentials from what is written to a job directory, and from what stores say."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from covdist.errors import without_credentials
+
 _HIDDEN = "***"
 _KEYS = re.compile(
     r"secret|passw|token|credential|access|connection|(^|_)(api|account|private|client|sas|auth)?_?key$|^auth", re.I
 )
 _OPTIONS = "storage_options"
-_USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-_QUERY = re.compile(
-    r"([?&](?:X-Amz-[A-Za-z-]*|sig|signature|token|key|[a-z_]*access[a-z_]*|[a-z_]*secret[a-z_]*)=)[^&\s\"']+", re.I
-)
 
 
 def known_secrets(options: object) -> tuple[str, ...]:
@@ -61,6 +59,4 @@ def clean_text(text: str, secrets: Iterable[str] = ()) -> str:
     """Return a text without the given secrets, and without those in URLs."""
     for secret in secrets:
         text = text.replace(secret, _HIDDEN)
-    if "://" not in text:
-        return text
-    return _QUERY.sub(rf"\g<1>{_HIDDEN}", _USER.sub(_HIDDEN, text))
+    return without_credentials(text)
