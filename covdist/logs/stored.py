@@ -26,7 +26,7 @@ from covdist.logs.remote.files import RemoteFile
 from covdist.logs.remote.strided import strided
 from covdist.logs.small_dtypes import widened
 from covdist.logs.source import Source, Storage
-from covdist.logs.stamps import Stamp, open_unchanged
+from covdist.logs.stamps import Stamp, open_unchanged, stamp
 
 _CRC_BYTES_AT_ONCE = 1 << 20
 
@@ -161,7 +161,7 @@ def stored(
     ``strides``, in numbers, must not lead out of the file; without them rows lie one after the other.
     """
     strides = None if 0 in shape or not dtype.itemsize or strides == strides_of(shape, False) else strides
-    token = file_token(path, before, name, shape, dtype, strides, offset)
+    token = file_token(path, name, shape, dtype, strides, offset, before=before)
     checked = crc if crc is not None and crc.size <= limits().checked_bytes else None
     told = (name, shape, widened(dtype), row_chunks(shape, dtype), token, path, offset, before, dtype, checked)
     if strides is not None:
@@ -186,9 +186,9 @@ def row_chunks(shape: tuple[int, ...], dtype: np.dtype) -> tuple[int, ...]:
     return tuple(max(1, size) for size in (rows, *shape[1:]))
 
 
-def file_token(path: str, before: Stamp, name: str, *more: object) -> str:
+def file_token(path: str, name: str, *more: object, before: Stamp | None = None) -> str:
     """Return a hash of the file's path and stamp, and of what tells an array from others in it."""
-    text = repr((absolute(path), *before, name, *more))
+    text = repr((absolute(path), *(stamp(path) if before is None else before), name, *more))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 import zarr
@@ -24,6 +25,7 @@ from covdist.logs.dask_arrays import from_dask
 from covdist.logs.opening import open_log
 from covdist.logs.source import Source
 from tests.cli.calling import call
+from tests.logs.serving import in_memory
 from tests.logs.trying import bits, sources
 
 NUMPY = (
@@ -156,6 +158,47 @@ class FormatTests:
     def says_of(self, how: str) -> str:
         """Return what the message says of a file that was changed."""
         return CHANGED
+
+    # ---- behind URLs
+
+    def test_in_a_store(self, tmp_path):
+        path = self.write(_empty(tmp_path / "log"), self._of_layers())
+        self._check_same(path, in_memory(path))
+
+    def test_from_a_web_server(self, tmp_path, server):
+        path = self.write(_empty(tmp_path / "log"), self._of_layers())
+        self._check_same(path, server.url(path))
+
+    @pytest.mark.parametrize("how", ["rewritten", "cut", "deleted"])
+    def test_what_changed_in_a_store_is_refused(self, tmp_path, how):
+        path = self.write(_empty(tmp_path / "log"), {"x": values((11, 5), "float32")})
+        other = self.write(_empty(tmp_path / "other"), {"x": values((11, 5), "float32", 1)})
+        url, store = in_memory(path), fsspec.filesystem("memory")
+        with changed(npy_chunk_bytes=CHUNK_BYTES):
+            x = open_log(url)["x"]
+        for file, new in zip(self.files(path), self.files(other), strict=True):
+            place = f"{url}/{file.relative_to(path)}" if path.is_dir() else url
+            if how == "deleted":
+                store.rm_file(place)
+            else:
+                store.pipe_file(place, new.read_bytes() if how == "rewritten" else file.read_bytes()[:-9])
+        for read in (x.compute, lambda: pickle.loads(pickle.dumps(from_dask(x.data)))[3:5, :]):
+            with pytest.raises(LogError, match=self.says_of(how)) as caught:
+                read()
+            check_sentence(str(caught.value))
+
+    def _of_layers(self) -> dict[str, np.ndarray]:
+        return {"fc1/activation": values((23, 5), "float32"), "block 3/gradient": values((9, 2), "float32", 1)}
+
+    def _check_same(self, path: Path, url: str) -> None:
+        with changed(npy_chunk_bytes=CHUNK_BYTES):
+            here, there = sources(path), sources(url)
+        assert here.keys() == there.keys()
+        for name, source in there.items():
+            travelled, own = pickle.loads(pickle.dumps(source)), here[name]
+            assert (travelled.chunks, travelled.checksum) == (own.chunks, own.checksum)
+            assert bits(_everything(travelled)) == bits(_everything(own))
+            np.testing.assert_array_equal(travelled[3:7, 1:2], own[3:7, 1:2])
 
     # ---- hostile files
 

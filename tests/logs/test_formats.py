@@ -14,8 +14,9 @@ class TestZarr(FormatTests):
     names = ("fc1/activation", "block 3/attn.q/gradient", "ä", 'it\'s "x"', "1")
 
     def write(self, folder, arrays):
-        zarr.open_group(str(folder), mode="w")
+        root = zarr.open_group(str(folder), mode="w")
         for name, data in arrays.items():
+            root.require_group(name.rpartition("/")[0] or "/")
             save_zarr(folder / name, data, tuple(max(1, min(4, size)) for size in data.shape))
         return folder
 

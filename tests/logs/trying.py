@@ -23,7 +23,7 @@ MIBS, SECONDS = 200, 20  # more memory than before; time, at which a log is give
 ROOT = Path(__file__).parents[2]
 
 
-def sources(path: Path, **options: Any) -> dict[str, Source]:
+def sources(path: Path | str, **options: Any) -> dict[str, Source]:
     """Return the arrays of a log by their paths; LogError where one cannot be read."""
     found = {}
     for place, node in log_nodes(path, **options).items():

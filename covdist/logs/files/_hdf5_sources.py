@@ -199,7 +199,7 @@ def dataset_source(dataset: Any, name: str, path: str, before: Stamp, attrs: Map
             )
     chunks = tuple(dataset.chunks or row_chunks(shape, dtype))
     _check_promise(dataset, name, path, chunks, before)
-    token = file_token(path, before, name, key, shape, dtype, chunks)
+    token = file_token(path, name, key, shape, dtype, chunks, before=before)
     if text or dtype.kind in "SU":
         joined = len(shape) > 1 and dtype.kind == "S" and dtype.itemsize == 1
         rank = len(shape) - joined

@@ -185,7 +185,7 @@ def making(kind: type[TableSource], path: str, before: Stamp, rows: int, chunk_r
         usual = row_chunks(shape, of.dtype)
         chunks = (max(1, chunk_rows(usual[0])), *usual[1:])
         check_promise(name, shape, chunks, max(1, of.dtype.itemsize), None)
-        token = file_token(path, before, name, repr(numbers), shape, of.dtype, chunks)
+        token = file_token(path, name, repr(numbers), shape, of.dtype, chunks, before=before)
         return kind(name, shape, of.dtype, chunks, token, path, numbers, None if beside else of.shape, before)
 
     return make

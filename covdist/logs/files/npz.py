@@ -120,6 +120,6 @@ def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: st
             start = data_start(file, info)
         crc, strides = Crc(info.CRC, start, info.file_size), strides_of(header.shape, header.fortran)
         return stored(path, name, header.shape, header.dtype, start + header.size, before, strides, crc)
-    chunks, token = tuple(max(1, size) for size in header.shape), file_token(path, before, name, header)
+    chunks, token = tuple(max(1, size) for size in header.shape), file_token(path, name, header, before=before)
     member = (path, info.filename, header.size, header.fortran, before)
     return MemberSource(name, header.shape, header.dtype, chunks, token, *member)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -32,6 +33,11 @@ def listed(url: Url) -> tuple[list[str], list[str]]:
         system, path = url.at()
         system.invalidate_cache(path)  # what it listed before may have grown
         found = patiently(partial(system.ls, path, detail=True))
+    return sorted_names(url, path, found)
+
+
+def sorted_names(url: Url, path: str, found: Iterable[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return the names of files and of folders that fsspec listed for a path."""
     files, folders = set[str](), set[str]()
     for each in found:
         name = _name(url, path, each)

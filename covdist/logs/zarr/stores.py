@@ -16,6 +16,8 @@ from zarr.storage import FsspecStore, ZipStore
 
 from covdist.errors import LogError
 from covdist.logs.paths import address, is_url, open_file
+from covdist.logs.remote.folders import sorted_names
+from covdist.logs.remote.urls import Url
 from covdist.logs.zarr.metadata import MOST_BYTES, parsed
 from covdist.storage.retry import patiently
 
@@ -36,6 +38,12 @@ class RemoteStore(FsspecStore):
         return found
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        if "http" in self.fs.protocol:  # a page, which quotes names
+            url = Url(f"{self.path}/{prefix}".rstrip("/"))
+            for names in sorted_names(url, url, await self.fs._ls(url, detail=True)):
+                for name in names:
+                    yield name
+            return
         # At the root of a file system zarr asks for "/fc1", which that of a zip file takes for the name of no folder.
         if self.path:
             async for name in super().list_dir(prefix):
