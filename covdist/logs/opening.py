@@ -42,8 +42,9 @@ def open_log(
     Parameters
     ----------
     path : str or path-like
-        A Zarr array or tree of groups (version 2 or 3), also zipped; a ``.npy``, ``.npz`` or ``.safetensors`` file,
-        or a folder of those; ``file://`` and, for Zarr, any URL that fsspec supports.
+        A Zarr array or tree of groups (version 2 or 3), also zipped; a ``.npy``, ``.npz``, ``.safetensors``, HDF5,
+        Parquet, Arrow or torch file, or a folder of those. Or the URL of one that fsspec supports, ``s3://``,
+        ``https://``, of which only the ranges of bytes are read that are needed.
     missing_chunks : {"raise", "fill"}
         Whether a chunk that is not in the store raises an error when it is read, or reads as the fill value.
         Coordinates are always filled: by default zarr does not write their chunks of zeros.
@@ -56,6 +57,9 @@ def open_log(
         ``0003``, ``part-00001-of-00005``, and whose arrays differ in the number of their rows alone; with True all
         files of a folder are, with False none. Scalars, and vectors that label no rows, are a row each. The numbers are
         a coordinate called as what they count, ``step``, or ``sample_step`` where a file holds several samples.
+    storage_options : mapping, optional
+        Passed on to fsspec for a URL, such as ``{"anon": True}``. It travels with the arrays to the workers of a
+        cluster; messages and results never show it, or credentials in a URL.
 
     Returns
     -------

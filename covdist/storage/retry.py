@@ -43,7 +43,8 @@ def statuses(error: BaseException) -> set[int]:
     found: list[object] = []
     for cause in _chain(error):
         response = getattr(cause, "response", None)
-        found += [getattr(cause, name, None) for name in ("status", "status_code", "code")]
+        told = (getattr(cause, name, None) for name in ("status", "status_code", "code"))
+        found.append(next((one for one in told if one is not None), None))  # aiohttp warns of its last
         found.append(getattr(response, "status_code", None))
         if isinstance(response, dict):
             found.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))

@@ -45,6 +45,9 @@ class Server(ThreadingHTTPServer):
         """Return the URL of a file or folder below the root."""
         return f"http://127.0.0.1:{self.server_port}/{quote(str(path.relative_to(self.root)))}"
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing where a client does not read to the end."""
+
     def fails(self) -> bool:
         return self._luck.random() < self.failing
 

@@ -30,7 +30,7 @@ def archive(file: OpenFile) -> Iterator[zipfile.ZipFile]:
             yield opened
 
 
-def data_start(file: OpenFile, info: zipfile.ZipInfo) -> int:
+def data_start(file: OpenFile | IO[bytes], info: zipfile.ZipInfo) -> int:
     """Return where the data of a member begin."""
     file.seek(info.header_offset)
     return info.header_offset + _LOCAL_HEADER.size + sum(_LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size) or b""))

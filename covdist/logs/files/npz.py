@@ -6,6 +6,7 @@ import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import IO, cast
 
 import numpy as np
 
@@ -116,8 +117,7 @@ def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: st
             f"{header.size + header.nbytes:,}: write it again."
         )
     if info.compress_type == zipfile.ZIP_STORED:
-        with open_file(path) as file:
-            start = data_start(file, info)
+        start = data_start(cast(IO[bytes], archive.fp), info)
         crc, strides = Crc(info.CRC, start, info.file_size), strides_of(header.shape, header.fortran)
         return stored(path, name, header.shape, header.dtype, start + header.size, before, strides, crc)
     chunks, token = tuple(max(1, size) for size in header.shape), file_token(path, name, header, before=before)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import fsspec  # type: ignore[import-untyped]
 
 from covdist.errors import LogError, shown, without_credentials
-from covdist.storage.retry import patiently
+from covdist.storage.retry import patiently, statuses
 from covdist.storage.secrets import clean_text, known_secrets
 
 _TAGS = (
@@ -21,6 +21,7 @@ _TAGS = (
 )  # fmt: skip
 _TIMES = ("mtime", "LastModified", "last_modified", "modified", "created")
 _ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, KeyError)  # the last of zip files in old fsspec
+_GONE = {404, 410}  # fsspec says of any other status, too, that a file on the web is not there
 Stamp = tuple[Any, ...]  # a file's size, and when it was last written to: in ns, or as its store tells it
 
 
@@ -96,9 +97,11 @@ def asking(url: Url) -> Iterator[None]:
         yield
     except LogError:
         raise
-    except _ABSENT:
-        raise FileNotFoundError(url) from None
     except Exception as error:  # each store raises errors of its own
+        if isinstance(error, _ABSENT) and statuses(error) <= _GONE:
+            raise FileNotFoundError(url) from None
+        if isinstance(error, _ABSENT):
+            error = error.__cause__ if isinstance(error.__cause__, Exception) else error
         said = clean_text(str(error), known_secrets(url.options))
         raise LogError(
             f"{url} cannot be looked up ({type(error).__name__}: {shown(said, 300)}): check the address, the network "

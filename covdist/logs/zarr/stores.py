@@ -40,7 +40,7 @@ class RemoteStore(FsspecStore):
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         if "http" in self.fs.protocol:  # a page, which quotes names
             url = Url(f"{self.path}/{prefix}".rstrip("/"))
-            for names in sorted_names(url, url, await self.fs._ls(url, detail=True)):
+            for names in sorted_names(url, url.full, await self.fs._ls(url.full, detail=True)):
                 for name in names:
                     yield name
             return
