@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
     def task(self) -> Delayed:
         """Return the promise of their states, bit for bit what each is when folded alone."""
-        name = f"fold-{uuid4().hex}"
+        name = f"fold-small-arrays-{uuid4().hex}"
         return delayed(_Folds.states, pure=False, traverse=False)(self.folds(), dask_key_name=name)
 
     def folds(self) -> _Folds:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from covdist.engine.plan import Plan, Work, make_plan
+from covdist.engine.task_names import letters
 from covdist.engine.threads import of_caller, sharing
 from covdist.engine.tree import root_key
 from covdist.folding.passes import Item, Pass
@@ -88,7 +89,8 @@ def _positions(request: Request, accumulator: Accumulate) -> Any:
 
 def _key(one: Pass, request: Request, kind: StateType) -> str:
     about = (request.positions,) if request.positions else ()
-    return one.key("moments", described(kind), request.options, request.sample_ndim, *about)
+    name = "-".join([letters(side.name) for side in request.sides]).strip("-") or "moments"
+    return one.key(name, described(kind), request.options, request.sample_ndim, *about)
 
 
 def accumulator_of(request: Request, widths: tuple[int, ...]) -> Accumulate:

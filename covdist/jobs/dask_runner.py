@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from distributed import Client, Future
 
 from covdist.engine.memory_watch import MemoryWatch
+from covdist.engine.task_names import letters
 from covdist.engine.tree import merge_all
 from covdist.errors import ClusterError, CovdistError
 from covdist.jobs.directory.directory import Directory
@@ -39,6 +40,7 @@ class TaskWork:
     loads: Callable[[Node], Callable[[memoryview], object]]  # ... that turns those bytes into the state again
     finish: Callable[[], None]  # writes the result from roots on disk unless a round follows; raises MissingState
     need: int  # bytes that a worker needs by the plan
+    label: Callable[[Node], str]  # gives the path of the array that a node is of
 
 
 class DaskRunner:
@@ -76,8 +78,9 @@ class DaskRunner:
         return compute if dumps is None else (_saved, work.directory, work.job, node, dumps, *compute)
 
     def _key(self, task: Task) -> str:
-        # The kind comes first because dask's dashboard groups keys by it.
-        return f"{task.kind}-{self._work.job}-{task.node.name}-{self._driver}-{task.attempt}"
+        # Dask's dashboard groups keys by their first words.
+        words = [task.kind, *filter(None, [letters(self._work.label(task.node))])]
+        return f"{'-'.join(words)}-{self._work.job}-{task.node.name}-{self._driver}-{task.attempt}"
 
     def stop(self, task: Task) -> None:
         future = self._futures.pop(task, None)

@@ -14,8 +14,9 @@ from distributed import Client, fire_and_forget, worker_client
 from covdist.engine.cluster import least_memory
 from covdist.errors import CovdistError, JobError
 from covdist.jobs.asked import read_manifest
+from covdist.jobs.dashboard.reporter import Reporter
 from covdist.jobs.dask_runner import DaskRunner
-from covdist.jobs.directory.directory import Directory, versions
+from covdist.jobs.directory.directory import Directory, ShardCounts, versions
 from covdist.jobs.driver import Driver, Watch
 from covdist.jobs.trees import JobPlan, check_same
 from covdist.storage.lease import Lease
@@ -69,10 +70,23 @@ def drive(
         since = time.time() if given is None else given.until - LEASE
         with closing(DaskRunner(client, work, lease.nonce, stopped, since)) as runner:
             following = partial(plan.due, directory, job)
-            return Driver(directory, lease, following(), runner, time.time, following=following).run(watch)
+            driver = Driver(directory, lease, following(), runner, time.time, following=following)
+            return _shown_in_dashboard(driver, Reporter(client, job, plan), watch)
     except BaseException as error:
         _give_up(directory, lease, error)
         raise
+
+
+def _shown_in_dashboard(driver: Driver, reporter: Reporter, watch: Watch) -> str:
+    """Run a driver to its end, and tell the cluster's dashboard how far it is."""
+
+    def both(progress: ShardCounts) -> None:
+        watch(progress)
+        reporter.tell(driver)
+
+    status = driver.run(both)
+    reporter.tell_last(driver)
+    return status
 
 
 def _taken(directory: Directory, given: Lease | None) -> Lease:

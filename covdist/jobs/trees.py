@@ -95,6 +95,20 @@ class JobPlan:
         """The trees of the first round."""
         return [one.tree(0) for one in self._all]
 
+    @cached_property
+    def labels(self) -> list[str]:
+        """What each tree folds: the path of an array, or how many small ones."""
+        named = [path or self.requests[path].source for path, several in self._folds.items() for _ in several]
+        return [*named, *(f"{len(batch.requests):,} small arrays" for batch in self._batches)]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """The array that each tree folds, or the first of many."""
+        firsts = [*(path for path, several in self._folds.items() for _ in several)]
+        return [
+            self.requests[path].sides[0].name for path in [*firsts, *(next(iter(b.requests)) for b in self._batches)]
+        ]
+
     @property
     def sizes(self) -> list[list[int]]:
         """The trees as a manifest holds them."""
@@ -154,6 +168,7 @@ class JobPlan:
             loads=lambda node: every[node.tree].loads(node),
             finish=partial(self._finish, directory, job, about),
             need=max(plan.peak_bytes for plan in self.plans.values()),
+            label=lambda node: self._names[node.tree],
         )
 
     def _finish(self, directory: Directory, job: str, about: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from dask.base import tokenize
 from dask.delayed import Delayed, delayed
 
 from covdist.engine.plan import Plan
+from covdist.engine.task_names import letters
 from covdist.engine.threads import of_caller, of_task, sharing
 from covdist.errors import DataError, MergeError
 from covdist.kernel.threads import shared
@@ -208,7 +209,8 @@ def _read(state: object, shape: tuple[int, ...], dtype: np.dtype, function: Func
             return _answer(state, function, *arguments)
     if not isinstance(state, Delayed):
         return _answer(state, function, *arguments)
-    key = f"read-{tokenize(function, arguments, state.key)}"
+    asked = next((letters(each) for each in arguments if isinstance(each, str)), "")
+    key = f"read{'-' * bool(asked)}{asked}-{tokenize(function, arguments, state.key)}"
     value = delayed(_array_of, pure=True, traverse=False)(state, function, *arguments, dask_key_name=key)
     return da.from_delayed(value, shape, dtype, name=f"array-{key}")
 

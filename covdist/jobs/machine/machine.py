@@ -220,13 +220,17 @@ class Machine:
 
     def folded(self) -> int:
         """Count the shards that are part of an existing state."""
-        count, waiting = 0, [tree.root for tree in self.trees]
+        return sum(map(self.folded_of, self.trees))
+
+    def folded_of(self, tree: MergeTree) -> int:
+        """Count those of a tree."""
+        count, waiting = 0, [tree.root]
         while waiting:
             node = waiting.pop()
             if self._exists(node):
                 count += node.shards
             else:
-                waiting.extend(self.trees[node.tree].children(node))
+                waiting.extend(tree.children(node))
         return count
 
     def attempts(self) -> int:
