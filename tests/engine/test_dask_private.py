@@ -146,7 +146,7 @@ ALLOWED = {
     "original-": {"engine/dask_private.py"},
     "def cull(": {"engine/dask_private.py"},
     "from distributed.comm": {"engine/cluster.py"},
-    "from distributed.dashboard": {"jobs/dashboard/board.py", "jobs/dashboard/page.py"},
+    "from distributed.dashboard": {"jobs/dashboard/page.py", "jobs/dashboard/serving.py"},
     "from zarr.core": {"logs/zarr/metadata.py", "logs/zarr/stores.py"},
     "LazilyIndexedArray": {"logs/zarr/opened.py"},
     "fastpath=": {"results/accepted.py"},

@@ -13,8 +13,9 @@ from distributed import Client
 import covdist
 from covdist.engine.plan import Work, make_plan
 from covdist.jobs.dashboard import reporter
-from covdist.jobs.dashboard.board import PAGE, Board
+from covdist.jobs.dashboard.board import Board
 from covdist.jobs.dashboard.news import JobNews, LayerProgress, news_of
+from covdist.jobs.dashboard.serving import PAGE
 from covdist.jobs.machine.machine import Machine
 from covdist.jobs.machine.tree import MergeTree, Node
 

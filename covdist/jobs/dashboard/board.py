@@ -1,14 +1,11 @@
-"""``Board``: the jobs that a scheduler was told of, and the page that shows them; runs in the scheduler's process."""
+"""``Board``: the jobs that a scheduler was told of."""
 
 from __future__ import annotations
 
 import time
-from functools import partial
-from typing import Any
 
 from covdist.jobs.dashboard.news import JobNews
 
-PAGE = "covdist"  # its path in the dashboard
 _MOST = 8  # jobs
 
 
@@ -29,36 +26,3 @@ class Board:
     def silence(self, job: str) -> float:
         """Return for how many seconds nothing was heard of a job."""
         return time.monotonic() - self.heard[job]
-
-
-def take(news: JobNews, dask_scheduler: Any) -> str:
-    """Keep news of a job, and return why no page shows them; empty where one does."""
-    board = dask_scheduler.extensions.get(PAGE)
-    if board is None:
-        board = dask_scheduler.extensions[PAGE] = Board()
-        board.missing = _served(board, dask_scheduler)
-    board.take(news)
-    return str(board.missing)
-
-
-def _served(board: Board, scheduler: Any) -> str:
-    """Add the page beside dask's own, in the way in which these are added."""
-    pages = [each for each in scheduler.http_application.applications if hasattr(each, "app_paths")]
-    if not pages:
-        return (
-            "the scheduler has no dashboard, so none shows this job: start it with one, which takes bokeh "
-            "(pip install 'covdist[dashboard]'), or watch the job with `covdist status`"
-        )
-    from distributed.dashboard.core import BokehApplication
-    from distributed.dashboard.scheduler import template_variables
-    from tornado.ioloop import IOLoop
-
-    from covdist.jobs.dashboard.page import document
-
-    variables = template_variables(scheduler)
-    show = {f"/{PAGE}": partial(document, board)}
-    page = BokehApplication(show, scheduler, prefix=pages[0].prefix, template_variables=variables)
-    scheduler.http_application.add_application(page)
-    page.initialize(IOLoop.current())
-    page.start()
-    return ""

@@ -9,8 +9,8 @@ import time
 
 from distributed import Client
 
-from covdist.jobs.dashboard.board import take
 from covdist.jobs.dashboard.news import JobNews, news_of
+from covdist.jobs.dashboard.serving import take
 from covdist.jobs.driver import Driver
 from covdist.jobs.trees import JobPlan
 
