@@ -1,8 +1,13 @@
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from distributed import Client
 
 import covdist
+
+# Its examples would be looked for by importing it.
+collect_ignore = [] if find_spec("bokeh") else ["covdist/jobs/dashboard/page.py"]
 
 
 @pytest.fixture(autouse=True)

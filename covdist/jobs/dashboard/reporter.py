@@ -26,7 +26,7 @@ class Reporter:
         self._client = client
         self._about = job, plan.question["log"], plan.labels, list(plan.plans.values())
         self._thread: threading.Thread | None = None
-        self._due, self._said = 0.0, ""
+        self._due, self._said = time.monotonic() + _SECONDS, ""  # a short job is told of when it has ended
 
     def tell(self, driver: Driver) -> None:
         """Report unless that was done a moment ago."""

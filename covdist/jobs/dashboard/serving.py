@@ -31,7 +31,6 @@ def _served(board: Board, scheduler: Any) -> str:
         )
     from distributed.dashboard.core import BokehApplication
     from distributed.dashboard.scheduler import template_variables
-    from tornado.ioloop import IOLoop
 
     from covdist.jobs.dashboard.page import document  # needs bokeh
 
@@ -39,6 +38,6 @@ def _served(board: Board, scheduler: Any) -> str:
     show = {f"/{PAGE}": partial(document, board)}
     page = BokehApplication(show, scheduler, prefix=pages[0].prefix, template_variables=variables)
     scheduler.http_application.add_application(page)
-    page.initialize(IOLoop.current())
+    page.initialize(scheduler.io_loop)
     page.start()
     return ""
