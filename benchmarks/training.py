@@ -19,7 +19,7 @@ from torch import nn
 import covdist
 import covdist.record.torch
 
-ROUNDS, STEPS = 3, 10
+ROUNDS, STEPS, FIRST = 3, 10, 3  # the first steps, not timed, are those in which a watch gets its memory
 WHAT = ("activation", "gradient")
 
 
@@ -65,6 +65,7 @@ class Case(NamedTuple):
     model: type[nn.Module]
     batch: tuple[torch.Tensor, torch.Tensor]
     settings: dict[str, Any]
+    options: dict[str, Any]  # of the recorder
 
 
 IMAGES = torch.randn(32, 3, 32, 32), torch.randint(10, (32,))
@@ -73,9 +74,10 @@ CASES = [
     case
     for name, model, batch in (("conv net", ConvNet, IMAGES), ("transformer", Transformer, TOKENS))
     for case in (
-        Case(f"{name}, activations and gradients of all layers", model, batch, {"what": WHAT}),
-        Case(f"{name}, the same of every 10th step", model, batch, {"what": WHAT, "every": 10}),
-        Case(f"{name}, gradients", model, batch, {"what": ("gradient",)}),
+        Case(f"{name}, activations and gradients of all layers", model, batch, {"what": WHAT}, {}),
+        Case(f"{name}, the same in float16", model, batch, {"what": WHAT}, {"dtype": "float16"}),
+        Case(f"{name}, the same of every 10th step", model, batch, {"what": WHAT, "every": 10}, {}),
+        Case(f"{name}, gradients", model, batch, {"what": ("gradient",)}, {}),
     )
 ]
 
@@ -100,7 +102,9 @@ def train(
 ) -> Times:
     """Take some steps."""
     optimizer, start = torch.optim.SGD(model.parameters(), 0.01), Times.now()
-    for _ in range(STEPS):
+    for step in range(FIRST + STEPS):
+        if step == FIRST:
+            start = Times.now()
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(batch[0]), batch[1]).backward()
         optimizer.step()
@@ -115,7 +119,7 @@ def measure(case: Case) -> str:
     model, rounds = case.model(), []
     train(model, case.batch)
     with tempfile.TemporaryDirectory() as folder:
-        recorder = covdist.Recorder(f"{folder}/run.zarr")
+        recorder = covdist.Recorder(f"{folder}/run.zarr", **case.options)
         with covdist.record.torch.watch(model, recorder, **case.settings) as watch:
             train(model, case.batch, watch)
         for _ in range(ROUNDS):
@@ -132,7 +136,7 @@ def measure(case: Case) -> str:
     wall, thread, process = (statistics.median(each) for each in zip(*more, strict=True))
     step = statistics.median(plain.thread for plain, _ in rounds) / STEPS
     return (
-        f"{case.name}: {data / (ROUNDS + 1) / STEPS / 1e6:.2f} MB beside a step of {step * 1e3:.1f} ms\n"
+        f"{case.name}: {data / (ROUNDS + 1) / (FIRST + STEPS) / 1e6:.2f} MB beside a step of {step * 1e3:.1f} ms\n"
         f"  training thread {thread:+.1%}, all threads {process:+.1%}, clock {wall:+.1%}; "
         f"closing {closing:.2f} s, disk {disk / data:.3f} of the data"
     )
