@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from covdist.errors import LogError
 from covdist.logs.formats import FileFormat, file_formats
 from covdist.logs.paths import below, exists, first_bytes, is_folder, is_url, last_name, real, walk
-from covdist.logs.source import Entry, Nodes, Unreadable
+from covdist.logs.source import Entry, Nodes, Unreadable, fillable
 from covdist.logs.stamps import opening
 
 READS = "folders of files"
@@ -32,9 +32,17 @@ def recognises(path: str) -> bool:
 
 
 def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
-    """Read the headers of all arrays below the path; files have no chunks that could be missing."""
+    """Read the headers of all arrays below the path; of files only those of HDF5 have chunks that could be missing."""
     with opening():
-        return _nodes(path, follow_links)
+        nodes = _nodes(path, follow_links)
+    return {place: _filled(variables) for place, variables in nodes.items()} if missing_chunks == "fill" else nodes
+
+
+def _filled(variables: Mapping[str, Entry | Unreadable]) -> dict[str, Entry | Unreadable]:
+    return {
+        name: each._replace(source=each.source.filled()) if isinstance(each, Entry) and fillable(each.source) else each
+        for name, each in variables.items()
+    }
 
 
 def format_of(path: str, follow_links: bool = False) -> FileFormat | None:

@@ -46,7 +46,8 @@ def open_log(
         Parquet, Arrow or torch file, or a folder of those. Or the URL of one that fsspec supports, ``s3://``,
         ``https://``, of which only the ranges of bytes are read that are needed.
     missing_chunks : {"raise", "fill"}
-        Whether a chunk that is not in the store raises an error when it is read, or reads as the fill value.
+        Whether a chunk that is not in the store, or was never written to an HDF5 file, raises an error when it is read,
+        or reads as the fill value.
         Coordinates are always filled: by default zarr does not write their chunks of zeros.
     follow_links : bool
         Whether files and folders of the log may be links; by default only ``path`` itself may. Pipes and devices are

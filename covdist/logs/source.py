@@ -84,6 +84,18 @@ class SlabSource(Source, Protocol):
         """
 
 
+class FillableSource(Source, Protocol):
+    """A source that can give a fill value for chunks that were never written."""
+
+    def filled(self) -> Source:
+        """Return a source that does."""
+
+
+def fillable(source: Source) -> TypeGuard[FillableSource]:
+    """Return whether a source can give a fill value for chunks that were never written."""
+    return hasattr(source, "filled")
+
+
 def is_source(value: object) -> TypeGuard[Source]:
     """Return whether an object is a source; ``isinstance`` of a protocol takes 50 µs, as long as its first chunk."""
     return hasattr(value, "read_chunk")

@@ -215,6 +215,21 @@ def test_chunks_that_were_never_written(tmp_path, fill):
         assert np.isnan(x[10:]).all()
 
 
+@pytest.mark.parametrize("fill", [None, 7.0])
+def test_chunks_that_were_never_written_may_be_filled(tmp_path, fill):
+    def write(file):
+        file.create_dataset("fc1/x", (20, 5), "f4", chunks=(10, 5), fillvalue=fill)[:10] = X[:10]
+        file["fc1/y"] = X
+
+    path = made(tmp_path / "x.h5", write)
+    x = open_log(path, missing_chunks="fill")["fc1/x"]
+    np.testing.assert_array_equal(x, [*X[:10], *np.full((10, 5), fill or 0)])
+    assert x.data.name != open_log(path)["fc1/x"].data.name
+    with pytest.raises(MissingChunkError, match='by missing_chunks="fill"'):
+        open_log(path)["fc1/x"].compute()
+    np.testing.assert_array_equal(open_log(path, missing_chunks="fill")["fc1/y"], X)
+
+
 @pytest.mark.parametrize("name", ["bomb", "short", "long"])
 def test_chunks_that_lie(tmp_path, name):
     """Bytes that decode to more, or to less, than a chunk has."""

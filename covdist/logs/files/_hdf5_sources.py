@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +36,11 @@ class ChunkSource(GridSource):
     stamp: Stamp
     codecs: tuple[Codec, ...]
     fill: Any  # None where no value stands for what was not written
+    given: Any  # by HDF5 for what was not written, though nobody may have meant it
+
+    def filled(self) -> ChunkSource:
+        """Return a source in which chunks that were never written read as the fill value of HDF5."""
+        return replace(self, fill=self.given, token=f"{self.token}-filled")
 
     @property
     def checksum(self) -> str | None:
@@ -78,8 +83,8 @@ class ChunkSource(GridSource):
         if found == len(listed.numbers) or listed.numbers[found] != number:
             if self.fill is None:
                 raise MissingChunkError(
-                    f"{self.name}: chunk {index} was never written to {self.path}: record it, or give the variable a "
-                    "_FillValue, which is read as NaN."
+                    f"{self.name}: chunk {index} was never written to {self.path}: record it, give the variable a "
+                    '_FillValue, which is read as NaN, or read zeros or its own fill value by missing_chunks="fill".'
                 )
             return None
         start, length, mask = (int(each[found]) for each in (listed.starts, listed.lengths, listed.masks))
@@ -206,9 +211,10 @@ def dataset_source(dataset: Any, name: str, path: str, before: Stamp, attrs: Map
         return TextSource(name, shape[:rank], TEXT, chunks[:rank], token, path, key, before, joined)
     native = dataset.id.get_type() == h5py.h5t.py_create(dtype, logical=True) and dataset.file.userblock_size == 0
     if native and dataset.chunks and all(code in _FILTERS for code, *_ in filters):
-        fill = dataset.fillvalue if "_FillValue" in attrs else None
+        given = dataset.fillvalue
         codecs = tuple(_codec(code, values) for code, _, values, _ in filters)
-        return ChunkSource(name, shape, dtype, chunks, token, path, key, before, codecs, fill)
+        fill = given if "_FillValue" in attrs else None
+        return ChunkSource(name, shape, dtype, chunks, token, path, key, before, codecs, fill, given)
     size = math.prod(shape) * dtype.itemsize
     if native and kind.get_layout() == h5py.h5d.CONTIGUOUS:
         offset = dataset.id.get_offset()
