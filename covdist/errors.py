@@ -63,7 +63,17 @@ def _escaped(text: str, but: str = "") -> str:
 
 
 class CovdistError(Exception):
-    """Base of all errors that covdist raises on purpose; its text is one sentence for the user."""
+    """Base of all errors that covdist raises on purpose; its text is one sentence for the user.
+
+    Examples
+    --------
+    >>> import covdist
+    >>> try:
+    ...     covdist.open_log("no-such-log")
+    ... except covdist.CovdistError as error:
+    ...     print(str(error).partition(":")[0])
+    no-such-log does not exist
+    """
 
     def __str__(self) -> str:
         return shown(_LONG_WORD.sub(lambda word: shown(word[0]), without_credentials(super().__str__())), _LONG_TEXT)

@@ -2,6 +2,13 @@
 
 A plot takes moments, or what readings gave, and returns matplotlib's Axes; a FacetGrid of xarray, with a panel for each
 group, where there are groups. matplotlib is imported when something is drawn: ``pip install 'covdist[plot]'``.
+
+Examples
+--------
+>>> import numpy as np, covdist
+>>> ax = covdist.plot.correlation(covdist.moments(np.random.default_rng(0).normal(size=(100, 4))))
+>>> ax.get_title()
+'Correlation'
 """
 
 from typing import TYPE_CHECKING

@@ -1,0 +1,112 @@
+"""What the sentences of errors advise exists, and a page says what it is."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import tomllib
+
+import click
+
+import covdist
+from covdist import plugins
+from covdist.cli import main
+
+from .blocks import ROOT
+
+ERROR = re.compile(r"\w*Error$")
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+INSTALL = (ROOT / "docs" / "start" / "install.md").read_text()
+
+
+def sentences():
+    """Yield the text of every error that the package raises, with ``…`` for what is filled in."""
+    for path in sorted((ROOT / "covdist").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ERROR.search(called(node)):
+                for argument in node.args:
+                    if text := words(argument):
+                        yield text
+
+
+def called(node):
+    return getattr(node.func, "id", getattr(node.func, "attr", ""))
+
+
+def words(node):
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(words(part) or "…" for part in node.values)
+    return ""
+
+
+SENTENCES = list(sentences())
+
+
+def every_command(group=main):
+    for each in group.commands.values():
+        yield each
+        if isinstance(each, click.Group):
+            yield from every_command(each)
+
+
+COMMANDS = {each.name: each for each in every_command()}
+# Of `covdist read`, `export` and `import`: options of the reading or format, by their Python names.
+FUNCTIONS = [getattr(covdist, each) for each in covdist.__all__ if inspect.isfunction(getattr(covdist, each))]
+FUNCTIONS += [
+    each for name in plugins.names("exports") for each in vars(plugins.find("exports", name)).values()
+    if inspect.isfunction(each)
+]  # fmt: skip
+OPTIONS = {
+    *(option for each in [main, *COMMANDS.values()] for part in each.params for option in part.opts),
+    *(option for each in COMMANDS.values() for part in each.params for option in part.secondary_opts),
+    *(f"--{name.replace('_', '-')}" for each in FUNCTIONS for name in inspect.signature(each).parameters),
+}
+
+
+def advised(pattern):
+    return {found for text in SENTENCES for found in re.findall(pattern, text)}
+
+
+def test_there_are_sentences():
+    assert len(SENTENCES) > 300
+
+
+def test_the_options_exist():
+    others = advised(r"dask scheduler (--[a-z-]+)") | {"--in-file"}
+    assert advised(r"(?<![\w-])--[a-z][a-z-]+") - OPTIONS - others == set()
+
+
+def test_the_extras_exist_and_the_page_on_installing_has_them():
+    found = {extra for text in advised(r"covdist\[([\w,]+)\]") for extra in text.split(",")}
+    assert found
+    assert found <= EXTRAS.keys()
+    assert all(f"`{extra}`" in INSTALL for extra in EXTRAS)
+
+
+def test_the_commands_exist():
+    found = advised(r"`covdist ([a-z]+)")
+    assert found
+    assert found <= COMMANDS.keys()
+
+
+def test_the_functions_exist():
+    found = advised(r"\bcovdist\.([a-z_]+)\(")
+    assert found
+    assert found <= {*covdist.__all__}
+
+
+def test_the_policies_and_their_page():
+    found = advised(r"missing='([a-z]+)'")
+    assert found
+    assert found <= {each.rstrip("_") for each in plugins.names("missing")}
+    assert all(f'"{each}"' in (ROOT / "docs" / "concepts" / "missing.md").read_text() for each in found)
+
+
+def test_the_page_on_refusals_advises_only_what_exists():
+    page = (ROOT / "docs" / "reference" / "refused.md").read_text()
+    options = {*re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)}
+    assert options <= OPTIONS
+    assert {*re.findall(r"covdist ([a-z]+) (?=[A-Z])", page)} <= COMMANDS.keys()
