@@ -38,7 +38,6 @@ def _make(app: Any, config: Any) -> None:
         _write(MADE / f"{name}.md", _with_site_links((ROOT / place).read_text(), ROOT / place))
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
         _write(MADE / "notebooks" / notebook.name, _with_site_links(notebook.read_text(), notebook))
-    _write(MADE / "notebooks" / "index.md", NOTEBOOKS)
     _write(MADE / "api" / "index.rst", _api())
 
 
@@ -47,21 +46,6 @@ def _write(path: Path, text: str) -> None:
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-
-
-NOTEBOOKS = """# Notebooks
-
-As they are in the folder `notebooks` of the repository, without outputs: each runs as it stands with
-`pip install 'covdist[notebooks]'`.
-
-```{toctree}
-:maxdepth: 1
-:glob:
-
-quickstart
-*
-```
-"""
 
 
 # ---- links
