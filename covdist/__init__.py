@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the names below are found without this list; it is for type
     from covdist.jobs.job import Job as Job
     from covdist.jobs.submitting import submit as submit
     from covdist.logs.opening import open_log as open_log
+    from covdist.page.report import report as report
     from covdist.readings.autocov import autocov as autocov
     from covdist.readings.corr import corr as corr
     from covdist.readings.cov import cov as cov
@@ -102,6 +103,7 @@ _HOMES = {
     "export": "covdist.results.saving",
     "load": "covdist.results.load",
     "open_log": "covdist.logs.opening",
+    "report": "covdist.page.report",
     "submit": "covdist.jobs.submitting",
     "update": "covdist.growth.update",
 }

@@ -31,6 +31,7 @@ from covdist.commands.options import (
     selecting,
 )
 from covdist.commands.read import read
+from covdist.commands.report import report
 from covdist.commands.update import run_update
 from covdist.errors import CovdistError, shown
 
@@ -312,5 +313,5 @@ def demo(cluster_options: dict[str, Any], as_json: bool, output: str) -> None:
         print_json(found)
 
 
-for command in [*COMMANDS, compare, convert, export, health, import_, inspect, read]:
+for command in [*COMMANDS, compare, convert, export, health, import_, inspect, read, report]:
     main.add_command(command)

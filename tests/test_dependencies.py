@@ -17,8 +17,8 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT, BUILD = SETTINGS["project"], SETTINGS["build-system"]
-# by fsspec for s3:// paths, by distributed for its dashboard, by xarray for netCDF 4
-FOUND_BY_OTHERS = {"s3fs", "bokeh", "h5netcdf"}
+# by fsspec for s3:// paths, by xarray for netCDF 4
+FOUND_BY_OTHERS = {"s3fs", "h5netcdf"}
 USERS_HAVE = {"lightning", "pytorch-lightning", "transformers"}  # callbacks for those who train with them
 FRAMEWORKS = {"jax", "torch"}  # large, and there already where anything is trained
 FOR_PEOPLE = {"all", "docs", "notebooks", "test"}

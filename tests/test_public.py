@@ -20,9 +20,9 @@ PUBLIC = {
     "health", "hsic", "initial_scale", "jackknife", "jeffreys", "kfac", "kl_divergence", "kurtosis", "leace",
     "load", "logdet", "mahalanobis", "marchenko_pastur_edge", "maximal_corr", "mean_shift", "moments",
     "noise_scale", "open_log", "partial_corr", "participation_ratio", "plan", "plot", "power_law", "precision",
-    "procrustes", "project", "prune", "pwcca", "rankme", "redundant", "rolling", "rv_coefficient", "second_moment",
-    "shrink", "sign_agreement", "similarity", "skewness", "spectrum", "stable_rank", "standardise", "std", "submit",
-    "svcca", "update", "var", "whiten", "within",
+    "procrustes", "project", "prune", "pwcca", "rankme", "redundant", "report", "rolling", "rv_coefficient",
+    "second_moment", "shrink", "sign_agreement", "similarity", "skewness", "spectrum", "stable_rank", "standardise",
+    "std", "submit", "svcca", "update", "var", "whiten", "within",
 }  # fmt: skip
 
 

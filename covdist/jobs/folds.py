@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 from typing import Any, NamedTuple
 
 from covdist.engine.plan import Plan, core_seconds
@@ -15,8 +15,8 @@ from covdist.folding.passes import Pass, fold_with
 from covdist.folding.request import Request
 from covdist.folding.streams import whole_streams
 from covdist.jobs.directory.directory import Directory
-from covdist.jobs.machine.tree import MergeTree, Node, keep_every
-from covdist.jobs.rounds import due
+from covdist.jobs.machine.tree import MergeTree, Node, keep_every, largest
+from covdist.jobs.rounds import MissingState, due
 from covdist.jobs.states import dump_state, load_like, load_state
 from covdist.numerics.blas import single_thread
 from covdist.numerics.em import Fit, Model
@@ -106,7 +106,7 @@ class ManyArrays:
     """The states of small arrays, by a tree of one shard: writing a checkpoint takes as long as folding 20 of them."""
 
     def __init__(self, tree: int, batch: Batch):
-        self._folds, self._tree = batch.folds(), MergeTree(tree, shards=1, fan_in=2, keep=1)
+        self.batch, self._folds, self._tree = batch, batch.folds(), MergeTree(tree, shards=1, fan_in=2, keep=1)
         self._accumulators = [shard.accumulator for shard, _ in batch.items()]
         self.bytes_kept = sum(plan.state_bytes for plan in batch.plans)
 
@@ -133,11 +133,35 @@ class ManyArrays:
 TreeFold = OnePass | Fitting | ManyArrays
 
 
+def written_states(strips: Sequence[OnePass], saved: Iterable[Node], read: Read, ordered: bool) -> list[Any]:
+    """Return the state of each strip of what is written down, of the same rows; none where nothing is."""
+    spans = [{node[1:3] for node in saved if node in one.tree(0).kept} for one in strips]
+    common = set.intersection(*spans) if spans else set()
+    found = list[Any]()
+    for one in strips:
+        nodes = largest(node for node in one.tree(0).kept if node[1:3] in common)
+        if ordered:  # of which only neighbours merge
+            nodes = nodes[:1]
+        states = [state for node in nodes if (state := _if_whole(one, node, read)) is not None]
+        if len(states) < max(len(nodes), 1):
+            return []
+        with single_thread():
+            found.append(reduce(lambda a, b: a.merge(b), states))
+    return found
+
+
 def folds(request: Request, first: int) -> list[OnePass | Fitting]:
     """Return a request's trees, numbered from ``first`` on."""
     if request.policy.strategy is not None:
         return [Fitting(first, pattern_strip(request), request)]
     return [OnePass(first + i, strip) for i, strip in enumerate(first_strips(request))]
+
+
+def _if_whole(one: OnePass, node: Node, read: Read) -> Any:
+    try:
+        return one.state(node, read)
+    except MissingState:
+        return None
 
 
 class _Roots(NamedTuple):

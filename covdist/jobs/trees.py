@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any
@@ -20,11 +21,11 @@ from covdist.jobs.asked import read_manifest
 from covdist.jobs.dask_runner import TaskWork
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.directory.fingerprint import array_facts, difference, fingerprint, job_id
-from covdist.jobs.folds import Fitting, ManyArrays, OnePass, TreeFold, folds
+from covdist.jobs.folds import Fitting, ManyArrays, OnePass, TreeFold, folds, written_states
 from covdist.jobs.known import remember
 from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.jobs.results import deliver, written
-from covdist.jobs.rounds import checkpoint, clear
+from covdist.jobs.rounds import MissingState, checkpoint, clear
 from covdist.logs.opening import log_nodes
 from covdist.results.labelled_state import computed
 from covdist.results.load import JOB_RESULT
@@ -170,6 +171,22 @@ class JobPlan:
             need=max(plan.peak_bytes for plan in self.plans.values()),
             label=lambda node: self._names[node.tree],
         )
+
+    def so_far(self, directory: Directory, job: str) -> dict[str, Moments]:
+        """Return the moments of the rows of each array whose states are written down; those of ``maxent`` have none."""
+        read, saved = partial(checkpoint, directory, job), directory.saved()
+        found: dict[str, Moments] = {}
+        for path, several in self._folds.items():
+            passes = [one for one in several if isinstance(one, OnePass)]
+            states = written_states(passes, saved, read, self.requests[path].state.ordered)
+            if states:
+                widths = tuple(one.width for one in several)
+                found[path] = computed(states, Moments, widths, self.requests[path].layout())
+        for one in self._all:
+            if isinstance(one, ManyArrays) and (root := one.tree(0).root) in saved:
+                with suppress(MissingState):
+                    found |= one.batch.moments(one.state(root, read))
+        return {path: found[path] for path in self.requests if path in found}
 
     def _finish(self, directory: Directory, job: str, about: Mapping[str, Any]) -> None:
         due = [one.due(directory, job) for one in self._all]

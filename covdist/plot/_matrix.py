@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 MOST_DRAWN = 512  # columns; of more, averages are drawn
 MOST_CLUSTERED = 4096  # 2.8 s on one core, and 450 MiB for distances and their copies
-_MOST_OPTIMAL = 1024  # the best order of the leaves takes as many squared: 0.8 s
+MOST_OPTIMAL = 1024  # the best order of the leaves takes as many squared: 0.8 s
 
 
-def order(distances: np.ndarray) -> np.ndarray:
+def order(distances: np.ndarray, optimal: int = MOST_OPTIMAL) -> np.ndarray:
     """Return the order of the leaves of an average linkage tree; what has no distance to others comes last."""
     known = np.flatnonzero(np.isfinite(distances).sum(axis=1) > 1)
     rest = np.setdiff1d(np.arange(len(distances)), known)
@@ -31,19 +31,19 @@ def order(distances: np.ndarray) -> np.ndarray:
     np.fill_diagonal(some, 0.0)
     condensed = scipy.spatial.distance.squareform((some + some.T) / 2, checks=False)
     tree = scipy.cluster.hierarchy.linkage(condensed, "average")
-    if len(known) <= _MOST_OPTIMAL:
+    if len(known) <= optimal:
         tree = scipy.cluster.hierarchy.optimal_leaf_ordering(tree, condensed)
     return np.concatenate([known[scipy.cluster.hierarchy.leaves_list(tree)], rest])
 
 
-def orders(values: np.ndarray, square: bool) -> tuple[np.ndarray, np.ndarray]:
+def orders(values: np.ndarray, square: bool, optimal: int = MOST_OPTIMAL) -> tuple[np.ndarray, np.ndarray]:
     """Return orders of rows and columns that bring like ones together: by 1 - |value|, or of x with y by profiles."""
     if square:
         most = np.nanmax(np.abs(values), initial=0.0) or 1.0
-        found = order(1 - np.abs(values) / most)
+        found = order(1 - np.abs(values) / most, optimal)
         return found, found
     rows, columns = (_profiles(each) for each in (values, values.T))
-    return order(rows), order(columns)
+    return order(rows, optimal), order(columns, optimal)
 
 
 def _profiles(values: np.ndarray) -> np.ndarray:
@@ -55,14 +55,14 @@ def _profiles(values: np.ndarray) -> np.ndarray:
     return found
 
 
-def factor(size: int) -> int:
+def factor(size: int, most: int = MOST_DRAWN) -> int:
     """Return how many columns share a place in the picture."""
-    return -(-size // MOST_DRAWN)
+    return -(-size // most)
 
 
-def averaged(x: xr.DataArray, dims: tuple[Hashable, Hashable]) -> xr.DataArray:
+def averaged(x: xr.DataArray, dims: tuple[Hashable, Hashable], most: int = MOST_DRAWN) -> xr.DataArray:
     """Return the means of blocks that leave at most so many places as a picture has room for."""
-    factors: dict[Any, int] = {dim: factor(x.sizes[dim]) for dim in dims if factor(x.sizes[dim]) > 1}
+    factors: dict[Any, int] = {dim: each for dim in dims if (each := factor(x.sizes[dim], most)) > 1}
     if not factors:
         return x
     bare = x.drop_vars([name for name in x.coords if set(x.coords[name].dims) & set(dims)])

@@ -10,7 +10,7 @@ import xarray as xr
 from covdist.errors import DataError, shown
 from covdist.folding.inputs import one_of
 from covdist.plot._canvas import BOTH_SIGNS, computed, drawn
-from covdist.plot._matrix import MOST_CLUSTERED, averaged, factor, heat_map, orders
+from covdist.plot._matrix import MOST_CLUSTERED, MOST_OPTIMAL, averaged, factor, heat_map, orders
 from covdist.results.labelled_state import LabelledState
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ def correlation(x: LabelledState | xr.DataArray, *, ax: Axes | None = None, orde
     ('Correlation', ['0', '3', '1', '4', '5', '2'])
     """
     one_of("order", order, (_CLUSTERED, _GIVEN))
-    matrix, what = _matrix(x)
+    matrix, what = matrix_of(x)
     first, second = dims = matrix.dims[-2], matrix.dims[-1]
     clustered = order == _CLUSTERED and max(matrix.sizes[dim] for dim in dims) <= MOST_CLUSTERED
-    matrix = _clustered(computed(matrix)) if clustered else matrix
+    matrix = in_clusters(computed(matrix)) if clustered else matrix
     factors = [factor(matrix.sizes[dim]) for dim in dims]
     small = computed(averaged(matrix, dims))
-    limit = _limit(small, max(factors) > 1)
+    limit = limit_of(small, max(factors) > 1)
     said = f", means of {factors[0]:,} × {factors[1]:,}" if max(factors) > 1 else ""
 
     def draw(one: xr.DataArray, panel: Axes) -> AxesImage:
@@ -86,7 +86,7 @@ def _along(dim: str, size: int, clustered: bool) -> str:
     return f"{shown(dim)} ({size:,}{', clustered' if clustered and size > 2 else ''})"
 
 
-def _matrix(x: Any) -> tuple[xr.DataArray, str]:
+def matrix_of(x: Any) -> tuple[xr.DataArray, str]:
     """Return a matrix along the last two dims, and what it is."""
     if isinstance(x, LabelledState):
         found: xr.DataArray = x.corr()  # type: ignore[attr-defined]
@@ -111,7 +111,8 @@ def _matrix(x: Any) -> tuple[xr.DataArray, str]:
     return found, str(found.attrs.get("long_name", found.name or "value"))
 
 
-def _clustered(matrix: xr.DataArray) -> xr.DataArray:
+def in_clusters(matrix: xr.DataArray, optimal: int = MOST_OPTIMAL) -> xr.DataArray:
+    """Return a matrix, or one of each group, with like rows and columns side by side."""
     values = matrix.to_numpy().astype(np.float64).reshape(-1, *matrix.shape[-2:])
     square = values.shape[1] == values.shape[2] and np.allclose(values, np.swapaxes(values, 1, 2), equal_nan=True)
     typical = np.abs(values[0]) if square and len(values) == 1 else values[0]
@@ -119,13 +120,13 @@ def _clustered(matrix: xr.DataArray) -> xr.DataArray:
         known = np.isfinite(values)
         each = np.abs(values) if square else values
         typical = np.where(known, each, 0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
-    rows, columns = orders(typical, square)
+    rows, columns = orders(typical, square, optimal)
     bare = [dim for dim in matrix.dims[-2:] if dim not in matrix.indexes]
     matrix = matrix.assign_coords({dim: np.arange(matrix.sizes[dim]) for dim in bare})
     return matrix.isel({matrix.dims[-2]: rows, matrix.dims[-1]: columns})
 
 
-def _limit(small: xr.DataArray, averaged: bool) -> float:
+def limit_of(small: xr.DataArray, averaged: bool) -> float:
     """Return the largest magnitude of the scale: 1 of correlations, unless averages make them faint."""
     values = np.abs(small.to_numpy().astype(np.float64))
     if averaged and values.shape[-1] == values.shape[-2]:  # on the diagonal there are ones

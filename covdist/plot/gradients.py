@@ -106,7 +106,7 @@ def _sizes(x: Any, options: Mapping[str, Any]) -> xr.Dataset:
         counts = [each.layout.axes[0].size for each in states.values()]
         return _of_layers(pooled(states), xr.DataArray(counts, dims=[_LAYER]))
     if isinstance(x, xr.Dataset) and {"rms", "std", "parameters", _LAYER} <= {*x.variables}:
-        return _of_health(x)
+        return sizes_of_health(x)
     if isinstance(x, LabelledState):
         return _of_one(stats_of(x))  # type: ignore[arg-type]
     if isinstance(x, xr.Dataset) and {"norm", "std", "layer_norm"} <= {*x.variables}:
@@ -125,7 +125,8 @@ def _of_layers(stats: xr.Dataset, parameters: xr.DataArray) -> xr.Dataset:
     return xr.Dataset({"rms": rms, "std": noise, "mean": mean})
 
 
-def _of_health(found: xr.Dataset) -> xr.Dataset:
+def sizes_of_health(found: xr.Dataset) -> xr.Dataset:
+    """Return rms, noise and mean of what :func:`covdist.health` gives."""
     snr = found["snr"]
     noise = found["rms"] / np.sqrt(1 + snr**2)  # rms² is noise² and mean²
     return xr.Dataset({"rms": found["rms"], "std": noise, "mean": noise * snr})

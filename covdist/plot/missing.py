@@ -56,7 +56,7 @@ def missing(x: LabelledState | xr.DataArray, *, dim: Hashable | None = None, ax:
     ([0.25, 0.25], 'Missing values: 2 of 8')
     """
     if isinstance(x, LabelledState):
-        share, gaps, of = _of_moments(x)
+        share, gaps, of = missing_shares(x)
         sizes = share.sizes
     elif isinstance(x, xr.DataArray) and x.ndim and x.dtype.kind in "fiub":
         sizes, share, gaps, of = _of_rows(x, dim)
@@ -89,7 +89,7 @@ def _found(x: Any) -> str:
     )
 
 
-def _of_moments(m: Any) -> tuple[xr.DataArray, int, int]:
+def missing_shares(m: Any) -> tuple[xr.DataArray, int, int]:
     """Return shares by group and column, how many values are missing, and of how many."""
     m = m.compute(scheduler="threads") if m.deferred.lazy else m
     groups = m.layout.groups

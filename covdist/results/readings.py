@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import xarray as xr
@@ -93,6 +94,20 @@ class Readings:
         'Correlation'
         """
         return Plots(self)
+
+    def report(self, path: str | Path, **options: Any) -> None:
+        """Write a page of these moments, :func:`covdist.report` of them.
+
+        Examples
+        --------
+        >>> import tempfile, pathlib, numpy as np, covdist
+        >>> x = np.random.default_rng(0).normal(size=(50, 3))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     covdist.moments(x).report(f"{folder}/report.html")
+        ...     "Spectrum" in pathlib.Path(f"{folder}/report.html").read_text()
+        True
+        """
+        plugins.find("page", "report").report(self, path, **options)
 
     def __dir__(self) -> list[str]:
         readings = [name for name in plugins.names("readings") if hasattr(plugins.find("readings", name), "read")]

@@ -22,6 +22,11 @@ def jobs_table(statuses: Iterable[JobStatus]) -> str:
 
 def job_table(status: JobStatus) -> str:
     """Lay out one line per fact, and one for each of the last failures."""
+    return facts(job_facts(status))
+
+
+def job_facts(status: JobStatus) -> list[tuple[str, str]]:
+    """Return what is known of a job, by what it is called, and its last failures."""
     rate, most = status["per_second"], status["iterations"]
     found = {
         "job": status["job"], "status": status["status"],
@@ -33,7 +38,7 @@ def job_table(status: JobStatus) -> str:
     for failure in status["failures"][-5:]:
         said = f"{failure.get('task', '?')}: {failure.get('reason', 'a checkpoint was damaged')}"
         pairs.append(("tried again", shown(said, 1600)))
-    return facts(pairs)
+    return pairs
 
 
 def _progress(status: JobStatus) -> str:

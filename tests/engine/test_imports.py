@@ -34,9 +34,10 @@ ALLOWED = {
     "jobs": "errors limits storage numerics state engine logs rows results folding growth",
     "plot": "errors plugins engine results folding readings",
     "terminal": "errors engine results readings jobs plot",
+    "page": "errors engine logs folding state results readings jobs plot terminal",
     "record": "errors kernel numerics storage state results",
     "demo": "terminal",
-    "commands": "errors plugins engine logs results folding growth jobs terminal record",
+    "commands": "errors plugins engine logs results folding growth jobs terminal page record",
     "cli": "errors kernel numerics engine logs results folding growth readings terminal demo commands",
 }
 STATE_MAY_IMPORT = {"numpy", "scipy", "threadpoolctl", "covdist"} | sys.stdlib_module_names

@@ -76,6 +76,8 @@ def read_often(x: xr.DataArray, y: Array) -> Moments:
     assert_type(covdist.gradient_cosine({"fc1": m}), xr.Dataset)
     assert_type(m.gradient_stats(), xr.Dataset)
     assert_type(m.redundant(), xr.Dataset)
+    m.report("report.html", gradient="grad")
+    covdist.report({"fc1/activation": m}, "report.html", scheduler="threads")
     assert_type(m.noise_scale(batch_size=8), xr.Dataset)
     assert_type(m.sign_agreement(), xr.Dataset)
     assert_type(m.skewness(), xr.DataArray)

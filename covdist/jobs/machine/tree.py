@@ -90,6 +90,15 @@ class MergeTree:
         return self._children.keys()
 
 
+def largest(saved: Iterable[Node]) -> list[Node]:
+    """Return those states of one round of a tree that are part of no other of them, in the order of their shards."""
+    found = list[Node]()
+    for node in sorted(saved, key=lambda each: (each.start, -each.stop)):
+        if not found or node.start >= found[-1].stop:
+            found.append(node)
+    return found
+
+
 def keep_every(shards: int, state_bytes: int, shard_seconds: float) -> int:
     """Return the least number of shards whose state takes less than 3 % of their time to write."""
     return min(shards, 1 + int(state_bytes / _WRITE_RATE / (_SHARE * shard_seconds)))

@@ -4,53 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.delayed import Delayed, delayed
 
 from covdist.errors import DataError, shown
 from covdist.folding.asking import asked
 from covdist.folding.request import IN_MEMORY, Request, make_request
-from covdist.readings.gradients.health.questions import ACTIVATIONS, GRADIENTS, OfActivations, OfGradients
-from covdist.readings.gradients.health.verdicts import FLAGS, Thresholds, advice, bounds_of, judged, per_layer
+from covdist.readings.gradients.health.questions import OfActivations, OfGradients
+from covdist.readings.gradients.health.states import check_rows_unasked, health_of_states, states_of
+from covdist.readings.gradients.health.table import HealthTable, labelled_table, shared_groups
+from covdist.readings.gradients.health.verdicts import Thresholds, bounds_of
 from covdist.readings.layers.nodes import nodes_of
-from covdist.results.deferred import apply
-from covdist.results.labels import Dims, Groups, Rows
+from covdist.results.labelled_state import LabelledState
+from covdist.results.labels import Dims, Rows
 from covdist.results.names import own_names
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
 
 _SAMPLES, _EPOCH = ("step", "sample"), "epoch"
-_ABOUT = {
-    "rms": ("root mean square of the gradient", "units of the gradient"),
-    "mean": ("mean of the gradient", "units of the gradient"),
-    "std": ("standard deviation of the gradient", "units of the gradient"),
-    "snr": ("norm of the mean gradient over that of its noise", "1"),
-    "zero_fraction": ("share of zeros in the gradient", "1"),
-    "relative": ("gradient relative to that of the last layer", "1"),
-    "parameters": ("parameters", "1"),
-    "units": ("units", "1"),
-    "dead_share": ("share of units that never change", "1"),
-    "saturated_share": ("share of units at the bounds of their range", "1"),
-    "redundant_share": ("share of units that repeat an earlier one", "1"),
-    "gradient_nonfinite": ("NaN and infinities in the gradient", "1"),
-    "activation_nonfinite": ("NaN and infinities in the activation", "1"),
-    **{name: (f"whether the layer is flagged as {name.replace('_', ' ')}", "1") for name in FLAGS},
-    "verdict": ("what its gradient says of the layer", "1"),
-    "per_layer": ("factor from a layer's gradient to that of the layer before it", "1"),
-    "per_layer_error": ("standard error of the logarithm of per_layer", "1"),
-    "advice": ("what to change", "1"),
-}
-_COUNTS = ("parameters", "units", "gradient_nonfinite", "activation_nonfinite")
-_OF_NETWORK = ("per_layer", "per_layer_error", "advice")
 
 
 @own_names
 def health(
-    log: xr.DataTree,
+    log: xr.DataTree | Mapping[str, LabelledState],
     *,
     dim: Dims = None,
     by: Rows = None,
@@ -69,8 +47,10 @@ def health(
 
     Parameters
     ----------
-    log : DataTree
-        As :func:`covdist.open_log` returns it: a node a layer, with gradients, activations or both.
+    log : DataTree, or mapping {path: Moments}
+        As :func:`covdist.open_log` returns it: a node a layer, with gradients, activations or both. Or moments of them
+        as :func:`covdist.load` returns those of a result, by paths such as "fc1/gradient": they have their rows and
+        groups, so that ``dim`` and ``by`` are not for them.
     dim : str or sequence of str, optional
         Sample dims of both; by default "step" and "sample" where a variable has them, else its first.
     by : str, Bins or sequence of them, optional
@@ -137,11 +117,18 @@ def health(
     >>> print(found["advice"].item())
     Gradients shrink 967.5x per layer on their way back to fc1: use Glorot or He initialisation, or normalisation.
     """
+    thresholds = Thresholds(vanishing, exploding, redundant, saturated, share)
+    if isinstance(log, Mapping) and not isinstance(log, xr.DataTree):
+        check_rows_unasked(dim, by)
+        states = states_of(log, (gradient, activation))
+        names = _in_order(list(states), layers)
+        ranges = _checked(bounds or {}, names)
+        in_order = {layer: (states[layer], bounds_of(layer, ranges)) for layer in names}
+        return health_of_states(in_order, thresholds)
     if not isinstance(log, xr.DataTree):
         raise DataError(
             f"health reads a log, found a {type(log).__name__}: pass the DataTree that covdist.open_log(path) returns"
         )
-    thresholds = Thresholds(vanishing, exploding, redundant, saturated, share)
     nodes = nodes_of(log, gradient=gradient, activation=activation)
     names = _in_order(list(nodes), layers)
     ranges = _checked(bounds or {}, names)
@@ -151,15 +138,14 @@ def health(
         for kind, variable in enumerate((gradient, activation)):
             if variable in (node := nodes[layer]).data_vars:
                 state = Variances if kind == 0 else None
-                request = _request(node.dataset[variable], f"{node.path}/{variable}", dim, by, max_columns, state)
+                request = request_of(node.dataset[variable], f"{node.path}/{variable}", dim, by, max_columns, state)
                 groups = 1 if request.groups is None else request.groups.size
                 path = f"{layer}/{kind}"
                 requests[path] = request
                 of_units = OfActivations(groups, redundant, saturated, bounds_of(layer, ranges))
                 questions[path] = OfGradients(groups) if kind == 0 else of_units
-    shared = _shared({path: request.groups for path, request in requests.items()})
-    table = _Table(names, shared, thresholds)
-    return _labelled(apply(table, *asked(requests, questions)), table)
+    shared = shared_groups({path: request.groups for path, request in requests.items()})
+    return labelled_table(HealthTable(names, shared, thresholds), asked(requests, questions))
 
 
 def _in_order(found: Sequence[str], given: Sequence[str] | None) -> list[str]:
@@ -204,7 +190,7 @@ def _checked(bounds: Mapping[str, tuple[float, float]], names: Sequence[str]) ->
     return bounds
 
 
-def _request(x: xr.DataArray, name: str, dim: Dims, by: Rows, most: int, state: Any) -> Request:
+def request_of(x: xr.DataArray, name: str, dim: Dims, by: Rows, most: int, state: Any) -> Request:
     wanted: Any = _SAMPLES if dim is None else [dim] if isinstance(dim, str) else dim
     dims = [each for each in x.dims if each in wanted] or list(x.dims[:1] if dim is None else wanted)
     if state is None:
@@ -219,83 +205,3 @@ def _request(x: xr.DataArray, name: str, dim: Dims, by: Rows, most: int, state: 
         inf="missing",
         matrix=IN_MEMORY,
     )
-
-
-class _Shared(NamedTuple):
-    """The groups of all arrays, and which of these each array's are, by path."""
-
-    groups: Groups | None
-    places: dict[str, np.ndarray]
-
-    @property
-    def number(self) -> int:
-        return 1 if self.groups is None else self.groups.size
-
-
-def _shared(found: Mapping[str, Groups | None]) -> _Shared:
-    """Return the groups of all: activations may be of fewer epochs than gradients."""
-    known = [groups for groups in found.values() if groups is not None]
-    if not known:
-        return _Shared(None, dict.fromkeys(found, np.zeros(1, int)))
-    values = known[0].values
-    if not all(groups.same(known[0]) for groups in known):
-        values = np.unique(np.concatenate([groups.values for groups in known]))
-    places = {path: np.searchsorted(values, groups.values) for path, groups in found.items() if groups is not None}
-    return _Shared(Groups(known[0].dim, values, known[0].indexed), places)
-
-
-class _Table:
-    """Makes all numbers, (layers, groups), of the answers by path."""
-
-    def __init__(self, layers: Sequence[str], shared: _Shared, thresholds: Thresholds):
-        self.layers, self.shared, self._thresholds = layers, shared, thresholds
-
-    def __call__(self, *answers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        found = {path: values for each in answers for path, values in each.items()}
-        shape = len(self.layers), self.shared.number
-        table = {n: np.full(shape, 0.0 if n in _COUNTS else np.nan) for n in (*GRADIENTS, *ACTIVATIONS)}
-        for row, layer in enumerate(self.layers):
-            for kind, names in enumerate((GRADIENTS, ACTIVATIONS)):
-                if (path := f"{layer}/{kind}") in found:
-                    for name, values in zip(names, found[path].T, strict=True):
-                        table[name][row, self.shared.places[path]] = values
-        groups = [
-            self._of_group({name: values[:, group] for name, values in table.items()}) for group in range(shape[1])
-        ]
-        joined = {name: np.array([group[name] for group in groups]).T for name in _ABOUT}
-        return {name: self._dtyped(name, values) for name, values in joined.items()}
-
-    def _of_group(self, measured: dict[str, np.ndarray]) -> dict[str, Any]:
-        numbers = measured | judged(measured, self._thresholds)
-        factor, error = per_layer(measured["rms"])
-        return numbers | {"per_layer": factor, "per_layer_error": error, "advice": advice(self.layers, numbers)}
-
-    def _dtyped(self, name: str, values: np.ndarray) -> np.ndarray:
-        values = values if self.shared.groups is not None else values[..., 0]
-        return values.astype(self.dtype(name))
-
-    def dtype(self, name: str) -> np.dtype:
-        kinds: dict[str, Any] = {**dict.fromkeys(_COUNTS, np.int64), **dict.fromkeys(FLAGS, bool)}
-        return np.dtype({**kinds, "verdict": "U11", "advice": object}.get(name, np.float64))
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        groups = () if self.shared.groups is None else (self.shared.number,)
-        return groups if name in _OF_NETWORK else (len(self.layers), *groups)
-
-
-def _labelled(values: Any, table: _Table) -> xr.Dataset:
-    groups = table.shared.groups
-    dims = ("layer",) if groups is None else ("layer", groups.dim)
-    arrays = {}
-    for name, (long_name, units) in _ABOUT.items():
-        about = {"long_name": long_name, "units": units}
-        arrays[name] = (dims[1:] if name in _OF_NETWORK else dims, _array(values, table, name), about)
-    found = xr.Dataset(arrays, {"layer": np.array(table.layers)}, vars(table._thresholds))
-    return found if groups is None else found.assign_coords(groups.coords())
-
-
-def _array(values: Any, table: _Table, name: str) -> Any:
-    if not isinstance(values, Delayed):
-        return values[name]
-    one = delayed(dict.__getitem__, pure=True)(values, name)
-    return da.from_delayed(one, table.shape(name), table.dtype(name))
