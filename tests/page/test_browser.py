@@ -14,13 +14,13 @@ from .logs import odd_log, rows
 pytestmark = pytest.mark.browser
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
 CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("there is no chromium here", allow_module_level=True)
 DRAWN = 60_000  # milliseconds; only a hang takes as long
 
 
 @pytest.fixture(scope="module")
 def browser():
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium here, and it could not be installed")
     with sync_api.sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield found
@@ -93,34 +93,6 @@ def test_everything_is_drawn_and_nothing_fetched(browser, odd, width, scheme):
         assert [url for url in opened.asked if not url.startswith(("blob:", "data:"))] == [odd.as_uri()]
 
 
-def test_hover_says_names_as_they_are_and_a_drag_zooms(browser, odd):
-    with Opened(browser, odd, viewport={"width": 1200, "height": 900}) as opened:
-        place = opened.page.locator("figure", has_text="Correlation of 6 columns").first.locator(".drawing")
-        place.scroll_into_view_if_needed()
-        box = place.bounding_box()
-        centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        opened.page.mouse.move(*centre)
-        tooltip = opened.page.locator(".bk-Tooltip").first
-        tooltip.wait_for(timeout=5000)
-        said = tooltip.inner_text()
-        assert "correlation" in said
-        assert "</script>" in said
-        assert opened.page.locator("figure b b").count() == 0
-
-        ranges = "place => { const found = Bokeh.index.roots.find(each => place.contains(each.el)).model; "
-        ranges += "return [found.x_range.start, found.x_range.end]; }"
-        before = place.evaluate(ranges)
-        opened.page.mouse.move(centre[0] - 60, centre[1] - 60)
-        opened.page.mouse.down()
-        opened.page.mouse.move(centre[0] + 60, centre[1] + 60, steps=5)
-        opened.page.mouse.up()
-        opened.page.wait_for_timeout(300)
-        after = place.evaluate(ranges)
-        assert before[1] - before[0] == 6
-        assert 0 < after[1] - after[0] < 5
-        assert opened.complaints == []
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_serious_stands_in_the_way_of_a_screen_reader(browser, odd, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -129,16 +101,6 @@ def test_nothing_serious_stands_in_the_way_of_a_screen_reader(browser, odd, sche
         found = axe.Axe().run(opened.page, options={"preload": False})
         serious = [each for each in found.response["violations"] if each["impact"] in ("serious", "critical")]
         assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
-
-
-def test_a_page_turns_with_the_evening_and_light_on_paper(browser, odd):
-    colour = "Bokeh.index.roots[0].model.below[0].major_label_text_color"
-    with Opened(browser, odd, color_scheme="light") as opened:
-        light = opened.page.evaluate(colour)
-        opened.page.emulate_media(color_scheme="dark")
-        opened.page.wait_for_function(f"{colour} !== '{light}'", timeout=5000)
-        opened.page.emulate_media(color_scheme="dark", media="print")
-        opened.page.wait_for_function(f"{colour} === '{light}'", timeout=5000)
 
 
 def test_twenty_layers_of_1024_units(browser, tmp_path):
