@@ -127,7 +127,7 @@ def test_files_exist(path, rooms):
 @pytest.mark.parametrize("path", TEXTS, ids=name_of)
 def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
-        if "://" in target:
+        if "://" in target or target.startswith("made/"):  # the site's tests follow what is made with it
             continue
         place, _, heading = target.partition("#")
         file = path.parent / place if place else path

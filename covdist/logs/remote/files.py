@@ -5,15 +5,12 @@ from __future__ import annotations
 import io
 from collections import OrderedDict
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 from covdist.errors import LogError
 from covdist.limits import limits
 from covdist.logs.remote.urls import Stamp, Url, asking, information, tag
 from covdist.storage.retry import patiently
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 _BLOCK = 1 << 16  # bytes that are fetched where fewer are asked for: headers are read in small pieces
 _KEPT = 32  # blocks
@@ -55,7 +52,7 @@ class RemoteFile(io.RawIOBase):
         self._place = start + offset
         return self._place
 
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
+    def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer).cast("B")
         count = max(0, min(view.nbytes, self.size - self._place))
         stop, filled = self._place + count, 0
