@@ -8,6 +8,7 @@ import numpy as np
 
 from covdist.page.canvas import Drawing, axes, hover
 
+_FLAT = 7  # letters of names that find room side by side, also on a phone
 _LEVELS, _NONE = 254, -128  # from -127 to 127; and what no value has
 
 
@@ -63,6 +64,8 @@ def heat_map(
     tooltips = [(what, "@image{custom}"), (labels[1], "$y{custom}"), (labels[0], "$x{custom}")]
     hover(figure, tooltips, ["@image", "$x", "$y"])
     figure.grid.visible = False
+    if max(map(len, names.get("x", [])), default=0) > _FLAT:
+        figure.xaxis.major_label_orientation = 0.8
     figure.yaxis.ticker.min_interval = 1
     return Drawing(
         title, about, figure, names, (low, high, log), square=square, header=header, rows=rows,

@@ -114,3 +114,29 @@ def test_twenty_layers_of_1024_units(browser, tmp_path):
     with Opened(browser, tmp_path / "report.html") as opened:
         assert int(opened.page.locator("html").get_attribute("data-drawn")) == 64
         assert opened.complaints == []
+
+
+def test_hover_says_names_as_they_are_and_a_drag_zooms(browser, odd):
+    with Opened(browser, odd, viewport={"width": 1200, "height": 900}) as opened:
+        place = opened.page.locator("figure", has_text="Correlation of 6 columns").first.locator(".drawing")
+        place.scroll_into_view_if_needed()
+        box = place.bounding_box()
+        at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        opened.page.mouse.move(at[0] - 5, at[1] - 5)
+        opened.page.mouse.move(*at, steps=4)
+        tooltip = opened.page.locator(".bk-tooltip-content").first
+        tooltip.wait_for(timeout=DRAWN)
+        assert "correlation" in tooltip.inner_text()
+        assert "</script>" in tooltip.inner_text()
+
+        columns = """place => {
+            const found = Bokeh.index.roots.find(each => place.contains(each.el)).model;
+            return found.x_range.end - found.x_range.start;
+        }"""
+        assert place.evaluate(columns) == 6
+        opened.page.mouse.move(at[0] - 60, at[1] - 60)
+        opened.page.mouse.down()
+        opened.page.mouse.move(at[0] + 60, at[1] + 60, steps=5)
+        opened.page.mouse.up()
+        opened.page.wait_for_function(f"place => ({columns})(place) < 5", arg=place.element_handle(), timeout=DRAWN)
+        assert opened.complaints == []
