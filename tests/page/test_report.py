@@ -72,7 +72,7 @@ def page(tmp_path_factory):
 def test_it_begins_with_the_sentences_of_health(page):
     said = covdist.health(odd_log(), by=()).advice.item().split("\n")
     wrong = page.words[page.words.index("What is wrong") : page.words.index("The layers")]
-    assert wrong == "What is wrong" + "".join(map(shown, said))
+    assert wrong == "What is wrong" + "".join(shown(each, 10_000) for each in said)
     assert "Activations are not finite" in wrong
 
 

@@ -46,6 +46,12 @@ def test_a_gradient_that_is_not_finite_is_so_whatever_its_size():
     assert numbers["not_finite"].tolist() == [False, True, False]
 
 
+def test_a_value_that_is_not_finite_hides_no_gradient_that_vanishes():
+    first, second = said((1e-6, 1e-3, 1), activation_nonfinite=(1, 0, 0))
+    assert "not finite" in first
+    assert "shrink 1000.0x per layer" in second
+
+
 def test_the_last_layer_with_gradients_is_the_measure():
     numbers = found((1e-3, 1.0, np.nan), parameters=(4, 4, 0))
     assert numbers["verdict"].tolist() == ["vanishing", "ok", "unknown"]

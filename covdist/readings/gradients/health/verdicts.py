@@ -100,7 +100,7 @@ def advice(layers: Sequence[str], numbers: Numbers) -> str:
         ("saturated", "are saturated: start with smaller weights, or normalise what goes into them."),
         ("redundant", "repeat an earlier unit: a narrower layer would do, or a less uniform start."),
     )
-    found = [_about_nonfinite(layers, numbers) or _about_gradients(layers, numbers)]
+    found = [_about_nonfinite(layers, numbers), _about_gradients(layers, numbers)]
     found += [_about_units(layers, numbers, kind, says) for kind, says in units]
     return "\n".join([sentence for sentence in found if sentence] or ["Nothing to change."])
 
