@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -18,7 +18,9 @@ class Format(Protocol):
     """A module or package ``covdist/logs/<format>`` of whole logs; any that has these four names is used.
 
     All formats are imported when a log is opened, so a format imports an optional package in ``read`` only. It may
-    also have ``adopt(value) -> Source | None``: a source for an object that another library opened, to read it faster.
+    also have ``adopt(value) -> Source | None``: a source for an object that another library opened, to read it faster;
+    and ``behind(value)``: for a store of another library, its path, or else what reads its headers for a
+    ``missing_chunks``; None for other values.
     """
 
     READS: str  # for messages: what it reads
@@ -81,6 +83,12 @@ def adopted(value: Any) -> Source | None:
     """Return the source that a format has for an object that another library opened."""
     sources = (each.adopt(value) for each in formats() if hasattr(each, "adopt"))
     return next((source for source in sources if source is not None), None)
+
+
+def behind(value: Any) -> str | Callable[[str], Nodes] | None:
+    """Return the path of a store that another library opened, else what reads its headers; None for other values."""
+    found = (each.behind(value) for each in formats() if hasattr(each, "behind"))
+    return next((each for each in found if each is not None), None)
 
 
 def _description(path: str) -> str:

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import xarray as xr
 
 from covdist.errors import DataError, LogError, shown
-from covdist.logs.formats import read
+from covdist.logs.formats import behind, read
 from covdist.logs.joining.many_files import as_one
 from covdist.logs.joining.ranks import joined
 from covdist.logs.nodes import LogNode, described
 from covdist.logs.paths import is_url, last_name
 from covdist.logs.remote.urls import Url
+from covdist.logs.source import Nodes
 from covdist.logs.tree import tree
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store
 
 _LOCAL = ("file://", "local://")
 _LISTED = 8  # arrays that cannot be read, with their reasons
 
 
 def open_log(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Store,
     *,
     missing_chunks: str = "raise",
     follow_links: bool = False,
@@ -41,10 +45,11 @@ def open_log(
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, path-like or zarr.abc.store.Store
         A Zarr array or tree of groups (version 2 or 3), also zipped; a ``.npy``, ``.npz``, ``.safetensors``, HDF5,
         Parquet, Arrow or torch file, or a folder of those. Or the URL of one that fsspec supports, ``s3://``,
-        ``https://``, of which only the ranges of bytes are read that are needed.
+        ``https://``, of which only the ranges of bytes are read that are needed. Or a store that zarr has: its path is
+        opened if it has one; others, in memory or wrapped, travel with the arrays, and their changes go unnoticed.
     missing_chunks : {"raise", "fill"}
         Whether a chunk that is not in the store, or was never written to an HDF5 file, raises an error when it is read,
         or reads as the fill value.
@@ -80,7 +85,7 @@ def open_log(
         promise more than there is, or have attributes that cannot be decoded; a link to a folder is met; files do not
         fit together with ``concat=True``.
     DataError
-        ``missing_chunks`` is neither of these.
+        ``missing_chunks`` is neither of these; ``path`` is a zip file that zarr writes, or nothing of the kind.
 
     Notes
     -----
@@ -112,12 +117,13 @@ def open_log(
     if unreadable:
         if not any(node.data_vars for node in opened.subtree):
             raise next(iter(unreadable.values()))
-        warnings.warn(f"{_place(path, None)}: {listed(unreadable)}; the other arrays are there.", stacklevel=2)
+        called = _place(path, None) if isinstance(path, str | os.PathLike) else type(path).__name__
+        warnings.warn(f"{called}: {listed(unreadable)}; the other arrays are there.", stacklevel=2)
     return opened
 
 
 def log_nodes(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Store,
     *,
     missing_chunks: str = "raise",
     follow_links: bool = False,
@@ -127,19 +133,31 @@ def log_nodes(
     """Return the nodes of a log by path, of which ``open_log`` makes a tree."""
     if missing_chunks not in ("raise", "fill"):
         raise DataError(f'missing_chunks must be "raise" or "fill", found {missing_chunks!r}.')
-    if not isinstance(path, str | os.PathLike):
-        raise DataError(
-            f"path is {type(path).__name__}, expected is the path or URL of a log: pass that, or what is in memory to "
-            "covdist.moments and the other readings."
-        )
-    place = _place(path, storage_options)
-    nodes = read(place, missing_chunks, follow_links)
+    given = path if isinstance(path, str | os.PathLike) else _behind(path, storage_options)
+    if isinstance(given, str | os.PathLike):
+        place = _place(given, storage_options)
+        nodes = read(place, missing_chunks, follow_links)
+    else:
+        place, nodes = type(path).__name__, given(missing_chunks)
     if not any(nodes.values()):
         raise LogError(f"{place} holds no arrays: record something into it first, or name another path.")
     name = os.path.splitext(last_name(place))[0] or "log"
     found = described(joined(as_one(nodes, name, concat)))
     if not any(node.entries for node in found.values()):
         raise next(iter(unread(found).values()))
+    return found
+
+
+def _behind(store: Any, options: Mapping[str, Any] | None) -> str | Callable[[str], Nodes]:
+    """Return the path of a store, or what reads its headers; DataError if it is none."""
+    found = behind(store)
+    if found is None:
+        raise DataError(
+            f"path is {type(store).__name__}, expected is the path or URL of a log: pass that, or what is in memory to "
+            "covdist.moments and the other readings."
+        )
+    if options:
+        raise DataError(f"storage_options are for URLs, and path is a {type(store).__name__}: leave them out.")
     return found
 
 

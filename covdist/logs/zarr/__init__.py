@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import sys
 import zipfile
+from collections.abc import Callable
+from functools import partial
 from io import BufferedReader
 from typing import Any
 
@@ -35,6 +37,17 @@ def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
     from covdist.logs.zarr.reading import read_nodes
 
     return read_nodes(path, missing_chunks, follow_links)
+
+
+def behind(value: Any) -> str | Callable[[str], Nodes] | None:
+    """Return the path of a store that zarr opened, else what reads its metadata; None if the value is no store."""
+    if "zarr" not in sys.modules:
+        return None
+    from covdist.logs.zarr.carried import path_or_carried
+    from covdist.logs.zarr.reading import read_nodes
+
+    found = path_or_carried(value)
+    return found if found is None or isinstance(found, str) else partial(read_nodes, found, follow_links=False)
 
 
 def adopt(value: Any) -> Source | None:

@@ -11,6 +11,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import zarr
+from zarr.abc.store import Store
+from zarr.core.sync import sync
+from zarr.storage import StorePath
 
 from covdist.errors import LogError, shown
 from covdist.logs.grid import check_promise
@@ -18,35 +21,39 @@ from covdist.logs.paths import absolute, address, below, is_url, last_name, read
 from covdist.logs.source import Entry, Nodes, Source, Unreadable
 from covdist.logs.stamps import Stamp, opening, stamp
 from covdist.logs.zarr.arrays import ZarrSource
+from covdist.logs.zarr.carried import Carried, CarriedSource
 from covdist.logs.zarr.files import MARKERS, ZarrFileSource
 from covdist.logs.zarr.metadata import MOST_BYTES, ArrayMetadata, array_metadata, parsed, wrong
-from covdist.logs.zarr.stores import Store, names_in, open_store
+from covdist.logs.zarr.stores import names_in, open_store
 from covdist.logs.zarr.unchanged import Opened
 
 
-def read_nodes(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
+def read_nodes(place: str | Carried, missing_chunks: str, follow_links: bool) -> Nodes:
     """Read them without reading or listing chunks."""
+    path, carried = (place, None) if isinstance(place, str) else (place.called, place)
+    local = carried is None and os.path.isdir(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zarr warns of types and codecs that version 3 does not specify yet
         with opening() as now:
-            return _nodes(Opening(path, os.path.isdir(path), missing_chunks, now, follow_links))
+            return _nodes(Opening(path, local, missing_chunks, now, follow_links, carried))
 
 
 class Opening(NamedTuple):
     """Where arrays are, and how and when they are opened."""
 
-    path: str
+    path: str  # of a carried store, its name in messages
     local: bool  # a folder
     missing: str
     now: int
     follow_links: bool
+    carried: Carried | None = None
 
 
 def _nodes(at: Opening) -> Nodes:
     path, nodes = at.path, Nodes()
     entry: Entry | Unreadable
     for inner, metadata, found in _arrays(at):
-        name = inner or os.path.splitext(last_name(path))[0]
+        name = inner or ("log" if at.carried else os.path.splitext(last_name(path))[0])
         node, _, variable = name.rpartition("/")
         try:
             entry = metadata if isinstance(metadata, Unreadable) else _entry(at, inner, name, metadata, found)
@@ -71,7 +78,7 @@ def _arrays(at: Opening) -> Iterator[Found]:
     if at.local:
         yield from _local(at.path, at.follow_links)
         return
-    for inner, array in sorted(_members(at.path), key=lambda each: each[0]):
+    for inner, array in sorted(_members(at), key=lambda each: each[0]):
         if isinstance(array, Unreadable):
             yield inner, array, None
             continue
@@ -149,14 +156,19 @@ def _content(folder: str, array: bytes | None, attributes: bytes | None, both: b
     return content
 
 
-def _members(path: str) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
+def _members(at: Opening) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
+    path = at.path
     try:
-        store = open_store(path)
-        root = zarr.open(store, mode="r", use_consolidated=False)
+        store = open_store(path) if at.carried is None else at.carried.store
+        # By a path, since zarr would read a writable store through a copy, which not every store can make.
+        root = zarr.open(sync(StorePath.open(store, "")), mode="r", use_consolidated=False)
         return [("", root)] if isinstance(root, zarr.Array) else _below(root) or _consolidated(store)
     except FileNotFoundError as error:
-        raise LogError(f"{path} does not exist, or holds no Zarr array or group.") from error
+        lacks = "does not exist, or holds" if at.carried is None else "holds"
+        raise LogError(f"{path} {lacks} no Zarr array or group.") from error
     except Exception as error:  # zarr and stores raise errors of any type
+        if at.carried is not None and not isinstance(error, LogError):
+            raise LogError(f"{path} cannot be read ({at.carried.said(error)}): check the store.") from None
         raise _unread(path, error) from error
 
 
@@ -194,8 +206,9 @@ def _unread(what: str, error: Exception) -> LogError:
 
 def _consolidated(store: Store) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
     """Return the arrays that consolidated metadata name, each with its own metadata, which may be younger."""
-    named = _below(zarr.open_group(store, mode="r"))
-    return [(inner, zarr.open_array(store, path=inner, mode="r")) for inner, _ in named]
+    root = StorePath(store)
+    named = _below(zarr.open_group(root, mode="r"))
+    return [(inner, zarr.open_array(root, path=inner, mode="r")) for inner, _ in named]
 
 
 def source_of(at: Opening, name: str, metadata: ArrayMetadata) -> Source:
@@ -217,16 +230,20 @@ def _sources(
         "follow_links": at.follow_links, "opened": _opened(at, inner, folder, metadata, found),
     }  # fmt: skip
     make: Callable[..., ZarrSource | ZarrFileSource]
-    if folder is None or layout.index is not None:
+    if at.carried is not None:
+        make = partial(CarriedSource, **fields, place=at.path, inner=inner, carried=at.carried)
+    elif folder is None or layout.index is not None:
         make = partial(ZarrSource, **fields, place=at.path, inner=inner)
     else:
         make = partial(ZarrFileSource, **fields, folder=folder)
-    token = _token(make(missing="", token=""), folder, at.path, inner)
+    token = _token(make(missing="", token=""), folder, at.carried.token if at.carried else at.path, inner)
     return [make(missing=missing, token=token(missing)) for missing in ways]
 
 
 def _opened(at: Opening, inner: str, folder: str | None, metadata: ArrayMetadata, found: Stamp | None) -> Opened:
     path = at.path
+    if at.carried is not None:  # nothing tells when it changes
+        return Opened(at.now, path, None, "", False)
     marker, grows = below(path, inner, metadata.marker), True
     if folder is not None:
         marker = os.path.join(folder, metadata.marker)

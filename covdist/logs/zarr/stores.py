@@ -90,12 +90,18 @@ def names_in(store: AnyStore, path: str) -> list[str]:
 
 def read(place: str, token: str, key: str, start: int, most: int) -> bytes:
     """Read a range of bytes, from the end where ``start`` is negative; KeyError where the store lacks the key."""
-    wanted: Any = SuffixByteRequest(-start) if start < 0 else RangeByteRequest(start, start + most)
-    store, whole = _store(place, token), default_buffer_prototype()
-    found = patiently(lambda: sync(store.get(key, whole, wanted)))
+    found = bytes_in(_store(place, token), key, start, most)
     if found is None:
         raise KeyError(key)
-    return found.to_bytes()
+    return found
+
+
+def bytes_in(store: AnyStore, key: str, start: int, most: int) -> bytes | None:
+    """Read a range of bytes, from the end where ``start`` is negative; None where the store lacks the key."""
+    wanted: Any = SuffixByteRequest(-start) if start < 0 else RangeByteRequest(start, start + most)
+    whole = default_buffer_prototype()
+    found = patiently(lambda: sync(store.get(key, whole, wanted)))
+    return None if found is None else found.to_bytes()
 
 
 @functools.lru_cache(maxsize=64)
