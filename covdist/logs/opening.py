@@ -42,6 +42,7 @@ def open_log(
     read is left out with a warning, and asking for it raises the error that says why. What was opened is
     what is read: where a file has changed by the time its values are needed, on whatever worker, LogError says so.
     A Zarr array may grow meanwhile, as a log does that is being recorded; its rows of the opening are read.
+    Arrays that a recorder writes together are read as far as all of them go, so that no row is without its step.
 
     Parameters
     ----------

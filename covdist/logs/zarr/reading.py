@@ -24,6 +24,7 @@ from covdist.logs.zarr.arrays import ZarrSource
 from covdist.logs.zarr.carried import Carried, CarriedSource
 from covdist.logs.zarr.files import MARKERS, ZarrFileSource
 from covdist.logs.zarr.metadata import MOST_BYTES, ArrayMetadata, array_metadata, parsed, wrong
+from covdist.logs.zarr.shared_rows import Found, with_shared_rows
 from covdist.logs.zarr.stores import names_in, open_store
 from covdist.logs.zarr.unchanged import Opened
 
@@ -52,7 +53,7 @@ class Opening(NamedTuple):
 def _nodes(at: Opening) -> Nodes:
     path, nodes = at.path, Nodes()
     entry: Entry | Unreadable
-    for inner, metadata, found in _arrays(at):
+    for inner, metadata, found in with_shared_rows(list(_arrays(at))):
         name = inner or ("log" if at.carried else os.path.splitext(last_name(path))[0])
         node, _, variable = name.rpartition("/")
         try:
@@ -68,9 +69,6 @@ def _entry(at: Opening, inner: str, name: str, metadata: ArrayMetadata, found: S
     ways = (at.missing, "fill") if len(metadata.shape) == 1 else (at.missing,)
     source, *filled = _sources(at, inner, name, metadata, found, ways)
     return Entry(source, metadata.dims, metadata.attributes, filled[0] if filled else None)
-
-
-Found = tuple[str, ArrayMetadata | Unreadable, Stamp | None]  # path, and the stamp of the metadata if it is known
 
 
 def _arrays(at: Opening) -> Iterator[Found]:
