@@ -100,6 +100,26 @@ def test_ranks_lose_no_row(tmp_path):
     np.testing.assert_allclose(means.values[:, 0], [19.5, 119.5, 219.5])
 
 
+def test_ranks_may_begin_a_log_at_the_same_moment(tmp_path, monkeypatch):
+    path, link = tmp_path / "runs" / "log", os.link
+
+    def after_another(source, target):
+        monkeypatch.setattr(os, "link", link)
+        if Path(target).name == "zarr.json":
+            Recorder(path, mode="a", rank=1).close()
+        else:
+            monkeypatch.setattr(os, "link", after_another)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", after_another)
+    with Recorder(path, mode="a", rank=0) as rec:
+        rec.log(0, {"a": np.ones((2, 3))})
+    assert os.link is link
+    assert open_log(path)["a"].shape == (2, 3)
+    assert sorted(each.name for each in path.iterdir()) == ["rank0", "rank1", "zarr.json"]
+    assert [each.name for each in path.parent.iterdir()] == ["log"]
+
+
 def test_ranks_may_record_different_arrays(tmp_path):
     path = tmp_path / "log"
     for rank in (1, 0):

@@ -18,7 +18,7 @@ RANKS = "covdist_ranks"  # the root's attribute of a log with ranks
 def begin_root(root: Place, path: str | os.PathLike[str], rank: int | None) -> None:
     """Write it unless it is there; ResultError if it is no recorder's, or one's with ranks where this has none."""
     if not root.exists():
-        root.create(METADATA, group({"covdist": FORMAT, **({} if rank is None else {RANKS: True})}))
+        root.begin(METADATA, group({"covdist": FORMAT, **({} if rank is None else {RANKS: True})}))
     found = root.get(METADATA)
     attributes = json.loads(found).get("attributes", {}) if found else {}
     version, ranks = attributes.get("covdist"), attributes.get(RANKS, False)

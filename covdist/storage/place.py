@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from covdist.storage.remote import PARTIAL, Remote
 
+_IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 _PARTS = 1024  # the most that POSIX systems take at once, IOV_MAX
 
 
@@ -74,6 +77,20 @@ class Folder:
             finally:
                 _remove(partial)
         return True
+
+    def begin(self, name: str, data: bytes) -> None:
+        """Make the folder with one file in it, in one step, unless something is there already.
+
+        Others never see the folder without its file.
+        """
+        partial = f"{self.root}.{uuid.uuid4().hex}{PARTIAL}"
+        try:
+            Folder(partial, self._durable).create(name, data)
+            os.rename(partial, self.root)  # refuses to replace what is not empty
+        except BaseException as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            if not (isinstance(error, OSError) and error.errno in _IN_THE_WAY):
+                raise
 
     def append(self, name: str, data: bytes) -> None:
         """Extend a file; after a crash it may end with a part of ``data``."""

@@ -37,6 +37,10 @@ class Remote:
             return self.get(name) == data
         return True
 
+    def begin(self, name: str, data: bytes) -> None:
+        """Put the first object, unless it exists."""
+        self.create(name, data)
+
     def append(self, name: str, data: bytes) -> None:
         """Replace the object by a longer one."""
         self.put(name, self.get(name) or b"", data)
