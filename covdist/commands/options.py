@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-import sys
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -257,4 +257,4 @@ def print_json(value: Any) -> None:
 def console(quiet: bool = False) -> Any:
     from rich.console import Console
 
-    return Console(markup=False, emoji=False, quiet=quiet, width=None if sys.stdout.isatty() else 160)
+    return Console(markup=False, emoji=False, quiet=quiet, width=shutil.get_terminal_size((160, 24)).columns)

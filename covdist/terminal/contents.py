@@ -7,7 +7,7 @@ from typing import Any
 
 from covdist.engine.plan import human_bytes
 from covdist.errors import shown
-from covdist.terminal.columns import TableRow, columns
+from covdist.terminal.columns import TableRow, columns, wrapped
 
 _LISTED = 20  # arrays that cannot be read, with their reasons
 
@@ -17,11 +17,13 @@ def contents_table(found: Mapping[str, Mapping[str, Any]]) -> str:
     readable = {path: each for path, each in found.items() if "shape" in each}
     rows = [TableRow(path, _cells(each)) for path, each in readable.items()]
     table = columns("array", ("shape", "dtype", "size", "chunks", "stored", "codecs", "checksum"), rows) if rows else ""
-    return "\n".join([table, *_remarks(found, readable)])
+    remarks = (line for remark in _remarks(found, readable) for line in wrapped(remark))
+    return "\n".join([table, *remarks])
 
 
 def _cells(each: Mapping[str, Any]) -> tuple[str, ...]:
-    shape = " × ".join(f"{dim} {size:,}" for dim, size in zip(each["dims"], each["shape"], strict=True)) or "a number"
+    dims = zip(map(shown, each["dims"]), each["shape"], strict=True)
+    shape = " × ".join(f"{dim} {size:,}" for dim, size in dims) or "a number"
     chunks = " × ".join(f"{size:,}" for size in each["chunks"])
     stored = "" if each["stored_bytes"] is None else human_bytes(each["stored_bytes"])
     codecs = ", ".join(name for name in each["codecs"] if name != each["checksum"]) or "none"

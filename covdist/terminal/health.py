@@ -37,7 +37,8 @@ def health_table(found: xr.Dataset, title: str | None = None) -> Table:
         figures = [_figure(one[name].item()) for name in ("rms", "snr", "relative")]
         colour = "green" if verdict in _GOOD else "bold red"
         shares = [_share(one[f"{name}_share"].item()) for name in units]
-        grid.add_row(shown(layer), *map(str, label), *figures, Text(verdict, style=colour), *shares)
+        names = (shown(str(each)) for each in (layer, *label))
+        grid.add_row(*names, *figures, Text(verdict, style=colour), *shares)
     return grid
 
 

@@ -14,7 +14,7 @@ from covdist.readings.gradients.gradient_stats import LayerSummary
 from covdist.readings.smallest_eigenvalue import read as smallest_eigenvalue
 from covdist.results.moments import Moments
 from covdist.results.stacks import same_numbers, stack, together
-from covdist.terminal.columns import TableRow, columns
+from covdist.terminal.columns import TableRow, columns, wrapped
 
 _LISTED = 20  # arrays that cannot be folded, with their reasons
 _COSTS = (
@@ -34,7 +34,7 @@ def plan_table(plans: dict[str, Plan]) -> str:
         read, written = (
             human_bytes(sum(getattr(plan, each) for plan in plans.values())) for each in ("bytes_read", "bytes_written")
         )
-        found += f"\nin all {len(plans):,} arrays: read {read}, write {written}"
+        found = "\n".join([found, *wrapped(f"in all {len(plans):,} arrays: read {read}, write {written}")])
     return found
 
 
@@ -42,10 +42,10 @@ def refused_list(refused: Mapping[str, CovdistError]) -> str:
     """Say of each array that cannot be read or folded why not."""
     if not refused:
         return ""
-    said = [f"\n{shown(path)}: {error}" for path, error in list(refused.items())[:_LISTED]]
+    said = ["\n" + "\n".join(wrapped(f"{shown(path)}: {error}")) for path, error in list(refused.items())[:_LISTED]]
     more = f"\n\nand so it is with {len(refused) - _LISTED:,} more" if len(refused) > _LISTED else ""
-    head = f"\n{len(refused):,} cannot be folded, and `covdist run` asks you to choose others (--layer, --var):\n"
-    return head + "\n".join(said) + more
+    head = f"{len(refused):,} cannot be folded, and `covdist run` asks you to choose others (--layer, --var):"
+    return "\n".join(["", *wrapped(head), *said]) + more
 
 
 def _shape(rows: int, columns: str) -> str:

@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 import xarray as xr
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.cells import cell_len
 
 import covdist
 from covdist.cli import main
 from covdist.engine.plan import Work, make_plan
+from covdist.errors import DataError
 from covdist.results.saving import save
-from covdist.terminal.columns import TableRow, columns
+from covdist.terminal.columns import TableRow, columns, facts, wrapped
 from covdist.terminal.jobs import job_table, jobs_table
-from covdist.terminal.tables import plan_table
+from covdist.terminal.tables import plan_table, refused_list
 
 LAYERS = [f"layer{i}" for i in range(1, 9)]
 WIDTHS = {**dict.fromkeys(LAYERS, 5), "output": 2}
@@ -105,6 +108,80 @@ def test_a_wider_terminal_shows_more(log, monkeypatch):
     done = CliRunner().invoke(main, ["plan", str(log)])
     assert "wider terminal" not in done.stdout
     assert "operations" in done.stdout.splitlines()[0]
+
+
+# ---- every command, with names that are long, wide or hostile
+
+
+LONG = "transformer.encoder.self_attention_with_a_long_name."
+HOSTILE = [LONG + "q", LONG + "k", "層" * 70, "red\x1b[31m" + "\x07" * 20, "a b"]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("hostile") / "log.zarr"
+    rng = np.random.default_rng(0)
+    nodes = {"/": xr.Dataset()}
+    for number, layer in enumerate(HOSTILE):
+        dims = "sample_\x1b[1m", "unit_with_a_name_that_is_rather_long"
+        arrays = {"activation": (dims, rng.normal(size=(12, 5 + number)))}
+        arrays |= {"gradient": (("step", "param"), rng.normal(size=(10, 6)))}
+        epochs = {"epoch": ("step", [f"\x1b[31m{i // 5}" for i in range(10)])}
+        epochs[f"{dims[0]}_epoch"] = dims[0], [f"\x1b[31m{i // 6}" for i in range(12)]
+        nodes[layer] = xr.Dataset(arrays, epochs)
+    xr.DataTree.from_dict(nodes).to_zarr(path, zarr_format=2)
+    return path
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_no_line_is_wider_than_the_terminal(hostile, tmp_path, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = tmp_path / "out.zarr"
+    commands = [
+        ["plan", hostile], ["run", hostile, "-o", out], ["show", out],
+        ["compare", out, out], ["health", hostile], ["inspect", hostile],
+        ["health", hostile, "--by", "epoch"],
+    ]  # fmt: skip
+    for command in commands:
+        done = CliRunner().invoke(main, [str(word) for word in command])
+        assert done.exit_code == 0, (command, done.output)
+        found = done.stdout.splitlines()
+        assert len(found) > 5
+        wide = [line for line in found if cell_len(line) > width]
+        assert not wide, command
+        assert all(line.isprintable() for line in found), command
+
+
+def test_why_arrays_are_refused_is_told_in_lines_of_words():
+    found = refused_list({"red\x1b[31m": DataError("some word " * 40), HOSTILE[2]: DataError("short")}).splitlines()
+    assert max(map(cell_len, found)) <= 80
+    said = " ".join(found)
+    assert r"red\x1b[31m: some word some" in said
+    assert said.count("some word") == 40
+    assert all(line.isprintable() for line in found)
+
+
+def test_what_long_names_begin_with_is_said_once():
+    rows = [TableRow(f"{LONG}{name}_projection", (name, "1")) for name in "qkv"]
+    found = columns("array", ("figure", "other"), rows, 80).splitlines()
+    assert found[1].split() == ["q_projection", "q"]
+    assert f"all names begin with {LONG}" in found
+    assert "\n".join(found).count(LONG) == 1
+
+
+def test_facts_of_long_names_and_words():
+    found = facts([("short", "one two"), ("n" * 100, "value " * 30), ("path", "/x" * 100)], 60).splitlines()
+    assert found[0] == "short  one two"
+    assert max(map(cell_len, found)) <= 60
+    assert "".join(found).replace(" ", "").endswith("/x" * 100)
+
+
+@pytest.mark.parametrize("width", [20, 60, 80])
+@given(text=st.text(st.sampled_from("ab層 /")))
+def test_wrapping_keeps_every_letter(width, text):
+    found = wrapped(text, width)
+    assert max(map(cell_len, found)) <= width
+    assert "".join(found).replace(" ", "") == text.replace(" ", "")
 
 
 # ---- names
