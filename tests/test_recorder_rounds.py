@@ -1,4 +1,4 @@
-"""Many rounds of kills at random moments, with all options of a recorder at once."""
+"""Many rounds of several ranks, and of kills at random moments, with all options of a recorder at once."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ import pytest
 import covdist
 from covdist.record.projection import matrix
 
-ROUNDS, WIDTH = 20, 64
+ROUNDS, RANKS, STEPS, WIDTH = 20, 8, 14, 64
 ROUND = 900_000  # steps that a round may have, a multiple of all every=
 OPTIONS = [
     {"chunk": 25, "shard": 3, "dtype": "float16", "every": {"*/b": 3}, "units": {"*/a": [1, 5, 40]}},
     {"chunk": 300, "shard": 2, "project": {"*/b": 16}, "units": {"*/a": 32}, "memory": "2MiB"},
+    {"shard": 5, "every": {"*/a": 2, "*/b": 3}, "dtype": {"*/b": "float16"}, "chunk_bytes": 8192},
+    {"chunk": 64, "max_bytes": "100kB", "project": {"*/b": 8}, "dtype": {"*/a": "float16"}, "memory": "2MiB"},
 ]
 # Forks a recorder for each line, which is much faster than starting Python for each.
 FORKS = """
@@ -100,6 +102,25 @@ def every_of(options, name):
 
 def count(rank, steps, name):
     return sum(len(rows(rank, step, name)) for step in steps)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_ranks_lose_and_mix_no_row(tmp_path, forks):
+    for number in range(ROUNDS):
+        options, path = OPTIONS[number % len(OPTIONS)], str(tmp_path / str(number))
+        calls = [{"path": path, "first": 0, "last": STEPS, "rank": rank, "options": options} for rank in range(RANKS)]
+        print(json.dumps(calls), file=forks.stdin, flush=True)
+        assert next(line for line in forks.stdout if line.startswith("codes")) == f"codes {[0] * RANKS}\n"
+        log = covdist.open_log(path)
+        for name in "ab":
+            x, steps = log[f"fc/{name}"], range(0, STEPS, every_of(options, name))
+            for rank, ranks in enumerate(np.equal.outer(range(RANKS), x[f"{x.dims[0]}_rank"].values)):
+                found, given = check_rows(x, ranks, steps, rank), count(rank, steps, name)
+                assert found == given or ("max_bytes" in options and given // 4 < found < given)
+        if "max_bytes" in options:
+            files = (os.path.join(at, each) for at, _, names in os.walk(path) for each in names)
+            assert sum(map(os.path.getsize, files)) <= RANKS * 100_000
 
 
 @pytest.mark.slow
