@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 _MOST = 40  # letters
-_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 def letters(name: str) -> str:
@@ -16,4 +13,5 @@ def letters(name: str) -> str:
     >>> letters("block3/attn/grad_norm2"), letters("activation"), letters("7")
     ('grad-norm', 'activation', '')
     """
-    return "-".join(_LETTERS.findall(name.rpartition("/")[2]))[:_MOST].rstrip("-")
+    words = "".join(each if each.isalpha() else " " for each in name.rpartition("/")[2]).split()
+    return "-".join(words)[:_MOST].rstrip("-")

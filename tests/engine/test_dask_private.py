@@ -147,7 +147,7 @@ ALLOWED = {
     "def cull(": {"engine/dask_private.py"},
     "from distributed.comm": {"engine/cluster.py"},
     "from distributed.dashboard": {"jobs/dashboard/page.py", "jobs/dashboard/serving.py"},
-    "from zarr.core": {"logs/zarr/metadata.py", "logs/zarr/stores.py"},
+    "from zarr.core": {"logs/zarr/metadata.py", "logs/zarr/reading.py", "logs/zarr/stores.py"},
     "LazilyIndexedArray": {"logs/zarr/opened.py"},
     "fastpath=": {"results/accepted.py"},
     "__pyx_capi__": {"engine/dask_private.py", "numerics/blas.py"},

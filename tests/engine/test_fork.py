@@ -100,7 +100,7 @@ def test_a_child_computes_on_its_own_threads_where_its_parent_has_a_client(tmp_p
         tmp_path,
         """
 from distributed import Client
-with Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None):
+with Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"):
     all_ways()
     each_in_a_child(1)
     all_ways()

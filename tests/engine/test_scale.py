@@ -21,7 +21,7 @@ from .fake import FakeSource
 
 TASK_BYTES = 4000  # of one task on its way to the scheduler; the last test holds it to that
 WORKERS = [10, 1_000, 10_000]
-DOCS = Path(__file__).parents[2] / "docs" / "scaling.md"
+DOCS = Path(__file__).parents[2] / "docs" / "concepts" / "plans-and-memory.md"
 
 
 def tall() -> Plan:

@@ -78,7 +78,8 @@ def test_a_board_forgets_old_jobs():
 def said_without_dashboard(log, place, monkeypatch) -> list[str]:
     said = list[str]()
     monkeypatch.setattr(reporter, "_log", SimpleNamespace(info=lambda form, text: said.append(text)))
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    options = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
+    with Client(processes=False, n_workers=1, threads_per_worker=1, **options) as client:
         job = covdist.submit(log, job=place, client=client).wait(60)
         until(lambda: said)  # after the result is there
     assert job.status()["status"] == "done"
