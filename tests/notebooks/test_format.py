@@ -63,4 +63,4 @@ def test_they_ask_show_and_conclude(path):
 @FOUND
 def test_the_docs_list_it(path):
     page = (path.parents[1] / "docs" / "notebooks.md").read_text()
-    assert page.count(f"(../../notebooks/{path.name})") == 1
+    assert page.count(f"(../notebooks/{path.name})") == 1
