@@ -67,7 +67,8 @@ def update(log: str | os.PathLike[str], result: str | os.PathLike[str]) -> Momen
     the same, and where the rows of the last one, which is written again when it fills up, have the same values. Of
     other formats new rows take new files, or come behind those of the last one, which are read again and compared; no
     other file may have been written to. Where the last files of all arrays hold more than 64 MiB together, they too
-    must be as they were.
+    must be as they were. The state "sampled" numbers new rows from 0 on: of more rows than it keeps it holds other ones
+    than a whole run would, drawn as evenly.
 
     Examples
     --------

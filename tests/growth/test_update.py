@@ -33,10 +33,11 @@ def test_new_rows_groups_and_layers(tmp_path, by):
 PARAMETERS = {"lagged": "lagged(lag=3)", "together": ("full", "variances")}
 
 
-READ = {  # what fields in units of their own say
+READ = {  # what fields in units of their own say, or in another order
     "norms": lambda m: m.shrink("ledoit-wolf"),
     "comoments": lambda m: m.shrink("constant-correlation"),
     "both norms": lambda m: covdist.cka(m, debiased=True),
+    "sampled": lambda m: m.corr("spearman-approx"),
 }
 
 

@@ -147,7 +147,7 @@ def test_groups_are_sequences_of_their_own():
 
 def test_other_lags_weights_and_words_are_refused():
     a, b = (covdist.moments(X, state=f"lagged(lag={lag})") for lag in (1, 2))
-    with pytest.raises(MergeError, match="cannot merge a lagged state"):
+    with pytest.raises(MergeError, match="cannot merge lagged states of different parameters"):
         a + b
     with pytest.raises(DataError, match="weights of single rows"):
         covdist.moments(X, state="lagged", weights=np.ones(N))
