@@ -165,7 +165,7 @@ def test_arrays_of_no_real_numbers_open_and_are_not_folded(kind, tmp_path):
         assert covdist.open_log(log)["fc2/activation"].dtype == np.dtype(kind)
     code, said = command("plan", log)
     assert code == 0
-    assert "real numbers are expected" in said
+    assert "real numbers are expected" in " ".join(said.split())  # lines are as wide as the terminal
     code, said = command("run", log, "-o", tmp_path / "result")
     assert code == 1
     assert "1 of 3 arrays cannot be folded, such as fc2" in said
@@ -212,7 +212,7 @@ def test_a_coordinate_that_cannot_be_read_says_so_when_it_is_needed(damage, tmp_
             covdist.moments(array, dim="step", **options).compute()
     code, said = command("plan", log)
     assert code == 0
-    assert "fc2/step" in said
+    assert "fc2/step" in "".join(said.split())
 
 
 def test_an_array_that_one_rank_lost_is_lost(tmp_path):

@@ -142,3 +142,7 @@ def test_large_chunks_are_let_go_and_hold_their_rows(tmp_path, monkeypatch, shar
 
 def test_what_is_gone_cannot_be_let_go(tmp_path):
     place_at(tmp_path, durable=False).let_go("nothing", 0, 10)
+
+
+def test_no_rows_where_the_end_is_before_the_beginning():
+    assert Lent(np.ones((3, 2)))[2:1].shape == (0, 2)

@@ -40,7 +40,7 @@ class Lent:
         start, stop, _ = rows.indices(len(self))
         part = object.__new__(Lent)
         part._owner, part._blocks = self._owner, self._blocks
-        part._start, part._stop = self._start + start, self._start + stop
+        part._start, part._stop = self._start + start, self._start + max(start, stop)
         return part
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
