@@ -86,8 +86,13 @@ def names_in(folder: str) -> tuple[list[str], list[str]]:
     if is_url(folder):
         return listed(Url(folder))
     with os.scandir(folder) as entries:
-        found = [(each.name, each.is_file(), each.is_dir(follow_symlinks=False)) for each in entries]
+        found = [(each.name, _is_file(each), each.is_dir(follow_symlinks=False)) for each in entries]
     return sorted(n for n, file, _ in found if file), sorted(n for n, _, inner in found if inner)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a file, or a link to one: of one that leads to itself `DirEntry` raises."""
+    return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()
 
 
 def first_bytes(path: str, most: int, follow_links: bool = False) -> bytes:
