@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 
-_HIDDEN = "***"
+HIDDEN = "***"  # in the place of what is secret
 _USER = re.compile(r"(?<=://)[^/\s?#]+(?=@)")
 _QUERY = re.compile(
     r"([?&](?:X-(?:Amz|Goog)-[A-Za-z-]*|sig|signature|token|key|[a-z_]*access[a-z_]*|[a-z_]*secret[a-z_]*)=)[^&\s\"']+",
@@ -53,7 +53,7 @@ def without_credentials(text: str) -> str:
     >>> print(without_credentials("ftp://me:1234@host/a and https://host/a.npy?sig=1234&v=2"))
     ftp://***@host/a and https://host/a.npy?sig=***&v=2
     """
-    return _QUERY.sub(rf"\g<1>{_HIDDEN}", _USER.sub(_HIDDEN, text)) if "://" in text else text
+    return _QUERY.sub(rf"\g<1>{HIDDEN}", _USER.sub(HIDDEN, text)) if "://" in text else text
 
 
 def _escaped(text: str, but: str = "") -> str:

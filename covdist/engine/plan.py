@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import numpy as np
 
+from covdist.engine.notebook import facts_html
 from covdist.engine.order import depth, merge_order
-from covdist.engine.page import facts_page
 from covdist.errors import PlanError
 from covdist.limits import limits
 from covdist.numerics import packed
@@ -250,7 +250,7 @@ class Plan:
         )
 
     def _repr_html_(self) -> str:
-        return facts_page("covdist.Plan", self.rows_of_text())
+        return facts_html("covdist.Plan", self.rows_of_text())
 
     def __str__(self) -> str:
         rows = self.rows_of_text()

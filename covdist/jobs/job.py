@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal, Self
 
-from covdist.engine.page import facts_page
+from covdist.engine.notebook import facts_html
 from covdist.errors import CovdistError, JobError, shown
 from covdist.folding.request import policy
 from covdist.jobs.asked import read_manifest
@@ -244,11 +244,11 @@ class Job:
     def _repr_html_(self) -> str:
         status = self._status_now()
         if isinstance(status, str):
-            return facts_page(f"covdist.Job {self.id}: {status}", [("path", self.path)])
+            return facts_html(f"covdist.Job {self.id}: {status}", [("path", self.path)])
         facts = [(name.replace("_", " "), status[name]) for name in _SHOWN if status[name] not in (None, "")]
         facts += [("tried again", f"{len(status['failures']):,} tasks")] if status["failures"] else []
         bar = f'<progress max="{status["shards"]}" value="{status["folded"]}"></progress>'
-        return facts_page(f"covdist.Job {self.id}: {_short(status)}", facts, bar)
+        return facts_html(f"covdist.Job {self.id}: {_short(status)}", facts, bar)
 
     def _status_now(self) -> JobStatus | str:
         """Return the status, or why there is none: a folder may be gone, or out of reach, when an object is shown."""

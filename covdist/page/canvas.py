@@ -63,9 +63,9 @@ def axes(across: str, down: str, *, height: int = 320, **options: Any) -> Any:
 
 def hover(figure: Any, tooltips: list[tuple[str, str]], named: list[str], **options: Any) -> None:
     """Show values at the pointer; ``named`` fields are written by the page, which has the names of places."""
-    tooltips = [(_plain(name), value) for name, value in tooltips]
     from bokeh.models import CustomJSHover, HoverTool
 
+    tooltips = [(_plain(name), value) for name, value in tooltips]
     formatters: dict[str, Any] = {each: CustomJSHover(code="", name=each.lstrip("@$")) for each in named}
     plain = [value.partition("{")[0] for _, value in tooltips if "%" in value]
     formatters |= dict.fromkeys(plain, "printf")

@@ -9,7 +9,7 @@ import xarray as xr
 
 from covdist.errors import CovdistError
 from covdist.page.arrays import places_of
-from covdist.page.canvas import Drawing
+from covdist.page.canvas import Drawing, figures
 from covdist.page.contents import Contents
 from covdist.page.heat_maps import heat_map
 from covdist.page.lines import lines
@@ -41,8 +41,8 @@ def network_drawings(contents: Contents, health: xr.Dataset | None) -> Iterator[
 
 def _depth(health: xr.Dataset) -> Drawing:
     found = sizes_of_health(health)
-    last = float(health["rms"][-1])
-    edge = float(health.attrs["vanishing"]) * last
+    vanishing = float(health.attrs["vanishing"])
+    edge = vanishing * float(health["rms"][-1])
     return lines(
         "Gradients from the input to the output",
         "Root mean square a parameter, its noise over the samples, and its mean, which is what trains.",
@@ -53,7 +53,7 @@ def _depth(health: xr.Dataset) -> Drawing:
         },
         names_along(health, "layer"),
         ("layer", "gradient, a parameter"),
-        band=("vanishing: below a hundredth of the last layer", edge) if edge > 0 else None,
+        band=(f"vanishing: below {figures(vanishing)} of the last layer", edge) if edge > 0 else None,
     )
 
 

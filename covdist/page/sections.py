@@ -33,6 +33,7 @@ class Sections:
     def __init__(self, contents: Contents):
         self._contents, self._number = contents, 0
         self._health = _health(contents)
+        self._drawn = self._chosen()
 
     def __iter__(self) -> Iterator[str]:
         yield f"<header><h1>What the network's log says</h1><p class='faint'>{text(self._contents.source)}</p></header>"
@@ -72,7 +73,7 @@ class Sections:
 
     def _network(self) -> Iterator[str]:
         yield "<h2>The layers</h2>"
-        links = {path: f"array-{number}" for number, path in enumerate(self._drawn())}
+        links = {path: f"array-{number}" for number, path in enumerate(self._drawn)}
         if self._health is not None:
             by_layer = {path.rpartition("/")[0] or path: link for path, link in links.items()}
             rows = [_glance(record) for record in health_records(self._health)][:_MOST_NAMED]
@@ -82,7 +83,7 @@ class Sections:
         if isinstance(self._contents.similarity, str) and self._contents.similarity:
             yield f"<p class='faint'>{text(self._contents.similarity)}</p>"
 
-    def _drawn(self) -> list[str]:
+    def _chosen(self) -> list[str]:
         """Return the arrays that have drawings: all, or of many those of layers with findings, and the first."""
         paths = list(self._contents.states)
         if len(paths) <= _MOST_ARRAYS:
@@ -92,11 +93,11 @@ class Sections:
             if self._health is None
             else {str(each) for each in self._health["layer"].values[self._health["verdict"].values != "ok"]}
         )
-        ranked = sorted(paths, key=lambda path: path.rpartition("/")[0] not in ill)[:_MOST_ARRAYS]
-        return [path for path in paths if path in set(ranked)]
+        kept = set(sorted(paths, key=lambda path: path.rpartition("/")[0] not in ill)[:_MOST_ARRAYS])
+        return [path for path in paths if path in kept]
 
     def _arrays(self) -> Iterator[str]:
-        drawn, states = self._drawn(), self._contents.states
+        drawn, states = self._drawn, self._contents.states
         if not drawn:
             yield "<p>No state is written down yet.</p>"
             return

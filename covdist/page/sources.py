@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -167,7 +168,7 @@ def _compared(log: xr.DataTree, activation: str, dim: Dims) -> xr.DataArray | st
 
 
 def _costs(plans: list[Plan], took: float) -> list[tuple[str, str, str]]:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return [
         ("read", human_bytes(sum(plan.bytes_read for plan in plans)), ""),
         ("held by a worker at most", human_bytes(max(plan.peak_bytes for plan in plans)), ""),

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from covdist.errors import without_credentials
+from covdist.errors import HIDDEN, without_credentials
 
-_HIDDEN = "***"
 _KEYS = re.compile(
     r"secret|passw|token|credential|access|connection|(^|_)(api|account|private|client|sas|auth)?_?key$|^auth", re.I
 )
@@ -39,7 +38,7 @@ def clean(value: object, secrets: tuple[str, ...] = ()) -> Any:
 def _without_options(value: object) -> object:
     if isinstance(value, Mapping):
         return {
-            key: _HIDDEN if _KEYS.search(str(key)) and inner is not None else _without_options(inner)
+            key: HIDDEN if _KEYS.search(str(key)) and inner is not None else _without_options(inner)
             for key, inner in value.items()
             if key != _OPTIONS
         }
@@ -58,5 +57,5 @@ def clean_texts(value: object, secrets: tuple[str, ...] = ()) -> Any:
 def clean_text(text: str, secrets: Iterable[str] = ()) -> str:
     """Return a text without the given secrets, and without those in URLs."""
     for secret in secrets:
-        text = text.replace(secret, _HIDDEN)
+        text = text.replace(secret, HIDDEN)
     return without_credentials(text)

@@ -15,22 +15,15 @@ from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.jobs.states import dump_state
 from tests.cli.running import PATIENCE, output
 from tests.jobs.clusters import cluster, driver, kill, patchy_log, until
-
-s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
-server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+from tests.object_store import s3fs, serving
 
 pytestmark = pytest.mark.filterwarnings("default")  # of the server's own packages
 
 
 @pytest.fixture(scope="module")
 def options():
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    _, port = running.get_host_and_port()
-    found = {"key": "testing1", "secret": "testing2", "client_kwargs": {"endpoint_url": f"http://127.0.0.1:{port}"}}
-    s3fs.S3FileSystem(**found).mkdir("bucket")
-    yield found
-    running.stop()
+    with serving("bucket") as found:
+        yield found
 
 
 def test_what_is_written_is_read(options):

@@ -8,9 +8,7 @@ import zarr
 
 import covdist
 from covdist.errors import LogError
-
-s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
-moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+from tests.object_store import s3fs, serving
 
 pytestmark = pytest.mark.filterwarnings("default")  # of the server's own packages
 X = np.random.default_rng(0).normal(size=(40, 5)).astype("f4")
@@ -18,13 +16,8 @@ X = np.random.default_rng(0).normal(size=(40, 5)).astype("f4")
 
 @pytest.fixture(scope="module")
 def options():
-    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    _, port = running.get_host_and_port()
-    found = {"key": "testing1", "secret": "testing2", "client_kwargs": {"endpoint_url": f"http://127.0.0.1:{port}"}}
-    s3fs.S3FileSystem(**found).mkdir("logs")
-    yield found
-    running.stop()
+    with serving("logs") as found:
+        yield found
 
 
 @pytest.fixture

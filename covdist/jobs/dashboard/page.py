@@ -151,15 +151,13 @@ def _sentence(news: JobNews, silence: float) -> str:
     if _runs(news) and silence > _SILENT:
         said += f", but nothing was heard of it for {silence:,.0f} s"
     elif _runs(news):
-        said += f", {found.get('per_second') or 0:.3g} a second"
-        left = found.get("seconds_left")
-        said += (
-            ""
-            if left is None
-            else f", about {left:,.0f} s left"
-            if left < 120
-            else f", about {left / 60:,.0f} min left"
-        )
+        said += f", {found.get('per_second') or 0:.3g} a second{_left(found.get('seconds_left'))}"
     why = f": {found['reason']}" if found.get("reason") else ""
     memory = f"By the plan a worker needs {human_bytes(news.peak_bytes)}."
     return f"<p><b>{escape(news.log)}</b> (job {escape(news.job)}): {escape(said + why)}. {memory}</p>"
+
+
+def _left(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f", about {seconds:,.0f} s left" if seconds < 120 else f", about {seconds / 60:,.0f} min left"

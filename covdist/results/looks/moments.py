@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from covdist.engine.page import facts_page
+from covdist.engine.notebook import facts_html
 from covdist.engine.plan import human_bytes
 from covdist.errors import shown, shown_page
 from covdist.results.labelled_state import LabelledState
@@ -27,7 +27,7 @@ def page(m: LabelledState) -> str:
     counted = None if m.deferred.lazy else _counts(m)
     picture = None if counted is None else thumbnail(m)
     facts = [*(_to_come(m) if counted is None else _held(m, counted)), *_provenance(m)]
-    return facts_page(_title(m, counted), facts, "" if picture is None else picture.page(), _arrays(m))
+    return facts_html(_title(m, counted), facts, "" if picture is None else picture.page(), _arrays(m))
 
 
 def _title(m: LabelledState, counted: RowCounts | None) -> str:

@@ -11,7 +11,7 @@ _MOST = 300  # letters of a fact
 _CELL = '<td style="text-align:left;vertical-align:top">'
 
 
-def facts_page(title: str, facts: Iterable[tuple[str, object]], picture: str = "", below: str = "") -> str:
+def facts_html(title: str, facts: Iterable[tuple[str, object]], picture: str = "", below: str = "") -> str:
     """Return a title, a table of names and values, and before and below it HTML that is passed on as it is."""
     rows = "".join(f"<tr>{_CELL}{_text(name)}</td>{_CELL}{_text(value)}</td></tr>" for name, value in facts)
     beside = '<div style="display:flex;gap:1em;align-items:flex-start;overflow-wrap:anywhere">'
