@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import zarr
 import covdist
 from covdist.errors import LogError
 from covdist.logs.dask_arrays import from_dask
+from covdist.logs.zarr import reading
 from covdist.record.recorder import Recorder
 
 A = np.random.default_rng(0).normal(size=(40, 3))
@@ -254,3 +257,26 @@ def test_a_shard_that_does_not_fit_while_it_is_written_to_is_read_again(tmp_path
     monkeypatch.setattr(type(source), "_encoded", encoded)
     monkeypatch.setattr(type(source), "_stamp", lambda self, key: next(stamps, ((2,), 0)))
     np.testing.assert_array_equal(source[0:5, 0:3], A[:5])
+
+
+@pytest.mark.parametrize("options", [{"chunk": 4}, {"chunk": 4, "shard": 3}], ids=["chunks", "shards"])
+@pytest.mark.parametrize("place", ["folder", "memory"])
+def test_rows_that_are_recorded_while_it_is_opened(tmp_path, monkeypatch, place, options):
+    path = str(tmp_path / "log") if place == "folder" else f"memory:/{tmp_path}/log"
+    real = reading.opening
+    with Recorder(path, **options) as rec:
+        rec.log(0, {"a": A[:5]})
+        rec.flush()
+
+        @contextmanager
+        def meanwhile():
+            with real() as now:
+                time.sleep(0.02)
+                rec.log(1, {"a": A[5:]})
+                rec.flush()
+                yield now
+
+        monkeypatch.setattr(reading, "opening", meanwhile)
+        x = covdist.open_log(path)["a"]
+        rec.log(2, {"a": A})
+        np.testing.assert_array_equal(x.values, A)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -153,11 +152,13 @@ def test_killed_while_others_read(tmp_path):
     for mode, first in (("x", 0), ("a", 10**6)):
         command = [sys.executable, "-c", KILLED, path, mode, str(first)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout.readline() == "ready\n"
-            for _ in range(10):
-                rows = open_log(path)["n/a"].values
-                assert (rows == rows[:, :1]).all()
-            os.kill(process.pid, signal.SIGKILL)
+            try:
+                assert process.stdout.readline() == "ready\n"
+                for _ in range(10):
+                    rows = open_log(path)["n/a"].values
+                    assert (rows == rows[:, :1]).all()
+            finally:
+                process.kill()
         rows = open_log(path)["n/a"].values
         assert len(rows) > last
         assert (rows == rows[:, :1]).all()

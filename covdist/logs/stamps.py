@@ -13,7 +13,7 @@ from covdist.errors import LogError
 from covdist.logs.paths import OpenFile, is_url, open_file
 from covdist.logs.remote.files import RemoteFile
 from covdist.logs.remote.urls import Stamp as Stamp
-from covdist.logs.remote.urls import information, tag
+from covdist.logs.remote.urls import information, tag, written
 
 _TICKS = 5  # CLOCK_REALTIME_COARSE, by which file systems tell the time: ticks of 1 to 10 ms
 
@@ -39,6 +39,15 @@ def stamp(file: OpenFile | str) -> Stamp:
     else:
         stat = os.fstat(file.fileno())
     return stat.st_size, stat.st_mtime_ns
+
+
+def dated(path: str) -> tuple[Stamp, int]:
+    """Return the stamp of a path or URL, and when it was last written to in ns since 1970, as ``stamp`` does."""
+    if is_url(path):
+        told = information(path)
+        return tag(told), written(told)
+    size, time = stamp(path)
+    return (size, time), time
 
 
 def content(file: str) -> bytes:

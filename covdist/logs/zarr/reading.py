@@ -19,7 +19,7 @@ from covdist.errors import LogError, shown
 from covdist.logs.grid import check_promise
 from covdist.logs.paths import absolute, address, below, is_url, last_name, read_file, walk
 from covdist.logs.source import Entry, Nodes, Source, Unreadable
-from covdist.logs.stamps import Stamp, opening, stamp
+from covdist.logs.stamps import Stamp, dated, opening, stamp
 from covdist.logs.zarr.arrays import ZarrSource
 from covdist.logs.zarr.carried import Carried, CarriedSource
 from covdist.logs.zarr.files import MARKERS, ZarrFileSource
@@ -250,10 +250,12 @@ def _opened(at: Opening, inner: str, folder: str | None, metadata: ArrayMetadata
     elif address(path).startswith(("zip:", "zip::")):
         marker, grows = address(path).innermost, False
     try:
-        found = found or stamp(marker)
+        found, counted = (found, found[1]) if found else dated(marker)
     except Exception:  # of any type: a store need not tell
-        found = None
-    return Opened(at.now, marker, found, metadata.described if grows else "", metadata.recorded and grows)
+        found, counted = None, 0
+    recorded = metadata.recorded and grows
+    now = max(at.now, counted) if recorded else at.now  # rows it counts were written before, maybe after we began
+    return Opened(now, marker, found, metadata.described if grows else "", recorded)
 
 
 def _token(source: ZarrSource | ZarrFileSource, folder: str | None, path: str, inner: str) -> Callable[[str], str]:
