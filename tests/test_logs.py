@@ -239,7 +239,7 @@ def test_zip_files_behind_urls(tmp_path, form):
 
 @pytest.mark.parametrize("path", [5, None, np.eye(2), {"a": 1}])
 def test_what_is_no_path(path):
-    with pytest.raises(DataError, match=rf"path is {type(path).__name__}, expected is the path or URL of a log: "):
+    with pytest.raises(DataError, match=rf"path is {type(path).__name__}, expected the path or URL of a log: "):
         open_log(path)
 
 

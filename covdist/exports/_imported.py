@@ -39,7 +39,7 @@ class Imported:
         """Return a number of rows that a user or a file gave; DataError where it is none."""
         values = np.asarray(given)
         if values.size != 1 or values.dtype.kind not in "iuf" or not least <= values.item() == np.rint(values.item()):
-            raise DataError(f"{self.place}: {given!r} is no number of rows: expected is a whole number from {least} on")
+            raise DataError(f"{self.place}: {given!r} is no number of rows: expected a whole number from {least} on")
         return int(values.item())
 
     def centred(self, count: int, mean: np.ndarray, matrix: np.ndarray, divisor: float, what: str) -> Moments:
@@ -74,12 +74,12 @@ class Imported:
     def _vector(self, mean: np.ndarray, width: int) -> None:
         if mean.shape != (width,):
             raise DataError(
-                f"{self.place}: the mean has the shape {mean.shape}, where the matrix has {width} columns: expected is "
+                f"{self.place}: the mean has the shape {mean.shape}, where the matrix has {width} columns: expected "
                 f"({width},)"
             )
         if not np.isfinite(mean).all():
             column = int(np.flatnonzero(~np.isfinite(mean))[0])
-            raise DataError(f"{self.place}: the mean of column {column} is {mean[column]}: expected are finite numbers")
+            raise DataError(f"{self.place}: the mean of column {column} is {mean[column]}: expected finite numbers")
 
     def _checked(self, matrix: np.ndarray, what: str) -> np.ndarray:
         """Return a matrix as float64, symmetric to the last bit; DataError where it is no covariance."""

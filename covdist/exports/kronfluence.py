@@ -84,7 +84,7 @@ def read(
         sums, counts = (_tensors(Path(path) / f"{name}.safetensors") for name in _names(factor))
         if sums.keys() != counts.keys():
             odd = sorted(sums.keys() ^ counts.keys())[0]
-            raise DataError(f"{path} holds {shown(odd)} in one of {' and '.join(_names(factor))}: expected is both")
+            raise DataError(f"{path} holds {shown(odd)} in one of {' and '.join(_names(factor))}: expected both")
         for module, matrix in sums.items():
             about = Imported(path, "kronfluence", dim, f"{module}/{variable}")
             ones = factor == "activation" and _matches(module, patterns)

@@ -43,7 +43,7 @@ def _covariance(m: Moments, m_x: Moments | str | Path | None, rows: int) -> np.n
         )
     found = load(m_x) if isinstance(m_x, str | Path) else m_x
     if not isinstance(found, Moments):
-        raise DataError(f"m_x={m_x} holds {len(found)} states, expected is that of x alone: pass such a result")
+        raise DataError(f"m_x={m_x} holds {len(found)} states, expected that of x alone: pass such a result")
     found = found.compute()
     if not x.same(found.layout.axes[0]) or rows != count(found, "leace") or not np.allclose(mean(m), mean(found)):
         raise DataError(

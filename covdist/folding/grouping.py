@@ -247,7 +247,7 @@ def _on_a_line(values: np.ndarray, name: str) -> np.ndarray:
     if values.dtype.kind in "mM":
         return values.astype(np.result_type(values.dtype, f"{values.dtype.kind}8[us]"))
     if values.dtype.kind not in "biuf":
-        raise DataError(f"{name!r} are bins of values of dtype {values.dtype}, expected are numbers, dates or times")
+        raise DataError(f"{name!r} are bins of values of dtype {values.dtype}, expected numbers, dates or times")
     return values.astype(np.float64 if values.dtype.kind == "f" else np.result_type(values.dtype, np.int8))
 
 

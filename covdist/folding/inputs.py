@@ -148,14 +148,14 @@ def along_samples(values: npt.ArrayLike, x: Labelled, what: str) -> Array:
         values = _coordinate(values, x, what)
     if isinstance(values, xr.DataArray):
         if not set(values.dims) <= set(x.sample_dims):
-            raise DataError(f"{what} has the dims {values.dims}, expected are only sample dims {x.sample_dims}")
+            raise DataError(f"{what} has the dims {values.dims}, expected only sample dims {x.sample_dims}")
         sizes = dict(zip(x.sample_dims, x.sample_shape, strict=True))
         missing = {d: sizes[d] for d in x.sample_dims if d not in values.dims}
         data: Array = values.expand_dims(missing).transpose(*x.sample_dims).data
     else:
         data = plain(values, what)
     if data.shape != x.sample_shape:
-        raise DataError(f"{what} has shape {data.shape}, expected is one value per sample, {x.sample_shape}")
+        raise DataError(f"{what} has shape {data.shape}, expected one value per sample, {x.sample_shape}")
     return data
 
 

@@ -29,7 +29,7 @@ def refusal(requests: Mapping[str, Request], plans: Mapping[str, Plan]) -> str:
     whole = f"{len(plans):,} arrays" if len(plans) > 1 else name
     largest = f", {size} of it for {name}" if len(plans) > 1 else ""
     return (
-        f"the result of {whole} would take {human_bytes(written)}{largest}; expected is no more than the "
+        f"the result of {whole} would take {human_bytes(written)}{largest}; expected no more than the "
         f"{human_bytes(made_of)} that it is made of, or {human_bytes(floor)}: {_advice(request)}, or write it all the "
         "same with --force"
     )

@@ -39,7 +39,7 @@ def _check_weights(values: Array, what: str, kinds: str) -> None:
     if values.dtype.kind not in kinds:
         expected = "integers (frequency) or floats (reliability)" if "f" in kinds else "integers"
         way_out = "convert them" if "f" in kinds else "round them, or pass them as reliability"
-        raise DataError(f"{what} have dtype {values.dtype}, expected are {expected}: {way_out}")
+        raise DataError(f"{what} have dtype {values.dtype}, expected {expected}: {way_out}")
 
 
 def fading(halflife: Halflife, x: Labelled, vectors: dict[str, Array]) -> dict[str, Array]:

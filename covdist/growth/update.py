@@ -140,7 +140,7 @@ def light(plans: Sequence[Plan]) -> bool:
 
 def _place(result: str | os.PathLike[str]) -> str:
     if not isinstance(result, str | os.PathLike):
-        raise DataError(f"result is {type(result).__name__}, expected is the path of a result: save it first")
+        raise DataError(f"result is {type(result).__name__}, expected the path of a result: save it first")
     place = os.path.realpath(result)
     if not os.path.exists(place):
         raise ResultError(f"{os.fspath(result)} does not exist: make it first, by `covdist run LOG -o RESULT`")

@@ -62,7 +62,7 @@ def _like(empty: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
         return type(empty)(*values) if type(empty) is not tuple else tuple(values)
     found = arrays.get(place)
     if found is None or not _fits(found.shape, np.shape(empty)):
-        raise ValueError(f"{place} is {None if found is None else found.shape}, expected is {np.shape(empty)}")
+        raise ValueError(f"{place} is {None if found is None else found.shape}, expected {np.shape(empty)}")
     return found if isinstance(empty, np.ndarray) else type(empty)(found)
 
 

@@ -154,7 +154,7 @@ def _behind(store: Any, options: Mapping[str, Any] | None) -> str | Callable[[st
     found = behind(store)
     if found is None:
         raise DataError(
-            f"path is {type(store).__name__}, expected is the path or URL of a log: pass that, or what is in memory to "
+            f"path is {type(store).__name__}, expected the path or URL of a log: pass that, or what is in memory to "
             "covdist.moments and the other readings."
         )
     if options:

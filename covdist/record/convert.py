@@ -49,7 +49,7 @@ def convert(log: xr.DataTree, path: str | os.PathLike[str]) -> None:
     """
     place = os.fspath(path)
     if "://" in place:
-        raise DataError(f"{place} is a URL, expected is a local folder: convert to one, and copy that.")
+        raise DataError(f"{place} is a URL, expected a local folder: convert to one, and copy that.")
     if os.path.lexists(place):
         raise ResultError(f"{place} exists already: choose another path, or remove it.")
     partial = Path(f"{place}.{uuid.uuid4().hex[:8]}.partial")

@@ -123,7 +123,7 @@ def plain(given: Any, what: str) -> da.Array | np.ndarray:
         _check_container(given, what)
         return given
     if advice := _advice(given):
-        raise DataError(f"{what} is a {type(given).__name__}, expected is an array: {advice}")
+        raise DataError(f"{what} is a {type(given).__name__}, expected an array: {advice}")
     if isinstance(given, pd.api.extensions.ExtensionArray):
         given = pd.Series(given)
     if callable(getattr(given, "to_pandas", None)) and _package(given) == "pyarrow":
@@ -239,7 +239,7 @@ def _check_container(data: Any, what: str) -> None:
     kind = data._meta if isinstance(data, da.Array) else data
     if not isinstance(kind, np.ndarray):
         raise DataError(
-            f"{what} holds {type(kind).__module__}.{type(kind).__name__}, expected are numpy arrays: convert it first, "
+            f"{what} holds {type(kind).__module__}.{type(kind).__name__}, expected numpy arrays: convert it first, "
             "such as by .as_numpy(), or a dask array by .map_blocks(lambda block: block.toarray())"
         )
 

@@ -318,7 +318,7 @@ def plain_labels(values: np.ndarray, what: str) -> np.ndarray:
     odd = next((i for i, label in enumerate(values.ravel().tolist()) if not isinstance(label, str)), 0)
     label = values.ravel()[odd]
     raise DataError(
-        f"{what} has the label {label!r} ({type(label).__name__}) at {odd}, expected are numbers, text, dates or "
+        f"{what} has the label {label!r} ({type(label).__name__}) at {odd}, expected numbers, text, dates or "
         "times, all of one kind: convert the labels, such as by .astype(str), or leave them out"
     )
 

@@ -103,7 +103,7 @@ class _Pack:
         values = read_array(self.group, name)
         ends = np.append(0, np.cumsum(self.sizes[:, self.axes_of[name]].prod(axis=1)))
         if len(values) != ends[-1]:
-            raise ValueError(f"{name} in {self.group.path} has {len(values)} values, expected are {ends[-1]}")
+            raise ValueError(f"{name} in {self.group.path} has {len(values)} values, expected {ends[-1]}")
         return values, ends
 
 

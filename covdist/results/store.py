@@ -230,7 +230,7 @@ def _states(root: zarr.Group) -> dict[str, StoredState]:
     numbers = Counter(nodes.values())
     for place, members in packs.items():
         if len(members) != numbers[place]:
-            raise ValueError(f"{place} holds {len(members)} states, expected are {numbers[place]}")
+            raise ValueError(f"{place} holds {len(members)} states, expected {numbers[place]}")
     return {n: packs[at].popleft() if at in packs else _Alone(_group(root, at)) for n, at in nodes.items()}
 
 

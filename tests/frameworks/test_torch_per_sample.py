@@ -76,5 +76,5 @@ def test_batch_norms_in_training_and_losses_of_no_one_number_are_refused():
     model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
     with pytest.raises(covdist.CovdistError, match=r"1 is a BatchNorm1d in training mode.*model.eval\(\)"):
         record.per_sample_gradients(model, CROSS_ENTROPY, torch.randn(4, 3), torch.zeros(4, dtype=int))
-    with pytest.raises(covdist.CovdistError, match=r"shape \(1, 2\), expected is a scalar"):
+    with pytest.raises(covdist.CovdistError, match=r"shape \(1, 2\), expected a scalar"):
         record.per_sample_gradients(model.eval(), lambda output, target: output, torch.randn(4, 3), torch.zeros(4))

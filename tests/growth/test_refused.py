@@ -94,7 +94,7 @@ def test_results_of_something_else(tmp_path, log):
     refused(log, record(tmp_path / "l.zarr", 0, 1) and tmp_path / "l.zarr", "no covdist result")
     with pytest.raises(ResultError, match="does not exist: make it first"):
         covdist.update(log, tmp_path / "none.zarr")
-    with pytest.raises(DataError, match="result is Moments, expected is the path"):
+    with pytest.raises(DataError, match="result is Moments, expected the path"):
         covdist.update(log, covdist.moments(VALUES[:, 0]))
 
 

@@ -207,7 +207,7 @@ def test_a_selection_says_the_same_again():
         ({"width": -1}, "width=-1 is no length"),
         ({"width": "2h"}, "width='2h' is no length"),
         ({"name": "none", "bins": 3}, "no coordinate 'none'"),
-        ({"name": np.array(["a"] * 60), "bins": 3}, "expected are numbers, dates or times"),
+        ({"name": np.array(["a"] * 60), "bins": 3}, "expected numbers, dates or times"),
         ({"name": np.full(60, np.nan), "bins": 3}, "holds no value"),
         ({"name": np.full(60, np.inf), "bins": 3}, "cannot be 3 bins"),
         ({"name": np.full(60, np.inf), "width": 3}, "infinite"),

@@ -100,7 +100,7 @@ def _joined(tree: Any, variable: str, rows: Callable[[Any], Any]) -> dict[str, j
     nodes: dict[tuple[str, ...], list[tuple[bool, jax.Array]]] = {}
     for path, leaf in _leaves(tree):
         if variable == "sample_gradient" and not leaf.ndim:
-            raise DataError(f"{'/'.join(path)} is a single number, expected is an axis of samples: map over them.")
+            raise DataError(f"{'/'.join(path)} is a single number, expected an axis of samples: map over them.")
         nodes.setdefault(path[:-1], []).append((bool(_BIAS.fullmatch(path[-1] if path else "")), rows(leaf)))
     import jax.numpy as jnp
 
@@ -117,7 +117,7 @@ def _leaves(tree: Any) -> Iterable[tuple[tuple[str, ...], Any]]:
         raise DataError("recording from JAX needs jax: pip install 'covdist[jax]'.") from error
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     if not leaves:
-        raise DataError(f"{type(tree).__name__} holds no array, expected is a tree of them, as jax.grad returns it.")
+        raise DataError(f"{type(tree).__name__} holds no array, expected a tree of them, as jax.grad returns it.")
     return [(_names(path), leaf) for path, leaf in leaves]
 
 

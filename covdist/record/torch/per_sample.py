@@ -66,7 +66,7 @@ def per_sample_gradients(
         found = torch.func.functional_call(model, {**parameters, **others}, given, named)
         value = loss(found, _each(lambda tensor: tensor.unsqueeze(0), target))
         if value.numel() != 1:
-            raise DataError(f"the loss has the shape {tuple(value.shape)}, expected is a scalar: take its mean or sum.")
+            raise DataError(f"the loss has the shape {tuple(value.shape)}, expected a scalar: take its mean or sum.")
         return value.reshape(())
 
     vmapped = torch.func.vmap(torch.func.grad(one), in_dims=(None, 0, 0), randomness="different", chunk_size=chunk_size)
