@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import dask
 import psutil
 from distributed import Client, LocalCluster
+
+from covdist.engine.cluster import OF_OWN_CLUSTER
 
 _OURS = tuple(("covdist", name) for name in ("open_log", "cov", "var"))
 
@@ -20,6 +23,7 @@ _OURS = tuple(("covdist", name) for name in ("open_log", "cov", "var"))
 def cluster(workers: int, scratch: Path) -> Iterator[Client]:
     memory = int(0.9 * psutil.virtual_memory().total / workers)
     with (
+        dask.config.set(OF_OWN_CLUSTER),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,

@@ -20,6 +20,8 @@ from functools import lru_cache
 import numpy as np
 
 LEAST_COLUMNS = 256  # of which sums of products are packed while they are added to; of fewer they are a square
+_EXACT = 511  # powers of two whose products are exact; by them 1,024 columns take a third of the time of ldexp
+_STRIP = 16  # rows whose factors stay in the second cache
 _SMALL = 256  # columns up to which it is known where each entry lies: 10 columns take 1 us instead of 10, 256 take 50
 
 
@@ -126,14 +128,28 @@ def rescale(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
         for number in np.flatnonzero(shift.any(axis=-1)):
             flat[number] = rescale(flat[number], shift[number])
         return flat
-    n = len(shift)
-    h, even, shift, flat = (n + 1) // 2, 1 - n % 2, shift.astype(np.int32), flat.copy()
-    # A row of the rectangle holds the end of a leading column after the beginning of one of the trailing block.
-    for column, row in enumerate(flat.reshape(h, n + even)):
-        start, top = column + even, h + column + even
-        np.ldexp(row[start:], shift[column:] + shift[column], out=row[start:])
-        np.ldexp(row[:start], shift[h:top] + shift[top - 1], out=row[:start])
+    flat = flat.copy()
+    rescale_in_place(flat, shift)
     return flat
+
+
+def rescale_in_place(flat: np.ndarray, shift: np.ndarray) -> None:
+    """Do the same to one triangle: for 1,024 columns the pages of another one take longer than the products."""
+    n = len(shift)
+    h, even = (n + 1) // 2, 1 - n % 2
+    exact = np.abs(shift).max(initial=0) <= _EXACT
+    by: np.ufunc = np.multiply if exact else np.ldexp
+    join: np.ufunc = np.multiply if exact else np.add
+    power = np.ldexp(1.0, shift) if exact else shift.astype(np.int32)
+    rectangle, of_leading, of_trailing = flat.reshape(h, n + even), power[np.arange(-even, n)], power[h - 1 + even :]
+    # A row of the rectangle holds the end of a leading column after the beginning of one of the trailing block.
+    for first in range(0, h, _STRIP):
+        strip, some = rectangle[first : first + _STRIP], slice(first, first + _STRIP)
+        most = first + len(strip) + even - 1  # numbers of the trailing block in the last of these rows
+        factors = join.outer(power[:h][some], of_leading)
+        begins = np.tri(len(strip), most, first + even - 1, dtype=bool)
+        np.copyto(factors[:, :most], join.outer(of_trailing[some], power[h : h + most]), where=begins)
+        by(strip, factors, out=strip)
 
 
 def order(flat: np.ndarray) -> int:

@@ -112,8 +112,9 @@ class Triangle:
             return kernel.centred(matrix, sums[0], factor)
         return _centred(self, matrix, sums, factor)
 
-    def rescaled(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> np.ndarray:
-        return packed.rescale(matrix, shifts[0])
+    def rescale(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> None:
+        """Multiply sums as states hold them by each column's power of two, in place."""
+        packed.rescale_in_place(matrix, shifts[0])
 
 
 class Rectangle:
@@ -139,8 +140,8 @@ class Rectangle:
     def centred(self, matrix: np.ndarray, sums: Sequence[np.ndarray], factor: float) -> np.ndarray:
         return _centred(self, matrix, sums, factor)
 
-    def rescaled(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> np.ndarray:
-        return rescaled(matrix, *shifts)
+    def rescale(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> None:
+        np.ldexp(matrix, np.add.outer(*shifts).astype(np.int32), out=matrix)
 
 
 class Diagonal:
@@ -165,6 +166,9 @@ class Diagonal:
 
     def centred(self, matrix: np.ndarray, sums: Sequence[np.ndarray], factor: float) -> np.ndarray:
         return _centred(self, matrix, sums, factor)
+
+    def rescale(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> None:
+        np.ldexp(matrix, shifts[0] + shifts[1], out=matrix)
 
     def rescaled(self, matrix: np.ndarray, shifts: Sequence[np.ndarray]) -> np.ndarray:
         shift = shifts[0] + shifts[1]
@@ -239,7 +243,8 @@ class _FastPrecision(_HighPrecision):
 
     def _matrix(self, sums: Sequence[np.ndarray], factor: float) -> np.ndarray:
         undo, self._shifts = [-shift for shift in self._shifts], []
-        matrix = self._form.rescaled(self._form.matrix(self._sums), undo)
+        matrix = self._form.matrix(self._sums)
+        self._form.rescale(matrix, undo)
         self._form.add([each[None] for each in sums], matrix, factor)
         return matrix
 

@@ -55,3 +55,13 @@ def test_rescale_and_back(n):
     np.testing.assert_array_equal(triangle.unpack(scaled, n), full * 2.0 ** np.add.outer(shift, shift))
     np.testing.assert_array_equal(triangle.rescale(scaled, -shift), flat)
     np.testing.assert_array_equal(triangle.rescale(flat, np.zeros(n, int)), flat)
+
+
+@each_size
+@pytest.mark.parametrize("most", [511, 1100])  # up to the last whose products are powers of two, and beyond
+def test_rescale_rounds_once(n, most):
+    full = _symmetric(n)
+    shift = np.random.default_rng(0).choice([-most, most, 1 - most, 3, -537], n)
+    with np.errstate(over="ignore"):
+        scaled, expected = triangle.rescale(triangle.pack(full), shift), np.ldexp(full, np.add.outer(shift, shift))
+    np.testing.assert_array_equal(triangle.unpack(scaled, n), expected)
