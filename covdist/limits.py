@@ -41,6 +41,8 @@ class Limits:
     checked_bytes: int = 1 << 30
     # Bytes of the largest file that is read as a whole where its web server sends no parts of files.
     whole_file_bytes: int = 64 << 20
+    # Bytes of all indexes, of what was read of the files of logs behind URLs, and of any of them.
+    index_bytes: int = 256 << 20
     # Bytes of the chunks of a lazy covariance or correlation matrix. In one chunk, dask copies the result while it
     # still holds the state: 4,096 columns take 64 + 134 + 134 MB; in four chunks the state is freed before.
     matrix_chunk_bytes: int = 1 << 25

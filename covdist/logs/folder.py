@@ -7,17 +7,26 @@ of ``folder/fc1.npz``; a file named alone gives variables of the root.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from typing import TypeVar
 
 from covdist.errors import LogError
 from covdist.logs.formats import FileFormat, file_formats
 from covdist.logs.paths import below, exists, first_bytes, is_folder, is_url, last_name, real, walk
+from covdist.logs.progress import counted
+from covdist.logs.remote.at_once import at_once
+from covdist.logs.remote.urls import Url
+from covdist.logs.remote.visit import asked_once
 from covdist.logs.source import Entry, Nodes, Unreadable, fillable
 from covdist.logs.stamps import opening
 
 READS = "folders of files"
+R = TypeVar("R")
 RANK = 9  # what has a marker is a log of that format, whatever files it is made of
 
+_Arrays = Mapping[str, Entry | Unreadable]
 _HEAD = 512  # bytes that tell formats apart
 
 
@@ -26,7 +35,8 @@ def recognises(path: str) -> bool:
     if not is_folder(path):
         return (not is_url(path) or exists(path)) and format_of(path, follow_links=True) is not None
     try:
-        return next(_files(path, follow_links=False), None) is not None
+        with closing(_each(partial(_has_format, path), _names(path, follow_links=False), path)) as known:
+            return any(known)
     except LogError:  # of a link, which read meets again
         return True
 
@@ -36,6 +46,11 @@ def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
     with opening():
         nodes = _nodes(path, follow_links)
     return {place: _filled(variables) for place, variables in nodes.items()} if missing_chunks == "fill" else nodes
+
+
+def _has_format(folder: str, file: str) -> bool:
+    with asked_once(place := below(folder, file)):
+        return format_of(place) is not None
 
 
 def _filled(variables: Mapping[str, Entry | Unreadable]) -> dict[str, Entry | Unreadable]:
@@ -59,13 +74,16 @@ def format_of(path: str, follow_links: bool = False) -> FileFormat | None:
 def _nodes(path: str, follow_links: bool) -> Nodes:
     nodes: Nodes = {}
     many = is_folder(path)
-    found = sorted(_files(path, follow_links), key=lambda each: each[0]) if many else [_alone(path)]
-    for file, format in found:
-        stem = os.path.splitext(file)[0]
+    files = sorted(_names(path, follow_links)) if many else [last_name(path)]
+
+    def arrays(file: str) -> _Arrays | None:
         place = below(path, file) if many else path
-        if follow_links or not many:
-            place = real(place)
-        for name, variable in _variables(format, place, stem, f"{stem}/" if many else "").items():
+        with asked_once(place):
+            return _arrays(place, file, many, follow_links or not many)
+
+    for file, found in zip(files, counted(_each(arrays, files, path), len(files)), strict=True):
+        stem = os.path.splitext(file)[0]
+        for name, variable in (found or {}).items():
             node, _, last = name.rpartition("/")
             if last in nodes.setdefault(node, {}):
                 raise LogError(f"{path} holds two arrays called {name}: rename one of them.")
@@ -73,23 +91,26 @@ def _nodes(path: str, follow_links: bool) -> Nodes:
     return nodes
 
 
-def _alone(path: str) -> tuple[str, FileFormat]:
-    format = format_of(path, follow_links=True)
-    assert format is not None  # it has been recognised
-    return last_name(path), format
-
-
-def _variables(format: FileFormat, place: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
+def _arrays(place: str, file: str, many: bool, follow_links: bool) -> _Arrays | None:
+    """Read the headers of a file, one of many or alone; None where it is of no format."""
+    format = format_of(place, follow_links)
+    if format is None:
+        return None
+    stem = os.path.splitext(file)[0]
     try:
-        return format.variables(place, stem, prefix)
+        return format.variables(real(place) if follow_links else place, stem, f"{stem}/" if many else "")
+    except FileNotFoundError:
+        return {stem: Unreadable(LogError(f"{place} was removed while it was opened: open the log again."), layer=True)}
     except LogError as error:
         return {stem: Unreadable(error, layer=True)}
 
 
-def _files(folder: str, follow_links: bool) -> Iterator[tuple[str, FileFormat]]:
-    """Yield the files of a folder tree that are of some format, by their paths below it."""
+def _each(function: Callable[[str], R], files: Iterable[str], path: str) -> Generator[R]:
+    """Yield what a function returns for files of a folder, in order."""
+    return at_once(function, files, Url(path)) if is_url(path) else (function(file) for file in files)
+
+
+def _names(folder: str, follow_links: bool) -> Iterator[str]:
+    """Yield the paths of all files below a folder."""
     for place, names in walk(folder, lambda _: False, follow_links):
-        for name in names:
-            format = format_of(below(folder, place, name), follow_links)
-            if format is not None:
-                yield f"{place}/{name}".lstrip("/"), format
+        yield from (f"{place}/{name}".lstrip("/") for name in names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -18,6 +19,7 @@ from covdist.logs.joining.ranks import joined
 from covdist.logs.nodes import LogNode, described
 from covdist.logs.paths import is_url, last_name
 from covdist.logs.remote.urls import Url
+from covdist.logs.remote.visit import visiting
 from covdist.logs.source import Nodes
 from covdist.logs.tree import tree
 
@@ -137,7 +139,8 @@ def log_nodes(
     given = path if isinstance(path, str | os.PathLike) else _behind(path, storage_options)
     if isinstance(given, str | os.PathLike):
         place = _place(given, storage_options)
-        nodes = read(place, missing_chunks, follow_links)
+        with visiting(place) if isinstance(place, Url) else nullcontext():
+            nodes = read(place, missing_chunks, follow_links)
     else:
         place, nodes = type(path).__name__, given(missing_chunks)
     if not any(nodes.values()):

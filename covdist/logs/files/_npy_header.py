@@ -12,7 +12,7 @@ from numpy.lib import format as npy_format
 
 from covdist.errors import LogError, shown
 
-MOST_BYTES = 1 << 16  # of a header; numpy itself refuses more than 10,000
+_USUAL, _MOST = 1 << 9, 1 << 16  # bytes of a header; numpy itself refuses more than 10,000
 
 
 class Readable(Protocol):
@@ -38,7 +38,7 @@ class Header(NamedTuple):
 def read_header(stream: Readable, place: str) -> Header:
     """Read the header at the start of a stream; ``place`` names it in messages."""
     try:
-        shape, fortran, dtype, size = _parsed(_cut(stream.read(MOST_BYTES) or b""))
+        shape, fortran, dtype, size = _parsed(_header(stream))
     except Exception as error:  # numpy evaluates the text of the header, which may raise anything
         raise LogError(
             f"{place} does not begin with a readable NPY header ({shown(str(error))}): write it again."
@@ -52,10 +52,12 @@ def read_header(stream: Readable, place: str) -> Header:
     return Header(shape, fortran, dtype, size)
 
 
-def _cut(start: bytes) -> bytes:
+def _header(stream: Readable) -> bytes:
     """Return the header alone."""
+    start = stream.read(_USUAL) or b""
     ends = 10 if start[6:7] == b"\x01" else 12
-    return start[: ends + int.from_bytes(start[8:ends], "little")]
+    size = ends + int.from_bytes(start[8:ends], "little")
+    return start[:size] if size <= len(start) else start + (stream.read(min(size, _MOST) - len(start)) or b"")
 
 
 @lru_cache(maxsize=1024)  # of thousands of files many begin alike, and parsing takes half of opening one

@@ -10,6 +10,7 @@ from typing import Any
 from covdist.errors import LogError
 from covdist.limits import limits
 from covdist.logs.remote.urls import Stamp, Url, asking, information, tag
+from covdist.logs.remote.visit import visit
 from covdist.storage.retry import patiently
 
 _BLOCK = 1 << 16  # bytes that are fetched where fewer are asked for: headers are read in small pieces
@@ -24,7 +25,9 @@ class RemoteFile(io.RawIOBase):
 
     def __init__(self, url: Url, size: int | None = None):
         super().__init__()
-        told = information(url) if size is None else {"size": size}
+        now = visit() if size is None else None
+        self._head = None if now is None else now.head(url)
+        told = self._head.told if self._head else information(url) if size is None else {"size": size}
         if told.get("type") == "directory":
             raise FileNotFoundError(url)
         if told.get("size") is None:
@@ -34,7 +37,7 @@ class RemoteFile(io.RawIOBase):
             )
         self.url, self.size, self.stamp = url, int(told["size"]), tag(told)  # as it was when it was opened
         self._place = 0
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._blocks: OrderedDict[int, bytes] = self._head.blocks if self._head else OrderedDict()
 
     def readable(self) -> bool:
         return True
@@ -58,13 +61,22 @@ class RemoteFile(io.RawIOBase):
         stop, filled = self._place + count, 0
         while filled < count:
             at = self._place + filled
-            data = self._range(at, stop) if stop - at >= _BLOCK else self._in_block(at)[: stop - at]
+            data = self._from(at, stop)
             if not data:
                 break
             view[filled : filled + len(data)] = data
             filled += len(data)
         self._place += filled
         return filled
+
+    def _from(self, at: int, stop: int) -> bytes:
+        """Return what begins at a place, at least a part of what is wanted."""
+        if self._head and (known := self._head.at(at)):
+            return known[: stop - at]
+        data = self._range(at, stop) if stop - at >= _BLOCK else self._in_block(at)[: stop - at]
+        if self._head:
+            self._head.keep(at, data)
+        return data
 
     def _in_block(self, at: int) -> bytes:
         """Return what a block has from a place on."""

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from covdist.logs.remote.urls import Url, asking, information
+from covdist.logs.remote.visit import listing, visit
 from covdist.storage.retry import patiently
 
 _PAGE = "text/html"  # as which web servers list a folder
@@ -29,10 +30,14 @@ def is_folder_behind(url: Url) -> bool:
 
 def listed(url: Url) -> tuple[list[str], list[str]]:
     """Return the sorted names of files and of folders in a folder, and nothing of what a page names elsewhere."""
+    now = visit()
+    found = listing(url) if now is None else now.listing(url)
     with asking(url):
-        system, path = url.at()
-        system.invalidate_cache(path)  # what it listed before may have grown
-        found = patiently(partial(system.ls, path, detail=True))
+        _, path = url.at()
+    if now is not None:
+        for each in found:
+            if each["type"] != "directory" and (name := _name(url, path, each)):
+                now.tell(url.below(name), each)
     return sorted_names(url, path, found)
 
 

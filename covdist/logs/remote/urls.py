@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
 from typing import Any, Self
@@ -23,6 +24,9 @@ _TIMES = ("mtime", "LastModified", "last_modified", "modified", "created")
 _ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError, KeyError)  # the last of zip files in old fsspec
 _GONE = {404, 410}  # fsspec says of any other status, too, that a file on the web is not there
 Stamp = tuple[Any, ...]  # a file's size, and when it was last written to: in ns, or as its store tells it
+
+
+_shared: ContextVar[Any] = ContextVar("shared", default=None)
 
 
 class Url(str):
@@ -86,8 +90,15 @@ class Url(str):
 
     def at(self) -> tuple[Any, str]:
         """Return the file system of fsspec, and the path in it."""
+        if (shared := _shared.get()) is not None and "::" not in self.full:
+            return shared, shared._strip_protocol(self.full)
         system, path = fsspec.core.url_to_fs(self.full, **self.options)
         return system, path
+
+
+def share(system: Any) -> None:
+    """Have this thread ask this file system: fsspec makes one for each thread, with connections of its own."""
+    _shared.set(system)
 
 
 @contextmanager

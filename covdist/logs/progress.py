@@ -1,0 +1,35 @@
+"""Tells whoever wants to show it how many of a log's files have been opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+T = TypeVar("T")
+Shown = Callable[[int, int], None]  # takes how many are done, and how many there are
+
+_shown: ContextVar[Shown | None] = ContextVar("shown", default=None)
+
+
+@contextmanager
+def showing(shown: Shown) -> Iterator[None]:
+    """Within, logs that are opened by this thread tell how far they are."""
+    before = _shown.set(shown)
+    try:
+        yield
+    finally:
+        _shown.reset(before)
+
+
+def counted(items: Iterable[T], total: int) -> Iterator[T]:
+    """Yield items, and tell each time how many there were."""
+    shown = _shown.get()
+    if shown is None:
+        yield from items
+        return
+    shown(0, total)
+    for done, item in enumerate(items, 1):
+        shown(done, total)
+        yield item
