@@ -12,10 +12,10 @@ from contextlib import closing
 from functools import partial
 from typing import TypeVar
 
+from covdist.engine.progress import counted
 from covdist.errors import LogError
 from covdist.logs.formats import FileFormat, file_formats
 from covdist.logs.paths import below, exists, first_bytes, is_folder, is_url, last_name, real, walk
-from covdist.logs.progress import counted
 from covdist.logs.remote.at_once import at_once
 from covdist.logs.remote.urls import Url
 from covdist.logs.remote.visit import asked_once

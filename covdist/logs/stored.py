@@ -169,6 +169,7 @@ def stored(
     return BrainSource(*told) if shape and dtype.name == "bfloat16" else RowSource(*told)
 
 
+@lru_cache(maxsize=1 << 10)  # of thousands of files many are alike
 def strides_of(shape: Index, fortran: bool) -> Index:
     """Return the strides, in numbers, of an array in C or Fortran order; where there is one of an axis, 0."""
     steps = itertools.accumulate(shape if fortran else shape[::-1], initial=1, func=operator.mul)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
+from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 from fsspec.asyn import AsyncFileSystem
@@ -20,8 +21,10 @@ class DelayedFileSystem(AsyncFileSystem):
     """Holds objects by their paths, as S3 does: with etags, and without folders."""
 
     protocol = "delayed"
-    objects: dict[str, tuple[bytes, datetime]] = {}
-    asked: Counter[str] = Counter()
+    objects: ClassVar[dict[str, tuple[bytes, datetime]]] = {}
+    asked: ClassVar[Counter[str]] = Counter()
+    listed: ClassVar[dict[str, Any]] = {}  # what listings tell otherwise
+    before_cat: ClassVar[Callable[[str], None]] = staticmethod(lambda path: None)
     delay = 0.0
     at_once = most_at_once = 0
 
@@ -54,7 +57,7 @@ class DelayedFileSystem(AsyncFileSystem):
         with self._answering("ls", path) as path:
             inside = {each: each.removeprefix(f"{path}/") for each in self.objects if each.startswith(f"{path}/")}
             await asyncio.sleep(self.delay * max(1, -(-len(inside) // _PAGE)))
-            found = [self._told(each) for each, inner in inside.items() if "/" not in inner]
+            found = [{**self._told(each), **self.listed} for each, inner in inside.items() if "/" not in inner]
             folders = {f"{path}/{inner.partition('/')[0]}" for inner in inside.values() if "/" in inner}
             found += [{"name": each, "type": "directory", "size": 0} for each in sorted(folders)]
             if not found:
@@ -63,6 +66,7 @@ class DelayedFileSystem(AsyncFileSystem):
 
     async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         with self._answering("cat", path) as path:
+            self.before_cat(path)
             await asyncio.sleep(self.delay)
             if path not in self.objects:
                 raise FileNotFoundError(path)

@@ -39,6 +39,8 @@ def read_header(stream: Readable, place: str) -> Header:
     """Read the header at the start of a stream; ``place`` names it in messages."""
     try:
         shape, fortran, dtype, size = _parsed(_header(stream))
+    except (FileNotFoundError, LogError):  # of its store
+        raise
     except Exception as error:  # numpy evaluates the text of the header, which may raise anything
         raise LogError(
             f"{place} does not begin with a readable NPY header ({shown(str(error))}): write it again."

@@ -35,7 +35,8 @@ class RemoteFile(io.RawIOBase):
                 f"{url}: its server does not tell how large it is, so that no part of it can be asked for: download "
                 "it, or serve it by one that does."
             )
-        self.url, self.size, self.stamp = url, int(told["size"]), tag(told)  # as it was when it was opened
+        # As it was when it was opened.
+        self.url, self.size, self.stamp = url, int(told["size"]), self._head.stamp if self._head else tag(told)
         self._place = 0
         self._blocks: OrderedDict[int, bytes] = self._head.blocks if self._head else OrderedDict()
 

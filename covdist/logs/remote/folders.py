@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from covdist.logs.remote.urls import Url, asking, information
-from covdist.logs.remote.visit import listing, visit
+from covdist.logs.remote.visit import visit
 from covdist.storage.retry import patiently
 
 _PAGE = "text/html"  # as which web servers list a folder
@@ -31,14 +31,17 @@ def is_folder_behind(url: Url) -> bool:
 def listed(url: Url) -> tuple[list[str], list[str]]:
     """Return the sorted names of files and of folders in a folder, and nothing of what a page names elsewhere."""
     now = visit()
-    found = listing(url) if now is None else now.listing(url)
+    if now is not None and url in now.listings:
+        return now.listings[url]
     with asking(url):
-        _, path = url.at()
+        system, path = url.at()
+        system.invalidate_cache(path)  # what it listed before may have grown
+        found = patiently(partial(system.ls, path, detail=True))
+    names = sorted_names(url, path, found)
     if now is not None:
-        for each in found:
-            if each["type"] != "directory" and (name := _name(url, path, each)):
-                now.tell(url.below(name), each)
-    return sorted_names(url, path, found)
+        now.listings[url] = names
+        now.tell(url, {_name(url, path, each): each for each in found})
+    return names
 
 
 def sorted_names(url: Url, path: str, found: Iterable[dict[str, Any]]) -> tuple[list[str], list[str]]:

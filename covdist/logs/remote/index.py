@@ -1,7 +1,7 @@
 """``Index``: what was read of many files behind a URL to open them, kept in the user's folder for such things.
 
-It is believed of a file whose size and etag, or time, are those that a listing tells now. An index that is damaged, or not
-ours, is as good as none.
+It is believed of a file whose size and etag, or time, are those that a listing tells now. A damaged one is as good as
+none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ _SETTLED = 60_000_000_000  # ns: a younger file may be written again without ano
 _OFF = ("0", "off", "no")
 
 
-class Piece(NamedTuple):
+class Extent(NamedTuple):
     """Some bytes of a file, and where they begin."""
 
     start: int
@@ -39,7 +39,7 @@ class Read(NamedTuple):
     """What was read of a file when it had a stamp."""
 
     stamp: Stamp
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Extent, ...]
 
 
 class Index:
@@ -80,7 +80,7 @@ class Index:
         with suppress(OSError):
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             body = b"".join(piece.data for read in files.values() for piece in read.pieces)
-            told = {name: [read.stamp, [[p.start, len(p.data)] for p in read.pieces]] for name, read in files.items()}
+            told = [[name, read.stamp, [[p.start, len(p.data)] for p in read.pieces]] for name, read in files.items()]
             description = {"format": _FORMAT, "about": self._about, "files": told}
             data = checksummed(description, zlib.compress(body, 1))
             if len(data) <= limits().index_bytes:
@@ -98,12 +98,12 @@ def index_folder() -> str | None:
     return os.path.join(folder, "covdist", "index") if os.path.isabs(folder) else None
 
 
-def _files(told: Mapping[str, Any], body: bytes) -> Iterator[tuple[str, Read]]:
+def _files(told: Iterable[Any], body: bytes) -> Iterator[tuple[str, Read]]:
     at = 0
-    for name, (stamp, lengths) in told.items():
+    for name, stamp, lengths in told:
         pieces = []
         for start, length in lengths:
-            pieces.append(Piece(start, body[at : at + length]))
+            pieces.append(Extent(start, body[at : at + length]))
             at += length
         yield name, Read(tuple(stamp), tuple(pieces))
     if at != len(body):

@@ -142,7 +142,11 @@ def listed_below(url: str) -> dict[str, Stamp]:
 
 def tag(found: Mapping[str, Any]) -> Stamp:
     """Return a stamp of what a store tells of a file."""
-    return (found.get("size"), *(str(found[name]) for name in _TAGS if name in found))[:2]
+    size = found.get("size")
+    for name in _TAGS:
+        if name in found:
+            return size, str(found[name])
+    return (size,)
 
 
 def written(found: Mapping[str, Any]) -> int:

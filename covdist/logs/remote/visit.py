@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
-from covdist.logs.remote.index import Index, Piece, Read
-from covdist.logs.remote.urls import Url, asking, information, tag, written
-from covdist.storage.retry import patiently
+from covdist.errors import LogError
+from covdist.logs.remote.index import Extent, Index, Read
+from covdist.logs.remote.urls import Stamp, Url, information, tag, written
 
 _MANY = 100  # files, of which what was read is kept for the next opening
 _MOST_KEPT = 1 << 16  # bytes of a file: whoever reads more reads more than a header
@@ -24,19 +24,26 @@ class Head:
     """A file while it is opened: what its store tells of it, and the parts of it that have been read."""
 
     url: Url
-    listed: Mapping[str, Any] | None
+    listed: Mapping[str, Any] | None  # what a listing tells of it
     blocks: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
-    pieces: dict[int, bytes] = field(default_factory=dict)
+    pieces: dict[int, bytes] = field(default_factory=dict)  # by where they begin
 
     @cached_property
     def told(self) -> Mapping[str, Any]:
         """What its store tells of it."""
         return information(self.url) if self.listed is None else self.listed
 
+    @cached_property
+    def stamp(self) -> Stamp:
+        """Its stamp by that."""
+        return tag(self.told)
+
     def at(self, place: int) -> bytes:
         """Return what has been read from a place on."""
-        found = (data[place - start :] for start, data in self.pieces.items() if start <= place < start + len(data))
-        return max(found, key=len, default=b"")
+        for start, data in self.pieces.items():
+            if start <= place < start + len(data):
+                return data[place - start :]
+        return b""
 
     def keep(self, place: int, data: bytes) -> None:
         """Remember what has been read."""
@@ -47,7 +54,7 @@ class Head:
     def read(self) -> Read:
         """What has been read, with the stamp that it had; nothing of a file of which much was read."""
         whole = sum(map(len, self.pieces.values())) <= _MOST_KEPT
-        return Read(tag(self.told), tuple(Piece(*each) for each in sorted(self.pieces.items())) if whole else ())
+        return Read(self.stamp, tuple(Extent(*each) for each in sorted(self.pieces.items())) if whole else ())
 
 
 class Visit:
@@ -55,22 +62,21 @@ class Visit:
 
     def __init__(self, root: Url):
         self.root = root
-        self._listings: dict[Url, list[dict[str, Any]]] = {}
-        self._told: dict[Url, dict[str, Any]] = {}  # by the listings
+        self.listings: dict[Url, tuple[list[str], list[str]]] = {}  # names of files and of folders
+        self._told: dict[str, Mapping[str, Any]] = {}  # by listings, of files
+        self._first: Url | None = None  # of these
         self._heads: dict[Url, Head] = {}  # of files that are open
         self._read: dict[str, Read] = {}
+        self._unsettled: set[str] = set()
         self._lock = Lock()
 
-    def listing(self, url: Url) -> list[dict[str, Any]]:
-        """Return what fsspec lists for a folder."""
-        if url not in self._listings:
-            self._listings[url] = listing(url)
-        return self._listings[url]
-
-    def tell(self, url: Url, told: dict[str, Any]) -> None:
-        """Take what a listing tells of a file."""
-        if told.get("size") is not None and len(tag(told)) > 1:
-            self._told[url] = told
+    def tell(self, folder: Url, listed: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take what a folder's listing tells of what is in it, by name."""
+        start = folder.rstrip("/")
+        for name, told in listed.items():
+            if name and told.get("size") is not None and len(tag(told)) > 1 and told["type"] != "directory":
+                self._told[f"{start}/{name}"] = told
+                self._first = self._first or folder.below(name)
 
     def head(self, url: Url) -> Head | None:
         """Return a file that is being opened; None of others."""
@@ -82,19 +88,23 @@ class Visit:
         told = self._told.get(url) if self._trusted else None
         head = self._heads[url] = Head(url, told)
         name = url.removeprefix(self.root)
-        if told is not None and (known := self._index.get(name)) and known.stamp == tag(told):
-            head.pieces.update(known.pieces)
+        known = None if told is None else self._read.get(name) or self._index.get(name)
+        if known is not None and known.stamp == head.stamp:
+            head.pieces.update((piece.start, piece.data) for piece in known.pieces)
         try:
             yield
         finally:
             del self._heads[url]
-        if told is not None and written(told) < self._index.settled and head.read.pieces:
+        if told is not None:
             self._read[name] = head.read
+            if not 0 < written(told) < self._index.settled:
+                self._unsettled.add(name)
 
     def close(self) -> None:
         """Keep what was read of files for the next opening."""
-        if len(self._read) >= _MANY:
-            self._index.replace(self._read)
+        settled = {name: read for name, read in self._read.items() if name not in self._unsettled and read.pieces}
+        if len(settled) >= _MANY:
+            self._index.replace(settled)
 
     @cached_property
     def _index(self) -> Index:
@@ -108,19 +118,11 @@ class Visit:
     @cached_property
     def _listings_tell_what_files_do(self) -> bool:
         """Whether the stamp of the first file is the one in its folder's listing, which saves a request for each."""
-        first = next(iter(self._told), None)
         try:
-            return first is not None and tag(information(first)) == tag(self._told[first])
-        except FileNotFoundError:
+            first = self._first
+            return first is not None and tag(information(first)) == tag(self._told[f"{first.above}/{first.last}"])
+        except (FileNotFoundError, LogError):
             return False
-
-
-def listing(url: Url) -> list[dict[str, Any]]:
-    """Ask for what is in a folder."""
-    with asking(url):
-        system, path = url.at()
-        system.invalidate_cache(path)  # what it listed before may have grown
-        return list(patiently(partial(system.ls, path, detail=True)))
 
 
 _current: ContextVar[Visit | None] = ContextVar("visit", default=None)
@@ -131,15 +133,20 @@ def visit() -> Visit | None:
     return _current.get()
 
 
+def join(mine: Visit | None) -> None:
+    """Have this thread work for an opening, from now on."""
+    _current.set(mine)
+
+
 @contextmanager
 def visiting(root: Url) -> Iterator[None]:
     """Open a log; what is learnt of many files is kept when all has been read."""
-    mine = Visit(root)
-    before = _current.set(mine)
+    mine, before = Visit(root), visit()
+    join(mine)
     try:
         yield
     finally:
-        _current.reset(before)
+        join(before)
     mine.close()
 
 
@@ -149,8 +156,3 @@ def asked_once(place: str) -> Iterator[None]:
     now = visit()
     with nullcontext() if now is None else now.opening(Url(place)):
         yield
-
-
-def join(mine: Visit | None) -> None:
-    """Have this thread work for an opening, from now on."""
-    _current.set(mine)

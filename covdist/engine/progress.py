@@ -1,4 +1,4 @@
-"""Tells whoever wants to show it how many of a log's files have been opened."""
+"""Tells whoever wants to show it how far long work of this thread is, such as opening the files of a log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _shown: ContextVar[Shown | None] = ContextVar("shown", default=None)
 
 @contextmanager
 def showing(shown: Shown) -> Iterator[None]:
-    """Within, logs that are opened by this thread tell how far they are."""
+    """Within, work of this thread is shown."""
     before = _shown.set(shown)
     try:
         yield
