@@ -49,7 +49,9 @@ def read(result: str, reading: str, words: tuple[str, ...], output: str | None, 
     elif as_json:
         click.echo(json.dumps({path: value.to_dict() for path, value in values.items()}, default=str))
     else:
-        click.echo("\n\n".join(f"{shown(path)}\n{value}" if path else f"{value}" for path, value in values.items()))
+        from covdist.terminal.readings import readings_table
+
+        click.echo(readings_table(values))
 
 
 def _read(path: str, one: Moments, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
@@ -60,11 +62,16 @@ def _read(path: str, one: Moments, name: str, arguments: Sequence[Any], options:
 
 
 def _function(name: str) -> Callable[..., Any]:
+    if name == "mean":
+        from covdist.results.moments import Moments
+
+        return Moments.mean
     try:
         return cast("Callable[..., Any]", plugins.find("readings", name).read)
     except (LookupError, AttributeError):
-        readings = (each for each in plugins.names("readings") if hasattr(plugins.find("readings", each), "read"))
-        raise click.UsageError(f"there is no reading {shown(name)!r}: there are {', '.join(readings)}") from None
+        found = (each for each in plugins.names("readings") if hasattr(plugins.find("readings", each), "read"))
+        readings = ", ".join(sorted([*found, "mean"]))
+        raise click.UsageError(f"there is no reading {shown(name)!r}: there are {readings}") from None
 
 
 # ---- files

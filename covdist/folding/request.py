@@ -33,7 +33,7 @@ from covdist.results.moments import Moments
 from covdist.rows.stream import Stream, checksum_of, stream
 from covdist.state.base import StateType
 from covdist.state.cross import Cross
-from covdist.state.named import Named, is_paired, state_type
+from covdist.state.named import Named, is_beside_matrix, is_paired, state_type
 from covdist.state.scatter import Scatter
 
 DEFAULT_FIT = Fit()
@@ -322,10 +322,15 @@ def _size(memory: int | str | None) -> int | None:
 
 def _kind(state: Named | Sequence[Named] | None, sides: list[Labelled]) -> StateType:
     kind = (Scatter, Cross)[len(sides) - 1] if state is None else state_type(state)
+    if is_beside_matrix(kind):
+        raise DataError(
+            "the state 'tiles' is what is kept beside a matrix in tiles: pass matrix='tiles' in place of it, to "
+            "`covdist run` --beyond tiles with --max-columns"
+        )
     if kind.sides != len(sides):
         raise DataError(
             f"the state {kind.name!r} is of {('x alone', 'x and y')[kind.sides - 1]}, found "
-            f"{' and '.join(side.name for side in sides)}: {('leave out y', 'pass y')[kind.sides - 1]}"
+            f"{' and '.join(side.name for side in sides)}: {('leave out y', 'pass y')[kind.sides - 1]} (--against)"
         )
     if is_paired(kind):
         check_pairs(*sides)

@@ -60,7 +60,7 @@ def _called(text: str) -> StateType:
 def _made(name: str, parameters: Mapping[str, Any]) -> StateType:
     known = state_types()
     if name not in known:
-        raise DataError(f"there is no state {name!r}: pass one of {', '.join(sorted(map(repr, known)))}")
+        raise DataError(f"there is no state {name!r}: pass one of {', '.join(sorted(map(repr, _offered())))}")
     cls = known[name]
     if not _has_parameters(cls):
         if parameters:
@@ -69,8 +69,13 @@ def _made(name: str, parameters: Mapping[str, Any]) -> StateType:
     try:
         return cast(StateType, cls(**parameters))
     except TypeError:
-        allowed, found = ", ".join(inspect.signature(cls).parameters), ", ".join(parameters)
+        allowed, found = ", ".join(inspect.signature(cls).parameters), ", ".join(parameters) or "none"
         raise DataError(f"the state {name!r} has the parameters {allowed}, found {found}: pass those") from None
+
+
+def _offered() -> dict[str, Any]:
+    """Return the types that a call can ask for."""
+    return {name: cls for name, cls in state_types().items() if not is_beside_matrix(cls)}
 
 
 def described(kind: StateType) -> dict[str, Any]:
@@ -88,7 +93,7 @@ def _plain(value: Any) -> Any:
 
 def answering(answer: str) -> list[str]:
     """Return the names of the types whose states have an answer, without those that extend another such type."""
-    found = {name: cls for name, cls in state_types().items() if _can_answer(cls, answer)}
+    found = {name: cls for name, cls in _offered().items() if _can_answer(cls, answer)}
     return [name for name, cls in found.items() if getattr(cls, "EXTENDS", None) not in found.values()]
 
 
@@ -103,6 +108,11 @@ def _can_answer(cls: Any, answer: str) -> bool:
 def is_paired(kind: StateType) -> bool:
     """Return whether a type sets each column of x against the same column of y, so that both have as many."""
     return getattr(kind, "PAIRED", False) or any(map(is_paired, getattr(kind, "states", ())))
+
+
+def is_beside_matrix(kind: StateType) -> bool:
+    """Return whether a type, or one of several together, is kept beside a matrix and is nothing to fold by itself."""
+    return getattr(kind, "BESIDE_MATRIX", False) or any(map(is_beside_matrix, getattr(kind, "states", ())))
 
 
 def stackable(kind: StateType) -> bool:

@@ -31,7 +31,7 @@ class Together:
     def __init__(self, states: Sequence[Named]):
         types = tuple(state_type(each) for each in states)
         if len({kind.sides for kind in types}) != 1:
-            found = ", ".join(kind.name for kind in types)
+            found = ", ".join(kind.name for kind in types) or "none"
             raise DataError(f"states together are all of x, or all of x and y, found {found}: leave some out")
         apart = [kind.name for kind in types if not hasattr(kind, "product")]
         if apart:

@@ -92,6 +92,7 @@ class Tiled(Variances):
 
     __slots__ = ()
     name = "tiles"
+    BESIDE_MATRIX = True
 
     def side(self, number: int) -> Variances:
         return Variances(self.columns)

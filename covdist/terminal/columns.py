@@ -12,7 +12,7 @@ from rich.cells import cell_len, chop_cells
 
 from covdist.errors import shown
 
-_GAP = "  "
+GAP = "  "
 _LEAST_FOLDED = 3
 _LEAST_WIDTH = 20  # of a terminal: in a narrower one nothing can be read
 _LEAST_SAID_ONCE = 8  # letters that names begin with in common
@@ -34,7 +34,7 @@ def columns(first: str, header: Sequence[str], rows: Iterable[TableRow], width: 
     Rows whose names differ in their numbers alone and which agree in all figures are folded into one, and columns that
     agree in all rows are said below, as is what long names begin with in common. A single row becomes a list.
     """
-    width = _terminal(width)
+    width = terminal_width(width)
     lines = [line for row in _folded(rows) for line in (row, *row.below)]
     if len(lines) == 1:
         (row,) = lines
@@ -49,9 +49,9 @@ def columns(first: str, header: Sequence[str], rows: Iterable[TableRow], width: 
     shown_cells = [[header[n], *cells[n]] for n in differing]
     inner = _room_for(first, names, shown_cells, width)
     kept, sizes = _fitting(differing, shown_cells, width - inner)
-    text = list(_line(first, inner, [header[n] for n in kept], sizes, width))
+    text = list(row_lines(first, inner, [header[n] for n in kept], sizes, width))
     for name, line in zip(names, lines, strict=True):
-        text += _line(name, inner, [line.cells[n] for n in kept], sizes, width)
+        text += row_lines(name, inner, [line.cells[n] for n in kept], sizes, width)
     same = ", ".join(f"{header[n]} {cells[n][0]}" for n in common if cells[n][0])
     out = ", ".join(header[n] for n in differing if n not in kept)
     if begin:
@@ -65,28 +65,29 @@ def columns(first: str, header: Sequence[str], rows: Iterable[TableRow], width: 
 
 def facts(pairs: Sequence[tuple[str, str]], width: int | None = None) -> str:
     """Lay out names and values, one a line; long values go on below themselves, those of long names below the name."""
-    width = _terminal(width)
-    inner = max((size for name, _ in pairs if (size := cell_len(name)) <= width * 2 // 5), default=len(_GAP))
-    indent = " " * (inner + len(_GAP))
+    width = terminal_width(width)
+    inner = max((size for name, _ in pairs if (size := cell_len(name)) <= width * 2 // 5), default=len(GAP))
+    indent = " " * (inner + len(GAP))
     text = []
     for name, value in pairs:
-        row = _padded(name, inner) + _GAP + value
+        row = padded(name, inner) + GAP + value
         lines = [indent + line for line in wrapped(value, width - len(indent))]
         if cell_len(row) <= width:
             text.append(row)
         elif cell_len(name) > inner:
             text += [*wrapped(name, width), *lines]
         else:
-            text += [_padded(name, inner) + lines[0][inner:], *lines[1:]]
+            text += [padded(name, inner) + lines[0][inner:], *lines[1:]]
     return "\n".join(text)
 
 
 def wrapped(text: str, width: int | None = None) -> list[str]:
     """Return a text in lines between words; a word that is wider than a line goes on below itself."""
-    return list(_filled([f"{word} " for word in text.split()], _terminal(width))) or [""]
+    return list(_filled([f"{word} " for word in text.split()], terminal_width(width))) or [""]
 
 
-def _terminal(width: int | None) -> int:
+def terminal_width(width: int | None) -> int:
+    """Return the columns that a terminal has, where none are given."""
     return max(width or shutil.get_terminal_size().columns, _LEAST_WIDTH)
 
 
@@ -115,7 +116,7 @@ def _beginning(names: Sequence[str]) -> str:
 def _room_for(first: str, names: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> int:
     """Return the width of the column of names: that of its head alone where the next one needs the rest."""
     inner = max(cell_len(first), min(max(map(cell_len, names)), width * 2 // 5))
-    beside = max(map(cell_len, cells[0])) + len(_GAP) if cells else 0
+    beside = max(map(cell_len, cells[0])) + len(GAP) if cells else 0
     return inner if inner + beside <= width else cell_len(first)
 
 
@@ -124,27 +125,28 @@ def _fitting(numbers: Sequence[int], cells: Sequence[Sequence[str]], room: int) 
     kept, sizes = list[int](), list[int]()
     for number, column in zip(numbers, cells, strict=True):
         size = max(map(cell_len, column))
-        if size + len(_GAP) > room:
+        if size + len(GAP) > room:
             if kept:
                 break
             continue
-        room -= size + len(_GAP)
+        room -= size + len(GAP)
         kept.append(number)
         sizes.append(size)
     return kept, sizes
 
 
-def _line(name: str, inner: int, cells: Sequence[str], sizes: Sequence[int], width: int) -> Iterator[str]:
+def row_lines(name: str, inner: int, cells: Sequence[str], sizes: Sequence[int], width: int) -> Iterator[str]:
     """Yield a row; a name that is too long for its column has lines of its own."""
-    figures = "".join(f"{_GAP}{' ' * (size - cell_len(cell))}{cell}" for cell, size in zip(cells, sizes, strict=True))
+    figures = "".join(f"{GAP}{' ' * (size - cell_len(cell))}{cell}" for cell, size in zip(cells, sizes, strict=True))
     if cell_len(name) > inner:
         yield from _filled(_PART.findall(name), width)
         name = ""
-    if row := f"{_padded(name, inner)}{figures}".rstrip():
+    if row := f"{padded(name, inner)}{figures}".rstrip():
         yield row
 
 
-def _padded(text: str, size: int) -> str:
+def padded(text: str, size: int) -> str:
+    """Return a text with spaces behind it, up to a width."""
     return text + " " * (size - cell_len(text))
 
 

@@ -59,7 +59,10 @@ def _plots(named: Mapping[str, Moments]) -> Iterator[tuple[str, Callable[[], Any
         groups = m.layout.groups
         if groups is not None and not groups.positions and groups.size > 1 and len(groups.levels) < 2:
             yield f"{name}.drift", m.plot.drift
-    of_gradients = {path: m for path, m in named.items() if path.rpartition("/")[2] == _GRADIENT}
+    of_gradients = {
+        path: m for path, m in named.items()
+        if path.rpartition("/")[2] == _GRADIENT and (m.layout.groups is None or not m.layout.state.ordered)
+    }  # fmt: skip
     if of_gradients:
         layers = {path.rpartition("/")[0] or path: over_all_groups(m) for path, m in of_gradients.items()}
         yield "gradients", partial(gradients, layers)

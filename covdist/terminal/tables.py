@@ -82,13 +82,14 @@ def result_records(named: Mapping[str, Moments]) -> dict[str, dict[str, Any]]:
 
 
 def _records(alike: Sequence[Moments]) -> Iterator[dict[str, Any]]:
-    first, wholes = alike[0], stack([over_all_groups(one) for one in alike])
+    first, in_order = alike[0], alike[0].layout.groups is not None and alike[0].layout.state.ordered
+    wholes = None if in_order else stack([over_all_groups(one) for one in alike])
     state: Any = over_all_groups(first.x).deferred.joined() if wholes is None else wholes
     columns = state.side(0)
     summary = LayerSummary.of(columns)
     figures: dict[str, Any] = {name: summary.value(name) for name in ("mean", "std", "snr", "zero_fraction")}
     figures["constant_columns"] = (columns.deviation(0) == 0).sum(axis=-1)
-    if first.can_answer("correlation") or first.can_answer("pair_correlation"):
+    if not in_order and (first.can_answer("correlation") or first.can_answer("pair_correlation")):
         whole = slice(0, first.layout.widths[0])
         matrices = _correlations(over_all_groups(first), whole) if wholes is None else wholes.correlation(whole)
         figures["largest_correlation"] = _strongest(matrices, len(first.layout.axes) == 1)

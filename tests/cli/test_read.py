@@ -10,6 +10,7 @@ import xarray as xr
 
 import covdist
 from covdist.results.saving import save
+from covdist.terminal.readings import readings_table
 
 from .calling import output, sentence
 
@@ -32,12 +33,15 @@ def several(tmp_path_factory):
 
 def test_prints_what_python_returns(result):
     m = covdist.load(result)
-    assert output("read", result, "cov").strip() == str(m.cov())
-    assert output("read", result, "cov", "--ddof", "1").strip() == str(m.cov(ddof=1))
-    assert output("read", result, "second_moment", "--no-divide", "--append-one").strip() == str(
-        m.second_moment(divide=False, append_one=True)
+    assert output("read", result, "cov") == f"{readings_table({'': m.cov()})}\n"
+    assert output("read", result, "mean") == f"{readings_table({'': m.mean()})}\n"
+    assert output("read", result, "cov", "--ddof", "1") == f"{readings_table({'': m.cov(ddof=1)})}\n"
+    expected = m.second_moment(divide=False, append_one=True)
+    assert (
+        output("read", result, "second_moment", "--no-divide", "--append-one") == f"{readings_table({'': expected})}\n"
     )
-    assert output("read", result, "spectrum", "2", "--vectors=False").strip() == str(m.spectrum(2, vectors=False))
+    expected = m.spectrum(2, vectors=False)
+    assert output("read", result, "spectrum", "2", "--vectors=False") == f"{readings_table({'': expected})}\n"
 
 
 def test_json_and_several_arrays(several):
@@ -45,7 +49,7 @@ def test_json_and_several_arrays(several):
     assert found["fc1"]["dims"] == ["unit"]
     np.testing.assert_allclose(found["fc2"]["data"], X[:, 0].std())
     text = output("read", several, "std")
-    assert text.startswith("fc1\n<xarray.DataArray 'std' (unit: 3)>")
+    assert text.startswith("fc1\nstd: standard deviation, in units of the columns\n")
     assert "\n\nfc2\n" in text
 
 
