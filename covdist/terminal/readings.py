@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -128,10 +129,9 @@ def _matrices(array: xr.DataArray, width: int) -> Iterator[tuple[list[str], int]
     )
     for number in edges(len(every), _MOST_MATRICES, _LAST_MATRICES):
         place = every[number]
-        values = array.values[place]
         grid = Grid(
             shown(str(down)), (array.sizes[down], array.sizes[across]), _labels(array, down), _labels(array, across),
-            lambda row, column, values=values: _figure(values[row, column]),
+            partial(_figure_of, array.values[place]),
         )  # fmt: skip
         lines, told = abbreviated(grid, width)
         at = ", ".join(f"{shown(str(dim))} {name(n)}" for dim, name, n in zip(outer, labels, place, strict=True))
@@ -158,6 +158,10 @@ def _labels(array: xr.DataArray, dim: Hashable) -> Any:
         return str
     values = array.coords[dim].values
     return lambda number: _figure(values[number])
+
+
+def _figure_of(matrix: np.ndarray, row: int, column: int) -> str:
+    return _figure(matrix[row, column])
 
 
 def _figure(value: Any, most: int = _MOST_LETTERS) -> str:
