@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 OF_OWN_CLUSTER = {
     # Failures reach the caller as exceptions; of dask's own log lines only those on memory say more.
     "distributed.nanny.pre-spawn-environ.DASK_LOGGING": {"distributed.worker.memory": "warning"},
-    # What the dashboard shows of event loops and lines of code took 5 % of the time of two cores.
+    # What the dashboard shows of event loops and lines of code took 4 % of the time of two cores.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "500ms",
 }
