@@ -6,12 +6,14 @@ import ast
 import inspect
 import re
 import tomllib
+from dataclasses import is_dataclass
 
 import click
 
 import covdist
 from covdist import plugins
 from covdist.cli import main
+from covdist.state.named import state_types
 
 from .blocks import ROOT
 
@@ -53,10 +55,10 @@ def every_command(group=main):
 
 
 COMMANDS = {each.name: each for each in every_command()}
-# Of `covdist read`, `export` and `import`: options of the reading or format, by their Python names.
+# Of `covdist read`, `export` and `import`: options of the reading or format, by their Python names; of plots too.
 FUNCTIONS = [getattr(covdist, each) for each in covdist.__all__ if inspect.isfunction(getattr(covdist, each))]
 FUNCTIONS += [
-    each for name in plugins.names("exports") for each in vars(plugins.find("exports", name)).values()
+    each for room in ("exports", "plot") for module in plugins.modules(room) for each in vars(module).values()
     if inspect.isfunction(each)
 ]  # fmt: skip
 OPTIONS = {
@@ -64,6 +66,24 @@ OPTIONS = {
     *(option for each in COMMANDS.values() for part in each.params for option in part.secondary_opts),
     *(f"--{name.replace('_', '-')}" for each in FUNCTIONS for name in inspect.signature(each).parameters),
 }
+
+
+CLASSES = [getattr(covdist, each) for each in covdist.__all__ if inspect.isclass(getattr(covdist, each))]
+CALLS = [
+    *FUNCTIONS, *CLASSES, *(each for each in state_types().values() if is_dataclass(each)),
+    *(each for cls in CLASSES for name, each in inspect.getmembers(cls, callable) if not name.startswith("_")),
+]  # fmt: skip
+
+
+def takers():
+    """Yield the name of each parameter of each public call, with the call."""
+    for each in CALLS:
+        try:
+            names = inspect.signature(each).parameters
+        except ValueError:  # of what is not written in Python
+            continue
+        for name in names:
+            yield name, each
 
 
 def advised(pattern):
@@ -84,6 +104,21 @@ def test_the_extras_exist_and_the_page_on_installing_has_them():
     assert found
     assert found <= EXTRAS.keys()
     assert all(f"`{extra}`" in INSTALL for extra in EXTRAS)
+
+
+def test_the_parameters_exist():
+    others = {"write_empty_chunks", "scheduler", "epoch"}  # of zarr, of dask, of a log
+    assert advised(r"(?<![\w.{-])([a-z]\w*)=") - {name for name, _ in takers()} - others == set()
+
+
+def test_the_values_of_parameters_are_told_where_the_parameters_are():
+    pages = {"state": "".join(f'"{name}"' for name in state_types()), "shrink": covdist.shrink.__doc__}
+    pages["scheduler"] = '"threads"'  # dask's own
+    for name, call in takers():
+        pages[name] = pages.get(name, "") + (inspect.getdoc(call) or "")
+    found = advised(r"(?<![\w.{-])([a-z]\w*)=[\"']([\w-]+)[\"']")
+    assert len(found) > 10
+    assert {(name, value) for name, value in found if f'"{value}"' not in pages.get(name, "")} == set()
 
 
 def test_the_commands_exist():
