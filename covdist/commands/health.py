@@ -17,10 +17,12 @@ from covdist.commands.options import (
     opening,
     print_json,
 )
+from covdist.errors import shown
 
 if TYPE_CHECKING:
     import xarray as xr
 
+_LONGEST = 2_000  # letters of a sentence
 _THRESHOLDS = {  # parameters of covdist.health, which has the defaults
     "vanishing": "Gradients below this share of the last layer's vanish; 0.01 by default.",
     "exploding": "Gradients above so many times the last layer's explode; 100 by default.",
@@ -78,7 +80,7 @@ def health(log: str, opening: dict[str, Any], cluster_options: dict[str, Any], a
     page = console()
     page.print(health_table(found))
     for sentence in health_sentences(found):
-        page.print(f"-> {sentence}")
+        page.print(f"-> {shown(sentence, _LONGEST)}")
 
 
 def _computed(found: xr.Dataset, cluster_options: dict[str, Any]) -> xr.Dataset:

@@ -25,7 +25,7 @@ def health_table(found: xr.Dataset, title: str | None = None) -> Table:
     groups = _groups(found)
     grid.add_column("\nlayer", overflow="fold")
     if groups:
-        grid.add_column(f"\n{shown(groups)}", no_wrap=True)
+        grid.add_column(f"\n{shown(groups)}", overflow="fold")
     units = [name for name in _UNITS if found[f"{name}_share"].notnull().any()]
     for name in ("gradient\nrms", "\nSNR", "vs last\nlayer"):
         grid.add_column(name, justify="right", no_wrap=True)

@@ -110,3 +110,24 @@ def test_what_is_no_log(tmp_path):
     assert "does not exist" in sentence("health", tmp_path / "none.zarr")
     log = logs.without_arrays(tmp_path / "log.zarr")
     assert "holds no arrays" in sentence("health", log.path)
+
+
+def test_names_keep_their_letters_and_figures_are_whole_in_a_narrow_terminal(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    names = ["\u202etxet", "transformer.encoder.self_attention_with_a_long_name"]
+    epochs = [f"epoch-with-a-long-label-{number}" for number in range(2)]
+    steps = RNG.normal(size=(10, 4))
+    coordinates = {"epoch": ("step", np.repeat(epochs, 5)), "sample_epoch": ("sample", np.repeat(epochs, 3))}
+    nodes = {
+        f"/{name}": xr.Dataset(
+            {"gradient": (("step", "param"), steps), "activation": (("sample", "unit"), units)}, coordinates
+        )
+        for name, units in zip(names, (np.zeros((6, 2)), RNG.normal(size=(6, 2))), strict=True)
+    }
+    xr.DataTree.from_dict(nodes).to_zarr(tmp_path / "log", zarr_format=2, consolidated=False)
+    found = output("health", tmp_path / "log", "--by", "epoch")
+    lines, _, said = found.partition("->")
+    assert names[1] in "".join(line.split(" ")[0] for line in lines.splitlines())
+    assert lines.split().count("dead") == 1 + 2  # in the head, and as the verdicts
+    assert "…" not in lines
+    assert r"\u202etxet never fire" in " ".join(said.split())
