@@ -50,6 +50,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "download_all_examples": False,
     "show_memory": False,
+    "capture_repr": (),
     "show_signature": False,
     "min_reported_time": 3600,
     "write_computation_times": False,
@@ -68,6 +69,7 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_sidebars = {"index": [], "start/why": [], "search": []}
+html_context = {"default_mode": "auto"}  # light or dark as the system is
 html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 7,

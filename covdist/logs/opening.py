@@ -79,7 +79,8 @@ def open_log(
         along the leading dim of a wider variable are coordinates, and so are those that an attribute
         ``coordinates`` names. Values are decoded by their attributes as ``xarray.open_zarr`` decodes them: fill values
         (``_FillValue``, ``missing_value``; in version 2 the array's own) become NaN, ``scale_factor``, ``add_offset``,
-        ``_Unsigned`` and units of dates are applied, ``valid_range`` and its like are not.
+        ``_Unsigned`` and units of dates are applied, ``valid_range`` and its like are not. The tree's
+        ``encoding["source"]`` is the path, without credentials.
 
     Raises
     ------
@@ -116,11 +117,12 @@ def open_log(
     options: dict[str, Any] = {"follow_links": follow_links, "concat": concat, "storage_options": storage_options}
     nodes = log_nodes(path, missing_chunks=missing_chunks, **options)
     opened = tree(nodes)
+    called = str(_place(path, None)) if isinstance(path, str | os.PathLike) else type(path).__name__
+    opened.encoding["source"] = called
     unreadable = unread(nodes)
     if unreadable:
         if not any(node.data_vars for node in opened.subtree):
             raise next(iter(unreadable.values()))
-        called = _place(path, None) if isinstance(path, str | os.PathLike) else type(path).__name__
         warnings.warn(f"{called}: {listed(unreadable)}; the other arrays are there.", stacklevel=2)
     return opened
 

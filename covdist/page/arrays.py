@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import shown
-from covdist.page.canvas import Drawing, figures
+from covdist.page.canvas import Drawing, figures, names_along
 from covdist.page.heat_maps import heat_map
 from covdist.page.lines import bars, lines
-from covdist.plot._canvas import group_names, names_along
+from covdist.plot._canvas import group_names
 from covdist.plot._matrix import MOST_CLUSTERED, MOST_DRAWN, averaged, factor
 from covdist.plot.correlation import in_clusters, limit_of, matrix_of
 from covdist.plot.missing import holes, missing_shares

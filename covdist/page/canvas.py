@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from covdist.errors import DataError, shown
+import xarray as xr
 
+from covdist.errors import DataError, shown
+from covdist.plot import _canvas
+
+LONGEST_NAME = 120  # letters
+
+_FLAT = 7  # letters of names that find room side by side, also on a phone
 _TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
 
 
@@ -41,7 +47,7 @@ def check_bokeh() -> None:
 
 def axes(across: str, down: str, *, height: int = 320, **options: Any) -> Any:
     """Return an empty figure; dragging zooms, and the wheel scrolls the page until its tool is chosen."""
-    from bokeh.models import PlainText
+    from bokeh.models import InlineStyleSheet, PlainText
     from bokeh.plotting import figure
 
     found: Any = figure(
@@ -55,6 +61,7 @@ def axes(across: str, down: str, *, height: int = 320, **options: Any) -> Any:
         **options,
     )
     found.toolbar.logo = None  # which is a link
+    found.toolbar.stylesheets = [InlineStyleSheet(css="@media print { :host { display: none; } }")]
     found.xaxis.ticker.min_interval = 1  # places are whole
     found.xaxis.axis_label = PlainText(text=shown(across))  # text by itself would be read for formulas
     found.yaxis.axis_label = PlainText(text=shown(down))
@@ -70,6 +77,17 @@ def hover(figure: Any, tooltips: list[tuple[str, str]], named: list[str], **opti
     plain = [value.partition("{")[0] for _, value in tooltips if "%" in value]
     formatters |= dict.fromkeys(plain, "printf")
     figure.add_tools(HoverTool(tooltips=tooltips, formatters=formatters, **options))
+
+
+def slant(figure: Any, names: Sequence[str]) -> None:
+    """Turn the names below a figure where they would lie over each other."""
+    if max(map(len, names), default=0) > _FLAT:
+        figure.xaxis.major_label_orientation = 0.8
+
+
+def names_along(x: xr.DataArray | xr.Dataset, dim: Hashable) -> list[str]:
+    """Return the labels along a dim as long as the page shows them at a pointer; beside axes it cuts them itself."""
+    return _canvas.names_along(x, dim, LONGEST_NAME)
 
 
 def figures(value: float) -> str:

@@ -3,10 +3,11 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const paper = matchMedia("print");
   const touched = matchMedia("(pointer: coarse)").matches;
-  const documents = [];
+  const views = [];
+  let printing = false;
 
   const colours = () => {
-    const night = dark.matches && !paper.matches;
+    const night = dark.matches && !paper.matches && !printing;
     const ink = night ? "#e4e7eb" : "#1f2933", faint = night ? "#3e4c59" : "#dde2e8";
     const axis = {axis_label_text_color: ink, major_label_text_color: ink, axis_line_color: ink,
       major_tick_line_color: ink, minor_tick_line_color: null};
@@ -24,10 +25,23 @@
   // Names come from a log: as plain text, bokeh looks for no formulas in them.
   const plain = (text, id) => ({type: "object", name: "PlainText", id, attributes: {text}});
   const short = text => text.length > 16 ? text.slice(0, 7) + "…" + text.slice(-8) : text;
+
+  // Names that are alike when they are short are cut around the place where they differ.
+  const shortened = names => {
+    const alike = new Map();
+    for (const name of new Set(names)) alike.set(short(name), [...alike.get(short(name)) ?? [], name]);
+    return names.map(name => {
+      const others = alike.get(short(name));
+      if (others.length === 1) return short(name);
+      let same = 0;
+      while (others.every(other => other[same] === name[same])) same++;
+      return `…${name.slice(same - 6, same + 8)}…`;
+    });
+  };
   const labelled = (side, names, key) => {
     for (const axis of side ?? []) if (axis.name === "LinearAxis" && names !== undefined)
       axis.attributes.major_label_overrides = {type: "map",
-        entries: names.map((name, place) => [place, plain(short(name), `${key}-${place}`)])};
+        entries: shortened(names).map((name, place) => [place, plain(name, `${key}-${place}`)])};
   };
 
   const write = (number, digits) => Number.isFinite(number) ? Number(number.toPrecision(digits)).toString() : "";
@@ -37,6 +51,8 @@
     const at = scale.low + (value + 127) / 254 * (scale.high - scale.low);
     return write(scale.log ? 10 ** at : Math.abs(at) < 1e-9 ? 0 : at, 2);
   };
+
+  const models = ({model: {document: drawn}}) => drawn.all_models ?? drawn._all_models.values();
 
   for (const place of document.querySelectorAll("[data-figure]")) {
     const {item, names, scale} = JSON.parse(document.getElementById(place.dataset.figure).textContent);
@@ -51,20 +67,22 @@
         found.attributes.desired_num_ticks = place.clientWidth < 500 ? 4 : 6;
       if (found.name === "Toolbar" && touched) found.attributes.active_drag = null;  // a finger scrolls the page
     }
-    const views = await Bokeh.embed.embed_item(item, place);
-    const drawn = views.roots[0].model.document;
-    for (const model of drawn.all_models ?? drawn._all_models.values())
+    const [view] = (await Bokeh.embed.embed_item(item, place)).roots;
+    for (const model of models(view))
       if (model.type === "CustomJSHover") model.format = said(model.name, names, scale);
-    documents.push(drawn);
+    views.push(view);
   }
 
   const recolour = () => {
     const theme = colours();
-    for (const drawn of documents)
-      for (const model of drawn.all_models ?? drawn._all_models.values())
-        if (model.type in theme) model.setv(theme[model.type]);
+    for (const view of views) {
+      for (const model of models(view)) if (model.type in theme) model.setv(theme[model.type]);
+      view.repaint();  // at once: paper does not wait for the next frame
+    }
   };
   dark.addEventListener("change", recolour);
   paper.addEventListener("change", recolour);
-  document.documentElement.dataset.drawn = documents.length;
+  for (const [when, now] of [["beforeprint", true], ["afterprint", false]])
+    addEventListener(when, () => { printing = now; recolour(); });
+  document.documentElement.dataset.drawn = views.length;
 })();

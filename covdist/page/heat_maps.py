@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from covdist.page.canvas import Drawing, axes, hover
+from covdist.page.canvas import Drawing, axes, hover, slant
 
-_FLAT = 7  # letters of names that find room side by side, also on a phone
 _LEVELS, _NONE = 254, -128  # from -127 to 127; and what no value has
 
 
@@ -64,8 +63,7 @@ def heat_map(
     tooltips = [(what, "@image{custom}"), (labels[1], "$y{custom}"), (labels[0], "$x{custom}")]
     hover(figure, tooltips, ["@image", "$x", "$y"])
     figure.grid.visible = False
-    if max(map(len, names.get("x", [])), default=0) > _FLAT:
-        figure.xaxis.major_label_orientation = 0.8
+    slant(figure, names.get("x", []))
     figure.yaxis.ticker.min_interval = 1
     return Drawing(
         title, about, figure, names, (low, high, log), square=square, header=header, rows=rows,
@@ -87,7 +85,9 @@ def _marks(low: float, high: float, log: bool) -> dict[float, str]:
         return {low + (high - low) * part / 4: f"{low + (high - low) * part / 4:.2g}" for part in range(5)}
     step = max(1, int(np.ceil((high - low) / 5)))
     whole = range(int(np.ceil(low)), int(np.floor(high)) + 1, step)
-    return {float(power): f"1e{power:d}" for power in whole} or {low: f"{10**low:.2g}", high: f"{10**high:.2g}"}
+    if len(whole) > 1:
+        return {float(power): f"1e{power:d}" for power in whole}
+    return {low: f"{10**low:.2g}", high: f"{10**high:.2g}"}
 
 
 def _both_signs() -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from covdist.errors import shown
-from covdist.page.canvas import Drawing
+from covdist.page.canvas import LONGEST_NAME, Drawing
 
 _LONGEST = 1600  # letters of a sentence
 
@@ -23,23 +23,33 @@ def text(words: object, most: int = _LONGEST) -> str:
     return escape(shown(str(words), most))
 
 
+def facts(caption: str, rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of facts in words, which wrap."""
+    return table(caption, ("fact", "value"), rows, look="facts")
+
+
 def table(
-    caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], links: dict[str, str] | None = None
+    caption: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    links: dict[str, str] | None = None,
+    *,
+    look: str = "numbers",
 ) -> str:
     """Return a table that scrolls by itself where it is wider than the page; first cells may be links within it."""
     head = "".join(f'<th scope="col">{text(each)}</th>' for each in header)
     body = "".join(_row(row, (links or {}).get(row[0])) for row in rows)
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(caption)}"><table><caption>{text(caption)}'
-        f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{text(caption)}"><table class="{look}">'
+        f"<caption>{text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
 def _row(row: Sequence[str], link: str | None) -> str:
-    first = text(row[0], 120)
+    first = text(row[0], LONGEST_NAME)
     if link is not None:
         first = f'<a href="#{link}">{first}</a>'
-    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{text(each, 120)}</td>" for each in row[1:])}</tr>'
+    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{text(each, LONGEST_NAME)}</td>" for each in row[1:])}</tr>'
 
 
 def figure(drawing: Drawing, number: int) -> str:
@@ -66,7 +76,7 @@ def figure(drawing: Drawing, number: int) -> str:
 
 
 def _shown(names: dict[str, list[str]]) -> dict[str, list[str]]:
-    return {axis: [shown(name, 120) for name in each] for axis, each in names.items()}
+    return {axis: [shown(name, LONGEST_NAME) for name in each] for axis, each in names.items()}
 
 
 def _as_json(data: object) -> str:
@@ -89,7 +99,7 @@ def page(title: str, body: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
-        f'<title>{text(title, 120)}</title><style nonce="{once}">{style}</style></head>\n'
+        f'<title>{text(title, LONGEST_NAME)}</title><style nonce="{once}">{style}</style></head>\n'
         f"<body>{body}{run}</body></html>\n"
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from covdist.page.canvas import Drawing, axes, figures, hover
+from covdist.page.canvas import Drawing, axes, figures, hover, slant
 from covdist.plot._canvas import BLUE, GREEN, ORANGE, PINK
 
 _DASHES = {"solid": BLUE, "dashed": PINK, "dotted": GREEN}
@@ -49,6 +49,7 @@ def lines(
         figure.add_layout(BoxAnnotation(top=band[1], fill_color=ORANGE, fill_alpha=0.2, line_color=None))
         key[band[0]] = "band"
     hover(figure, [(labels[0], "@x{custom}"), (labels[1], "@y{%.3g}")], ["@x"], renderers=points)
+    slant(figure, names)
     taken = np.unique(np.linspace(0, len(first) - 1, min(len(first), _ROWS)).astype(int))
     numbers = {**values, **beside}
     rows = [(names[at], *(figures(float(each[at])) for each in numbers.values())) for at in taken]
@@ -62,6 +63,7 @@ def bars(title: str, about: str, values: np.ndarray, names: list[str], labels: t
     data = {"x": np.arange(len(values), dtype=np.int32), "y": values}
     figure.vbar("x", top="y", source=data, width=0.8 if len(values) <= 200 else 1.0, color=BLUE)
     hover(figure, [(labels[0], "@x{custom}"), (labels[1], "@y{%.3g}")], ["@x"])
+    slant(figure, names)
     largest = np.argsort(-np.nan_to_num(values), kind="stable")[:_ROWS]
     rows = [(names[at], figures(float(values[at]))) for at in largest if values[at] > 0]
     return Drawing(title, about, figure, {"x": names}, header=labels, rows=rows)

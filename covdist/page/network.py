@@ -9,11 +9,10 @@ import xarray as xr
 
 from covdist.errors import CovdistError
 from covdist.page.arrays import places_of
-from covdist.page.canvas import Drawing, figures
+from covdist.page.canvas import Drawing, figures, names_along
 from covdist.page.contents import Contents
 from covdist.page.heat_maps import heat_map
 from covdist.page.lines import lines
-from covdist.plot._canvas import names_along
 from covdist.plot.gradients import sizes_of_health
 from covdist.readings.gradients.gradient_stats import pooled
 from covdist.results.moments import Moments

@@ -9,7 +9,7 @@ from typing import Any
 
 import xarray as xr
 
-from covdist.errors import DataError
+from covdist.errors import DataError, without_credentials
 from covdist.jobs.job import Job
 from covdist.page.canvas import check_bokeh
 from covdist.page.contents import Contents
@@ -82,11 +82,11 @@ def report(
 def _contents(x: Any, variables: tuple[str, str], dim: Dims, scheduler: Any, opening: Mapping[str, Any]) -> Contents:
     is_path, source = isinstance(x, str | os.PathLike), "moments in memory"
     if is_path:
-        source, x = os.fspath(x), opened(x, opening)
+        source, x = without_credentials(os.fspath(x)), opened(x, opening)
     if isinstance(x, Job):
         return of_job(x, variables)
     if isinstance(x, xr.DataTree):
-        return of_log(x, source if is_path else x.name or "a log in memory", variables, dim, scheduler)
+        return of_log(x, source if is_path else _called(x), variables, dim, scheduler)
     if isinstance(x, Moments):
         x = {"": x}
     if not isinstance(x, Mapping) or not x:
@@ -95,3 +95,8 @@ def _contents(x: Any, variables: tuple[str, str], dim: Dims, scheduler: Any, ope
             "covdist.load gives, or its path"
         )
     return of_states(x, source, variables, str(Path(source)) if is_path else None)
+
+
+def _called(log: xr.DataTree) -> str:
+    """Return the path of a log that ``open_log`` opened, or what else a tree goes by."""
+    return str(log.encoding.get("source") or log.name or "a log in memory")

@@ -11,7 +11,7 @@ from covdist.errors import CovdistError, DataError
 from covdist.page.arrays import drawings, has_matrix, most_drawn
 from covdist.page.canvas import Drawing
 from covdist.page.contents import Contents
-from covdist.page.html import figure, table, text
+from covdist.page.html import facts, figure, table, text
 from covdist.page.network import network_drawings
 from covdist.readings.gradients.health import health
 from covdist.results.moments import Moments
@@ -57,7 +57,7 @@ class Sections:
             f"are written down; make it anew to see more.</p><progress aria-label='shards folded' "
             f"max='{max(status['shards'], 1)}' value='{status['folded']}'></progress>"
         )
-        yield table("Progress", ("fact", "value"), job_facts(status))
+        yield facts("Progress", job_facts(status))
 
     def _wrong(self) -> Iterator[str]:
         yield "<h2>What is wrong</h2>"
@@ -134,7 +134,7 @@ class Sections:
             yield table("What it takes", ("what", "planned", "measured"), self._contents.costs)
         yield "<h2>Where it comes from</h2>"
         origin = [(name, fact) for name, fact in self._contents.origin if fact]
-        yield table("How it was made", ("fact", "value"), [("source", self._contents.source), *origin])
+        yield facts("How it was made", [("source", self._contents.source), *origin])
 
 
 def _health(contents: Contents) -> xr.Dataset | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import dask
 import numpy as np
+import pandas as pd
 import xarray as xr
 import zarr
 
@@ -40,6 +41,7 @@ from covdist.state.variances import Variances
 _STEPS = 32  # bins of steps, of which each has a state
 _STATE_BYTES = 1 << 26  # of all bins of an array, about
 _COLUMN_BYTES = 72
+_WHOLE = 1 << 53  # up to which every whole number is a float
 _MOST_COLUMNS = 4096  # of which correlations are taken
 
 
@@ -154,9 +156,18 @@ def _request(x: xr.DataArray, name: str, dim: Dims, state: Any) -> Request:
         return plain
     numbered = x if steps in x.coords else x.assign_coords({steps: np.arange(x.sizes[steps])})
     try:
-        return request_of(numbered, name, dim, bins(steps, most), _MOST_COLUMNS, state)
+        by = bins(steps, _edges(numbered.indexes.get(steps), most))
+        return request_of(numbered, name, dim, by, _MOST_COLUMNS, state)
     except CovdistError:  # steps that are text, or all the same
         return plain
+
+
+def _edges(labels: pd.Index | None, most: int) -> int | np.ndarray:
+    """Return edges at whole numbers where steps are such, so that a bin is named by its first step; else how many."""
+    if labels is None or labels.dtype.kind not in "iu" or abs(labels.max()) >= _WHOLE or abs(labels.min()) >= _WHOLE:
+        return most
+    edges = np.unique(np.linspace(labels.min(), labels.max(), most + 1).round().astype(np.int64))
+    return edges if len(edges) > 1 else most
 
 
 def _compared(log: xr.DataTree, activation: str, dim: Dims) -> xr.DataArray | str:

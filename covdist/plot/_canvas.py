@@ -27,6 +27,7 @@ BOTH_SIGNS, ONE_SIGN, NO_VALUE = "RdBu_r", "cividis", "#C8C8C8"
 
 _MOST_PANELS, _BESIDE = 12, 4
 _NAMES_AN_INCH = 8.5
+_NAME = 40  # letters
 
 
 def pyplot() -> Any:
@@ -134,21 +135,21 @@ def group_names(x: xr.DataArray | xr.Dataset, dim: Hashable) -> list[str]:
     ]
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, most: int = _NAME) -> str:
     if isinstance(value, np.datetime64):
         return str(value.astype("datetime64[s]")).replace("T", " ")
-    return shown(f"{value:.4g}" if isinstance(value, float | np.floating) else str(value), 40)
+    return shown(f"{value:.4g}" if isinstance(value, float | np.floating) else str(value), most)
 
 
-def names_along(x: xr.DataArray | xr.Dataset, dim: Hashable) -> list[str]:
+def names_along(x: xr.DataArray | xr.Dataset, dim: Hashable, most: int = _NAME) -> list[str]:
     """Return the labels along a dim, or the numbers of its places."""
     index = x.indexes.get(dim)
-    return names_of(range(x.sizes[dim]) if index is None else index.to_numpy())
+    return names_of(range(x.sizes[dim]) if index is None else index.to_numpy(), most)
 
 
-def names_of(labels: Iterable[Any]) -> list[str]:
+def names_of(labels: Iterable[Any], most: int = _NAME) -> list[str]:
     """Return labels as text that can be shown."""
-    return [_text(label) for label in labels]
+    return [_text(label, most) for label in labels]
 
 
 def name_places(ax: Axes, names: Sequence[str], which: str, some: bool = False) -> None:

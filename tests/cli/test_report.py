@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
+from distributed import Client
 
 import covdist
 from covdist.jobs.job import job_directory
 from covdist.jobs.trees import JobPlan, question
+from tests.jobs.clusters import CHUNK, patchy_log, saved, until
 
 from .calling import output, sentence
 
@@ -80,6 +84,23 @@ def test_of_a_job_half_done(log, tmp_path):
     assert found["fc1"].dataset.equals(expected.compute().dataset)
     output("report", tmp_path / "job", "-o", tmp_path / "half.html")
     assert "of the 60 rows whose states" in (tmp_path / "half.html").read_text()
+
+
+@pytest.mark.slow
+def test_of_a_job_that_workers_are_at(tmp_path):
+    log = patchy_log(tmp_path / "log.zarr")
+    with Client(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
+        job = covdist.submit(log, job=tmp_path / "job", missing_chunks="fill", client=client)
+        until(lambda: saved(tmp_path / "job") and job.status()["folded"])
+        output("report", tmp_path / "job", "-o", tmp_path / "meanwhile.html")
+        job.cancel()
+    page = (tmp_path / "meanwhile.html").read_text()
+    assert "The job is running." in page
+    (rows,) = re.findall(r"of the ([\d,]+) rows whose states", page)
+    assert 0 < int(rows.replace(",", "")) < 40_000 * CHUNK
+    (folded,) = re.findall(r"<progress [^>]*max='(?:\d+)' value='(\d+)'>", page)
+    assert int(folded) > 0
+    assert "Correlation of 4 columns" in page
 
 
 def test_what_it_refuses(log, tmp_path):

@@ -145,6 +145,39 @@ def test_labels_of_a_log_are_plain_text_to_bokeh_too(page):
     assert not [name for name, about in found if name in ("Title", "LegendItem") and about.get("text")]
 
 
+def test_bins_of_steps_are_named_by_the_whole_step_that_they_begin_with(page):
+    names = {tuple(each["names"]["x"]) for each in page.data if each["names"].get("x", [""])[0] == "0"}
+    assert ("0", "3", "6", "8", "11") in {each[:5] for each in names}
+
+
+@pytest.mark.parametrize("steps", [np.arange(40) * 2**58, np.full(40, 3), np.arange(40.0) / 7, list("ab" * 20)])
+def test_steps_of_other_kinds(steps, tmp_path):
+    node = xr.Dataset({"gradient": (("step", "param"), rows(amount=40))}, {"step": steps})
+    assert "40 rows of 6" in page_of(xr.DataTree.from_dict({"/fc": node}), tmp_path).words
+
+
+def test_a_log_that_was_opened_is_named_by_its_path(tmp_path):
+    xr.DataTree.from_dict({"/fc": xr.Dataset({"activation": (("sample", "unit"), rows())})}).to_zarr(
+        tmp_path / "log.zarr", zarr_format=2
+    )
+    found = page_of(covdist.open_log(tmp_path / "log.zarr"), tmp_path)
+    assert f"says{tmp_path / 'log.zarr'}What is wrong" in found.words
+    assert "covdist: log.zarr" in found.words
+
+
+def test_credentials_of_an_address_are_not_on_the_page(tmp_path):
+    from tests.logs.serving import in_memory
+
+    with open(tmp_path / "log.npz?token=secret1234", "wb") as file:
+        np.savez(file, activation=rows())
+    url = in_memory(tmp_path / "log.npz?token=secret1234")
+    for number, log in enumerate((url, covdist.open_log(url))):
+        (tmp_path / f"{number}").mkdir()
+        words = page_of(log, tmp_path / f"{number}").words
+        assert "/log.npz?token=***" in words
+        assert "secret1234" not in words
+
+
 # ---- heat maps
 
 
