@@ -22,7 +22,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="covdist-tests-")  # where jobs are noted by their ids
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
-settings.register_profile("covdist", deadline=None)  # beside other tests on the same cores any example may take long
+# Beside other tests on the same cores any example may take long.
+settings.register_profile("covdist", deadline=None, max_examples=50)
 settings.load_profile("covdist")
 
 

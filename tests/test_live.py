@@ -16,6 +16,7 @@ import covdist
 from covdist.cli import main
 from covdist.errors import DataError, ResultError
 from covdist.results.windows import DIM
+from tests.child import child
 
 RNG = np.random.default_rng(1)
 STEPS = 25
@@ -135,7 +136,7 @@ for step in range(1000):
 
 def test_a_kill_loses_the_last_window_alone(tmp_path):
     words = [sys.executable, "-c", TRAINING, str(tmp_path / "s")]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with child(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"now\n"
         os.kill(process.pid, signal.SIGKILL)
     found = covdist.load(tmp_path / "s")["x"]

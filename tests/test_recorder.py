@@ -20,6 +20,7 @@ from covdist.errors import DataError, ResultError
 from covdist.logs.opening import open_log
 from covdist.record.recorder import Recorder
 from covdist.storage.place import Folder
+from tests.child import child
 
 RNG = np.random.default_rng(0)
 
@@ -198,10 +199,8 @@ for step in range(first := int(sys.argv[3]), 10**9):
 def test_killed_then_continued(tmp_path):
     path = str(tmp_path / "log")
     for mode, first in (("x", 0), ("a", 10**6), ("a", 2 * 10**6)):
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, path, mode, str(first)], stdout=subprocess.PIPE, text=True
-        )
-        with process:
+        command = [sys.executable, "-c", KILLED, path, mode, str(first)]
+        with child(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout.readline() == "ready\n"
             os.kill(process.pid, signal.SIGKILL)
         check_prefix(path)

@@ -17,8 +17,9 @@ import pytest
 
 import covdist
 from covdist.record.projection import matrix
+from tests.child import child
 
-ROUNDS, RANKS, STEPS, WIDTH = 20, 8, 14, 64
+ROUNDS, KILLS, RANKS, STEPS, WIDTH = 20, 8, 8, 14, 64
 ROUND = 900_000  # steps that a round may have, a multiple of all every=
 OPTIONS = [
     {"chunk": 25, "shard": 3, "dtype": "float16", "every": {"*/b": 3}, "units": {"*/a": [1, 5, 40]}},
@@ -26,10 +27,11 @@ OPTIONS = [
     {"shard": 5, "every": {"*/a": 2, "*/b": 3}, "dtype": {"*/b": "float16"}, "chunk_bytes": 8192},
     {"chunk": 64, "max_bytes": "100kB", "project": {"*/b": 8}, "dtype": {"*/a": "float16"}, "memory": "2MiB"},
 ]
-# Forks a recorder for each line, which is much faster than starting Python for each.
+# Forks a recorder for each line, which has imported all that it needs.
 FORKS = """
-import json, os, sys, warnings
+import gc, json, os, sys, warnings
 import numpy as np
+import scipy.sparse
 import covdist
 import covdist.record.recorder
 from covdist.record.lent import Lent
@@ -45,6 +47,7 @@ def record(path, first, last, rank, options):
             rec.log(step, {"fc/a": Lent(a) if step % 2 else a, "fc/b": b, "fc/gradient": a[0]}, epoch=step // 9)
             os.write(1, b"%d\\n" % step)
 
+gc.freeze()
 for line in sys.stdin:
     calls, pids = json.loads(line), []
     for call in calls:
@@ -72,11 +75,9 @@ def rows(rank: int | None, step: int, name: str) -> np.ndarray:
 def forks() -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     root = os.path.dirname(os.path.dirname(__file__))
-    with subprocess.Popen(
-        [sys.executable, "-c", FORKS, root], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    pipe = subprocess.PIPE
+    with child([sys.executable, "-c", FORKS, root], stdin=pipe, stdout=pipe, text=True, env=environment) as process:
         yield process
-        process.stdin.close()
 
 
 def check_rows(x, mine, steps, rank):
@@ -136,7 +137,7 @@ def test_ranks_lose_and_mix_no_row(tmp_path, forks):
 )
 def test_a_kill_at_any_moment_loses_the_last_buffer_at_most(tmp_path, forks, options, most):
     path, clock, kept = str(tmp_path / "log"), random.Random(0), 0
-    for first in range(0, ROUNDS * ROUND, ROUND):
+    for first in range(0, KILLS * ROUND, ROUND):
         call = {"path": path, "first": first, "last": first + ROUND, "rank": None, "options": options}
         print(json.dumps([call]), file=forks.stdin, flush=True)
         pid, last = None, None
@@ -155,4 +156,4 @@ def test_a_kill_at_any_moment_loses_the_last_buffer_at_most(tmp_path, forks, opt
             found = check_rows(x, now, range(first, first + ROUND, every), None)
             assert count(None, range(first, last + 1, every), name) - found <= most
             kept += found
-    assert kept > 10 * most
+    assert kept > 4 * most

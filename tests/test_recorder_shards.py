@@ -18,6 +18,7 @@ from covdist.errors import DataError, LogError
 from covdist.logs.opening import open_log
 from covdist.record.recorder import Recorder
 from covdist.storage.place import Folder
+from tests.child import child
 
 RNG = np.random.default_rng(0)
 
@@ -151,14 +152,12 @@ def test_killed_while_others_read(tmp_path):
     path, last = str(tmp_path / "log"), 0
     for mode, first in (("x", 0), ("a", 10**6)):
         command = [sys.executable, "-c", KILLED, path, mode, str(first)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            try:
-                assert process.stdout.readline() == "ready\n"
-                for _ in range(10):
-                    rows = open_log(path)["n/a"].values
-                    assert (rows == rows[:, :1]).all()
-            finally:
-                process.kill()
+        with child(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "ready\n"
+            for _ in range(10):
+                rows = open_log(path)["n/a"].values
+                assert (rows == rows[:, :1]).all()
+            process.kill()
         rows = open_log(path)["n/a"].values
         assert len(rows) > last
         assert (rows == rows[:, :1]).all()

@@ -15,6 +15,7 @@ import zarr
 
 import covdist
 from covdist.record.recorder import Recorder
+from tests.child import child
 
 ARRAYS = ["activation", "input", "sample_step", "sample_epoch"]
 
@@ -99,7 +100,7 @@ with Recorder(sys.argv[1], chunk=2) as rec:
 
 def test_a_reader_beside_a_writer_finds_values_with_their_steps(tmp_path):
     path = str(tmp_path / "log")
-    with subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, text=True) as process:
+    with child([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         looks = []
         while process.poll() is None:

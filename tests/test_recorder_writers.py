@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from covdist.logs.opening import open_log
 from covdist.record.claim import LEASE
 from covdist.record.recorder import Recorder
 from covdist.storage.place import place_at
+from tests.child import child
 
 
 def leases(path: Path) -> list[Path]:
@@ -60,23 +63,18 @@ with Recorder(path, mode="a", rank=rank, chunk_bytes=200) as rec:
 """
 
 
-def writers(path: Path, *ranks: str) -> list[subprocess.Popen[str]]:
-    pipe = subprocess.PIPE
-    return [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), rank], stdin=pipe, stdout=pipe, stderr=pipe, text=True
-        )
-        for rank in ranks
-    ]
+@contextmanager
+def writers(path: Path, *ranks: str) -> Iterator[list[subprocess.Popen[str]]]:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with ExitStack() as stack:
+        commands = [[sys.executable, "-c", WRITER, str(path), rank] for rank in ranks]
+        yield [stack.enter_context(child(command, **pipes, text=True)) for command in commands]
 
 
 def test_of_two_processes_one_writes_and_the_other_says_so(tmp_path):
-    processes = writers(tmp_path / "log", "-", "-")
-    first = []
-    for process in processes:
-        first.append(process.stdout.readline())
-    assert sorted(first) == ["", "ready\n"]
-    errors = [process.communicate("go\n")[1] for process in processes]
+    with writers(tmp_path / "log", "-", "-") as processes:
+        assert sorted([process.stdout.readline() for process in processes]) == ["", "ready\n"]
+        errors = [process.communicate("go\n")[1] for process in processes]
     assert sorted(process.returncode for process in processes) == [0, 1]
     assert sum("expected one writer" in error for error in errors) == 1
     assert open_log(tmp_path / "log")["fc1/a"].shape == (80, 3)
@@ -84,10 +82,10 @@ def test_of_two_processes_one_writes_and_the_other_says_so(tmp_path):
 
 def test_ranks_lose_no_row(tmp_path):
     path = tmp_path / "log"
-    processes = writers(path, "0", "1", "2")
-    for process in processes:
-        process.communicate("go\n", timeout=60)
-        assert process.returncode == 0
+    with writers(path, "0", "1", "2") as processes:
+        for process in processes:
+            process.communicate("go\n", timeout=60)
+            assert process.returncode == 0
     fc1 = open_log(path)["fc1"].ds
     expected = np.concatenate([np.repeat(100 * rank + np.arange(40), 2) for rank in range(3)])
     np.testing.assert_array_equal(fc1["a"], np.repeat(expected[:, None], 3, 1))
@@ -173,10 +171,9 @@ def test_a_log_of_ranks_stays_one(tmp_path):
 
 def test_a_killed_writer_is_replaced_at_once(tmp_path):
     path = tmp_path / "log"
-    (process,) = writers(path, "-")
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    with writers(path, "-") as (process,):
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGKILL)
     assert leases(path)
     Recorder(path, mode="a").close()
     assert not leases(path)

@@ -45,6 +45,13 @@ def digest() -> str:
     return held.hexdigest()[:16]
 
 
+def up_to_date() -> bool:
+    """Tell whether the installed library is younger than its sources and these lines, and no compiler is asked for."""
+    sources = [*SOURCES.iterdir(), Path(__file__)]
+    newest = max(path.stat().st_mtime_ns for path in sources)
+    return "CC" not in os.environ and LIBRARY.exists() and LIBRARY.stat().st_mtime_ns > newest
+
+
 def compile_to(library: Path, cc: str, extra: Sequence[str] = ()) -> None:
     """Compile all instruction sets into one shared library; raise CalledProcessError where the compiler does."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:

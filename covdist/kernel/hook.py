@@ -36,7 +36,8 @@ class KernelHook(BuildHookInterface[Any]):  # type: ignore[misc]
             library.unlink(missing_ok=True)
             return
         try:
-            build["compile_to"](library, compiler)  # an older one is there to the end, for whoever runs meanwhile
+            if not (editable and build["up_to_date"]()):
+                build["compile_to"](library, compiler)  # an older one is there to the end, for whoever runs meanwhile
         except (OSError, subprocess.CalledProcessError) as error:
             library.unlink(missing_ok=True)
             self.app.display_warning(f"the kernel was not compiled, numpy folds instead: {error}")

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.child import child
 
 from . import logs
 from .running import DASK, PATIENCE
@@ -55,8 +56,5 @@ def scheduler(scheduler_file: Path) -> str:
 
 @contextlib.contextmanager
 def _process(command: list[str], place: Path) -> Iterator[None]:
-    with (place / "log.txt").open("ab") as lines, subprocess.Popen(command, stdout=lines, stderr=lines) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
+    with (place / "log.txt").open("ab") as lines, child(command, stdout=lines, stderr=lines):
+        yield

@@ -17,6 +17,8 @@ import psutil
 import pytest
 from distributed import Client
 
+from tests.child import child
+
 from .running import COVDIST, PATIENCE
 
 BAR = "% Completed"
@@ -125,7 +127,7 @@ def kill_workers(process: psutil.Process) -> None:
 
 def test_interrupt_frees_a_named_scheduler(endless_log, tmp_path, scheduler):
     words = [COVDIST, *endless(endless_log, tmp_path), "--scheduler", scheduler]
-    with Client(scheduler) as client, subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+    with Client(scheduler) as client, child(words, stderr=subprocess.PIPE, text=True) as process:
         wait_for(lambda: any(client.processing().values()))
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=PATIENCE)

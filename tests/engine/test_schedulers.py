@@ -141,7 +141,7 @@ def wait_for_a_fold(client: Client) -> None:
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize("run", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 6))])
+@pytest.mark.parametrize("run", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 3))])
 def test_a_killed_worker(run, expected):
     with processes(2) as client:
         future = client.compute(covdist.moments(x()))

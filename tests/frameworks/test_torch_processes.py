@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 
 import covdist
+from tests.child import child
 
 torch = pytest.importorskip("torch", reason="hooks on torch models need torch, which has an environment of its own")
 
@@ -44,8 +45,10 @@ def test_each_process_records_its_samples_and_the_gradient_of_all(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     path = str(tmp_path / "run.zarr")
-    processes = [subprocess.Popen([sys.executable, "-c", TRAIN, path, str(rank), port]) for rank in range(2)]
-    assert [process.wait(120) for process in processes] == [0, 0]
+    with ExitStack() as stack:
+        commands = [[sys.executable, "-c", TRAIN, path, str(rank), port] for rank in range(2)]
+        processes = [stack.enter_context(child(command)) for command in commands]
+        assert [process.wait(120) for process in processes] == [0, 0]
     log = covdist.open_log(path)
     for rank in range(2):
         torch.manual_seed(rank)

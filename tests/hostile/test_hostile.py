@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.child import child
 from tests.hostile import bombs, headers, links, metadata, names
 from tests.hostile.case import VALUES, Case
 from tests.hostile.trying import MIBS, SECONDS
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="measures memory
 @pytest.fixture(scope="module")
 def attempt() -> Iterator[Try]:
     command = [sys.executable, "-m", "tests.hostile.trying"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with child(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         stdin, stdout = process.stdin, process.stdout
@@ -36,7 +37,6 @@ def attempt() -> Iterator[Try]:
             return dict(json.loads(stdout.readline()))
 
         yield ask
-        stdin.close()
 
 
 ALL = [

@@ -88,7 +88,7 @@ def finished(job: Path, found: Cluster, client: Client, rng: random.Random, deat
 def test_workers_that_are_killed_change_nothing(log, expected, tmp_path):
     rng, died, runs = random.Random(4), 0, 0
     with cluster(tmp_path / "cluster", 3) as found, Client(found.address) as client:
-        while died < 40 or runs < 8:
+        while died < 20 or runs < 4:
             job = tmp_path / f"job{runs}"
             covdist.submit(log, job=job, client=client, missing_chunks="fill")
             died += finished(job, found, client, rng, deaths=6)
@@ -101,7 +101,7 @@ def test_drivers_that_are_killed_cost_little(tmp_path, folds):
     expected, place = whole(log), folds("")
     again = total = 0
     with cluster(tmp_path / "cluster") as found:
-        for run in range(6):
+        for run in range(4):
             job, out = tmp_path / f"job{run}", tmp_path / f"out{run}.zarr"
             # A cluster of its own dies with the driver; another goes on with what it was told last.
             where = ("--scheduler-file", found.file) if run % 2 else ("--workers", "2")
@@ -118,7 +118,7 @@ def test_drivers_that_are_killed_cost_little(tmp_path, folds):
 def test_clients_that_leave_cost_nothing(log, expected, tmp_path, folds):
     place = folds("")
     with cluster(tmp_path / "cluster") as found:
-        for run in range(5):
+        for run in range(3):
             job = tmp_path / f"job{run}"
             place.unlink(missing_ok=True)
             with Client(found.address) as client:
@@ -129,7 +129,7 @@ def test_clients_that_leave_cost_nothing(log, expected, tmp_path, folds):
 
 
 def test_a_job_outlives_its_scheduler(log, expected, tmp_path, folds):
-    for run in range(0, 5, 2):
+    for run in (0, 4):
         job, place = tmp_path / f"job{run}", folds(run)
         with cluster(tmp_path / f"first{run}") as first:
             with Client(first.address) as client:
@@ -149,7 +149,7 @@ def test_a_job_outlives_its_scheduler(log, expected, tmp_path, folds):
 def test_of_drivers_that_race_one_drives(tmp_path):
     log = patchy_log(tmp_path / "log.zarr", 10_000)
     expected = whole(log)
-    jobs = [tmp_path / f"job{number}" for number in range(10)]
+    jobs = [tmp_path / f"job{number}" for number in range(6)]
     with cluster(tmp_path / "cluster") as found:
         words = ["run", str(log), *FILL, "--scheduler-file", str(found.file), "--job"]
         races = race(3, [[*words, str(job)] for job in jobs])
@@ -167,10 +167,10 @@ def test_small_jobs_leave_nothing_behind(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(1000, 3)))
     with cluster(tmp_path / "cluster", 2) as found, Client(found.address) as client:
         held = []
-        for batch in range(20):
+        for batch in range(12):
             places = [tmp_path / f"job{batch}-{number}" for number in range(10)]
             for job in [covdist.submit(tmp_path / "x.npy", job=place, client=client) for place in places]:
                 job.wait(PATIENCE)
             held.append(psutil.Process(found.scheduler.pid).memory_info().rss)
         until(lambda: not client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
-    assert held[-1] - held[9] < 10 << 20  # 4 MiB were measured in twice as many jobs
+    assert held[-1] - held[5] < 6 << 20  # 4 MiB were measured in 200 jobs

@@ -1,4 +1,4 @@
-"""Thousands of schedules of the state machine; a seed that fails is named and can be run alone."""
+"""Many schedules of the state machine; a seed that fails is named and can be run alone."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def test_schedules(first):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, 3_000, 250))
+@pytest.mark.parametrize("first", range(100, 1_100, 250))
 def test_many_schedules(first):
     run(range(first, first + 250))

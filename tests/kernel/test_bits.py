@@ -57,6 +57,19 @@ def check(tmp_path_factory: pytest.TempPathFactory) -> Check:
     return check
 
 
+def test_what_is_younger_than_its_sources_is_not_compiled_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "LIBRARY", tmp_path / "libcovdist.so")
+    monkeypatch.delenv("CC", raising=False)
+    assert not build.up_to_date()
+    build.LIBRARY.touch()
+    assert build.up_to_date()
+    monkeypatch.setenv("CC", "clang")
+    assert not build.up_to_date()
+    monkeypatch.delenv("CC")
+    os.utime(build.LIBRARY, (0, 0))
+    assert not build.up_to_date()
+
+
 def test_the_installed_kernel(check):
     cc = build.compiler()
     levels = library.available()[1:]
@@ -90,13 +103,12 @@ def test_another_processor(check, tmp_path):
 
 
 @pytest.mark.slow
-def test_avx512_is_what_it_says(tmp_path):
+def test_avx512_is_what_it_says():
     """Where no processor runs it, its instructions are looked at: vectors of 512 bits, multiplied and added in one."""
     cc = build.compiler()
-    if cc is None or shutil.which("objdump") is None or "avx512" not in build.levels(cc):
+    if cc is None or shutil.which("objdump") is None or "avx512" not in build.levels(cc) or not library.compiled():
         pytest.skip("there is no compiler for AVX-512 here, or no objdump")
-    build.compile_to(tmp_path / "libcovdist.so", cc)
-    command = ["objdump", "-d", "--no-show-raw-insn", str(tmp_path / "libcovdist.so")]
+    command = ["objdump", "-d", "--no-show-raw-insn", str(build.LIBRARY)]
     code = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     plain, rest = code.split("<covdist_fold_plain>:")
     assert not any(name in plain for name in ("vfmadd", "ymm", "zmm"))

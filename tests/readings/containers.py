@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 DTYPES = ["f2", "f4", "f8", ">f8", "?", "u1", "i4", "i8"]
 KINDS = ["numpy", "dask", "DataArray", "lazy DataArray"]
 
-thorough = settings(deadline=None, max_examples=80)
+thorough = settings(deadline=None, max_examples=40)
 quick = settings(deadline=None, max_examples=25)
 
 

@@ -197,7 +197,6 @@ def test_with_an_asynchronous_client_nothing_waits():
     ("reading", "columns", "limit", "threads"),
     [
         (covdist.cov, 16_000, "1.2GiB", 1),
-        (covdist.cov, 14_000, "900MiB", 1),
         (covdist.cov, 14_000, "520MiB", 1),
         (covdist.cov, 14_000, "900MiB", 2),
         (covdist.corr, 30_000, "2GiB", 1),
