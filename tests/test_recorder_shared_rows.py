@@ -14,6 +14,8 @@ import pytest
 import zarr
 
 import covdist
+from covdist.errors import LogError
+from covdist.record.column import Column
 from covdist.record.recorder import Recorder
 from tests.child import child
 
@@ -113,3 +115,37 @@ def test_a_reader_beside_a_writer_finds_values_with_their_steps(tmp_path):
     assert process.returncode == 0
     assert looks == sorted(looks)
     assert covdist.open_log(path)["fc"].sizes["sample"] == 150
+
+
+def test_a_look_at_any_moment_of_the_first_flush(tmp_path, monkeypatch):
+    commit, seen, said = Column.commit, [], []
+
+    def look(column: Column, length: int) -> None:
+        commit(column, length)
+        try:
+            log = covdist.open_log(tmp_path / "log")
+        except LogError as error:
+            said.append("holds no arrays: record something into it first" in str(error))
+            return
+        arrays = {f"{node.path}/{name}": array for node in log.subtree for name, array in node.data_vars.items()}
+        seen.append(set(arrays))
+        marks = {"sample": {"sample_step", "sample_epoch"}, "step": {"step", "epoch"}}
+        assert all(set(array.coords) == marks[array.dims[0]] for array in arrays.values())
+        assert not {name for node in log.subtree for name in node.coords if not node.data_vars}
+
+    monkeypatch.setattr(Column, "commit", look)
+    record(tmp_path / "log")
+    assert said
+    assert all(said)
+    assert {"/fc/activation"} in seen  # its neighbour's first rows are not counted yet
+    assert seen[-1] == {"/fc/activation", "/fc/input", "/fc/weight"}
+
+
+def test_coordinates_alone_are_there_where_an_array_is_damaged(tmp_path):
+    folder = record(tmp_path / "log")
+    for name in ("activation", "input"):
+        (folder / name / "zarr.json").write_text("{")
+    with pytest.warns(UserWarning, match="cannot be read"):
+        node = covdist.open_log(tmp_path / "log")["fc"]
+    assert node["sample_step"].sizes == {"sample": 10}
+    assert covdist.open_log(folder / "sample_step")["sample_step"].sizes["sample"] == 10
