@@ -51,8 +51,9 @@ def open_log(
     path : str, path-like or zarr.abc.store.Store
         A Zarr array or tree of groups (version 2 or 3), also zipped; a ``.npy``, ``.npz``, ``.safetensors``, HDF5,
         Parquet, Arrow or torch file, or a folder of those. Or the URL of one that fsspec supports, ``s3://``,
-        ``https://``, of which only the ranges of bytes are read that are needed. Or a store that zarr has: its path is
-        opened if it has one; others, in memory or wrapped, travel with the arrays, and their changes go unnoticed.
+        ``https://``, of which only the ranges of bytes are read that are needed. Or a store that zarr has: its path or
+        URL is opened if it has one; others, in memory or wrapped, travel with the arrays, and their changes go
+        unnoticed.
     missing_chunks : {"raise", "fill"}
         Whether a chunk that is not in the store, or was never written to an HDF5 file, raises an error when it is read,
         or reads as the fill value.

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pickle
 import threading
 
+import fsspec
 import numpy as np
 import pytest
 import zarr
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+from fsspec.implementations.memory import MemoryFileSystem
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, WrapperStore, ZipStore
 
 import covdist
@@ -185,3 +188,47 @@ def test_a_zip_file_that_is_written_is_refused_and_kept(tmp_path):
 def test_storage_options_are_for_urls():
     with pytest.raises(DataError, match=r"^storage_options are for URLs, and path is a MemoryStore: leave them out"):
         covdist.open_log(MemoryStore(), storage_options={"anon": True})
+
+
+def test_an_object_rewritten_after_the_opening_is_refused():
+    store = written(FsspecStore.from_url("memory://rewritten/log"))
+    lazy = covdist.open_log(store)["fc1/activation"]
+    np.testing.assert_array_equal(lazy, X)
+    cov = covdist.cov(lazy, dim="sample").compute()
+    memory = fsspec.filesystem("memory")
+    place = "/rewritten/log/fc1/activation/c/2/0"
+    memory.pipe_file(place, memory.cat_file(place))
+    with pytest.raises(LogError, match=r"fc1/activation: memory://.* has changed since it was opened"):
+        lazy.compute()
+    assert covdist.cov(covdist.open_log(store)["fc1/activation"], dim="sample").compute().equals(cov)
+
+
+@pytest.mark.parametrize("file_system", ["of no stamps", "of a class of its own"])
+def test_objects_that_no_url_leads_to_are_taken_along(file_system):
+    memory = fsspec.filesystem("memory")
+    path = f"/carried {file_system}/log"
+    written(FsspecStore.from_url(f"memory:/{path}"))
+    own = {"of no stamps": Untold, "of a class of its own": Own}[file_system]
+    store = FsspecStore(AsyncFileSystemWrapper(own(), asynchronous=True), path=path)
+    log = covdist.open_log(store)
+    np.testing.assert_array_equal(log["fc1/activation"], X)
+    del memory.store[f"{path}/fc1/activation/c/2/0"]
+    with pytest.raises(LogError, match=r"^fc1/activation: chunk c/2/0 is not in the store"):
+        log["fc1/activation"].compute()
+
+
+class Own(MemoryFileSystem):
+    pass
+
+
+class Untold(MemoryFileSystem):
+    protocol = "untold"
+
+    def info(self, path, **options):
+        return {key: value for key, value in super().info(path, **options).items() if key != "created"}
+
+    def unstrip_protocol(self, name):
+        return f"untold:/{name}"
+
+
+fsspec.register_implementation("untold", Untold, clobber=True)

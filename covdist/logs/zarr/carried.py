@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,13 +10,17 @@ from uuid import uuid4
 
 import cloudpickle  # type: ignore[import-untyped]
 from zarr.abc.store import Store
-from zarr.storage import LocalStore, WrapperStore, ZipStore
+from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
 from covdist.errors import DataError, LogError, shown
-from covdist.logs.remote.urls import Stamp
+from covdist.logs.paths import address
+from covdist.logs.remote.urls import Stamp, Url, information, tag
 from covdist.logs.zarr.arrays import ZarrSource
+from covdist.logs.zarr.files import MARKERS
 from covdist.logs.zarr.stores import bytes_in
 from covdist.storage.secrets import clean_text, known_secrets
+
+_OF_THIS_PROCESS = ("asynchronous", "loop")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +102,31 @@ def path_or_carried(value: Any) -> str | Carried | None:
         return str(value.root)
     if type(value) is ZipStore:
         return str(value.path)
+    if type(value) is FsspecStore and (url := _url_of(value)):
+        return url
     return Carried(value, called, uuid4().hex)
+
+
+def _url_of(store: FsspecStore) -> Url | None:
+    """Return the URL that leads to the same objects, if that tells when they change."""
+    system = getattr(store.fs, "sync_fs", store.fs)
+    options = {key: value for key, value in system.storage_options.items() if key not in _OF_THIS_PROCESS}
+    try:
+        json.dumps(options)  # an object in it may be one of a kind
+        url = Url(system.unstrip_protocol(store.path), options)
+        again, path = url.at()
+        if type(again) is not type(system) or path.strip("/") != store.path.strip("/") or address(url) is not url:
+            return None
+        return url if any(map(_is_told, (url.below(marker) for marker in MARKERS))) else None
+    except Exception:  # of any type: it is read as it is
+        return None
+
+
+def _is_told(url: Url) -> bool:
+    try:
+        return len(tag(information(url))) > 1
+    except FileNotFoundError:
+        return False
 
 
 def _innermost(store: Store) -> Store:
