@@ -23,6 +23,8 @@ from covdist.commands.options import (
     print_results,
     selecting_for_job,
 )
+from covdist.commands.progress import bar
+from covdist.engine.progress import showing
 
 command = functools.partial(click.command, cls=Command)
 
@@ -96,17 +98,17 @@ def _bar() -> Iterator[Watch]:
     if not sys.stderr.isatty():
         yield lambda status: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with bar() as progress:
         task = progress.add_task("shards", total=None)
+
+        def files(done: int, total: int) -> None:
+            progress.update(task, description="opening files", completed=done, total=total)
 
         def watch(status: ShardCounts) -> None:
             progress.update(task, description=status["status"], completed=status["folded"], total=status["shards"])
 
-        yield watch
+        with showing(files):
+            yield watch
 
 
 @command()

@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from covdist import plugins
+from covdist.commands.progress import showing_files
 
 if TYPE_CHECKING:
     from covdist.results.moments import Moments
@@ -36,7 +37,9 @@ def _selecting(command: Callable[..., Any], offered: dict[str, Callable[..., Any
         from covdist.folding.selection import Selection
 
         opening = {name: given.pop(name) for name in _OPENING}
-        return command(selection=Selection(**{name: given.pop(name) for name in _SELECTION}), opening=opening, **given)
+        with showing_files():
+            selection = Selection(**{name: given.pop(name) for name in _SELECTION})
+            return command(selection=selection, opening=opening, **given)
 
     for option in reversed([click.argument("log"), *offered.values(), *_OPENING.values()]):
         wrapped = option(wrapped)
@@ -144,7 +147,8 @@ def opening(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def wrapped(**given: Any) -> Any:
-        return command(opening={name: given.pop(name) for name in _OPENING}, **given)
+        with showing_files():
+            return command(opening={name: given.pop(name) for name in _OPENING}, **given)
 
     for option in reversed([click.argument("log"), *_OPENING.values()]):
         wrapped = option(wrapped)

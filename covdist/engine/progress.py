@@ -24,12 +24,14 @@ def showing(shown: Shown) -> Iterator[None]:
 
 
 def counted(items: Iterable[T], total: int) -> Iterator[T]:
-    """Yield items, and tell each time how many there were."""
+    """Yield items, and tell about a hundred times how many there were."""
     shown = _shown.get()
     if shown is None:
         yield from items
         return
+    often = max(1, total // 100)
     shown(0, total)
     for done, item in enumerate(items, 1):
-        shown(done, total)
+        if done % often == 0 or done == total:
+            shown(done, total)
         yield item
