@@ -42,7 +42,7 @@ def _shown_by(open_bars: ExitStack) -> Shown:
             return
         if not found:
             found.append(open_bars.enter_context(bar(transient=True)))
-            found[0].add_task("opening files")
+            found[0].add_task("opening files", total=total)
         (task,) = found[0].task_ids
         found[0].update(task, completed=done, total=total)
         if done == total:

@@ -36,6 +36,6 @@ def test_a_bar_ends_with_what_fails(monkeypatch):
         yield from range(2000)
         raise OSError
 
-    with pytest.raises(OSError, match="^$"), showing_files():
+    with pytest.raises(OSError, match=r"^$"), showing_files():
         list(counted(failing(), 5000))
     assert said.getvalue().endswith("\x1b[2K")  # the line is cleared
