@@ -112,11 +112,11 @@ class ShiftedColumns:
                 out[:, spoilt] = squares[spoilt] = np.nan
         return Deviations(out, roots, sums, squares, weight, self.exponent)
 
-    def _wide(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _wide(self, rows: np.ndarray) -> list[np.ndarray]:
         """Views of several short rows taken as one, since NumPy's inner loops run along a row, and of the rest."""
         group = max(1, _WIDE // self.width)
         whole = len(rows) // group * group
-        return rows[:whole].reshape(-1, group * self.width), rows[whole:]
+        return [part for part in (rows[:whole].reshape(-1, group * self.width), rows[whole:]) if len(part)]
 
     def drifted(self, block: Deviations) -> bool:
         """Say whether folding this block into the segment would cost digits."""
