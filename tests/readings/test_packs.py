@@ -69,7 +69,7 @@ def assert_same(found: object, stored: dict[str, covdist.Moments]) -> None:
 @pytest.mark.parametrize("kinds", [*([kind] for kind in MAKE), list(MAKE)], ids=[*MAKE, "all"])
 @changed(unpacked_states=2)
 def test_a_round_trip_changes_no_bit(kinds, tmp_path):
-    stored = many(kinds, 6 if len(kinds) == 1 else 3)  # of each kind more than stay unpacked
+    stored = many(kinds, 4 if len(kinds) == 1 else 3)  # of each kind more than stay unpacked
     save(stored, tmp_path / "m.zarr")
     found = covdist.load(tmp_path / "m.zarr")
     assert_same(found, stored)

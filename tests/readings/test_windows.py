@@ -128,7 +128,7 @@ def test_windows_of_groups_that_are_kept_as_rows(n, least, dtype):
     if n == 1:
         cases.append((m.expanding("group"), len(labels), 1))
     for found, size, at_least in cases:
-        cov, var, count = found.cov(), found.var(), found.count
+        cov, var, count = (each.values for each in (found.cov(), found.var(), found.count))
         for place in range(len(labels)):
             own = labels[max(0, place - size + 1) : place + 1]
             rows = x[np.isin(by, own)].astype(float)

@@ -14,7 +14,7 @@ from .kinds import PLAIN, assert_accurate
 from .oracle import Exact
 from .strategies import FLOATS, INTEGERS, SHAPES, Rows, cast
 
-N = 40
+N = 32
 CUTS = {"at once": [], "one by one": range(1, N), "empty between": [0, 0, 20, 20, 21, N, N]}
 each_kind = pytest.mark.parametrize("kind", PLAIN, ids=str)
 each_shape = pytest.mark.parametrize("shape", sorted(SHAPES))

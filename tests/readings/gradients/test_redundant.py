@@ -53,6 +53,7 @@ def test_pairs_and_groups_are_those_of_the_matrix(width, seed, threshold, noise)
         check(covdist.moments(x).redundant(threshold=threshold), x, threshold)
 
 
+@pytest.mark.usefixtures("few_tiles")
 @pytest.mark.parametrize("matrix", ["memory", "tiles"])
 @pytest.mark.parametrize("chunks", [None, (20, 30)])
 def test_in_memory_in_tiles_and_lazy(matrix, chunks, monkeypatch, tmp_path):
