@@ -40,7 +40,7 @@ def direct(x, threshold):
 def check(found, x, threshold):
     pairs, r, group = direct(x, threshold)
     assert list(zip(found["first"].values.tolist(), found["second"].values.tolist(), strict=True)) == pairs
-    np.testing.assert_allclose(found["r"], r, rtol=1e-12)
+    np.testing.assert_allclose(found["r"], r, rtol=1e-12, atol=1e-14)
     assert found["group"].values.tolist() == group
     assert found["repeats"].values.tolist() == [any(j == each for _, j in pairs) for each in range(len(group))]
 
