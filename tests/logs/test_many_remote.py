@@ -7,6 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -203,6 +204,32 @@ def test_several_openings_at_once(indexes):
     assert found == [EXPECTED] * 8
     assert len(list(indexes.iterdir())) == 1
     assert "cat" not in opened(url)
+
+
+def test_odd_names():
+    names = [
+        "x?token=one",
+        "x?token=two",
+        "a b%20#c",
+        "ü",
+    ]  # of which some look like credentials, and are hidden
+    url = delayed("bucket/odd", {f"{name}/v.npy": npy(number) for number, name in enumerate(names)})
+    log = covdist.open_log(url)
+    assert [float(log[name]["v"][0, 0]) for name in names] == [0, 1, 2, 3]
+
+
+def test_files_without_a_folder():
+    memory = fsspec.filesystem("memory")
+    before = dict(memory.store)
+    memory.store.clear()
+    try:
+        for number in range(3):
+            memory.pipe_file(f"/step_{number}.npy", npy(number))
+        (found,) = covdist.open_log("memory://").data_vars.values()
+        assert found[:, 0].values.tolist() == [0, 0, 1, 1, 2, 2]
+    finally:
+        memory.store.clear()
+        memory.store.update(before)
 
 
 def test_progress():

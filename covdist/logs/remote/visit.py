@@ -64,8 +64,8 @@ class Visit:
         self.root = root
         self.listings: dict[Url, tuple[list[str], list[str]]] = {}  # names of files and of folders
         self._told: dict[str, Mapping[str, Any]] = {}  # by listings, of files
-        self._first: Url | None = None  # of these
-        self._heads: dict[Url, Head] = {}  # of files that are open
+        self._first: tuple[Url, Mapping[str, Any]] | None = None  # of these
+        self._heads: dict[str, Head] = {}  # of files that are open, by their full addresses
         self._read: dict[str, Read] = {}
         self._unsettled: set[str] = set()
         self._lock = Lock()
@@ -76,17 +76,17 @@ class Visit:
         for name, told in listed.items():
             if name and told.get("size") is not None and len(tag(told)) > 1 and told["type"] != "directory":
                 self._told[f"{start}/{name}"] = told
-                self._first = self._first or folder.below(name)
+                self._first = self._first or (folder.below(name), told)
 
     def head(self, url: Url) -> Head | None:
         """Return a file that is being opened; None of others."""
-        return self._heads.get(url)
+        return self._heads.get(url.full)
 
     @contextmanager
     def opening(self, url: Url) -> Iterator[None]:
         """Within, however often a file is opened, its store is asked once for its stamp and for each part."""
         told = self._told.get(url) if self._trusted else None
-        head = self._heads[url] = Head(url, told)
+        head = self._heads[url.full] = Head(url, told)
         name = url.removeprefix(self.root)
         known = None if told is None else self._read.get(name) or self._index.get(name)
         if known is not None and known.stamp == head.stamp:
@@ -94,7 +94,7 @@ class Visit:
         try:
             yield
         finally:
-            del self._heads[url]
+            del self._heads[url.full]
         if told is not None:
             self._read[name] = head.read
             if not 0 < written(told) < self._index.settled:
@@ -118,9 +118,11 @@ class Visit:
     @cached_property
     def _listings_tell_what_files_do(self) -> bool:
         """Whether the stamp of the first file is the one in its folder's listing, which saves a request for each."""
+        if self._first is None:
+            return False
+        url, told = self._first
         try:
-            first = self._first
-            return first is not None and tag(information(first)) == tag(self._told[f"{first.above}/{first.last}"])
+            return tag(information(url)) == tag(told)
         except (FileNotFoundError, LogError):
             return False
 
