@@ -9,6 +9,7 @@ import pytest
 
 import covdist
 from covdist.errors import LogError
+from covdist.logs.dask_arrays import from_dask
 from covdist.logs.files import arrow
 from covdist.logs.opening import open_log
 from tests.logs.conformance import NUMPY, FormatTests
@@ -64,6 +65,33 @@ def test_a_column_for_each_unit(tmp_path, compression):
     np.testing.assert_array_equal(x, X)
     np.testing.assert_array_equal(x[20:51, 1:3], X[20:51, 1:3])
     assert covdist.moments(x, dim="sample", by="label").count.values.tolist() == [30, 30]
+
+
+def test_values_are_read_where_they_go(tmp_path):
+    source = from_dask(open_log(saved(tmp_path / "x.arrow", {"a": list("abc" * 20), "x": lists(X)}, 7))["x"].data)
+    buffer = np.empty(source.buffer_size, np.uint8)
+    read = source.read_chunk((0, 0), buffer)
+    assert np.shares_memory(read, buffer)
+    np.testing.assert_array_equal(read, X[:56])  # whole batches
+    np.testing.assert_array_equal(source[13:30, 1:4], X[13:30, 1:4])
+
+
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_values_that_lie_otherwise_are_moved(tmp_path, compression):
+    gaps = [None if number in (17, 203) else value for number, value in enumerate(X.ravel().tolist())]
+    expected = np.array(gaps, "f4").reshape(X.shape)
+    columns = {
+        "gaps": pa.FixedSizeListArray.from_arrays(pa.array(gaps, "f4"), 5), "free": pa.array(X.tolist()),
+        "day": pa.array(np.arange(60).astype("M8[D]")),
+        "flag": pa.array(np.arange(60) % 3 == 0), "half": lists(X.astype("f2")),
+    }  # fmt: skip
+    options = ipc.IpcWriteOptions(compression=compression)
+    log = open_log(saved(tmp_path / "x.arrow", columns, 7, options=options))
+    np.testing.assert_array_equal(log["gaps"], expected)
+    np.testing.assert_array_equal(log["free"], X)
+    np.testing.assert_array_equal(log["half"], X.astype("f2"))
+    np.testing.assert_array_equal(log["day"], np.arange(60).astype("M8[D]"))
+    np.testing.assert_array_equal(log["flag"], np.arange(60) % 3 == 0)
 
 
 def test_a_stream_that_was_not_closed_and_one_that_was_cut(tmp_path):

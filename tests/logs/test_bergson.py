@@ -10,23 +10,50 @@ import pytest
 
 import covdist
 from covdist.errors import LogError
+from tests.logs.conformance import NUMPY, FormatTests
 
 RNG = np.random.default_rng(0)
 SIZES = {"layers.0.mlp": 6, "layers.0.attn": 4, "head": 1}
 
 
-def written(folder, rows, dtype="<f2", sizes=SIZES, **changed):
+def written(folder, rows, dtype="<f2", sizes=SIZES, columns=None, **changed):
     """Write a shard as ``bergson.data.create_index`` does, and return the rows by module."""
     folder.mkdir(parents=True)
     kind = {"names": list(sizes), "formats": [f"({size},){dtype}" for size in sizes.values()],
             "itemsize": np.dtype(dtype).itemsize * sum(sizes.values())}  # fmt: skip
     data = np.zeros(rows, np.dtype(kind))
     for name, size in sizes.items():
-        data[name] = RNG.normal(size=(rows, size))
+        data[name] = RNG.normal(size=(rows, size)) if columns is None else columns[name]
     data.tofile(folder / "gradients.bin")
     info = {"num_grads": rows, "dtype": kind, "grad_sizes": sizes, "base_dtype": dtype}
     (folder / "info.json").write_text(json.dumps(info | changed))
     return data
+
+
+class TestShards(FormatTests):
+    """A name with dots is a module, whose gradients are the only array of its layer."""
+
+    dtypes = tuple(each for each in NUMPY if each != "bool")
+    shapes = ((11, 5), (11, 1), (1, 5), (0, 5))
+    names = ("fc1.activation", "block 3.attn", "ä", 'it\'s "x"', "1", "a\tb")
+    alike = True
+
+    def write(self, folder, arrays):
+        columns = {name.replace("/", "."): data for name, data in arrays.items()}
+        first = next(iter(columns.values()))
+        sizes = {name: data.shape[1] for name, data in columns.items()}
+        cut = len(first) // 2  # two shards, the first of which may be empty
+        for number, rows in enumerate((slice(0, cut), slice(cut, None))):
+            shard = {name: data[rows] for name, data in columns.items()}
+            written(folder / f"shard-{number:05d}", len(first[rows]), first.dtype.str, sizes, shard)
+        return folder
+
+    def called(self, name):
+        return name.replace(".", "/") + "/gradient"
+
+    def files(self, path):
+        """Of each shard the one with the values: what describes them may change once it was read."""
+        return [each for each in super().files(path) if each.suffix == ".bin"]
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,13 +49,19 @@ class TableSource(GridSource):
         raise NotImplementedError
 
     def __getitem__(self, index: Slices) -> np.ndarray:
+        return self._read(index, None)
+
+    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
+        return self._read(self.cut(index), buffer)
+
+    def _read(self, index: Slices, buffer: np.ndarray | None) -> np.ndarray:
         start, stop, _ = index[0].indices(self.shape[0])
         stop = max(start, stop)
         beside = self.inner is None and len(self.shape) > 1
         try:
             if beside:
-                return self._side_by_side(start, stop, self.columns[index[1]])
-            rows = self._below(start, stop)
+                return self._side_by_side(start, stop, self.columns[index[1]], buffer)
+            rows = self.below(start, stop, buffer)
         except BROKEN as error:
             raise LogError(
                 f"{self.name}: rows {start:,} to {stop:,} in {self.path} cannot be read ({shown(str(error), 300)}): "
@@ -62,14 +69,14 @@ class TableSource(GridSource):
             ) from error
         return rows[(slice(None), *index[1:])]
 
-    def _side_by_side(self, start: int, stop: int, columns: Sequence[int]) -> np.ndarray:
-        rows = np.empty((stop - start, len(columns)), self.dtype)
+    def _side_by_side(self, start: int, stop: int, columns: Sequence[int], buffer: np.ndarray | None) -> np.ndarray:
+        rows = self.space((stop - start, len(columns)), buffer)
         for first, arrays in self.pieces(start, stop, columns) if rows.size else ():
             for number, array in enumerate(arrays):
                 rows[first - start : first - start + len(array), number] = values(array, (), self.dtype)
         return rows
 
-    def _below(self, start: int, stop: int) -> np.ndarray:
+    def below(self, start: int, stop: int, buffer: np.ndarray | None) -> np.ndarray:
         """Return rows of a single column; of one piece as the library has them, as a copy takes as long as reading."""
         rows, whole = None, (stop - start, *self.shape[1:])
         for first, (array,) in self.pieces(start, stop, self.columns) if start < stop else ():
@@ -77,12 +84,16 @@ class TableSource(GridSource):
             if read.shape == whole:
                 rows = read
                 continue  # to the end, where the file is looked at again
-            rows = np.empty(whole, self.dtype) if rows is None else rows
+            rows = self.space(whole, buffer) if rows is None else rows
             rows[first - start : first - start + len(read)] = read
-        return np.empty(whole, self.dtype) if rows is None else rows
+        return self.space(whole, buffer) if rows is None else rows
 
-    def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
-        return self[self.cut(index)]
+    def space(self, shape: tuple[int, ...], buffer: np.ndarray | None) -> np.ndarray:
+        """Return an array to be filled, in the buffer if it is large enough."""
+        size = math.prod(shape) * self.dtype.itemsize
+        if buffer is None or not 0 < size <= buffer.nbytes:
+            return np.empty(shape, self.dtype)
+        return buffer[:size].view(self.dtype).reshape(shape)
 
 
 @dataclass(frozen=True, eq=False)

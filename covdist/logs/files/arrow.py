@@ -18,8 +18,8 @@ import numpy as np
 from covdist.errors import LogError, shown
 from covdist.logs.chunk_bytes import read_into
 from covdist.logs.files._extras import needed
-from covdist.logs.files._tables import BROKEN, TableSource, called, entries, making, told
-from covdist.logs.paths import OpenFile, open_file
+from covdist.logs.files._tables import BROKEN, TEXT, TableSource, called, entries, making, told
+from covdist.logs.paths import OpenFile, is_url, open_file
 from covdist.logs.source import Entry, Unreadable
 from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
 
@@ -28,24 +28,28 @@ ENDS = (".arrow", ".feather", ".arrows")
 
 _FILE, _NEXT, _END, _ALIGNED = b"ARROW1\0\0", b"\xff\xff\xff\xff", b"ARROW1", 8
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3  # kinds of messages
-_KIND, _HEADER, _BODY, _LENGTH = 1, 2, 3, 0  # fields of a message, and of the header of a batch
+_KIND, _HEADER, _BODY = 1, 2, 3  # fields of a message
+_LENGTH, _COMPRESSION = 0, 3  # fields of the header of a batch
 _MOST_HEADER = 1 << 26
 _TRUNCATED = (*BROKEN, struct.error)
 
 
-class RecordBatch(NamedTuple):
-    """Where the message of a batch of rows begins, its bytes, and its rows."""
+class Message(NamedTuple):
+    """Where a message begins, the bytes of its header and in all; of a batch, its rows, and whether it is packed."""
 
+    kind: int
     start: int
+    header: int
     size: int
     rows: int
+    packed: bool
 
 
 class Messages(NamedTuple):
     """What the headers of a stream tell."""
 
     schema: bytes
-    batches: tuple[RecordBatch, ...]
+    batches: tuple[Message, ...]
     starts: np.ndarray  # rows before each batch, and in all
 
 
@@ -56,21 +60,54 @@ def begins(head: bytes) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class ArrowSource(TableSource):
-    """Columns of an Arrow file; a batch of rows is read as a whole."""
+    """Columns of an Arrow file; values that lie there as numpy has them are read where they go, else whole batches."""
+
+    @property
+    def buffer_size(self) -> int:
+        """Bytes of a chunk; texts are none that lie in a buffer."""
+        return 0 if self.dtype == TEXT else self.chunk_bytes
 
     def pieces(self, start: int, stop: int, columns: Sequence[int]) -> Iterator[tuple[int, Sequence[Any]]]:
         with open_unchanged(self.path, self.stamp, self.name) as file:
-            messages = _messages(self.path, self.stamp)
-            schema, starts = _schema(self.path, messages.schema), messages.starts
-            number = int(np.searchsorted(starts, start, side="right")) - 1
-            wanted = range(number, int(np.searchsorted(starts, stop, side="left")))
-            space = np.empty(max((messages.batches[each].size for each in wanted), default=0), np.uint8)
-            for number in wanted:
-                first, last = int(starts[number]), int(starts[number + 1])
-                low, high = max(start, first), min(stop, last)
-                if low < high:
-                    batch = _batch(file, messages.batches[number], schema, space).slice(low - first, high - low)
-                    yield low, [batch.column(each) for each in columns]
+            schema, wanted = self._wanted(start, stop)
+            space = np.empty(max((each.size for each, _ in wanted), default=0), np.uint8)
+            for each, first in wanted:
+                batch, low = _batch(file, each, schema, space), max(start, first)
+                batch = batch.slice(low - first, min(stop, first + each.rows) - low)
+                yield low, [batch.column(number) for number in columns]
+
+    def below(self, start: int, stop: int, buffer: np.ndarray | None) -> np.ndarray:
+        if self.dtype.kind in "iuf" and not is_url(self.path):  # where each look costs a request
+            rows = self.space((stop - start, *self.shape[1:]), buffer)
+            if not rows.size or self._filled(rows, start, stop):
+                return rows
+        return super().below(start, stop, buffer)
+
+    def _filled(self, rows: np.ndarray, start: int, stop: int) -> bool:
+        """Read rows without a copy; False where they do not lie in the file as numpy has them."""
+        data, row = rows.reshape(-1).view(np.uint8), rows.nbytes // len(rows)
+        with open_unchanged(self.path, self.stamp, self.name) as file:
+            schema, wanted = self._wanted(start, stop)
+            if any(each.packed for each, _ in wanted) or not _as_numpy(schema[self.columns[0]].type, self.dtype):
+                return False
+            space = np.empty(max(each.size for each, _ in wanted), np.uint8)
+            for each, first in wanted:
+                array = _unread(file, each, schema, space).column(self.columns[0])
+                place = _place_of(array, row * each.rows, space)
+                if place is None:
+                    return False
+                low, high = max(start, first), min(stop, first + each.rows)
+                file.seek(each.start + place + (low - first) * row)
+                read_into(file, data[(low - start) * row : (high - start) * row])
+        return True
+
+    def _wanted(self, start: int, stop: int) -> tuple[Any, list[tuple[Message, int]]]:
+        """Return the schema, and the batches that hold some of the rows, each with the number of its first row."""
+        messages = _messages(self.path, self.stamp)
+        first, last = np.searchsorted(messages.starts, (start, stop), side="right") - 1
+        numbers = range(int(first), min(int(last) + 1, len(messages.batches)))
+        found = [(messages.batches[number], int(messages.starts[number])) for number in numbers]
+        return _schema(self.path, messages.schema), [each for each in found if each[0].rows and each[1] < stop]
 
 
 def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
@@ -105,22 +142,51 @@ def _schema(path: str, message: bytes) -> Any:
     return ipc.read_schema(ipc.read_message(message))
 
 
-def _batch(file: OpenFile, at: RecordBatch, schema: Any, space: np.ndarray) -> Any:
+def _batch(file: OpenFile, at: Message, schema: Any, space: np.ndarray) -> Any:
     """Read a batch into space that is large enough, where its values may stay."""
-    import pyarrow as pa
-
     file.seek(at.start)
     read_into(file, space[: at.size])
+    return _parsed(at, schema, space)
+
+
+def _unread(file: OpenFile, at: Message, schema: Any, space: np.ndarray) -> Any:
+    """Read the header of a batch alone: its arrays tell where their values would lie in the space."""
+    file.seek(at.start)
+    read_into(file, space[: at.header])
+    return _parsed(at, schema, space)
+
+
+def _parsed(at: Message, schema: Any, space: np.ndarray) -> Any:
+    import pyarrow as pa
+
     batch = pa.ipc.read_record_batch(pa.ipc.read_message(pa.py_buffer(space[: at.size])), schema)
     if batch.num_rows != at.rows:
         raise ValueError(f"a batch has {batch.num_rows:,} rows where it is said to have {at.rows:,}")
     return batch
 
 
+def _as_numpy(kind: Any, dtype: np.dtype) -> bool:
+    """Return whether a column holds numbers, or lists of a fixed length of them, as numpy has this dtype."""
+    import pyarrow as pa
+
+    while isinstance(kind, pa.BaseExtensionType) or pa.types.is_fixed_size_list(kind):
+        kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind.value_type
+    return bool(kind == pa.from_numpy_dtype(dtype))
+
+
+def _place_of(array: Any, nbytes: int, space: np.ndarray) -> int | None:
+    """Return where in a batch the values of an array lie; None where some are not there, or they are moved."""
+    array.validate()
+    *others, data = array.buffers()
+    place = 0 if data is None else data.address - space.ctypes.data
+    inside = data is not None and 0 <= place <= space.nbytes - nbytes and data.size >= nbytes
+    return place if inside and not any(others) else None
+
+
 @functools.lru_cache(maxsize=64)
 def _messages(path: str, before: Stamp) -> Messages:
     """Return what a file's messages tell, looked up once per process."""
-    schema, batches = b"", list[RecordBatch]()
+    schema, batches = b"", list[Message]()
     with open_file(path) as file:
         size = stamp(file)[0]
         at = _ALIGNED if _read(file, min(size, len(_FILE))) == _FILE else 0
@@ -129,17 +195,16 @@ def _messages(path: str, before: Stamp) -> Messages:
             if _read(file, len(_END)) != _END:
                 raise ValueError("it was cut off")
         while (found := _message(file, at, size)) is not None:
-            kind, rows, end = found
-            if kind == _DICTIONARY:
+            if found.kind == _DICTIONARY:
                 raise ValueError("it has columns that are stored as dictionaries, which are not read: store values")
-            if kind == _SCHEMA and not schema:
+            if found.kind == _SCHEMA and not schema:
                 file.seek(at)
-                schema = _read(file, end - at)
-            elif kind == _BATCH and schema:
-                batches.append(RecordBatch(at, end - at, rows))
+                schema = _read(file, found.size)
+            elif found.kind == _BATCH and schema:
+                batches.append(found)
             else:
                 raise ValueError(f"its message at byte {at:,} is of a kind that is not expected there")
-            at = end
+            at += found.size
         if stamp(path) != before:
             raise changed(path, path, "it was written to")
     if not schema:
@@ -147,8 +212,8 @@ def _messages(path: str, before: Stamp) -> Messages:
     return Messages(schema, tuple(batches), np.cumsum([0, *(each.rows for each in batches)]))
 
 
-def _message(file: OpenFile, at: int, size: int) -> tuple[int, int, int] | None:
-    """Return the kind of a message, its rows where it is a batch, and where it ends; None at the end of a stream."""
+def _message(file: OpenFile, at: int, size: int) -> Message | None:
+    """Return what the header of a message tells; None at the end of a stream."""
     if at == size:
         return None  # of a stream that was not closed
     file.seek(at)
@@ -163,11 +228,18 @@ def _message(file: OpenFile, at: int, size: int) -> tuple[int, int, int] | None:
     end = at + 8 + length + body
     if body < 0 or end > size:
         raise ValueError(f"its message at byte {at:,} is said to end at {end:,}, of {size:,} bytes that are there")
-    place = _place(header, root, _HEADER)
-    rows = _field(header, place + _at(header, place, "<I"), _LENGTH, "<q") if kind == _BATCH and place else 0
+    rows, packed = _batch_header(header, _place(header, root, _HEADER)) if kind == _BATCH else (0, False)
     if not 0 <= rows < 2**48:
         raise ValueError(f"its message at byte {at:,} is said to have {rows:,} rows")
-    return kind, rows, end
+    return Message(kind, at, 8 + length, end - at, rows, packed)
+
+
+def _batch_header(header: bytes, place: int) -> tuple[int, bool]:
+    """Return the rows of a batch, and whether it is packed."""
+    if not place:
+        return 0, False
+    table = place + _at(header, place, "<I")
+    return _field(header, table, _LENGTH, "<q"), _place(header, table, _COMPRESSION) > 0
 
 
 def _field(header: bytes, table: int, number: int, form: str) -> int:
