@@ -11,7 +11,9 @@ import pytest
 import covdist
 from covdist.errors import LogError
 from covdist.logs.dask_arrays import from_dask
+from covdist.logs.files import parquet as parquet_files
 from covdist.logs.opening import log_nodes, open_log
+from covdist.rows.stream import stream
 from tests.logs.conformance import NUMPY, FormatTests, check_sentence
 
 pa = pytest.importorskip("pyarrow")
@@ -128,6 +130,34 @@ def test_row_groups_of_several_sizes(tmp_path):
     np.testing.assert_array_equal(x, X)
     for start in range(0, 60, 5):
         np.testing.assert_array_equal(from_dask(x.data)[start : start + 9, 1:4], X[start : start + 9, 1:4])
+
+
+@pytest.mark.parametrize("write", [units, lambda data: {"x": lists(data)}, lambda data: {"x": data.tolist()}])
+def test_a_row_group_is_folded_in_parts(tmp_path, monkeypatch, write):
+    data = np.random.default_rng(0).normal(size=(300, 40))
+    x = open_log(saved(tmp_path / "x.parquet", write(data), row_group_size=200, data_page_size=400))["x"]
+    source = from_dask(x.data)
+    assert source.chunks == (200, 40)
+    monkeypatch.setattr(parquet_files, "_SLAB", 40 * 8 * 30)
+    pieces = list(source.read_slabs((0, 0), np.empty(0, np.uint8)))
+    assert [len(each) for each in pieces] == [30] * 6 + [20]
+    np.testing.assert_array_equal(np.concatenate(pieces), data[:200])
+    monkeypatch.setattr(parquet_files, "_PAGES", 1 << 10)
+    assert stream(x.data, 1).piece_bytes == source.slab_size >= 4 * 40 * 8 * 30
+    monkeypatch.undo()
+    whole = covdist.cov(x, dim="sample").values
+    monkeypatch.setattr(parquet_files, "_SLAB", 40 * 8 * 30)
+    assert covdist.cov(x, dim="sample").values.tobytes() == whole.tobytes()
+    np.testing.assert_array_equal(source[150:260, 3:5], data[150:260, 3:5])
+
+
+def test_what_is_read_of_a_large_row_group_is_planned(tmp_path):
+    data = np.random.default_rng(0).normal(size=(40_000, 64))
+    source = from_dask(open_log(saved(tmp_path / "x.parquet", {"x": lists(data)}, row_group_size=40_000))["x"].data)
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in source.read_slabs((0, 0), np.empty(0, np.uint8))]
+    assert 1 << 20 < max(held) < source.slab_size
+    assert source.slab_size < 2.5 * data.nbytes
 
 
 SPARK = "part-{:05}-1f0c7c41-3b0b-4a7e-9d3e-0123456789ab-c000.snappy.parquet"

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ BROKEN = (
 TEXT = np.dtypes.StringDType()
 MARKS = {"step", "epoch", "batch", "sample", "label", "class", "rank", "index", "id", "time", "timestamp"}
 
+MOST_TEXT = 64 << 20  # bytes of texts that are made at a time
 _MOST_DIMS = 8
 
 
@@ -57,24 +59,38 @@ class TableSource(GridSource):
     def _read(self, index: Slices, buffer: np.ndarray | None) -> np.ndarray:
         start, stop, _ = index[0].indices(self.shape[0])
         stop = max(start, stop)
-        beside = self.inner is None and len(self.shape) > 1
-        try:
-            if beside:
+        with self.reading(start, stop):
+            if self.beside:
                 return self._side_by_side(start, stop, self.columns[index[1]], buffer)
             rows = self.below(start, stop, buffer)
+        return rows[(slice(None), *index[1:])]
+
+    @property
+    def beside(self) -> bool:
+        """Whether columns lie side by side."""
+        return self.inner is None and len(self.shape) > 1
+
+    @contextmanager
+    def reading(self, start: int, stop: int) -> Iterator[None]:
+        """Raise LogError with the rows and the file in place of what a library raises."""
+        try:
+            yield
         except BROKEN as error:
             raise LogError(
                 f"{self.name}: rows {start:,} to {stop:,} in {self.path} cannot be read ({shown(str(error), 300)}): "
                 "restore the file or record it again."
             ) from error
-        return rows[(slice(None), *index[1:])]
 
     def _side_by_side(self, start: int, stop: int, columns: Sequence[int], buffer: np.ndarray | None) -> np.ndarray:
         rows = self.space((stop - start, len(columns)), buffer)
         for first, arrays in self.pieces(start, stop, columns) if rows.size else ():
-            for number, array in enumerate(arrays):
-                rows[first - start : first - start + len(array), number] = values(array, (), self.dtype)
+            self.fill(rows[first - start :], arrays)
         return rows
+
+    def fill(self, rows: np.ndarray, arrays: Sequence[Any]) -> None:
+        """Set the first of the rows to columns side by side."""
+        for number, array in enumerate(arrays):
+            rows[: len(array), number] = values(array, (), self.dtype)
 
     def below(self, start: int, stop: int, buffer: np.ndarray | None) -> np.ndarray:
         """Return rows of a single column; of one piece as the library has them, as a copy takes as long as reading."""
@@ -120,10 +136,23 @@ def values(array: Any, inner: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         if lists.null_count or len(array) != count * length or not even:
             raise ValueError(f"its lists do not all have the {length:,} entries of the first")
     if dtype == TEXT:
+        _check_words(array)
         return np.array(["" if each is None else str(each) for each in array.to_pylist()], TEXT).reshape(rows, *inner)
     if array.null_count and dtype.kind not in "fmM":
         raise ValueError(f"{array.null_count:,} values are not there, which {dtype} cannot say: use floats")
     return np.asarray(array.to_numpy(zero_copy_only=False)).astype(dtype, copy=False).reshape(rows, *inner)
+
+
+def _check_words(array: Any) -> None:
+    """Raise ValueError where texts that are told by their numbers among a few would become too many bytes."""
+    import pyarrow as pa
+    import pyarrow.compute as compute
+
+    if not pa.types.is_dictionary(array.type) or not len(array):
+        return
+    size = compute.sum(compute.binary_length(array.dictionary).cast("i8").take(array.indices)).as_py() or 0
+    if size > MOST_TEXT:
+        raise ValueError(f"{len(array):,} texts have {size:,} bytes, of which {MOST_TEXT:,} are read at a time")
 
 
 def _even(lists: Any, length: int) -> bool:

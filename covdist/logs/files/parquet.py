@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,13 +13,21 @@ import numpy as np
 
 from covdist.errors import LogError, shown
 from covdist.logs.files._extras import needed
-from covdist.logs.files._tables import BROKEN, TableSource, called, entries, making, told
-from covdist.logs.paths import for_library, open_file
-from covdist.logs.source import Entry, Unreadable
+from covdist.logs.files._parquet_pages import ColumnChunk, check_pages
+from covdist.logs.files._tables import BROKEN, TEXT, TableColumn, TableSource, called, entries, making, told, values
+from covdist.logs.grid import Index
+from covdist.logs.paths import for_library, is_url, open_file
+from covdist.logs.source import Entry, Source, Unreadable
 from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
 
 READS = "Parquet files"
 ENDS = (".parquet", ".pq")
+
+_SLAB = 8 << 20  # bytes of rows that are unpacked at a time
+_PAGES = 2 << 20  # of a column's pages that are unpacked at a time: a dictionary, and values
+_TEXT_BYTES = 256  # that a text takes, about
+_MOST_FOOTER = 1 << 28
+_LEAST_ENTRY = 8  # bytes that an entry of a list in the footer takes
 
 
 def begins(head: bytes) -> bool:
@@ -28,23 +37,74 @@ def begins(head: bytes) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class ParquetSource(TableSource):
-    """Columns of a Parquet file; checksums of pages are checked where there are any."""
+    """Columns of a Parquet file, unpacked page by page; checksums of pages are checked where there are any."""
+
+    page_bytes: int = 0  # that the pages take which are unpacked at a time
+
+    @property
+    def slab_size(self) -> int:
+        """Bytes of rows while they are read, and of pages.
+
+        The library takes twice the bytes of the rows that it unpacks, one slab is read ahead, and one is folded.
+        """
+        return 4 * self._slab_rows * self._row_bytes + self.page_bytes
+
+    def announce(self, index: Index) -> None:
+        """Do nothing: what is read ahead is a slab."""
+
+    def read_slabs(self, index: Index, buffer: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield rows of a chunk as they are unpacked, each time in memory of their own."""
+        cut = self.cut(index)
+        start, stop = cut[0].start, cut[0].stop
+        with self.reading(start, stop):
+            for _, arrays in self.pieces(start, stop, self.columns):
+                if self.beside:
+                    rows = np.empty((len(arrays[0]), len(arrays)), self.dtype)
+                    self.fill(rows, arrays)
+                else:
+                    rows = values(arrays[0], self.inner or (), self.dtype)
+                yield rows
 
     def pieces(self, start: int, stop: int, columns: Sequence[int]) -> Iterator[tuple[int, Sequence[Any]]]:
-        with open_unchanged(self.path, self.stamp, self.name):
+        with open_unchanged(self.path, self.stamp, self.name) as opened:
             metadata, starts = _metadata(self.path, self.stamp)
-            file = _opened(self.path, metadata)
-            group = int(np.searchsorted(starts, start, side="right")) - 1
-            while group < len(starts) - 1 and starts[group] < stop:
+            # Else a text that stands a million times in a column is made a million times.
+            words = [metadata.schema.column(number).path for number in columns] if self.dtype == TEXT else []
+            file = _opened(self.path, metadata, len(columns), read_dictionary=words)
+            for group in range(int(np.searchsorted(starts, start, side="right")) - 1, len(starts) - 1):
                 first, last = int(starts[group]), int(starts[group + 1])
-                if first < last:
-                    table = file.reader.read_row_group(group, column_indices=list(columns), use_threads=False)
-                    if table.num_rows != last - first or table.num_columns != len(columns):
-                        raise ValueError(f"row group {group} has {table.num_rows:,} rows, not {last - first:,}")
-                    low, high = max(start, first), min(stop, last)
-                    cut = table.slice(low - first, high - low).combine_chunks()
-                    yield low, [each.chunk(0) for each in cut.columns]
-                group += 1
+                if first >= stop:
+                    break
+                for number in columns if first < last else ():
+                    check_pages(opened, _place_of(metadata, group, number, self.stamp[0]))
+                for at, batch in self._batches(file, group, first, last, columns):
+                    low, high = max(start, at), min(stop, at + batch.num_rows)
+                    if low < high:
+                        yield low, batch.slice(low - at, high - low).columns
+                    if high == stop:
+                        break
+
+    def _batches(
+        self, file: Any, group: int, first: int, last: int, columns: Sequence[int]
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield rows of a row group, with the number of the first."""
+        told = {"row_groups": [group], "column_indices": list(columns), "use_threads": False}
+        for batch in file.reader.iter_batches(self._slab_rows, **told) if first < last else ():
+            if batch.num_rows > last - first or batch.num_columns != len(columns):
+                raise ValueError(f"row group {group} has more rows than it is said to have, or other columns")
+            yield first, batch
+            first += batch.num_rows
+        if first != last:
+            raise ValueError(f"row group {group} has {last - first:,} rows less than it is said to have")
+
+    @property
+    def _row_bytes(self) -> int:
+        size = _TEXT_BYTES if self.dtype == TEXT else self.dtype.itemsize
+        return max(1, math.prod(self.shape[1:]) * size)
+
+    @property
+    def _slab_rows(self) -> int:
+        return min(self.chunks[0], max(1, _SLAB // self._row_bytes))
 
 
 def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
@@ -57,7 +117,10 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
         metadata, starts = _metadata(path, before)
         file, leaves = _opened(path, metadata), _leaves(metadata.schema.to_arrow_schema())
         schema = file.schema_arrow
-        found = {leaf: told(field, partial(_first, file, leaf)) for leaf, field in zip(leaves, schema, strict=True)}
+        found = {
+            leaf: told(field, partial(_first, path, before, file, leaf))
+            for leaf, field in zip(leaves, schema, strict=True)
+        }
     except BROKEN as error:
         raise LogError(f"{path} is no readable Parquet file ({shown(str(error), 300)}): write it again.") from error
     sizes = np.diff(starts)
@@ -66,14 +129,42 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
     def chunk_rows(usual: int) -> int:
         return int(sizes[0]) if even else max([usual, *sizes.tolist()])
 
-    make = making(ParquetSource, path, before, rows, chunk_rows)
+    plain = making(ParquetSource, path, before, rows, chunk_rows)
+
+    def make(name: str, columns: Sequence[int], of: TableColumn) -> Source:
+        source = plain(name, columns, of)
+        assert isinstance(source, ParquetSource)
+        return replace(source, page_bytes=_page_bytes(metadata, columns))
+
     return entries(found, _index(schema), called(path, stem), prefix, make)
+
+
+def _page_bytes(metadata: Any, columns: Sequence[int]) -> int:
+    """Return what the pages of columns take while they are unpacked, by what the largest row group is said to have."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    largest = max(groups, key=lambda group: group.total_byte_size, default=None)
+    if largest is None:
+        return 0
+    kept = [largest.column(number) for number in columns]
+    pages = sum(min(max(0, each.total_uncompressed_size), _PAGES) for each in kept)
+    return pages + sum(min(max(0, each.total_compressed_size), _read_size(len(columns))) for each in kept)
+
+
+def _read_size(columns: int) -> int:
+    """Return the bytes that are read at a time of each of some columns."""
+    return max(1 << 16, _SLAB // columns)
 
 
 @functools.lru_cache(maxsize=64)
 def _metadata(path: str, before: Stamp) -> tuple[Any, np.ndarray]:
     """Return the footer of a file, parsed once per process, and where its row groups start."""
-    file = _opened(path)
+    with open_file(path) as opened:
+        opened.seek(max(0, before[0] - 8))
+        end = opened.read(8) or b""
+    length = int.from_bytes(end[:4], "little")
+    if not 0 < length <= min(_MOST_FOOTER, before[0] - 12):
+        raise ValueError(f"its footer is said to have {length:,} bytes, of {before[0]:,} of the file")
+    file = _opened(path, thrift_container_size_limit=min(1_000_000, max(1024, length // _LEAST_ENTRY)))
     metadata = file.metadata
     sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     if min(sizes, default=0) < 0 or sum(sizes) != metadata.num_rows:
@@ -83,10 +174,25 @@ def _metadata(path: str, before: Stamp) -> tuple[Any, np.ndarray]:
     return metadata, np.cumsum([0, *sizes])
 
 
-def _opened(path: str, metadata: Any = None) -> Any:
+def _opened(path: str, metadata: Any = None, columns: int = 1, **more: Any) -> Any:
     with needed(path):
         import pyarrow.parquet as parquet
-    return parquet.ParquetFile(for_library(path), metadata=metadata, page_checksum_verification=True)
+    if not is_url(path):
+        more |= {"pre_buffer": False, "buffer_size": _read_size(columns)}
+    return parquet.ParquetFile(for_library(path), metadata=metadata, page_checksum_verification=True, **more)
+
+
+def _place_of(metadata: Any, group: int, number: int, size: int) -> ColumnChunk:
+    """Return where a column of a row group lies; ValueError where that is not in the file."""
+    column = metadata.row_group(group).column(number)
+    starts = [column.data_page_offset, *([column.dictionary_page_offset] if column.has_dictionary_page else [])]
+    start, stored = min(starts), column.total_compressed_size
+    if start < 4 or stored < 0 or start + stored > size - 8 or column.file_path:
+        raise ValueError(
+            f"a column of row group {group} is said to have {stored:,} bytes at {start:,}, of {size:,} bytes that are "
+            "there"
+        )
+    return ColumnChunk(start, stored)
 
 
 def _leaves(schema: Any) -> list[int]:
@@ -102,8 +208,13 @@ def _count(kind: Any) -> int:
     return sum(_count(field.type) for field in fields) or 1
 
 
-def _first(file: Any, leaf: int) -> Any:
+def _first(path: str, before: Stamp, file: Any, leaf: int) -> Any:
     """Return the first row of a column, None where there is none."""
+    with open_file(path) as opened:
+        for group in range(file.metadata.num_row_groups):
+            if file.metadata.row_group(group).num_rows:
+                check_pages(opened, _place_of(file.metadata, group, leaf, before[0]))
+                break
     batch = next(file.iter_batches(1, columns=[file.schema.column(leaf).path], use_threads=False), None)
     return None if batch is None else batch.column(0)
 
