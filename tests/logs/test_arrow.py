@@ -157,6 +157,10 @@ def test_what_datasets_itself_writes(tmp_path):
     np.testing.assert_array_equal(log["activation"].label, labels)
 
 
+def test_a_stream_of_any_name(tmp_path):
+    np.testing.assert_array_equal(open_log(saved(tmp_path / "log.bin", {"x": lists(X)}))["x"], X)
+
+
 def test_other_files_are_told_apart():
     assert not arrow.begins(b"")
     assert not arrow.begins(b"\xff\xff\xff\xff" + b"\xff" * 12)

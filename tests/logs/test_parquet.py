@@ -113,13 +113,62 @@ def test_lists_that_differ_are_refused(tmp_path):
 
 
 def test_what_is_not_there(tmp_path):
-    floats, numbers = pa.array([1.0, None, 3.0]), pa.array([1, None, 3])
-    columns = {"a": floats, "b": floats, "n": numbers, "t": pa.array(["x", None, "z"])}
-    found = open_log(saved(tmp_path / "x.parquet", columns))
-    np.testing.assert_array_equal(found["x"], [[1, 1], [np.nan, np.nan], [3, 3]])
-    assert found["t"].values.tolist() == ["x", "", "z"]
+    floats = pa.array([1.0, None, 3.0])
+    columns = {
+        "a": floats, "b": floats, "n": pa.array([1, None, 2**53]), "t": pa.array(["x", None, "z"]),
+        "flag": pa.array([True, None, False]), "byte": pa.array([None, 255, 0], "u1"), "whole": pa.array([1, 2, 3]),
+        "lists": pa.array([[1, None], [3, 4], [5, 6]]),
+    }  # fmt: skip
+    for number, saving in enumerate((saved, as_arrow)):
+        (tmp_path / str(number)).mkdir()
+        found = open_log(saving(tmp_path / str(number) / "x.parquet", columns))
+        np.testing.assert_array_equal(found["x"], [[1, 1], [np.nan, np.nan], [3, 3]])
+        assert found["t"].values.tolist() == ["x", "", "z"]
+        np.testing.assert_array_equal(found["n"], [1, np.nan, 2**53])
+        np.testing.assert_array_equal(found["flag"], [1, np.nan, 0])
+        np.testing.assert_array_equal(found["byte"], [np.nan, 255, 0])
+        np.testing.assert_array_equal(found["lists"], [[1, np.nan], [3, 4], [5, 6]])
+        assert {found[name].dtype for name in ("n", "flag", "byte", "lists")} == {np.dtype("f8")}
+        assert found["whole"].dtype == "i8"
+
+
+def as_arrow(path, columns):
+    table = pa.table(columns)
+    with pa.ipc.new_stream(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return path
+
+
+def test_units_of_whole_numbers_that_are_not_all_there(tmp_path):
+    columns = {"a": pa.array([1, None, 3]), "b": pa.array([4, 5, 6]), "c": pa.array([7, 8, None])}
+    for number, saving in enumerate((saved, as_arrow)):
+        (tmp_path / str(number)).mkdir()
+        x = open_log(saving(tmp_path / str(number) / "x.parquet", columns))["x"]
+        np.testing.assert_array_equal(x, [[1, 4, 7], [np.nan, 5, 8], [3, 6, np.nan]])
+
+
+def test_parts_of_which_some_have_gaps(tmp_path):
+    for number, labels in enumerate(([1, 2, 3], [4, None, 6], [7, 8, 9])):
+        saved(
+            tmp_path / f"part.{number}.parquet", {"x": lists(X[3 * number : 3 * number + 3]), "label": pa.array(labels)}
+        )
+    x = open_log(tmp_path)["x"]
+    np.testing.assert_array_equal(x, X[:9])
+    np.testing.assert_array_equal(x.label, [1, 2, 3, 4, np.nan, 6, 7, 8, 9])
+    saved(tmp_path / "part.0.parquet", {"x": lists(X[:3]), "label": pa.array([1, 2, 2**53 + 1])})
+    with pytest.raises(LogError, match=r"whole numbers beyond 2\^53"):
+        open_log(tmp_path)["x"].label.compute()
+
+
+def test_whole_numbers_that_floats_do_not_have(tmp_path):
+    columns = {"n": pa.array([1, None, 2**53 + 1]), "x": lists(X[:3])}
+    with pytest.raises(LogError, match=r"whole numbers beyond 2\^53 in a column where others are not there") as caught:
+        open_log(saved(tmp_path / "x.parquet", columns))["n"].compute()
+    check_sentence(str(caught.value))
+    columns["n"] = pa.array([1, None, 3])
+    path = saved(tmp_path / "y.parquet", columns, write_statistics=False)
     with pytest.raises(LogError, match="values are not there, which int64 cannot say"):
-        found["n"].compute()
+        open_log(path)["n"].compute()
 
 
 def test_row_groups_of_several_sizes(tmp_path):

@@ -1,42 +1,62 @@
-"""Headers of the pages in a Parquet file, which tell how large a page becomes: the library believes them.
-
-Thrift's compact protocol: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
-Pages: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
-"""
+"""What a Parquet file says of its columns and pages: the library believes it, or ends the process where it cannot."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from covdist.errors import shown
+from covdist.logs.files._thrift import Cut, Wanted, struct
 from covdist.logs.paths import OpenFile
 
 MOST_PAGE = 128 << 20  # bytes; writers cut pages at 1 MiB, DuckDB at 100 MB
 
-_SIZE, _PACKED = 2, 3  # fields of a page header: bytes once it is unpacked, and as it is stored
-_LENGTHS = {1: 0, 2: 0, 3: 1, 7: 8}  # of values by their kinds: true, false, a byte, a double
-_INTEGERS, _BINARY, _STRUCT = (4, 5, 6), 8, 12
-_HEADER, _MOST_HEADER, _MOST_DEPTH = 1 << 12, 1 << 20, 16
+_HEADER, _MOST_HEADER = 1 << 12, 1 << 20
+# Fields by their numbers: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
+_GROUPS, _COLUMNS, _ELSEWHERE, _COLUMN, _STATISTICS, _NULLS = 4, 1, 1, 3, 12, 3
+_UNPACKED, _PACKED, _DATA, _DICTIONARY = 6, 7, 9, 11  # of a column: its bytes, where its pages begin
+_OF_COLUMN: Wanted = {_UNPACKED: {}, _PACKED: {}, _DATA: {}, _DICTIONARY: {}, _STATISTICS: {_NULLS: {}}}
+_OF_FOOTER: Wanted = {_GROUPS: {_COLUMNS: {_ELSEWHERE: {}, _COLUMN: _OF_COLUMN}}}
+_SIZE, _STORED = 2, 3  # of a page: its bytes once it is unpacked, and as it is stored
+_OF_PAGE: Wanted = {_SIZE: {}, _STORED: {}}
 
 
 class ColumnChunk(NamedTuple):
-    """Where the pages of a column in a row group lie."""
+    """A column of a row group: where its pages lie, their bytes unpacked, and nulls, None where nothing tells."""
 
     start: int
     size: int
+    unpacked: int
+    nulls: int | None
 
 
-class _Short(ValueError):
-    """More of a header is needed."""
+def column_chunks(footer: bytes) -> list[list[ColumnChunk]]:
+    """Return the columns of each row group; ValueError where they are not told, or lie in other files."""
+    groups = struct(footer, _OF_FOOTER)[1].get(_GROUPS, [])
+    try:
+        return [[_column(each) for each in group.get(_COLUMNS, [])] for group in groups]
+    except (AttributeError, TypeError) as error:
+        raise ValueError("its footer has numbers where lists are expected, or lists for numbers") from error
 
 
-def check_pages(file: OpenFile, chunk: ColumnChunk) -> None:
-    """Raise ValueError where a page of a column is said to be larger than its column, or than pages are."""
-    for at, size in _pages(file, chunk):
-        if size > MOST_PAGE:
+def _column(told: dict[int, Any]) -> ColumnChunk:
+    if _ELSEWHERE in told or _COLUMN not in told:
+        raise ValueError("a column is said to lie in another file, where covdist never looks")
+    column = told[_COLUMN]
+    starts = [column.get(_DATA, -1), *([column[_DICTIONARY]] if _DICTIONARY in column else [])]
+    nulls = column.get(_STATISTICS, {}).get(_NULLS)
+    return ColumnChunk(min(starts), column.get(_PACKED, -1), column.get(_UNPACKED, -1), nulls)
+
+
+def check_pages(file: OpenFile, chunk: ColumnChunk, size: int) -> None:
+    """Raise ValueError where a column is said to lie outside a file, or a page to be larger than pages are."""
+    if chunk.start < 4 or chunk.size < 0 or chunk.start + chunk.size > size - 8:
+        raise ValueError(
+            f"a column is said to have {chunk.size:,} bytes at {chunk.start:,}, of {size:,} bytes that are there"
+        )
+    for at, unpacked in _pages(file, chunk):
+        if unpacked > MOST_PAGE:
             raise ValueError(
-                f"its page at byte {at:,} is said to have {size:,} bytes, of which {MOST_PAGE:,} are read at most: "
+                f"its page at byte {at:,} is said to have {unpacked:,} bytes, of which {MOST_PAGE:,} are read at most: "
                 "write smaller pages"
             )
 
@@ -46,72 +66,22 @@ def _pages(file: OpenFile, chunk: ColumnChunk) -> Iterator[tuple[int, int]]:
     at, end = chunk.start, chunk.start + chunk.size
     while at < end:
         length, fields = _header(file, at, end)
-        size, packed = fields.get(_SIZE, -1), fields.get(_PACKED, -1)
-        if size < 0 or not 0 <= packed <= end - at - length:
-            raise ValueError(f"its page at byte {at:,} is said to have {packed:,} bytes, and {size:,} unpacked")
+        size, stored = fields.get(_SIZE, -1), fields.get(_STORED, -1)
+        if size < 0 or not 0 <= stored <= end - at - length:
+            raise ValueError(f"its page at byte {at:,} is said to have {stored:,} bytes, and {size:,} unpacked")
         yield at, size
-        at += length + packed
+        at += length + stored
 
 
-def _header(file: OpenFile, at: int, end: int) -> tuple[int, dict[int, int]]:
-    """Return the length of a page's header, and its numbers."""
+def _header(file: OpenFile, at: int, end: int) -> tuple[int, dict[int, Any]]:
+    """Return the length of a page's header, and what it tells."""
     most = _HEADER
     while True:
         file.seek(at)
         data = file.read(min(most, end - at)) or b""
         try:
-            return _struct(data, 0, 0)
-        except _Short:
+            return struct(data, _OF_PAGE)
+        except Cut:
             if most >= min(end - at, _MOST_HEADER):
                 raise ValueError(f"its page at byte {at:,} has no whole header") from None
             most *= 16
-
-
-def _struct(data: bytes, at: int, depth: int) -> tuple[int, dict[int, int]]:
-    """Return where a struct ends, and its integers by the numbers of their fields."""
-    if depth > _MOST_DEPTH:
-        raise ValueError("the header of a page is nested too deeply")
-    found: dict[int, int] = {}
-    field = 0
-    while kind := _byte(data, at):
-        at, step = at + 1, kind >> 4
-        if step:
-            field += step
-        else:
-            at, raw = _varint(data, at)
-            field = raw >> 1 ^ -(raw & 1)
-        if kind & 15 in _INTEGERS:
-            at, raw = _varint(data, at)
-            found[field] = raw >> 1 ^ -(raw & 1)
-        else:
-            at = _after(data, at, kind & 15, depth)
-    return at + 1, found
-
-
-def _after(data: bytes, at: int, kind: int, depth: int) -> int:
-    """Return where a value that is not needed ends."""
-    if kind in _LENGTHS:
-        return at + _LENGTHS[kind]
-    if kind in _INTEGERS:
-        return _varint(data, at)[0]
-    if kind == _BINARY:
-        at, size = _varint(data, at)
-        return at + size
-    if kind == _STRUCT:
-        return _struct(data, at, depth + 1)[0]
-    raise ValueError(f"the header of a page has a value of the kind {shown(str(kind))}, as none has")
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while (byte := _byte(data, at)) & 128:
-        value, at, shift = value | (byte & 127) << shift, at + 1, shift + 7
-        if shift > 63:
-            raise ValueError("the header of a page has a number that is too long")
-    return at + 1, value | byte << shift
-
-
-def _byte(data: bytes, at: int) -> int:
-    if at >= len(data):
-        raise _Short
-    return data[at]

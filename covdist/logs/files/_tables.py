@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,18 +23,24 @@ BROKEN = (
     OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError, MemoryError, OverflowError, EOFError,
 )  # fmt: skip
 TEXT = np.dtypes.StringDType()
+FLOATS = np.dtype("f8")
 MARKS = {"step", "epoch", "batch", "sample", "label", "class", "rank", "index", "id", "time", "timestamp"}
 
+MOST_EXACT = 2**53  # up to which float64 has every whole number
 MOST_TEXT = 64 << 20  # bytes of texts that are made at a time
 _MOST_DIMS = 8
 
 
 class TableColumn(NamedTuple):
-    """What a column holds in each row: values of a dtype, in lists of these lengths, -1 where its type says none."""
+    """What a column holds in each row: values of a dtype, in lists of these lengths, -1 where its type says none.
+
+    ``gaps`` says that whole numbers or flags are not all there, which are read as floats then, as NaN.
+    """
 
     name: str
     dtype: np.dtype
     shape: tuple[int, ...] = ()
+    gaps: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +51,12 @@ class TableSource(GridSource):
     columns: Sequence[int]
     inner: tuple[int, ...] | None  # lengths of a column's lists, None of columns side by side
     stamp: Stamp
+
+    def with_gaps(self) -> TableSource:
+        """Return a source of whole numbers as floats, to lie with others that have gaps; others as they are."""
+        if self.dtype.kind not in "iub":
+            return self
+        return replace(self, dtype=FLOATS, token=f"{self.token}-floats")
 
     def pieces(self, start: int, stop: int, columns: Sequence[int]) -> Iterator[tuple[int, Sequence[Any]]]:
         """Yield pieces: the number of the first row, and an Arrow array of each column, valid until the next."""
@@ -140,7 +152,23 @@ def values(array: Any, inner: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         return np.array(["" if each is None else str(each) for each in array.to_pylist()], TEXT).reshape(rows, *inner)
     if array.null_count and dtype.kind not in "fmM":
         raise ValueError(f"{array.null_count:,} values are not there, which {dtype} cannot say: use floats")
+    if dtype == FLOATS and not pa.types.is_floating(array.type):
+        return _as_floats(array).reshape(rows, *inner)
     return np.asarray(array.to_numpy(zero_copy_only=False)).astype(dtype, copy=False).reshape(rows, *inner)
+
+
+def _as_floats(array: Any) -> np.ndarray:
+    """Return whole numbers or flags as floats, NaN where they are not there; ValueError where floats are too coarse."""
+    import pyarrow.compute as compute
+
+    there = np.asarray(array.is_valid().to_numpy(zero_copy_only=False))
+    numbers = np.asarray(compute.fill_null(array, 0 if array.type != "bool" else False).to_numpy(zero_copy_only=False))
+    if numbers.size and (numbers.max() > MOST_EXACT or numbers.min() < -MOST_EXACT):
+        raise ValueError(
+            "it has whole numbers beyond 2^53 in a column where others are not there, and float64, which has NaN for "
+            "these, lacks some of them: store texts, or write a number for what is not there"
+        )
+    return np.where(there, numbers, np.nan)
 
 
 def _check_words(array: Any) -> None:
@@ -198,10 +226,14 @@ def column(name: str, kind: Any) -> TableColumn:
     return TableColumn(name, dtype, shape)
 
 
-def told(field: Any, first: Callable[[], Any]) -> TableColumn | LogError:
-    """Return what a field holds; of lists whose type does not tell their length, ``first``, its first row, does."""
+def told(field: Any, first: Callable[[], Any], nulls: Callable[[], int]) -> TableColumn | LogError:
+    """Return what a field holds; of lists whose type does not tell their length, ``first``, its first row, does.
+
+    ``nulls`` tells how many of its values are not there, as far as is known.
+    """
     try:
         found = column(field.name, field.type)
+        found = found._replace(gaps=found.dtype.kind in "iub" and nulls() > 0)
         if -1 not in found.shape:
             return found
         row = first()
@@ -221,12 +253,13 @@ def making(kind: type[TableSource], path: str, before: Stamp, rows: int, chunk_r
 
     def make(name: str, numbers: Sequence[int], of: TableColumn) -> Source:
         beside = not of.shape and len(numbers) > 1
+        dtype = FLOATS if of.gaps else of.dtype
         shape = (rows, len(numbers)) if beside else (rows, *of.shape)
-        usual = row_chunks(shape, of.dtype)
+        usual = row_chunks(shape, dtype)
         chunks = (max(1, chunk_rows(usual[0])), *usual[1:])
-        check_promise(name, shape, chunks, max(1, of.dtype.itemsize), None)
-        token = file_token(path, name, repr(numbers), shape, of.dtype, chunks, before=before)
-        return kind(name, shape, of.dtype, chunks, token, path, numbers, None if beside else of.shape, before)
+        check_promise(name, shape, chunks, max(1, dtype.itemsize), None)
+        token = file_token(path, name, repr(numbers), shape, dtype, chunks, before=before)
+        return kind(name, shape, dtype, chunks, token, path, numbers, None if beside else of.shape, before)
 
     return make
 
@@ -247,7 +280,8 @@ def entries(
         rows, unit = ("step", "param") if last == "gradient" else ("sample", "unit")
         unit = unit if rank == 0 else f"{unit}_{dtype}"
         labels = tuple(_named(columns[number]).name for number in numbers)
-        found[name] = Entry(make(name, _span(numbers), TableColumn(name, dtype)), (rows, unit))
+        gaps = any(_named(columns[number]).gaps for number in numbers)
+        found[name] = Entry(make(name, _span(numbers), TableColumn(name, dtype, gaps=gaps)), (rows, unit))
         if unit not in {each.name for each in columns.values() if isinstance(each, TableColumn)}:
             token = hashlib.blake2b(repr(labels).encode(), digest_size=16).hexdigest()
             found[f"{prefix}{unit}"] = Entry(

@@ -29,8 +29,8 @@ ENDS = (".arrow", ".feather", ".arrows")
 _FILE, _NEXT, _END, _ALIGNED = b"ARROW1\0\0", b"\xff\xff\xff\xff", b"ARROW1", 8
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3  # kinds of messages
 _KIND, _HEADER, _BODY = 1, 2, 3  # fields of a message
-_LENGTH, _COMPRESSION = 0, 3  # fields of the header of a batch
-_MOST_HEADER = 1 << 26
+_LENGTH, _NODES, _COMPRESSION = 0, 1, 3  # fields of the header of a batch
+_MOST_HEADER, _MOST_ROOT = 1 << 26, 1 << 12
 _TRUNCATED = (*BROKEN, struct.error)
 
 
@@ -51,11 +51,15 @@ class Messages(NamedTuple):
     schema: bytes
     batches: tuple[Message, ...]
     starts: np.ndarray  # rows before each batch, and in all
+    nulls: np.ndarray  # of each column, and of what is in its lists, in all batches
 
 
 def begins(head: bytes) -> bool:
     """Return whether a file begins as an Arrow file or stream does."""
-    return head.startswith(_FILE) or (head.startswith(_NEXT) and len(head) > 12 and head[8:12] < b"\x00\x10\x00\x00")
+    if not head.startswith(_NEXT) or len(head) < 12:
+        return head.startswith(_FILE)
+    length, root = (int.from_bytes(head[start : start + 4], "little") for start in (4, 8))
+    return 0 < length <= _MOST_HEADER and 4 <= root < min(length, _MOST_ROOT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +123,10 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
             schema = _schema(path, messages.schema)
             first = next((each for each in messages.batches if each.rows), None)
             row = None if first is None else _batch(file, first, schema, np.empty(first.size, np.uint8)).slice(0, 1)
-            found = {number: told(field, partial(_first, row, number)) for number, field in enumerate(schema)}
+            found = {
+                number: told(field, partial(_first, row, number), partial(_nulls, messages, schema, number))
+                for number, field in enumerate(schema)
+            }
         except _TRUNCATED as error:
             raise LogError(f"{path} is no readable Arrow file ({shown(str(error), 300)}): write it again.") from error
     sizes = [each.rows for each in messages.batches]
@@ -186,7 +193,7 @@ def _place_of(array: Any, nbytes: int, space: np.ndarray) -> int | None:
 @functools.lru_cache(maxsize=64)
 def _messages(path: str, before: Stamp) -> Messages:
     """Return what a file's messages tell, looked up once per process."""
-    schema, batches = b"", list[Message]()
+    schema, batches, nulls = b"", list[Message](), np.zeros(1, np.int64)
     with open_file(path) as file:
         size = stamp(file)[0]
         at = _ALIGNED if _read(file, min(size, len(_FILE))) == _FILE else 0
@@ -194,7 +201,8 @@ def _messages(path: str, before: Stamp) -> Messages:
             file.seek(max(0, size - len(_END)))
             if _read(file, len(_END)) != _END:
                 raise ValueError("it was cut off")
-        while (found := _message(file, at, size)) is not None:
+        while (message := _message(file, at, size)) is not None:
+            found, header = message
             if found.kind == _DICTIONARY:
                 raise ValueError("it has columns that are stored as dictionaries, which are not read: store values")
             if found.kind == _SCHEMA and not schema:
@@ -202,6 +210,7 @@ def _messages(path: str, before: Stamp) -> Messages:
                 schema = _read(file, found.size)
             elif found.kind == _BATCH and schema:
                 batches.append(found)
+                nulls = nulls + _nulls_in(header)
             else:
                 raise ValueError(f"its message at byte {at:,} is of a kind that is not expected there")
             at += found.size
@@ -209,11 +218,11 @@ def _messages(path: str, before: Stamp) -> Messages:
             raise changed(path, path, "it was written to")
     if not schema:
         raise ValueError("it has no schema")
-    return Messages(schema, tuple(batches), np.cumsum([0, *(each.rows for each in batches)]))
+    return Messages(schema, tuple(batches), np.cumsum([0, *(each.rows for each in batches)]), nulls)
 
 
-def _message(file: OpenFile, at: int, size: int) -> Message | None:
-    """Return what the header of a message tells; None at the end of a stream."""
+def _message(file: OpenFile, at: int, size: int) -> tuple[Message, bytes] | None:
+    """Return what the header of a message tells, and the header; None at the end of a stream."""
     if at == size:
         return None  # of a stream that was not closed
     file.seek(at)
@@ -228,18 +237,43 @@ def _message(file: OpenFile, at: int, size: int) -> Message | None:
     end = at + 8 + length + body
     if body < 0 or end > size:
         raise ValueError(f"its message at byte {at:,} is said to end at {end:,}, of {size:,} bytes that are there")
-    rows, packed = _batch_header(header, _place(header, root, _HEADER)) if kind == _BATCH else (0, False)
+    table = _table(header) if kind == _BATCH else 0
+    rows = _field(header, table, _LENGTH, "<q") if table else 0
+    packed = bool(table and _place(header, table, _COMPRESSION))
     if not 0 <= rows < 2**48:
         raise ValueError(f"its message at byte {at:,} is said to have {rows:,} rows")
-    return Message(kind, at, 8 + length, end - at, rows, packed)
+    return Message(kind, at, 8 + length, end - at, rows, packed), header
 
 
-def _batch_header(header: bytes, place: int) -> tuple[int, bool]:
-    """Return the rows of a batch, and whether it is packed."""
+def _table(header: bytes) -> int:
+    """Return where in the header of a message that of its batch lies, 0 if there is none."""
+    place = _place(header, _at(header, 0, "<I"), _HEADER)
+    return place + _at(header, place, "<I") if place else 0
+
+
+def _nulls_in(header: bytes) -> np.ndarray:
+    """Return how many values are not there: of each column of a batch, and below each of what is in its lists."""
+    table = _table(header)
+    place = _place(header, table, _NODES) if table else 0
     if not place:
-        return 0, False
-    table = place + _at(header, place, "<I")
-    return _field(header, table, _LENGTH, "<q"), _place(header, table, _COMPRESSION) > 0
+        return np.zeros(1, np.int64)
+    start = place + _at(header, place, "<I")
+    return np.frombuffer(header, "<i8", 2 * _at(header, start, "<I"), start + 4)[1::2]
+
+
+def _nulls(messages: Messages, schema: Any, number: int) -> int:
+    """Return how many values of a column are not there, 0 where that is not known."""
+    sizes = [_nodes(field.type) for field in schema]
+    before, size = sum(sizes[:number]), sizes[number]
+    return int(messages.nulls[before + size - 1]) if len(messages.nulls) == sum(sizes) else 0
+
+
+def _nodes(kind: Any) -> int:
+    """Return how many entries a column has in the header of a batch: its own, and those of what is in its lists."""
+    import pyarrow as pa
+
+    inner = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    return 1 + sum(_nodes(inner.field(number).type) for number in range(inner.num_fields))
 
 
 def _field(header: bytes, table: int, number: int, form: str) -> int:

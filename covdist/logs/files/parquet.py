@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import LogError, shown
+from covdist.logs.chunk_bytes import read_into
 from covdist.logs.files._extras import needed
-from covdist.logs.files._parquet_pages import ColumnChunk, check_pages
+from covdist.logs.files._parquet_pages import ColumnChunk, check_pages, column_chunks
 from covdist.logs.files._tables import BROKEN, TEXT, TableColumn, TableSource, called, entries, making, told, values
 from covdist.logs.grid import Index
 from covdist.logs.paths import for_library, is_url, open_file
@@ -26,7 +27,7 @@ ENDS = (".parquet", ".pq")
 _SLAB = 8 << 20  # bytes of rows that are unpacked at a time
 _PAGES = 2 << 20  # of a column's pages that are unpacked at a time: a dictionary, and values
 _TEXT_BYTES = 256  # that a text takes, about
-_MOST_FOOTER = 1 << 28
+_MOST_FOOTER = 1 << 26
 _LEAST_ENTRY = 8  # bytes that an entry of a list in the footer takes
 
 
@@ -67,7 +68,7 @@ class ParquetSource(TableSource):
 
     def pieces(self, start: int, stop: int, columns: Sequence[int]) -> Iterator[tuple[int, Sequence[Any]]]:
         with open_unchanged(self.path, self.stamp, self.name) as opened:
-            metadata, starts = _metadata(self.path, self.stamp)
+            metadata, starts, chunks = _metadata(self.path, self.stamp)
             # Else a text that stands a million times in a column is made a million times.
             words = [metadata.schema.column(number).path for number in columns] if self.dtype == TEXT else []
             file = _opened(self.path, metadata, len(columns), read_dictionary=words)
@@ -76,7 +77,7 @@ class ParquetSource(TableSource):
                 if first >= stop:
                     break
                 for number in columns if first < last else ():
-                    check_pages(opened, _place_of(metadata, group, number, self.stamp[0]))
+                    check_pages(opened, chunks[group][number], self.stamp[0])
                 for at, batch in self._batches(file, group, first, last, columns):
                     low, high = max(start, at), min(stop, at + batch.num_rows)
                     if low < high:
@@ -114,11 +115,11 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
     if head == b"PARE":
         raise LogError(f"{path} is encrypted, which covdist does not read: write it without encryption.")
     try:
-        metadata, starts = _metadata(path, before)
+        metadata, starts, chunks = _metadata(path, before)
         file, leaves = _opened(path, metadata), _leaves(metadata.schema.to_arrow_schema())
         schema = file.schema_arrow
         found = {
-            leaf: told(field, partial(_first, path, before, file, leaf))
+            leaf: told(field, partial(_first, path, before, file, leaf), partial(_nulls, chunks, leaf))
             for leaf, field in zip(leaves, schema, strict=True)
         }
     except BROKEN as error:
@@ -134,20 +135,19 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
     def make(name: str, columns: Sequence[int], of: TableColumn) -> Source:
         source = plain(name, columns, of)
         assert isinstance(source, ParquetSource)
-        return replace(source, page_bytes=_page_bytes(metadata, columns))
+        return replace(source, page_bytes=_page_bytes(chunks, columns))
 
     return entries(found, _index(schema), called(path, stem), prefix, make)
 
 
-def _page_bytes(metadata: Any, columns: Sequence[int]) -> int:
+def _page_bytes(chunks: Sequence[Sequence[ColumnChunk]], columns: Sequence[int]) -> int:
     """Return what the pages of columns take while they are unpacked, by what the largest row group is said to have."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    largest = max(groups, key=lambda group: group.total_byte_size, default=None)
-    if largest is None:
-        return 0
-    kept = [largest.column(number) for number in columns]
-    pages = sum(min(max(0, each.total_uncompressed_size), _PAGES) for each in kept)
-    return pages + sum(min(max(0, each.total_compressed_size), _read_size(len(columns))) for each in kept)
+    size = _read_size(len(columns))
+    groups = ([group[number] for number in columns] for group in chunks)
+    return max(
+        (sum(min(max(0, each.unpacked), _PAGES) + min(max(0, each.size), size) for each in group) for group in groups),
+        default=0,
+    )
 
 
 def _read_size(columns: int) -> int:
@@ -156,22 +156,32 @@ def _read_size(columns: int) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _metadata(path: str, before: Stamp) -> tuple[Any, np.ndarray]:
-    """Return the footer of a file, parsed once per process, and where its row groups start."""
-    with open_file(path) as opened:
-        opened.seek(max(0, before[0] - 8))
-        end = opened.read(8) or b""
-    length = int.from_bytes(end[:4], "little")
-    if not 0 < length <= min(_MOST_FOOTER, before[0] - 12):
-        raise ValueError(f"its footer is said to have {length:,} bytes, of {before[0]:,} of the file")
-    file = _opened(path, thrift_container_size_limit=min(1_000_000, max(1024, length // _LEAST_ENTRY)))
+def _metadata(path: str, before: Stamp) -> tuple[Any, np.ndarray, list[list[ColumnChunk]]]:
+    """Return the footer of a file, parsed once per process, where its row groups start, and where their columns lie."""
+    footer = _footer(path, before[0])
+    file = _opened(path, thrift_container_size_limit=min(1_000_000, max(1024, len(footer) // _LEAST_ENTRY)))
     metadata = file.metadata
     sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
     if min(sizes, default=0) < 0 or sum(sizes) != metadata.num_rows:
         raise ValueError(f"its row groups have {sum(sizes):,} rows where it is said to have {metadata.num_rows:,}")
+    chunks = column_chunks(footer)
+    if len(chunks) != len(sizes) or any(len(group) != metadata.num_columns for group in chunks):
+        raise ValueError("its row groups do not have the columns that it is said to have")
     if stamp(path) != before:
         raise changed(path, path, "it was written to")
-    return metadata, np.cumsum([0, *sizes])
+    return metadata, np.cumsum([0, *sizes]), chunks
+
+
+def _footer(path: str, size: int) -> bytes:
+    with open_file(path) as file:
+        file.seek(max(0, size - 8))
+        length = int.from_bytes((file.read(8) or b"")[:4], "little")
+        if not 0 < length <= min(_MOST_FOOTER, size - 12):
+            raise ValueError(f"its footer is said to have {length:,} bytes, of {size:,} of the file")
+        data = np.empty(length, np.uint8)
+        file.seek(size - 8 - length)
+        read_into(file, data)
+        return data.tobytes()
 
 
 def _opened(path: str, metadata: Any = None, columns: int = 1, **more: Any) -> Any:
@@ -180,19 +190,6 @@ def _opened(path: str, metadata: Any = None, columns: int = 1, **more: Any) -> A
     if not is_url(path):
         more |= {"pre_buffer": False, "buffer_size": _read_size(columns)}
     return parquet.ParquetFile(for_library(path), metadata=metadata, page_checksum_verification=True, **more)
-
-
-def _place_of(metadata: Any, group: int, number: int, size: int) -> ColumnChunk:
-    """Return where a column of a row group lies; ValueError where that is not in the file."""
-    column = metadata.row_group(group).column(number)
-    starts = [column.data_page_offset, *([column.dictionary_page_offset] if column.has_dictionary_page else [])]
-    start, stored = min(starts), column.total_compressed_size
-    if start < 4 or stored < 0 or start + stored > size - 8 or column.file_path:
-        raise ValueError(
-            f"a column of row group {group} is said to have {stored:,} bytes at {start:,}, of {size:,} bytes that are "
-            "there"
-        )
-    return ColumnChunk(start, stored)
 
 
 def _leaves(schema: Any) -> list[int]:
@@ -210,13 +207,19 @@ def _count(kind: Any) -> int:
 
 def _first(path: str, before: Stamp, file: Any, leaf: int) -> Any:
     """Return the first row of a column, None where there is none."""
+    metadata, _, chunks = _metadata(path, before)
+    full = next((group for group in range(len(chunks)) if metadata.row_group(group).num_rows), None)
+    if full is None:
+        return None
     with open_file(path) as opened:
-        for group in range(file.metadata.num_row_groups):
-            if file.metadata.row_group(group).num_rows:
-                check_pages(opened, _place_of(file.metadata, group, leaf, before[0]))
-                break
+        check_pages(opened, chunks[full][leaf], before[0])
     batch = next(file.iter_batches(1, columns=[file.schema.column(leaf).path], use_threads=False), None)
     return None if batch is None else batch.column(0)
+
+
+def _nulls(chunks: Sequence[Sequence[ColumnChunk]], leaf: int) -> int:
+    """Return how many values of a column are not there by its statistics, 0 where it has none."""
+    return sum(group[leaf].nulls or 0 for group in chunks)
 
 
 def _index(schema: Any) -> set[str]:

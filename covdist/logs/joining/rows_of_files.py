@@ -96,7 +96,7 @@ def _ndim(parts: Parts) -> int:
 
 
 def _column(name: str, arrays: Mapping[str, Parts], counter: str) -> _Column:
-    parts = arrays[name]
+    parts = _with_gaps(arrays[name])
     _check(name, parts)
     first = next(iter(parts.values()))
     if _is_row(name, arrays):
@@ -107,6 +107,17 @@ def _column(name: str, arrays: Mapping[str, Parts], counter: str) -> _Column:
     named = tuple(given or each for given, each in zip(first.dims or usual, usual, strict=True))
     filled = {number: each.coordinate for number, each in parts.items() if each.coordinate is not None}
     return _Column(name, {number: each.source for number, each in parts.items()}, filled, named, first)
+
+
+def _with_gaps(parts: Parts) -> Parts:
+    """Return arrays of several files, whole numbers as floats where in some of the files some are not there."""
+    dtypes = {each.source.dtype for each in parts.values()}
+    if len(dtypes) == 1 or np.dtype("f8") not in dtypes:
+        return parts
+    return {
+        number: each._replace(source=each.source.with_gaps()) if hasattr(each.source, "with_gaps") else each
+        for number, each in parts.items()
+    }
 
 
 def _is_row(name: str, arrays: Mapping[str, Parts]) -> bool:
