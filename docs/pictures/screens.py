@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.console import Console
 import covdist
 from covdist.demo import run
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 SCREENS = {"report": (900, 1140, "light"), "report-phone": (360, 900, "dark")}  # width, height, colours
 
 
@@ -25,9 +26,10 @@ def screenshot(browser: Browser, page: Path, name: str, width: int, height: int,
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        run(Path(folder) / "demo", Console(quiet=True))
-        covdist.report(covdist.open_log(f"{folder}/demo/vanishing.zarr"), page := Path(folder) / "report.html")
+    # Within the folder, as the page shows the path that the log was opened by.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), sync_playwright() as playwright:
+        run(Path("demo"), Console(quiet=True))
+        covdist.report("demo/vanishing.zarr", page := Path(folder) / "report.html")
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name, (width, height, colours) in SCREENS.items():
             screenshot(chromium, page, name, width, height, colours)
