@@ -7,6 +7,7 @@ import inspect
 import re
 import tomllib
 from dataclasses import is_dataclass
+from functools import cache
 
 import click
 
@@ -22,14 +23,14 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 INSTALL = (ROOT / "docs" / "start" / "install.md").read_text()
 
 
+@cache
 def sentences():
-    """Yield the text of every error that the package raises, with ``…`` for what is filled in."""
-    for path in sorted((ROOT / "covdist").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ERROR.search(called(node)):
-                for argument in node.args:
-                    if text := words(argument):
-                        yield text
+    """Return the texts of all errors that the package raises, with ``…`` for what is filled in."""
+    nodes = (
+        node for path in sorted((ROOT / "covdist").rglob("*.py")) for node in ast.walk(ast.parse(path.read_text()))
+    )
+    calls = [node for node in nodes if isinstance(node, ast.Call) and ERROR.search(called(node))]
+    return [text for call in calls for argument in call.args if (text := words(argument))]
 
 
 def called(node):
@@ -44,9 +45,6 @@ def words(node):
     return ""
 
 
-SENTENCES = list(sentences())
-
-
 def every_command(group=main):
     for each in group.commands.values():
         yield each
@@ -54,30 +52,39 @@ def every_command(group=main):
             yield from every_command(each)
 
 
-COMMANDS = {each.name: each for each in every_command()}
-# Of `covdist read`, `export` and `import`: options of the reading or format, by their Python names; of plots too.
-FUNCTIONS = [getattr(covdist, each) for each in covdist.__all__ if inspect.isfunction(getattr(covdist, each))]
-FUNCTIONS += [
-    each for room in ("exports", "plot") for module in plugins.modules(room) for each in vars(module).values()
-    if inspect.isfunction(each)
-]  # fmt: skip
-OPTIONS = {
-    *(option for each in [main, *COMMANDS.values()] for part in each.params for option in part.opts),
-    *(option for each in COMMANDS.values() for part in each.params for option in part.secondary_opts),
-    *(f"--{name.replace('_', '-')}" for each in FUNCTIONS for name in inspect.signature(each).parameters),
-}
+@cache
+def commands():
+    return {each.name: each for each in every_command()}
 
 
-CLASSES = [getattr(covdist, each) for each in covdist.__all__ if inspect.isclass(getattr(covdist, each))]
-CALLS = [
-    *FUNCTIONS, *CLASSES, *(each for each in state_types().values() if is_dataclass(each)),
-    *(each for cls in CLASSES for name, each in inspect.getmembers(cls, callable) if not name.startswith("_")),
-]  # fmt: skip
+@cache
+def functions():
+    """Return those that are public, those of formats, whose options `covdist export` and `import` take, and plots."""
+    found = [getattr(covdist, each) for each in covdist.__all__ if inspect.isfunction(getattr(covdist, each))]
+    modules = [module for room in ("exports", "plot") for module in plugins.modules(room)]
+    return found + [each for module in modules for each in vars(module).values() if inspect.isfunction(each)]
+
+
+def options():
+    shown = [main, *commands().values()]
+    named = {name for each in functions() for name in inspect.signature(each).parameters}
+    return {
+        *(option for each in shown for part in each.params for option in (*part.opts, *part.secondary_opts)),
+        *(f"--{name.replace('_', '-')}" for name in named),
+    }
+
+
+@cache
+def calls():
+    classes = [getattr(covdist, each) for each in covdist.__all__ if inspect.isclass(getattr(covdist, each))]
+    states = (each for each in state_types().values() if is_dataclass(each))
+    methods = (each for cls in classes for name, each in inspect.getmembers(cls, callable) if not name.startswith("_"))
+    return [*functions(), *classes, *states, *methods]
 
 
 def takers():
     """Yield the name of each parameter of each public call, with the call."""
-    for each in CALLS:
+    for each in calls():
         try:
             names = inspect.signature(each).parameters
         except ValueError:  # of what is not written in Python
@@ -87,16 +94,16 @@ def takers():
 
 
 def advised(pattern):
-    return {found for text in SENTENCES for found in re.findall(pattern, text)}
+    return {found for text in sentences() for found in re.findall(pattern, text)}
 
 
 def test_there_are_sentences():
-    assert len(SENTENCES) > 300
+    assert len(sentences()) > 300
 
 
 def test_the_options_exist():
     others = advised(r"dask scheduler (--[a-z-]+)") | {"--in-file"}
-    assert advised(r"(?<![\w-])--[a-z][a-z-]+") - OPTIONS - others == set()
+    assert advised(r"(?<![\w-])--[a-z][a-z-]+") - options() - others == set()
 
 
 def test_the_extras_exist_and_the_page_on_installing_has_them():
@@ -124,7 +131,7 @@ def test_the_values_of_parameters_are_told_where_the_parameters_are():
 def test_the_commands_exist():
     found = advised(r"`covdist ([a-z]+)")
     assert found
-    assert found <= COMMANDS.keys()
+    assert found <= commands().keys()
 
 
 def test_the_functions_exist():
@@ -142,6 +149,5 @@ def test_the_policies_and_their_page():
 
 def test_the_page_on_refusals_advises_only_what_exists():
     page = (ROOT / "docs" / "reference" / "refused.md").read_text()
-    options = {*re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)}
-    assert options <= OPTIONS
-    assert {*re.findall(r"covdist ([a-z]+) (?=[A-Z])", page)} <= COMMANDS.keys()
+    assert {*re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)} <= options()
+    assert {*re.findall(r"covdist ([a-z]+) (?=[A-Z])", page)} <= commands().keys()
