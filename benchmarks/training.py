@@ -1,15 +1,19 @@
 """What hooks cost a step of training, ``python -m benchmarks.training``: a small conv net and a small transformer.
 
-Needs torch. Steps with and without hooks take turns, on one thread of torch, so that the recorder's thread has a core
-of its own where there are two; times of the processor are what other work on the machine changes least.
+Needs torch. Short rounds of steps without hooks, with them, and with hooks that only copy every activation to memory
+that is used again take turns, on one thread of torch, so that the recorder's thread has a core of its own where there
+are two. Of each the median step counts; times of the processor are what other work on the machine changes least.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +23,7 @@ from torch import nn
 import covdist
 import covdist.record.torch
 
-ROUNDS, STEPS, FIRST = 3, 10, 3  # the first steps, not timed, are those in which a watch gets its memory
+ROUNDS, STEPS, FIRST = 9, 4, 3  # the first steps, not timed, are those in which a watch gets its memory
 WHAT = ("activation", "gradient")
 
 
@@ -97,49 +101,73 @@ class Times(NamedTuple):
         return Times(*(a - b for a, b in zip(self, start, strict=True)))
 
 
+class Copying:
+    """Copies the first tensor that each layer returns, as it lies: what any hook costs that copies."""
+
+    def __init__(self, model: nn.Module):
+        self._memory: dict[nn.Module, torch.Tensor] = {}
+        layers = [each for each in model.modules() if not next(each.children(), None)]
+        self._handles = [each.register_forward_hook(self._copy) for each in layers]
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _copy(self, module: nn.Module, given: Any, found: torch.Tensor) -> None:
+        if module not in self._memory:
+            self._memory[module] = torch.empty_like(found.detach())
+        self._memory[module].copy_(found.detach())
+
+
 def train(
-    model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor], watch: covdist.record.torch.Watch | None = None
+    model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor], after: Callable[[], object] = lambda: None
 ) -> Times:
-    """Take some steps."""
-    optimizer, start = torch.optim.SGD(model.parameters(), 0.01), Times.now()
-    for step in range(FIRST + STEPS):
-        if step == FIRST:
-            start = Times.now()
+    """Take some steps, and return the times of the median one."""
+    optimizer, found = torch.optim.SGD(model.parameters(), 0.01), []
+    for _ in range(FIRST + STEPS):
+        start = Times.now()
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(batch[0]), batch[1]).backward()
         optimizer.step()
-        if watch is not None:
-            watch.step(epoch=0)
-    return Times.now().since(start)
+        after()
+        found.append(Times.now().since(start))
+    return Times(*map(statistics.median, zip(*found[FIRST:], strict=True)))
 
 
 def measure(case: Case) -> str:
     """Return some lines of results."""
     torch.manual_seed(0)
-    model, rounds = case.model(), []
+    model, plain, hooked, copied = case.model(), [], [], []
     train(model, case.batch)
     with tempfile.TemporaryDirectory() as folder:
         recorder = covdist.Recorder(f"{folder}/run.zarr", **case.options)
-        with covdist.record.torch.watch(model, recorder, **case.settings) as watch:
-            train(model, case.batch, watch)
         for _ in range(ROUNDS):
-            plain = train(model, case.batch)
+            plain.append(train(model, case.batch))
             with covdist.record.torch.watch(model, recorder, **case.settings) as watch:
-                rounds.append((plain, train(model, case.batch, watch)))
+                hooked.append(train(model, case.batch, partial(watch.step, epoch=0)))
+            copying = Copying(model)
+            copied.append(train(model, case.batch))
+            copying.remove()
         start = time.perf_counter()
         recorder.close()
         closing = time.perf_counter() - start
         disk = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
         log = covdist.open_log(f"{folder}/run.zarr")
         data = sum(array.nbytes for node in log.subtree for array in node.data_vars.values())
-    more = [[with_hooks / without - 1 for without, with_hooks in zip(*pair, strict=True)] for pair in rounds]
-    wall, thread, process = (statistics.median(each) for each in zip(*more, strict=True))
-    step = statistics.median(plain.thread for plain, _ in rounds) / STEPS
+    step = statistics.median(each.thread for each in plain)
+    more, floor = _more(hooked, plain), _more(copied, plain)
     return (
-        f"{case.name}: {data / (ROUNDS + 1) / (FIRST + STEPS) / 1e6:.2f} MB beside a step of {step * 1e3:.1f} ms\n"
-        f"  training thread {thread:+.1%}, all threads {process:+.1%}, clock {wall:+.1%}; "
-        f"closing {closing:.2f} s, disk {disk / data:.3f} of the data"
+        f"{case.name}: {data / ROUNDS / (FIRST + STEPS) / 1e6:.2f} MB beside a step of {step * 1e3:.1f} ms, "
+        f"load {os.getloadavg()[0]:.0f}\n"
+        f"  training thread {more.thread:+.1%}, all threads {more.process:+.1%}, clock {more.wall:+.1%}; "
+        f"copying alone {floor.thread:+.1%}; closing {closing:.2f} s, disk {disk / data:.3f} of the data"
     )
+
+
+def _more(times: list[Times], plain: list[Times]) -> Times:
+    """Return the median over rounds of what steps take more."""
+    rounds = [[a / b - 1 for a, b in zip(*pair, strict=True)] for pair in zip(times, plain, strict=True)]
+    return Times(*map(statistics.median, zip(*rounds, strict=True)))
 
 
 if __name__ == "__main__":

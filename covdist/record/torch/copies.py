@@ -51,8 +51,11 @@ class Copies:
         sizes = [part.numel() for part in parts]
         dtype = reduce(torch.promote_types, (part.dtype for part in parts))
         copy = self._next(torch.empty((1, sum(sizes)), dtype=dtype, device="meta"), parts[0].device)
-        for view, part in zip(copy.tensor[0].split(sizes), parts, strict=True):
-            view.copy_(part, non_blocking=True)
+        if {part.device for part in parts} == {copy.tensor.device}:
+            torch.cat(parts, out=copy.tensor[0])  # one copy after the other takes 1.2 to 1.5 times as long
+        else:
+            for view, part in zip(copy.tensor[0].split(sizes), parts, strict=True):
+                view.copy_(part, non_blocking=True)
         return copy
 
     def refer(self, copy: Copy) -> None:

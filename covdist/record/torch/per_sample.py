@@ -45,7 +45,7 @@ def per_sample_gradients(
     Raises
     ------
     DataError
-        The model holds a batch norm in training mode, or the loss is no scalar.
+        The model holds a batch norm in training mode, or the loss is not a scalar.
     """
     check_torch()
     import torch
