@@ -278,7 +278,7 @@ def test_zip_files(tmp_path):
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("a.txt", "1")
     for name in ("broken", "other"):
-        with pytest.raises(LogError, match=rf"{name}.zip is no log: covdist reads .* a file of \d+ bytes"):
+        with pytest.raises(LogError, match=rf"{name}.zip is not a log: covdist reads .* a file of \d+ bytes"):
             open_log(tmp_path / f"{name}.zip")
 
 
@@ -502,7 +502,7 @@ def test_paths_that_hold_no_log(tmp_path):
     with pytest.raises(LogError, match="holds no arrays"):
         open_log(tmp_path / "empty")
     (tmp_path / "empty" / "zarr.json").write_text("{")
-    with pytest.raises(LogError, match=r"zarr.json is no valid Zarr metadata"):
+    with pytest.raises(LogError, match=r"zarr.json is not valid Zarr metadata"):
         open_log(tmp_path / "empty")
     np.save(tmp_path / "fc1.npy", X)
     (tmp_path / "fc1").mkdir()

@@ -261,7 +261,7 @@ def test_what_lies_below_a_damaged_root_is_there_where_it_is_asked_for(tmp_path)
     for path in ("a", "b"):
         root.require_group(path).create_array("x", data=np.eye(4))
     (tmp_path / "log.zarr" / "zarr.json").write_text("{")
-    with pytest.warns(UserWarning, match=re.escape(f"{tmp_path}/log.zarr/zarr.json is no valid Zarr metadata")):
+    with pytest.warns(UserWarning, match=re.escape(f"{tmp_path}/log.zarr/zarr.json is not valid Zarr metadata")):
         tree = covdist.open_log(tmp_path / "log.zarr")
     assert [node.path for node in tree.subtree if node.data_vars] == ["/a", "/b"]
     assert list(requests(log_nodes(tmp_path / "log.zarr"), Selection(layer="[ab]"))) == ["a", "b"]

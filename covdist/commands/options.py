@@ -218,7 +218,7 @@ def _memory(ctx: click.Context, option: click.Parameter, value: str) -> str:
         if value != "auto":
             parse_bytes(value)
     except ValueError as error:
-        raise click.BadParameter(f"{value!r} is no amount of memory: write it like 4GiB or 500MiB") from error
+        raise click.BadParameter(f"{value!r} is not an amount of memory: write it like 4GiB or 500MiB") from error
     return value
 
 

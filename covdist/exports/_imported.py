@@ -39,7 +39,7 @@ class Imported:
         """Return a number of rows that a user or a file gave; DataError where it is none."""
         values = np.asarray(given)
         if values.size != 1 or values.dtype.kind not in "iuf" or not least <= values.item() == np.rint(values.item()):
-            raise DataError(f"{self.place}: {given!r} is no number of rows: expected a whole number from {least} on")
+            raise DataError(f"{self.place}: {given!r} is not a number of rows: expected a whole number from {least} on")
         return int(values.item())
 
     def centred(self, count: int, mean: np.ndarray, matrix: np.ndarray, divisor: float, what: str) -> Moments:
@@ -156,7 +156,7 @@ def mean_of(given: Any, node: str, width: int) -> np.ndarray | None:
         return None
     values = np.asarray(given)
     if values.dtype.kind not in "biuf":
-        raise DataError(f"mean={given!r} is no vector of numbers: pass 0, a vector, or a .npy file of it")
+        raise DataError(f"mean={given!r} is not a vector of numbers: pass 0, a vector, or a .npy file of it")
     return np.zeros(width) if is_zero(given) else values.astype(np.float64)
 
 

@@ -27,7 +27,7 @@ def totals(m: Moments) -> np.ndarray:
 
 
 def count(m: Moments, format: str) -> int:
-    """Return the number of rows, or the sum of their weights; DataError where it is no whole number above 0."""
+    """Return the number of rows, or the sum of their weights; DataError where it is not a whole number above 0."""
     total = float(totals(m))
     if total < 1 or total != math.floor(total) or total >= 2**63:
         raise DataError(

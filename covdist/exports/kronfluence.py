@@ -142,4 +142,4 @@ def _tensors(path: Path) -> dict[str, np.ndarray]:
             "'covdist[dtypes]', or save them as float32"
         ) from error
     except Exception as error:  # what safetensors raises is neither public nor one class
-        raise DataError(f"{path} is no readable safetensors file ({shown(str(error))}): copy it again") from error
+        raise DataError(f"{path} is not a readable safetensors file ({shown(str(error))}): copy it again") from error

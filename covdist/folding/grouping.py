@@ -72,7 +72,7 @@ def bins(
         return Bins(name, int(bins), None)
     if np.ndim(bins) == 1:
         return Bins(name, np.asarray(bins), None)
-    raise DataError(f"bins={bins!r} is no number of bins: pass a whole number, 1 or more, or a list of edges")
+    raise DataError(f"bins={bins!r} is not a number of bins: pass a whole number, 1 or more, or a list of edges")
 
 
 def named(text: str) -> str | Bins:
@@ -154,7 +154,7 @@ def _in_blocks(
 ) -> Grouping:
     """Return groups by runs of consecutive rows, of all rows or of those of each group."""
     if not isinstance(blocks, int | np.integer) or isinstance(blocks, bool) or blocks < 1:
-        raise DataError(f"blocks={blocks!r} is no number of blocks: pass a whole number, 2 or more for error bars")
+        raise DataError(f"blocks={blocks!r} is not a number of blocks: pass a whole number, 2 or more for error bars")
     levels = [] if groups is None else [*(groups.levels or (groups.dim,))]
     name = "_".join([*levels, BLOCK])
     for side in (x, *others):

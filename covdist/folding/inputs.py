@@ -26,7 +26,7 @@ def one_of(option: str, value: object, known: Sequence[str]) -> None:
 
 
 def check_number(option: str, given: object, fits: Callable[[float], bool], expected: str) -> None:
-    """Raise DataError where an option is no number, or one that does not fit."""
+    """Raise DataError where an option is not a number, or one that does not fit."""
     if isinstance(given, bool) or not isinstance(given, Real) or not fits(float(given)):
         raise DataError(f"{option}={given!r} does not fit: pass {expected}")
 
@@ -40,7 +40,7 @@ def length(option: str, given: object, unit: float | np.timedelta64) -> float:
         steps = float("nan")
     if not steps > 0 or (timed and isinstance(given, int | float)):
         expected = "a timedelta64, or text such as '2h'," if timed else "a number in units of the coordinate,"
-        raise DataError(f"{option}={given!r} is no length along the samples: pass {expected} greater than 0")
+        raise DataError(f"{option}={given!r} is not a length along the samples: pass {expected} greater than 0")
     return steps
 
 

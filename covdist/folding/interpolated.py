@@ -54,7 +54,7 @@ def interpolated(
     one_of("kind", kind, interpolation.KINDS)
     ends = _ends(ends)
     if limit is not None and not (isinstance(limit, int | np.integer) and limit > 0):
-        raise DataError(f"limit={limit!r} is no number of rows: pass a whole number greater than 0")
+        raise DataError(f"limit={limit!r} is not a number of rows: pass a whole number greater than 0")
     places, unit = _places(side, along)
     longest = float("inf") if max_gap is None else length("max_gap", max_gap, unit)
     most = np.inf if limit is None else limit

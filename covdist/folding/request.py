@@ -316,7 +316,7 @@ def _size(memory: int | str | None) -> int | None:
     except (TypeError, ValueError, AttributeError):
         size = 0
     if size <= 0:
-        raise DataError(f"memory={memory!r} is no size: pass bytes, or text such as '3GiB'")
+        raise DataError(f"memory={memory!r} is not a size: pass bytes, or text such as '3GiB'")
     return size
 
 

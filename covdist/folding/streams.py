@@ -75,7 +75,7 @@ def whole_streams(request: Request) -> Streams:
 
 
 def column_axis(request: Request) -> int:
-    """Return the length of x's first axis that is no sample axis."""
+    """Return the length of x's first axis that is not a sample axis."""
     shape, first = request.x.shape, request.sample_ndim
     return shape[first] if len(shape) > first else 1
 

@@ -130,7 +130,7 @@ def _check_continued(array: str, dim: str, state: Moments, selection: Selection,
     elif any(isinstance(each, Bins) and isinstance(each.bins, int) for each in several):
         why = "bins by their number depend on all rows, where bins by their edges or of a width do not"
     elif dim not in samples:
-        why = f"it has grown along {dim!r}, which is no sample dim"
+        why = f"it has grown along {dim!r}, which is not a sample dim"
     elif state.layout.state.ordered and (not ends or dim != samples[0]):
         why = f"a {state.layout.kind} state needs the order of the rows, and some of the new ones come before others"
     if why is not None:

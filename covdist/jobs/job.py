@@ -265,7 +265,7 @@ def jobs_in(folder: str | os.PathLike[str]) -> list[Job]:
     if place.get("manifest.json") is not None:
         return [Job(root)]
     if not place.exists() or os.path.isfile(root):
-        raise JobError(f"{root} is no folder: pass the one that holds the jobs' own folders")
+        raise JobError(f"{root} is not a folder: pass the one that holds the jobs' own folders")
     found = list[Job]()
     for name in place.names(""):
         if place.get(f"{name}/manifest.json") is not None:

@@ -74,7 +74,7 @@ def _decoded(name: str, values: np.ndarray, attrs: Attributes) -> xr.Variable:
 
 
 def _checked(source: Source, attrs: Attributes) -> dict[str, Any]:
-    """Return the attributes with numbers of the types that xarray compares well; LogError names one that is no number.
+    """Return the attributes with numbers of the types that xarray compares well; LogError names one that is none.
 
     A fill value of NaN says nothing about floats, and without it they are read faster.
     """
@@ -114,6 +114,6 @@ def _check_unsigned(source: Source, unsigned: Any, fills: Mapping[str, Any]) -> 
     alone = np.setdiff1d(fills.get("missing_value", 0), fills.get("_FillValue", 0))
     if unsigned == "true" and (alone < 0).any():  # xarray compares it with unsigned numbers, which are never below 0
         raise LogError(
-            f"{source.name}: its missing_value {alone[0]} is no unsigned number, as _Unsigned says that all are: "
+            f"{source.name}: its missing_value {alone[0]} is not an unsigned number, as _Unsigned says that all are: "
             "store it as _FillValue too."
         )

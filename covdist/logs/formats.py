@@ -76,7 +76,7 @@ def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
     reads = "; ".join([each.READS for each in known] + [each.READS for each in file_formats()])
     if is_url(path):
         raise LogError(f"{path} does not exist, or holds no log: covdist reads {reads}.")
-    raise LogError(f"{path} is no log: covdist reads {reads}, and found {_description(path)}.")
+    raise LogError(f"{path} is not a log: covdist reads {reads}, and found {_description(path)}.")
 
 
 def adopted(value: Any) -> Source | None:

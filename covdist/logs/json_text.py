@@ -22,7 +22,7 @@ def mapping(data: bytes, place: str) -> dict[str, Any]:
     try:
         content = json.loads(data.decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise LogError(f"{place} is no valid JSON ({shown(str(error))}): write it again.") from error
+        raise LogError(f"{place} is not valid JSON ({shown(str(error))}): write it again.") from error
     if not isinstance(content, dict):
         raise LogError(f"{place} is {type(content).__name__}, where a mapping is expected: write it again.")
     return content

@@ -186,7 +186,7 @@ def _check_names(nodes: Nodes) -> None:
         parts = path.split("/") if path else []
         for part in (*parts, *variables):
             if part in ("", ".", ".."):
-                raise LogError(f"{path}/{part} is no name of an array or a layer: rename it in the log.")
+                raise LogError(f"{path}/{part} is not a name of an array or a layer: rename it in the log.")
         for depth, part in enumerate(parts):
             beside = nodes.get("/".join(parts[:depth]), {}).get(part)
             if beside is not None and not (isinstance(beside, Unreadable) and beside.layer):

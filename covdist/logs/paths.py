@@ -174,7 +174,7 @@ def open_inside(folder: str, key: str, follow_links: bool = False) -> FileIO:
 
 
 def walk(root: str, is_leaf: Callable[[str], bool], follow_links: bool = False) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder from a root, "", downward, in order, with the sorted names of what is no folder.
+    """Yield each folder from a root, "", downward, in order, with the sorted names of what is not a folder.
 
     Folders for which ``is_leaf`` holds are not looked into. A link to a folder is refused; where links are followed,
     one that leads back to a folder on the way to it is left out. Behind a URL there are no links.

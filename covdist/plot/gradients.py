@@ -67,7 +67,7 @@ def gradients(x: Any, *, vanishing: float = 1 / 100, ax: Axes | None = None, **o
     'vanishing: below 0.01 of the last layer'
     """
     if not (isinstance(vanishing, int | float) and 0 < vanishing < 1):
-        raise DataError(f"vanishing={vanishing!r} is no share: pass a number between 0 and 1, such as 0.01")
+        raise DataError(f"vanishing={vanishing!r} is not a share: pass a number between 0 and 1, such as 0.01")
     sizes = computed(_sizes(x, options))
     if _LAYER in sizes.dims:
         groups = [dim for dim in sizes["rms"].dims if dim != _LAYER]

@@ -16,7 +16,7 @@ RANKS = "covdist_ranks"  # the root's attribute of a log with ranks
 
 
 def begin_root(root: Place, path: str | os.PathLike[str], rank: int | None) -> None:
-    """Write it unless it is there; ResultError if it is no recorder's, or one's with ranks where this has none."""
+    """Write it unless it is there; ResultError if it is not a recorder's, or one's with ranks where this has none."""
     if not root.exists():
         root.begin(METADATA, group({"covdist": FORMAT, **({} if rank is None else {RANKS: True})}))
     found = root.get(METADATA)
@@ -24,7 +24,7 @@ def begin_root(root: Place, path: str | os.PathLike[str], rank: int | None) -> N
     version, ranks = attributes.get("covdist"), attributes.get(RANKS, False)
     if version != FORMAT:
         raise ResultError(
-            f"{path} is no log of format {FORMAT} that a Recorder began (found {version!r}): give a new path."
+            f"{path} is not a log of format {FORMAT} that a Recorder began (found {version!r}): give a new path."
         )
     if ranks != (rank is not None):
         kind, wanted = ("several ranks", "pass rank=") if ranks else ("a single writer", "leave out rank=")

@@ -60,7 +60,7 @@ def named(array: Bare) -> Accepted:
 
 
 def bare(given: Any, dim: Any, what: str, each: Any = None) -> Bare:
-    """Take anything accepted for an array that is no DataArray, with names for its axes."""
+    """Take anything accepted for an array that is not a DataArray, with names for its axes."""
     array = plain(given, what)
     if array.ndim == 0:
         found = "a single number" if array.dtype.kind in "biufc" else f"a {type(given).__name__}"
@@ -183,7 +183,7 @@ def _axes(shape: tuple[int, ...], dim: Any, option: str = "dim") -> tuple[int, .
     for axis in axes:
         if not isinstance(axis, int | np.integer) or not -len(shape) <= axis < len(shape):
             raise DataError(
-                f"{option}={axis!r} is no axis of an array of shape {shape}: pass an axis number (0 for rows "
+                f"{option}={axis!r} is not an axis of an array of shape {shape}: pass an axis number (0 for rows "
                 "of samples), or an xarray.DataArray whose dims have names"
             )
     axes = tuple(int(axis) % len(shape) for axis in axes)

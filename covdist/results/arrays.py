@@ -69,7 +69,7 @@ def stored_array(group: zarr.Group, name: str) -> zarr.Array[Any]:
     """Return an array of a group without reading it."""
     array = group[name]
     if not isinstance(array, zarr.Array):
-        raise ValueError(f"{name} is no array")
+        raise ValueError(f"{name} is not an array")
     return array
 
 

@@ -193,7 +193,7 @@ class Moments(Readings, LabelledState):
         array([2.])
         """
         if not (np.isfinite(factor) and factor > 0):
-            raise DataError(f"factor={factor!r} is no weight: pass a number greater than 0")
+            raise DataError(f"factor={factor!r} is not a weight: pass a number greater than 0")
         if self.layout.state.ordered:
             raise DataError(f"a {self.layout.describe()} cannot be scaled: its rows have no weights")
         if self.matrix is not None:

@@ -18,7 +18,7 @@ Advice = Callable[[Any, Collection[str]], str]  # of the value given, and the pa
 
 
 def own_names(function: Callable[P, R]) -> Callable[P, R]:
-    """Refuse options by other libraries' names, and a ``ddof`` that is no number, with what to pass instead."""
+    """Refuse options by other libraries' names, and a ``ddof`` that is not a number, with what to pass instead."""
     known = inspect.signature(function)
     names, kinds = {*known.parameters}, {each.kind for each in known.parameters.values()}
     if {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} <= kinds:
@@ -56,8 +56,8 @@ def _place_of_ddof(known: inspect.Signature) -> int | None:
 def _check_ddof(given: Any) -> None:
     if not isinstance(given, Real) or not math.isfinite(given):
         raise DataError(
-            f"ddof={given!r} is no number: leave it out for 0, which divides by N, or pass 1 for N - 1, as numpy.cov "
-            "and pandas do by default"
+            f"ddof={given!r} is not a number: leave it out for 0, which divides by N, or pass 1 for N - 1, as "
+            "numpy.cov and pandas do by default"
         )
 
 

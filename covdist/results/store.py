@@ -204,11 +204,11 @@ def open_result(path: str | Path) -> Iterator[dict[str, StoredState]]:
     try:
         root = zarr.open_group(path, mode="r")
     except (FileNotFoundError, ValueError, OSError) as error:
-        raise ResultError(f"{path} is no covdist result, which is a Zarr group ({error})") from error
+        raise ResultError(f"{path} is not a covdist result, which is a Zarr group ({error})") from error
     if root.attrs.get("covdist") not in (_FORMAT, _PACKED, _ROWS) or "versions" not in root.attrs:
         raise ResultError(
-            f"{path} is no covdist result of format {_FORMAT} to {_ROWS}: pass what `covdist run -o` or Moments.save "
-            "wrote"
+            f"{path} is not a covdist result of format {_FORMAT} to {_ROWS}: pass what `covdist run -o` or "
+            "Moments.save wrote"
         )
     try:
         yield _states(root)

@@ -43,7 +43,7 @@ class Projected:
         object.__setattr__(self, "layers", tuple(map(int, self.layers)))
         count = self.directions
         if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 3:
-            raise DataError(f"directions={count!r} is no number of directions: pass a whole number, 3 or more")
+            raise DataError(f"directions={count!r} is not a number of directions: pass a whole number, 3 or more")
 
     @property
     def FIELDS(self) -> Fields:

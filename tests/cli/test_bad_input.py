@@ -69,8 +69,8 @@ def saved(path: Path, array: np.ndarray) -> Path:
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (text, ["is no log", "Zarr", ".npy", "10 bytes"]),
-        (folder, ["is no log", "an empty folder"]),
+        (text, ["is not a log", "Zarr", ".npy", "10 bytes"]),
+        (folder, ["is not a log", "an empty folder"]),
         (lambda path: logs.without_arrays(path).path, ["holds no arrays"]),
         (lambda path: saved(path, np.empty((0, 3))), ["gradient is empty", "'step': 0", "one row"]),
         (lambda path: saved(path, np.ones((3, 2), complex)), ["gradient", "complex128", "real"]),
@@ -214,12 +214,12 @@ def test_read_only_folder_for_the_output(log, place):
 @pytest.mark.parametrize("make", [text, lambda path: logs.without_arrays(path).path])
 def test_show_refuses_what_is_no_result(make, tmp_path):
     path = make(tmp_path / "other")
-    assert says(sentence("show", path), path, "is no covdist result")
+    assert says(sentence("show", path), path, "is not a covdist result")
 
 
 def test_merge_refuses_what_is_no_result(place, log):
     said = sentence("merge", log.path, log.path, "-o", place / "result")
-    assert says(said, log.path, "is no covdist result")
+    assert says(said, log.path, "is not a covdist result")
     assert not list(place.iterdir())
 
 

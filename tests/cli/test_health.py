@@ -96,7 +96,7 @@ def test_an_array_without_a_layer(tmp_path):
         (["--by", "label"], "no coordinate 'label'", 1),
         (["--layers", "fc7"], "'fc7' is no layer of the log", 1),
         (["--gradient", "g", "--activation", "a"], "no node of the log holds a variable 'g' or 'a'", 1),
-        (["--share", "2"], "share=2.0 is no threshold", 1),
+        (["--share", "2"], "share=2.0 is not a threshold", 1),
         (["--bounds", "fc9=0,1"], "bounds name 'fc9', which no layer matches", 1),
         (["--bounds", "fc1"], "'fc1' names no bounds: write them like 'fc*=-1,1'", 2),
         (["--vanishing", "much"], "'--vanishing'", 2),

@@ -124,12 +124,12 @@ def at(row, column, value, dtype=float):
 
 BAD = {
     "no count": (GOOD, {}, r"pass count= \(--count N\)"),
-    "count of text": (GOOD, {"count": "many"}, "'many' is no number of rows"),
-    "count of nothing": (GOOD, {"count": 0}, "0 is no number of rows"),
+    "count of text": (GOOD, {"count": "many"}, "'many' is not a number of rows"),
+    "count of nothing": (GOOD, {"count": 0}, "0 is not a number of rows"),
     "count of one": (GOOD, {"count": 1}, "from 2 on"),
-    "half a row": (GOOD, {"count": 2.5}, "2.5 is no number"),
-    "NaN rows": (GOOD, {"count": np.nan}, "nan is no number"),
-    "its own count": (with_(count=-1), {}, "-1 is no number"),
+    "half a row": (GOOD, {"count": 2.5}, "2.5 is not a number"),
+    "NaN rows": (GOOD, {"count": np.nan}, "nan is not a number"),
+    "its own count": (with_(count=-1), {}, "-1 is not a number"),
     "lacks sigma": ({"mu": np.zeros(3)}, {"count": 9}, "holds mu, where a fid file has mu, sigma"),
     "no square": (with_(sigma=np.ones((3, 2))), {"count": 9}, r"shape \(3, 2\)"),
     "other mean": (with_(mu=np.zeros(4)), {"count": 9}, r"shape \(4,\), where the matrix has 3 columns"),

@@ -106,7 +106,7 @@ def test_results_of_something_else(tmp_path, log):
         ({"blocks": 5}, "blocks=5 are equal parts of all rows"),
         ({"by": "bins(step, 3)"}, "bins by their number depend on all rows"),
         ({"by": np.arange(3 * OLD) % 3, "var": "activation"}, "by was one value for each row"),
-        ({"dim": "unit"}, "it has grown along 'sample', which is no sample dim"),
+        ({"dim": "unit"}, "it has grown along 'sample', which is not a sample dim"),
         ({"max_columns": 1, "beyond": "tiles"}, "a matrix in tiles does not add up"),
     ],
     ids=str,

@@ -81,7 +81,7 @@ def test_the_command_line_follows_links_when_asked(tmp_path: Path) -> None:
 )
 def test_metadata_behind_urls(text: str) -> None:
     fsspec.filesystem("memory").pipe_file("/test-hostile/zarr.json", text.encode())
-    with pytest.raises(LogError, match=r"zarr.json (is no valid|has 3[0-9,]+ bytes)|where a mapping is expected"):
+    with pytest.raises(LogError, match=r"zarr.json (is not valid|has 3[0-9,]+ bytes)|where a mapping is expected"):
         open_log("memory://test-hostile")
 
 

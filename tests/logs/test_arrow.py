@@ -100,7 +100,7 @@ def test_a_stream_that_was_not_closed_and_one_that_was_cut(tmp_path):
     path.write_bytes(whole[:-8])  # less the mark of the end
     np.testing.assert_array_equal(open_log(path)["x"], X)
     path.write_bytes(whole[:-40])
-    with pytest.raises(LogError, match=r"x\.arrow is no readable Arrow file .* bytes that are there"):
+    with pytest.raises(LogError, match=r"x\.arrow is not a readable Arrow file .* bytes that are there"):
         open_log(path)
 
 

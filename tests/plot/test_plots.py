@@ -309,7 +309,7 @@ def test_gradients_that_are_zero_or_tiny():
     assert texts(ax.texts) == ["no gradient other than 0"]
     tiny = drawn(covdist.plot.gradients({name: covdist.moments(X * 1e-300) for name in "ab"}))
     assert 0 < tiny.lines[0].get_ydata()[0] < 1e-299
-    with pytest.raises(DataError, match="vanishing=2 is no share"):
+    with pytest.raises(DataError, match="vanishing=2 is not a share"):
         covdist.plot.gradients(LOG, vanishing=2)
     with pytest.raises(DataError, match=r"dim is of covdist\.gradient_stats"):
         covdist.plot.gradients(covdist.moments(X), dim="step")

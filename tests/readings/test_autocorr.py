@@ -114,5 +114,5 @@ def test_what_has_no_lags_says_so():
             read(covdist.moments(X))
     with pytest.raises(DataError, match="weights of single rows"):
         serial(X, weights=np.ones(40))
-    with pytest.raises(DataError, match="lags=0 is no number"):
+    with pytest.raises(DataError, match="lags=0 is not a number"):
         serial(X, 0)

@@ -78,5 +78,5 @@ def test_attributes_and_what_has_none():
     assert covdist.moments(constant).corr_interval()["upper"].isnull().all()
     with pytest.raises(DataError, match="variances"):
         covdist.moments(X, state="variances").corr_interval()
-    with pytest.raises(DataError, match="level=1 is no share"):
+    with pytest.raises(DataError, match="level=1 is not a share"):
         covdist.moments(X).corr_interval(level=1)

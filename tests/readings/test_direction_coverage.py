@@ -121,7 +121,7 @@ def test_nan_and_bad_input():
     hole = covdist.moments(x, missing="propagate")
     assert np.isnan(covdist.direction_coverage(hole, hole)["ratio"]).all()
     for threshold in (0, 1.0, "0.1", np.nan):
-        with pytest.raises(DataError, match="is no share of a variance: pass a number between 0 and 1"):
+        with pytest.raises(DataError, match="is not a share of a variance: pass a number between 0 and 1"):
             found(exact(SPREADS), exact(SPREADS), threshold=threshold)
     with pytest.raises(DataError, match="direction_coverage takes two states of the same columns"):
         found(exact(SPREADS), exact(SPREADS)[:, :4])

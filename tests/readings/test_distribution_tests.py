@@ -139,7 +139,7 @@ def test_chances_of_equal_covariances_are_uniform():
 def test_singular_ones_say_so():
     with pytest.raises(DataError, match=r"m_b: the covariance of 4 columns is singular: its rank is at most 2"):
         found("equal_covariance", A, B[:3])
-    with pytest.raises(DataError, match="permutations=0 is no number of them: pass 1 or more"):
+    with pytest.raises(DataError, match="permutations=0 is not a number of them: pass 1 or more"):
         found("equal_covariance", A, B, permutations=0)
     with pytest.raises(DataError, match="equal_covariance reads moments, found a ndarray"):
         covdist.equal_covariance(covdist.moments(A), B)

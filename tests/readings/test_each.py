@@ -231,7 +231,7 @@ def test_what_does_not_go_together(options, message):
 def test_other_readings_say_what_they_take():
     with pytest.raises(DataError, match=r"names a position twice: leave it out, by .drop_vars\('h'\)"):
         covdist.var(X.assign_coords(h=[1, 1, 2]), dim="sample", each="h")
-    with pytest.raises(DataError, match="each=4 is no axis of an array of shape"):
+    with pytest.raises(DataError, match="each=4 is not an axis of an array of shape"):
         covdist.var(X.values, each=4)
     m = covdist.moments(X, dim="sample", each=EACH)
     with pytest.raises(DataError, match=r"mahalanobis takes one state.*m.sel\(h=...\)"):

@@ -85,7 +85,7 @@ def test_old_rows_fade_to_nothing():
 
 @pytest.mark.parametrize("halflife", [0, -1.0, float("nan"), "soon", [1, 2]], ids=str)
 def test_no_time_to_halve_in(halflife):
-    with pytest.raises(DataError, match=r"^halflife=.* is no length along the samples: pass a number"):
+    with pytest.raises(DataError, match=r"^halflife=.* is not a length along the samples: pass a number"):
         covdist.moments(X, halflife=halflife)
 
 

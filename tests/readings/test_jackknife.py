@@ -190,7 +190,7 @@ def test_any_reading_of_one_array():
         (lambda m: m.jackknife("mean", level=95), DataError, "between 0 and 1"),
         (lambda m: m.jackknife("cov", bias=True), DataError, "cov has no option bias"),
         (lambda m: covdist.jackknife(X, "cov"), DataError, "jackknife reads moments"),
-        (lambda m: covdist.moments(X, blocks=0), DataError, "blocks=0 is no number of blocks"),
+        (lambda m: covdist.moments(X, blocks=0), DataError, "blocks=0 is not a number of blocks"),
         (lambda m: covdist.moments(X, blocks=2.5), DataError, "blocks=2.5"),
         (lambda m: covdist.moments(X, blocks=4, state="lagged(lag=1)").jackknife("autocov"), MergeError, "the order"),
         (lambda m: covdist.moments(xr.DataArray(X, dims=("row", "block")), dim="row", blocks=4), DataError, "rename"),

@@ -1,4 +1,4 @@
-"""What people pass that is no plain array: the right answer, or a sentence about what to pass."""
+"""What people pass that is not a plain array: the right answer, or a sentence about what to pass."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_half_lives_too():
     week = xr.DataArray([0.0, 1.0, 3.0], dims="t", coords={"t": HOURS[:3]})
     named = covdist.moments(week, dim="t", halflife="1h").mean()
     assert named.item() == covdist.moments(week, dim="t", halflife=np.timedelta64(1, "h")).mean().item()
-    with pytest.raises(DataError, match="halflife='soon' is no length"):
+    with pytest.raises(DataError, match="halflife='soon' is not a length"):
         covdist.moments(week, dim="t", halflife="soon")
 
 

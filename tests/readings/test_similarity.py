@@ -172,7 +172,7 @@ def test_what_does_not_fit():
         ({}, {}, "an empty dict"),
         ({"a": covdist.moments(FIRST)}, {}, "by the names of their two layers"),
         ({("a", "b"): covdist.moments(FIRST)}, {}, "kind both"),
-        ({"a": FIRST}, {"directions": 2}, "directions=2 is no number"),
+        ({"a": FIRST}, {"directions": 2}, "directions=2 is not a number"),
         ({"a": FIRST}, {"method": "cos"}, "method='cos' is unknown"),
         (log(), {"var": "gradient"}, "no variable|no node of the log holds"),
     ],

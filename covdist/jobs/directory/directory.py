@@ -129,7 +129,9 @@ class Directory:
     def manifest(self) -> Manifest:
         data = self._place.get(_MANIFEST)
         if data is None:
-            raise JobError(f"{self.path} is no job directory, it has no manifest.json: pass what `covdist submit` gave")
+            raise JobError(
+                f"{self.path} is not a job directory, it has no manifest.json: pass what `covdist submit` gave"
+            )
         content = from_json(data)
         if content is None or content.get("format") != _FORMAT or not content.keys() >= _NEEDED:
             raise JobError(

@@ -29,7 +29,7 @@ class Node(NamedTuple):
 
     @classmethod
     def named(cls, name: str) -> Self | None:
-        """Return the node of that name, None where it is no node's."""
+        """Return the node of that name, None where it is not a node's."""
         if not _NAME.fullmatch(name):
             return None
         node = cls(*map(int, name.split("-")))

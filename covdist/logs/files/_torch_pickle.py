@@ -100,12 +100,12 @@ class _Machine:
         if not all(isinstance(key, str | int) for key in keys):
             raise Refused("a key that is neither a text nor a whole number")
         if not isinstance(self.stack[-1], dict):
-            raise ValueError("it sets items of what is no dict")
+            raise ValueError("it sets items of what is not a dict")
         self.stack[-1].update(zip(keys, pairs[1::2], strict=True))
 
     def extend(self, values: list[Any]) -> None:
         if not isinstance(self.stack[-1], list):
-            raise ValueError("it appends to what is no list")
+            raise ValueError("it appends to what is not a list")
         self.stack[-1].extend(values)
 
     def set_item(self, _: Any) -> None:
@@ -150,7 +150,7 @@ def _is_dtype(name: str) -> bool:
 
 def _called(called: Any, arguments: Any) -> Any:
     if not isinstance(called, Global) or not isinstance(arguments, tuple) or called.name not in _CALLS:
-        raise Refused("a call of " + (shown(called.name) if isinstance(called, Global) else "what is no function"))
+        raise Refused("a call of " + (shown(called.name) if isinstance(called, Global) else "what is not a function"))
     return _CALLS[called.name](*arguments)
 
 

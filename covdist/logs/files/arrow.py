@@ -128,7 +128,9 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
                 for number, field in enumerate(schema)
             }
         except _TRUNCATED as error:
-            raise LogError(f"{path} is no readable Arrow file ({shown(str(error), 300)}): write it again.") from error
+            raise LogError(
+                f"{path} is not a readable Arrow file ({shown(str(error), 300)}): write it again."
+            ) from error
     sizes = [each.rows for each in messages.batches]
     rows, even = int(messages.starts[-1]), len(set(sizes[:-1])) < 2 and sizes[-1:] <= sizes[:1]
 

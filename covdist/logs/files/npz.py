@@ -104,7 +104,7 @@ def _member(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: st
 
 
 def _damaged(what: str, error: Exception) -> LogError:
-    return LogError(f"{what} is no readable .npz file ({error}): it was cut off, write it again.")
+    return LogError(f"{what} is not a readable .npz file ({error}): it was cut off, write it again.")
 
 
 def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: str, before: Stamp) -> Source:

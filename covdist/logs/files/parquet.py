@@ -123,7 +123,7 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
             for leaf, field in zip(leaves, schema, strict=True)
         }
     except BROKEN as error:
-        raise LogError(f"{path} is no readable Parquet file ({shown(str(error), 300)}): write it again.") from error
+        raise LogError(f"{path} is not a readable Parquet file ({shown(str(error), 300)}): write it again.") from error
     sizes = np.diff(starts)
     rows, even = int(starts[-1]), len(sizes) > 0 and (sizes[:-1] == sizes[0]).all() and sizes[-1] <= sizes[0]
 

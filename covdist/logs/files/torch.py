@@ -82,7 +82,9 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
                 f"{path} holds {error}, which covdist never loads: save tensors, and dicts and lists of them, alone."
             ) from error
         except _WRONG as error:
-            raise LogError(f"{path} is no readable file of torch ({error}): it was cut off, save it again.") from error
+            raise LogError(
+                f"{path} is not a readable file of torch ({error}): it was cut off, save it again."
+            ) from error
 
 
 def _check_kind(path: str, start: bytes) -> None:
@@ -92,7 +94,7 @@ def _check_kind(path: str, start: bytes) -> None:
             "save it again with torch.save(torch.load(path), path)."
         )
     if start != b"PK":
-        raise LogError(f"{path} is no file of torch.save, which is a zip file: save it again.")
+        raise LogError(f"{path} is not a file of torch.save, which is a zip file: save it again.")
 
 
 def _infos(opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

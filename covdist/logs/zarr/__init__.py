@@ -40,7 +40,7 @@ def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
 
 
 def behind(value: Any) -> str | Callable[[str], Nodes] | None:
-    """Return the path of a store that zarr opened, else what reads its metadata; None if the value is no store."""
+    """Return the path of a store that zarr opened, else what reads its metadata; None if the value is not a store."""
     if "zarr" not in sys.modules:
         return None
     from covdist.logs.zarr.carried import path_or_carried

@@ -92,7 +92,7 @@ class CarriedSource(ZarrSource):
 
 
 def path_or_carried(value: Any) -> str | Carried | None:
-    """Return the path of a store that has one, else the store, to be carried; None if the value is no store."""
+    """Return the path of a store that has one, else the store, to be carried; None if the value is not a store."""
     if not isinstance(value, Store):
         return None
     called, inner = type(value).__name__, _innermost(value)

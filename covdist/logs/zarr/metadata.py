@@ -62,7 +62,7 @@ def parsed(data: bytes, place: str) -> dict[str, Any]:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise LogError(f"{place} is no valid Zarr metadata ({shown(str(error))}): restore it.") from error
+        raise LogError(f"{place} is not valid Zarr metadata ({shown(str(error))}): restore it.") from error
     if not isinstance(content, dict):
         raise wrong(place, "its content", content, "a mapping")
     if _depth(content) > MOST_DEPTH:

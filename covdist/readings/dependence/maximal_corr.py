@@ -55,7 +55,7 @@ def maximal_corr(
     Raises
     ------
     DataError
-        If dims, rows or dtypes do not fit, or ``features`` is no number of them.
+        If dims, rows or dtypes do not fit, or ``features`` is not a number of them.
     PlanError
         If a column does not fit into ``memory``, or into the workers at hand.
 
@@ -84,5 +84,5 @@ def _count(features: Any) -> int:
     except TypeError:
         count = 0
     if count < 1:
-        raise DataError(f"features={features!r} is no number of cosines: pass a whole number from 1 on")
+        raise DataError(f"features={features!r} is not a number of cosines: pass a whole number from 1 on")
     return count

@@ -87,7 +87,7 @@ def direction_coverage(m_data: Moments, m_generated: Moments, *, threshold: floa
     """
     if not (isinstance(threshold, float) and 0 < threshold < 1):
         raise DataError(
-            f"threshold={threshold!r} is no share of a variance: pass a number between 0 and 1, such as 0.1"
+            f"threshold={threshold!r} is not a share of a variance: pass a number between 0 and 1, such as 0.1"
         )
     pair = Pair.of(m_data, m_generated, "direction_coverage")
     fields = Axis("field", 6 * pair.axis.size + len(_NUMBERS))

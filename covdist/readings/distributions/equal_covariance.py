@@ -87,7 +87,7 @@ def equal_covariance(m_a: Moments, m_b: Moments, *, permutations: int = 999, see
     (True, 0.001)
     """
     if not (isinstance(permutations, int | np.integer) and permutations > 0):
-        raise DataError(f"permutations={permutations!r} is no number of them: pass 1 or more, such as 999")
+        raise DataError(f"permutations={permutations!r} is not a number of them: pass 1 or more, such as 999")
     for each in (m_a, m_b):
         check_moments(each, "equal_covariance")
     if not (has_blocks(m_a) and has_blocks(m_b)):

@@ -50,7 +50,7 @@ def noise_scale(m: Moments | Mapping[int, Moments], *, batch_size: int = 1) -> x
     Raises
     ------
     DataError
-        If ``batch_size`` is no number of samples, there are fewer than two rows, or there are not two batch sizes of
+        If ``batch_size`` is not a number of samples, there are fewer than two rows, or there are not two batch sizes of
         the same parameters and groups.
 
     Notes
@@ -84,7 +84,7 @@ read = noise_scale
 
 def _samples(given: Any, what: str = "") -> int:
     if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 1:
-        raise DataError(f"{what}{given!r} is no number of samples: pass a whole number, 1 or more")
+        raise DataError(f"{what}{given!r} is not a number of samples: pass a whole number, 1 or more")
     return int(given)
 
 

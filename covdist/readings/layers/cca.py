@@ -54,7 +54,9 @@ def cca(m_xy: Moments, *, tolerance: float = TOLERANCE, ridge: float = 0.0) -> x
     array([1.  , 0.06])
     """
     if not 0 <= tolerance < 1:
-        raise DataError(f"tolerance={tolerance!r} is no share of the largest variance: pass a number from 0, below 1")
+        raise DataError(
+            f"tolerance={tolerance!r} is not a share of the largest variance: pass a number from 0, below 1"
+        )
     if not 0 <= ridge < float("inf"):
         raise DataError(f"ridge={ridge!r} cannot be added to variances: pass a number from 0")
     axis = component(min(m_xy.layout.widths))

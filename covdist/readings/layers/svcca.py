@@ -30,7 +30,7 @@ def svcca(m_xy: Moments, *, explained: float = 0.99) -> xr.DataArray:
     Raises
     ------
     DataError
-        If ``explained`` is no share, or ``m_xy`` is of one side, or lacks the sides' own matrices.
+        If ``explained`` is not a share, or ``m_xy`` is of one side, or lacks the sides' own matrices.
 
     Notes
     -----
@@ -45,7 +45,7 @@ def svcca(m_xy: Moments, *, explained: float = 0.99) -> xr.DataArray:
     1.0
     """
     if not 0 < explained <= 1:
-        raise DataError(f"explained={explained!r} is no share of the variance: pass a number above 0, up to 1")
+        raise DataError(f"explained={explained!r} is not a share of the variance: pass a number above 0, up to 1")
     about = {"long_name": "mean canonical correlation of principal components", "explained": explained}
     return read_figure(m_xy, method(explained), "svcca", **about)
 

@@ -157,7 +157,7 @@ class _LeftOut:
 
 def check_level(level: object) -> None:
     if not (isinstance(level, float) and 0 < level < 1):
-        raise DataError(f"level={level!r} is no share of cases: pass a number between 0 and 1, such as 0.95")
+        raise DataError(f"level={level!r} is not a share of cases: pass a number between 0 and 1, such as 0.95")
 
 
 def blocks_of(m: Moments, dim: str, what: str) -> tuple[Layout, Sequence[Deferred]]:

@@ -50,7 +50,7 @@ def rolling(m: Moments, dim: str, n: int, *, min_periods: int | None = None) -> 
     MergeError
         If ``m`` has no such groups, or its state depends on the order of the rows.
     DataError
-        If ``n`` or ``min_periods`` is no number of groups.
+        If ``n`` or ``min_periods`` is not a number of groups.
 
     Notes
     -----
@@ -68,7 +68,9 @@ def rolling(m: Moments, dim: str, n: int, *, min_periods: int | None = None) -> 
     least = n if min_periods is None else min_periods
     for name, given, most in (("n", n, np.inf), ("min_periods", least, n)):
         if not isinstance(given, int | np.integer) or not 1 <= given <= most:
-            raise DataError(f"{name}={given!r} is no number of groups in a window: pass 1 or more, min_periods up to n")
+            raise DataError(
+                f"{name}={given!r} is not a number of groups in a window: pass 1 or more, min_periods up to n"
+            )
     return summed(
         m, dim, f"rolling({dim!r}, {n})", partial(windows, size=int(n)), partial(_full, n=n, least=least), int(n)
     )

@@ -49,7 +49,7 @@ class LiveStats:
 
         self._closed = True
         if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
-            raise DataError(f"stats={steps!r} is no number of steps: pass how many a window has, 1 or more")
+            raise DataError(f"stats={steps!r} is not a number of steps: pass how many a window has, 1 or more")
         if others:
             raise DataError(f"{', '.join(others)} is about a log, and with stats= none is written: leave it out")
         if mode not in ("x", "a"):

@@ -70,7 +70,9 @@ class Fourier:
 def even(features: Any) -> int:
     """Return a number of features; DataError where it is none."""
     if isinstance(features, bool) or not isinstance(features, int | np.integer) or features < 2 or features % 2:
-        raise DataError(f"features={features!r} is no even number of them: pass such as 256, half cosines, half sines")
+        raise DataError(
+            f"features={features!r} is not an even number of them: pass such as 256, half cosines, half sines"
+        )
     return int(features)
 
 
@@ -82,7 +84,7 @@ def given_bandwidths(bandwidth: Any) -> tuple[float, float]:
         widths = np.zeros(2)
     if not (np.isfinite(widths) & (widths > 0)).all():
         raise DataError(
-            f"bandwidth={bandwidth!r} is no distance: pass a number greater than 0, or one for x and one for y"
+            f"bandwidth={bandwidth!r} is not a distance: pass a number greater than 0, or one for x and one for y"
         )
     return float(widths[0]), float(widths[1])
 

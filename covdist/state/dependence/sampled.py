@@ -37,7 +37,7 @@ class Sampled:
             given = getattr(self, what)
             if isinstance(given, bool) or not isinstance(given, int | np.integer) or not least <= given < 1 << 32:
                 raise DataError(
-                    f"{what}={given!r} is no number of the state 'sampled': pass a whole one, {least} or more"
+                    f"{what}={given!r} is not a number of the state 'sampled': pass a whole one, {least} or more"
                 )
             object.__setattr__(self, what, int(given))
 

@@ -34,7 +34,7 @@ class Lagged:
 
     def __post_init__(self) -> None:
         if not isinstance(self.lag, int | np.integer) or self.lag < 0:
-            raise DataError(f"lag={self.lag!r} is no number of rows: pass a whole number, 0 or more")
+            raise DataError(f"lag={self.lag!r} is not a number of rows: pass a whole number, 0 or more")
 
     @property
     def FIELDS(self) -> Fields:

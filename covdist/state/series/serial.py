@@ -36,7 +36,7 @@ class Serial:
 
     def __post_init__(self) -> None:
         if not isinstance(self.lags, int | np.integer) or self.lags < 1:
-            raise DataError(f"lags={self.lags!r} is no number of rows: pass a whole number, 1 or more")
+            raise DataError(f"lags={self.lags!r} is not a number of rows: pass a whole number, 1 or more")
 
     @property
     def FIELDS(self) -> Fields:

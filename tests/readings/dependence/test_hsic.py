@@ -121,10 +121,10 @@ def test_nothing_is_read_before_it_must_be(times):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"features": 3}, "features=3 is no even number"),
-        ({"features": "many"}, "features='many' is no even number"),
-        ({"bandwidth": 0}, "bandwidth=0 is no distance"),
-        ({"bandwidth": (1, 2, 3)}, "is no distance"),
+        ({"features": 3}, "features=3 is not an even number"),
+        ({"features": "many"}, "features='many' is not an even number"),
+        ({"bandwidth": 0}, "bandwidth=0 is not a distance"),
+        ({"bandwidth": (1, 2, 3)}, "is not a distance"),
     ],
 )
 def test_bad_options(options, words):

@@ -81,9 +81,9 @@ def test_other_kernels_refuse_to_add_up():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"bandwidth": 0.0}, "bandwidth=0.0 is no distance"),
-        ({"bandwidth": (1, 2, 3)}, "is no distance"),
-        ({"features": 7}, "features=7 is no even number"),
+        ({"bandwidth": 0.0}, "bandwidth=0.0 is not a distance"),
+        ({"bandwidth": (1, 2, 3)}, "is not a distance"),
+        ({"features": 7}, "features=7 is not an even number"),
     ],
 )
 def test_what_is_no_kernel(change, words):

@@ -53,7 +53,7 @@ def test_monotone_maps_chunks_and_groups_change_nothing():
 
 
 def test_bad_options_and_values():
-    with pytest.raises(DataError, match="features=0 is no number"):
+    with pytest.raises(DataError, match="features=0 is not a number"):
         covdist.maximal_corr(X, features=0)
     with pytest.raises(NonFiniteError, match="nan at row 1, column 0"):
         covdist.maximal_corr(np.array([[1.0], [np.nan], [2.0]]))

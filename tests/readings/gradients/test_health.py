@@ -227,7 +227,7 @@ def test_gradients_of_single_samples_and_other_names():
         ({"gradient": "g", "activation": "h"}, "no node of the log holds a variable 'g' or 'h', found are gradient"),
         ({"layers": ["c"]}, "'c' is no layer of the log: pass some of a"),
         ({"layers": ["a", "a"]}, "'a' is named twice"),
-        ({"share": 2}, "share=2 is no threshold: pass a number greater than 0 and at most 1"),
+        ({"share": 2}, "share=2 is not a threshold: pass a number greater than 0 and at most 1"),
         ({"bounds": {"b": (0, 1)}}, "bounds name 'b', which no layer matches: there are a"),
         ({"bounds": {"a": (1, 0)}}, r"bounds of 'a' are \(1, 0\): pass two finite numbers"),
         ({"by": "epoch"}, "a/gradient has no coordinate 'epoch' along step"),

@@ -90,7 +90,7 @@ def test_without_noise_and_without_signal():
 
 @pytest.mark.parametrize("batch_size", [0, -1, 1.5, None, True, "8"])
 def test_what_is_no_batch_size(batch_size):
-    with pytest.raises(DataError, match="is no number of samples: pass a whole number, 1 or more"):
+    with pytest.raises(DataError, match="is not a number of samples: pass a whole number, 1 or more"):
         covdist.moments(np.eye(3)).noise_scale(batch_size=batch_size)
 
 
@@ -152,7 +152,7 @@ def test_two_batch_sizes_by_group_lazy_and_in_strips():
     [
         ({}, "of two batch sizes, found 0"),
         ({8: np.eye(3)}, "of two batch sizes, found 1"),
-        ({8: np.eye(3), 0: np.eye(3)}, "0 is no number of samples"),
+        ({8: np.eye(3), 0: np.eye(3)}, "0 is not a number of samples"),
         ({8: np.eye(3), 16: np.eye(4)}, "fold gradients of the same layer and groups"),
     ],
 )

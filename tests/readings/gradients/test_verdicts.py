@@ -125,5 +125,5 @@ def test_of_one_layer_there_is_no_factor(rms):
 @pytest.mark.parametrize("name", ["vanishing", "exploding", "redundant", "saturated", "share"])
 @pytest.mark.parametrize("value", [0, -1, np.nan, np.inf, "much", None])
 def test_what_is_no_threshold(name, value):
-    with pytest.raises(DataError, match=f"{name}=.* is no threshold: pass a number greater than 0"):
+    with pytest.raises(DataError, match=f"{name}=.* is not a threshold: pass a number greater than 0"):
         Thresholds(**{name: value})

@@ -32,7 +32,7 @@ class Thresholds:
             most = np.inf if name == "exploding" else 1.0
             if not isinstance(value, int | float | np.number) or not 0 < value <= most or np.isinf(value):
                 expected = "a number greater than 0" + ("" if name == "exploding" else " and at most 1")
-                raise DataError(f"{name}={value!r} is no threshold: pass {expected}")
+                raise DataError(f"{name}={value!r} is not a threshold: pass {expected}")
 
 
 def bounds_of(layer: str, bounds: Mapping[str, tuple[float, float]]) -> tuple[float, float] | None:
