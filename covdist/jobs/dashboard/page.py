@@ -20,11 +20,15 @@ from covdist.jobs.dashboard.news import JobNews, LayerProgress
 _MILLISECONDS = 1000  # between two looks
 _SILENT, _LOST = 15, 60  # seconds without news, after which a page says so, and after which it shows other jobs
 _WORKERS = 30  # of more, those that hold most
-_ROW, _FRAME, _LEAST = 24, 70, 360  # pixels
+_ROW, _FRAME, _LEAST = 24, 70, 320  # pixels; the least fits a phone
 _MANTISSAS = [float(1 << power) for power in range(10)]  # of ticks of bytes
 _BLUE, _GREY, _RED = "#2b6cb0", "#e2e8f0", "#c53030"
-# For readers of the page's text, and for those who look before the drawing is there.
+# The menu takes two lines in windows of 800 to 960 pixels, and must not lie on the sentences. The table is for readers of
+# the page's text, and for those who look before the drawing is there.
 _TEMPLATE = """{% extends "simple.html" %}
+{% block extra_resources %}
+<style>body { padding-top: 0 } .navbar { position: sticky; margin: 0 -10px 10px }</style>
+{% endblock %}
 {% block content %}
 {{ super() }}
 <details style="margin:1em;font-family:sans-serif"><summary>as a table, when this page was loaded</summary>
@@ -73,7 +77,7 @@ class JobsView:
 
     def _memory_figure(self) -> Any:
         found = figure(
-            title="Memory of each worker: now, by the plan (dark line), limit (red line)", y_range=FactorRange(),
+            title="Memory of workers, plan (dark), limit (red)", y_range=FactorRange(),
             x_range=Range1d(start=0, end=1), height=_FRAME,
             sizing_mode="stretch_width", min_width=_LEAST, tools="", toolbar_location=None,
         )  # fmt: skip
