@@ -160,7 +160,7 @@ def test_one_byte_is_one_fill_value(tmp_path, fill, dtype, unsigned):
 
 def test_a_missing_value_that_xarray_would_miss_is_refused(tmp_path):
     stored(tmp_path / "a.zarr", {"_Unsigned": "true", "missing_value": -9})
-    with pytest.raises(LogError, match="missing_value -9 is no unsigned number"):
+    with pytest.raises(LogError, match="missing_value -9 is not an unsigned number"):
         covdist.open_log(tmp_path / "a.zarr")
 
 

@@ -205,7 +205,7 @@ MOM2 = {"mom2.count": 4, "mom2.mom2": np.eye(2)}
         ("no.npy", "does not exist"),
         ([np.nan, 0], "mean of column 0 is nan"),
         ({"x": 1}, "no mean"),
-        ([None, 1], "no vector of numbers"),
+        ([None, 1], "not a vector of numbers"),
     ],
 )
 def test_bad_means(mean, words, tmp_path):
@@ -244,13 +244,13 @@ def of_bytes(content):
 SPOILT = {
     "as they are": (lambda folder: None, {}, "fc/input in .* no mean"),
     "no bias": (lambda folder: None, {"bias": "*"}, "has 1 in its last corner"),
-    "header bomb": (of_bytes(struct.pack("<Q", 2**60) + b"{"), {"mean": 0}, "no readable safetensors"),
-    "cut header": (of_bytes(struct.pack("<Q", 40) + b'{"x":{"dtype":"F64","shape":[9'), {"mean": 0}, "no readable"),
-    "empty": (of_bytes(b""), {"mean": 0}, "no readable safetensors"),
+    "header bomb": (of_bytes(struct.pack("<Q", 2**60) + b"{"), {"mean": 0}, "not a readable safetensors"),
+    "cut header": (of_bytes(struct.pack("<Q", 40) + b'{"x":{"dtype":"F64","shape":[9'), {"mean": 0}, "not a readable"),
+    "empty": (of_bytes(b""), {"mean": 0}, "not a readable safetensors"),
     "missing": (lambda folder: (folder / "gradient_covariance.safetensors").unlink(), {"mean": 0}, "does not exist"),
     "other modules": (replaced(gradient_covariance={"fc2": np.eye(3)}), {"mean": 0}, "holds fc in one of"),
     "a vector": (replaced(activation_covariance={"fc": np.ones(3)}), {"bias": "fc"}, r"shape \(3,\)"),
-    "no count": (replaced(num_activation_covariance_processed={"fc": np.array([0])}), {"mean": 0}, "no number of rows"),
+    "no count": (replaced(num_activation_covariance_processed={"fc": np.array([0])}), {"mean": 0}, "not a number of rows"),
 }  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def test_a_log_that_is_not_there(tmp_path, result):
 def test_results_of_something_else(tmp_path, log):
     covdist.moments(VALUES[:, 0]).save(tmp_path / "m.zarr")
     refused(log, tmp_path / "m.zarr", "does not say which rows of a log it holds")
-    refused(log, record(tmp_path / "l.zarr", 0, 1) and tmp_path / "l.zarr", "no covdist result")
+    refused(log, record(tmp_path / "l.zarr", 0, 1) and tmp_path / "l.zarr", "not a covdist result")
     with pytest.raises(ResultError, match="does not exist: make it first"):
         covdist.update(log, tmp_path / "none.zarr")
     with pytest.raises(DataError, match="result is Moments, expected the path"):

@@ -174,7 +174,7 @@ def test_a_result_that_was_removed_is_made_again(finished, client, tmp_path):
 def test_a_manifest_that_is_a_folder(half, client):
     (half / "manifest.json").unlink()
     (half / "manifest.json").mkdir()
-    with pytest.raises(JobError, match="no job directory"):
+    with pytest.raises(JobError, match="not a job directory"):
         covdist.Job(half)
 
 

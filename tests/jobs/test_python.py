@@ -184,7 +184,7 @@ def test_wrong_calls_are_refused(log, client, tmp_path):
         covdist.Job("s3://me:secret@bucket/jobs/1")
     with pytest.raises(JobError, match="credentials"):
         covdist.submit("https://me:secret@example.org/log.zarr", job=tmp_path / "job", client=client)
-    with pytest.raises(CovdistError, match="no job directory"):
+    with pytest.raises(CovdistError, match="not a job directory"):
         covdist.Job(tmp_path)
 
 

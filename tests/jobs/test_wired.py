@@ -121,7 +121,7 @@ def test_what_is_no_job_is_named(tmp_path):
     assert "--scheduler" in called("submit", tmp_path, "--job", tmp_path / "job", code=2)
     assert "--job" in called("run", tmp_path, code=2)
     assert called("jobs", tmp_path, "--json") == "[]\n"
-    assert "no folder" in called("jobs", tmp_path / "gone", code=1)
+    assert "not a folder" in called("jobs", tmp_path / "gone", code=1)
 
 
 @pytest.mark.parametrize("command", ["run", "resume"])

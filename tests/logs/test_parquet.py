@@ -256,7 +256,7 @@ def test_what_is_refused(tmp_path):
         np.testing.assert_array_equal(open_log(tmp_path / "x.parquet")["x"], X[:2])
     (tmp_path / "e.parquet").write_bytes(b"PARE" + bytes(50))
     (tmp_path / "f.parquet").write_bytes(b"PAR1" + bytes(50) + b"PAR1")
-    for name, said in {"e.parquet": "encrypted", "f.parquet": "no readable Parquet"}.items():
+    for name, said in {"e.parquet": "encrypted", "f.parquet": "not a readable Parquet"}.items():
         with pytest.raises(LogError, match=said) as caught:
             log_nodes(tmp_path / name)
         check_sentence(str(caught.value))

@@ -230,7 +230,7 @@ def test_dates_of_other_calendars():
 
 @pytest.mark.parametrize("options", [{"limit": 0}, {"limit": 1.5}, {"ends": "wrap"}, {"ends": (1, 2, 3)}])
 def test_what_is_no_limit_or_end(options):
-    with pytest.raises(DataError, match=r"(limit|ends)=.* is (no number of rows|unknown): pass"):
+    with pytest.raises(DataError, match=r"(limit|ends)=.* is (not a number of rows|unknown): pass"):
         covdist.fill(np.array([[1.0], [np.nan]]), dim=0, **options)
 
 

@@ -278,7 +278,7 @@ def test_dual_of_a_log_reads_slabs(tmp_path, chunks, slab):
         ({"method": "lanczos"}, "'exact', 'dual', 'sketch'"),
         ({"passes": 3}, "passes=3"),
         ({"missing": "drop", "method": "dual"}, "needs whole rows"),
-        ({"dim": 5}, "no axis"),
+        ({"dim": 5}, "not an axis"),
     ],
 )
 def test_refusals(options, match):
