@@ -250,7 +250,7 @@ SPOILT = {
     "missing": (lambda folder: (folder / "gradient_covariance.safetensors").unlink(), {"mean": 0}, "does not exist"),
     "other modules": (replaced(gradient_covariance={"fc2": np.eye(3)}), {"mean": 0}, "holds fc in one of"),
     "a vector": (replaced(activation_covariance={"fc": np.ones(3)}), {"bias": "fc"}, r"shape \(3,\)"),
-    "no count": (replaced(num_activation_covariance_processed={"fc": np.array([0])}), {"mean": 0}, "not a number of rows"),
+    "no count": (replaced(num_activation_covariance_processed={"fc": np.array([0])}), {"mean": 0}, "is not a number"),
 }  # fmt: skip
 
 

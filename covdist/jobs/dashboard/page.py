@@ -23,8 +23,8 @@ _WORKERS = 30  # of more, those that hold most
 _ROW, _FRAME, _LEAST = 24, 70, 320  # pixels; the least fits a phone
 _MANTISSAS = [float(1 << power) for power in range(10)]  # of ticks of bytes
 _BLUE, _GREY, _RED = "#2b6cb0", "#e2e8f0", "#c53030"
-# The menu takes two lines in windows of 800 to 960 pixels, and must not lie on the sentences. The table is for readers of
-# the page's text, and for those who look before the drawing is there.
+# The menu takes two lines in windows of 800 to 960 pixels, and must not lie on the sentences. The table is for readers
+# of the page's text, and for those who look before the drawing is there.
 _TEMPLATE = """{% extends "simple.html" %}
 {% block extra_resources %}
 <style>body { padding-top: 0 } .navbar { position: sticky; margin: 0 -10px 10px }</style>
