@@ -39,7 +39,10 @@ def _struct(data: bytes, at: int, wanted: Wanted, depth: int) -> tuple[int, dict
             field += head >> 4
         else:
             at, field = _integer(data, at)
-        at, value = _value(data, at, head & 15, wanted.get(field, _NONE), depth)
+        if (kind := head & 15) in _INTEGERS and (byte := data[at]) < 128:  # as most are; a page's header has a dozen
+            at, value = at + 1, byte >> 1 ^ -(byte & 1)
+        else:
+            at, value = _value(data, at, kind, wanted.get(field, _NONE), depth)
         if field in wanted:
             found[field] = value
     return at + 1, found
