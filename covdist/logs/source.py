@@ -96,6 +96,18 @@ def fillable(source: Source) -> TypeGuard[FillableSource]:
     return hasattr(source, "filled")
 
 
+class CountingSource(Source, Protocol):
+    """A source of whole numbers or flags, which has no NaN for those that are not there."""
+
+    def with_gaps(self) -> Source:
+        """Return a source of floats, which has; itself where it has already."""
+
+
+def counting(source: Source) -> TypeGuard[CountingSource]:
+    """Return whether a source can give its numbers as floats, to lie with others of which some are not there."""
+    return hasattr(source, "with_gaps")
+
+
 def is_source(value: object) -> TypeGuard[Source]:
     """Return whether an object is a source; ``isinstance`` of a protocol takes 50 µs, as long as its first chunk."""
     return hasattr(value, "read_chunk")

@@ -31,13 +31,10 @@ def opening() -> Iterator[int]:
 def stamp(file: OpenFile | str) -> Stamp:
     """Return the stamp of an open file, a path or a URL; FileNotFoundError where there is none."""
     if isinstance(file, str):
-        if is_url(file):
-            return tag(information(file))
-        stat = os.stat(file)
-    elif isinstance(file, RemoteFile):
+        return dated(file)[0]
+    if isinstance(file, RemoteFile):
         return file.stamp
-    else:
-        stat = os.fstat(file.fileno())
+    stat = os.fstat(file.fileno())
     return stat.st_size, stat.st_mtime_ns
 
 
@@ -46,8 +43,8 @@ def dated(path: str) -> tuple[Stamp, int]:
     if is_url(path):
         told = information(path)
         return tag(told), written(told)
-    size, time = stamp(path)
-    return (size, time), time
+    stat = os.stat(path)
+    return (stat.st_size, stat.st_mtime_ns), stat.st_mtime_ns
 
 
 def content(file: str) -> bytes:

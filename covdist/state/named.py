@@ -107,12 +107,17 @@ def _can_answer(cls: Any, answer: str) -> bool:
 
 def is_paired(kind: StateType) -> bool:
     """Return whether a type sets each column of x against the same column of y, so that both have as many."""
-    return getattr(kind, "PAIRED", False) or any(map(is_paired, getattr(kind, "states", ())))
+    return _marked(kind, "PAIRED")
 
 
 def is_beside_matrix(kind: StateType) -> bool:
     """Return whether a type, or one of several together, is kept beside a matrix and is nothing to fold by itself."""
-    return getattr(kind, "BESIDE_MATRIX", False) or any(map(is_beside_matrix, getattr(kind, "states", ())))
+    return _marked(kind, "BESIDE_MATRIX")
+
+
+def _marked(kind: StateType, mark: str) -> bool:
+    """Return whether a type, or one of several together, has a mark."""
+    return getattr(kind, mark, False) or any(_marked(each, mark) for each in getattr(kind, "states", ()))
 
 
 def stackable(kind: StateType) -> bool:

@@ -171,10 +171,6 @@ def _figure(value: Any, most: int = _MOST_LETTERS) -> str:
         return f"({', '.join(map(_figure, plain))})"
     if isinstance(plain, bool):
         return "yes" if plain else "no"
-    return (
-        f"{plain:.4g}"
-        if isinstance(plain, float | complex)
-        else f"{plain:,}"
-        if isinstance(plain, int)
-        else shown(str(plain), most)
-    )
+    if isinstance(plain, float | complex):
+        return f"{plain:.4g}"
+    return f"{plain:,}" if isinstance(plain, int) else shown(str(plain), most)

@@ -11,7 +11,7 @@ from covdist.errors import LogError, shown
 from covdist.logs import cf
 from covdist.logs.joining.joined import join_files, repeated, row_of
 from covdist.logs.nodes import convention
-from covdist.logs.source import Entry, Source, Unreadable
+from covdist.logs.source import Entry, Source, Unreadable, counting
 
 Parts = dict[int, Entry]  # by the number of the file
 
@@ -115,7 +115,7 @@ def _with_gaps(parts: Parts) -> Parts:
     if len(dtypes) == 1 or np.dtype("f8") not in dtypes:
         return parts
     return {
-        number: each._replace(source=each.source.with_gaps()) if hasattr(each.source, "with_gaps") else each
+        number: each._replace(source=each.source.with_gaps()) if counting(each.source) else each
         for number, each in parts.items()
     }
 
