@@ -32,6 +32,7 @@ from covdist.commands.options import (
 )
 from covdist.commands.read import read
 from covdist.commands.report import report
+from covdist.commands.signals import ending_cleanly
 from covdist.commands.update import run_update
 from covdist.errors import CovdistError, shown
 
@@ -56,13 +57,13 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _seldom_collected():
+            with _seldom_collected(), ending_cleanly():
                 return super().invoke(ctx)
         except click.UsageError as error:
             click.echo(f"covdist: {error.format_message()}", err=True)
             ctx.exit(error.exit_code)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # the last of who reads no further, of which click makes an exit code
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(130)

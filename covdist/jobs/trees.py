@@ -31,7 +31,7 @@ from covdist.results.labelled_state import computed
 from covdist.results.load import JOB_RESULT
 from covdist.results.moments import Moments
 from covdist.results.saving import save
-from covdist.results.store import check_room
+from covdist.results.store import check_outside, check_room
 from covdist.storage.secrets import clean
 
 _FEW = 64  # small arrays, each of which has a tree and a checkpoint of its own
@@ -130,6 +130,7 @@ class JobPlan:
     def begin(self, directory: Directory, force: bool = False) -> str:
         """Write the manifest, or find it there, and return the job's id; ``force`` writes any size of result."""
         if not directory.begun:  # else much of it is written already
+            check_outside(directory.path)
             if not force:
                 check_size(self.requests, self.plans)
             states = sum(one.bytes_kept for one in self._all)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import dask
 import xarray as xr
 import zarr
+from dask.system import CPU_COUNT
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from covdist.errors import DataError, ResultError
+from covdist.errors import DataError
+from covdist.results.store import free_path, whole
 
 
 def convert(log: xr.DataTree, path: str | os.PathLike[str]) -> None:
@@ -33,7 +34,7 @@ def convert(log: xr.DataTree, path: str | os.PathLike[str]) -> None:
     DataError
         The path is a URL.
     ResultError
-        The path exists.
+        The path exists, or cannot be written.
     LogError
         A chunk cannot be read.
 
@@ -50,15 +51,13 @@ def convert(log: xr.DataTree, path: str | os.PathLike[str]) -> None:
     place = os.fspath(path)
     if "://" in place:
         raise DataError(f"{place} is a URL, expected a local folder: convert to one, and copy that.")
-    if os.path.lexists(place):
-        raise ResultError(f"{place} exists already: choose another path, or remove it.")
-    partial = Path(f"{place}.{uuid.uuid4().hex[:8]}.partial")
-    try:
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            _plain(log).to_zarr(partial, mode="w-", consolidated=False, encoding=_encoding(log))
-        os.rename(partial, place)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with (
+        whole(free_path(place)) as partial,
+        ThreadPoolExecutor(CPU_COUNT) as pool,  # ends with its last thread, before what was begun is removed
+        dask.config.set(pool=pool),
+        zarr.config.set({"array.write_empty_chunks": True}),
+    ):
+        _plain(log).to_zarr(partial, mode="w-", consolidated=False, encoding=_encoding(log))
 
 
 def _plain(log: xr.DataTree) -> xr.DataTree:

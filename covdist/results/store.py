@@ -28,6 +28,7 @@ _FORMAT, _PACKED, _ROWS = 1, 2, 3  # the second where states share a group, the 
 FEW_ROWS = "few_rows"  # attribute of states of groups, some of which are kept as rows
 MADE_FROM = "made_from"  # attribute of the root: the log, as it was then
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_ZARR = ("zarr.json", ".zgroup", ".zarray")  # files that make a folder a Zarr group or array
 
 
 class NewResult:
@@ -82,7 +83,7 @@ def new_result(path: str | Path, nodes: Sequence[str], about: Mapping[str, Any])
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
     """Yield a place to write a file or folder to, which is at ``target`` when the block has ended, or nowhere."""
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.partial")
+    partial = _beside(target, "partial")
     try:
         yield partial
         os.rename(partial, target)
@@ -105,7 +106,7 @@ def replaced(target: Path) -> Iterator[Path]:
     """
     if not os.access(target.parent, os.W_OK):
         raise ResultError(f"the folder {target.parent} of the result is not writable: copy the result, and update that")
-    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.new")
+    beside = _beside(target, "new")
     try:
         yield beside
         exchange(beside, target)
@@ -130,16 +131,34 @@ def _places(nodes: Sequence[str]) -> dict[str, str]:
     return places
 
 
+def _beside(target: Path, what: str) -> Path:
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.{what}")
+
+
 def free_path(path: str | Path) -> Path:
     """Return the absolute path of a new result; ResultError where it cannot be written."""
     target = Path(path).absolute()
-    if target.exists():
+    if os.path.lexists(target):
         raise ResultError(f"{path} exists already: choose another output, or remove it first")
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):
         raise ResultError(f"the folder {target.parent} for the output does not exist: make it first")
     if not os.access(target.parent, os.W_OK):
         raise ResultError(f"the folder {target.parent} for the output is not writable: choose another")
+    over = len(os.fsencode(_beside(target, "partial").name)) - os.pathconf(target.parent, "PC_NAME_MAX")
+    if over > 0:
+        raise ResultError(f"the output's name {target.name} is too long by {over:,} bytes: choose a shorter one")
+    check_outside(target)
     return target
+
+
+def check_outside(path: str | Path) -> None:
+    """Raise ResultError where a path would lie in a Zarr group: the log or result that it is would hold it too."""
+    place = Path(path).absolute()
+    for each in () if "://" in str(path) else (place, *place.parents):
+        if any(os.path.isfile(each / name) for name in _ZARR):
+            raise ResultError(
+                f"{path} would lie in {each}, and be read as a part of that Zarr group: choose a place outside of it"
+            )
 
 
 def check_room(path: str | Path, size: int) -> None:

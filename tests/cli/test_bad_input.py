@@ -202,6 +202,39 @@ def test_no_folder_for_the_output(log, place):
     assert not list(place.iterdir())
 
 
+@pytest.mark.parametrize("within", ["", "fc1"])
+@pytest.mark.parametrize("option", ["-o", "--job"])
+def test_output_within_a_zarr_log(option, within, place):
+    log = logs.one(place / "log", np.eye(3)).path
+    said = sentence("run", log, option, log / within / "result")
+    assert says(said, log / within / "result", "would lie in", "choose a place outside of it")
+    assert list(covdist.open_log(log).children) == ["fc1"]
+
+
+def test_job_in_place_of_a_zarr_log(place):
+    log = logs.one(place / "log", np.eye(3)).path
+    assert says(sentence("run", log, "--job", log), log, "would lie in")
+    assert sorted(path.name for path in log.iterdir()) == ["fc1", "zarr.json"]
+
+
+def test_output_within_a_result(place):
+    covdist.moments(np.eye(3)).save(place / "result")
+    said = sentence("read", place / "result", "cov", "-o", place / "result" / "cov.zarr")
+    assert says(said, "would lie in", place / "result")
+    assert "cov.zarr" not in os.listdir(place / "result")
+
+
+def test_output_with_a_name_that_is_too_long(log, place):
+    said = sentence("run", log.path, "-o", place / ("x" * 250))
+    assert says(said, "too long by", "choose a shorter one")
+    assert not list(place.iterdir())
+
+
+def test_output_at_a_link_to_nothing(log, place):
+    (place / "result").symlink_to("nowhere")
+    assert says(sentence("run", log.path, "-o", place / "result"), place / "result", "exists already")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_read_only_folder_for_the_output(log, place):
     place.chmod(0o500)

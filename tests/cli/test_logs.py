@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import threading
+import time
 from pathlib import Path
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -95,10 +101,42 @@ def test_convert_loses_nothing_and_leaves_nothing_half_written(files, tmp_path, 
     (tmp_path / "taken").mkdir()
     assert "taken exists already" in sentence("convert", files, tmp_path / "taken")
     assert "is a URL" in sentence("convert", files, "memory://out")
-    monkeypatch.setattr(converting.os, "rename", lambda *_: 1 / 0)
+    monkeypatch.setattr(os, "rename", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         converting.convert(covdist.open_log(files), tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "taken"]
+
+
+def test_convert_that_is_interrupted_leaves_nothing_that_its_threads_still_write(tmp_path):
+    interrupted = threading.Event()
+
+    def block(block_info: dict) -> np.ndarray:
+        if block_info[None]["chunk-location"][0] == 0:
+            interrupted.set()
+            raise KeyboardInterrupt
+        interrupted.wait(10)
+        time.sleep(0.1)
+        return np.ones((2, 3))
+
+    x = da.map_blocks(block, chunks=((2, 2), (3,)), dtype=float, meta=np.empty((0, 0)))
+    with pytest.raises(KeyboardInterrupt), dask.config.set(num_workers=2):
+        converting.convert(xr.DataTree(xr.Dataset({"x": (("sample", "unit"), x)})), tmp_path / "out")
+    time.sleep(0.2)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_convert_to_a_full_disk(number, files, tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(xr.DataTree, "to_zarr", full)
+    assert "cannot be written" in sentence("convert", files, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_convert_to_no_folder(files, tmp_path):
+    assert "does not exist: make it first" in sentence("convert", files, tmp_path / "none" / "out")
 
 
 def test_results_say_what_verified_their_rows(files, tmp_path):

@@ -40,6 +40,7 @@ ALLOWED = {
     "demo": "terminal",
     "commands": "errors plugins engine logs results folding growth jobs terminal page record",
     "cli": "errors kernel numerics engine logs results folding growth readings terminal demo commands",
+    "__main__": "cli",
 }
 STATE_MAY_IMPORT = {"numpy", "scipy", "threadpoolctl", "covdist"} | sys.stdlib_module_names
 
