@@ -6,7 +6,7 @@ import ast
 import math
 import zlib
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import dask.array as da
@@ -17,7 +17,8 @@ import pandas as pd
 from covdist.engine import small_arrays
 from covdist.errors import DataError
 from covdist.folding.inputs import along_samples, length
-from covdist.results.labels import NO_TEXT, Array, ArrayLike, Bins, Groups, Labelled, Rows, plain_labels, structured
+from covdist.results.accepted import plain_labels
+from covdist.results.labels import NO_TEXT, Array, ArrayLike, Bins, Groups, Labelled, Rows, structured
 
 _LISTED = 8  # edges that are all written down
 BLOCK = "block"  # the name of groups by runs of rows
@@ -112,7 +113,9 @@ def grouping(by: Rows, x: Labelled, *others: Labelled) -> tuple[Groups | None, n
 
 
 def _with_missing(values: np.ndarray) -> np.ndarray:
-    """Return labels among which some are None or NaN, as numbers with NaN or as text."""
+    """Return labels among which some are None or NaN, as numbers with NaN, dates with NaT, or text."""
+    if values.dtype.kind == "T":  # a text's own mark for what is missing cannot be compared
+        values = values.astype(object)
     if values.dtype.kind != "O" or not (missing := pd.isna(values)).any():
         return values
     there = values[~missing].tolist()
@@ -126,6 +129,8 @@ def _with_missing(values: np.ndarray) -> np.ndarray:
         found = np.full(values.shape, np.nan)
         found[~missing] = there
         return found
+    if all(isinstance(label, date | timedelta) for label in there):
+        return np.where(missing, pd.NaT, values)
     return values
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Hashable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import date, timedelta
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -271,7 +272,7 @@ def in_front(
         data = data.transpose([dims.index(each) for each in order])
     if data.dtype.isbuiltin == 2 and data.dtype.name != "bfloat16":  # float8 and int4 of ml_dtypes
         data = data.astype(plain_dtype(data.dtype))
-    _check(data, name)
+    check_rows(data, name)
     if 0 in data.shape:
         raise DataError(f"{name} is empty: its shape is {sizes}, at least one row and one column are needed")
     return data
@@ -280,7 +281,8 @@ def in_front(
 _NAMELESS = {np.dtype("V2"): "bfloat16", np.dtype("V1"): "float8 or int4"}
 
 
-def _check(data: da.Array | np.ndarray, name: str) -> None:
+def check_rows(data: da.Array | np.ndarray, name: str) -> None:
+    """Raise DataError where values are no real numbers, or how many there are is unknown."""
     check_real(data.dtype, name)
     if any(map(math.isnan, data.shape)):
         raise DataError(
@@ -302,3 +304,46 @@ def check_real(dtype: np.dtype, name: str) -> None:
             f"{name} has dtype {dtype}, but real numbers are expected: convert it first, complex "
             "values for instance to their real and imaginary parts"
         )
+
+
+# ---- labels
+
+_FAMILIES: tuple[tuple[Any, Callable[[list[Any]], Any]], ...] = (
+    (str, partial(np.asarray, dtype=str)),
+    (bytes | bool | np.bool_ | np.datetime64 | np.timedelta64, np.asarray),
+    (int | np.integer, np.asarray),
+    (float | complex | np.inexact, np.asarray),
+    (date, pd.to_datetime),
+    (timedelta, pd.to_timedelta),
+)
+
+
+def plain_labels(values: np.ndarray, what: str) -> np.ndarray:
+    """Return labels as numbers, text, dates or times that pandas and files know; DataError where they are none."""
+    if values.dtype.kind == "O":
+        values = _of_objects(values, what)
+    if values.dtype in ("M8", "m8"):
+        raise DataError(
+            f"{what} has dtype {values.dtype} without a unit, expected dates or times that have one: convert the "
+            f"labels, such as by .astype('{values.dtype}[s]'), or leave them out"
+        )
+    dtype = np.dtype(str) if values.dtype.kind == "S" else plain_dtype(values.dtype)
+    return values.astype(np.float64 if dtype.kind == "f" and dtype.itemsize not in (4, 8) else dtype, copy=False)
+
+
+def _of_objects(values: np.ndarray, what: str) -> np.ndarray:
+    labels = values.ravel().tolist()
+    families = {next((n for n, (kind, _) in enumerate(_FAMILIES) if isinstance(each, kind)), None) for each in labels}
+    number = families.pop()
+    if number is not None and not families:
+        try:
+            found = np.asarray(_FAMILIES[number][1](labels))
+        except (ValueError, OverflowError, TypeError):  # dates that pandas refuses
+            found = values
+        if found.dtype.kind != "O":  # as are dates with time zones, and whole numbers beyond 64 bits
+            return found.reshape(values.shape)
+    odd, label = next((each for each in enumerate(labels) if not isinstance(each[1], str)), (0, labels[0]))
+    raise DataError(
+        f"{what} has the label {label!r} ({type(label).__name__}) at {odd}, expected numbers, text, dates or times, "
+        "all of one kind: convert the labels, such as by .astype(str), or leave them out"
+    )

@@ -14,7 +14,7 @@ from dask.delayed import Delayed, delayed
 
 from covdist.errors import DataError
 from covdist.numerics.blas import single_thread
-from covdist.results.accepted import accepted, check_real
+from covdist.results.accepted import accepted, check_rows
 from covdist.results.labels import Array, ArrayLike, Axis, Dims
 
 Function = Callable[[np.ndarray, Any], np.ndarray]  # of rows (n, columns) and parameters
@@ -39,7 +39,7 @@ class RowArray(NamedTuple):
         if unknown := [each for each in samples if each not in array.dims]:
             raise DataError(f"{what} has no dim {unknown[0]!r}, its dims are {_listed(array)}: pass one of them as dim")
         features = tuple(each for each in array.dims if each not in samples)
-        check_real(array.dtype, what)
+        check_rows(array.data, what)
         found = math.prod(array.sizes[each] for each in features)
         if found != axis.size:
             raise DataError(f"{what} has {found} columns, but the moments are of {axis}: pass rows of the same columns")

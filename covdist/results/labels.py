@@ -30,6 +30,7 @@ from covdist.results.accepted import (
     in_front,
     labels_among,
     named,
+    plain_labels,
 )
 
 Array = da.Array | np.ndarray
@@ -305,22 +306,6 @@ def _listed(array: xr.DataArray) -> str:
 def _levels(array: xr.DataArray, features: list[Hashable]) -> tuple[str, ...]:
     index = array.indexes[features[0]] if len(features) == 1 and features[0] in array.xindexes else None
     return tuple(map(str, index.names)) if isinstance(index, pd.MultiIndex) else ()
-
-
-def plain_labels(values: np.ndarray, what: str) -> np.ndarray:
-    """Return labels as numbers, text, dates or times; DataError where objects are none of one kind of these."""
-    if values.dtype.kind != "O":
-        return values.astype(str) if values.dtype.kind == "S" else values
-    kinds = {type(label) for label in values.ravel().tolist()}
-    if len(kinds) == 1 and issubclass(kind := kinds.pop(), str | bytes | bool | int | float | np.generic):
-        found = np.asarray(values.tolist(), str if issubclass(kind, str) else None)
-        return found.astype(str) if found.dtype.kind == "S" else found
-    odd = next((i for i, label in enumerate(values.ravel().tolist()) if not isinstance(label, str)), 0)
-    label = values.ravel()[odd]
-    raise DataError(
-        f"{what} has the label {label!r} ({type(label).__name__}) at {odd}, expected numbers, text, dates or "
-        "times, all of one kind: convert the labels, such as by .astype(str), or leave them out"
-    )
 
 
 def _feature_coords(array: xr.DataArray, features: list[Hashable], what: str) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 from covdist.kernel.library import SQUARE
 from covdist.numerics import packed
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
-from covdist.numerics.columns import Columns, combine, divisor, variance
+from covdist.numerics.columns import NO_EXPONENT, Columns, combine, divisor, quantised_exponent, variance
 from covdist.numerics.correlation import correlation_of, covariance_of, own_correlations, set_diagonal
 from covdist.numerics.eigen import Spectrum, smallest_of, spectrum_of, unknown
 from covdist.numerics.matrices.covariance import Covariance
@@ -149,12 +149,13 @@ class Scatter(_ScatterFields):
         return self.columns.rows - 1
 
     def in_one_unit(self) -> tuple[np.ndarray, int]:
-        """Return the population covariance times ``4**-unit``, and the unit."""
+        """Return the population covariance times ``4**-unit``, and the unit; fourth powers of deviations fit in it."""
         columns = self.columns
         matrix = packed.unpack(self.triangle, columns.width)
         matrix /= columns.weight
-        varied = columns.squares > 0
-        unit = int(columns.exponent[varied].max()) if varied.any() else 0
+        sizes = columns.exponent + quantised_exponent(np.sqrt(columns.squares / columns.weight))
+        largest = int(sizes.max(initial=NO_EXPONENT))
+        unit = largest if largest > NO_EXPONENT // 2 else 0
         shift = columns.exponent - unit
         if shift.any():
             matrix = np.ldexp(np.ldexp(matrix, shift[:, None]), shift)

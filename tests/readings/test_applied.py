@@ -207,6 +207,7 @@ def test_one_variable_and_float32(name):
         (xr.DataArray(X, dims=("step", "param")), "x has the dims 'step', 'param', none of which is 'unit'"),
         (X.astype(complex), "complex"),
         ("file.npy", "open the file first"),
+        ((lambda x: x[x[:, 0] > 0])(da.from_array(X, chunks=20)), "x has chunks of unknown size.*compute_chunk_sizes"),
     ],
 )
 def test_rows_of_other_columns(name, x, said):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -60,13 +63,19 @@ PLAIN = {
     "days": (pd.date_range("2024", periods=4), None),
     "times": (pd.to_timedelta([1, 2, 3, 4], "h"), None),
     "flags": (np.array([True, False, True, True]), None),
+    "single precision": (np.array([1, 2, 3, 4], "f4"), [1, 2, 3, 4]),
+    "numbers of two types": (np.array([1, np.int64(2), 3, np.uint8(4)], object), [1, 2, 3, 4]),
+    "text of two types": (np.array(["a", np.str_("b"), "c", "d"], object), list("abcd")),
+    "dates": (np.array([date(2024, 1, 1), date(2024, 1, 2), date(1, 1, 1), date(2024, 1, 1)], object), None),
+    "moments": (np.array([datetime(2024, 1, 1, hour) for hour in range(4)], object), None),
+    "spans": (np.array([timedelta(hours=hour) for hour in range(4)], object), None),
 }
 
 
 @pytest.mark.parametrize(("labels", "expected"), PLAIN.values(), ids=PLAIN)
 def test_plain_labels_survive(labels, expected, tmp_path):
     found = again(covdist.moments(columns(labels), dim="t"), tmp_path).mean()["unit"].values
-    np.testing.assert_array_equal(found, np.asarray(labels if expected is None else expected))
+    np.testing.assert_array_equal(found, np.asarray(labels if expected is None else expected).astype(found.dtype))
 
 
 ODD = {
@@ -76,7 +85,9 @@ ODD = {
     "periods": pd.period_range("2024", periods=4, freq="M"),
     "intervals": pd.interval_range(0, 4),
     "time zones": pd.date_range("2024", periods=4, tz="Europe/Paris"),
-    "decimals": np.array([pd.Timestamp("2024").date()] * 4, object),
+    "decimals": np.array([Decimal(1)] * 4, object),
+    "numbers beyond 64 bits": np.array([2**70 + i for i in range(4)], object),
+    "dates and numbers": np.array([date(2024, 1, 1), 1, 2, 3], object),
 }
 
 
@@ -90,6 +101,29 @@ def test_others_are_refused_when_folding(labels):
 def test_others_are_refused_when_grouping(name):
     with pytest.raises(DataError, match=r"by has the label .* at \d.*convert"):
         covdist.moments(VALUES[:4], by=np.asarray(ODD[name], object))
+
+
+def grouped(labels: object) -> list[object]:
+    return [VALUES, np.asarray(labels)[[0, 1, 2, 0, 1, 2]]]
+
+
+SMALL = ["float16", "longdouble", "complex64", "bfloat16", "float8_e4m3fn", "int4"]
+
+
+@pytest.mark.parametrize("dtype", SMALL)
+def test_numbers_of_types_that_files_lack(dtype, tmp_path):
+    types = pytest.importorskip("ml_dtypes")
+    x, by = grouped(np.array([0, 1, 2]).astype(getattr(types, dtype, dtype)))
+    m = covdist.moments(x, by=by)
+    for each in (m, again(m, tmp_path), m + m):
+        np.testing.assert_allclose(each.sel(group=2).mean(), VALUES[[2, 5]].mean(axis=0))
+
+
+@pytest.mark.parametrize("kind", ["M8", "m8"])
+def test_times_without_a_unit_are_refused(kind):
+    x, by = grouped(np.array([np.array("NaT", kind)] * 3))
+    with pytest.raises(DataError, match=r"by has dtype \w+64 without a unit.*astype"):
+        covdist.moments(x, by=by)
 
 
 def test_dates_of_other_calendars_are_refused():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,10 @@ NUMBERS = {
     "objects": np.array([2, np.nan, 1, 2.0, None, True], object),
     "nullable": pd.array([2, None, 1, 2, None, 1], dtype="Int64"),
     "floats": np.array([2, np.nan, 1, 2, np.nan, 1]),
+}
+DATES = {
+    "dates": [date(2024, 1, 2), None, date(2024, 1, 1), date(2024, 1, 2), None, date(2024, 1, 1)],
+    "moments": np.array([datetime(2024, 1, 2), pd.NaT, datetime(2024, 1, 1)] * 2, object)[[0, 1, 2, 0, 1, 2]],
 }
 NONE = np.array([False, True, False, False, True, False])
 
@@ -49,6 +55,21 @@ def test_among_numbers(by, tmp_path):
         for label in (None, np.nan):
             np.testing.assert_allclose(one.sel(group=label).mean(), X[NONE].mean(axis=0), rtol=1e-15)
     np.testing.assert_array_equal((m + m).count, [4, 4, 4])
+
+
+@pytest.mark.parametrize("by", DATES.values(), ids=DATES)
+def test_among_dates(by):
+    m = covdist.moments(X, by=by)
+    np.testing.assert_array_equal(m.layout.groups.values, np.array(["2024-01-01", "2024-01-02", "NaT"], "M8[D]"))
+    for label in (None, np.datetime64("NaT")):
+        np.testing.assert_allclose(m.sel(group=label).mean(), X[NONE].mean(axis=0), rtol=1e-15)
+
+
+def test_among_texts_own_mark():
+    by = np.array(["b", None, "a", "b", None, "a"], np.dtypes.StringDType(na_object=None))
+    m = covdist.moments(X, by=by)
+    assert m.layout.groups.values.tolist() == ["", "a", "b"]
+    np.testing.assert_allclose(m.sel(group=None).mean(), X[NONE].mean(axis=0), rtol=1e-15)
 
 
 def test_among_several_coordinates():

@@ -159,8 +159,8 @@ class Covariance(NamedTuple):
 
 
 def _outer(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore", under="ignore"):
-        return matrix * np.multiply.outer(scale, scale)
+    with np.errstate(over="ignore", under="ignore"):  # 0 stays 0 where a product of scales is infinite
+        return np.multiply(matrix, np.multiply.outer(scale, scale), out=np.zeros_like(matrix), where=matrix != 0)
 
 
 def _least_pivot(size: int) -> float:

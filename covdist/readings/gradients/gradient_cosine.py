@@ -150,4 +150,5 @@ def _between(*parts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     total = sum(np.ldexp(products, shift[:, None] + shift) for (_, products), shift in zip(parts, shifts, strict=True))
     squares = np.diagonal(total)
     roots = np.sqrt(np.where(squares > 0, squares, np.nan))
-    return np.clip(total / roots[:, None] / roots, -1, 1)[None]
+    with np.errstate(invalid="ignore"):  # of infinity that was let through
+        return np.clip(total / roots[:, None] / roots, -1, 1)[None]

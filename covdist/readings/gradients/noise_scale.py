@@ -135,6 +135,6 @@ def _from_two(first: Squares, second: Squares, small: int, large: int) -> np.nda
 
 def _estimates(trace: np.ndarray, norm: np.ndarray, exponent: np.ndarray) -> np.ndarray:
     """Return the three numbers, (3, groups), of two times ``4**-exponent``."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         scale = np.where(norm > 0, np.maximum(trace, 0) / norm, np.where(trace > 0, np.inf, np.nan))
-    return np.array([scale, np.ldexp(trace, 2 * exponent), np.ldexp(norm, 2 * exponent)])
+        return np.array([scale, np.ldexp(trace, 2 * exponent), np.ldexp(norm, 2 * exponent)])

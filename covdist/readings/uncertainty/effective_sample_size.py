@@ -60,8 +60,8 @@ def effective_sample_size(m: Moments, *, dim: str = BLOCK) -> xr.DataArray:
     layout, blocks = blocks_of(m, dim, "effective_sample_size")
     count = (weights_of(layout, blocks, dim) > 0).sum(dim)
     columns = m.x
-    between = columns.between(dim).var()
-    found = columns.merge(dim).var(ddof=1) * (count - 1) / between.where(between > 0)
+    between = columns.between(dim).std()
+    found = (columns.merge(dim).std(ddof=1) / between.where(between > 0)) ** 2 * (count - 1)
     return found.rename("effective_sample_size").assign_attrs(about)
 
 

@@ -25,6 +25,7 @@ _PARTS = {
     "value": "{}", "error": "standard error of {}", "bias": "bias of {}", "lower": "lower limit of {}",
     "upper": "upper limit of {}",
 }  # fmt: skip
+_UNITS = 600  # subnormals times 2.0**600 have squares, and steps of 1 beside them too
 Reading = str | Callable[[Moments], xr.DataArray | xr.Dataset]
 
 
@@ -122,13 +123,16 @@ class _LeftOut:
         usual = np.where(self._some, share / (1 - share), 0.0).sum(axis=0) / self._count  # 1 / scale on average
         self._usual, self._unusual = usual, np.where(self._some, 1 - self._scale * usual, 0.0)
         self._first: Any = None
+        self._unit: Any = 0  # steps count times 2**-unit, so that their squares neither vanish nor overflow
         self._sums: list[Any] = [0.0] * 4
 
     def add(self, number: int, left: xr.DataArray) -> None:
         """Take the array of all rows but those of a block."""
         step = self._value.data - left.transpose(*self._value.dims).data
         if self._first is None:
-            self._first = step
+            self._unit = np.clip(np.frexp(np.maximum(np.abs(self._value.data), np.abs(step)))[1], -_UNITS, _UNITS)
+            self._first = np.ldexp(step, -self._unit)
+        step = np.ldexp(step, -self._unit)
         step = np.where(self._some[number], step - self._first, 0.0)
         scaled = step * self._scale[number]
         terms = step * self._rest[number], scaled, step * scaled, step * self._unusual[number]
@@ -142,8 +146,8 @@ class _LeftOut:
         total = squared + 2 * (about * scaled + bias * off) + about**2 * self._scale.sum(axis=0)
         total = total + 2 * about * bias * self._unusual.sum(axis=0)
         total = total + bias**2 * (self._unusual**2 / np.where(self._some, self._scale, 1.0)).sum(axis=0)
-        bias = bias + 0 * self._count
-        error = np.sqrt(np.maximum(total, 0.0) / self._count)
+        bias = np.ldexp(bias + 0 * self._count, self._unit)
+        error = np.ldexp(np.sqrt(np.maximum(total, 0.0) / self._count), self._unit)
         half = error * stdtrit(self._count - 1, (1 + level) / 2)
         units = {"units": self._value.attrs["units"]} if "units" in self._value.attrs else {}
         return {
