@@ -33,6 +33,7 @@ class SideStruct(ctypes.Structure):
         ("shift", _pointer), ("sums", _pointer), ("squares", _pointer), ("zeros", _pointer), ("subnormals", _pointer),
         ("factors", _pointer), ("weight", _double), ("small", _double), ("largest", _double),
         ("subnormal", ctypes.c_int64), ("work", _pointer), ("panels", _pointer), ("begins", ctypes.c_int64),
+        ("scales", ctypes.c_int64),
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from covdist.kernel.library import (
     own_address,
     packed_bytes,
     padded,
+    panels,
     place,
     side_array,
 )
@@ -97,7 +98,7 @@ class Ordinary:
         self, blocks: Blocks, weights: Vector, opened: Sequence[tuple[int, OpenSegment]], workspace: Workspace
     ) -> int:
         product, sides, number = opened[0][1].product, side_array(len(blocks) * len(opened))(), 0
-        factors = [filled_up(scales) for scales in product.scales]
+        factors = _factors(opened[0][1])
         counts = [own_address(each) for each in self._counts]
         for first, segment in opened:
             for which, (block, shifted) in enumerate(zip(blocks, segment.shifted, strict=True)):
@@ -109,7 +110,7 @@ class Ordinary:
                 sides[number] = SideStruct(
                     place(block) + first * block.itemsize, rows, width, block.strides[0], type_, *shifted.places,
                     zeros, zeros + wide, own_address(factors[which]) if factors else None, shifted.weight, *ordinary,
-                    memory, memory + work, segment.begins,
+                    memory, memory + work, segment.begins, product.scales == [],
                 )  # fmt: skip
                 number += 1
         weights = None if weights is None else np.ascontiguousarray(weights)
@@ -118,7 +119,19 @@ class Ordinary:
         folded = function("fold")(SegmentStruct(*given, number, product.kept, self._height))
         for number, side in enumerate(sides):
             opened[number // len(blocks)][1].shifted[number % len(blocks)].weight = side.weight
+        if folded and product.scales is not None and not product.scales:
+            product.scales.extend(
+                made[: len(each.sums)] for made, each in zip(factors, opened[0][1].shifted, strict=True)
+            )
         return folded
+
+
+def _factors(segment: OpenSegment) -> list[np.ndarray]:
+    """Return each side's factors where products are of float32, and memory for them where the segment begins."""
+    if segment.product.scales is None:
+        return []
+    held = [filled_up(scales) for scales in segment.product.scales]
+    return held or [np.zeros(panels(shifted.width)) for shifted in segment.shifted]
 
 
 class StackedColumns(NamedTuple):

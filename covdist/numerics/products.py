@@ -221,28 +221,22 @@ class _HighPrecision:
 class _FastPrecision(_HighPrecision):
     def __init__(self, form: Form, make: Make):
         super().__init__(form, make)
-        self._shifts: list[np.ndarray] = []  # powers of two that bring the spreads in a segment near 1
+        self._scales: list[np.ndarray] = []  # powers of two that bring the spreads in a segment near 1
 
     def add(self, sides: Sequence[Deviations]) -> None:
-        if not self._shifts:
-            self._shifts = [-np.frexp(np.sqrt(s.squares / s.weight))[1].astype(np.int64) for s in sides]
-        rows, scales = [side.rows for side in sides], self._scales()
+        if not self._scales:
+            self._scales = [np.ldexp(1.0, -np.frexp(np.sqrt(s.squares / s.weight))[1]) for s in sides]
+        rows, scales = [side.rows for side in sides], self._scales
         if any((side.squares * scale**2 > _LARGEST).any() for side, scale in zip(sides, scales, strict=True)):
             self._form.add([each * scale for each, scale in zip(rows, scales, strict=True)], self._sums)
         else:
             self._form.add_floats(rows, scales, self._sums)
 
-    def _scales(self) -> list[np.ndarray]:
-        return [np.ldexp(1.0, shift) for shift in self._shifts]
-
     def open(self) -> OpenProduct | None:
-        # The first block of a segment gives the scales.
-        if self._form.kept is None or not self._shifts:
-            return None
-        return OpenProduct(self._form.kept, self._sums, self._scales())
+        return None if self._form.kept is None else OpenProduct(self._form.kept, self._sums, self._scales)
 
     def _matrix(self, sums: Sequence[np.ndarray], factor: float) -> np.ndarray:
-        undo, self._shifts = [-shift for shift in self._shifts], []
+        undo, self._scales = [1 - np.frexp(scale)[1].astype(np.int64) for scale in self._scales], []
         matrix = self._form.matrix(self._sums)
         self._form.rescale(matrix, undo)
         self._form.add([each[None] for each in sums], matrix, factor)

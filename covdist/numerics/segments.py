@@ -22,7 +22,7 @@ class OpenProduct(NamedTuple):
 
     kept: int  # which, as the kernel calls them
     sums: np.ndarray
-    scales: Sequence[np.ndarray] = ()  # of each side's columns, where products are of float32
+    scales: list[np.ndarray] | None = None  # of each side, for products of float32; empty before there are rows
 
 
 class Product(Protocol):
@@ -130,7 +130,9 @@ class Segments:
             else:
                 self._begin(blocks, weights, [False] * len(blocks))
         product = self._opening()
-        if product is None or self._unit or not (begins or all([shifted.plain for shifted in self._shifted])):
+        if product is None or self._unit:
+            return None
+        if not begins and (product.scales == [] or not all([shifted.plain for shifted in self._shifted])):
             return None
         return OpenSegment(self._shifted, product, begins)
 

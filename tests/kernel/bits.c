@@ -22,7 +22,7 @@ static side_t side_of(size_t type, size_t rows, size_t columns, size_t height, i
     }
     side_t side = {{data, rows, columns, columns * size}, type, shift, zeroed(padded, 8), zeroed(padded, 8),
                    zeroed(padded, 8), zeroed(padded, 8), floats ? factors : 0, 0, type < 4 ? 0x1p-14 : 1, INFINITY, 1,
-                   zeroed(6 * padded, 8), zeroed(height * padded, floats ? 4 : 8), 0};
+                   zeroed(6 * padded, 8), zeroed(height * padded, floats ? 4 : 8), 0, 0};
     return side;
 }
 

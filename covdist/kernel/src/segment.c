@@ -101,6 +101,19 @@ static int begun(side_t *side, rows_t rows)
     return !plain.beyond;
 }
 
+/* Make the factors that bring the spreads of the first rows near 1. */
+static void scaled(side_t *side, rows_t rows)
+{
+    const double *squares = squares_of(side);
+    memset(side->work, 0, 4 * padded(rows.columns) * sizeof *side->work);
+    passed(side, rows, 0, rows.columns, 0, 0, 0, 0);
+    for (size_t j = 0; j < rows.columns; j++) {
+        int exponent;
+        frexp(sqrt(squares[j] / (double)rows.rows), &exponent);
+        side->factors[j] = ldexp(1, -exponent);
+    }
+}
+
 static int ordinary(const side_t *side)
 {
     const double *sums = side->work, *squares = squares_of(side), *factors = side->factors;
@@ -181,9 +194,13 @@ static rows_t block_of(const side_t *side, size_t done, size_t height)
 EXPORTED size_t NAME(fold)(segment_t *s)
 {
     size_t rows = s->sides->rows.rows;
-    for (side_t *side = s->sides; side < s->sides + s->count; side++)
-        if (side->begins && !begun(side, block_of(side, 0, s->height)))
+    for (side_t *side = s->sides; side < s->sides + s->count; side++) {
+        rows_t first = block_of(side, 0, s->height);
+        if (side->begins && !begun(side, first))
             return 0;
+        if (side->scales)
+            scaled(side, first);
+    }
     for (size_t done = 0, height; done < rows; done += height) {
         const double *roots = s->roots ? s->roots + done : 0;
         height = block_of(s->sides, done, s->height).rows;

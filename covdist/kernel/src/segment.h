@@ -12,14 +12,15 @@ typedef struct {
     double *shift;       /* the pilot */
     double *sums, *squares;
     int64_t *zeros, *subnormals;
-    const double *factors;   /* for products of floats: of each column, powers of two, padded as `shift`; or none */
+    double *factors;         /* for products of floats: of each column, powers of two, padded as `shift`; or none */
     double weight;           /* of the rows so far */
     double small, largest;   /* magnitudes between which nothing is special, zeros apart: a power of two, 1 for whole
                                 numbers; and any */
     int64_t subnormal;       /* whether smaller ones are folded, and counted as subnormals */
     double *work;            /* memory: for WORK numbers a column, padded */
     void *panels;            /* memory: for packed deviations; with factors they are floats */
-    int64_t begins;          /* whether the pilot is made of the first rows */
+    int64_t begins;          /* whether the pilot is made of the first rows, */
+    int64_t scales;          /* and the factors */
 } side_t;
 
 typedef struct {
