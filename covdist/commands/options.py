@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import re
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 from click.core import ParameterSource
@@ -261,4 +263,18 @@ def print_json(value: Any) -> None:
 def console(quiet: bool = False) -> Any:
     from rich.console import Console
 
-    return Console(markup=False, emoji=False, quiet=quiet, width=shutil.get_terminal_size((160, 24)).columns)
+    width = shutil.get_terminal_size((160, 24)).columns
+    return Console(markup=False, emoji=False, quiet=quiet, width=width, file=cast("IO[str]", _Echoed()))
+
+
+class _Echoed(io.TextIOBase):
+    """Standard output, in UTF-8 where the locale has nothing but ASCII."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        click.echo(text, nl=False)
+        return len(text)
+
+    def isatty(self) -> bool:
+        return sys.stdout.isatty()

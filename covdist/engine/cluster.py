@@ -84,7 +84,7 @@ def _interrupts_deferred() -> Iterator[None]:
 
 def _address(scheduler_file: str) -> str:
     try:
-        return str(json.loads(Path(scheduler_file).read_text())["address"])
+        return str(json.loads(Path(scheduler_file).read_text(encoding="utf-8"))["address"])
     except FileNotFoundError:
         fault = "does not exist"
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -16,7 +16,7 @@ _ID = re.compile(r"[0-9a-f]{16}")
 def remember(job: str, path: str) -> None:
     """Note a job's folder; where the user's own folder cannot be written, only the folder itself names the job."""
     with suppress(OSError):
-        place_at(_register(), durable=False).append(job, f"{path}\n".encode())
+        place_at(_register(), durable=False).append(job, os.fsencode(f"{path}\n"))
 
 
 def known_path(path: str | os.PathLike[str]) -> str:
@@ -24,7 +24,7 @@ def known_path(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
     if not _ID.fullmatch(text) or os.path.lexists(text):
         return text
-    noted = (place_at(_register()).get(text) or b"").decode().splitlines()
+    noted = os.fsdecode(place_at(_register()).get(text) or b"").splitlines()
     found = [each for each in dict.fromkeys(noted) if place_at(each).get("manifest.json") is not None]
     if len(found) == 1:
         return found[0]

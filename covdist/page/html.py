@@ -86,7 +86,7 @@ def _as_json(data: object) -> str:
 
 def page(title: str, body: str) -> str:
     """Return a whole page that runs its own scripts alone; bokeh's own styles bear a number used once."""
-    style, nonces, draw = (files("covdist.page").joinpath(name).read_text() for name in _PARTS)
+    style, nonces, draw = (files("covdist.page").joinpath(name).read_text(encoding="utf-8") for name in _PARTS)
     library, once = _bokeh(), secrets.token_urlsafe(16)
     scripts = [nonces, library, draw]
     policy = (

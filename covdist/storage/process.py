@@ -35,4 +35,4 @@ def _machine() -> str:
 
 
 def _started(process: int) -> str:
-    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[_START]
+    return Path(f"/proc/{process}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()[_START]

@@ -76,7 +76,7 @@ def _files(path: str, most: int, options: dict[str, object]) -> dict[str, object
     if path.startswith("file://"):
         path = unquote(urlsplit(path).path)
     names, stat = _remote(path, options) if "://" in path else _local(path)
-    digest = hashlib.blake2b("\n".join(names).encode(), digest_size=8).hexdigest()
+    digest = hashlib.blake2b(os.fsencode("\n".join(names)), digest_size=8).hexdigest()
     return {"count": len(names), "names": digest, "sample": {name: stat(name) for name in _sample(names, most)}}
 
 

@@ -29,7 +29,7 @@ def steps_of(folder: Path, rank: int | None) -> list[int]:
 def begun(folder: Path) -> int | None:
     """Return how many steps a window has; None where the folder is no such result."""
     try:
-        return int(json.loads((folder / MARKER).read_text())["steps"])
+        return int(json.loads((folder / MARKER).read_text(encoding="utf-8"))["steps"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
