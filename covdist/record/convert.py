@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dask
+import numpy as np
 import xarray as xr
 import zarr
 from dask.system import CPU_COUNT
@@ -32,7 +34,7 @@ def convert(log: xr.DataTree, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     DataError
-        The path is a URL.
+        The path is a URL, or Zarr does not hold the dtype of an array.
     ResultError
         The path exists, or cannot be written.
     LogError
@@ -51,6 +53,7 @@ def convert(log: xr.DataTree, path: str | os.PathLike[str]) -> None:
     place = os.fspath(path)
     if "://" in place:
         raise DataError(f"{place} is a URL, expected a local folder: convert to one, and copy that.")
+    _check(log)
     with (
         whole(free_path(place)) as partial,
         ThreadPoolExecutor(CPU_COUNT) as pool,  # ends with its last thread, before what was begun is removed
@@ -60,9 +63,38 @@ def convert(log: xr.DataTree, path: str | os.PathLike[str]) -> None:
         _plain(log).to_zarr(partial, mode="w-", consolidated=False, encoding=_encoding(log))
 
 
+def _check(log: xr.DataTree) -> None:
+    """Raise DataError for a dtype that Zarr does not hold, before anything is written."""
+    for node in log.subtree:
+        for name, each in node.to_dataset(inherit=False).variables.items():
+            if each.dtype.kind in "fV" and not _held(each.dtype):
+                raise DataError(
+                    f"{f'{node.path}/{name}'.lstrip('/')} has dtype {each.dtype}, which Zarr does not hold: save it as "
+                    "numbers of 64 bits or fewer first."
+                )
+
+
+def _held(dtype: np.dtype) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of dtypes that other libraries may not read
+        try:
+            zarr.create_array({}, shape=(1,), dtype=dtype)
+        except (TypeError, ValueError):
+            return False
+    return True
+
+
 def _plain(log: xr.DataTree) -> xr.DataTree:
-    """Return the tree without what says how its values were encoded where they came from."""
-    return log.map_over_datasets(xr.Dataset.drop_encoding)
+    """Return the tree without what says how its values were encoded where they came from.
+
+    Arrays of no rows are loaded: of their dask chunks zarr would make chunks of size 0, which are not valid.
+    """
+    return log.map_over_datasets(_loaded_where_empty)
+
+
+def _loaded_where_empty(node: xr.Dataset) -> xr.Dataset:
+    plain = node.drop_encoding()
+    return plain.assign({name: each.load() for name, each in plain.data_vars.items() if not each.size})
 
 
 def _encoding(log: xr.DataTree) -> dict[str, dict[str, dict[str, Any]]]:

@@ -135,6 +135,22 @@ def test_convert_to_a_full_disk(number, files, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
+@pytest.mark.parametrize("dtype", [np.longdouble, [("a", "f8"), ("b", "f4", (4,))]])
+def test_convert_what_zarr_does_not_hold(dtype, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(5, dtype))
+    assert "has dtype" in sentence("convert", tmp_path / "x.npy", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0,)])
+def test_convert_what_is_empty(shape, tmp_path):
+    np.savez(tmp_path / "log.npz", **{"fc1/x": np.zeros(shape), "fc1/step": np.arange(shape[0])})
+    output("convert", tmp_path / "log.npz", tmp_path / "out")
+    before, after = covdist.open_log(tmp_path / "log.npz"), covdist.open_log(tmp_path / "out")
+    xr.testing.assert_equal(before.load(), after.load())
+    assert after["fc1/x"].shape == shape
+
+
 def test_convert_to_no_folder(files, tmp_path):
     assert "does not exist: make it first" in sentence("convert", files, tmp_path / "none" / "out")
 
