@@ -31,6 +31,12 @@ def check_number(option: str, given: object, fits: Callable[[float], bool], expe
         raise DataError(f"{option}={given!r} does not fit: pass {expected}")
 
 
+def check_seed(seed: object) -> None:
+    """Raise DataError where a seed is none that numpy's generators take."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise DataError(f"seed={seed!r} does not fit: pass a whole number, 0 or more")
+
+
 def length(option: str, given: object, unit: float | np.timedelta64) -> float:
     """Return a length along a coordinate in its units; of one of times also as text, such as "2h"."""
     timed = isinstance(unit, np.timedelta64)

@@ -100,7 +100,7 @@ def _places(side: Labelled, along: str | None) -> tuple[Places, float | np.timed
         )
     dim, n = side.sample_dims[0], side.sample_shape[0]
     name = dim if along is None else along
-    if name not in side.coords:
+    if name not in list(side.coords):  # also what cannot be hashed
         if along is None:
             return range(n), 1
         raise DataError(

@@ -56,6 +56,14 @@ def rows_as_they_are(rows: SideRows) -> Stream:
     return stream(rows.data, len(rows.side.sample_dims), rows.columns)
 
 
+def as_asked(kind: StateType) -> StateType:
+    return kind
+
+
+def serves_all(request: Request) -> None:
+    """Refuse nothing."""
+
+
 class FillOptions(NamedTuple):
     """As for :func:`covdist.fill`; each policy takes what concerns it."""
 
@@ -92,9 +100,9 @@ class Policy:
 
     rows: RowPolicy
     whole_rows: bool = False
-    state: Callable[[StateType], StateType] = lambda kind: kind
+    state: Callable[[StateType], StateType] = as_asked
     stream: Callable[[SideRows], Stream] = rows_as_they_are
-    check: Callable[[Request], None] = lambda request: None
+    check: Callable[[Request], None] = serves_all
     strategy: Callable[[Request], Moments] | None = None
     fill: Callable[[Labelled, FillOptions], Array] | None = None
 

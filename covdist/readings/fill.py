@@ -95,6 +95,7 @@ def fill(
     array, dims, *_ = accepted(x, dim, "x")
     side = label(array, dims, fallback="x")
     data = fills[method](side, FillOptions(kind, along, max_gap, ends, inf, limit, tolerance, max_iterations, ridge))
-    features = [d for d in array.dims if d not in side.sample_dims]
-    filled = xr.DataArray(data, dims=[*side.sample_dims, *features], name=array.name).transpose(*array.dims)
+    samples = [next(d for d in array.dims if str(d) == name) for name in side.sample_dims]
+    features = [d for d in array.dims if d not in samples]
+    filled = xr.DataArray(data, dims=[*samples, *features], name=array.name).transpose(*array.dims)
     return array.copy(data=filled.data)

@@ -124,8 +124,10 @@ class Groups:
 
     def at(self, label: Any, level: str | None = None) -> np.ndarray:
         """Return which groups have a label, bool (groups,); None and NaN stand for what had none."""
+        if np.ndim(label):
+            raise DataError(f"{level or self.dim}={label!r} is not one label: choose one group at a time")
         values = self.values if level is None else self.values[level]
-        if not (label is None or (np.ndim(label) == 0 and pd.isna(label))):
+        if not (label is None or (pd.isna(label))):
             return np.asarray(values == label)
         return np.asarray(values == NO_TEXT if values.dtype.kind in "UT" else pd.isna(values))
 

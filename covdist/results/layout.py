@@ -17,6 +17,7 @@ from covdist.state.grouped import Grouped
 from covdist.state.named import described
 
 Recoding = Callable[[Grouped], Grouped]
+_KINDS = {**dict.fromkeys("biufc", "number"), **dict.fromkeys("UT", "text")}
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,26 @@ def _again(axis: Axis, taken: set[str]) -> Axis:
 
 
 def _union(a: Groups, b: Groups) -> tuple[Groups, tuple[Recoding, Recoding]]:
-    if a.dim != b.dim:
+    if (a.dim, a.levels) != (b.dim, b.levels):
         raise MergeError(f"cannot merge groups by {a.dim!r} with groups by {b.dim!r}: both must be the same")
+    for name in a.levels or (a.dim,):
+        own, others = (each.values[name] if each.levels else each.values for each in (a, b))
+        if not _one_kind(own, others):
+            raise MergeError(
+                f"cannot merge groups by {name!r} whose labels are {own.dtype} with such whose labels are "
+                f"{others.dtype}: label the rows of both alike"
+            )
     values = np.unique(np.concatenate([a.values, b.values]))
     first, second = (partial(Grouped.recoded, codes=np.searchsorted(values, each.values)) for each in (a, b))
     return Groups(a.dim, values, positions=a.positions and b.positions), (first, second)
+
+
+def _one_kind(a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether labels of both are numbers, dates, times or text, and stay what they are in one array."""
+    if len({_KINDS.get(each.dtype.kind, each.dtype.kind) for each in (a, b)}) > 1:
+        return False
+    joint = np.concatenate([a, b]).dtype
+    return all(each.dtype.kind not in "iu" or (each.astype(joint).astype(each.dtype) == each).all() for each in (a, b))
 
 
 def _joint(a: dict[str, object], b: dict[str, object]) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any, cast
 
@@ -149,6 +150,8 @@ class Moments(Readings, LabelledState):
         """
         if isinstance(other, str):
             return self._merge_groups(other)
+        if not isinstance(other, Moments):
+            raise DataError(f"merge takes moments, or the name of groups, found a {type(other).__name__}: pass those")
         if self.matrix is not None or other.matrix is not None:
             raise MergeError(
                 f"cannot merge a {self.layout.describe()} with a {other.layout.describe()}: a matrix in tiles does "
@@ -172,6 +175,10 @@ class Moments(Readings, LabelledState):
     def __add__(self, other: Moments) -> Moments:
         return self.merge(other) if isinstance(other, Moments) else NotImplemented
 
+    def __radd__(self, other: object) -> Moments:
+        """Return the moments themselves for 0, with which ``sum`` begins."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     def scaled(self, factor: float) -> Moments:
         """Return the moments with all weights times ``factor``, such as to let older rows count less in a sum.
 
@@ -192,7 +199,8 @@ class Moments(Readings, LabelledState):
         >>> (old.scaled(0.5) + new).mean().values
         array([2.])
         """
-        if not (np.isfinite(factor) and factor > 0):
+        given: Any = factor
+        if not isinstance(given, Real) or not 0 < float(given) < np.inf:
             raise DataError(f"factor={factor!r} is not a weight: pass a number greater than 0")
         if self.layout.state.ordered:
             raise DataError(f"a {self.layout.describe()} cannot be scaled: its rows have no weights")

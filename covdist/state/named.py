@@ -40,7 +40,7 @@ def state_type(given: Named | Sequence[Named]) -> StateType:
         return _made(given["name"], {key: value for key, value in given.items() if key != "name"})
     if isinstance(given, Sequence):
         return state_type(given[0]) if len(given) == 1 else _made("together", {"states": tuple(given)})
-    return given
+    return given if hasattr(given, "accumulator") else _made(cast(Any, given), {})
 
 
 def _called(text: str) -> StateType:

@@ -154,6 +154,15 @@ def test_npz_with_labels_and_groups(state, tmp_path):
     np.testing.assert_array_equal(found[more], getattr(m, more)())
 
 
+def test_npz_of_labels_of_several_levels(tmp_path):
+    x = xr.DataArray(X.reshape(-1, 2, 2), dims=("t", "h", "w"), coords={"h": ["a", "b"]}).stack(unit=("h", "w"))
+    covdist.moments(x, dim="t").export(tmp_path / "s.npz", "npz")
+    found = np.load(tmp_path / "s.npz", allow_pickle=False)
+    assert found["h"].tolist() == found["h_2"].tolist() == list("aabb")
+    assert found["w"].tolist() == [0, 1, 0, 1]
+    close(found["cov"], np.cov(X, rowvar=False, ddof=0))
+
+
 @pytest.mark.parametrize("engine", ["scipy", "h5netcdf"])
 def test_netcdf(engine, tmp_path, monkeypatch):
     if engine == "scipy":

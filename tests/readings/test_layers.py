@@ -250,10 +250,10 @@ def test_two_sides_that_are_not_there():
 def test_options_out_of_range():
     m = moments(X, Y)
     for call, words in (
-        (lambda: m.svcca(explained=0), "not a share of the variance"),
-        (lambda: m.svcca(explained=99), "not a share of the variance"),
-        (lambda: m.cca(tolerance=-1), "not a share of the largest"),
-        (lambda: m.cca(ridge=-1), "cannot be added"),
+        (lambda: m.svcca(explained=0), "pass a share of the variance"),
+        (lambda: m.svcca(explained=99), "pass a share of the variance"),
+        (lambda: m.cca(tolerance=-1), "a share of the largest"),
+        (lambda: m.cca(ridge=-1), "to be added to variances"),
     ):
         with pytest.raises(DataError, match=words):
             call()

@@ -9,6 +9,7 @@ import xarray as xr
 
 from covdist.folding.dependence.features import bandwidths, featured
 from covdist.folding.fold import fold_request
+from covdist.folding.inputs import check_seed
 from covdist.folding.request import make_request
 from covdist.folding.strategy import for_workers
 from covdist.numerics.dependence.kernels import independence
@@ -89,6 +90,7 @@ def hsic(
     (True, True)
     """
     features = even(features)
+    check_seed(seed)
     request = make_request(x, y, dim=dim, by=by, missing=missing, inf=inf, memory=memory)
     widths = bandwidths(request, seed) if bandwidth is None else np.array(given_bandwidths(bandwidth))
     moments = fold_request(for_workers(featured(request, widths, features, seed, "hsic")))

@@ -13,6 +13,7 @@ from scipy.special import chdtrc, fdtrc
 
 from covdist.errors import DataError
 from covdist.folding.grouping import BLOCK
+from covdist.folding.inputs import check_seed
 from covdist.numerics.matrices.gaussians import step_between
 from covdist.readings.distributions.pairs import (
     Beside,
@@ -88,6 +89,7 @@ def equal_covariance(m_a: Moments, m_b: Moments, *, permutations: int = 999, see
     """
     if not (isinstance(permutations, int | np.integer) and permutations > 0):
         raise DataError(f"permutations={permutations!r} is not a number of them: pass 1 or more, such as 999")
+    check_seed(seed)
     for each in (m_a, m_b):
         check_moments(each, "equal_covariance")
     if not (has_blocks(m_a) and has_blocks(m_b)):

@@ -76,5 +76,6 @@ def ekfac(m_input: Moments, m_gradient: Moments, *, append_one: bool = True) -> 
 
 def _eigen(a: Covariance, g: Covariance) -> Arrays:
     (unit, values, vectors), (unit_g, values_g, vectors_g) = a.principal(), g.principal()
-    scale = np.ldexp(np.outer(values_g, values), 2 * (unit + unit_g))
-    return np.ldexp(values, 2 * unit), vectors.T, np.ldexp(values_g, 2 * unit_g), vectors_g.T, scale
+    with np.errstate(over="ignore"):
+        scale = np.ldexp(np.outer(values_g, values), 2 * (unit + unit_g))
+        return np.ldexp(values, 2 * unit), vectors.T, np.ldexp(values_g, 2 * unit_g), vectors_g.T, scale

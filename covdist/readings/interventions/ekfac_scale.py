@@ -135,4 +135,5 @@ def _unit(values: np.ndarray) -> int:
 
 
 def _in_units(found: np.ndarray, values_g: np.ndarray, values_a: np.ndarray) -> np.ndarray:
-    return np.asarray(np.ldexp(found, 2 * (_unit(values_g) + _unit(values_a))))
+    with np.errstate(over="ignore"):
+        return np.asarray(np.ldexp(found, 2 * (_unit(values_g) + _unit(values_a))))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import xarray as xr
 
-from covdist.errors import DataError
+from covdist.folding.inputs import check_number
 from covdist.numerics.blas import with_kernel
 from covdist.numerics.matrices.two_sides import TOLERANCE
 from covdist.readings.spectrum.fields import component
@@ -53,12 +54,8 @@ def cca(m_xy: Moments, *, tolerance: float = TOLERANCE, ridge: float = 0.0) -> x
     >>> covdist.cca(covdist.moments(x, y)).values.round(2)
     array([1.  , 0.06])
     """
-    if not 0 <= tolerance < 1:
-        raise DataError(
-            f"tolerance={tolerance!r} is not a share of the largest variance: pass a number from 0, below 1"
-        )
-    if not 0 <= ridge < float("inf"):
-        raise DataError(f"ridge={ridge!r} cannot be added to variances: pass a number from 0")
+    check_number("tolerance", tolerance, lambda given: 0 <= given < 1, "a share of the largest variance, below 1")
+    check_number("ridge", ridge, lambda given: 0 <= given < np.inf, "a number from 0, to be added to variances")
     axis = component(min(m_xy.layout.widths))
     about = {"long_name": "canonical correlation", "units": "1", "tolerance": tolerance, "ridge": ridge}
     deferred = m_xy.asking("two_sides")

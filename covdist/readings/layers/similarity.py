@@ -12,7 +12,7 @@ import xarray as xr
 
 from covdist.errors import DataError, PlanError, shown
 from covdist.folding.fold import fold_request
-from covdist.folding.inputs import one_of
+from covdist.folding.inputs import check_seed, one_of
 from covdist.folding.request import IN_TILES, make_request
 from covdist.folding.strategy import choose, for_workers
 from covdist.numerics.blas import with_kernel
@@ -106,6 +106,7 @@ def similarity(
            [0.59, 0.63, 1.  ]])
     """
     one_of("method", method, tuple(METHODS))
+    check_seed(seed)
     if isinstance(log_or_states, Moments):
         return read(log_or_states, method)
     if not isinstance(log_or_states, xr.DataTree | Mapping) or not log_or_states:

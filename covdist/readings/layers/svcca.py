@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xarray as xr
 
-from covdist.errors import DataError
+from covdist.folding.inputs import check_number
 from covdist.numerics.matrices.two_sides import svcca as method
 from covdist.readings.layers.cka import read_figure
 from covdist.results.moments import Moments
@@ -44,8 +44,7 @@ def svcca(m_xy: Moments, *, explained: float = 0.99) -> xr.DataArray:
     >>> round(covdist.svcca(covdist.moments(x, x[:, :2] @ [[1.0, 2.0], [0.0, 1.0]])).item(), 12)
     1.0
     """
-    if not 0 < explained <= 1:
-        raise DataError(f"explained={explained!r} is not a share of the variance: pass a number above 0, up to 1")
+    check_number("explained", explained, lambda given: 0 < given <= 1, "a share of the variance above 0, up to 1")
     about = {"long_name": "mean canonical correlation of principal components", "explained": explained}
     return read_figure(m_xy, method(explained), "svcca", **about)
 

@@ -18,7 +18,7 @@ from covdist.errors import DataError
 from covdist.folding.fold import fold_request
 from covdist.folding.grouping import bins, grouping
 from covdist.folding.in_memory import memory_plan
-from covdist.folding.inputs import one_of
+from covdist.folding.inputs import check_seed, one_of
 from covdist.folding.request import IN_MEMORY, FillOptions, Policy, Request, make_request, policy
 from covdist.folding.strategy import for_workers
 from covdist.numerics.accumulator import Options
@@ -122,6 +122,7 @@ def spectrum(
     one_of("method", method, _METHODS)
     chosen = _policy(missing)
     one_of("inf", inf, INFINITIES)
+    check_seed(seed)
     if passes not in (1, 2):
         raise DataError(f"passes={passes!r} is unknown: pass 1, or 2 for a more accurate sketch")
     side = label(x, dim, fallback="x")
@@ -204,7 +205,7 @@ def _policy(missing: str) -> Policy:
 
 
 def _check_count(k: object, columns: int) -> None:
-    if not isinstance(k, int | np.integer) or not 1 <= k <= columns:
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= columns:
         raise DataError(f"k={k!r} eigenpairs of {columns} columns: pass a whole number from 1 to {columns}")
 
 

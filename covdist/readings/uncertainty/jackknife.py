@@ -217,10 +217,10 @@ def _all_but_each(layout: Layout, blocks: Sequence[Deferred]) -> Iterator[Moment
 
 
 def _read(m: Moments, reading: Reading, arguments: Sequence[Any], options: Any) -> Any:
-    function = getattr(m, reading, None) if isinstance(reading, str) else partial(reading, m)
+    function = getattr(m, reading, None) if isinstance(reading, str) else reading
     if not callable(function):
         raise DataError(f"there is no reading {shown(repr(reading))}: pass the name of one, or a function of moments")
-    found = function(*arguments, **options)
+    found = function(*arguments, **options) if isinstance(reading, str) else function(m, *arguments, **options)
     if not isinstance(found, xr.DataArray | xr.Dataset):
         raise DataError(
             f"jackknife takes a reading that gives arrays, {shown(repr(reading))} gives a {type(found).__name__}: pass "

@@ -1,0 +1,102 @@
+"""Options and arguments of other types than they take: one sentence each, at the call."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import covdist
+from covdist.errors import DataError, MergeError
+
+X = np.random.default_rng(0).normal(size=(30, 3))
+BY = np.arange(30) % 3
+M, PAIR, GROUPED, BLOCKED = (
+    covdist.moments(X), covdist.moments(X, X), covdist.moments(X, by=BY), covdist.moments(X, blocks=3)
+)  # fmt: skip
+SEEDS = [-1, 1.5, "1", None, [1], True]
+
+REFUSED = {
+    "merge": (lambda: M.merge(3), "merge takes moments.*found a int"),
+    "merge an array": (lambda: M.merge(M.mean()), "merge takes moments.*found a DataArray"),
+    **{f"scaled {by!r}": (lambda by=by: M.scaled(by), "factor=.*than 0") for by in ("2", None, 1j, [2], np.nan)},
+    "several groups": (lambda: GROUPED.sel(group=[0, 1]), r"group=\[0, 1\] is not one label"),
+    "one group in a list": (lambda: GROUPED.sel(group=[0]), r"group=\[0\] is not one label"),
+    "state": (lambda: covdist.moments(X, state=0), "no state 0: pass one of"),
+    "states": (lambda: covdist.moments(X, state=["full", 1]), "no state 1: pass one of"),
+    "tolerance": (lambda: PAIR.cca(tolerance="1"), "tolerance='1'"),
+    "ridge": (lambda: PAIR.cca(ridge=None), "ridge=None"),
+    "explained": (lambda: PAIR.svcca(explained=[1]), "explained="),
+    "k": (lambda: covdist.spectrum(X, True), "k=True"),
+    "k of moments": (lambda: M.spectrum(True), "k=True"),
+    "along": (lambda: covdist.fill(X, along=[1]), r"no coordinate \[1\]"),
+    "reading": (lambda: BLOCKED.jackknife(0), "no reading 0"),
+    **{f"hsic {seed!r}": (lambda seed=seed: covdist.hsic(X, X, seed=seed), "seed=.*whole number") for seed in SEEDS},
+    **{
+        f"{name} seed": (lambda call=call: call(seed=-1), "seed=-1.*whole number")
+        for name, call in {
+            "spectrum": lambda **given: covdist.spectrum(X, 1, method="sketch", **given),
+            "similarity": lambda **given: covdist.similarity({"a": X, "b": X}, directions=5, **given),
+            "equal_covariance": lambda **given: covdist.equal_covariance(BLOCKED, BLOCKED, **given),
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize(("call", "said"), REFUSED.values(), ids=REFUSED)
+def test_refused(call, said):
+    with pytest.raises(DataError, match=said):
+        call()
+
+
+OTHER_LABELS = {
+    "text": np.array(list("abc"))[BY],
+    "dates": (BY + 17000).astype("M8[D]"),
+    "times": BY.astype("m8[D]"),
+    "numbers that float64 rounds": BY + 2**53 + 1,
+}
+
+
+@pytest.mark.parametrize("by", OTHER_LABELS.values(), ids=OTHER_LABELS)
+def test_groups_of_other_kinds_are_not_mixed(by):
+    numbers = covdist.moments(X, by=BY + 0.5)
+    with pytest.raises(MergeError, match=r"cannot merge groups by 'group' whose labels are float64.*label the rows"):
+        numbers + covdist.moments(X, by=by)
+
+
+def test_nor_where_there_are_several_coordinates():
+    def by(epochs):
+        coords = {"epoch": ("t", epochs), "split": ("t", np.array(list("ab") * 15))}
+        return covdist.moments(xr.DataArray(X, dims=("t", "u"), coords=coords), dim="t", by=("epoch", "split"))
+
+    with pytest.raises(MergeError, match=r"groups by 'epoch' whose labels are int64.*<U"):
+        by(BY) + by(BY.astype(str))
+    assert (by(BY) + by(BY.astype("i2") + 3)).count.size == 12
+
+
+def test_sums_of_many():
+    assert int(sum([M, M, M]).count) == 90
+    np.testing.assert_allclose(sum([M, M]).cov(), M.cov(), rtol=1e-14)
+    with pytest.raises(TypeError):
+        1 + M
+
+
+def test_moments_in_tiles_are_pickled_and_copied():
+    m = covdist.moments(X, matrix="tiles")
+    for each in (pickle.loads(pickle.dumps(m)), copy.deepcopy(m)):
+        xr.testing.assert_identical(each.cov(), m.cov())
+
+
+def test_dims_that_are_numbers():
+    x = xr.DataArray(np.array([[1.0], [np.nan], [4.0]]), dims=(0, 1))
+    found = covdist.fill(x, dim=0)
+    assert found.dims == (0, 1)
+    assert found.values.ravel().tolist() == [1.0, 2.5, 4.0]
+
+
+def test_sums_beyond_the_largest_number_warn_of_nothing():
+    m = covdist.moments(X * 1e150)
+    assert np.isinf(covdist.ekfac(m, m, append_one=False)["scale"]).all()
