@@ -10,8 +10,7 @@ import ctypes
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -142,11 +141,11 @@ class _SingleThread:
     """Counts the tasks inside; the first limits the process's BLAS pools, the last restores them.
 
     float64 products differ in bits between one BLAS thread and two, and dask already keeps every core busy.
-    A thread of its own does both, since threadpoolctl ignores all threads but the first that set a limit.
+    Where a library keeps a limit for each thread, each task sets its own.
     """
 
     def __init__(self) -> None:
-        self._limit: Any = None
+        self._before: list[tuple[Any, int]] = []
         self._begin()
         if hasattr(os, "register_at_fork"):  # not on Windows
             # Nobody may be between setting a limit and noting it while the process is copied.
@@ -159,29 +158,46 @@ class _SingleThread:
     def _begin(self) -> None:
         """Begin anew, also in a forked child: other threads do not exist there, nor the tasks that they were in."""
         self._lock, self._inside = threading.RLock(), 0
-        self._thread = ThreadPoolExecutor(1, "covdist-blas-threads")
         self._lift()
 
     def _lift(self) -> None:
-        if self._limit is not None:
-            self._thread.submit(self._limit.restore_original_limits).result()
-            self._limit = None
+        _restore(self._before)
+        self._before = []
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                # Workers of a cluster have one thread already and need not wait for the other thread.
-                single = all(pool.num_threads == 1 for pool in _pools().lib_controllers)
-                self._limit = None if single else self._thread.submit(_pools().limit, limits=1).result()
+                self._before = _limit(pool for pool in _pools().lib_controllers if not _by_thread(pool))
+        own = _limit(filter(_by_thread, _pools().lib_controllers))
         try:
             yield
         finally:
+            _restore(own)
             with self._lock:
                 self._inside -= 1
                 if self._inside == 0:
                     self._lift()
+
+
+def _by_thread(pool: Any) -> bool:
+    """Tell whether a limit holds only for the thread that sets it, rather than for the process."""
+    openmp = getattr(pool, "threading_layer", "") == "openmp"
+    return bool(pool.internal_api == "mkl" or (openmp and hasattr(pool, "_real_set_num_threads")))
+
+
+def _limit(pools: Iterable[Any]) -> list[tuple[Any, int]]:
+    """Let pools have one thread each; return those that had more, with how many."""
+    before = [(pool, threads) for pool in pools if (threads := pool.num_threads) > 1]
+    _restore([(pool, 1) for pool, _ in before])
+    return before
+
+
+def _restore(before: list[tuple[Any, int]]) -> None:
+    for pool, threads in before:
+        # Otherwise a newer threadpoolctl heeds only the first thread that has set a limit of OpenBLAS.
+        getattr(pool, "_real_set_num_threads", pool.set_num_threads)(threads)
 
 
 def library_names() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -163,34 +164,47 @@ class StoredTiles:
         return self._tiles("corr", _correlation_read, np.stack([np.sqrt(found.squares), found.exponent]))
 
     def _tiles(self, name: str, read: Callable[..., np.ndarray], given: np.ndarray, *about: object) -> da.Array:
-        """Return the array whose tiles ``read(place, number of the band, rows, columns, given)`` returns."""
+        """Return the array whose tiles ``read(rows, columns, stored, scales of the band)`` returns."""
         cuts = edges(self._columns, self._side)
         numbers = {tile: n for n, band in enumerate(self._bands) for tile in tiles_of(band, self._side)}
         name = f"{name}-{tokenize(self._place, Path(self._place).stat().st_mtime_ns, *about)}"
-        beside: dict[Key, object] = {f"given-{name}": given}
+        group = zarr.open_group(self._place, mode="r")
+        scatter, exponents = stored_array(group, "scatter"), stored_array(group, "exponents")
+        beside: dict[Key, object] = {f"stored-{name}": _Stored(Path(self._place), scatter, exponents, given)}
 
         def upper(i: int, j: int) -> tuple[object, ...]:
-            return partial(read, self._place, numbers[i, j], slice(*cuts[i]), slice(*cuts[j])), f"given-{name}"
+            return partial(read, slice(*cuts[i]), slice(*cuts[j])), f"stored-{name}", (f"scales-{name}", numbers[i, j])
 
+        beside |= {(f"scales-{name}", n): (_Stored.scales, f"stored-{name}", n) for n in range(len(self._bands))}
         return tiled(name, self._columns, self._side, upper, beside)
 
     def written(self, columns: Deferred, axes: tuple[Axis, Axis], group: zarr.Group) -> Deferred:
         raise ResultError(f"{self._place} holds its matrix in tiles on disk: copy that folder instead of saving anew")
 
 
-def _covariance_read(place: str, number: int, down: slice, across: slice, divided_by: np.ndarray) -> np.ndarray:
-    tile, scales = _read(place, number, down, across)
-    return covariance_of(tile, float(divided_by), scales[down], scales[across])
+@dataclass(frozen=True)
+class _Stored:
+    """Arrays opened once, which takes as long as reading a tile, and numbers of all columns."""
+
+    place: Path
+    scatter: zarr.Array[Any]
+    exponents: zarr.Array[Any]
+    columns: np.ndarray
+
+    def scales(self, number: int) -> np.ndarray:
+        """Return a band's exponents."""
+        return np.asarray(self.exponents[number])
+
+    def tile(self, down: slice, across: slice) -> np.ndarray:
+        self.place.stat()  # chunks that are not there are NaN, unlike a folder that is not there
+        return np.asarray(self.scatter[down, across])
 
 
-def _correlation_read(place: str, number: int, down: slice, across: slice, columns: np.ndarray) -> np.ndarray:
-    tile, scales = _read(place, number, down, across)
-    roots = np.ldexp(columns[0], columns[1].astype(np.int64) - scales)
-    return _correlation(tile, roots[down], roots[across], down == across)
+def _covariance_read(down: slice, across: slice, stored: _Stored, scales: np.ndarray) -> np.ndarray:
+    tile = stored.tile(down, across)
+    return covariance_of(tile, float(stored.columns), scales[down].astype(np.int64), scales[across].astype(np.int64))
 
 
-def _read(place: str, number: int, down: slice, across: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Return a stored tile and its band's exponents."""
-    group = zarr.open_group(place, mode="r")
-    scales = np.asarray(stored_array(group, "exponents")[number], np.int64)
-    return np.asarray(stored_array(group, "scatter")[down, across]), scales
+def _correlation_read(down: slice, across: slice, stored: _Stored, scales: np.ndarray) -> np.ndarray:
+    roots = np.ldexp(stored.columns[0], stored.columns[1].astype(np.int64) - scales)
+    return _correlation(stored.tile(down, across), roots[down], roots[across], down == across)

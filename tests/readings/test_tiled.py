@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -329,3 +330,11 @@ def test_less_memory_makes_smaller_bands():
 def test_tiles_of_groups_or_of_two_arrays_are_refused(options):
     with pytest.raises(DataError, match="leave out y and by"):
         covdist.cov(VALUES, matrix="tiles", **options)
+
+
+def test_a_stored_matrix_that_is_gone_is_no_matrix_of_nan(tmp_path):
+    covdist.moments(lazy(VALUES[:50, :20]), matrix="tiles").save(tmp_path / "m")
+    found = covdist.load(tmp_path / "m").cov()
+    shutil.rmtree(tmp_path / "m")
+    with pytest.raises(FileNotFoundError):
+        found.compute()

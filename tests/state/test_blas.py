@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, local
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -156,3 +157,47 @@ def test_the_last_one_out_restores_the_threads():
                 assert set(threads()) == {1}
             assert set(threads()) == {1}
         assert threads() == outside
+
+
+def test_a_thread_that_set_a_limit_before_keeps_none_from_its_own():
+    """Such as a notebook's: a newer threadpoolctl heeds only the first thread that has set one while it lives."""
+
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in ThreadpoolController().info() if pool["user_api"] == "blas"}
+
+    with ThreadPoolExecutor(1) as other:
+        limits = other.submit(threadpool_limits, 2, user_api="blas").result()
+        with single_thread():
+            assert threads() == {1}
+        assert other.submit(threads).result() == {2}
+        other.submit(limits.restore_original_limits).result()
+
+
+class LocalPool:
+    """A library that keeps a limit for each thread, as MKL does."""
+
+    internal_api = "mkl"
+
+    def __init__(self) -> None:
+        self.of_thread = local()
+
+    @property
+    def num_threads(self) -> int:
+        return getattr(self.of_thread, "limit", 4)
+
+    def set_num_threads(self, number: int) -> None:
+        self.of_thread.limit = number
+
+
+def test_limits_of_threads_are_set_and_restored_by_each(monkeypatch):
+    pool, both_inside = LocalPool(), Barrier(2)
+    monkeypatch.setattr(blas, "_pools", lambda: SimpleNamespace(lib_controllers=[pool]))
+
+    def seen(_) -> tuple[int, int]:
+        with single_thread():
+            both_inside.wait()
+            inside = pool.num_threads
+            both_inside.wait()
+        return inside, pool.num_threads
+
+    assert _together(seen, 0, 1) == [(1, 4), (1, 4)]
