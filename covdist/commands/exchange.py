@@ -108,7 +108,7 @@ def _selected(m: Moments, sel: tuple[str, ...]) -> Moments:
     for each in sel:
         label, sign, value = each.partition("=")
         if not sign:
-            raise click.UsageError(f"--sel {shown(each)} names no group: write it like epoch=3")
+            raise click.UsageError(f"--sel {shown(each)} does not name a group: write it like epoch=3")
         try:
             m = m.sel(**{label: value_of(value)})
         except KeyError as error:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _LONGEST = 2_000  # letters of a sentence
+_LEAST_WIDTH = 60  # of the table: in a narrower terminal its lines go on below, and names and figures stay whole
 _THRESHOLDS = {  # parameters of covdist.health, which has the defaults
     "vanishing": "Gradients below this share of the last layer's vanish; 0.01 by default.",
     "exploding": "Gradients above so many times the last layer's explode; 100 by default.",
@@ -45,7 +46,7 @@ def _bounds(ctx: click.Context, option: click.Parameter, given: tuple[str, ...])
         try:
             low, high = map(float, pair.split(","))
         except ValueError:
-            raise click.BadParameter(f"{text!r} names no bounds: write them like 'fc*=-1,1'") from None
+            raise click.BadParameter(f"{text!r} is not a range: write it like 'fc*=-1,1'") from None
         found[layer or "*"] = low, high
     return found
 
@@ -78,7 +79,9 @@ def health(log: str, opening: dict[str, Any], cluster_options: dict[str, Any], a
         print_json({"layers": health_records(found), "advice": health_sentences(found)})
         return
     page = console()
+    width, page.width = page.width, max(page.width, _LEAST_WIDTH)
     page.print(health_table(found))
+    page.width = width
     for sentence in health_sentences(found):
         page.print(f"-> {shown(sentence, _LONGEST)}")
 

@@ -136,7 +136,7 @@ def _security(scheduler: str, authority: str, certificate: str, key: str) -> Sec
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         raise ClusterError(
-            f"{certificate} and {key} are no certificate and its key ({error}): pass what the same run of "
+            f"{certificate} and {key} are not a certificate and its key ({error}): pass what the same run of "
             "make-certs.sh made"
         ) from error
     return Security(tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key, require_encryption=True)

@@ -53,7 +53,7 @@ def bins(
     Raises
     ------
     DataError
-        If it is not one of the two, or they are no bins.
+        If it is not one of the two, or they do not make bins.
 
     Examples
     --------
@@ -292,7 +292,9 @@ def _given_edges(edges: np.ndarray, values: np.ndarray, name: str) -> np.ndarray
     alike = edges.dtype.kind == kind if kind in "mM" else edges.dtype.kind in "iuf"
     if not alike or len(edges) < 2 or not (edges[1:] > edges[:-1]).all():
         expected = {"M": "dates", "m": "times"}.get(kind, "numbers")
-        raise DataError(f"the edges of {name!r} are no bins: pass two or more {expected}, each greater than the last")
+        raise DataError(
+            f"the edges of {name!r} do not make bins: pass two or more {expected}, each greater than the last"
+        )
     return edges
 
 

@@ -64,7 +64,7 @@ def ages(halflife: float | str | np.timedelta64, x: Labelled) -> Array:
         return (n - 1 - number) / length("halflife", halflife, 1.0)
     values, unit = calendar_steps(small_arrays.values(x.coords[dim]))
     if values.dtype.kind not in "iufmM" or not np.isfinite(values).all():
-        raise DataError(f"the coordinate {dim!r} of {x.name} has values that are no positions: leave such rows out")
+        raise DataError(f"the coordinate {dim!r} of {x.name} has values that are not positions: leave such rows out")
     ages = values.max() - values
     if values.dtype.kind in "mM":
         unit = np.timedelta64(1, "ns")

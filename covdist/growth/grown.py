@@ -42,7 +42,7 @@ class Grown:
                 found.ranges[path, own] = _new_rows(nodes[path], path, own, side, made.selection, result)
         if old:
             raise ResultError(
-                f"{result} holds rows of {', '.join(map(shown, list(old)[:3]))}, which the log has no longer or never "
+                f"{result} holds rows of {', '.join(map(shown, list(old)[:3]))}, which the log no longer has or never "
                 "had: pass the log that it was made from"
             )
         return found
@@ -72,7 +72,7 @@ def _new_rows(node: LogNode, path: str, name: str, old: OldArray, selection: Sel
     node.check(name)
     if name not in node.entries:
         raise ResultError(
-            f"{result} holds rows of {old.array}, which the log has no longer: pass the log it is made from"
+            f"{result} holds rows of {old.array}, which the log no longer has: pass the log it is made from"
         )
     source, known = node.entries[name].source, {part.name: part.rows for part in old.parts}
     parts = parts_of(source)

@@ -29,7 +29,7 @@ def known_path(path: str | os.PathLike[str]) -> str:
     if len(found) == 1:
         return found[0]
     where = f"it is in {' and in '.join(found)}" if found else "this user has begun none of that id on this machine"
-    raise JobError(f"{text} names no single job, {where}: pass the job's folder, which `covdist submit` printed")
+    raise JobError(f"{text} does not name a single job, {where}: pass the job's folder, which `covdist submit` printed")
 
 
 def _register() -> Path:

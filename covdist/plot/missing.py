@@ -124,7 +124,7 @@ def _of_rows(x: xr.DataArray, dim: Hashable | None) -> tuple[Mapping[Hashable, i
     """Return the sizes of rows and columns, shares of blocks of them, how many values are missing, and of how many."""
     rows = x.dims[0] if dim is None else dim
     if rows not in x.dims:
-        raise DataError(f"dim={rows!r} is no dim of the rows, which have {x.dims}: pass one of them")
+        raise DataError(f"dim={rows!r} is not a dim of the rows, which have {x.dims}: pass one of them")
     others = [each for each in x.dims if each != rows]
     flat = (
         x.stack({_COLUMN: others}, create_index=False) if len(others) > 1 else x if others else x.expand_dims(_COLUMN)

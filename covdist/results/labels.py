@@ -277,8 +277,8 @@ def _places(array: xr.DataArray, each: Sequence[Hashable], dims: Sequence[Hashab
     for d in each:
         if d not in array.dims or d in dims or list(each).count(d) > 1:
             raise DataError(
-                f"each={d!r} is no dim of {name} besides {', '.join(map(repr, dims))}, or is named twice, its dims are "
-                f"{_listed(array)}: pass dims of which every position is to have a state of its own"
+                f"each={d!r} is not a dim of {name} besides {', '.join(map(repr, dims))}, or is named twice, its dims "
+                f"are {_listed(array)}: pass dims of which every position is to have a state of its own"
             )
     return list(each)
 

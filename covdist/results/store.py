@@ -256,5 +256,5 @@ def _states(root: zarr.Group) -> dict[str, StoredState]:
 def _group(root: zarr.Group, place: str) -> zarr.Group:
     group = root[place] if place else root
     if not isinstance(group, zarr.Group):
-        raise ValueError(f"{place} is no group")
+        raise ValueError(f"{place} is not a group")
     return group

@@ -89,7 +89,7 @@ def test_wrong_words(result, several, tmp_path):
     assert "one state, which has no name" in sentence("export", result, "--as", "fid", "--layer", "fc2", *out)
     assert "epochs is a full state of" in sentence("export", several, "--as", "fid", *out)
     assert "no group group=7" in sentence("export", several, "--as", "fid", "--layer", "ep*", "--sel", "group=7", *out)
-    assert "names no group" in sentence("export", several, "--as", "fid", "--sel", "epoch", *out, code=2)
+    assert "does not name a group" in sentence("export", several, "--as", "fid", "--sel", "epoch", *out, code=2)
     assert "exists already" in sentence("import", "x", "--as", "fid", "-o", result)
     assert "exists already" in sentence("export", result, "--as", "fid", "-o", result)
     assert "x does not exist" in sentence("import", "x", "--as", "fid", "--count", 3, *out)

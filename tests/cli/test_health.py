@@ -98,7 +98,7 @@ def test_an_array_without_a_layer(tmp_path):
         (["--gradient", "g", "--activation", "a"], "no node of the log holds a variable 'g' or 'a'", 1),
         (["--share", "2"], "share=2.0 is not a threshold", 1),
         (["--bounds", "fc9=0,1"], "bounds name 'fc9', which no layer matches", 1),
-        (["--bounds", "fc1"], "'fc1' names no bounds: write them like 'fc*=-1,1'", 2),
+        (["--bounds", "fc1"], "'fc1' is not a range: write it like 'fc*=-1,1'", 2),
         (["--vanishing", "much"], "'--vanishing'", 2),
     ],
 )
@@ -112,8 +112,9 @@ def test_what_is_no_log(tmp_path):
     assert "holds no arrays" in sentence("health", log.path)
 
 
-def test_names_keep_their_letters_and_figures_are_whole_in_a_narrow_terminal(tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "60")
+@pytest.mark.parametrize("width", ["60", "30"])
+def test_names_keep_their_letters_and_figures_are_whole_in_a_narrow_terminal(width, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", width)
     names = ["\u202etxet", "transformer.encoder.self_attention_with_a_long_name"]
     epochs = [f"epoch-with-a-long-label-{number}" for number in range(2)]
     steps = RNG.normal(size=(10, 4))

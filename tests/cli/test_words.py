@@ -137,7 +137,7 @@ def test_folders_and_ids_of_jobs(maps, client, tmp_path):
         assert [one["path"] for one in json.loads(call("jobs", named, "--json").stdout)] == [job.path]
         assert call("wait", named, "--json").exit_code == call("resume", named, "--json").exit_code == 0
         assert call("cancel", named).output == "nobody drives it\n"
-    with pytest.raises(JobError, match="names no single job, this user has begun none"):
+    with pytest.raises(JobError, match="does not name a single job, this user has begun none"):
         covdist.Job("0" * 16)
     covdist.submit(maps, job=tmp_path / "again", client=client).wait(60)
     with pytest.raises(JobError, match=r"out\.zarr\.job and in .*again: pass the job's folder"):

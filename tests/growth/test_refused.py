@@ -81,7 +81,7 @@ def test_a_wider_dtype(tmp_path):
 def test_another_log(tmp_path, result):
     refused(record(tmp_path / "other.zarr", 0, STEPS, values=VALUES + 1), result, "no longer what they were")
     zarr.save(str(tmp_path / "third.zarr"), VALUES)
-    refused(tmp_path / "third.zarr", result, "fc1/activation, fc1/input, which the log has no longer or never had")
+    refused(tmp_path / "third.zarr", result, "fc1/activation, fc1/input, which the log no longer has or never had")
 
 
 def test_a_log_that_is_not_there(tmp_path, result):

@@ -385,7 +385,7 @@ def test_missing_values_by_column_group_and_row():
     ax = covdist.plot.missing(long)
     assert ax.get_title() == "Missing values: 550 of 1,100, means of 3 × 1"
     assert ax.images[0].get_array()[:183].min() == 1
-    with pytest.raises(DataError, match="dim='epochs' is no dim of the rows"):
+    with pytest.raises(DataError, match="dim='epochs' is not a dim of the rows"):
         covdist.plot.missing(long, dim="epochs")
 
 

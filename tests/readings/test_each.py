@@ -218,8 +218,8 @@ def test_in_a_job_and_on_the_command_line(tmp_path):
         ({"each": EACH, "y": X}, "which y does not go with"),
         ({"each": EACH, "missing": "maxent"}, "which missing='maxent' does not go with"),
         ({"each": EACH, "missing": "interpolate"}, "which missing='interpolate' does not go with"),
-        ({"each": "d"}, "each='d' is no dim of x besides 'sample'"),
-        ({"each": ("h", "sample")}, "each='sample' is no dim of x besides 'sample'"),
+        ({"each": "d"}, "each='d' is not a dim of x besides 'sample'"),
+        ({"each": ("h", "sample")}, "each='sample' is not a dim of x besides 'sample'"),
         ({"each": ("h", "h")}, "named twice"),
     ],
 )

@@ -129,9 +129,13 @@ M = covdist.moments(np.eye(3))
     ("given", "options", "said"),
     [
         ({"a": M, "b": M}, {}, r"needs the order in which the signal passes the layers, found 2.*order=\['a', 'b'"),
-        ({"a": M, "b": M}, {"order": ["a", "c"]}, "is no order of layers: name each of them once, there are 'a', 'b'"),
-        ({"a": M, "b": M}, {"order": ["a", "a"]}, "is no order of layers"),
-        ({"a": M}, {"order": "a"}, "is no order of layers"),
+        (
+            {"a": M, "b": M},
+            {"order": ["a", "c"]},
+            "is not an order of layers: name each of them once, there are 'a', 'b'",
+        ),
+        ({"a": M, "b": M}, {"order": ["a", "a"]}, "is not an order of layers"),
+        ({"a": M}, {"order": "a"}, "is not an order of layers"),
         ({}, {}, "found 0 states"),
         ({"a": np.eye(3)}, {}, "initial_scale reads moments, found a ndarray"),
         (np.eye(3), {}, "initial_scale reads moments, found a ndarray"),

@@ -154,7 +154,7 @@ def _checked(layout: ChunkLayout) -> ChunkLayout:
     for codec in layout.codecs:
         if codec["id"] not in KNOWN:
             raise Unknown(
-                f"its codec {shown(codec['id'])!r} is none of those that covdist decodes ({', '.join(sorted(KNOWN))}): "
+                f"its codec {shown(codec['id'])!r} is not one that covdist decodes ({', '.join(sorted(KNOWN))}): "
                 "write it with one of them"
             )
         try:

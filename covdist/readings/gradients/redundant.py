@@ -73,7 +73,7 @@ def redundant(m: Moments, *, threshold: float = 0.99) -> xr.Dataset:
     1
     """
     if isinstance(threshold, bool) or not isinstance(threshold, int | float | np.number) or not 0 <= threshold < 1:
-        raise DataError(f"threshold={threshold!r} is no correlation: pass a number from 0 up to less than 1")
+        raise DataError(f"threshold={threshold!r} is not a correlation: pass a number from 0 up to less than 1")
     if len(m.layout.axes) > 1:
         raise DataError(f"redundant reads one array's columns, found a {m.layout.describe()}: fold x without y")
     if m.layout.groups is not None:

@@ -51,7 +51,7 @@ def erase(x: ArrayLike, eraser: xr.Dataset, *, dim: Dims = None) -> xr.DataArray
     """
     if not isinstance(eraser, xr.Dataset) or not {"left", "right", "mean"} <= set(eraser):
         raise DataError(
-            f"erase needs an eraser, found a {type(eraser).__name__} that is none: pass covdist.leace(m_xz, m_x)"
+            f"erase needs an eraser, found a {type(eraser).__name__}, which is not one: pass covdist.leace(m_xz, m_x)"
         )
     mean = eraser["mean"]
     name = str(mean.dims[0])

@@ -108,7 +108,7 @@ def _in_order(states: Mapping[str, Moments], order: Sequence[str] | None) -> dic
         )
     if isinstance(order, str) or not order or len(set(order)) < len(order) or not set(order) <= set(names):
         raise DataError(
-            f"order={shown(repr(order), 200)} is no order of layers: name each of them once, there are "
+            f"order={shown(repr(order), 200)} is not an order of layers: name each of them once, there are "
             f"{', '.join(shown(repr(each)) for each in names)}"
         )
     for name in order:

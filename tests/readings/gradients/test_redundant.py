@@ -108,7 +108,7 @@ def test_tiny_and_far_columns():
 
 @pytest.mark.parametrize("threshold", [-0.1, 1, 1.5, np.nan, "high", None, True])
 def test_what_is_no_threshold(threshold):
-    with pytest.raises(DataError, match="is no correlation: pass a number from 0 up to less than 1"):
+    with pytest.raises(DataError, match="is not a correlation: pass a number from 0 up to less than 1"):
         covdist.moments(rows(3)).redundant(threshold=threshold)
 
 
