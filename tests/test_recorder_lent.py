@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import covdist
-from covdist.record.lent import Lent
+from covdist.record.lent import Lent, copy_all
 from covdist.record.newest import Newest
 from covdist.record.writer import Writer
 from covdist.storage.place import Folder, place_at
@@ -68,17 +68,17 @@ def test_a_log_is_that_of_rows_that_are_copied(tmp_path, options):
 
 
 def test_rows_are_kept_until_they_are_copied_and_no_longer(tmp_path, monkeypatch):
-    gate, copied, into = threading.Event(), [], Lent.into
+    gate, copied = threading.Event(), []
 
-    def slow(self, rows):
+    def slow(rows):
         assert gate.wait(30)
         copied.append(threading.current_thread().name)
-        into(self, rows)
+        copy_all(rows)
 
     with covdist.Recorder(tmp_path / "log") as rec:
         arrays = batches(4)
         rec.log(0, {"a/activation": Lent(arrays[0])})
-        monkeypatch.setattr(Lent, "into", slow)
+        monkeypatch.setattr("covdist.record.writer.copy_all", slow)
         lent = Lent(arrays[1])
         held = weakref.ref(lent)
         rec.log(1, {"a/activation": lent})
@@ -95,23 +95,26 @@ def test_rows_are_kept_until_they_are_copied_and_no_longer(tmp_path, monkeypatch
     assert np.array_equal(rows, np.concatenate([each.reshape(-1, 11) for each in arrays[:3]]))
 
 
-def test_what_waits_to_be_copied_is_bounded(tmp_path):
-    gate, done = threading.Event(), []
+def test_what_waits_to_be_copied_is_bounded(monkeypatch):
+    gate, done, memory = threading.Event(), [], np.empty(900, np.uint8)
+    monkeypatch.setattr(
+        "covdist.record.writer.copy_all", lambda rows: done.append(gate.wait(30) and [each for each, _ in rows])
+    )
     writer = Writer("log", 1000, lambda: None)
     for number in range(2):
-        writer.borrow(lambda number=number: done.append(gate.wait(30) and number), 900)
+        writer.borrow(number, memory)
         writer.go()
-    third = threading.Thread(target=lambda: (writer.borrow(lambda: done.append(2), 900), writer.go()))
+    third = threading.Thread(target=lambda: (writer.borrow(2, memory), writer.go()))
     third.start()
     third.join(0.2)
     assert third.is_alive()
     gate.set()
     third.join(30)
     assert not third.is_alive()
-    writer.borrow(lambda: done.append(3), 10**6)  # more than there is room for goes by itself
+    writer.borrow(3, np.empty(10**6, np.uint8))  # more than there is room for goes by itself
     writer.submit(lambda: done.append(4), 0)
     writer.end()
-    assert done == [0, 1, 2, 3, 4]
+    assert done == [[0], [1], [2], [3], 4]
 
 
 def test_chunks_that_many_others_have_followed_are_let_go(monkeypatch, tmp_path):

@@ -12,7 +12,13 @@ import google_crc32c
 import numpy as np
 from numcodecs.zstd import Zstd
 
+from covdist.kernel import copies
+from covdist.kernel.library import compiled
+from covdist.kernel.workspace import empty_bytes
+from covdist.storage.pages import Pages, up_to_page
+
 CRC_BYTES = 4
+LARGE = 1 << 20  # bytes of a chunk that is written past the system's cache
 _LEVEL = 1
 _SAMPLE = 16 << 10  # bytes that are compressed to find out whether it pays
 _PAYS = 0.5  # half-zero float32 shrink to 0.57 at 400 MB/s, whole numbers to 0.1
@@ -42,6 +48,26 @@ def encoded(rows: np.ndarray, chunk_bytes: int, codecs: list[dict[str, object]],
     for part in parts:
         crc = google_crc32c.extend(crc, part if isinstance(part, bytes) else np.frombuffer(part, np.uint8))
     return [*parts, crc.to_bytes(CRC_BYTES, "little")]
+
+
+class Frames:
+    """Memory of frames of chunks that are not compressed, made by the kernel and written without another copy."""
+
+    def __init__(self) -> None:
+        self._memory = empty_bytes(0)
+
+    def of(self, rows: np.ndarray, chunk_bytes: int) -> Pages:
+        """Return the pages of a chunk file, which hold until the next call."""
+        size = up_to_page(copies.frame_bytes(chunk_bytes))
+        if self._memory.nbytes < size:
+            self._memory = empty_bytes(size)
+        nbytes = copies.frame(rows, chunk_bytes, self._memory)
+        return Pages(self._memory[: up_to_page(nbytes)].data, nbytes)
+
+
+def framed(chunk_bytes: int) -> bool:
+    """Return whether ``Frames`` has pages for chunks of a size."""
+    return compiled() and chunk_bytes >= LARGE
 
 
 def pays(rows: np.ndarray) -> bool:

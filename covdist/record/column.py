@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from covdist.errors import LogError, ResultError
-from covdist.record.chunks import FRAMED, PLAIN, Part, decoded, encoded, pays
+from covdist.record.chunks import FRAMED, PLAIN, Part, decoded, encoded, framed, pays
 from covdist.record.lent import Given, Lent
 from covdist.record.newest import LEAST
 from covdist.record.options.dtypes import named_dtype
 from covdist.record.shards import INDEX, Shards
 from covdist.record.writer import Writer
+from covdist.storage.pages import Pages
 from covdist.storage.place import Folder, Place
 
 METADATA = "zarr.json"
@@ -108,7 +108,7 @@ class Column:
         else:
             chunk = self._loaded() if self._chunk is None else self._chunk
             if isinstance(rows, Lent):
-                self.writer.borrow(partial(rows.into, chunk[start : start + count]), rows.nbytes)
+                self.writer.borrow(rows, chunk[start : start + count])
             elif self._bytes and rows.nbytes == count * self.row_bytes <= _HELD and _is_plain(rows, self.dtype):
                 self._bytes[start * self.row_bytes : (start + count) * self.row_bytes] = rows.data.cast("B")
             else:
@@ -132,7 +132,10 @@ class Column:
         """Store the chunk that begins with a row, as far as there are rows."""
         if self._pays or start // self.chunk_rows % _TRIES == 0:
             self._pays = self.codecs != PLAIN and pays(rows)
-        self._put(start, encoded(rows, self.chunk_bytes, self.codecs, self._pays))
+        if self.codecs == FRAMED and not self._pays and framed(self.chunk_bytes) and isinstance(self.place, Folder):
+            self._put_pages(start, self.place, self.writer.frames.of(rows, self.chunk_bytes))
+        else:
+            self._put(start, encoded(rows, self.chunk_bytes, self.codecs, self._pays))
 
     def commit(self, length: int) -> None:
         """Write the metadata."""
@@ -254,11 +257,25 @@ class Column:
         )
 
     def _put(self, start: int, parts: list[Part]) -> None:
-        at, size = 0, sum(map(len, parts))
+        at = 0
         if self.shards:
             at = self.shards.put(start // self.chunk_rows, parts)
         else:
             self.place.put(self._key(start), *parts)
+        self._let_go(start, at, sum(map(len, parts)))
+
+    def _put_pages(self, start: int, place: Folder, pages: Pages) -> None:
+        if self.writer.is_behind():  # a disk that is slower than the rows come: the system's cache takes some of them
+            self._put(start, [pages.part])
+            return
+        at = 0
+        if self.shards:
+            at = self.shards.put_pages(start // self.chunk_rows, pages)
+        else:
+            place.put_pages(self._key(start), pages)
+        self._let_go(start, at, pages.nbytes)
+
+    def _let_go(self, start: int, at: int, size: int) -> None:
         if size >= LEAST and isinstance(self.place, Folder):
             self.writer.newest.add(self.place, self._key(start), at, size)
 

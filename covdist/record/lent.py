@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from covdist.kernel import copies
+from covdist.kernel.library import compiled, place
 
 LEAST = 64 << 10  # bytes from which on handing over takes less time than copying
 
@@ -55,20 +58,44 @@ class Lent:
     def into(self, rows: np.ndarray) -> None:
         """Copy the rows to memory without gaps."""
         done = 0
-        for part in self._parts():
-            count = part.shape[0] * part.shape[1]
-            rows[done : done + count].reshape(part.shape)[...] = part
-            done += count
+        for first, outer, begin, count in self._parts():
+            part = self._blocks[first : first + outer, begin : begin + count]
+            rows[done : done + outer * count].reshape(part.shape)[...] = part
+            done += outer * count
 
-    def _parts(self) -> Iterator[np.ndarray]:
-        """Yield the rest of the first block, whole ones, and the beginning of the last."""
+    def copies(self, rows: np.ndarray) -> list[copies.Transfer]:
+        """Return what the kernel has to copy, while this is held, to memory without gaps of the same dtype."""
+        to, start, (block, row, column), (_, _, width) = (
+            place(rows), place(self._blocks), self._blocks.strides, self._blocks.shape,
+        )  # fmt: skip
+        item, found = self.dtype.itemsize, []
+        for first, outer, begin, count in self._parts():
+            origin = start + first * block + begin * row
+            found.append(copies.Transfer(to, origin, item, outer, count, width, block, row, column))
+            to += outer * count * width * item
+        return found
+
+    def _parts(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield the rest of the first block, whole ones, and the beginning of the last.
+
+        Each as the first block, how many these are, the first row in each, and how many rows of each.
+        """
         height, at = self._blocks.shape[1], self._start
         while at < self._stop:
             (block, begin), left = divmod(at, height), self._stop - at
             whole = 0 if begin else left // height
-            part = self._blocks[block : block + max(whole, 1), begin : height if whole else begin + left]
-            yield part
-            at += part.shape[0] * part.shape[1]
+            outer, count = max(whole, 1), height if whole else min(height - begin, left)
+            yield block, outer, begin, count
+            at += outer * count
+
+
+def copy_all(rows: Sequence[tuple[Lent, np.ndarray]]) -> None:
+    """Copy rows to memory of the same dtypes, in one call of the kernel where there is one."""
+    if compiled():
+        copies.run([copy for lent, memory in rows for copy in lent.copies(memory)])
+    else:
+        for lent, memory in rows:
+            lent.into(memory)
 
 
 Given: TypeAlias = np.ndarray | Lent

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from covdist.errors import ResultError
+from covdist.record.chunks import Frames
+from covdist.record.lent import Lent, copy_all
 from covdist.record.memory import populate
 from covdist.record.newest import Newest
 
@@ -37,13 +40,13 @@ class Writer:
         self._before = check  # of each job
         self._jobs: deque[_Waiting] = deque()  # the first is being done
         self._waiting = self._lent = 0  # bytes of chunks of the jobs, and of rows that they copy
-        self._next = _Waiting([], 0, 0)  # rows that the next job begins with copying
+        self._next: list[tuple[Lent, np.ndarray]] = []  # rows that the next job begins with copying
         self._spare: list[np.ndarray] = []
         self.ahead = False  # whether there is room for all pages of the memory that is used in part
         self._fresh: deque[np.ndarray] = deque()
-        self.newest = Newest()
+        self.newest, self.frames = Newest(), Frames()
         self._error: BaseException | None = None
-        self._ended = False
+        self._awaited = self._ended = False
         self._last: Job | None = None
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="covdist-writer", daemon=True)
@@ -61,25 +64,34 @@ class Writer:
             return job()
         self._queue([job], nbytes)
 
-    def borrow(self, copy: Job, nbytes: int) -> None:
+    def is_behind(self) -> bool:
+        """Return whether the caller waits for it."""
+        return self._awaited
+
+    def borrow(self, rows: Lent, memory: np.ndarray) -> None:
         """Have rows copied that nobody changes, before the next job or when ``go`` is called."""
-        self._next = _Waiting([*self._next.jobs, copy], 0, self._next.lent + nbytes)
+        self._next.append((rows, memory))
 
     def go(self) -> None:
         """Have the rows copied that are borrowed, as soon as few enough others wait for it."""
-        if self._next.jobs:
+        if self._next:
             self._queue([], 0)
 
     def _queue(self, jobs: list[Job], nbytes: int) -> None:
-        copies, self._next = self._next, _Waiting([], 0, 0)
+        copies, self._next = self._next, []
+        lent = sum(memory.nbytes for _, memory in copies)
+        if copies:
+            jobs = [partial(copy_all, copies), *jobs]
         with self._changed:
             while self._spare and self.held + nbytes > self.room:
                 self._spare.pop(0)
-            self._changed.wait_for(lambda: self._has_room(nbytes, copies.lent))
+            self._awaited = not self._has_room(nbytes, lent)
+            self._changed.wait_for(lambda: self._has_room(nbytes, lent))
+            self._awaited = False
             self.check()
-            self._jobs.append(_Waiting([*copies.jobs, *jobs], nbytes, copies.lent))
+            self._jobs.append(_Waiting(jobs, nbytes, lent))
             self._waiting += nbytes
-            self._lent += copies.lent
+            self._lent += lent
             self._changed.notify_all()
 
     def _has_room(self, nbytes: int, lent: int) -> bool:

@@ -6,11 +6,13 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from io import FileIO
 from urllib.parse import unquote, urlsplit
 
+from covdist.storage.pages import Pages
 from covdist.storage.remote import PARTIAL, Remote
 
 _IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
@@ -36,20 +38,38 @@ class Folder:
 
     def put(self, name: str, *parts: bytes | memoryview) -> None:
         """Write or replace a file in one step, from one or more buffers; a reader sees all of it or none."""
+        self._put(name, partial(_write_all, parts=parts))
+
+    def put_pages(self, name: str, pages: Pages) -> None:
+        """Write or replace a file of pages, as ``put`` does."""
+        self._put(name, partial(_write_pages, pages=pages))
+
+    def _put(self, name: str, write: Callable[[FileIO], None]) -> None:
         path = os.path.join(self.root, name)
-        with self._written(path, parts) as partial:
+        with self._written(path, write) as written:
             try:
-                os.replace(partial, path)
+                os.replace(written, path)
             except OSError:
-                os.replace(partial, self._no_folder(path))
+                os.replace(written, self._no_folder(path))
 
     def write_at(self, name: str, offset: int, *parts: bytes | memoryview) -> None:
         """Write into a file, which is made where there is none; neither durable nor in one step."""
+        with self._opened_at(name, offset) as file:
+            _write_all(file, parts)
+
+    def write_pages_at(self, name: str, offset: int, pages: Pages) -> None:
+        """Write pages into a file at a multiple of a page, as ``write_at`` does, and maybe the rest of the last one."""
+        with self._opened_at(name, offset) as file:
+            if not pages.write(file, offset):
+                _write_all(file, [pages.part])
+
+    @contextmanager
+    def _opened_at(self, name: str, offset: int) -> Iterator[FileIO]:
         path = os.path.join(self.root, name)
         self._make_room(path)
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0) as file:
             file.seek(offset)
-            _write_all(file, parts)
+            yield file
 
     def let_go(self, name: str, offset: int, size: int) -> None:
         """Have the system begin to write a part of a file to the disk, and forget what of it is there already."""
@@ -69,13 +89,13 @@ class Folder:
     def create(self, name: str, data: bytes) -> bool:
         """Write a file that must not exist yet, in one step; of several callers exactly one gets True."""
         path = os.path.join(self.root, name)
-        with self._written(path, (data,)) as partial:
+        with self._written(path, partial(_write_all, parts=[data])) as written:
             try:
-                os.link(partial, path)  # unlike a rename it refuses to replace
+                os.link(written, path)  # unlike a rename it refuses to replace
             except FileExistsError:
                 return False
             finally:
-                _remove(partial)
+                _remove(written)
         return True
 
     def begin(self, name: str, data: bytes) -> None:
@@ -83,12 +103,12 @@ class Folder:
 
         Others never see the folder without its file.
         """
-        partial = f"{self.root}.{uuid.uuid4().hex}{PARTIAL}"
+        unfinished = f"{self.root}.{uuid.uuid4().hex}{PARTIAL}"
         try:
-            Folder(partial, self._durable).create(name, data)
-            os.rename(partial, self.root)  # refuses to replace what is not empty
+            Folder(unfinished, self._durable).create(name, data)
+            os.rename(unfinished, self.root)  # refuses to replace what is not empty
         except BaseException as error:
-            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
             if not (isinstance(error, OSError) and error.errno in _IN_THE_WAY):
                 raise
 
@@ -153,12 +173,12 @@ class Folder:
             _set_aside(folder)
         os.makedirs(folder, exist_ok=True)
 
-    def _opened(self, partial: str) -> FileIO:
+    def _opened(self, unfinished: str) -> FileIO:
         try:
-            return open(partial, "xb", buffering=0)
+            return open(unfinished, "xb", buffering=0)
         except OSError:
-            self._make_room(partial)
-            return open(partial, "xb", buffering=0)
+            self._make_room(unfinished)
+            return open(unfinished, "xb", buffering=0)
 
     @staticmethod
     def _no_folder(path: str) -> str:
@@ -168,16 +188,16 @@ class Folder:
         return path
 
     @contextmanager
-    def _written(self, path: str, parts: tuple[bytes | memoryview, ...]) -> Iterator[str]:
-        partial = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
+    def _written(self, path: str, write: Callable[[FileIO], None]) -> Iterator[str]:
+        unfinished = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
         try:
-            with self._opened(partial) as file:
-                _write_all(file, parts)
+            with self._opened(unfinished) as file:
+                write(file)
                 if self._durable:
                     os.fsync(file.fileno())
-            yield partial
+            yield unfinished
         except BaseException:
-            _remove(partial)
+            _remove(unfinished)
             raise
         if self._durable:
             _sync_folder(os.path.dirname(path))
@@ -194,6 +214,13 @@ def _write_all(file: FileIO, parts: Sequence[bytes | memoryview]) -> None:
             written -= left.pop(0).nbytes
         if left:
             left[0] = left[0][written:]
+
+
+def _write_pages(file: FileIO, pages: Pages) -> None:
+    if pages.write(file, 0):
+        file.truncate(pages.nbytes)
+    else:
+        _write_all(file, [pages.part])
 
 
 def _remove(path: str) -> None:

@@ -15,7 +15,7 @@ import covdist
 torch = pytest.importorskip("torch", reason="hooks on torch models need torch, which has an environment of its own")
 
 import covdist.record.torch as record  # noqa: E402
-from covdist.record.lent import Lent  # noqa: E402
+from covdist.record.lent import copy_all  # noqa: E402
 
 nn = torch.nn
 BATCH = 6
@@ -147,13 +147,13 @@ def test_factors_of_kfac_from_a_log(tmp_path):
 
 
 def test_copies_that_wait_for_the_recorder_are_not_overwritten(tmp_path, monkeypatch):
-    gate, into, main = threading.Event(), Lent.into, threading.current_thread()
+    gate = threading.Event()
 
-    def slow(self, rows):
-        assert threading.current_thread() is main or gate.wait(30)
-        into(self, rows)
+    def slow(rows):
+        assert gate.wait(30)
+        copy_all(rows)
 
-    monkeypatch.setattr(Lent, "into", slow)
+    monkeypatch.setattr("covdist.record.writer.copy_all", slow)
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(8, 16, 3))
     optimizer, found = torch.optim.SGD(model.parameters(), 0.1), []
     with covdist.Recorder(tmp_path / "log") as rec, record.watch(model, rec) as watch:

@@ -1,13 +1,14 @@
-/* Folds and multiplies seeded rows of random shapes by one instruction set, with every array between two pages that must
+/* Copies, folds and multiplies seeded rows of random shapes by one instruction set, with every array between two pages that must
    not be touched: at the end of its own pages, at their beginning, and on the heap, where a sanitizer watches both ends.
    What is only read lies in memory that cannot be written. Prints a hash of each case, equal in all three places. */
 #define _GNU_SOURCE
 #include <sys/mman.h>
 #include <unistd.h>
+#include "copies.h"
 #include "seeded.h"
 
 enum { AT_END, AT_BEGINNING, HEAP, PLACES };
-enum { CASES = 400, BEGINNING = 300, MOST = 64 }; /* from the latter on, the pilot is made of the rows */
+enum { CASES = 400, COPIES = 100, BEGINNING = 300, MOST = 64 }; /* from the latter on, the pilot is made of the rows */
 
 static struct {
     char *from, *data; /* all of the memory, and the array in it */
@@ -154,17 +155,50 @@ static uint64_t of_case(uint64_t number, size_t *rows, size_t *n, size_t *m)
     return hash;
 }
 
+/* Rows whose columns lie side by side or apart, and what follows them, copied to where nothing may be written beyond. */
+static uint64_t of_copy(uint64_t number, size_t *outer, size_t *rows, size_t *columns)
+{
+    state = number + CASES;
+    size_t item = (size_t)1 << number % 4, apart = next() % 2, gap = next() % 3;
+    *outer = 1 + next() % 3, *rows = 1 + some(COLUMNS, 200) % 100, *columns = 1 + some(COLUMNS, 200);
+    size_t lines = apart ? *columns : *rows, line = ((apart ? *rows : *columns) + gap) * item;
+    size_t given = (*outer * lines - 1) * line + line - gap * item, taken = *outer * *rows * *columns * item;
+    char *from = array(given);
+    for (size_t i = 0; i < given; i++)
+        from[i] = (char)next();
+    keep();
+    copy_t copy = {array(taken), from, item, *outer, *rows, *columns, (int64_t)(lines * line),
+                   (int64_t)(apart ? item : line), (int64_t)(apart ? line : item)};
+    NAME(copy)(&copy, 1);
+    uint64_t hash = hashed(NO_HASH, copy.to, taken);
+    size_t chunk = taken + next() % 3 * (next() % 70000), blocks = chunk / (128 << 10) + 2, most = chunk + 3 * blocks + 17;
+    char *frame = array(most);
+    size_t used = NAME(frame)(frame, copy.to, taken, chunk);
+    if (used > most)
+        abort();
+    hash = hashed(hash, frame, used);
+    release();
+    return hash;
+}
+
+static int same(uint64_t of(uint64_t, size_t *, size_t *, size_t *), uint64_t number)
+{
+    uint64_t hashes[PLACES];
+    size_t rows, n, m;
+    for (place = 0; place < PLACES; place++)
+        hashes[place] = of(number, &rows, &n, &m);
+    printf("%llu %zu x %zu, %zu: %016llx\n", (unsigned long long)number, rows, n, m, (unsigned long long)hashes[0]);
+    fflush(stdout); /* the case after the last one is the one that fails */
+    return hashes[0] == hashes[AT_BEGINNING] && hashes[0] == hashes[HEAP];
+}
+
 int main(void)
 {
-    for (uint64_t number = 0; number < CASES; number++) {
-        uint64_t hashes[PLACES];
-        size_t rows, n, m;
-        for (place = 0; place < PLACES; place++)
-            hashes[place] = of_case(number, &rows, &n, &m);
-        printf("%llu %zu x %zu, %zu: %016llx\n", (unsigned long long)number, rows, n, m, (unsigned long long)hashes[0]);
-        fflush(stdout); /* the case after the last one is the one that fails */
-        if (hashes[0] != hashes[AT_BEGINNING] || hashes[0] != hashes[HEAP])
+    for (uint64_t number = 0; number < COPIES; number++)
+        if (!same(of_copy, number))
             return 1;
-    }
+    for (uint64_t number = 0; number < CASES; number++)
+        if (!same(of_case, number))
+            return 1;
     return 0;
 }

@@ -4,27 +4,60 @@ from __future__ import annotations
 
 import weakref
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from covdist.kernel import copies as kernel
+from covdist.kernel.library import compiled
 from covdist.record.lent import LEAST, Given, Lent
 
 if TYPE_CHECKING:
     import torch
 
+_Form: TypeAlias = "tuple[torch.dtype, tuple[int, ...], tuple[int, ...]]"  # with the shape and the strides
+
 
 class Copy:
     """A tensor in memory of the CPU, which is used again when nothing holds the array that shares it."""
 
-    def __init__(self, tensor: torch.Tensor, array: np.ndarray | None):
-        self.tensor, self._array = tensor, array
+    def __init__(self, tensor: torch.Tensor, array: np.ndarray | None, address: int | None):
+        self.tensor, self._array, self._address = tensor, array, address
 
     def rows(self) -> Given | torch.Tensor:
         """Return it with the units on its last axis; as itself where NumPy lacks its dtype."""
         if self._array is not None and self._array.nbytes >= LEAST and self._array.ndim > 1:
             return Lent(self._array)
         return as_logged(self.tensor.flatten(0, -2))
+
+    def fill(self, tensor: torch.Tensor) -> None:
+        """Copy a tensor of the form for which the memory was made."""
+        if self._address is not None and is_plain(tensor):
+            kernel.run([kernel.as_it_lies(self._address, tensor.data_ptr(), tensor.nbytes)])
+        else:
+            self.tensor.copy_(tensor, non_blocking=True)
+
+    def join(self, parts: list[torch.Tensor]) -> list[kernel.Transfer]:
+        """Copy flat tensors, one after the other, or return what the kernel has to copy while they are held."""
+        import torch
+
+        if self._address is not None and all(each.dtype == self.tensor.dtype and is_plain(each) for each in parts):
+            ends = accumulate((each.nbytes for each in parts), initial=self._address)
+            return [kernel.as_it_lies(at, each.data_ptr(), each.nbytes) for at, each in zip(ends, parts, strict=False)]
+        if {part.device for part in parts} == {self.tensor.device}:
+            torch.cat(parts, out=self.tensor[0])  # one copy after the other takes 1.2 to 1.5 times as long
+        else:
+            for view, part in zip(self.tensor[0].split([each.numel() for each in parts]), parts, strict=True):
+                view.copy_(part, non_blocking=True)
+        return []
+
+
+def is_plain(tensor: torch.Tensor) -> bool:
+    """Return whether the bytes of a tensor are its values, in memory of the CPU."""
+    import torch
+
+    return type(tensor) is torch.Tensor and tensor.is_cpu and not (tensor.is_conj() or tensor.is_neg())
 
 
 class Copies:
@@ -40,23 +73,17 @@ class Copies:
     def add(self, tensor: torch.Tensor) -> Copy:
         """Copy a tensor as it lies, without its graph; one on a device is there only when that has been waited for."""
         tensor = tensor.detach()
-        copy = self._next(tensor, tensor.device)
-        copy.tensor.copy_(tensor, non_blocking=True)
+        copy = self._next(_form(tensor), tensor.device)
+        copy.fill(tensor)
         return copy
 
-    def add_joined(self, parts: list[torch.Tensor]) -> Copy:
-        """Copy flat tensors as one row."""
+    def add_row(self, parts: list[torch.Tensor]) -> Copy:
+        """Return memory for flat tensors as one row, which ``join`` fills."""
         import torch
 
-        sizes = [part.numel() for part in parts]
-        dtype = reduce(torch.promote_types, (part.dtype for part in parts))
-        copy = self._next(torch.empty((1, sum(sizes)), dtype=dtype, device="meta"), parts[0].device)
-        if {part.device for part in parts} == {copy.tensor.device}:
-            torch.cat(parts, out=copy.tensor[0])  # one copy after the other takes 1.2 to 1.5 times as long
-        else:
-            for view, part in zip(copy.tensor[0].split(sizes), parts, strict=True):
-                view.copy_(part, non_blocking=True)
-        return copy
+        size = sum([part.numel() for part in parts])
+        dtype = reduce(torch.promote_types, {part.dtype for part in parts})
+        return self._next((dtype, (1, size), (size, 1)), parts[0].device)
 
     def refer(self, copy: Copy) -> None:
         """Take what another array has copied in this step already."""
@@ -66,14 +93,17 @@ class Copies:
         """Forget all after the first ``number`` tensors."""
         del self._parts[number:]
 
-    def _next(self, like: torch.Tensor, device: torch.device) -> Copy:
+    def _next(self, form: _Form, device: torch.device) -> Copy:
         """Return memory for the next tensor: that of an earlier step, if it fits and is free."""
         number = len(self._parts)
-        self._memory += [[] for _ in range(number + 1 - len(self._memory))]
-        self._memory[number] = kept = [memory for memory in self._memory[number] if memory.fits(like)]
-        memory = next((memory for memory in kept if memory.is_free()), None)
-        if memory is None:
-            kept.append(memory := _Memory(like, device))
+        if number == len(self._memory):
+            self._memory.append([])
+        for memory in self._memory[number]:
+            if memory.form == form and memory.is_free():
+                break
+        else:
+            memory = _Memory(form, device)
+            self._memory[number] = [*(each for each in self._memory[number] if each.form == form), memory]
         self._parts.append(copy := memory.take())
         return copy
 
@@ -89,15 +119,16 @@ class Copies:
 class _Memory:
     """Memory of one tensor, as which it lies: to bring its units together takes six times as long as to copy it."""
 
-    def __init__(self, like: torch.Tensor, device: torch.device):
+    def __init__(self, form: _Form, device: torch.device):
         import torch
 
-        self._form = _form(like)
+        self.form, (dtype, shape, strides) = form, form
+        like = torch.empty_strided(shape, strides, dtype=dtype, device="meta")
         self._tensor = torch.empty_like(like, device="cpu", pin_memory=device.type == "cuda")
         self._taken: weakref.ref[np.ndarray] | None = None
-
-    def fits(self, tensor: torch.Tensor) -> bool:
-        return self._form == _form(tensor)
+        # What has gaps lies elsewhere in memory without them, and less is read again at once.
+        dense = compiled() and self._tensor.nbytes >= LEAST and self._tensor.stride() == strides
+        self._address = self._tensor.data_ptr() if dense else None
 
     def is_free(self) -> bool:
         """Return whether neither a step nor the recorder holds it; of a dtype that NumPy lacks, no recorder does."""
@@ -105,12 +136,12 @@ class _Memory:
 
     def take(self) -> Copy:
         if not isinstance(array := as_logged(self._tensor), np.ndarray):
-            return Copy(self._tensor, None)
+            return Copy(self._tensor, None, self._address)
         self._taken = weakref.ref(array)
-        return Copy(self._tensor, array)
+        return Copy(self._tensor, array, self._address)
 
 
-def _form(tensor: torch.Tensor) -> tuple[Any, ...]:
+def _form(tensor: torch.Tensor) -> _Form:
     return tensor.dtype, tensor.shape, tensor.stride()
 
 

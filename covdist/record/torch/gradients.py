@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from covdist.errors import DataError
+from covdist.kernel import copies as kernel
 from covdist.record.torch.copies import Copies, Copy
 from covdist.record.torch.layers import Watched
 from covdist.record.torch.scale import Scale
@@ -34,15 +34,21 @@ class Gradients:
         """
         import torch
 
-        rows = {}
+        rows, held, waiting = {}, [], []
         for layer in self._layers:
-            found = [self._one(each) for each in _of(layer)]
-            if any(each is not None for each in found):
+            parameters = _of(layer)
+            flat = [self._one(each) for each in parameters]
+            if any(each is not None for each in flat):
                 flat = [
                     torch.zeros(each.numel(), dtype=each.dtype, device=each.device) if one is None else one
-                    for each, one in zip(_of(layer), found, strict=True)
+                    for each, one in zip(parameters, flat, strict=True)
                 ]
-                rows[layer.name("gradient")] = self._copies[layer.node].add_joined(flat)
+                rows[layer.name("gradient")] = row = self._copies[layer.node].add_row(flat)
+                held.append(flat)
+                waiting += row.join(flat)
+        if waiting:
+            kernel.run(waiting)
+        del held
         if not rows and any(each.requires_grad for layer in self._layers for each in _of(layer)):
             raise DataError(
                 "no watched parameter has a gradient: call watch.step() after backward() and before zero_grad(), and "
@@ -74,8 +80,8 @@ class Gradients:
         return flat if factor == 1.0 else flat / factor
 
 
-def _of(layer: Watched) -> Iterator[torch.nn.Parameter]:
-    return (getattr(layer.module, name) for name in layer.parameters)
+def _of(layer: Watched) -> list[torch.nn.Parameter]:
+    return [getattr(layer.module, name) for name in layer.parameters]
 
 
 def logged(rows: dict[str, Copy]) -> dict[str, Any]:

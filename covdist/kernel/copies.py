@@ -1,0 +1,52 @@
+"""Copies of rows past the caches of the processor, and frames of chunks, in calls that no other thread waits for."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+
+from covdist.kernel.library import function, own_address
+
+ITEMS = (1, 2, 4, 8)  # bytes of what is copied one by one
+
+
+class Transfer(NamedTuple):
+    """``copy_t`` of copies.h: items from anywhere in memory that get to lie one after the other."""
+
+    to: int
+    origin: int
+    item: int
+    outer: int
+    rows: int
+    columns: int
+    outer_stride: int
+    row_stride: int
+    column_stride: int
+
+
+def as_it_lies(to: int, origin: int, nbytes: int) -> Transfer:
+    """Return the copy of bytes that lie one after the other."""
+    return Transfer(to, origin, 1, 1, 1, nbytes, nbytes, nbytes, 1)
+
+
+def run(copies: Sequence[Transfer]) -> None:
+    """Copy what nobody changes meanwhile; the library must be compiled."""
+    numbers = array("q", chain.from_iterable(copies))
+    function("copy")(numbers.buffer_info()[0], len(copies))
+
+
+def frame(rows: np.ndarray, chunk_bytes: int, memory: np.ndarray) -> int:
+    """Write a Zstandard frame that is not compressed, of rows and zeros after them, and its CRC-32C; return its length.
+
+    ``memory`` has ``frame_bytes`` of the chunk at least; the library must be compiled.
+    """
+    return function("frame")(own_address(memory), rows.ctypes.data, rows.nbytes, chunk_bytes)
+
+
+def frame_bytes(chunk_bytes: int) -> int:
+    """Return how many bytes a frame with its checksum takes at most."""
+    return chunk_bytes + 3 * (chunk_bytes // (128 << 10) + 2) + 17

@@ -1,0 +1,52 @@
+"""Copies past the caches and frames of chunks, beside NumPy's own and Zstandard's decoder."""
+
+import google_crc32c
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numcodecs.zstd import Zstd
+
+from covdist.kernel import copies
+from covdist.kernel.library import compiled
+from covdist.record.lent import Lent, copy_all
+
+pytestmark = pytest.mark.skipif(not compiled(), reason="no kernel was compiled here")
+
+
+@st.composite
+def lent(draw) -> tuple[Lent, np.ndarray]:
+    """Some rows of an array whose units lie last or, as channels, before its positions, and what they are."""
+    shape = draw(st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(1, 40)))
+    item = draw(st.sampled_from(["f2", "f4", "f8", "u1"]))
+    values = np.random.default_rng(draw(st.integers(0, 99))).integers(0, 200, shape).astype(item)
+    array = values if draw(st.booleans()) else np.moveaxis(np.moveaxis(values, -1, 1).copy(), 1, -1)
+    rows = slice(draw(st.integers(0, 20)), draw(st.integers(0, 130)))
+    return Lent(array)[rows], values.reshape(-1, shape[-1])[rows]
+
+
+@given(st.lists(lent(), max_size=4))
+@settings(deadline=None)
+def test_rows_are_copied_wherever_they_lie(several):
+    found = [np.full((len(rows) + 1, *rows.shape[1:]), 7, rows.dtype) for _, rows in several]
+    copy_all([(each, to[:-1]) for (each, _), to in zip(several, found, strict=True)])
+    for (_, rows), to in zip(several, found, strict=True):
+        assert np.array_equal(to[:-1], rows)
+        assert (to[-1] == 7).all()
+
+
+@given(
+    st.integers(0, 300_000),
+    st.one_of(st.integers(0, 300_000), st.sampled_from([0, 131_072, 131_073])),
+    st.integers(0, 99),
+)
+@settings(deadline=None, max_examples=40)
+def test_a_frame_is_decoded_to_its_rows_and_zeros(nbytes, more, seed):
+    rows = np.random.default_rng(seed).integers(0, 256, nbytes, np.uint8)
+    chunk = max(1, nbytes + more)
+    memory = np.full(copies.frame_bytes(chunk) + 1, 9, np.uint8)
+    length = copies.frame(rows, chunk, memory[:-1])
+    frame, checksum = memory[: length - 4].tobytes(), memory[length - 4 : length].tobytes()
+    assert Zstd().decode(frame) == rows.tobytes() + bytes(chunk - nbytes)
+    assert google_crc32c.value(frame) == int.from_bytes(checksum, "little")
+    assert memory[-1] == 9

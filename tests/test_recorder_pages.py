@@ -1,0 +1,105 @@
+"""Large chunks go to the disk past the system's cache where it lets them, and through it elsewhere: the same files."""
+
+import errno
+import fcntl
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import covdist
+from covdist.kernel.library import compiled
+from covdist.kernel.workspace import empty_bytes
+from covdist.record.writer import Writer
+from covdist.storage.pages import PAGE, Pages
+from covdist.storage.place import Folder
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux writes past its cache so")
+
+
+def pages_of(nbytes: int) -> Pages:
+    memory = empty_bytes(1 << 20)[: -(-nbytes // PAGE) * PAGE]  # where a page begins
+    memory[:] = np.random.default_rng(0).integers(0, 256, len(memory))
+    return Pages(memory.data, nbytes)
+
+
+def refuse_open(monkeypatch) -> None:
+    """Let the system be one that knows no way past its cache."""
+    own = fcntl.fcntl
+
+    def asked(file, command, *flags):
+        if command == fcntl.F_SETFL and flags[0] & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return own(file, command, *flags)
+
+    monkeypatch.setattr(fcntl, "fcntl", asked)
+
+
+def refuse_write(monkeypatch) -> None:
+    """Let it say so late, when a part has been written."""
+    own, done = os.pwrite, []
+
+    def asked(number, data, offset):
+        if done:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        done.append(own(number, data[:PAGE], offset))
+        return done[0]
+
+    monkeypatch.setattr(os, "pwrite", asked)
+
+
+def in_parts(monkeypatch) -> None:
+    own = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda number, data, offset: own(number, data[:PAGE], offset))
+
+
+@pytest.mark.parametrize("system", [lambda _: None, refuse_open, refuse_write, in_parts])
+def test_all_bytes_and_no_others_are_written(tmp_path, monkeypatch, system):
+    place, pages = Folder(str(tmp_path), durable=False), pages_of(3 * PAGE + 5)
+    system(monkeypatch)
+    place.put_pages("a/b", pages)
+    assert place.get("a/b") == bytes(pages.part)
+    place.write_at("c", 0, b"before")
+    place.write_pages_at("c", PAGE, pages)
+    data = place.get("c") or b""
+    assert data[:6] == b"before"
+    assert data[PAGE : PAGE + pages.nbytes] == bytes(pages.part)
+    assert data[PAGE + pages.nbytes :] in (b"", bytes(pages.memory[pages.nbytes :]))
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    place = Folder(str(tmp_path), durable=False)
+    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "writev", full)
+    with pytest.raises(OSError, match="No space"):
+        place.put_pages("a", pages_of(PAGE))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not compiled(), reason="pages are made by the kernel")
+@pytest.mark.parametrize("shard", [None, 3])
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_log_holds_its_rows_however_they_were_written(tmp_path, monkeypatch, shard, behind):
+    written = []
+    for name in ("put_pages", "write_pages_at"):
+        own = getattr(Folder, name)
+        monkeypatch.setattr(Folder, name, lambda self, *given, own=own: written.append(given[0]) or own(self, *given))
+    monkeypatch.setattr(Writer, "is_behind", lambda self: behind)
+    rows = np.random.default_rng(0).standard_normal((11, 150_001)).astype("f4")
+    rows[4:6] = 0  # of which a chunk is compressed, and has room for itself alone
+    with covdist.Recorder(tmp_path / "log", chunk=2, shard=shard) as rec:
+        for step, row in enumerate(rows[:5]):
+            rec.log(step, {"a/activation": row[None]})
+        rec.flush()  # half a chunk, which is written again when it is full
+        for step, row in enumerate(rows[5:], 5):
+            rec.log(step, {"a/activation": row[None]})
+    log = covdist.open_log(tmp_path / "log")
+    assert np.array_equal(log["a/activation"], rows)
+    assert bool(written) == (not behind)
+    size = sum(file.stat().st_size for file in Path(tmp_path, "log").rglob("*") if file.is_file())
+    assert size < 1.05 * rows.nbytes + 2 * rows[:2].nbytes  # where a chunk lay half full, another may come
