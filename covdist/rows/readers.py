@@ -12,7 +12,7 @@ import numpy as np
 from dask.local import get_sync
 from dask.typing import Key
 
-from covdist.errors import LogError
+from covdist.errors import DataError, LogError
 from covdist.kernel.workspace import empty_bytes
 from covdist.logs.source import Source, in_slabs
 from covdist.numerics.nonfinite import unmasked
@@ -136,29 +136,49 @@ class ArrayReader(NamedTuple):
         yield self.rows
 
 
+class Promised(NamedTuple):
+    """What a dask array says of its chunks, which a function that it maps over them need not keep to."""
+
+    sample_ndim: int
+    columns: tuple[int, ...]  # how many, or () of a vector
+    dtype: np.dtype
+
+    def rows(self, blocks: Any, height: int) -> np.ndarray:
+        """Return blocks as rows; DataError where they are not what was promised, over which kernels would run."""
+        found = as_rows(_joined(blocks), self.sample_ndim)
+        if found.shape != (height, *self.columns) or (found.dtype.kind not in "biuf" and found.dtype != self.dtype):
+            raise DataError(
+                f"a chunk of a dask array came out as {found.dtype} of shape {found.shape}, expected {self.dtype} of "
+                f"shape {(height, *self.columns)}, as the array says: tell what makes it, such as map_blocks, "
+                "the chunks= and dtype= of what it returns"
+            )
+        return found
+
+
 class GraphReader(NamedTuple):
     """Evaluates the pieces' own graphs, one after the other, inside the task."""
 
-    graphs: dict[int, tuple[dict[Key, Any], Any]]  # each with its keys
-    sample_ndim: int
+    graphs: dict[int, tuple[dict[Key, Any], Any, int]]  # each with its keys and its number of rows
+    promised: Promised
 
     def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
-        made = (get_sync(*self.graphs[number]) for number in range(first, last))
-        return ahead(as_rows(_joined(blocks), self.sample_ndim) for blocks in made)
+        graphs = (self.graphs[number] for number in range(first, last))
+        return ahead(self.promised.rows(get_sync(graph, keys), height) for graph, keys, height in graphs)
 
 
 class GivenReader(NamedTuple):
     """Takes pieces that dask tasks computed, because they share work; a shard holds all of its pieces at once."""
 
-    sample_ndim: int
+    promised: Promised
+    heights: Sequence[int]  # rows of each piece
     blocks: Sequence[Any] = ()
 
     def given(self, blocks: list[Any]) -> GivenReader:
-        return GivenReader(self.sample_ndim, blocks)
+        return self._replace(blocks=blocks)
 
     def pieces(self, first: int, last: int) -> Iterator[np.ndarray]:
-        for blocks in self.blocks:
-            yield as_rows(_joined(blocks), self.sample_ndim)
+        for blocks, height in zip(self.blocks, self.heights, strict=True):
+            yield self.promised.rows(blocks, height)
 
 
 def _joined(blocks: Any, axis: int = 0) -> np.ndarray:

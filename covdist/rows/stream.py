@@ -23,7 +23,7 @@ from covdist.engine.dask_private import computed_keys, needed_by
 from covdist.logs.dask_arrays import from_dask, with_sources
 from covdist.logs.source import Source, in_slabs
 from covdist.rows.fold import Blocks, Part, Reader
-from covdist.rows.readers import ArrayReader, GivenReader, GraphReader, SourceReader, as_rows
+from covdist.rows.readers import ArrayReader, GivenReader, GraphReader, Promised, SourceReader, as_rows
 
 _PIECE = 1 << 23  # bytes of a piece of an array that has no chunks of its own
 
@@ -158,14 +158,25 @@ def _pieces(
     array: da.Array, sample_ndim: int, reader: Callable[[int, int], Reader], piece_bytes: int | None = None
 ) -> PieceStream:
     """Return a stream with one piece a cell of the sample axes' chunk grid, in C order."""
-    heights = np.ones(1, np.int64)
-    for axis in array.chunks[:sample_ndim]:
-        heights = np.multiply.outer(heights, np.asarray(axis, np.int64)).ravel()
+    heights = _heights(array, sample_ndim)
     width = math.prod(array.shape[sample_ndim:])
     # A user's own graph is assumed to make each piece from something as large.
     made = 2 * int(heights.max(initial=0)) * width * array.dtype.itemsize
     bounds = np.concatenate([[0], np.cumsum(heights)])
     return PieceStream(bounds, width, array.name, piece_bytes or made, array.dtype, reader)
+
+
+def _heights(array: da.Array, sample_ndim: int) -> np.ndarray:
+    """Return the number of rows of each piece."""
+    heights = np.ones(1, np.int64)
+    for axis in array.chunks[:sample_ndim]:
+        heights = np.multiply.outer(heights, np.asarray(axis, np.int64)).ravel()
+    return heights
+
+
+def _promised(array: da.Array, sample_ndim: int) -> Promised:
+    columns = (math.prod(array.shape[sample_ndim:]),) if array.ndim > sample_ndim else ()
+    return Promised(sample_ndim, columns, array.dtype)
 
 
 def _graph_stream(array: da.Array, sample_ndim: int) -> PieceStream:
@@ -182,15 +193,17 @@ def _graph_stream(array: da.Array, sample_ndim: int) -> PieceStream:
         return replace(_given_stream(array, sample_ndim, keys), token=f"{array.name}-kept")
     if share_work(graphs):
         return _given_stream(optimised, sample_ndim, keys)
-    pieces = list(zip(graphs, keys, strict=True))
+    pieces = list(zip(graphs, keys, _heights(array, sample_ndim).tolist(), strict=True))
+    promised = _promised(array, sample_ndim)
     return _pieces(
-        array, sample_ndim, lambda first, last: GraphReader({i: pieces[i] for i in range(first, last)}, sample_ndim)
+        array, sample_ndim, lambda first, last: GraphReader({i: pieces[i] for i in range(first, last)}, promised)
     )
 
 
 def _given_stream(array: da.Array, sample_ndim: int, keys: Sequence[Any]) -> PieceStream:
     """Return a stream whose pieces dask makes, or has already."""
-    plain = _pieces(array, sample_ndim, lambda *_: GivenReader(sample_ndim))
+    heights, promised = _heights(array, sample_ndim).tolist(), _promised(array, sample_ndim)
+    plain = _pieces(array, sample_ndim, lambda first, last: GivenReader(promised, heights[first:last]))
     return replace(plain, shared=True, collections=[array], piece_keys=keys)
 
 
