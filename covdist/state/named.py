@@ -117,6 +117,11 @@ def is_beside_matrix(kind: StateType) -> bool:
 
 def _marked(kind: StateType, mark: str) -> bool:
     """Return whether a type, or one of several together, has a mark."""
+    return _has_mark(cast(Hashable, kind), mark)
+
+
+@cache
+def _has_mark(kind: Any, mark: str) -> bool:
     return getattr(kind, mark, False) or any(_marked(each, mark) for each in getattr(kind, "states", ()))
 
 
