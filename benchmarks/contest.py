@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from distributed import Client
 
 from benchmarks.alone import run_alone
 from benchmarks.cluster import tidy
-from benchmarks.data import Log, make
+from benchmarks.data import Log, deviations, make
 from benchmarks.limits import LIMITS
 from benchmarks.peers import EXACT, Peer, Skipped, find_peers
 from benchmarks.rows import OURS, Row
@@ -92,7 +92,7 @@ class Contest:
 
     def _warm(self, peer: Peer) -> None:
         # The first run in a worker imports what the contender needs: that is not its speed.
-        small = Log(_WARM_ROWS, 4, step_rows=_WARM_ROWS // 2)
+        small = Log(_WARM_ROWS, 4, step_rows=_WARM_ROWS // 2, halves=self.setting.log.halves)
         peer.statistics[self.setting.statistic](make(small, self.setting.scratch))
 
     def _peer(self, row: Row, module: str, peer: Peer) -> None:
@@ -117,7 +117,9 @@ class Contest:
             if tolerance <= EXACT:
                 np.save(self.reference, array)
             return
-        row.error = max(row.error or 0.0, _difference(array, np.load(self.reference, mmap_mode="r")))
+        reference = np.load(self.reference, mmap_mode="r")
+        halves = np.split(deviations(row.columns), 2) if row.statistic == "cross" else None
+        row.error = max(row.error or 0.0, _difference(array, reference, halves))
         if row.wrong:
             row.note = f"WRONG: differs by {row.error:.1e} of sigma_i sigma_j, {tolerance:.0e} is allowed"
 
@@ -133,13 +135,14 @@ def _attempt(row: Row, run: Callable[[], None]) -> None:
         row.note = f"{kind}: {type(error).__name__}: {first}"
 
 
-def _difference(array: np.ndarray, reference: np.ndarray) -> float:
+def _difference(array: np.ndarray, reference: np.ndarray, spreads: Sequence[np.ndarray] | None) -> float:
+    """Return the largest, relative to the rows' and columns' spreads; by default those on the diagonal."""
     if array.shape != reference.shape:
         return np.inf
     if array.ndim == 1:
         return float(np.max(np.abs(array - reference) / reference))
-    spread = np.sqrt(np.diagonal(reference))
-    tall = max(1, 2**22 // len(spread))
-    parts = [slice(i, i + tall) for i in range(0, len(spread), tall)]
-    scaled = (np.abs(array[part] - reference[part]) / np.outer(spread[part], spread) for part in parts)
+    down, across = spreads or [np.sqrt(np.diagonal(reference))] * 2
+    tall = max(1, 2**22 // len(across))
+    parts = [slice(i, i + tall) for i in range(0, len(down), tall)]
+    scaled = (np.abs(array[part] - reference[part]) / np.outer(down[part], across) for part in parts)
     return max(float(np.max(part)) for part in scaled)

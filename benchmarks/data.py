@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-NODE, VARIABLE = "layer", "activation"
+NODE, VARIABLE, OTHER = "layer", "activation", "gradient"
 _FACTORS = 8
 
 
@@ -25,6 +25,7 @@ class Log:
     chunk_bytes: int = 16 * 2**20
     step_rows: int | None = None  # one chunk per training step of so many rows, instead of chunk_bytes
     zstd: bool = False
+    halves: bool = False  # the columns behind the first half are an array of their own, OTHER
 
     @property
     def bytes(self) -> int:
@@ -37,11 +38,12 @@ class Log:
 
     @property
     def name(self) -> str:
-        return f"{self.rows}x{self.columns}-by-{self.chunk_rows}{'-zstd' if self.zstd else ''}.zarr"
+        kind = ("-zstd" if self.zstd else "") + ("-halves" if self.halves else "")
+        return f"{self.rows}x{self.columns}-by-{self.chunk_rows}{kind}.zarr"
 
 
-def array_path(log: Path) -> Path:
-    return log / NODE / VARIABLE
+def array_path(log: Path, variable: str = VARIABLE) -> Path:
+    return log / NODE / variable
 
 
 def make(log: Log, scratch: Path) -> Path:
@@ -60,17 +62,24 @@ def make(log: Log, scratch: Path) -> Path:
 
 def _write(log: Log, path: Path) -> None:
     node = zarr.create_group(path).create_group(NODE)
-    array = node.create_array(
-        VARIABLE,
-        shape=(log.rows, log.columns),
-        chunks=(log.chunk_rows, log.columns),
-        dtype="float32",
-        compressors=ZstdCodec(level=3) if log.zstd else None,
-        dimension_names=("sample", "unit"),
-    )
+    half = log.columns // 2
+    parts = {VARIABLE: slice(half), OTHER: slice(half, None)} if log.halves else {VARIABLE: slice(None)}
+    arrays = {
+        name: node.create_array(
+            name,
+            shape=(log.rows, width := len(range(log.columns)[part])),
+            chunks=(log.chunk_rows, width),
+            dtype="float32",
+            compressors=ZstdCodec(level=3) if log.zstd else None,
+            dimension_names=("sample", "unit" if name == VARIABLE else "weight"),
+        )
+        for name, part in parts.items()
+    }
     for start in range(0, log.rows, log.chunk_rows):
         stop = min(start + log.chunk_rows, log.rows)
-        array[start:stop] = _block(log.columns, start, stop)
+        block = _block(log.columns, start, stop)
+        for name, part in parts.items():
+            arrays[name][start:stop] = block[:, part]
 
 
 def _block(columns: int, start: int, stop: int) -> np.ndarray:
@@ -81,6 +90,12 @@ def _block(columns: int, start: int, stop: int) -> np.ndarray:
     block *= spread
     block += mean
     return block
+
+
+def deviations(columns: int) -> np.ndarray:
+    """Return the standard deviations that a log's columns are drawn with."""
+    spread, _, loadings = _columns(columns)
+    return spread * np.sqrt(1 + (loadings**2).sum(axis=0))
 
 
 def _columns(columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

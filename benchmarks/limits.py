@@ -12,18 +12,18 @@ from pathlib import Path
 
 import numpy as np
 from distributed import Client
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dgemm, dsyrk
 from scipy.linalg.lapack import dsfrk
 
-from benchmarks.data import Log, array_path
+from benchmarks.data import NODE, Log
 
 Limit = Callable[[Client, Log, Path], float]  # the seconds below which no contender can come
 _SHORTEST = 0.2
 
 
-def _gram_seconds(client: Client, log: Log, rate: Callable[[int], float]) -> float:
-    rates = client.run(rate, log.columns)
-    return log.rows * log.columns**2 / sum(rates.values())
+def _product_seconds(client: Client, rows: int, columns: int, rate: Callable[[int], float]) -> float:
+    rates = client.run(rate, columns)
+    return rows * columns**2 / sum(rates.values())
 
 
 def _rate(columns: int, product: Callable[[np.ndarray], object]) -> float:
@@ -47,8 +47,13 @@ def _dsfrk_rate(columns: int) -> float:
     return _rate(columns, lambda rows: dsfrk(columns, len(rows), 1.0, rows.T, 1.0, out, uplo="L", overwrite_c=1))
 
 
+def _dgemm_rate(columns: int) -> float:
+    out = np.zeros((columns, columns), order="F")
+    return _rate(columns, lambda rows: dgemm(1.0, rows.T, rows.T, beta=1.0, c=out, trans_b=1, overwrite_c=1))
+
+
 def _read_seconds(client: Client, log: Log, path: Path) -> float:
-    files = sorted(str(file) for file in (array_path(path) / "c").rglob("*") if file.is_file())
+    files = sorted(str(file) for file in (path / NODE).glob("*/c/**/*") if file.is_file())
     workers = list(client.scheduler_info(n_workers=-1)["workers"])
     shares = [files[i :: len(workers)] for i in range(len(workers))]
     futures = [
@@ -69,7 +74,10 @@ def _read(files: list[str]) -> float:
 
 _READ: dict[str, Limit] = {"limit: read": _read_seconds}
 _PRODUCTS: dict[str, Limit] = {
-    "limit: dsyrk": lambda client, log, path: _gram_seconds(client, log, _dsyrk_rate),
-    "limit: dsfrk": lambda client, log, path: _gram_seconds(client, log, _dsfrk_rate),
+    "limit: dsyrk": lambda client, log, path: _product_seconds(client, log.rows, log.columns, _dsyrk_rate),
+    "limit: dsfrk": lambda client, log, path: _product_seconds(client, log.rows, log.columns, _dsfrk_rate),
 }
-LIMITS: dict[str, dict[str, Limit]] = {"cov": _READ | _PRODUCTS, "var": _READ}
+_OF_HALVES: dict[str, Limit] = {
+    "limit: dgemm": lambda client, log, path: _product_seconds(client, log.rows, log.columns // 2, _dgemm_rate),
+}
+LIMITS: dict[str, dict[str, Limit]] = {"cov": _READ | _PRODUCTS, "cross": _READ | _OF_HALVES, "var": _READ}

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 OURS = "covdist"
+_PRODUCTS = {"cov": 1, "cross": 0.5}  # flops, of each row and by the square of the columns
 
 
 @dataclass
@@ -50,15 +51,15 @@ class Row:
     @property
     def gflops(self) -> float | None:
         median = self.median
-        if median is None or self.statistic != "cov" or self.contender == "limit: read":
+        if median is None or self.statistic not in _PRODUCTS or self.contender == "limit: read":
             return None
-        return self.rows * self.columns**2 / median / 1e9
+        return _PRODUCTS[self.statistic] * self.rows * self.columns**2 / median / 1e9
 
     @property
     def gbytes(self) -> float | None:
         """Return the speed in the log's bytes before compression."""
         median = self.median
-        if median is None or self.contender in ("limit: dsyrk", "limit: dsfrk"):
+        if median is None or self.contender in ("limit: dgemm", "limit: dsyrk", "limit: dsfrk"):
             return None
         return 4 * self.rows * self.columns / median / 1e9
 

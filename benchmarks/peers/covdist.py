@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.data import NODE, VARIABLE
+from benchmarks.data import NODE, OTHER, VARIABLE
 from benchmarks.peers import Peer
 
 
@@ -16,10 +16,17 @@ def _cov(log: Path) -> np.ndarray:
     return covdist.cov(covdist.open_log(log)[NODE][VARIABLE], dim="sample").compute().values
 
 
+def _cross(log: Path) -> np.ndarray:
+    import covdist
+
+    node = covdist.open_log(log)[NODE]
+    return covdist.cov(node[VARIABLE], node[OTHER], dim="sample").compute().values
+
+
 def _var(log: Path) -> np.ndarray:
     import covdist
 
     return covdist.var(covdist.open_log(log)[NODE][VARIABLE], dim="sample").compute().values
 
 
-PEER = Peer("covdist", {"cov": _cov, "var": _var})
+PEER = Peer("covdist", {"cov": _cov, "cross": _cross, "var": _var})

@@ -8,7 +8,7 @@ import dask
 import dask.array as da
 import numpy as np
 
-from benchmarks.data import array_path
+from benchmarks.data import OTHER, VARIABLE, array_path
 from benchmarks.peers import Peer
 
 
@@ -19,4 +19,10 @@ def _cov(log: Path) -> np.ndarray:
     return products / x.shape[0] - np.outer(mean, mean)
 
 
-PEER = Peer("dask x.T @ x", {"cov": _cov})
+def _cross(log: Path) -> np.ndarray:
+    x, y = (da.from_zarr(array_path(log, name)).astype("f8") for name in (VARIABLE, OTHER))
+    products, *sums = dask.compute(x.T @ y, x.sum(axis=0), y.sum(axis=0))
+    return products / x.shape[0] - np.outer(*sums) / x.shape[0] ** 2
+
+
+PEER = Peer("dask x.T @ x", {"cov": _cov, "cross": _cross})
