@@ -103,3 +103,24 @@ def test_a_log_holds_its_rows_however_they_were_written(tmp_path, monkeypatch, s
     assert bool(written) == (not behind)
     size = sum(file.stat().st_size for file in Path(tmp_path, "log").rglob("*") if file.is_file())
     assert size < 1.05 * rows.nbytes + 2 * rows[:2].nbytes  # where a chunk lay half full, another may come
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_file_is_replaced_by_way_of_another(tmp_path, monkeypatch, exchanges):
+    if not exchanges:
+        monkeypatch.setattr("covdist.storage.place.exchanged", lambda a, b: False)
+    place = Folder(str(tmp_path), durable=False)
+    place.put("a", b"first")
+    for data in (b"a longer second", b"3rd", b"fourth"):
+        with open(tmp_path / "a", "rb") as reading:
+            before = os.fstat(reading.fileno()).st_size
+            place.swap("a", "spare", data)
+            assert len(reading.read()) == before  # who has opened it reads what it was
+        assert place.get("a") == data
+
+
+def test_a_closed_log_has_only_its_own_files(tmp_path):
+    with covdist.Recorder(tmp_path / "log", chunk=2) as rec:
+        for step in range(9):
+            rec.log(step, {"a/activation": np.ones((2, 3))})
+    assert not [file for file in Path(tmp_path).rglob("*") if "partial" in file.name]

@@ -123,7 +123,7 @@ def test_a_crash_at_any_write_leaves_whole_steps(tmp_path, monkeypatch, amount):
 
         return write
 
-    for name in ("put", "write_at"):
+    for name in ("put", "swap", "write_at"):
         monkeypatch.setattr(Folder, name, counted(getattr(Folder, name)))
     rec = Recorder(tmp_path / "log", chunk=4, shard=3)
     with pytest.raises(CrashError):

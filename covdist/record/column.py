@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
@@ -13,18 +14,19 @@ from covdist.errors import LogError, ResultError
 from covdist.record.chunks import FRAMED, PLAIN, Part, decoded, encoded, framed, pays
 from covdist.record.lent import Given, Lent
 from covdist.record.newest import LEAST
-from covdist.record.options.dtypes import named_dtype
+from covdist.record.options.dtypes import data_type, dtype_of
 from covdist.record.shards import INDEX, Shards
 from covdist.record.writer import Writer
 from covdist.storage.pages import Pages
 from covdist.storage.place import Folder, Place
+from covdist.storage.remote import PARTIAL
 
 METADATA = "zarr.json"
 _FILL = {"b": False, "U": ""}  # by kind of dtype
-_TEXT = "fixed_length_utf32"  # zarr's name for text of NumPy, 4 bytes a character
 _TRIES = 8  # of so many chunks of noise, one is looked at whether it pays to compress it
 _BEGUN = 16  # of a chunk of so many parts, the memory for all is had when one is there
 _HELD = 256 << 10  # bytes that are copied without letting another thread go on, which may take long to come back from
+_FAST = 200e6  # bytes a second that a disk writes at least which is not slow
 LARGE_ROW = 4 << 20  # bytes; a chunk of one such row has no end to fill, and is written as it is
 
 
@@ -81,7 +83,7 @@ class Column:
         first, *codecs = metadata["codecs"]
         if first["name"] == "sharding_indexed":
             chunk_rows, (first, *codecs) = first["configuration"]["chunk_shape"][0], first["configuration"]["codecs"]
-        dims, dtype = tuple(metadata["dimension_names"]), _dtype(metadata["data_type"])
+        dims, dtype = tuple(metadata["dimension_names"]), dtype_of(metadata["data_type"])
         column = cls(writer, place, path, dims, dtype, tuple(row), chunk_rows, metadata["attributes"])
         if rows != chunk_rows or metadata["codecs"][0]["name"] == "sharding_indexed":
             column.shards = column._shards(rows // chunk_rows)
@@ -139,8 +141,21 @@ class Column:
 
     def commit(self, length: int) -> None:
         """Write the metadata."""
-        self.place.put(f"{self.path}/{METADATA}", json.dumps(self._metadata(length)).encode())
+        name, data = f"{self.path}/{METADATA}", json.dumps(self._metadata(length)).encode()
+        if self._committed and isinstance(self.place, Folder):
+            self.place.swap(name, self._spare, data)
+        else:
+            self.place.put(name, data)
         self._committed = True
+
+    def finish(self) -> None:
+        """Leave nothing that only the next rows would have needed."""
+        if self._committed and isinstance(self.place, Folder):
+            self.place.remove(self._spare)
+
+    @property
+    def _spare(self) -> str:
+        return f"{self.path}/{METADATA}{PARTIAL}"
 
     def release(self) -> None:
         """Give the memory away, whose rows have been taken; if more come, they are read again."""
@@ -268,11 +283,12 @@ class Column:
         if self.writer.is_behind():  # a disk that is slower than the rows come: the system's cache takes some of them
             self._put(start, [pages.part])
             return
-        at = 0
+        at, begun = 0, time.monotonic()
         if self.shards:
             at = self.shards.put_pages(start // self.chunk_rows, pages)
         else:
             place.put_pages(self._key(start), pages)
+        self.writer.slow = time.monotonic() - begun > pages.nbytes / _FAST
         self._let_go(start, at, pages.nbytes)
 
     def _let_go(self, start: int, at: int, size: int) -> None:
@@ -301,7 +317,7 @@ class Column:
             "zarr_format": 3,
             "node_type": "array",
             "shape": [length, *self.row],
-            "data_type": _data_type(self.dtype),
+            "data_type": data_type(self.dtype),
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": self.separator}},
             "fill_value": _FILL.get(self.dtype.kind, 0),
@@ -314,18 +330,6 @@ class Column:
 
 def _is_plain(rows: np.ndarray, dtype: np.dtype) -> bool:
     return rows.dtype == dtype and rows.flags.c_contiguous
-
-
-def _data_type(dtype: np.dtype) -> str | dict[str, object]:
-    if dtype.kind != "U":
-        return dtype.name
-    return {"name": _TEXT, "configuration": {"length_bytes": dtype.itemsize}}
-
-
-def _dtype(data_type: str | dict[str, Any]) -> np.dtype:
-    if isinstance(data_type, str):
-        return named_dtype(data_type)
-    return np.dtype(f"<U{data_type['configuration']['length_bytes'] // 4}")
 
 
 def removed(what: str) -> ResultError:

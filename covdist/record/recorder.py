@@ -188,6 +188,7 @@ class Recorder(OrStats):
             if not self._closed and not self._claim.is_inherited():
                 try:
                     self.flush()
+                    self._tracks.finish()
                 finally:
                     self._give_up()
 

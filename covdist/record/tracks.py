@@ -98,6 +98,12 @@ class Tracks:
             track.flush()
         self._writer.wait()
 
+    def finish(self) -> None:
+        """Leave nothing beside the arrays, whose rows are all stored."""
+        for track in self.by_dim.values():
+            for column in track.columns:
+                column.finish()
+
     def append(self, given: ByTrack, marks: Mapping[str, np.ndarray]) -> None:
         """Append the rows of a call, and free buffers where they take too much."""
         for track, rows in given.items():

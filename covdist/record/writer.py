@@ -46,6 +46,7 @@ class Writer:
         self._fresh: deque[np.ndarray] = deque()
         self.newest, self.frames = Newest(), Frames()
         self._error: BaseException | None = None
+        self.slow = False  # whether the disk was, when a large chunk was written last
         self._awaited = self._ended = False
         self._last: Job | None = None
         self._changed = threading.Condition()
@@ -65,8 +66,8 @@ class Writer:
         self._queue([job], nbytes)
 
     def is_behind(self) -> bool:
-        """Return whether the caller waits for it."""
-        return self._awaited
+        """Return whether rows come faster than a slow disk takes them."""
+        return self.slow and self._awaited
 
     def borrow(self, rows: Lent, memory: np.ndarray) -> None:
         """Have rows copied that nobody changes, before the next job or when ``go`` is called."""

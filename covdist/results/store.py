@@ -18,11 +18,11 @@ from typing import Any, Protocol
 import numpy as np
 import zarr
 
-from covdist.engine.exchange import exchange
 from covdist.engine.plan import human_bytes
 from covdist.errors import ResultError
 from covdist.results.arrays import BROKEN, plain, read_array, read_rows, write_array
 from covdist.results.packs import Stored, members_of, to_pack, write_pack
+from covdist.storage.exchange import exchange
 
 _FORMAT, _PACKED, _ROWS = 1, 2, 3  # the second where states share a group, the third where rows of groups are kept
 FEW_ROWS = "few_rows"  # attribute of states of groups, some of which are kept as rows

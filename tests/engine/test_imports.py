@@ -26,7 +26,7 @@ ALLOWED = {
     "engine": "errors limits kernel numerics",
     "logs": "errors limits plugins storage engine",
     "rows": "errors limits kernel numerics engine logs",
-    "results": "errors limits plugins kernel numerics state engine rows",
+    "results": "errors limits plugins storage kernel numerics state engine rows",
     "folding": "errors limits plugins kernel numerics state engine rows results",
     "missing": "errors numerics state rows results folding",
     "exports": "errors numerics state logs results",

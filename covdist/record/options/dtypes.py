@@ -9,6 +9,7 @@ import numpy as np
 
 from covdist.errors import DataError
 
+_TEXT = "fixed_length_utf32"  # of NumPy, 4 bytes a character
 FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 
@@ -74,3 +75,17 @@ def _most(dtype: np.dtype) -> float:
     import ml_dtypes
 
     return float(ml_dtypes.finfo(dtype).max)
+
+
+def data_type(dtype: np.dtype) -> str | dict[str, object]:
+    """Return what Zarr's metadata call a dtype."""
+    if dtype.kind != "U":
+        return dtype.name
+    return {"name": _TEXT, "configuration": {"length_bytes": dtype.itemsize}}
+
+
+def dtype_of(data_type: str | dict[str, Any]) -> np.dtype:
+    """Return the dtype that Zarr's metadata name."""
+    if isinstance(data_type, str):
+        return named_dtype(data_type)
+    return np.dtype(f"<U{data_type['configuration']['length_bytes'] // 4}")

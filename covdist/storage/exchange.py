@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
@@ -11,12 +13,23 @@ _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 
 def exchange(a: Path, b: Path) -> None:
     """Let two folders beside each other change places; on Linux there is no moment at which one is missing."""
+    if not exchanged(a, b):
+        _in_turn(a, b)
+
+
+def exchanged(a: str | Path, b: str | Path) -> bool:
+    """Let two files or folders change places in one step, if the system can, and return whether."""
+    call = _call()
+    return call is not None and call(_HERE, os.fsencode(a), _HERE, os.fsencode(b), _EXCHANGE) == 0
+
+
+@cache
+def _call() -> Callable[..., int] | None:
     try:
-        call = ctypes.CDLL(None, use_errno=True).renameat2
+        found: Callable[..., int] = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError):  # another system
-        call = None
-    if call is None or call(_HERE, os.fsencode(a), _HERE, os.fsencode(b), _EXCHANGE):
-        _in_turn(a, b)  # also where the file system cannot
+        return None
+    return found
 
 
 def _in_turn(a: Path, b: Path) -> None:
