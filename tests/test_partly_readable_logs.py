@@ -275,3 +275,23 @@ def test_chunks_below_an_array_with_damaged_metadata_are_no_layers(tmp_path):
         root.create_array(path, data=np.eye(4), chunks=(2, 2))
     (tmp_path / "log.zarr" / "b" / "zarr.json").write_text("{")
     assert list(log_nodes(tmp_path / "log.zarr")) == [""]
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_a_result_is_not_a_log(tmp_path, kind):
+    path = tmp_path / "r.zarr"
+    covdist.moments(np.ones((4, 3))).save(path)
+    if kind == "zip":
+        path = shutil.make_archive(str(tmp_path / "r"), "zip", path)
+    with pytest.raises(LogError, match=r"r\.z\w+ is a result, not a log: covdist.load"):
+        covdist.open_log(path)
+
+
+def test_a_result_in_a_log_is_left_out(tmp_path):
+    log = zarr.open_group(tmp_path / "log.zarr", mode="w")
+    log.create_array("a/activation", data=np.ones((4, 3)))
+    covdist.moments(np.ones((4, 3))).save(tmp_path / "r.zarr")
+    (tmp_path / "r.zarr").rename(tmp_path / "log.zarr" / "b")
+    with pytest.warns(UserWarning, match="b is a result, not a log"):
+        opened = covdist.open_log(tmp_path / "log.zarr")
+    assert list(opened.children) == ["a"]

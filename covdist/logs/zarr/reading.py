@@ -39,6 +39,9 @@ def read_nodes(place: str | Carried, missing_chunks: str, follow_links: bool) ->
             return _nodes(Opening(path, local, missing_chunks, now, follow_links, carried))
 
 
+_OF_RESULT = {"covdist", "nodes", "versions"}  # attributes of the root of what covdist.load reads
+
+
 class Opening(NamedTuple):
     """Where arrays are, and how and when they are opened."""
 
@@ -103,6 +106,8 @@ def _local(root: str, follow_links: bool) -> Iterator[Found]:
                 return False
             named = files[0 if metadata.version == 2 else 2] is not None
             found.append((inner, metadata, marker if named else None))
+        except _ResultError:
+            found.append((inner, Unreadable(_no_log(folder), layer=True), None))
         except LogError as error:
             found.append((inner, Unreadable(error, layer=content is None), None))
             return content is not None or not _has_members(folder)
@@ -148,10 +153,20 @@ def _content(folder: str, array: bytes | None, attributes: bytes | None, both: b
         return {**content, "attributes": {} if attributes is None else parsed(attributes, f"{folder}/.zattrs")}
     content = {} if both is None else parsed(both, f"{folder}/zarr.json")
     if both is None or content.get("node_type") == "group":
+        if (content.get("attributes") or {}).keys() >= _OF_RESULT:
+            raise _ResultError
         return None
     if content.get("node_type") != "array":
         raise wrong(f"{folder}/zarr.json", "node_type", content.get("node_type"), '"array" or "group"')
     return content
+
+
+class _ResultError(Exception):
+    """A group is the root of a result, whose arrays are not a log's."""
+
+
+def _no_log(what: str) -> LogError:
+    return LogError(f"{what} is a result, not a log: covdist.load and covdist show read it.")
 
 
 def _members(at: Opening) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
@@ -160,7 +175,11 @@ def _members(at: Opening) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
         store = open_store(path) if at.carried is None else at.carried.store
         # By a path, since zarr would read a writable store through a copy, which not every store can make.
         root = zarr.open(sync(StorePath.open(store, "")), mode="r", use_consolidated=False)
-        return [("", root)] if isinstance(root, zarr.Array) else _below(root) or _consolidated(store)
+        if isinstance(root, zarr.Array):
+            return [("", root)]
+        if root.attrs.keys() >= _OF_RESULT:
+            raise _no_log(path)
+        return _below(root) or _consolidated(store)
     except FileNotFoundError as error:
         lacks = "does not exist, or holds" if at.carried is None else "holds"
         raise LogError(f"{path} {lacks} no Zarr array or group.") from error
