@@ -150,7 +150,7 @@ class Promised(NamedTuple):
             raise DataError(
                 f"a chunk of a dask array came out as {found.dtype} of shape {found.shape}, expected {self.dtype} of "
                 f"shape {(height, *self.columns)}, as the array says: tell what makes it, such as map_blocks, "
-                "the chunks= and dtype= of what it returns"
+                "the chunks and the dtype of what it returns"
             )
         return found
 

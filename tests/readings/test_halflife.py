@@ -92,7 +92,7 @@ def test_no_time_to_halve_in(halflife):
 def test_what_cannot_fade_or_be_scaled_is_refused():
     with pytest.raises(DataError, match="runs along one dim, found 2"):
         covdist.moments(X.reshape(12, 10, 3), dim=(0, 1), halflife=3)
-    with pytest.raises(DataError, match="no positions"):
+    with pytest.raises(DataError, match="are not positions"):
         covdist.moments(xr.DataArray(X, dims=("s", "u"), coords={"s": ["a"] * 120}), dim="s", halflife=3)
     with pytest.raises(DataError, match="greater than 0"):
         covdist.moments(X).scaled(-1)
