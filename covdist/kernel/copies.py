@@ -11,8 +11,6 @@ import numpy as np
 
 from covdist.kernel.library import function, own_address
 
-ITEMS = (1, 2, 4, 8)  # bytes of what is copied one by one
-
 
 class Transfer(NamedTuple):
     """``copy_t`` of copies.h: items from anywhere in memory that get to lie one after the other."""
