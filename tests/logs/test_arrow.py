@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -104,10 +106,61 @@ def test_a_stream_that_was_not_closed_and_one_that_was_cut(tmp_path):
         open_log(path)
 
 
-def test_dictionaries_are_refused(tmp_path):
+@pytest.mark.parametrize("new", [ipc.new_stream, ipc.new_file])
+@pytest.mark.parametrize("compression", [None, "lz4"])
+def test_words_that_are_told_by_their_numbers(tmp_path, new, compression):
+    """As pandas writes categories, where later batches add words."""
+    labels = np.array(["a", "é", "a", "longer", "b"] * 12)
+    options = ipc.IpcWriteOptions(compression=compression, emit_dictionary_deltas=True)
+    path, schema = tmp_path / "x.arrow", pa.schema([("x", lists(X).type), ("label", pa.dictionary("i4", pa.string()))])
+    with new(str(path), schema, options=options) as writer:
+        words: list[str] = []
+        for start in range(0, 60, 7):
+            words += [word for word in dict.fromkeys(labels[start : start + 7]) if word not in words]
+            numbers = pa.array([words.index(word) for word in labels[start : start + 7]], "i4")
+            label = pa.DictionaryArray.from_arrays(numbers, words)
+            writer.write_batch(pa.record_batch([lists(X[start : start + 7]), label], schema=schema))
+    log = open_log(path)
+    assert np.array_equal(log["x"], X)
+    assert log["label"].values.tolist() == labels.tolist()
+    assert log["label"][13:23].values.tolist() == labels[13:23].tolist()
+
+
+def test_words_that_take_the_place_of_others(tmp_path):
+    path, found = tmp_path / "x.arrow", []
+    schema = pa.schema([("label", pa.dictionary("i1", pa.string())), ("x", lists(X[:3]).type)])
+    with ipc.new_stream(str(path), schema) as writer:
+        for words in (["x", "y", "z"], ["z", "x", "q"], ["y", "", "x"]):
+            label = pa.DictionaryArray.from_arrays(pa.array([2, 0, 1], "i1"), words)
+            writer.write_batch(pa.record_batch([label, lists(X[:3])], schema=schema))
+            found += [words[2], words[0], words[1]]
+    assert open_log(path)["label"].values.tolist() == found
+
+
+def test_words_that_are_damaged_are_told_or_others(tmp_path):
+    """They have no checksums; whatever stands there, nothing but an error of ours comes of it."""
+    label = pa.array(["train", "test"] * 30).dictionary_encode()
+    path = saved(tmp_path / "x.arrow", {"x": lists(X), "label": label}, rows=30)
+    data, rng = path.read_bytes(), np.random.default_rng(0)
+    for place in rng.integers(0, len(data), 60):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << int(rng.integers(8))]) + data[place + 1 :])
+        with contextlib.suppress(LogError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for each in open_log(path).variables.values():
+                assert len(each.values) in (60, 5)  # rows, or units
+
+
+def test_too_many_words_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrow, "_MOST_WORDS", 10)
     path = saved(tmp_path / "x.arrow", {"x": lists(X), "label": pa.array(list("ab" * 30)).dictionary_encode()})
-    with pytest.raises(LogError, match="stored as dictionaries"):
+    with pytest.raises(LogError, match=r"bytes of dictionaries, of which 10 are read"):
         open_log(path)
+
+
+def test_the_first_version_of_feather_is_named(tmp_path):
+    (tmp_path / "x.feather").write_bytes(b"FEA1" + bytes(100) + b"FEA1")
+    with pytest.raises(LogError, match="Feather's first version"):
+        open_log(tmp_path / "x.feather")
 
 
 def as_datasets_save(folder, shards):

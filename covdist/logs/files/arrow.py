@@ -27,10 +27,12 @@ READS = "Arrow and Feather files and streams"
 ENDS = (".arrow", ".feather", ".arrows")
 
 _FILE, _NEXT, _END, _ALIGNED = b"ARROW1\0\0", b"\xff\xff\xff\xff", b"ARROW1", 8
+_OLD = b"FEA1"
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3  # kinds of messages
 _KIND, _HEADER, _BODY = 1, 2, 3  # fields of a message
 _LENGTH, _NODES, _COMPRESSION = 0, 1, 3  # fields of the header of a batch
 _MOST_HEADER, _MOST_ROOT = 1 << 26, 1 << 12
+_MOST_WORDS = 8 << 20  # bytes of dictionaries, which are read again for each batch
 _TRUNCATED = (*BROKEN, struct.error)
 
 
@@ -52,6 +54,7 @@ class Messages(NamedTuple):
     batches: tuple[Message, ...]
     starts: np.ndarray  # rows before each batch, and in all
     nulls: np.ndarray  # of each column, and of what is in its lists, in all batches
+    words: tuple[Message, ...]  # texts that columns tell by their numbers, of the batches after them
 
 
 def begins(head: bytes) -> bool:
@@ -76,7 +79,7 @@ class ArrowSource(TableSource):
             schema, wanted = self._wanted(start, stop)
             space = np.empty(max((each.size for each, _ in wanted), default=0), np.uint8)
             for each, first in wanted:
-                batch, low = _batch(file, each, schema, space), max(start, first)
+                batch, low = _batch(file, each, schema, space, self._words(each)), max(start, first)
                 batch = batch.slice(low - first, min(stop, first + each.rows) - low)
                 yield low, [batch.column(number) for number in columns]
 
@@ -92,7 +95,8 @@ class ArrowSource(TableSource):
         data, row = rows.reshape(-1).view(np.uint8), rows.nbytes // len(rows)
         with open_unchanged(self.path, self.stamp, self.name) as file:
             schema, wanted = self._wanted(start, stop)
-            if any(each.packed for each, _ in wanted) or not _as_numpy(schema[self.columns[0]].type, self.dtype):
+            moved = any(each.packed or self._words(each) for each, _ in wanted)
+            if moved or not _as_numpy(schema[self.columns[0]].type, self.dtype):
                 return False
             space = np.empty(max(each.size for each, _ in wanted), np.uint8)
             for each, first in wanted:
@@ -104,6 +108,9 @@ class ArrowSource(TableSource):
                 file.seek(each.start + place + (low - first) * row)
                 read_into(file, data[(low - start) * row : (high - start) * row])
         return True
+
+    def _words(self, batch: Message) -> tuple[Message, ...]:
+        return _before(batch, _messages(self.path, self.stamp))
 
     def _wanted(self, start: int, stop: int) -> tuple[Any, list[tuple[Message, int]]]:
         """Return the schema, and the batches that hold some of the rows, each with the number of its first row."""
@@ -122,7 +129,10 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
             messages = _messages(path, before)
             schema = _schema(path, messages.schema)
             first = next((each for each in messages.batches if each.rows), None)
-            row = None if first is None else _batch(file, first, schema, np.empty(first.size, np.uint8)).slice(0, 1)
+            row = None
+            if first is not None:
+                space = np.empty(first.size, np.uint8)
+                row = _batch(file, first, schema, space, _before(first, messages)).slice(0, 1)
             found = {
                 number: told(field, partial(_first, row, number), partial(_nulls, messages, schema, number))
                 for number, field in enumerate(schema)
@@ -151,11 +161,28 @@ def _schema(path: str, message: bytes) -> Any:
     return ipc.read_schema(ipc.read_message(message))
 
 
-def _batch(file: OpenFile, at: Message, schema: Any, space: np.ndarray) -> Any:
-    """Read a batch into space that is large enough, where its values may stay."""
+def _batch(file: OpenFile, at: Message, schema: Any, space: np.ndarray, words: Sequence[Message]) -> Any:
+    """Read a batch into space that is large enough, where its values may stay, and words that it tells by number."""
     file.seek(at.start)
     read_into(file, space[: at.size])
-    return _parsed(at, schema, space)
+    return _with_words(file, at, schema, space, words) if words else _parsed(at, schema, space)
+
+
+def _before(batch: Message, messages: Messages) -> tuple[Message, ...]:
+    """Return the words that hold for a batch."""
+    return tuple(each for each in messages.words if each.start < batch.start)
+
+
+def _with_words(file: OpenFile, at: Message, schema: Any, space: np.ndarray, words: Sequence[Message]) -> Any:
+    """Return a batch as the next one of a stream that has no others before it."""
+    import pyarrow as pa
+
+    parts = [schema.serialize().to_pybytes()]
+    for each in words:
+        file.seek(each.start)
+        parts.append(_read(file, each.size))
+    with pa.ipc.open_stream(pa.py_buffer(b"".join([*parts, space[: at.size].tobytes()]))) as stream:
+        return _checked(stream.read_next_batch(), at)
 
 
 def _unread(file: OpenFile, at: Message, schema: Any, space: np.ndarray) -> Any:
@@ -168,7 +195,10 @@ def _unread(file: OpenFile, at: Message, schema: Any, space: np.ndarray) -> Any:
 def _parsed(at: Message, schema: Any, space: np.ndarray) -> Any:
     import pyarrow as pa
 
-    batch = pa.ipc.read_record_batch(pa.ipc.read_message(pa.py_buffer(space[: at.size])), schema)
+    return _checked(pa.ipc.read_record_batch(pa.ipc.read_message(pa.py_buffer(space[: at.size])), schema), at)
+
+
+def _checked(batch: Any, at: Message) -> Any:
     if batch.num_rows != at.rows:
         raise ValueError(f"a batch has {batch.num_rows:,} rows where it is said to have {at.rows:,}")
     return batch
@@ -195,21 +225,24 @@ def _place_of(array: Any, nbytes: int, space: np.ndarray) -> int | None:
 @functools.lru_cache(maxsize=64)
 def _messages(path: str, before: Stamp) -> Messages:
     """Return what a file's messages tell, looked up once per process."""
-    schema, batches, nulls = b"", list[Message](), np.zeros(1, np.int64)
+    schema, batches, words, nulls = b"", list[Message](), list[Message](), np.zeros(1, np.int64)
     with open_file(path) as file:
         size = stamp(file)[0]
-        at = _ALIGNED if _read(file, min(size, len(_FILE))) == _FILE else 0
+        head = _read(file, min(size, len(_FILE)))
+        if head.startswith(_OLD):
+            raise ValueError("it is of Feather's first version, as which nothing writes any more")
+        at = _ALIGNED if head == _FILE else 0
         if at:
             file.seek(max(0, size - len(_END)))
             if _read(file, len(_END)) != _END:
                 raise ValueError("it was cut off")
         while (message := _message(file, at, size)) is not None:
             found, header = message
-            if found.kind == _DICTIONARY:
-                raise ValueError("it has columns that are stored as dictionaries, which are not read: store values")
             if found.kind == _SCHEMA and not schema:
                 file.seek(at)
                 schema = _read(file, found.size)
+            elif found.kind == _DICTIONARY and schema:
+                words.append(found)
             elif found.kind == _BATCH and schema:
                 batches.append(found)
                 nulls = nulls + _nulls_in(header)
@@ -220,7 +253,9 @@ def _messages(path: str, before: Stamp) -> Messages:
             raise changed(path, path, "it was written to")
     if not schema:
         raise ValueError("it has no schema")
-    return Messages(schema, tuple(batches), np.cumsum([0, *(each.rows for each in batches)]), nulls)
+    if (size := sum(each.size for each in words)) > _MOST_WORDS:
+        raise ValueError(f"it has {size:,} bytes of dictionaries, of which {_MOST_WORDS:,} are read: store values")
+    return Messages(schema, tuple(batches), np.cumsum([0, *(each.rows for each in batches)]), nulls, tuple(words))
 
 
 def _message(file: OpenFile, at: int, size: int) -> tuple[Message, bytes] | None:
