@@ -144,7 +144,8 @@ def free_path(path: str | Path) -> Path:
         raise ResultError(f"the folder {target.parent} for the output does not exist: make it first")
     if not os.access(target.parent, os.W_OK):
         raise ResultError(f"the folder {target.parent} for the output is not writable: choose another")
-    over = len(os.fsencode(_beside(target, "partial").name)) - os.pathconf(target.parent, "PC_NAME_MAX")
+    longest = os.pathconf(target.parent, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255  # Windows has none to ask
+    over = len(os.fsencode(_beside(target, "partial").name)) - longest
     if over > 0:
         raise ResultError(f"the output's name {target.name} is too long by {over:,} bytes: choose a shorter one")
     check_outside(target)
