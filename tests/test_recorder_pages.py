@@ -114,9 +114,11 @@ def test_a_file_is_replaced_by_way_of_another(tmp_path, monkeypatch, exchanges):
     for data in (b"a longer second", b"3rd", b"fourth"):
         with open(tmp_path / "a", "rb") as reading:
             before = os.fstat(reading.fileno()).st_size
-            place.swap("a", "spare", data)
+            place.swap("a", data)
             assert len(reading.read()) == before  # who has opened it reads what it was
         assert place.get("a") == data
+    place.end_swaps("a")
+    assert os.listdir(tmp_path) == ["a"]
 
 
 def test_a_closed_log_has_only_its_own_files(tmp_path):

@@ -19,7 +19,6 @@ from covdist.record.shards import INDEX, Shards
 from covdist.record.writer import Writer
 from covdist.storage.pages import Pages
 from covdist.storage.place import Folder, Place
-from covdist.storage.remote import PARTIAL
 
 METADATA = "zarr.json"
 _FILL = {"b": False, "U": ""}  # by kind of dtype
@@ -143,7 +142,7 @@ class Column:
         """Write the metadata."""
         name, data = f"{self.path}/{METADATA}", json.dumps(self._metadata(length)).encode()
         if self._committed and isinstance(self.place, Folder):
-            self.place.swap(name, self._spare, data)
+            self.place.swap(name, data)
         else:
             self.place.put(name, data)
         self._committed = True
@@ -151,11 +150,7 @@ class Column:
     def finish(self) -> None:
         """Leave nothing that only the next rows would have needed."""
         if self._committed and isinstance(self.place, Folder):
-            self.place.remove(self._spare)
-
-    @property
-    def _spare(self) -> str:
-        return f"{self.path}/{METADATA}{PARTIAL}"
+            self.place.end_swaps(f"{self.path}/{METADATA}")
 
     def release(self) -> None:
         """Give the memory away, whose rows have been taken; if more come, they are read again."""

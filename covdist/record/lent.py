@@ -63,12 +63,11 @@ class Lent:
             rows[done : done + outer * count].reshape(part.shape)[...] = part
             done += outer * count
 
-    def copies(self, rows: np.ndarray) -> list[copies.Transfer]:
+    def transfers(self, rows: np.ndarray) -> list[copies.Transfer]:
         """Return what the kernel has to copy, while this is held, to memory without gaps of the same dtype."""
-        to, start, (block, row, column), (_, _, width) = (
-            place(rows), place(self._blocks), self._blocks.strides, self._blocks.shape,
-        )  # fmt: skip
-        item, found = self.dtype.itemsize, []
+        to, start, item, width = place(rows), place(self._blocks), self.dtype.itemsize, self._blocks.shape[2]
+        block, row, column = self._blocks.strides
+        found = []
         for first, outer, begin, count in self._parts():
             origin = start + first * block + begin * row
             found.append(copies.Transfer(to, origin, item, outer, count, width, block, row, column))
@@ -92,7 +91,7 @@ class Lent:
 def copy_all(rows: Sequence[tuple[Lent, np.ndarray]]) -> None:
     """Copy rows to memory of the same dtypes, in one call of the kernel where there is one."""
     if compiled():
-        copies.run([copy for lent, memory in rows for copy in lent.copies(memory)])
+        copies.run([each for lent, memory in rows for each in lent.transfers(memory)])
     else:
         for lent, memory in rows:
             lent.into(memory)

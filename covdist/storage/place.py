@@ -53,17 +53,21 @@ class Folder:
             except OSError:
                 os.replace(written, self._no_folder(path))
 
-    def swap(self, name: str, spare: str, data: bytes) -> None:
-        """Replace a file in one step, with one beside it that takes its place and stays for the next time.
+    def swap(self, name: str, data: bytes) -> None:
+        """Replace a file in one step, with one beside it that takes its place and stays until ``end_swaps``.
 
         To make a file anew and give it the name of another, as ``put`` does, takes ten times as long or more.
         """
-        path, beside = os.path.join(self.root, name), os.path.join(self.root, spare)
-        with self._opened_at(spare, 0) as file:
+        path, beside = os.path.join(self.root, name), os.path.join(self.root, name + PARTIAL)
+        with self._opened_at(name + PARTIAL, 0) as file:
             _write_all(file, [data])
             file.truncate()
         if not exchanged(beside, path):
             os.replace(beside, path)
+
+    def end_swaps(self, name: str) -> None:
+        """Remove what ``swap`` has left beside a file."""
+        self.remove(name + PARTIAL)
 
     def write_at(self, name: str, offset: int, *parts: bytes | memoryview) -> None:
         """Write into a file, which is made where there is none; neither durable nor in one step."""
