@@ -223,7 +223,7 @@ def open_result(path: str | Path) -> Iterator[dict[str, StoredState]]:
     """Yield the states of a result by node; what zarr raises within the block says that the result is damaged."""
     try:
         root = zarr.open_group(path, mode="r")
-    except (FileNotFoundError, ValueError, OSError) as error:
+    except BROKEN as error:
         raise ResultError(f"{path} is not a covdist result, which is a Zarr group ({error})") from error
     if root.attrs.get("covdist") not in (_FORMAT, _PACKED, _ROWS) or "versions" not in root.attrs:
         raise ResultError(

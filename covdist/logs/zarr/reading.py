@@ -153,7 +153,8 @@ def _content(folder: str, array: bytes | None, attributes: bytes | None, both: b
         return {**content, "attributes": {} if attributes is None else parsed(attributes, f"{folder}/.zattrs")}
     content = {} if both is None else parsed(both, f"{folder}/zarr.json")
     if both is None or content.get("node_type") == "group":
-        if (content.get("attributes") or {}).keys() >= _OF_RESULT:
+        attributes = content.get("attributes")
+        if isinstance(attributes, dict) and attributes.keys() >= _OF_RESULT:
             raise _ResultError
         return None
     if content.get("node_type") != "array":
