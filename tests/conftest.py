@@ -24,6 +24,10 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="covdist-tests-")  # where jobs are noted by their ids
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
+# Half of what idle workers cost. Clusters of covdist's own leave it out too.
+os.environ["DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED"] = "False"
+dask.config.refresh()
+
 # Beside other tests on the same cores any example may take long.
 settings.register_profile("covdist", deadline=None, max_examples=50)
 settings.load_profile("covdist")

@@ -34,9 +34,10 @@ def endless_log(folder: Path) -> logs.Log:
     return logs.endless(folder / "endless.zarr")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The file of a scheduler with one worker: two processes of their own, shared by all tests here."""
+    """The file of a scheduler with one worker: two processes of their own, shared by all tests here, and ended
+    after them: idle they cost a tenth of a core."""
     place = tmp_path_factory.mktemp("cluster")
     file = place / "scheduler.json"
     scheduler = [DASK, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
@@ -49,7 +50,7 @@ def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             yield file
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scheduler(scheduler_file: Path) -> str:
     return str(json.loads(scheduler_file.read_text())["address"])
 

@@ -45,7 +45,7 @@ def test_a_run_with_a_job_gives_the_same_and_is_done_once(log, expected, tmp_pat
     output("run", log, *FILL, "-o", first, "--job", job, *HERE)
     assert bits(first) == bits(job) == expected
     assert shards(job) >= 8
-    output("run", log, *FILL, "-o", second, "--job", job, *HERE)
+    output("run", log, *FILL, "-o", second, "--job", job, "--workers", 1)
     assert bits(second) == expected
     assert [event["event"] for event in Job(job).directory.events()].count("started") == 1
 
