@@ -66,7 +66,8 @@ def open_log(
         where they hold several. By default those are whose names are numbered, ``step_0100``, ``activation_0007``,
         ``0003``, ``part-00001-of-00005``, and whose arrays differ in the number of their rows alone; with True all
         files of a folder are, with False none. Scalars, and vectors that label no rows, are a row each. The numbers are
-        a coordinate called as what they count, ``step``, or ``sample_step`` where a file holds several samples.
+        a coordinate called as what they count, ``step``, or ``sample_step`` where a file holds several samples. Files
+        in folders ``key=value`` are one array as well, and keys are coordinates of its rows.
     storage_options : mapping, optional
         Passed on to fsspec for a URL, such as ``{"anon": True}``. It travels with the arrays to the workers of a
         cluster; messages and results never show it, or credentials in a URL.

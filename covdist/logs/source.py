@@ -84,6 +84,18 @@ class SlabSource(Source, Protocol):
         """
 
 
+class RowsSource(SlabSource, Protocol):
+    """A source that can read any of its rows some at a time, so that not even one chunk of joined ones has to fit."""
+
+    def slabs_between(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Yield these rows in order, each time in memory of their own."""
+
+
+def by_rows(source: Source) -> TypeGuard[RowsSource]:
+    """Return whether a source reads any of its rows some at a time."""
+    return hasattr(source, "slabs_between")
+
+
 class FillableSource(Source, Protocol):
     """A source that can give a fill value for chunks that were never written."""
 

@@ -15,6 +15,7 @@ import numpy as np
 from covdist.errors import LogError, shown
 from covdist.logs.grid import GridSource, Index, Slices, check_promise
 from covdist.logs.joining.numbering import numbered
+from covdist.logs.joining.partitions import place
 from covdist.logs.source import Entry, Source, Unreadable
 from covdist.logs.stamps import Stamp
 from covdist.logs.stored import file_token, row_chunks
@@ -303,9 +304,10 @@ def entries(
 
 
 def called(path: str, stem: str) -> str:
-    """Return what the columns of a file are together: the file's name, of a numbered part its folder's."""
+    """Return what the columns of a file are together: the file's name, of a numbered part its table's folder's."""
     last = stem.rpartition("/")[2]
-    folder = os.path.splitext(os.path.basename(os.path.dirname(os.path.abspath(path))))[0]
+    table = place(os.path.dirname(os.path.abspath(path))).table
+    folder = os.path.splitext(os.path.basename(table))[0]
     return folder if folder and numbered(last) else last
 
 

@@ -24,6 +24,7 @@ from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
 READS = "Parquet files"
 ENDS = (".parquet", ".pq")
 
+_NOTES = ("_", ".")  # as their names begin: what they say of row groups is in the other files
 _SLAB = 8 << 20  # bytes of rows that are unpacked at a time
 _PAGES = 2 << 20  # of a column's pages that are unpacked at a time: a dictionary, and values
 _TEXT_BYTES = 256  # that a text takes, about
@@ -55,8 +56,11 @@ class ParquetSource(TableSource):
 
     def read_slabs(self, index: Index, buffer: np.ndarray) -> Iterator[np.ndarray]:
         """Yield rows of a chunk as they are unpacked, each time in memory of their own."""
-        cut = self.cut(index)
-        start, stop = cut[0].start, cut[0].stop
+        rows = self.cut(index)[0]
+        return self.slabs_between(rows.start, rows.stop)
+
+    def slabs_between(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Yield rows as they are unpacked."""
         with self.reading(start, stop):
             for _, arrays in self.pieces(start, stop, self.columns):
                 if self.beside:
@@ -109,7 +113,9 @@ class ParquetSource(TableSource):
 
 
 def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
-    """Read the footer: columns, and rows of each row group."""
+    """Read the footer: columns, and rows of each row group; of notes of programs that write many files, nothing."""
+    if stem.rpartition("/")[2].startswith(_NOTES):
+        return {}
     with open_file(path) as file:
         before, head = stamp(file), file.read(4)
     if head == b"PARE":

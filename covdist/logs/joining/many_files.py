@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from covdist.errors import LogError, shown
 from covdist.logs.joining.numbering import Numbered, natural, numbered
+from covdist.logs.joining.partitions import Label, Place, in_order, labels, place
 from covdist.logs.joining.rows_of_files import arrays_of_files
 from covdist.logs.source import Entry, Nodes, Unreadable
 
@@ -14,7 +15,11 @@ Variables = dict[str, Entry | Unreadable]  # of one file, by their paths below i
 
 
 class Family(NamedTuple):
-    """Files of one folder, by what their names count, and the name that their arrays have together."""
+    """Files of one folder, by what their names count, and the name that their arrays have together.
+
+    ``marks`` are further labels of their rows, by what they are called and the file. ``parts`` says that nothing but
+    one table is written so: files that do not fit are an error then.
+    """
 
     folder: str
     name: str
@@ -22,6 +27,8 @@ class Family(NamedTuple):
     files: Mapping[int, str]
     total: int | None
     alone: bool  # in its folder
+    marks: Mapping[str, Mapping[int, Label]] = {}
+    parts: bool = False
 
 
 def as_one(nodes: Nodes, root: str, concat: bool | None) -> Nodes:
@@ -73,14 +80,30 @@ def _by_file(nodes: Nodes) -> tuple[dict[str, Variables], Nodes]:
 
 def _families(files: Mapping[str, Variables], concat: bool) -> Iterator[Family]:
     folders: dict[str, list[str]] = {}
+    tables: dict[tuple[str, tuple[str, ...], str], dict[str, Place]] = {}
     for file in files:
-        folders.setdefault(file.rpartition("/")[0], []).append(file)
+        folder, _, stem = file.rpartition("/")
+        of = place(folder)
+        if of.keys:
+            found = numbered(stem)
+            tables.setdefault((of.table, of.keys, found.name if found else stem), {})[file] = of
+        else:
+            folders.setdefault(folder, []).append(file)
+    for (table, keys, name), places in tables.items():
+        yield _partitioned(table, keys, name, places)
     for folder, inside in folders.items():
-        found = [each for each in _counted(folder, inside, concat) if len(each.files) > 1 or each.total == 1]
-        if concat and len(inside) > 1 and sum(len(each.files) for each in found) < len(inside):
+        counted = [each for each in _counted(folder, inside, concat) if len(each.files) > 1 or each.total == 1]
+        if concat and len(inside) > 1 and sum(len(each.files) for each in counted) < len(inside):
             ordered = sorted(inside, key=natural)
-            found = [Family(folder, "", "file", dict(enumerate(ordered)), None, True)]
-        yield from found
+            counted = [Family(folder, "", "file", dict(enumerate(ordered)), None, True)]
+        yield from counted
+
+
+def _partitioned(table: str, keys: tuple[str, ...], name: str, places: Mapping[str, Place]) -> Family:
+    ordered = in_order(places)
+    columns = zip(*(places[file].values for file in ordered), strict=True)
+    marks = {key: dict(enumerate(labels(column))) for key, column in zip(keys, columns, strict=True)}
+    return Family(table, name, keys[-1], dict(enumerate(ordered)), None, True, marks, True)
 
 
 def _counted(folder: str, inside: list[str], any_number: bool) -> list[Family]:
@@ -92,8 +115,11 @@ def _counted(folder: str, inside: list[str], any_number: bool) -> list[Family]:
     families = []
     for (name, counter, total), members in told.items():
         of = {found.number: file for found, file in members}
+        if len({found.mark for found, _ in members}) > 1:  # parts that were added to others, which are counted anew
+            of = dict(enumerate(file for _, file in sorted(members, key=lambda each: (each[0].mark, each[0].number))))
         if len(of) == len(members):  # a number that two files have counts nothing
-            families.append(Family(folder, name, counter, dict(sorted(of.items())), total, len(of) == len(inside)))
+            alone, parts = len(of) == len(inside), counter == "part"
+            families.append(Family(folder, name, counter, dict(sorted(of.items())), total, alone, {}, parts))
     return families
 
 
@@ -110,13 +136,16 @@ def _joined(
             }
         found: dict[str, Entry | Unreadable] = {}
         for path, arrays in layers.items():
-            joined = arrays_of_files(arrays, family.counter)
+            joined = arrays_of_files(arrays, family.counter, family.marks, family.files if family.parts else {})
             found |= {f"{path}/{name}".lstrip("/"): variable for name, variable in joined.items()}
         return found
-    except LogError:
+    except LogError as error:
         if concat:
             raise
-        return None
+        if not family.parts:
+            return None
+        said = LogError(f"{error} Or read them one by one with concat=False (--no-concat).")
+        return {_path(family, "", root): Unreadable(said, layer=True)}
 
 
 def _layers(

@@ -16,18 +16,25 @@ _LAYERS = re.compile(
     r"attn|attention|mlp|ffn|norm|ln|bn|relu|gelu|lstm|gru|rnn|pool|res|proj|unit|neuron)s?$",
     re.I,
 )
-_WRITTEN_BY_SPARK = re.compile(r"^(part-[0-9]{5})-[0-9a-f]{8}-[0-9a-f-]{27}.*$")  # the same mark in each part
+# Spark and pyarrow give all parts that one of their calls writes the same mark, and a number before or after it.
+_MARKED = re.compile(
+    r"^(?:part-([0-9]+)[-_])?([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32})(?:-([0-9]+))?(?:[-._].*)?$"
+)
 _OF_SHARDS = ("data",)  # by which Hugging Face's save_to_disk calls its files, whatever they hold
 _PADDED = 3  # digits: a number with a zero before it that has fewer may name a layer
 
 
 class Numbered(NamedTuple):
-    """A file name without its number, what the number counts, and how many there are to be, where it says so."""
+    """A file name without its number, what the number counts, and how many there are to be, where it says so.
+
+    ``mark`` is what tells the parts that a program wrote at one time from those of another.
+    """
 
     name: str
     counter: str
     number: int
     total: int | None = None
+    mark: str = ""
 
 
 def numbered(stem: str, *, any_number: bool = False) -> Numbered | None:
@@ -35,7 +42,8 @@ def numbered(stem: str, *, any_number: bool = False) -> Numbered | None:
 
     With ``any_number`` a number counts, whatever it may name.
     """
-    stem = _WRITTEN_BY_SPARK.sub(r"\1", stem)
+    if marked := _MARKED.match(stem):
+        return Numbered("", "part", int(marked[1] or marked[3] or 0), mark=marked[2])
     found = list(_COUNTED.finditer(stem))
     if found:
         last = found[-1]

@@ -10,6 +10,7 @@ import numpy as np
 from covdist.errors import LogError, shown
 from covdist.logs import cf
 from covdist.logs.joining.joined import join_files, repeated, row_of
+from covdist.logs.joining.partitions import Label
 from covdist.logs.nodes import convention
 from covdist.logs.source import Entry, Source, Unreadable, counting
 
@@ -17,29 +18,51 @@ Parts = dict[int, Entry]  # by the number of the file
 
 
 def arrays_of_files(
-    arrays: Mapping[str, Mapping[int, Entry | Unreadable]], counter: str
+    arrays: Mapping[str, Mapping[int, Entry | Unreadable]],
+    counter: str,
+    marks: Mapping[str, Mapping[int, Label]],
+    whole: Mapping[int, str],
 ) -> dict[str, Entry | Unreadable]:
     """Join each array of a layer over its files; an array of which one file cannot be read cannot be read.
 
     The numbers of the files are a coordinate called as what they count, such as ``step``, or ``sample_step`` where the
-    rows of a file are samples. Raises LogError for arrays that do not fit together.
+    rows of a file are samples; so are ``marks``, what is said of files, if there are any. Raises LogError for arrays
+    that do not fit together. Of ``whole``, files of one table by their numbers, each is to have all labels of rows.
     """
     lost = {name: each for name, parts in arrays.items() for each in parts.values() if isinstance(each, Unreadable)}
     found: dict[str, Entry | Unreadable] = {name: Unreadable(each.error) for name, each in lost.items()}
-    whole = {name: _read(parts) for name, parts in arrays.items() if name not in lost}
-    for name in [name for name in whole if _labels_columns(name, whole)]:
-        found[name] = _the_same(name, whole.pop(name))
-    columns = [_column(name, whole, counter) for name in sorted(whole, key=lambda name: (-_ndim(whole[name]), name))]
+    of_all = {name: _read(parts) for name, parts in arrays.items() if name not in lost}
+    for name in [name for name in of_all if _labels_columns(name, of_all)]:
+        found[name] = _the_same(name, of_all.pop(name))
+    for name in [name for name, parts in of_all.items() if whole.keys() - parts.keys() and _labels_rows(parts)]:
+        found[name] = Unreadable(_lacking(name, of_all.pop(name), whole))
+    columns = [_column(name, of_all, counter) for name in sorted(of_all, key=lambda name: (-_ndim(of_all[name]), name))]
     dims: dict[tuple[str, tuple[tuple[int, int], ...]], str] = {}
     for column in columns:
         if column.along not in dims:
             first = column.along[0]
             dims[column.along] = dim = f"{column.name}_{first}" if first in dims.values() else first
-            label = counter if dim == counter else f"{dim}_{counter}"
-            if label not in arrays and (len(column.dims) > 1 or label == dim):  # else it labels nothing that is wide
-                found[label] = Entry(repeated(label, *zip(*column.along[1], strict=True)), (dim,))
+            others = {each.along[0] for each in columns}
+            for mark, of in (marks or {counter: {number: number for number in column.rows}}).items():
+                own = mark == dim or (mark in marks and mark not in {*found, *others})
+                label = mark if own else f"{dim}_{mark}"
+                if label not in arrays and (len(column.dims) > 1 or label == dim):  # else it labels nothing wide
+                    values, times = zip(*[(of[number], rows) for number, rows in column.along[1]], strict=True)
+                    found[label] = Entry(repeated(label, values, times), (dim,))
         found[column.name] = column.entry(dims[column.along])
     return found
+
+
+def _labels_rows(parts: Parts) -> bool:
+    return all(each.dims is not None and len(each.dims) == 1 for each in parts.values())
+
+
+def _lacking(name: str, parts: Parts, whole: Mapping[int, str]) -> LogError:
+    without = next(file for number, file in whole.items() if number not in parts)
+    return LogError(
+        f"{shown(name)} is in {len(parts)} of {len(whole)} files of a table and not in {shown(without)}: write it "
+        "there too, or read the files one by one with concat=False (--no-concat)."
+    )
 
 
 class _Column(NamedTuple):
@@ -81,10 +104,16 @@ def _the_same(name: str, parts: Parts) -> Entry:
     for each in others:
         if each.source.token != first.source.token and not np.array_equal(_values(each), _values(first)):
             raise LogError(
-                f"{shown(name)} labels the columns of {_said(first)} and {_said(each)} differently: keep them in "
-                "folders of their own, or give their columns the same labels."
+                f"{shown(name)} labels the columns of {_said(first)} and {_said(each)} differently"
+                f"{_alone(_values(first), _values(each))}: keep them in folders of their own, or give their columns "
+                "the same labels."
             )
     return first
+
+
+def _alone(labels: np.ndarray, others: np.ndarray) -> str:
+    alone = set(labels.tolist()).symmetric_difference(others.tolist())
+    return f", {shown(str(min(alone, key=str)))} is in one alone" if alone else ""
 
 
 def _values(entry: Entry) -> np.ndarray:
