@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from covdist.logs.joining.numbering import natural
 
 Label = int | float | str
-_KEY = re.compile(r"([^=/]+)=([^/]*)")
+_KEY = re.compile(r"([^=/?&#]+)=([^=/?&#]*)")  # other letters are quoted
 _NOTHING = "__HIVE_DEFAULT_PARTITION__"  # as Hive calls a value that is not there
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?inf|nan", re.I)
