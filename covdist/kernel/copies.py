@@ -1,7 +1,8 @@
-"""Copies of rows past the caches of the processor, and frames of chunks, in calls that no other thread waits for."""
+"""Copies of rows past the caches of the processor, or rounded, and frames of chunks: no other thread waits for them."""
 
 from __future__ import annotations
 
+import ctypes
 from array import array
 from collections.abc import Sequence
 from itertools import chain
@@ -10,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.kernel.library import function, own_address
+
+FLOATS = ("float32", "float16", "bfloat16")  # that the kernel rounds
 
 
 class Transfer(NamedTuple):
@@ -35,6 +38,26 @@ def run(copies: Sequence[Transfer]) -> None:
     """Copy what nobody changes meanwhile; the library must be compiled."""
     numbers = array("q", chain.from_iterable(copies))
     function("copy")(numbers.buffer_info()[0], len(copies))
+
+
+class Lost(ctypes.Structure):
+    """``lost_t`` of copies.h: what rounding has lost, which ``rounded`` counts on."""
+
+    _fields_ = (("over", ctypes.c_int64), ("gone", ctypes.c_int64), ("largest", ctypes.c_double))
+    over: int  # finite values that became infinite
+    gone: int  # others that became 0
+    largest: float  # magnitude that was finite
+
+
+def in_all(several: Sequence[Lost]) -> Lost:
+    """Return what several have lost together."""
+    over, gone = sum(each.over for each in several), sum(each.gone for each in several)
+    return Lost(over, gone, max(each.largest for each in several))
+
+
+def rounded(to: int, dtype: str, origin: int, given: str, count: int, lost: Lost) -> None:
+    """Copy values that lie one after the other from one dtype of ``FLOATS`` to another, rounded to nearest."""
+    function("rounded")(to, FLOATS.index(dtype), origin, FLOATS.index(given), count, ctypes.addressof(lost))
 
 
 def frame(rows: np.ndarray, chunk_bytes: int, memory: np.ndarray) -> int:

@@ -48,6 +48,7 @@ class SegmentStruct(ctypes.Structure):
 
 _ARGUMENTS: Mapping[str, tuple[Any, Sequence[Any]]] = {
     "copy": (None, [_pointer, _size]),
+    "rounded": (None, [_pointer, _size, _pointer, _size, _size, _pointer]),
     "frame": (_size, [_pointer, _pointer, _size, _size]),
     "fold_groups": (None, [_pointer]),
     "add_outer": (None, [_size, _size, _double, _pointer, _pointer]),

@@ -21,11 +21,12 @@ class Lent:
     copy it into rows costs several times what copying it as it lies does.
     """
 
-    def __init__(self, array: np.ndarray):
+    def __init__(self, array: np.ndarray, lost: copies.Lost | None = None):
         first = 1 if array.flags.c_contiguous else len(array)
         self._owner = array
         self._blocks = array.reshape(first, -1, array.shape[-1])
         self._start, self._stop = 0, math.prod(self._blocks.shape[:2])
+        self.lost = lost  # by their owner, who has rounded them
 
     dtype = property(lambda self: self._blocks.dtype)
     ndim = 2
@@ -42,14 +43,14 @@ class Lent:
         """Return some of the rows, one after the other."""
         start, stop, _ = rows.indices(len(self))
         part = object.__new__(Lent)
-        part._owner, part._blocks = self._owner, self._blocks
+        part._owner, part._blocks, part.lost = self._owner, self._blocks, None
         part._start, part._stop = self._start + start, self._start + max(start, stop)
         return part
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        rows = np.empty(self.shape, self.dtype if dtype is None else dtype)
-        self.into(rows)
-        return rows
+        rows = np.empty(self.shape, self.dtype)
+        copy_all([(self, rows)])
+        return rows if dtype is None else rows.astype(dtype, copy=False)
 
     def reshape(self, shape: tuple[int, ...]) -> Given:
         """Return the rows in another shape, copied if it is another."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import NoReturn, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from covdist.errors import ResultError
@@ -174,6 +175,10 @@ class Recorder(OrStats):
     def wants(self, step: int, name: str) -> bool:
         """Return whether an array of this name would be recorded in this step, so that it need not be made if not."""
         return not self._cap.reached and self._kept.wants(step, name)
+
+    def dtype_of(self, name: str) -> np.dtype | None:
+        """Return what floats of this name are rounded to where they are recorded whole, so that a hook can do it."""
+        return self._kept.dtype_of(name)
 
     def flush(self) -> None:
         """Write the buffered rows, and return when they are written, so that a crash cannot lose them."""

@@ -1,4 +1,4 @@
-/* Copies, folds and multiplies seeded rows of random shapes by one instruction set, with every array between two pages that must
+/* Copies, rounds, folds and multiplies seeded rows of random shapes by one instruction set, with every array between two pages that must
    not be touched: at the end of its own pages, at their beginning, and on the heap, where a sanitizer watches both ends.
    What is only read lies in memory that cannot be written. Prints a hash of each case, equal in all three places. */
 #define _GNU_SOURCE
@@ -177,6 +177,12 @@ static uint64_t of_copy(uint64_t number, size_t *outer, size_t *rows, size_t *co
     if (used > most)
         abort();
     hash = hashed(hash, frame, used);
+    size_t read = number % 3, kind = (read + 1 + next() % 2) % 3, numbers = taken / (read == FLOAT32 ? 4 : 2);
+    size_t bytes = numbers * (kind == FLOAT32 ? 4 : 2);
+    char *rounded = array(bytes);
+    lost_t lost = {0, 0, 0};
+    NAME(rounded)(rounded, kind, copy.to, read, numbers, &lost);
+    hash = hashed(hashed(hash, rounded, bytes), &lost, sizeof lost);
     release();
     return hash;
 }

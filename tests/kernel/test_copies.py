@@ -1,5 +1,7 @@
 """Copies past the caches and frames of chunks, beside NumPy's own and Zstandard's decoder."""
 
+from itertools import permutations
+
 import google_crc32c
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from numcodecs.zstd import Zstd
 from covdist.kernel import copies
 from covdist.kernel.library import compiled
 from covdist.record.lent import Lent, copy_all
+from covdist.record.options.dtypes import named_dtype
 
 pytestmark = pytest.mark.skipif(not compiled(), reason="no kernel was compiled here")
 
@@ -33,6 +36,39 @@ def test_rows_are_copied_wherever_they_lie(several):
     for (_, rows), to in zip(several, found, strict=True):
         assert np.array_equal(to[:-1], rows)
         assert (to[-1] == 7).all()
+
+
+def _all_patterns(dtype: str) -> np.ndarray:
+    """All values of 16 bits; of float32 random ones, and all around where others round or lose them."""
+    if dtype != "float32":
+        return np.arange(1 << 16, dtype=np.uint16).view(named_dtype(dtype))
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32).view(np.uint32)
+    between = np.add.outer([0, 4095, 4096, 4097, -1], halves.astype(np.int64)), np.arange(1 << 17) * 0x8000 + 0x4000
+    ties = [np.add.outer([-1, 0, 1], np.asarray(each).ravel()).ravel() for each in between]
+    bits = np.concatenate([np.random.default_rng(0).integers(0, 1 << 32, 99_999), np.arange(99_999), *ties])
+    return bits.astype(np.uint32).view(np.float32)
+
+
+@pytest.mark.parametrize(("given", "dtype"), list(permutations(copies.FLOATS, 2)))
+@pytest.mark.parametrize("offset", [0, 1])
+def test_floats_are_rounded_as_numpy_rounds_them(given, dtype, offset):
+    if "bfloat16" in (given, dtype):
+        pytest.importorskip("ml_dtypes")
+    values = _all_patterns(given)[offset:]
+    found, lost = np.full(len(values) + 1, 7, named_dtype(dtype)), copies.Lost()
+    copies.rounded(found[:-1].ctypes.data, dtype, values.ctypes.data, given, len(values), lost)
+    exact = values.astype(np.float32)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        expected = exact.astype(named_dtype(dtype))
+    numbers = ~np.isnan(exact)
+    whole = np.uint32 if dtype == "float32" else np.uint16
+    assert np.array_equal(found[:-1][numbers].view(whole), expected[numbers].view(whole))
+    assert np.isnan(found[:-1][~numbers]).all()
+    assert found[-1] == 7
+    over = np.isfinite(exact) & np.isinf(expected)
+    assert (lost.over, lost.gone) == (over.sum(), ((exact != 0) & (expected == 0)).sum())
+    if over.any():
+        assert lost.largest == np.abs(exact[over]).max()
 
 
 @given(

@@ -1,5 +1,5 @@
-/* Copies of rows that no one reads soon, past the caches, which belong to whoever computes meanwhile; and the frames of
-   chunks that hold rows as they are. */
+/* Copies of rows that no one reads soon, past the caches, which belong to whoever computes meanwhile, as they are or
+   rounded; and the frames of chunks that hold rows as they are. */
 #include <string.h>
 #include "copies.h"
 #if defined(__x86_64__)
@@ -120,6 +120,117 @@ EXPORTED void NAME(copy)(const copy_t *copies, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         one(copies + i);
+    written();
+}
+
+enum { AT_ONCE = 1024, INFINITE = 0x7f800000, MAGNITUDE = 0x7fffffff }; /* values at once; bits of float32 */
+
+/* By whole numbers, since whoever calls may have told the processor to take subnormal floats for 0. */
+static uint32_t of_half(uint16_t half)
+{
+    uint32_t bits = (uint32_t)(half & 0x7fff) << 13, sign = (uint32_t)(half & 0x8000) << 16;
+    if (bits >= 0x7c00u << 13)
+        return sign | INFINITE | bits | (uint32_t)(bits > 0x7c00u << 13) << 22;
+    if (bits >= 1u << 23)
+        return sign | (bits + (112u << 23));
+    float value = (float)bits * 0x1p-37f; /* of 10 bits, exactly */
+    memcpy(&bits, &value, 4);
+    return sign | bits;
+}
+
+static uint16_t to_half(uint32_t bits)
+{
+    uint32_t sign = bits >> 16 & 0x8000, size = bits & MAGNITUDE;
+    if (size > INFINITE)
+        return (uint16_t)(sign | 0x7e00 | (size >> 13 & 0x3ff));
+    if (size >= 143u << 23)
+        return (uint16_t)(sign | 0x7c00);
+    if (size >= 113u << 23)
+        return (uint16_t)(sign | (size - (112u << 23) + 0xfff + (size >> 13 & 1)) >> 13);
+    if (size < 102u << 23)
+        return (uint16_t)sign;
+    uint32_t whole = (size & 0x7fffff) | 1u << 23, drop = 126 - (size >> 23), half = 1u << (drop - 1);
+    return (uint16_t)(sign | (whole + half - 1 + (whole >> drop & 1)) >> drop);
+}
+
+static uint16_t to_brain(uint32_t bits)
+{
+    uint32_t nan = (bits & MAGNITUDE) > INFINITE;
+    return (uint16_t)(nan ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static void widen(uint32_t *to, const char *from, size_t kind, size_t count)
+{
+    uint16_t held[AT_ONCE];
+    if (kind == FLOAT32) {
+        memcpy(to, from, 4 * count);
+        return;
+    }
+    memcpy(held, from, 2 * count);
+    if (kind == BFLOAT16)
+        for (size_t i = 0; i < count; i++)
+            to[i] = (uint32_t)held[i] << 16;
+    else {
+        size_t i = 0;
+#if defined(__F16C__)
+        for (; i + 8 <= count; i += 8)
+            _mm256_storeu_ps((float *)(to + i), _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(held + i))));
+#endif
+        for (; i < count; i++)
+            to[i] = of_half(held[i]);
+    }
+}
+
+static void narrow(uint16_t *to, const uint32_t *from, size_t kind, size_t count)
+{
+    size_t i = 0;
+    if (kind == BFLOAT16) {
+        for (; i < count; i++)
+            to[i] = to_brain(from[i]);
+        return;
+    }
+#if defined(__F16C__)
+    for (; i + 8 <= count; i += 8)
+        _mm_storeu_si128((__m128i *)(to + i), _mm256_cvtps_ph(_mm256_loadu_ps((const float *)(from + i)), 0));
+#endif
+    for (; i < count; i++)
+        to[i] = to_half(from[i]);
+}
+
+/* Magnitudes from `most` on are infinite when they are rounded, and up to `least` they are 0. */
+static void count_lost(lost_t *lost, const uint32_t *values, size_t count, int32_t most, int32_t least)
+{
+    int32_t over = 0, gone = 0, largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        int32_t size = (int32_t)(values[i] & MAGNITUDE), finite = size < INFINITE ? size : 0;
+        over += finite >= most;
+        gone += (size > 0) & (size <= least);
+        largest = finite > largest ? finite : largest;
+    }
+    float found;
+    memcpy(&found, &largest, 4);
+    lost->over += over;
+    lost->gone += gone;
+    lost->largest = found > lost->largest ? found : lost->largest;
+}
+
+/* Copy values of one float type to another, to nearest, ties to even. */
+EXPORTED void NAME(rounded)(char *to, size_t kind, const char *from, size_t given, size_t count, lost_t *lost)
+{
+    uint32_t wide[AT_ONCE];
+    uint16_t held[AT_ONCE];
+    size_t item = kind == FLOAT32 ? 4 : 2, read = given == FLOAT32 ? 4 : 2;
+    for (size_t n; count; count -= n, to += n * item, from += n * read) {
+        n = count < AT_ONCE ? count : AT_ONCE;
+        widen(wide, from, given, n);
+        if (kind == FLOAT32) {
+            stream(to, (const char *)wide, 4 * n);
+            continue;
+        }
+        count_lost(lost, wide, n, kind == FLOAT16 ? 0x477ff000 : 0x7f7f8000, kind == FLOAT16 ? 0x33000000 : 0x8000);
+        narrow(held, wide, kind, n);
+        stream(to, (const char *)held, 2 * n);
+    }
     written();
 }
 

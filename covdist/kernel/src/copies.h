@@ -11,6 +11,15 @@ typedef struct {
     int64_t outer_stride, row_stride, column_stride; /* bytes, of what is copied */
 } copy_t;
 
+/* What rounding has lost, counted on. */
+typedef struct {
+    int64_t over, gone; /* finite values that became infinite, and others that became 0 */
+    double largest;     /* magnitude that was finite */
+} lost_t;
+
+typedef enum { FLOAT32, FLOAT16, BFLOAT16 } float_kind_t;
+
 void NAME(copy)(const copy_t *copies, size_t count);
+void NAME(rounded)(char *to, size_t kind, const char *from, size_t given, size_t count, lost_t *lost);
 size_t NAME(frame)(char *to, const char *rows, size_t bytes, size_t chunk);
 #endif

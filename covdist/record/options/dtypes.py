@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import DataError
+from covdist.kernel import copies
+from covdist.kernel.library import compiled
 
 _TEXT = "fixed_length_utf32"  # of NumPy, 4 bytes a character
 FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
@@ -44,20 +46,40 @@ def named_dtype(name: str) -> np.dtype:
 
 def cast(name: str, data: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]:
     """Return floats in another dtype, and how many of them became 0; DataError where it cannot hold some."""
+    by_kernel = (
+        compiled() and dtype.name in copies.FLOATS and data.dtype.name in copies.FLOATS and data.flags.c_contiguous
+    )
+    found, lost = _by_kernel(data, dtype) if by_kernel else _by_numpy(data, dtype)
+    check_over(name, lost, dtype)
+    return found, lost.gone
+
+
+def _by_kernel(data: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, copies.Lost]:
+    found, lost = np.empty(data.shape, dtype), copies.Lost()
+    copies.rounded(found.ctypes.data, dtype.name, data.ctypes.data, data.dtype.name, data.size, lost)
+    return found, lost
+
+
+def _by_numpy(data: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, copies.Lost]:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         found = data.astype(dtype)
-    finite = np.isfinite(found)
+    finite, lost = np.isfinite(found), copies.Lost()
     if not finite.all():
         # Infinity in float8_e4m3fn, which has none, becomes NaN.
-        lost = ~finite & ~np.isnan(data) & ~(np.isinf(found) & np.isinf(data))
-        if lost.any():
-            most = float(np.abs(data[lost]).max())
-            raise DataError(
-                f"{name} has {int(lost.sum())} values that {dtype.name} cannot hold, of magnitudes up to {most:.4g}, "
-                f"where {_most(dtype):.4g} is its largest: record it in a wider dtype, dtype={{{name!r}: "
-                "'bfloat16'}} or 'float32', or scale it."
-            )
-    return found, int(np.count_nonzero(data) - np.count_nonzero(found))
+        over = ~finite & ~np.isnan(data) & ~(np.isinf(found) & np.isinf(data))
+        lost.over, lost.largest = int(over.sum()), float(np.abs(data[over]).max(initial=0))
+    lost.gone = int(np.count_nonzero(data) - np.count_nonzero(found))
+    return found, lost
+
+
+def check_over(name: str, lost: copies.Lost, dtype: np.dtype) -> None:
+    """Raise DataError where values that were finite are not any more."""
+    if lost.over:
+        raise DataError(
+            f"{name} has {lost.over} values that {dtype.name} cannot hold, of magnitudes up to {lost.largest:.4g}, "
+            f"where {_most(dtype):.4g} is its largest: record it in a wider dtype, dtype={{{name!r}: "
+            "'bfloat16'} or 'float32', or scale it."
+        )
 
 
 def say_lost(name: str, count: int, size: int, dtype: np.dtype) -> None:

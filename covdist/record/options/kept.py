@@ -11,7 +11,7 @@ import numpy as np
 from covdist.errors import DataError
 from covdist.record.lent import Given, Lent
 from covdist.record.options.asked import Asked, of_name
-from covdist.record.options.dtypes import cast, say_lost
+from covdist.record.options.dtypes import cast, check_over, say_lost
 from covdist.record.projection import PROJECTION, drawn, matrix_bytes, signs
 from covdist.record.values import as_array, as_rows
 
@@ -41,8 +41,14 @@ class Kept:
             return {name: each if type(each) in _READY else as_array(name, each) for name, each in arrays.items()}
         parts: dict[str, Given] = {}
         for name, value in arrays.items():
-            parts[name] = self._part(name, as_array(name, value))
+            parts[name] = self._part(name, value if type(value) is Lent else as_array(name, value))
         return parts
+
+    def dtype_of(self, name: str) -> np.dtype | None:
+        """Return what floats of this name are rounded to, unless they are cut down before."""
+        options = self._options
+        cut = of_name(options.units, name) is not None or of_name(options.project, name) is not None
+        return None if cut else of_name(options.dtype, name)
 
     def converted(self, name: str, data: Given) -> np.ndarray:
         """Return what ``of`` returned in a dtype that can be recorded; most arrays are known to have one."""
@@ -53,18 +59,24 @@ class Kept:
         how = self._hows.get(name)
         return {} if how is None else how.attributes
 
-    def _part(self, name: str, data: np.ndarray) -> np.ndarray:
-        how = self._hows.get(name)
+    def _part(self, name: str, data: Given) -> Given:
+        how, gone = self._hows.get(name), 0
         if how is None:
-            how = self._hows[name] = _how(name, data, self._options)
+            how = self._hows[name] = _how(name, np.asarray(data), self._options)
         if how.attributes:
-            rows = as_rows(name, data, self._options.per_step)
+            rows = as_rows(name, np.asarray(data), self._options.per_step)
             data = how.part(name, rows.data).reshape(-1 if rows.dim == "step" else len(rows.data), *how.shape)
-        if how.dtype is not None and data.ndim and data.dtype.kind == "f" and data.dtype != how.dtype:
-            data, lost = cast(name, data, how.dtype)
-            if lost and name not in self._said:
-                self._said.add(name)
-                say_lost(name, lost, data.size, how.dtype)
+        if how.dtype is None:
+            return data
+        if isinstance(data, Lent) and data.lost is not None:
+            check_over(name, data.lost, how.dtype)
+            gone = data.lost.gone
+        if data.ndim and data.dtype.kind == "f" and data.dtype != how.dtype:
+            data, more = cast(name, np.asarray(data), how.dtype)
+            gone += more
+        if gone and name not in self._said:
+            self._said.add(name)
+            say_lost(name, gone, math.prod(data.shape), how.dtype)
         return data
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from covdist.errors import DataError
 from covdist.kernel import copies as kernel
-from covdist.record.torch.copies import Copies, Copy
+from covdist.record.torch.copies import Copies, Copy, DtypeOf
 from covdist.record.torch.layers import Watched
 from covdist.record.torch.scale import Scale
 
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 class Gradients:
     """Reads ``.grad``: parameter after parameter in the module's order, weights before biases, each flat."""
 
-    def __init__(self, layers: list[Watched], scaler: Any):
+    def __init__(self, layers: list[Watched], scaler: Any, dtype_of: DtypeOf):
         self._layers = [layer for layer in layers if layer.parameters]
-        self._copies = {layer.node: Copies() for layer in self._layers}
+        # Rows of which it is asked whether they are finite are not rounded before.
+        self._copies = {
+            layer.node: Copies(dtype_of(layer.name("gradient")) if scaler is None else None) for layer in self._layers
+        }
         self._scale = None if scaler is None else Scale(scaler, (one for layer in self._layers for one in _of(layer)))
 
     @property

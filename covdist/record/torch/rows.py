@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from covdist.record.torch.copies import Copy
@@ -57,7 +58,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._first: dict[int, tuple[weakref.ref[torch.Tensor], bool]] = {}
-        self._copies: dict[int, tuple[int, Copy]] = {}  # with the version that was copied
+        self._copies: dict[int, tuple[int, np.dtype | None, Copy]] = {}  # with the version, and the dtype it was to get
 
     def first(self, tensor: torch.Tensor, told: bool | None, given: torch.Tensor | None = None) -> bool:
         """Return whether the units are on the second axis: by the module, what it was given, or the number of axes."""
@@ -72,14 +73,14 @@ class Seen:
             self._copies.pop(id(tensor), None)
         return told
 
-    def copy_of(self, tensor: torch.Tensor) -> Copy | None:
-        """Return the copy of a tensor that nothing has changed since."""
-        at, copy = self._copies.get(id(tensor), (None, None))
-        return copy if at == version(tensor) else None
+    def copy_of(self, tensor: torch.Tensor, dtype: np.dtype | None) -> Copy | None:
+        """Return the copy of a tensor that nothing has changed since, if it was to get the same dtype."""
+        at, to, copy = self._copies.get(id(tensor), (None, None, None))
+        return copy if at == version(tensor) and to == dtype else None
 
-    def add(self, tensor: torch.Tensor, copy: Copy) -> None:
+    def add(self, tensor: torch.Tensor, copy: Copy, dtype: np.dtype | None) -> None:
         """Take the copy of a tensor whose units have been asked for."""
-        self._copies[id(tensor)] = version(tensor), copy
+        self._copies[id(tensor)] = version(tensor), dtype, copy
 
     def clear(self) -> None:
         self._first.clear()

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from covdist.errors import DataError
+from covdist.record.recorder import Recorder
 from covdist.record.torch.copies import Copies
 from covdist.record.torch.gradients import Gradients, logged
 from covdist.record.torch.installed import check_torch
@@ -100,10 +101,10 @@ class Watch:
         self._model, self._rec, self._rows = model, rec, rows
         self._every, self._calls, self._next = every, 0, start
         chosen = layers_of(model, layers)
-        self._gradients = Gradients(chosen, scaler) if "gradient" in what else None
-        self._copies = {
-            layer.name(each): Copies() for layer in chosen for each in WHAT if each in what and each != "gradient"
-        }
+        dtype_of = rec.dtype_of if isinstance(rec, Recorder) else _as_it_is
+        self._gradients = Gradients(chosen, scaler, dtype_of) if "gradient" in what else None
+        names = [layer.name(each) for layer in chosen for each in WHAT if each in what and each != "gradient"]
+        self._copies = {name: Copies(dtype_of(name)) for name in names}
         self._seen = Seen()
         self._outside: set[str] = set()  # arrays that a forward pass, not one within backward, has filled in this step
         self._passes: list[dict[str, int]] = []  # what there was before each pass of the model that goes on
@@ -190,10 +191,10 @@ class Watch:
         copies, first = self._copies[name], self._seen.first(tensor, told, first_tensor(given))
         if self._rows is not None:
             copies.add(self._rows(layer.node, tensor.detach()))
-        elif (copy := self._seen.copy_of(tensor)) is not None:
+        elif (copy := self._seen.copy_of(tensor, copies.dtype)) is not None:
             copies.refer(copy)
         else:
-            self._seen.add(tensor, copies.add(units_last(layer.module, tensor, first)))
+            self._seen.add(tensor, copies.add(units_last(layer.module, tensor, first)), copies.dtype)
 
     def _take_later(self, layer: Watched, told: bool | None, value: Any, given: Any) -> None:
         name = layer.name("output_gradient")
@@ -273,6 +274,10 @@ class _NoHook:
 
     def __call__(self, *_: object) -> None:
         pass
+
+
+def _as_it_is(name: str) -> None:
+    """What other recorders round floats to."""
 
 
 def _wait_for(devices: set[torch.device]) -> None:
