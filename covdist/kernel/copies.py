@@ -40,7 +40,7 @@ def run(copies: Sequence[Transfer]) -> None:
     function("copy")(numbers.buffer_info()[0], len(copies))
 
 
-class Lost(ctypes.Structure):
+class RoundingLoss(ctypes.Structure):
     """``lost_t`` of copies.h: what rounding has lost, which ``rounded`` counts on."""
 
     _fields_ = (("over", ctypes.c_int64), ("gone", ctypes.c_int64), ("largest", ctypes.c_double))
@@ -49,13 +49,13 @@ class Lost(ctypes.Structure):
     largest: float  # magnitude that was finite
 
 
-def in_all(several: Sequence[Lost]) -> Lost:
+def in_all(several: Sequence[RoundingLoss]) -> RoundingLoss:
     """Return what several have lost together."""
     over, gone = sum(each.over for each in several), sum(each.gone for each in several)
-    return Lost(over, gone, max(each.largest for each in several))
+    return RoundingLoss(over, gone, max(each.largest for each in several))
 
 
-def rounded(to: int, dtype: str, origin: int, given: str, count: int, lost: Lost) -> None:
+def rounded(to: int, dtype: str, origin: int, given: str, count: int, lost: RoundingLoss) -> None:
     """Copy values that lie one after the other from one dtype of ``FLOATS`` to another, rounded to nearest."""
     function("rounded")(to, FLOATS.index(dtype), origin, FLOATS.index(given), count, ctypes.addressof(lost))
 

@@ -21,7 +21,7 @@ class Lent:
     copy it into rows costs several times what copying it as it lies does.
     """
 
-    def __init__(self, array: np.ndarray, lost: copies.Lost | None = None):
+    def __init__(self, array: np.ndarray, lost: copies.RoundingLoss | None = None):
         first = 1 if array.flags.c_contiguous else len(array)
         self._owner = array
         self._blocks = array.reshape(first, -1, array.shape[-1])

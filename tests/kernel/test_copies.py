@@ -55,7 +55,7 @@ def test_floats_are_rounded_as_numpy_rounds_them(given, dtype, offset):
     if "bfloat16" in (given, dtype):
         pytest.importorskip("ml_dtypes")
     values = _all_patterns(given)[offset:]
-    found, lost = np.full(len(values) + 1, 7, named_dtype(dtype)), copies.Lost()
+    found, lost = np.full(len(values) + 1, 7, named_dtype(dtype)), copies.RoundingLoss()
     copies.rounded(found[:-1].ctypes.data, dtype, values.ctypes.data, given, len(values), lost)
     exact = values.astype(np.float32)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):

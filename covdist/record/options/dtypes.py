@@ -54,16 +54,16 @@ def cast(name: str, data: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]
     return found, lost.gone
 
 
-def _by_kernel(data: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, copies.Lost]:
-    found, lost = np.empty(data.shape, dtype), copies.Lost()
+def _by_kernel(data: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, copies.RoundingLoss]:
+    found, lost = np.empty(data.shape, dtype), copies.RoundingLoss()
     copies.rounded(found.ctypes.data, dtype.name, data.ctypes.data, data.dtype.name, data.size, lost)
     return found, lost
 
 
-def _by_numpy(data: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, copies.Lost]:
+def _by_numpy(data: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, copies.RoundingLoss]:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         found = data.astype(dtype)
-    finite, lost = np.isfinite(found), copies.Lost()
+    finite, lost = np.isfinite(found), copies.RoundingLoss()
     if not finite.all():
         # Infinity in float8_e4m3fn, which has none, becomes NaN.
         over = ~finite & ~np.isnan(data) & ~(np.isinf(found) & np.isinf(data))
@@ -72,7 +72,7 @@ def _by_numpy(data: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, copies.Los
     return found, lost
 
 
-def check_over(name: str, lost: copies.Lost, dtype: np.dtype) -> None:
+def check_over(name: str, lost: copies.RoundingLoss, dtype: np.dtype) -> None:
     """Raise DataError where values that were finite are not any more."""
     if lost.over:
         raise DataError(

@@ -27,7 +27,7 @@ class Copy:
 
     def __init__(self, tensor: torch.Tensor, array: np.ndarray | None, address: int | None, rounded: bool):
         self.tensor, self._array, self._address = tensor, array, address
-        self.lost = kernel.Lost() if rounded else None
+        self.lost = kernel.RoundingLoss() if rounded else None
 
     def rows(self) -> Given | torch.Tensor:
         """Return it with the units on its last axis; as itself where NumPy lacks its dtype."""
@@ -68,7 +68,7 @@ class Copy:
                 view.copy_(part, non_blocking=True)
         return []
 
-    def _round(self, to: int, tensor: torch.Tensor, lost: kernel.Lost) -> None:
+    def _round(self, to: int, tensor: torch.Tensor, lost: kernel.RoundingLoss) -> None:
         kernel.rounded(to, _name(self.tensor.dtype), tensor.data_ptr(), _name(tensor.dtype), tensor.numel(), lost)
 
 
