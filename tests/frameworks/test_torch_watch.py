@@ -267,6 +267,27 @@ def test_where_units_are(log):
     assert alone["activation"].shape == (25, 4)
 
 
+class WithLoss(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.loss = nn.Linear(3, 2), nn.MSELoss()
+
+    def forward(self, x):
+        return self.loss(self.fc(x), x[:, :2])
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_a_number_is_one_row(tmp_path, passes):
+    model, losses = WithLoss(), []
+    with covdist.Recorder(tmp_path / "run.zarr") as rec, record.watch(model, rec, layers="loss") as watch:
+        for _ in range(passes):
+            losses.append(model(torch.randn(4, 3)))
+            losses[-1].backward()
+        watch.step()
+    found = covdist.open_log(tmp_path / "run.zarr")["loss/activation"]
+    assert np.array_equal(found.values, [[each.item()] for each in losses])
+
+
 def test_rows_of_ones_own(log):
     model, x = nn.Conv2d(3, 4, 1), torch.randn(BATCH, 3, 5, 5)
     with record.watch(model, log, ("input", "activation"), rows=lambda node, tensor: tensor.mean((2, 3))) as watch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -46,12 +47,15 @@ def named_dtype(name: str) -> np.dtype:
 
 def cast(name: str, data: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, int]:
     """Return floats in another dtype, and how many of them became 0; DataError where it cannot hold some."""
-    by_kernel = (
-        compiled() and dtype.name in copies.FLOATS and data.dtype.name in copies.FLOATS and data.flags.c_contiguous
-    )
+    by_kernel = compiled() and _in_kernel(dtype) and _in_kernel(data.dtype) and data.flags.c_contiguous
     found, lost = _by_kernel(data, dtype) if by_kernel else _by_numpy(data, dtype)
     check_over(name, lost, dtype)
     return found, lost.gone
+
+
+@cache
+def _in_kernel(dtype: np.dtype) -> bool:
+    return dtype.name in copies.FLOATS
 
 
 def _by_kernel(data: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, copies.RoundingLoss]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable
 from functools import cache, reduce
@@ -31,9 +32,12 @@ class Copy:
 
     def rows(self) -> Given | torch.Tensor:
         """Return it with the units on its last axis; as itself where NumPy lacks its dtype."""
-        if self._array is not None and (self.lost is not None or self._array.nbytes >= LEAST) and self._array.ndim > 1:
-            return Lent(self._array, self.lost)
-        return as_logged(self.tensor.flatten(0, -2))
+        array = self._array
+        if array is None:
+            return _flat(self.tensor)
+        if array.ndim > 1 and (self.lost is not None or array.nbytes >= LEAST):
+            return Lent(array, self.lost)
+        return array if array.ndim == 2 else array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
     def fill(self, tensor: torch.Tensor) -> None:
         """Copy a tensor of the form for which the memory was made."""
@@ -108,8 +112,9 @@ class Copies:
 
         size = sum([part.numel() for part in parts])
         dtypes = {part.dtype for part in parts}
-        dtype = reduce(torch.promote_types, dtypes)
-        in_memory = self._in_memory(dtype, parts) if len(dtypes) == 1 else dtype
+        dtype = in_memory = reduce(torch.promote_types, dtypes)
+        if len(dtypes) == 1:
+            in_memory = self._in_memory(dtype, parts)
         return self._next((in_memory, dtype, (1, size), (size, 1)), parts[0].device)
 
     def refer(self, copy: Copy) -> None:
@@ -144,7 +149,7 @@ class Copies:
 
         if len(self._parts) == 1:
             return self._parts[0].rows()
-        joined = torch.cat([part.tensor.flatten(0, -2) for part in self._parts])
+        joined = torch.cat([_flat(part.tensor) for part in self._parts])
         lost = [part.lost for part in self._parts if part.lost is not None]
         return Lent(as_numpy(joined, self.dtype), kernel.in_all(lost)) if lost else as_logged(joined)
 
@@ -155,13 +160,14 @@ class _Memory:
     def __init__(self, form: _Form, device: torch.device, dtype: np.dtype | None):
         import torch
 
-        self.form, (rounded, given, shape, strides), self._dtype = form, form, dtype
+        self.form, (rounded, given, shape, strides) = form, form
         like = torch.empty_strided(shape, strides, dtype=rounded, device="meta")
         dense = compiled() and like.nbytes >= LEAST and torch.empty_like(like).stride() == strides
         self._rounds = dense and rounded != given and len(shape) > 1
         # What has gaps lies elsewhere in memory without them, and less is read again at once.
         like = like if self._rounds else like.to(given)
         self._tensor = torch.empty_like(like, device="cpu", pin_memory=device.type == "cuda")
+        self._array = as_numpy(self._tensor, dtype) if self._rounds else as_logged(self._tensor)
         self._taken: weakref.ref[np.ndarray] | None = None
         self._address = self._tensor.data_ptr() if dense else None
 
@@ -170,11 +176,15 @@ class _Memory:
         return self._taken is None or self._taken() is None
 
     def take(self) -> Copy:
-        array = as_numpy(self._tensor, self._dtype) if self._rounds else as_logged(self._tensor)
-        if not isinstance(array, np.ndarray):
+        if not isinstance(self._array, np.ndarray):
             return Copy(self._tensor, None, self._address, False)
+        array = self._array.view()  # in a tenth of the time in which another is made of the tensor
         self._taken = weakref.ref(array)
         return Copy(self._tensor, array, self._address, self._rounds)
+
+
+def _flat(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.flatten(0, -2) if tensor.ndim > 1 else tensor.unsqueeze(0)
 
 
 @cache

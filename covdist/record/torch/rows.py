@@ -60,12 +60,12 @@ class Seen:
         self._first: dict[int, tuple[weakref.ref[torch.Tensor], bool]] = {}
         self._copies: dict[int, tuple[int, np.dtype | None, Copy]] = {}  # with the version, and the dtype it was to get
 
-    def first(self, tensor: torch.Tensor, told: bool | None, given: torch.Tensor | None = None) -> bool:
+    def first(self, tensor: torch.Tensor, told: bool | None, given: Any) -> bool:
         """Return whether the units are on the second axis: by the module, what it was given, or the number of axes."""
         if told is None:
             told = self._known(tensor)
-        if told is None and given is not None and given.ndim == tensor.ndim:
-            told = self._known(given)
+        if told is None and (before := first_tensor(given)) is not None and before.ndim == tensor.ndim:
+            told = self._known(before)
         if told is None:
             told = tensor.ndim >= _WHOLE
         if self._known(tensor) != told:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from covdist.errors import DataError
@@ -173,22 +173,24 @@ class Watch:
         handles, module = [], layer.module
         told = channels_first(module)
         if "input" in what:
-            before = _hook(lambda module, given, named: self._take(layer, told, "input", (given, named)))
+            before = _hook(partial(self._take_given, layer, told, layer.name("input")))
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
         if "activation" in what:
-            after = _hook(lambda module, given, found: self._take(layer, told, "activation", found, given))
+            after = _hook(partial(self._take, layer, told, layer.name("activation")))
             handles.append(module.register_forward_hook(after))
         if "output_gradient" in what:
-            graph = _hook(lambda module, given, found: self._take_later(layer, told, found, given))
+            graph = _hook(partial(self._take_later, layer, told, layer.name("output_gradient")))
             handles.append(module.register_forward_hook(graph))
         return handles
 
-    def _take(self, layer: Watched, told: bool | None, variable: str, value: Any, given: Any = None) -> None:
-        name = layer.name(variable)
+    def _take_given(self, layer: Watched, told: bool | None, name: str, module: Any, given: Any, named: Any) -> None:
+        self._take(layer, told, name, module, None, (given, named))
+
+    def _take(self, layer: Watched, told: bool | None, name: str, module: Any, given: Any, value: Any) -> None:
         if (tensor := first_tensor(value)) is None or not self._counts(name):
             return
         self._devices.add(tensor.device)
-        copies, first = self._copies[name], self._seen.first(tensor, told, first_tensor(given))
+        copies, first = self._copies[name], self._seen.first(tensor, told, given)
         if self._rows is not None:
             copies.add(self._rows(layer.node, tensor.detach()))
         elif (copy := self._seen.copy_of(tensor, copies.dtype)) is not None:
@@ -196,12 +198,11 @@ class Watch:
         else:
             self._seen.add(tensor, copies.add(units_last(layer.module, tensor, first)), copies.dtype)
 
-    def _take_later(self, layer: Watched, told: bool | None, value: Any, given: Any) -> None:
-        name = layer.name("output_gradient")
+    def _take_later(self, layer: Watched, told: bool | None, name: str, module: Any, given: Any, value: Any) -> None:
         tensor = first_tensor(value)
         if tensor is None or not tensor.requires_grad or not self._counts(name):
             return
-        first = self._seen.first(tensor, told, first_tensor(given))
+        first = self._seen.first(tensor, told, given)
         devices, copies, rows = self._devices, self._copies[name], self._rows
         devices.add(tensor.device)
 
