@@ -33,7 +33,7 @@ class GroupsStruct(ctypes.Structure):
     _fields_ = (
         ("side", SideStruct), ("data", _pointer), ("rows", _pointer), ("count", _size), ("height", _size),
         ("moments", _pointer), ("counts", _pointer), ("matrices", _pointer), ("divisors", _pointer),
-        ("square", _pointer), ("ordinary", _pointer),
+        ("square", _pointer), ("triangle", _pointer), ("ordinary", _pointer),
     )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def matrices_of(
     found, squares = _addresses(matrices, places), np.ascontiguousarray(squares)
 
     def make(firsts: Sequence[int]) -> None:
-        work = np.empty(WORK * padded(width))
+        work = np.empty(triangles.shape[-1] + WORK * padded(width))
         for first in firsts:
             part = slice(first, first + _TOGETHER)
             given = [address(each[part]) for each in (triangles, squares, divisors, found)]
@@ -120,28 +120,28 @@ def _fold(runs: Runs, matrices: np.ndarray | None, divisors: np.ndarray | None) 
     found = Folded(np.empty((count, 3, width)), np.zeros((count, 2, width), np.int64), np.empty(count, np.bool_))
 
     def fold(firsts: Sequence[int]) -> None:
-        side, square, _held = _memory(runs, matrices is not None and divisors is None)
+        side, products, _held = _memory(runs, matrices is not None, divisors is not None)
         for first in firsts:
             part = slice(first, first + _TOGETHER)
             given = [address(each[part]) for each in (data, rows, *found)]
             wanted = [None if each is None else address(each[part]) for each in (matrices, divisors)]
-            places = (*given[:2], len(rows[part]), runs.height, *given[2:4], *wanted, square, given[4])
+            places = (*given[:2], len(rows[part]), runs.height, *given[2:4], *wanted, *products, given[4])
             function("fold_groups")(ctypes.byref(GroupsStruct(side, *places)))
 
     shared(fold, range(0, count, _TOGETHER), int(runs.rows.sum()) * width)
     return found
 
 
-def _memory(runs: Runs, square: bool) -> tuple[SideStruct, int | None, object]:
-    """Return a side that has memory of its own, the address of a square where one is wanted, and what holds these."""
+def _memory(runs: Runs, products: bool, packed: bool) -> tuple[SideStruct, list[int | None], object]:
+    """Return a side that has memory of its own, the addresses of a square and a triangle, and what holds these."""
     width, rows = runs.width, min(runs.height, int(runs.rows.max(initial=1)))
     sizes = [8 * panels(width), 8 * width, 8 * width, 8 * WORK * padded(width), rows * packed_bytes(width, False)]
-    sizes.append(8 * width * width if square else 0)
+    sizes += [8 * width * width * products, 4 * width * (width + 1) * packed]
     held = [empty_bytes(size) for size in sizes]
     held[0][:] = 0  # the pilots of columns beyond
-    shift, sums, squares, work, panel, matrix = map(own_address, held)
+    shift, sums, squares, work, panel, *memory = map(own_address, held)
     side = SideStruct(
         None, 0, width, runs.block.strides[0], number_of(runs.block.dtype), shift, sums, squares, None, None, None, 0.0,
         *runs.ordinary, work, panel, True,
     )  # fmt: skip
-    return side, matrix if square else None, held
+    return side, [at if size else None for at, size in zip(memory, sizes[-2:], strict=True)], held

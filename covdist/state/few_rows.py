@@ -79,7 +79,7 @@ class FewRows:
         order = np.argsort(by, kind="stable")
         order = order[np.searchsorted(by[order], 0) :]
         given = {name: vector[order] for name, vector in vectors.items() if vector is not None}
-        return cls(folding, by[order].astype(np.int64), tuple(block[order] for block in blocks), given)
+        return cls(folding, by[order].astype(np.int64), tuple(block.take(order, axis=0) for block in blocks), given)
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:

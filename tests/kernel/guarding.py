@@ -75,10 +75,12 @@ def fold_runs(rng: np.random.Generator, height: int, width: int, dtype: str) -> 
     found = runs_of(rows, offsets, sizes[some], width, 256)
     if found is not None:  # of single columns there is none
         groups.fold_columns(found)
+        triangles, places = guarded((len(found.rows), packed.size(width))), np.flatnonzero(some)
+        squares = groups.fold_triangles(found, triangles).moments[:, 2]
         for divisor in (2.0, np.nan):
             matrices = guarded((2, width, width))
-            groups.fold_matrices(found, np.full(len(found.rows), divisor), matrices, np.flatnonzero(some))
-        groups.fold_triangles(found, guarded((len(found.rows), packed.size(width))))
+            groups.fold_matrices(found, np.full(len(found.rows), divisor), matrices, places)
+            groups.matrices_of(triangles, squares, np.full(len(found.rows), divisor), matrices, places)
 
 
 def main() -> None:

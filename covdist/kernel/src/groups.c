@@ -9,57 +9,87 @@ enum { TILE = 8, PACKED_FROM = 256 }; /* columns that are turned at a time; from
 static size_t least_of(size_t a, size_t b) { return a < b ? a : b; }
 static size_t padded(size_t columns) { return (columns + STRIP - 1) / STRIP * STRIP; }
 
-/* What turns products into the entries of a matrix: (products + left[i] * right[j]) / divisor, or, where there are roots, that
-   less the divisor by both columns' roots, of which `power` are powers of two and `fraction` the rest. */
+/* Where the row of a packed triangle, or of its leading part the column, has the entry (i, j) of column 0. */
+static size_t packed_at(size_t n, size_t i, size_t j)
+{
+    size_t half = (n + 1) / 2, even = 1 - n % 2, stride = n + even;
+    return j < half ? j * stride + even + i : (i - half + 1 - even) * stride + j - half;
+}
+
+/* What turns products into the entries of a matrix: (products + scaled * sums) / divisor, or, where there are roots, that less
+   the divisor by both columns' roots, of which `power` are powers of two and `fraction` the rest. */
 typedef struct {
-    const double *left, *right; /* or none, where products are about the mean */
+    const double *sums, *scaled; /* or none, where products are about the mean */
     const double *power, *fraction;
     double divisor;
 } entries_t;
 
-static void entries(const entries_t *of, const double *products, size_t i, size_t from, size_t to, double *out)
+/* Make those of `one` column, or row, with some from another on. */
+INLINED void entries(const entries_t *of, size_t one, size_t from, size_t count, int column, double *restrict out)
 {
-    if (of->left)
-        for (size_t j = from; j < to; j++)
-            out[j - from] = products[j - from] + of->left[i] * of->right[j];
-    else
-        memcpy(out, products, (to - from) * sizeof *out);
+    if (of->sums)
+        for (size_t k = 0; k < count; k++)
+            out[k] += of->scaled[one] * of->sums[from + k];
     if (!of->power) {
-        for (size_t j = 0; j < to - from; j++)
-            out[j] /= of->divisor;
+        for (size_t k = 0; k < count; k++)
+            out[k] /= of->divisor;
         return;
     }
-    for (size_t j = from; j < to; j++) {
-        double found = out[j - from] * of->power[i] * of->power[j] / (of->fraction[i] * of->fraction[j]);
-        out[j - from] = found < -1 ? -1 : found > 1 ? 1 : found;
+    const double *power = of->power + from, *fraction = of->fraction + from;
+    double own = of->power[one];
+    for (size_t k = 0; k < count; k++) {
+        double found = out[k] * (column ? power[k] : own) * (column ? own : power[k]) / (of->fraction[one] * fraction[k]);
+        out[k] = found < -1 ? -1 : found > 1 ? 1 : found;
     }
 }
 
-/* Make entries of some columns of a square of its lower triangle, and mirror them, tile by tile. */
-static void mirrored(size_t n, size_t from, size_t to, const entries_t *of, double *square)
+/* Write up to TILE rows of a square of columns that lie `stride` numbers apart. */
+static void turned(size_t n, size_t rows, size_t columns, const double *from, size_t stride, double *square)
 {
-    for (size_t top = from; top < n; top += TILE)
-        for (size_t left = from; left < to && left < top + TILE; left += TILE) {
-            double tile[TILE][TILE];
-            size_t bottom = least_of(top + TILE, n), right = least_of(left + TILE, to);
-            for (size_t i = top; i < bottom; i++) {
-                size_t end = least_of(right, i + 1), wide = end > left ? end - left : 0;
-                entries(of, square + i * n + left, i, left, left + wide, tile[i - top]);
-                memcpy(square + i * n + left, tile[i - top], wide * sizeof(double));
-            }
-            for (size_t j = left; j < right; j++)
-                for (size_t i = j > top ? j : top; i < bottom; i++)
-                    square[j * n + i] = tile[i - top][j - left];
-        }
+    for (size_t j = 0; j < columns; j += TILE, from += TILE * stride) {
+        size_t wide = least_of(TILE, columns - j);
+        if (rows == TILE && wide == TILE) /* what the compiler knows takes half the time */
+            for (size_t i = 0; i < TILE; i++)
+                for (size_t k = 0; k < TILE; k++)
+                    square[i * n + j + k] = from[k * stride + i];
+        else
+            for (size_t i = 0; i < rows; i++)
+                for (size_t k = 0; k < wide; k++)
+                    square[i * n + j + k] = from[k * stride + i];
+    }
 }
 
-/* Make the covariances, or without a divisor correlations, of products that are less by `factor` times those of the sums;
-   numpy multiplies packed sums by it on the side of the leading columns. `work` is for four numbers a column. */
-static void finish(size_t n, double factor, const double *sums, const double *squares, double divisor, double *square,
-                   double *work)
+/* Write the square of a packed triangle, a few rows after the other. Few of its lines stay in the cache: where each is written
+   in parts, here and there, it takes twice as long. */
+static void unpacked(size_t n, const double *packed, double *square)
+{
+    size_t half = (n + 1) / 2, stride = n + 1 - n % 2;
+    for (size_t top = 0, rows; top < n; top += rows) {
+        size_t end = top < half ? half : n, leading = least_of(top, half);
+        rows = least_of(TILE, end - top);
+        double *out = square + top * n;
+        turned(n, rows, leading, packed + packed_at(n, top, 0), stride, out);
+        for (size_t i = top; i < top + rows; i++, out += n) {
+            const double *run = packed + (i < half ? packed_at(n, i, i) : packed_at(n, i, half));
+            size_t first = i < half ? i : half, count = i < half ? n - i : i + 1 - half;
+            memcpy(out + first, run, count * sizeof *out);
+            for (size_t j = leading; j < first; j++)
+                out[j] = packed[packed_at(n, i, j)];
+            for (size_t j = i + 1; i >= half && j < top + rows; j++)
+                out[j] = packed[packed_at(n, j, i)];
+        }
+        if (top >= half && top + rows < n)
+            turned(n, rows, n - top - rows, packed + packed_at(n, top + rows, top), stride,
+                   square + top * n + top + rows);
+    }
+}
+
+/* Make the covariances, or without a divisor correlations, of packed products, which are overwritten, and exceed those about
+   the mean by `factor` times those of the sums. `work` is for three numbers a column. */
+static void finish(size_t n, double factor, const double *sums, const double *squares, double divisor, double *packed,
+                   double *square, double *work)
 {
     double *scaled = work, *power = work + padded(n), *fraction = power + padded(n);
-    size_t half = factor != 0 && n >= PACKED_FROM ? (n + 1) / 2 : 0;
     int correlations = isnan(divisor);
     for (size_t j = 0; j < n; j++) {
         scaled[j] = factor != 0 ? sums[j] * factor : 0;
@@ -70,26 +100,22 @@ static void finish(size_t n, double factor, const double *sums, const double *sq
             power[j] = root == 0 ? 1 : ldexp(1, -exponent);
         }
     }
-    entries_t leading = {sums, scaled, correlations ? power : 0, fraction, divisor}, rest = leading;
-    rest.left = factor != 0 ? scaled : 0;
-    rest.right = sums;
-    mirrored(n, 0, half, &leading, square);
-    mirrored(n, half, n, &rest, square);
+    size_t half = (n + 1) / 2;
+    entries_t of = {factor != 0 ? sums : 0, scaled, correlations ? power : 0, fraction, divisor};
+    for (size_t j = 0; j < half; j++)
+        entries(&of, j, j, n - j, 1, packed + packed_at(n, j, j));
+    for (size_t i = half; i < n; i++)
+        entries(&of, i, half, i + 1 - half, 0, packed + packed_at(n, i, half));
+    unpacked(n, packed, square);
     for (size_t j = 0; j < n; j++)
         square[j * n + j] = !correlations ? squares[j] / divisor : squares[j] > 0 && isfinite(squares[j]) ? 1 : NAN;
-}
-
-/* Where the row of a packed triangle, or of its leading part the column, has the entry (i, j) of column 0. */
-static size_t packed_at(size_t n, size_t i, size_t j)
-{
-    size_t half = (n + 1) / 2, even = 1 - n % 2, stride = n + even;
-    return j < half ? j * stride + even + i : (i - half + 1 - even) * stride + j - half;
 }
 
 /* Fold each group into a segment of its own; `ordinary` says of which all rows were. */
 EXPORTED void NAME(fold_groups)(const groups_t *g)
 {
-    size_t n = g->side.rows.columns;
+    size_t n = g->side.rows.columns, packs = g->divisors && n >= PACKED_FROM;
+    double *square = packs ? g->triangle : g->square;
     for (size_t k = 0; k < g->count; k++) {
         side_t side = g->side;
         side.rows.data = g->data[k];
@@ -98,19 +124,20 @@ EXPORTED void NAME(fold_groups)(const groups_t *g)
         side.subnormals = side.zeros + n;
         memset(side.sums, 0, n * sizeof *side.sums);
         memset(side.squares, 0, n * sizeof *side.squares);
-        double *moments = g->moments + 3 * n * k, *square = g->square ? g->square : g->matrices ? g->matrices[k] : 0;
-        segment_t segment = {.sides = &side, .matrix = square, .count = 1, .products = square ? SQUARE : NONE,
-                             .height = g->height};
+        double *moments = g->moments + 3 * n * k;
+        segment_t segment = {.sides = &side, .matrix = square, .count = 1, .height = g->height,
+                             .products = !square ? NONE : packs ? PACKED : SQUARE};
         if (square)
-            memset(square, 0, n * n * sizeof *square);
+            memset(square, 0, (packs ? n * (n + 1) / 2 : n * n) * sizeof *square);
         g->ordinary[k] = NAME(fold)(&segment) == side.rows.rows;
         if (!g->ordinary[k])
             continue;
+        double factor = -1 / side.weight;
         NAME(end)(n, side.weight, side.shift, side.sums, side.squares, moments);
-        if (g->square)
-            NAME(centre)(n, -1 / side.weight, side.sums, square, g->matrices[k]);
-        else if (square)
-            finish(n, -1 / side.weight, side.sums, moments + 2 * n, g->divisors[k], square, side.work);
+        if (square && !packs)
+            NAME(centre)(n, factor, side.sums, square, g->divisors ? g->triangle : g->matrices[k]);
+        if (g->divisors)
+            finish(n, packs ? factor : 0, side.sums, moments + 2 * n, g->divisors[k], g->triangle, g->matrices[k], side.work);
     }
 }
 
@@ -133,15 +160,13 @@ EXPORTED void NAME(add_outer)(size_t n, size_t count, double factor, const doubl
 }
 
 /* Make squares of packed triangles, as `fold_groups` makes them of rows; `squares` are those of each one's columns, and
-   `work` is for four numbers a column. */
+   `work` is for three numbers a column and a triangle. */
 EXPORTED void NAME(squares)(size_t n, size_t count, const double *packed, const double *squares, const double *divisors,
                             double *const *matrices, double *work)
 {
-    for (size_t k = 0; k < count; k++, packed += n * (n + 1) / 2, squares += n) {
-        double *square = matrices[k];
-        for (size_t i = 0; i < n; i++)
-            for (size_t j = 0; j <= i; j++)
-                square[i * n + j] = packed[packed_at(n, i, j)];
-        finish(n, 0, 0, squares, divisors[k], square, work);
+    size_t size = n * (n + 1) / 2;
+    for (size_t k = 0; k < count; k++, packed += size, squares += n) {
+        memcpy(work, packed, size * sizeof *work);
+        finish(n, 0, 0, squares, divisors[k], work, matrices[k], work + size);
     }
 }

@@ -10,9 +10,9 @@ typedef struct {
     size_t count, height;
     double *moments;         /* (groups, 3, columns): means, what a float64 of these leaves out, and sums of squares */
     int64_t *counts;         /* (groups, 2, columns): zeros and subnormals */
-    double *const *matrices; /* one a group, or none: squares, */
-    const double *divisors;  /* covariances with these, correlations where they are NaN; */
-    double *square;          /* with memory for one square packed triangles of the products about the mean */
+    double *const *matrices; /* one a group, or none: packed triangles of the products about the mean, */
+    const double *divisors;  /* or with these squares: covariances, correlations where they are NaN */
+    double *square, *triangle; /* memory for the products of one group, which stays in the cache */
     uint8_t *ordinary;
 } groups_t;
 #endif
