@@ -19,6 +19,7 @@ import covdist
 from covdist.errors import DataError, ResultError
 from covdist.logs.opening import open_log
 from covdist.record.recorder import Recorder
+from covdist.storage.pages import Parts
 from covdist.storage.place import Folder
 from tests.child import child
 
@@ -226,15 +227,22 @@ class CrashError(Exception):
 
 
 def test_crash_at_every_single_write(tmp_path, monkeypatch):
-    real, left = Folder.put, [0]
+    left = [0]
 
-    def put(self, key, *parts):
-        if left[0] == 0:
-            raise CrashError
-        left[0] -= 1
-        real(self, key, *parts)
+    def counted(real):
+        def write(self, name, *given):
+            if left[0] == 0:
+                if real is add and self.get(name) is None:
+                    add(self, name, Parts([b"a half"]))
+                raise CrashError
+            left[0] -= 1
+            return real(self, name, *given)
 
-    monkeypatch.setattr(Folder, "put", put)
+        return write
+
+    add = Folder.add
+    for name in ("put", "add", "swap"):
+        monkeypatch.setattr(Folder, name, counted(getattr(Folder, name)))
     for amount in range(1, 120, 4):
         path = str(tmp_path / f"{amount}")
         left[0] = amount

@@ -13,7 +13,7 @@ import covdist
 from covdist.kernel.library import compiled
 from covdist.kernel.workspace import empty_bytes
 from covdist.record.writer import Writer
-from covdist.storage.pages import PAGE, Pages
+from covdist.storage.pages import PAGE, Pages, Parts
 from covdist.storage.place import Folder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux writes past its cache so")
@@ -59,13 +59,13 @@ def in_parts(monkeypatch) -> None:
 def test_all_bytes_and_no_others_are_written(tmp_path, monkeypatch, system):
     place, pages = Folder(str(tmp_path), durable=False), pages_of(3 * PAGE + 5)
     system(monkeypatch)
-    place.put_pages("a/b", pages)
-    assert place.get("a/b") == bytes(pages.part)
-    place.write_at("c", 0, b"before")
-    place.write_pages_at("c", PAGE, pages)
+    assert place.add("a/b", pages) == (system in (refuse_open, refuse_write))  # in the system's cache
+    assert place.get("a/b") == bytes(pages.parts[0])
+    place.write_at("c", 0, Parts([b"be", b"fore"]))
+    place.write_at("c", PAGE, pages)
     data = place.get("c") or b""
     assert data[:6] == b"before"
-    assert data[PAGE : PAGE + pages.nbytes] == bytes(pages.part)
+    assert data[PAGE : PAGE + pages.nbytes] == bytes(pages.parts[0])
     assert data[PAGE + pages.nbytes :] in (b"", bytes(pages.memory[pages.nbytes :]))
 
 
@@ -77,8 +77,27 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "pwrite", full)
     monkeypatch.setattr(os, "writev", full)
     with pytest.raises(OSError, match="No space"):
-        place.put_pages("a", pages_of(PAGE))
+        place.add("a", pages_of(PAGE))
+    with pytest.raises(OSError, match="No space"):
+        place.add("b", Parts([b"data"]))
     assert os.listdir(tmp_path) == []
+
+
+def test_what_is_there_is_replaced_in_one_step(tmp_path):
+    place = Folder(str(tmp_path), durable=False)
+    for size in (3, PAGE, 5, 0, 2 * PAGE + 1):
+        pages = pages_of(size)
+        with open(tmp_path / "a", "a+b") as reading:  # made by the first look at it
+            before = reading.seek(0, os.SEEK_END)
+            place.add("a", pages)
+            assert reading.seek(0, os.SEEK_END) == before
+        assert place.get("a") == bytes(pages.parts[0])
+    place.add("folder/of/new", Parts([b"", b"ab", b"c"]))
+    assert place.get("folder/of/new") == b"abc"
+    os.mkdir(tmp_path / "in the way")
+    place.add("in the way", Parts([b"x"]))
+    assert place.get("in the way") == b"x"
+    assert not [name for name in os.listdir(tmp_path) if "partial" in name]
 
 
 @pytest.mark.skipif(not compiled(), reason="pages are made by the kernel")
@@ -86,9 +105,8 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
 @pytest.mark.parametrize("behind", [False, True])
 def test_a_log_holds_its_rows_however_they_were_written(tmp_path, monkeypatch, shard, behind):
     written = []
-    for name in ("put_pages", "write_pages_at"):
-        own = getattr(Folder, name)
-        monkeypatch.setattr(Folder, name, lambda self, *given, own=own: written.append(given[0]) or own(self, *given))
+    own = Pages.write
+    monkeypatch.setattr(Pages, "write", lambda self, *given: written.append(self.nbytes) or own(self, *given))
     monkeypatch.setattr(Writer, "is_behind", lambda self: behind)
     rows = np.random.default_rng(0).standard_normal((11, 150_001)).astype("f4")
     rows[4:6] = 0  # of which a chunk is compressed, and has room for itself alone

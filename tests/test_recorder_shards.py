@@ -119,11 +119,11 @@ def test_a_crash_at_any_write_leaves_whole_steps(tmp_path, monkeypatch, amount):
             if left[0] == 0:
                 raise CrashError
             left[0] -= 1
-            real(self, *args)
+            return real(self, *args)
 
         return write
 
-    for name in ("put", "swap", "write_at"):
+    for name in ("put", "add", "swap", "write_at"):
         monkeypatch.setattr(Folder, name, counted(getattr(Folder, name)))
     rec = Recorder(tmp_path / "log", chunk=4, shard=3)
     with pytest.raises(CrashError):

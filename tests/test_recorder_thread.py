@@ -38,17 +38,17 @@ class Gate:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.open, self.reached, self.error = threading.Event(), threading.Event(), None
-        real = Folder.put
+        real = Folder.add
 
-        def put(place, key, *parts):
-            if sum(map(len, parts)) > LARGE:
+        def add(place, key, data):
+            if data.nbytes > LARGE:
                 self.reached.set()
                 self.open.wait(60)
                 if self.error:
                     raise self.error
-            real(place, key, *parts)
+            return real(place, key, data)
 
-        monkeypatch.setattr(Folder, "put", put)
+        monkeypatch.setattr(Folder, "add", add)
 
 
 def test_slow_storage_does_not_hold_up_training(tmp_path, monkeypatch):
@@ -105,15 +105,19 @@ class CrashError(Exception):
 
 @pytest.mark.parametrize("amount", range(3, 60, 7))
 def test_a_crash_at_any_write_leaves_whole_steps(tmp_path, monkeypatch, amount):
-    real, left = Folder.put, [amount]
+    left = [amount]
 
-    def put(self, key, *parts):
-        if left[0] == 0:
-            raise CrashError
-        left[0] -= 1
-        real(self, key, *parts)
+    def counted(real):
+        def write(self, name, *given):
+            if left[0] == 0:
+                raise CrashError
+            left[0] -= 1
+            return real(self, name, *given)
 
-    monkeypatch.setattr(Folder, "put", put)
+        return write
+
+    for name in ("put", "add", "swap"):
+        monkeypatch.setattr(Folder, name, counted(getattr(Folder, name)))
     rec = Recorder(tmp_path / "log", chunk_bytes=2 * 160_000)
     with pytest.raises(CrashError):
         record(rec, range(1000))

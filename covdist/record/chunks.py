@@ -15,7 +15,7 @@ from numcodecs.zstd import Zstd
 from covdist.kernel import copies
 from covdist.kernel.library import compiled
 from covdist.kernel.workspace import empty_bytes
-from covdist.storage.pages import Pages, up_to_page
+from covdist.storage.pages import Pages, Parts, up_to_page
 
 CRC_BYTES = 4
 LARGE = 1 << 20  # bytes of a chunk that is written past the system's cache
@@ -30,24 +30,25 @@ PLAIN: list[dict[str, object]] = [{"name": "crc32c"}]
 FRAMED: list[dict[str, object]] = [{"name": "zstd", "configuration": {"level": _LEVEL, "checksum": False}}, *PLAIN]
 
 
-Part = bytes | memoryview
-
-
-def encoded(rows: np.ndarray, chunk_bytes: int, codecs: list[dict[str, object]], compressed: bool) -> list[Part]:
+def encoded(rows: np.ndarray, chunk_bytes: int, codecs: list[dict[str, object]], compressed: bool) -> Parts:
     """Return the parts of a chunk file that begins with the bytes of rows."""
     data = rows.reshape(-1).view(np.uint8)
     if codecs == PLAIN:
-        parts: list[Part] = [data.data, bytes(chunk_bytes - data.nbytes)]
+        parts: list[bytes | memoryview] = [data.data, bytes(chunk_bytes - data.nbytes)]
     elif compressed:
-        chunk = np.zeros(chunk_bytes, np.uint8)
-        chunk[: data.nbytes] = data
-        parts = [Zstd(_LEVEL).encode(chunk)]
+        parts = [Zstd(_LEVEL).encode(data if data.nbytes == chunk_bytes else _filled(data, chunk_bytes))]
     else:
         parts = [_MAGIC + chunk_bytes.to_bytes(8, "little"), *_blocks(data.data, chunk_bytes)]
     crc = 0
     for part in parts:
         crc = google_crc32c.extend(crc, part if isinstance(part, bytes) else np.frombuffer(part, np.uint8))
-    return [*parts, crc.to_bytes(CRC_BYTES, "little")]
+    return Parts([*parts, crc.to_bytes(CRC_BYTES, "little")])
+
+
+def _filled(data: np.ndarray, chunk_bytes: int) -> np.ndarray:
+    chunk = np.zeros(chunk_bytes, np.uint8)
+    chunk[: data.nbytes] = data
+    return chunk
 
 
 class Frames:
@@ -80,7 +81,12 @@ def pays(rows: np.ndarray) -> bool:
     return len(Zstd(_LEVEL).encode(sample)) <= _PAYS * sample.nbytes
 
 
-def _blocks(data: memoryview, chunk_bytes: int) -> Iterator[Part]:
+def paid(nbytes: int, encoded: int) -> bool | None:
+    """Return whether rows have shrunk to half, None of few, which tell nothing of the next ones."""
+    return encoded <= _PAYS * nbytes if nbytes > _SAMPLE else None
+
+
+def _blocks(data: memoryview, chunk_bytes: int) -> Iterator[bytes | memoryview]:
     for start in range(0, data.nbytes, _BLOCK):
         block = data[start : start + _BLOCK]
         yield _head(_RAW, block.nbytes, start + block.nbytes == chunk_bytes)

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from covdist.errors import LogError, ResultError
-from covdist.record.chunks import FRAMED, PLAIN, Part, decoded, encoded, framed, pays
+from covdist.record.chunks import FRAMED, PLAIN, decoded, encoded, framed, paid, pays
 from covdist.record.lent import Given, Lent
 from covdist.record.newest import LEAST
 from covdist.record.options.dtypes import data_type, dtype_of
-from covdist.record.shards import INDEX, Shards
+from covdist.record.shards import INDEX, Files, Shards
 from covdist.record.writer import Writer
-from covdist.storage.pages import Pages
+from covdist.storage.pages import Data, Parts
 from covdist.storage.place import Folder, Place
 
 METADATA = "zarr.json"
@@ -64,7 +64,7 @@ class Column:
         self.row_bytes = math.prod(row) * dtype.itemsize
         self.codecs = PLAIN if chunk_rows == 1 and self.row_bytes >= LARGE_ROW else FRAMED
         self.separator = "."  # of the keys of chunks
-        self.shards = self._shards(shard)
+        self.files = self._files(shard)
         self.length = 0  # rows put
         self._first = 0  # row at the start of the chunk
         self._memory: np.ndarray | None = None
@@ -72,7 +72,9 @@ class Column:
         self._touched = 0  # rows for which it is used
         self._chunk: np.ndarray | None = None  # with the rows to store, mostly in memory; None: none, or those stored
         self._committed = False
-        self._pays = True  # to compress the last chunk
+        self._of: tuple[object, ...] | None = None  # what ``_text`` says in JSON
+        self._text = ""
+        self._pays: bool | None = None  # to compress chunks, as the last one tells; None: it tells nothing
 
     @classmethod
     def read(cls, writer: Writer, place: Place, path: str, metadata: dict[str, Any]) -> tuple[Self, int]:
@@ -85,7 +87,7 @@ class Column:
         dims, dtype = tuple(metadata["dimension_names"]), dtype_of(metadata["data_type"])
         column = cls(writer, place, path, dims, dtype, tuple(row), chunk_rows, metadata["attributes"])
         if rows != chunk_rows or metadata["codecs"][0]["name"] == "sharding_indexed":
-            column.shards = column._shards(rows // chunk_rows)
+            column.files = column._files(rows // chunk_rows)
         column.codecs, column._committed = codecs, True
         column.separator = metadata["chunk_key_encoding"]["configuration"]["separator"]
         return column, length
@@ -131,17 +133,21 @@ class Column:
 
     def write(self, start: int, rows: np.ndarray) -> None:
         """Store the chunk that begins with a row, as far as there are rows."""
-        if self._pays or start // self.chunk_rows % _TRIES == 0:
+        if self._pays is None or (not self._pays and start // self.chunk_rows % _TRIES == 0):
             self._pays = self.codecs != PLAIN and pays(rows)
-        if self.codecs == FRAMED and not self._pays and framed(self.chunk_bytes) and isinstance(self.place, Folder):
-            self._put_pages(start, self.place, self.writer.frames.of(rows, self.chunk_bytes))
+        if self.codecs == FRAMED and not self._pays and framed(self.chunk_bytes):
+            pages = self.writer.frames.of(rows, self.chunk_bytes)
+            # Of a disk that is slower than the rows come, the system's cache takes some of them.
+            self._put(start, Parts(pages.parts) if self.writer.is_behind() else pages)
         else:
-            self._put(start, encoded(rows, self.chunk_bytes, self.codecs, self._pays))
+            data = encoded(rows, self.chunk_bytes, self.codecs, self._pays)
+            self._put(start, data)
+            self._pays = self._pays and paid(rows.nbytes, data.nbytes)
 
     def commit(self, length: int) -> None:
         """Write the metadata."""
-        name, data = f"{self.path}/{METADATA}", json.dumps(self._metadata(length)).encode()
-        if self._committed and isinstance(self.place, Folder):
+        name, data = f"{self.path}/{METADATA}", self._described(length)
+        if self._committed:
             self.place.swap(name, data)
         else:
             self.place.put(name, data)
@@ -149,7 +155,7 @@ class Column:
 
     def finish(self) -> None:
         """Leave nothing that only the next rows would have needed."""
-        if self._committed and isinstance(self.place, Folder):
+        if self._committed:
             self.place.end_swaps(f"{self.path}/{METADATA}")
 
     def release(self) -> None:
@@ -168,14 +174,14 @@ class Column:
         other.separator = self.separator
         self.writer.wait()
         for start in range(0, self._first, self.chunk_rows):
-            other._put(start, [self._got(start)])
+            other._put(start, Parts([self._got(start)]))
         other.length, other._first = self.length, self._first
         if count := self.length - self._first:
             other._allocated(count)[:count] = self._current(count)
         return other
 
     def _like(self, path: str, dims: tuple[str, ...], dtype: np.dtype) -> Column:
-        rows, shard = self.chunk_rows, self.shard
+        rows, shard = self.chunk_rows, self.files.count
         other = Column(self.writer, self.place, path, dims, dtype, self.row, rows, self.attributes, shard)
         other.codecs = self.codecs
         return other
@@ -200,7 +206,7 @@ class Column:
             wide.write(start, rows.astype(dtype))
         self.release()
         self.dtype, self.row_bytes, self.separator = dtype, wide.row_bytes, separator
-        self.shards = self._shards(self.shard)
+        self.files = self._files(self.files.count)
         self.commit(self.length)
         for key in old:
             self.place.remove(key)
@@ -208,8 +214,7 @@ class Column:
     def resume(self, length: int) -> None:
         """Continue after the first ``length`` stored rows, and forget the others."""
         self.length, self._first = length, length - length % self.chunk_rows
-        if self.shards:
-            self.shards.forget(-(-length // self.chunk_rows))
+        self.files.forget(-(-length // self.chunk_rows))
         self._loaded()
 
     def values(self, length: int) -> np.ndarray:
@@ -253,65 +258,47 @@ class Column:
             ) from error
         return data.view(self.dtype).reshape(self.chunk_rows, *self.row)
 
-    @property
-    def shard(self) -> int | None:
-        """Chunks of a file, where it holds several."""
-        return self.shards.count if self.shards else None
-
-    def _shards(self, count: int | None) -> Shards | None:
+    def _files(self, shard: int | None) -> Files | Shards:
         # What cannot be written to in part holds one chunk each.
-        return (
-            Shards(self.place, self._file, count, self.chunk_bytes)
-            if count and isinstance(self.place, Folder)
-            else None
-        )
+        if shard and isinstance(self.place, Folder):
+            return Shards(self.place, self._file, shard, self.chunk_bytes)
+        return Files(self.place, self._file)
 
-    def _put(self, start: int, parts: list[Part]) -> None:
-        at = 0
-        if self.shards:
-            at = self.shards.put(start // self.chunk_rows, parts)
-        else:
-            self.place.put(self._key(start), *parts)
-        self._let_go(start, at, sum(map(len, parts)))
-
-    def _put_pages(self, start: int, place: Folder, pages: Pages) -> None:
-        if self.writer.is_behind():  # a disk that is slower than the rows come: the system's cache takes some of them
-            self._put(start, [pages.part])
-            return
-        at, begun = 0, time.monotonic()
-        if self.shards:
-            at = self.shards.put_pages(start // self.chunk_rows, pages)
-        else:
-            place.put_pages(self._key(start), pages)
-        self.writer.slow = time.monotonic() - begun > pages.nbytes / _FAST
-        self._let_go(start, at, pages.nbytes)
-
-    def _let_go(self, start: int, at: int, size: int) -> None:
-        if size >= LEAST and isinstance(self.place, Folder):
-            self.writer.newest.add(self.place, self._key(start), at, size)
+    def _put(self, start: int, data: Data) -> None:
+        begun = time.monotonic()
+        name, at, cached = self.files.put(start // self.chunk_rows, data)
+        if not cached:
+            self.writer.slow = time.monotonic() - begun > data.nbytes / _FAST
+        elif data.nbytes >= LEAST:
+            self.writer.newest.add(self.place, name, at, data.nbytes)
 
     def _got(self, start: int) -> bytes:
-        if self.shards:
-            return self.shards.get(start // self.chunk_rows)
-        return self.place.get(self._key(start)) or b""
+        return self.files.get(start // self.chunk_rows)
 
     def _key(self, start: int) -> str:
-        return self._file(start // self.chunk_rows // (self.shard or 1))
+        return self._file(start // self.chunk_rows // (self.files.count or 1))
 
     def _file(self, number: int) -> str:
         return self.separator.join([f"{self.path}/c", str(number), *("0" for _ in self.row)])
 
-    def _metadata(self, length: int) -> dict[str, object]:
+    def _described(self, length: int) -> bytes:
+        """Return the metadata; all but the length is the same from one commit to the next."""
+        of = (self.dims, self.dtype, self.separator, self.attributes, self.codecs, self.files)
+        if of != self._of:
+            self._of, self._text = of, json.dumps(self._metadata()).removesuffix("}")
+        return f'{self._text}, "shape": {[length, *self.row]}}}'.encode()
+
+    def _metadata(self) -> dict[str, object]:
+        """Return all but the shape."""
         order = {"configuration": {"endian": "little"}} if self.dtype.itemsize > 1 else {}
         chunk, codecs = [self.chunk_rows, *self.row], [{"name": "bytes", **order}, *self.codecs]
-        if self.shard:
+        if self.files.count:
             inner = {"chunk_shape": chunk, "codecs": codecs, "index_codecs": INDEX, "index_location": "start"}
             codecs = [{"name": "sharding_indexed", "configuration": inner}]
-            chunk = [self.chunk_rows * self.shard, *self.row]
+            chunk = [self.chunk_rows * self.files.count, *self.row]
         return {
             "zarr_format": 3,
             "node_type": "array",
-            "shape": [length, *self.row],
             "data_type": data_type(self.dtype),
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": self.separator}},

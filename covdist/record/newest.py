@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from covdist.storage.place import Folder
+from covdist.storage.place import Place
 
 LEAST = 1 << 20  # bytes of chunks that count
 _KEPT = 64 << 20  # bytes of the newest chunks
@@ -18,10 +18,10 @@ class Newest:
     """The last chunks that were written."""
 
     def __init__(self) -> None:
-        self._chunks: deque[tuple[Folder, str, int, int]] = deque()
+        self._chunks: deque[tuple[Place, str, int, int]] = deque()
         self._bytes = 0
 
-    def add(self, place: Folder, name: str, start: int, size: int) -> None:
+    def add(self, place: Place, name: str, start: int, size: int) -> None:
         """Have a chunk written to the disk, and those forgotten by now that came long before it."""
         place.let_go(name, start, size)
         self._chunks.append((place, name, start, size))

@@ -1,23 +1,53 @@
-"""``Shards``: the chunks of an array in files of several, each with an index at its start.
+"""Where the chunks of an array go: ``Files`` of one each, or ``Shards`` of several, with an index at their start.
 
-A chunk is written where nothing that the index names lies, and then the index, in one small write. So at any moment the
-file is whole for whoever reads it, and a process may be killed at any point.
+In shards a chunk is written where nothing that the index names lies, and then the index, in one small write. So at any
+moment the file is whole for whoever reads it, and a process may be killed at any point.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import google_crc32c
 import numpy as np
 
-from covdist.record.chunks import CRC_BYTES, LARGE, Part
-from covdist.storage.pages import Pages, up_to_page
-from covdist.storage.place import Folder
+from covdist.record.chunks import CRC_BYTES, LARGE
+from covdist.storage.pages import Data, Parts, up_to_page
+from covdist.storage.place import Folder, Place
 
 MOST = 255  # chunks of a file, whose index then lies in one page of memory and is written in one piece
 INDEX: list[dict[str, object]] = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 _NOWHERE = 2**64 - 1  # what the index says of a chunk that is not there
+
+
+class Written(NamedTuple):
+    """Where a chunk was written, and whether the system's cache of files may hold it."""
+
+    name: str
+    start: int
+    cached: bool
+
+
+class Files:
+    """Files of one chunk each."""
+
+    count = None  # of chunks in a file, as the metadata tell it
+
+    def __init__(self, place: Place, key: Callable[[int], str]):
+        self._place, self._key = place, key
+
+    def put(self, chunk: int, data: Data) -> Written:
+        """Write a chunk; who reads an old one, which it replaces, reads all of that."""
+        name = self._key(chunk)
+        return Written(name, 0, self._place.add(name, data))
+
+    def get(self, chunk: int) -> bytes:
+        """Return the bytes of a chunk, none where it is not there."""
+        return self._place.get(self._key(chunk)) or b""
+
+    def forget(self, chunk: int) -> None:
+        """Do nothing: the chunks from this one on are replaced by others."""
 
 
 class Shards:
@@ -30,31 +60,16 @@ class Shards:
         self._number = -1  # of the file whose index is known
         self._index = np.empty((0, 2), "<u8")  # offsets and lengths
 
-    def put(self, chunk: int, parts: list[Part]) -> int:
-        """Write a chunk, and in its place in the index where it lies; return that."""
-        size = sum(map(len, parts))
-        start = self._place_of(chunk, size)
-        self._place.write_at(self._key(chunk // self.count), start, *parts)
-        self._note(chunk, start, size)
-        return start
-
-    def put_pages(self, chunk: int, pages: Pages) -> int:
-        """Write a chunk of pages, as ``put`` does."""
-        start = self._place_of(chunk, pages.nbytes)
-        self._place.write_pages_at(self._key(chunk // self.count), start, pages)
-        self._note(chunk, start, pages.nbytes)
-        return start
-
-    def _place_of(self, chunk: int, size: int) -> int:
+    def put(self, chunk: int, data: Data) -> Written:
+        """Write a chunk, and in its place in the index where it lies."""
         number, at = divmod(chunk, self.count)
-        return self._free(self._of(number), at, size)
-
-    def _note(self, chunk: int, start: int, size: int) -> None:
-        number, at = divmod(chunk, self.count)
-        index = self._of(number)
-        index[at] = start, size
-        data = index.tobytes()
-        self._place.write_at(self._key(number), 0, data + google_crc32c.value(data).to_bytes(CRC_BYTES, "little"))
+        name, index = self._key(number), self._of(number)
+        start = self._free(index, at, data.nbytes)
+        cached = self._place.write_at(name, start, data)
+        index[at] = start, data.nbytes
+        body = index.tobytes()
+        self._place.write_at(name, 0, Parts([body, google_crc32c.value(body).to_bytes(CRC_BYTES, "little")]))
+        return Written(name, start, cached)
 
     def get(self, chunk: int) -> bytes:
         """Return the bytes of a chunk, none where it is not there."""

@@ -6,18 +6,16 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
 from io import FileIO
 from urllib.parse import unquote, urlsplit
 
 from covdist.storage.exchange import exchanged
-from covdist.storage.pages import Pages
+from covdist.storage.pages import Data, Parts
 from covdist.storage.remote import PARTIAL, Remote
 
 _IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
-_PARTS = 1024  # the most that POSIX systems take at once, IOV_MAX
 
 
 def place_at(path: str | os.PathLike[str], options: Mapping[str, object] | None = None, durable: bool = True) -> Place:
@@ -39,15 +37,29 @@ class Folder:
 
     def put(self, name: str, *parts: bytes | memoryview) -> None:
         """Write or replace a file in one step, from one or more buffers; a reader sees all of it or none."""
-        self._put(name, partial(_write_all, parts=parts))
+        self._put(name, Parts(parts))
 
-    def put_pages(self, name: str, pages: Pages) -> None:
-        """Write or replace a file of pages, as ``put`` does."""
-        self._put(name, partial(_write_pages, pages=pages))
+    def add(self, name: str, data: Data) -> bool:
+        """Write a file that nobody reads yet; one that is there is replaced in one step. Not durable.
 
-    def _put(self, name: str, write: Callable[[FileIO], None]) -> None:
+        Returns whether the system's cache may hold it. At its own name a file is made in less time than by ``put``.
+        """
         path = os.path.join(self.root, name)
-        with self._written(path, write) as written:
+        try:
+            file = self._opened(path)
+        except FileExistsError:
+            self._put(name, data)
+            return True
+        try:
+            with file:
+                return _write_all(file, data)
+        except BaseException:
+            _remove(path)
+            raise
+
+    def _put(self, name: str, data: Data) -> None:
+        path = os.path.join(self.root, name)
+        with self._written(path, data) as written:
             try:
                 os.replace(written, path)
             except OSError:
@@ -59,8 +71,8 @@ class Folder:
         To make a file anew and give it the name of another, as ``put`` does, takes ten times as long or more.
         """
         path, beside = os.path.join(self.root, name), os.path.join(self.root, name + PARTIAL)
-        with self._opened_at(name + PARTIAL, 0) as file:
-            _write_all(file, [data])
+        with self._opened_part(name + PARTIAL) as file:
+            Parts([data]).write(file, 0)
             file.truncate()
         if not exchanged(beside, path):
             os.replace(beside, path)
@@ -69,24 +81,22 @@ class Folder:
         """Remove what ``swap`` has left beside a file."""
         self.remove(name + PARTIAL)
 
-    def write_at(self, name: str, offset: int, *parts: bytes | memoryview) -> None:
-        """Write into a file, which is made where there is none; neither durable nor in one step."""
-        with self._opened_at(name, offset) as file:
-            _write_all(file, parts)
+    def write_at(self, name: str, offset: int, data: Data) -> bool:
+        """Write into a file, which is made where there is none; neither durable nor in one step.
 
-    def write_pages_at(self, name: str, offset: int, pages: Pages) -> None:
-        """Write pages into a file at a multiple of a page, as ``write_at`` does, and maybe the rest of the last one."""
-        with self._opened_at(name, offset) as file:
-            if not pages.write(file, offset):
-                _write_all(file, [pages.part])
+        Of pages maybe the rest of the last one is written too. Returns whether the system's cache holds it.
+        """
+        with self._opened_part(name) as file:
+            return data.write(file, offset)
 
-    @contextmanager
-    def _opened_at(self, name: str, offset: int) -> Iterator[FileIO]:
+    def _opened_part(self, name: str) -> FileIO:
         path = os.path.join(self.root, name)
-        self._make_room(path)
-        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0) as file:
-            file.seek(offset)
-            yield file
+        try:
+            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            self._make_room(path)
+            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        return open(number, "r+b", buffering=0)
 
     def let_go(self, name: str, offset: int, size: int) -> None:
         """Have the system begin to write a part of a file to the disk, and forget what of it is there already."""
@@ -106,7 +116,7 @@ class Folder:
     def create(self, name: str, data: bytes) -> bool:
         """Write a file that must not exist yet, in one step; of several callers exactly one gets True."""
         path = os.path.join(self.root, name)
-        with self._written(path, partial(_write_all, parts=[data])) as written:
+        with self._written(path, Parts([data])) as written:
             try:
                 os.link(written, path)  # unlike a rename it refuses to replace
             except FileExistsError:
@@ -140,7 +150,7 @@ class Folder:
                 file.seek(-1, os.SEEK_END)
                 # A crash may have left a line without its end.
                 data = data if file.read(1) == b"\n" else b"\n" + data
-            _write_all(file, [data])
+            Parts([data]).write(file, file.seek(0, os.SEEK_END))
 
     def get(self, name: str) -> bytes | None:
         """Return a file's bytes, None where there is no file, but nothing, a folder, a pipe or a link in a circle."""
@@ -193,7 +203,7 @@ class Folder:
     def _opened(self, unfinished: str) -> FileIO:
         try:
             return open(unfinished, "xb", buffering=0)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             self._make_room(unfinished)
             return open(unfinished, "xb", buffering=0)
 
@@ -205,11 +215,11 @@ class Folder:
         return path
 
     @contextmanager
-    def _written(self, path: str, write: Callable[[FileIO], None]) -> Iterator[str]:
+    def _written(self, path: str, data: Data) -> Iterator[str]:
         unfinished = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
         try:
             with self._opened(unfinished) as file:
-                write(file)
+                _write_all(file, data)
                 if self._durable:
                     os.fsync(file.fileno())
             yield unfinished
@@ -223,21 +233,12 @@ class Folder:
 Place = Folder | Remote
 
 
-def _write_all(file: FileIO, parts: Sequence[bytes | memoryview]) -> None:
-    left = [memoryview(part) for part in parts]
-    while left:
-        written = os.writev(file.fileno(), left[:_PARTS])
-        while left and written >= left[0].nbytes:
-            written -= left.pop(0).nbytes
-        if left:
-            left[0] = left[0][written:]
-
-
-def _write_pages(file: FileIO, pages: Pages) -> None:
-    if pages.write(file, 0):
-        file.truncate(pages.nbytes)
-    else:
-        _write_all(file, [pages.part])
+def _write_all(file: FileIO, data: Data) -> bool:
+    """Write a whole file, and return whether the system's cache holds it."""
+    cached = data.write(file, 0)
+    if not cached:
+        file.truncate(data.nbytes)  # of whole pages
+    return cached
 
 
 def _remove(path: str) -> None:

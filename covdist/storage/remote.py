@@ -9,6 +9,7 @@ from functools import partial
 
 import fsspec  # type: ignore[import-untyped]
 
+from covdist.storage.pages import Data
 from covdist.storage.retry import patiently, statuses
 
 PARTIAL = ".partial"
@@ -25,6 +26,20 @@ class Remote:
 
     def put(self, name: str, *parts: bytes | memoryview) -> None:
         self._put(name, b"".join(parts))
+
+    def add(self, name: str, data: Data) -> bool:
+        """Put an object; the system's cache holds nothing of it."""
+        self.put(name, *data.parts)
+        return False
+
+    def swap(self, name: str, data: bytes) -> None:
+        self.put(name, data)
+
+    def end_swaps(self, name: str) -> None:
+        """Do nothing: an object is replaced without another."""
+
+    def let_go(self, name: str, offset: int, size: int) -> None:
+        """Do nothing: what is put is not in the system's cache."""
 
     def create(self, name: str, data: bytes) -> bool:
         """Put an object that must not exist yet; object stores refuse a second one (``If-None-Match``)."""
