@@ -137,7 +137,7 @@ def test_a_crash_at_any_write_leaves_whole_steps(tmp_path, monkeypatch, amount):
 
 
 KILLED = """
-import sys, numpy as np, covdist
+import sys, time, numpy as np, covdist
 rec = covdist.Recorder(sys.argv[1], mode=sys.argv[2], chunk=4, shard=5)
 for step in range(first := int(sys.argv[3]), 10**9):
     rec.log(step, {"n/a": np.full((3, 4), step, "f4"), "loss": float(step)}, epoch=step // 10)
@@ -145,6 +145,7 @@ for step in range(first := int(sys.argv[3]), 10**9):
         rec.flush()
     if step == first + 50:
         print("ready", flush=True)
+    time.sleep(0.001)  # or the log grows faster than it is read
 """
 
 

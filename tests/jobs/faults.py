@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from covdist.storage import place as places
+from covdist.storage.pages import Parts
 from tests.jobs.memory import Crash
 
 CALLS = ("makedirs", "fsync", "replace", "link", "unlink")
@@ -35,12 +35,13 @@ class Points:
 
         return checked
 
-    def write(self, file: Any, parts: Sequence[bytes]) -> None:
-        data = b"".join(parts)
+    def write(self, file: Any, parts: Parts) -> bool:
+        data = b"".join(parts.parts)
         for half in (data[: len(data) // 2], data[len(data) // 2 :]):
             if self.reached():
                 raise Crash
             file.write(half)
+        return True
 
 
 @contextmanager
@@ -50,5 +51,5 @@ def points(at: int | None = None) -> Iterator[Points]:
     with pytest.MonkeyPatch.context() as patch:
         for name in CALLS:
             patch.setattr(os, name, found.before(getattr(os, name)))
-        patch.setattr(places, "_write_all", found.write)
+        patch.setattr(Parts, "write", lambda parts, file, offset: found.write(file, parts))
         yield found
