@@ -4,7 +4,7 @@
    summed from zero, then added: an entry of n rows is off by at most (BLOCK + n / BLOCK) roundings. */
 #include "pass.h"
 #include "lanes.h"
-enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 16, LINE = 64 };
+enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 17, LEAST_NEAR = 32, LINE = 64 };
 enum { NOWHERE, AS_DOUBLES, AS_FLOATS }; /* where deviations are kept */
 
 /* What lies here is loaded where it is used: in registers it leaves too few for sums, and one that waits for memory took
@@ -93,17 +93,13 @@ ANY_ABOVE(h_any_above, h_lanes, int16_t)
 
 /* Whole numbers become doubles first. */
 #define WHOLE(name, type)                                                                                              \
-    static rows_t doubles_of_##name(rows_t x, double *held)                                                            \
-    {                                                                                                                  \
-        for (size_t k = 0; k < x.rows; k++)                                                                            \
-            for (size_t i = 0; i < STRIP; i++)                                                                         \
-                held[k * STRIP + i] = (double)((const type *)(x.data + k * x.stride))[i < x.columns ? i : 0];          \
-        return (rows_t){(const char *)held, x.rows, STRIP, STRIP * sizeof(double)};                                    \
-    }                                                                                                                  \
-    static void sum_##name(rows_t x, pass_t *to, size_t height)                                                        \
+    static void sum_##name(const rows_t *x, pass_t *to, size_t height)                                                 \
     {                                                                                                                  \
         double held[BLOCK * STRIP];                                                                                    \
-        sum_f8(doubles_of_##name(x, held), to, height);                                                                \
+        for (size_t k = 0; k < x->rows; k++)                                                                           \
+            for (size_t i = 0; i < STRIP; i++)                                                                         \
+                held[k * STRIP + i] = (double)((const type *)(x->data + k * x->stride))[i < x->columns ? i : 0];       \
+        sum_f8(&(rows_t){(const char *)held, x->rows, STRIP, STRIP * sizeof(double)}, to, height);                     \
     }
 WHOLE(i1, int8_t)
 WHOLE(i2, int16_t)
@@ -140,8 +136,8 @@ enum { COUNTED = BLOCK / 2 }; /* rows whose counts a byte holds */
    after it; whether there is a sign bit. `sum` takes up to BLOCK rows of up to STRIP columns. */
 static const struct {
     size_t size, one, digits, sign;
-    void (*sum)(rows_t, pass_t *, size_t);
-    void (*count)(rows_t, uint64_t, uint64_t, int64_t *, int64_t *);
+    void (*sum)(const rows_t *, pass_t *, size_t);
+    void (*count)(const rows_t *, uint64_t, uint64_t, int64_t *, int64_t *);
 } TYPES[] = {
     {8, 1023, 52, 1, sum_f8, count_8}, {4, 127, 23, 1, sum_f4, count_4}, {2, 15, 10, 1, sum_f2, count_2},
     {2, 127, 7, 1, sum_bf2, count_2},  {1, 1, 0, 0, sum_i1, count_1},    {2, 1, 0, 0, sum_i2, count_2},
@@ -169,52 +165,64 @@ static void bound(size_t type, pass_t *to)
 void NAME(total)(size_t type, rows_t x, pass_t *to)
 {
     bound(type, to);
+    pass_t part = *to;
+    part.ahead = x.data;
     for (size_t k = 0; k < x.rows; k += BLOCK)
         for (size_t j = 0; j < x.columns; j += STRIP) {
-            pass_t part = *to;
-            part.shift += j;
-            part.sums += j;
-            part.squares += j;
-            part.ahead = x.data;
-            TYPES[type].sum(strip_of(x, k, least_of(BLOCK, x.rows - k), j, TYPES[type].size), &part, 0);
-            to->beyond |= part.beyond;
+            rows_t strip = strip_of(x, k, least_of(BLOCK, x.rows - k), j, TYPES[type].size);
+            part.shift = to->shift + j;
+            part.sums = to->sums + j;
+            part.squares = to->squares + j;
+            TYPES[type].sum(&strip, &part, 0);
         }
+    to->beyond |= part.beyond;
 }
 
 /* Add to each column's zeros, and to its magnitudes whose bits are below `small`, zeros among them. */
-static void census(size_t type, rows_t x, uint64_t small, int64_t *zeros, int64_t *low)
+static void census(size_t type, const rows_t *x, uint64_t small, int64_t *zeros, int64_t *low)
 {
     uint64_t sign = (uint64_t)TYPES[type].sign << (8 * TYPES[type].size - 1);
-    for (size_t k = 0; k < x.rows; k += COUNTED)
-        TYPES[type].count(strip_of(x, k, least_of(COUNTED, x.rows - k), 0, 0), sign, small, zeros, low);
+    for (size_t k = 0; k < x->rows; k += COUNTED) {
+        rows_t some = strip_of(*x, k, least_of(COUNTED, x->rows - k), 0, 0);
+        TYPES[type].count(&some, sign, small, zeros, low);
+    }
+}
+
+/* Return how many rows stay in the second cache until the next strip; no few are left over, as each strip takes a while to
+   begin. */
+static size_t near_of(size_t row)
+{
+    size_t near = BLOCK;
+    while (near > LEAST_NEAR && near * row > NEAR)
+        near /= 2;
+    return near;
 }
 
 void NAME(pass)(size_t type, rows_t x, pass_t *to)
 {
-    size_t padded = (x.columns + STRIP - 1) / STRIP * STRIP, size = TYPES[type].size;
-    size_t near = NEAR / (x.columns * size) + 16; /* rows that stay in the second cache until the next strip */
+    size_t padded = (x.columns + STRIP - 1) / STRIP * STRIP, size = TYPES[type].size, near = near_of(x.columns * size);
     bound(type, to);
+    pass_t part = *to; /* once: what was written by halves is slow to be copied whole */
+    part.step = x.stride / (padded / STRIP);
     for (size_t from = 0; from < x.rows; from += BLOCK) {
         size_t end = least_of(x.rows, from + BLOCK), rows = end - from, first = from * to->packed + to->before * rows;
         memset(to->work, 0, 2 * padded * sizeof *to->work);
         for (size_t k = from, height; k < end; k += height) {
             height = least_of(near, end - k);
+            part.roots = to->roots ? to->roots + k : 0;
             for (size_t j = 0; j < x.columns; j += STRIP) {
-                pass_t part = *to;
+                rows_t strip = strip_of(x, k, height, j, size);
                 part.below = 0;
-                part.shift += j;
-                part.step = x.stride / (padded / STRIP);
+                part.shift = to->shift + j;
                 part.ahead = x.data + (k + height) * x.stride + j / STRIP * height * part.step;
-                part.roots = to->roots ? to->roots + k : 0;
                 part.sums = to->work + j;
                 part.squares = part.sums + padded;
                 part.panels = to->panels ? to->panels + first + j * rows + (k - from) * PANEL : 0;
                 part.rounded = to->rounded ? to->rounded + first + j * rows + (k - from) * FLOAT_PANEL : 0;
                 part.factors = to->rounded ? to->factors + j : 0;
-                TYPES[type].sum(strip_of(x, k, height, j, size), &part, rows);
+                TYPES[type].sum(&strip, &part, rows);
                 if (part.below) /* the rows are still in the cache */
-                    census(type, strip_of(x, k, height, j, size), to->small_bits, to->zeros + j, to->low + j);
-                to->beyond |= part.beyond;
+                    census(type, &strip, to->small_bits, to->zeros + j, to->low + j);
             }
         }
         for (size_t j = 0; j < x.columns; j++) {
@@ -222,4 +230,5 @@ void NAME(pass)(size_t type, rows_t x, pass_t *to)
             to->squares[j] += to->work[padded + j];
         }
     }
+    to->beyond |= part.beyond;
 }

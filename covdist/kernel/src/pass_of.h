@@ -13,12 +13,12 @@
 #endif
 
 /* Fill up columns whose vectors would reach beyond the row, with the row's first number; `width` may be a vector's. */
-INLINED rows_t FULL(rows_t x, TYPE *held, const size_t width)
+INLINED rows_t FULL(const rows_t *x, TYPE *held, const size_t width)
 {
-    for (size_t k = 0; k < x.rows; k++)
+    for (size_t k = 0; k < x->rows; k++)
         for (size_t i = 0; i < width; i++)
-            held[k * STRIP + i] = ((const TYPE *)(x.data + k * x.stride))[i < x.columns ? i : 0];
-    return (rows_t){(const char *)held, x.rows, STRIP, STRIP * sizeof(TYPE)};
+            held[k * STRIP + i] = ((const TYPE *)(x->data + k * x->stride))[i < x->columns ? i : 0];
+    return (rows_t){(const char *)held, x->rows, STRIP, STRIP * sizeof(TYPE)};
 }
 
 /* `height` is that of a panel; `kept` says whether deviations go into panels, and which. */
@@ -70,11 +70,12 @@ INLINED void VARIANT(rows_t x, pass_t *to, size_t height, const int across, cons
     }
 }
 
-static void SUM(rows_t x, pass_t *to, size_t height)
+static void SUM(const rows_t *strip, pass_t *to, size_t height)
 {
     TYPE held[BLOCK * STRIP];
+    rows_t x = *strip;
     if (x.columns <= DOUBLES && !to->panels && !to->rounded) { /* one vector */
-        x = FULL(x, held, RANGE(count));
+        x = FULL(strip, held, RANGE(count));
         if (to->roots)
             VARIANT(x, to, 0, 1, 1, NOWHERE);
         else
@@ -82,7 +83,7 @@ static void SUM(rows_t x, pass_t *to, size_t height)
         return;
     }
     if (x.columns < STRIP)
-        x = FULL(x, held, STRIP);
+        x = FULL(strip, held, STRIP);
     if (to->rounded && to->roots)
         VARIANT(x, to, height, ACROSS, 1, AS_FLOATS);
     else if (to->rounded)

@@ -7,18 +7,19 @@
 enum { WORK = 6, SAMPLE_STEP = 16 }; /* the latter as in Python */
 static const double MOST_CANCELLED = 64, LARGEST_FLOAT_SQUARES = 1e30;
 
-/* Say whether a block would cost digits: its mean lies many spreads from the segment's pilot. */
+/* Say whether a block would cost digits: its mean lies many spreads from the segment's pilot. No column is the last to be
+   looked at: several are divided at once. */
 static int drifted(const side_t *side, double added)
 {
     const double *sums = side->work;
     double weight = side->weight, total = weight + added;
+    int64_t found = 0;
     for (size_t j = 0; j < side->rows.columns; j++) {
         double together = side->sums[j] + sums[j], step = sums[j] / added - side->sums[j] / weight;
         double spread = side->squares[j] - side->sums[j] * side->sums[j] / weight + weight * added / total * step * step;
-        if (together * together / total > MOST_CANCELLED * spread)
-            return 1;
+        found |= together * together / total > MOST_CANCELLED * spread;
     }
-    return 0;
+    return found != 0;
 }
 
 /* Rectangular full packed storage holds the columns from here on apart. */
