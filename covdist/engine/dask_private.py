@@ -11,13 +11,14 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from functools import cached_property, partial
 from threading import current_thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask
 import dask.array as da
 import numpy as np
 from dask import _expr, threaded
-from dask._task_spec import DataNode, GraphNode, Task, convert_legacy_task
+from dask._task_spec import Alias, DataNode, GraphNode, Task, TaskRef, convert_legacy_task
+from dask.array.chunk import getitem
 from dask.array.core import getter_nofancy
 from dask.core import get_dependencies
 from dask.highlevelgraph import HighLevelGraph, Layer, MaterializedLayer
@@ -35,10 +36,42 @@ def pool_threads() -> int:
     return next((pool._max_workers for pool in pools if getattr(pool, "_thread_name_prefix", None) == prefix), 0)
 
 
-def wrapped_by(array: da.Array) -> Any:
-    """Return the object given to ``da.from_array``; None if the array was made otherwise, or changed since."""
-    key = f"original-{array.name}"
+def wrapped_by(array: da.Array, name: str = "") -> Any:
+    """Return the object given to ``da.from_array``; None if the array was made otherwise, or changed since.
+
+    ``name`` is that of an array which this one was made of.
+    """
+    key = f"original-{name or array.name}"
     return dict(array.dask.layers.get(key, {})).get(key)
+
+
+class SlicedBlock(NamedTuple):
+    """What a block was cut from: its place among an array's blocks, and the part of that block."""
+
+    place: tuple[Any, ...]
+    part: tuple[slice, ...]
+
+
+def sliced_from(array: da.Array) -> tuple[str, dict[tuple[int, ...], SlicedBlock]] | None:
+    """Return the name of the array that an array was sliced from, and what each block, by its place, was cut from.
+
+    None if anything but slices was done to it.
+    """
+    layer, sources = array.dask.layers.get(array.name, {}), array.dask.dependencies.get(array.name, set())
+    cuts = {key: _cut(task, array.ndim) for key, task in layer.items()} if isinstance(layer, MaterializedLayer) else {}
+    found = {key[1:]: cut for key, cut in cuts.items() if isinstance(key, tuple) and cut is not None}
+    return (*sources, found) if len(sources) == 1 and len(found) == len(cuts) > 0 else None
+
+
+def _cut(task: object, ndim: int) -> SlicedBlock | None:
+    if isinstance(task, Alias):  # a whole block
+        block, part = task.target, (slice(None),) * ndim
+    elif isinstance(task, Task) and task.func is getitem and len(task.args) == 2 and isinstance(task.args[0], TaskRef):
+        block, part = task.args[0].key, task.args[1]
+    else:
+        return None
+    plain = isinstance(part, tuple) and len(part) == ndim and all(isinstance(each, slice) for each in part)
+    return SlicedBlock(block[1:], part) if plain and isinstance(block, tuple) else None
 
 
 def one_block(array: Any, name: str, meta: np.ndarray) -> da.Array:

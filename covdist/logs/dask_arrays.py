@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
-from covdist.engine.dask_private import constants_replaced, one_block, wrapped_by
+from covdist.engine.dask_private import constants_replaced, one_block, sliced_from, wrapped_by
 from covdist.logs.formats import adopted
 from covdist.logs.source import Source, is_source
 
@@ -23,12 +24,36 @@ def to_dask(source: Source) -> da.Array:
 
 def from_dask(array: da.Array) -> Source | None:
     """Return the source behind an array; None if there is none, or the array was sliced or changed since."""
-    wrapped = wrapped_by(array)
-    source = wrapped if is_source(wrapped) else adopted(wrapped)
+    source = _source(wrapped_by(array))
     if source is None:
         return None
     whole = all(map(_is_cut, array.chunks, source.shape, source.chunks))
     return source if whole and array.ndim == len(source.shape) else None
+
+
+def range_from_dask(array: da.Array, axis: int) -> tuple[Source, slice] | None:
+    """Return the source of which an array is a range along one axis, and the range; None if it is not."""
+    if not array.size or (sliced := sliced_from(array)) is None:
+        return None
+    name, cuts = sliced
+    source = _source(wrapped_by(array, name))
+    if source is None or len(source.shape) != array.ndim:
+        return None
+    size, first = source.chunks[axis], cuts[(0,) * array.ndim]
+    start = first.place[axis] * size + (first.part[axis].start or 0)
+    begins = list(accumulate(array.chunks[axis], initial=start))
+    whole = [number for number in range(array.ndim) if number != axis]
+    plain = all(
+        cut.part[axis].step in (None, 1)
+        and cut.place[axis] * size + (cut.part[axis].start or 0) == begins[place[axis]]
+        and all(cut.place[number] == place[number] and cut.part[number] == slice(None) for number in whole)
+        for place, cut in cuts.items()
+    ) and all(_is_cut(array.chunks[number], source.shape[number], source.chunks[number]) for number in whole)
+    return (source, slice(start, begins[-1])) if plain else None
+
+
+def _source(wrapped: object) -> Source | None:
+    return wrapped if is_source(wrapped) else adopted(wrapped)
 
 
 def _is_cut(blocks: tuple[int, ...], length: int, size: int) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from covdist.engine.threads import of_task, sharing
 from covdist.errors import NonFiniteError
 from covdist.kernel.library import check_same, kind
-from covdist.rows.readers import ArrayReader
+from covdist.rows.readers import ArrayReader, SourceReader
 
 
 class Reader(Protocol):
@@ -35,6 +35,14 @@ class Part:
     def like(self, source: object) -> Part:
         """Return the same share of another source, where a ``SourceReader`` reads it."""
         return Part(self.reader.like(source), self.first, self.last, self.skip, self.rows)
+
+    def beside(self, other: Blocks) -> tuple[Part, list[slice]] | None:
+        """Return the share that holds this one's columns and another's, and where they lie, if one reading does."""
+        if not (isinstance(other, Part) and isinstance(other.reader, SourceReader)):
+            return None
+        alike = (self.first, self.last, self.skip, self.rows) == (other.first, other.last, other.skip, other.rows)
+        both = self.reader.beside(other.reader) if alike and isinstance(self.reader, SourceReader) else None
+        return None if both is None else (Part(both[0], self.first, self.last, self.skip, self.rows), both[1])
 
     def pieces(self, given: list[Any] | None = None) -> Iterator[np.ndarray]:
         reader: Reader = self.reader.given(given) if given else self.reader
@@ -87,18 +95,30 @@ def fold(shard: Shard, given: list[list[Any]], of: str = "rows") -> object:
 
 def folded(shard: Shard, given: list[list[Any]], of: str = "rows") -> object:
     """As ``fold``, by the kernel and the threads of this process."""
-    accumulator, parts = shard.accumulator(), [*shard.blocks.values(), *shard.vectors.values()]
-    streams = [part.blocks(made, accumulator.least_rows) for part, made in zip(parts, given, strict=True)]
-    at = shard.start
+    accumulator, at = shard.accumulator(), shard.start
     try:
-        for pieces in together(streams):
-            blocks = [columns_of(piece) for piece in pieces[: len(shard.blocks)]]
-            vectors = zip(shard.vectors, pieces[len(shard.blocks) :], strict=True)
-            accumulator.add(*blocks, **dict(vectors), **_numbers(accumulator, at, blocks[0]))
+        for blocks, vectors in _steps(shard, given, accumulator.least_rows):
+            accumulator.add(*blocks, **vectors, **_numbers(accumulator, at, blocks[0]))
             at += len(blocks[0])
         return accumulator.state()  # some keep rows until then
     except NonFiniteError as error:
         raise located(error, list(shard.blocks)[error.side], shard.start, of) from None
+
+
+def _steps(shard: Shard, given: list[list[Any]], least_rows: int) -> Iterator[tuple[list[Any], dict[str, Any]]]:
+    """Yield blocks and vectors of the same rows; chunks in which two blocks lie are read once."""
+    parts = [*shard.blocks.values()]
+    both = parts[0].beside(parts[1]) if len(parts) == 2 and isinstance(parts[0], Part) else None
+    if both is not None:
+        parts, given = [both[0]], given[1:]
+    streams = [
+        each.blocks(made, least_rows) for each, made in zip([*parts, *shard.vectors.values()], given, strict=True)
+    ]
+    for pieces in together(streams):
+        blocks = [columns_of(piece) for piece in pieces[: len(parts)]]
+        if both is not None:
+            blocks = [blocks[0][:, cut] for cut in both[1]]
+        yield blocks, dict(zip(shard.vectors, pieces[len(parts) :], strict=True))
 
 
 def folded_at_once(accumulate: Accumulate, blocks: Mapping[str, np.ndarray], vectors: Mapping[str, np.ndarray]) -> Any:

@@ -31,6 +31,21 @@ class SourceReader:
         """Return the reader of another source of the same shape, dtype and chunks."""
         return SourceReader(source, self._sample_ndim, self._columns)
 
+    def beside(self, other: SourceReader) -> tuple[SourceReader, list[slice]] | None:
+        """Return the reader of this one's columns and another's, and where in its rows they lie.
+
+        None where they lie in no chunk together, or have others between them.
+        """
+        source, n, ranges = self._source, self._sample_ndim, [self._columns, other._columns]
+        both = slice(min(each.start for each in ranges), max(each.stop for each in ranges))
+        apart = both.stop - both.start > sum(each.stop - each.start for each in ranges)
+        same = (source.token, source.dtype, n) == (other._source.token, other._source.dtype, other._sample_ndim)
+        if apart or not same or set(self._across()).isdisjoint(other._across()):
+            return None
+        inner = math.prod(source.shape[n + 1 :])
+        cuts = [slice((each.start - both.start) * inner, (each.stop - both.start) * inner) for each in ranges]
+        return SourceReader(source, n, both), cuts
+
     @property
     def piece_bytes(self) -> int:
         """Most memory for one piece: the chunks read, and a copy if several lie side by side."""

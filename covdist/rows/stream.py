@@ -20,7 +20,7 @@ from dask.core import flatten
 from dask.typing import Key
 
 from covdist.engine.dask_private import computed_keys, needed_by
-from covdist.logs.dask_arrays import from_dask, with_sources
+from covdist.logs.dask_arrays import from_dask, range_from_dask, with_sources
 from covdist.logs.source import Source, in_slabs
 from covdist.rows.fold import Blocks, Part, Reader
 from covdist.rows.readers import ArrayReader, GivenReader, GraphReader, Promised, SourceReader, as_rows
@@ -69,9 +69,13 @@ def stream(array: da.Array | np.ndarray, sample_ndim: int, columns: slice | None
     cut: Any = array if every else array[(slice(None),) * sample_ndim + (columns,)]
     if isinstance(array, np.ndarray):
         return ArrayStream(cut, sample_ndim)
-    if (source := source_of(array)) is None:
+    if (source := source_of(array)) is not None:
+        reader = SourceReader(source, sample_ndim, columns)
+    elif array.ndim > sample_ndim and (part := range_from_dask(array, sample_ndim)) is not None:
+        source, own = part
+        reader = SourceReader(source, sample_ndim, slice(own.start + columns.start, own.start + columns.stop))
+    else:
         return _graph_stream(cut, sample_ndim)
-    reader = SourceReader(source, sample_ndim, columns)
     return _pieces(cut, sample_ndim, lambda *_: reader, reader.piece_bytes)
 
 

@@ -54,6 +54,11 @@ ARRAYS: dict[str, da.Array] = {
     "a log": to_dask(STORED),
     "a sliced log": to_dask(STORED)[2:20, :, 1:],
     "a log's float64": to_dask(STORED).astype("f8"),
+    "a log's columns": to_dask(STORED)[:, 1:5],
+    "a log's last chunk of columns": to_dask(STORED)[:, 4:],
+    "a log's columns from the last": to_dask(STORED)[:, ::-1],
+    "a log's columns, its rows from the last": to_dask(STORED)[:21][::-1, 1:5],
+    "a log's columns cut twice": to_dask(STORED)[:, 1:][:, :3],
     "a vector": FLAT[:, 0][:, None, None],
 }
 each_array = pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)
@@ -112,6 +117,48 @@ def test_a_part_travels(name):
     np.testing.assert_array_equal(
         np.concatenate([piece.copy() for piece in part.pieces()]), in_chunk_order(ARRAYS[name], 1)[:3]
     )
+
+
+class CountingSource(FakeSource):
+    """Counts how often each chunk is read."""
+
+    def __init__(self, *of: Any):
+        super().__init__(*of)
+        self.read: Counter[tuple[int, ...]] = Counter()
+
+    def read_chunk(self, index: tuple[int, ...], buffer: np.ndarray | None = None) -> np.ndarray:
+        self.read[index] += 1
+        return super().read_chunk(index, buffer)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (slice(0, 3), slice(3, 6)),
+        (slice(3, 6), slice(0, 3)),
+        (slice(1, 4), slice(2, 6)),
+        (slice(0, 6), slice(5, 6)),
+        (slice(0, 6), slice(0, 6)),
+    ],
+)
+@pytest.mark.parametrize("trailing", [(), (2,)])
+def test_a_chunk_that_holds_columns_of_both_sides_is_read_once(x, y, trailing):
+    source = CountingSource((24, 6, *trailing), (7, 6, *trailing))
+    log, values, sample = to_dask(source), source.values().astype("f8"), slice(None)
+    found = np.asarray(covdist.cov(log[sample, x], log[sample, y]).compute(scheduler="synchronous"))
+    assert source.read == {(i, *(0 for _ in source.shape[1:])): 1 for i in range(4)}
+    sides = [(side - side.mean(0)).reshape(24, -1) for side in (values[:, x], values[:, y])]
+    expected = (sides[0].T @ sides[1] / 24).reshape(found.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("x", "y"), [(slice(0, 2), slice(4, 6)), (slice(0, 1), slice(3, 4))])
+def test_columns_with_others_between_them_are_read_by_themselves(x, y):
+    source = CountingSource((24, 6), (7, 3))
+    log, values = to_dask(source), source.values().astype("f8")
+    found = np.asarray(covdist.cov(log[:, x], log[:, y]).compute(scheduler="synchronous"))
+    sides = [side - side.mean(0) for side in (values[:, x], values[:, y])]
+    np.testing.assert_allclose(found, sides[0].T @ sides[1] / 24, rtol=1e-10, atol=1e-12)
 
 
 SHARING = {
