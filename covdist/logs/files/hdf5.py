@@ -31,16 +31,14 @@ _ATTRIBUTE_BYTES = 1 << 16
 
 
 def begins(head: bytes) -> bool:
-    """Return whether the signature of HDF5 stands at the start, or that of NetCDF-3, which is refused by name."""
-    return head.startswith((_MAGIC, b"CDF\x01", b"CDF\x02", b"CDF\x05"))
+    """Return whether the signature of HDF5 stands at the start."""
+    return head.startswith(_MAGIC)
 
 
 def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
     """Read the headers of all datasets, by their paths in the file with ``prefix`` before them."""
     with open_file(path) as file:
         before, head = stamp(file), file.read(_BLOCKS[-1] + len(_MAGIC)) or b""
-    if head.startswith(b"CDF"):
-        raise LogError(f"{path} is a NetCDF-3 file, which covdist does not read: nccopy -k nc4 makes a NetCDF-4 of it.")
     if not any(head[start:].startswith(_MAGIC) for start in _BLOCKS):
         raise LogError(f"{path} does not begin as an HDF5 file does: it was cut off or overwritten, write it again.")
     try:
