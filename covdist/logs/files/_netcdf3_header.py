@@ -33,7 +33,7 @@ class Variable(NamedTuple):
     end: int
 
 
-class Header:
+class Netcdf3Header:
     """Reads a header from the start of a file of ``size`` bytes; ValueError where it cannot be one."""
 
     def __init__(self, file: OpenFile, size: int):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from covdist.errors import LogError, shown
-from covdist.logs.files._netcdf3_header import CHARACTERS, VERSIONS, Header, Variable
+from covdist.logs.files._netcdf3_header import CHARACTERS, VERSIONS, Netcdf3Header, Variable
 from covdist.logs.grid import GridSource, Index, Slices, check_promise
 from covdist.logs.paths import open_file
 from covdist.logs.source import Entry, Source, Storage, Unreadable
@@ -32,7 +32,7 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
     with open_file(path) as file:
         before = stamp(file)
         try:
-            found = Header(file, before[0]).variables()
+            found = Netcdf3Header(file, before[0]).variables()
         except ValueError as error:
             raise LogError(
                 f"{path} is not a readable NetCDF-3 file ({shown(str(error), 300)}): it was cut off or damaged, write "
@@ -55,7 +55,7 @@ def _entry(of: Variable, name: str, path: str, before: Stamp) -> Entry:
     if len(of.shape) < 2:
         return Entry(_Letters(name, of.shape, _TEXT, letters.chunks, f"{letters.token}-text", letters), of.dims, attrs)
     told = (name, of.shape[:-1], _TEXT, letters.chunks[:-1], f"{letters.token}-text", letters)
-    return Entry(_Texts(*told), of.dims[:-1], attrs)
+    return Entry(_JoinedLetters(*told), of.dims[:-1], attrs)
 
 
 def _numbers(of: Variable, name: str, path: str, before: Stamp) -> Source:
@@ -72,7 +72,7 @@ def _numbers(of: Variable, name: str, path: str, before: Stamp) -> Source:
 
 
 @dataclass(frozen=True, eq=False)
-class _Of(GridSource):
+class _Derived(GridSource):
     """What becomes of another source along its last axis."""
 
     source: Source
@@ -90,7 +90,7 @@ class _Of(GridSource):
 
 
 @dataclass(frozen=True, eq=False)
-class _Halves(_Of):
+class _Halves(_Derived):
     """Numbers of which the other has the halves."""
 
     def __getitem__(self, index: Slices) -> np.ndarray:
@@ -98,7 +98,7 @@ class _Halves(_Of):
 
 
 @dataclass(frozen=True, eq=False)
-class _Letters(_Of):
+class _Letters(_Derived):
     """Single characters, of which the other has the codes."""
 
     def __getitem__(self, index: Slices) -> np.ndarray:
@@ -106,7 +106,7 @@ class _Letters(_Of):
 
 
 @dataclass(frozen=True, eq=False)
-class _Texts(_Of):
+class _JoinedLetters(_Derived):
     """Texts, of which the other has the characters."""
 
     def __getitem__(self, index: Slices) -> np.ndarray:
