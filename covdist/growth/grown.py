@@ -107,7 +107,7 @@ def _how(before: OldRows, after: OldRows) -> str:
 
 def _changed(array: str, result: str, how: str) -> ResultError:
     return ResultError(
-        f"rows of {shown(array)} that {result} holds are no longer what they were, {how}: make a new result by "
+        f"rows of {shown(array)} have changed since {result} was made of them, {how}: make a new result by "
         "`covdist run LOG -o RESULT`"
     )
 

@@ -23,9 +23,16 @@ from covdist.logs.cf import DECODED
 from covdist.logs.nodes import LogNode
 from covdist.logs.source import Source
 from covdist.results.labels import label
-from covdist.results.store import made_from
+from covdist.results.store import made_from, undamaged
 
 Nodes = Mapping[str, LogNode]
+_ASKED = {
+    "layer?": str, "var?": str | None, "against?": str | None, "dim?": str | list | None, "by?": str | dict | None,
+    "missing?": str, "precision?": str, "max_columns?": int, "beyond?": str, "inf?": str, "state?": str | list,
+    "blocks?": int | None, "halflife?": float | int | str | None, "each?": str | list,
+}  # fmt: skip
+_OLD_ARRAY = (str, [int], str, str, str, [(str, int, str, str, str)])  # ``OldArray``, with its ``OldRows``
+_KIND = {"asked": _ASKED, "opening": {str: object}, "arrays": {str: [_OLD_ARRAY]}}
 _READ_AGAIN = 1 << 26  # bytes of files that may get more rows, and are written anew then: 0.1 s to know them by values
 
 
@@ -67,15 +74,17 @@ class MadeFrom(NamedTuple):
     @classmethod
     def read(cls, result: str) -> MadeFrom:
         """Return what a result remembers; ResultError where it was not made from a log."""
-        found = made_from(result)
+        found = made_from(result, _KIND)
         if found is None:
             raise ResultError(
                 f"{result} does not say which rows of a log it holds, as results of `covdist run` and of jobs do: make "
                 "one by `covdist run LOG -o RESULT`, which can be updated from then on"
             )
-        arrays = {called: tuple(map(_old_array, each)) for called, each in found["arrays"].items()}
         known = {field.name for field in fields(Selection)}
-        return cls(Selection(**{k: v for k, v in found["asked"].items() if k in known}), found["opening"], arrays)
+        with undamaged(result):
+            arrays = {called: tuple(map(_old_array, each)) for called, each in found["arrays"].items()}
+            selection = Selection(**{key: value for key, value in found["asked"].items() if key in known})
+        return cls(selection, found["opening"], arrays)
 
     def as_json(self) -> dict[str, Any]:
         asked = {"asked": self.selection.asked(), "opening": self.opening, "arrays": self.arrays}

@@ -102,7 +102,9 @@ def updated(
     nodes = log_nodes(log, **made.opening)
     grown = Grown.of(nodes, made, place)
     found = load(place)
-    states = {next(iter(made.arrays)): found} if isinstance(found, Moments) else found
+    states = dict.fromkeys(made.arrays, found) if isinstance(found, Moments) else found
+    if states.keys() != made.arrays.keys() or (isinstance(found, Moments) and len(states) > 1):
+        raise ResultError(f"{place} is damaged (it holds other arrays than it was made from): make it again")
     new = grown.new()
     if not new:
         return states

@@ -15,7 +15,6 @@ import dask
 import numpy as np
 import pandas as pd
 import xarray as xr
-import zarr
 
 from covdist.engine.plan import Plan, human_bytes
 from covdist.errors import CovdistError, DataError
@@ -35,6 +34,7 @@ from covdist.readings.layers.similarity import similarity
 from covdist.results.labels import Dims
 from covdist.results.load import load
 from covdist.results.moments import Moments
+from covdist.results.store import root_of
 from covdist.results.windows import begun
 from covdist.state.variances import Variances
 
@@ -50,19 +50,10 @@ def opened(path: str | os.PathLike[str], opening: Mapping[str, Any]) -> Job | xr
     text = os.fspath(path)
     if Path(text, "manifest.json").is_file() or (not os.path.exists(text) and "/" not in text and len(text) == 16):
         return Job(text)
-    if _is_result(text):
+    if begun(Path(text)) is not None or root_of(text) is not None:
         found = load(text)
         return {"": found} if isinstance(found, Moments) else found
     return open_log(text, **opening)
-
-
-def _is_result(path: str) -> bool:
-    if begun(Path(path)) is not None:
-        return True
-    try:
-        return "versions" in zarr.open_group(path, mode="r").attrs
-    except (OSError, ValueError):
-        return False
 
 
 # ---- results
@@ -105,12 +96,9 @@ def _on_disk(states: Mapping[str, Moments], path: str) -> tuple[str, str, str]:
 
 
 def _made(path: str) -> list[tuple[str, str]]:
-    try:
-        attrs = zarr.open_group(path, mode="r").attrs.asdict()
-    except (OSError, ValueError):
+    if (attrs := root_of(path)) is None:
         return []
-    versions: Any = attrs.get("versions", {})
-    return [("made", str(attrs.get("created", ""))), *((str(name), str(each)) for name, each in versions.items())]
+    return [("made", str(attrs.get("created", ""))), *((name, str(each)) for name, each in attrs["versions"].items())]
 
 
 def _origin(states: Mapping[str, Moments]) -> list[tuple[str, str]]:

@@ -14,7 +14,10 @@ from covdist.limits import limits
 
 # How arrays are made: chunks have checksums, and are written where they are empty: one that is not there was lost.
 CHECKED: dict[str, Any] = {"compressors": [Crc32cCodec()], "config": {"write_empty_chunks": True}}
-BROKEN = (OSError, ValueError, TypeError, LookupError, RuntimeError)  # what zarr raises for bad bytes and metadata
+# What zarr raises for bad bytes and metadata.
+BROKEN = (OSError, ValueError, TypeError, LookupError, RuntimeError, AttributeError, ArithmeticError, MemoryError)
+_SMALL = 1 << 20  # bytes of an array that no memory lacks
+_TEXT = 4  # bytes of a text in a file, at least
 
 
 def storable(values: np.ndarray) -> np.ndarray:
@@ -67,10 +70,18 @@ def _chunks(values: Values) -> tuple[int, ...]:
 
 def stored_array(group: zarr.Group, name: str) -> zarr.Array[Any]:
     """Return an array of a group without reading it."""
-    array = group[name]
+    array = opened(group, name)
     if not isinstance(array, zarr.Array):
         raise ValueError(f"{name} is not an array")
     return array
+
+
+def opened(group: zarr.Group, name: str) -> zarr.Group | zarr.Array[Any]:
+    """Return what a group holds under a name; ValueError where it cannot be opened."""
+    try:
+        return group[name]
+    except BROKEN as error:
+        raise ValueError(f"{name} cannot be opened: {type(error).__name__} {error}") from error
 
 
 def read_array(group: zarr.Group, name: str) -> np.ndarray:
@@ -88,8 +99,16 @@ def read_rows(group: zarr.Group, name: str) -> Iterator[np.ndarray]:
 
 def _whole(group: zarr.Group, name: str) -> zarr.Array[Any]:
     array = stored_array(group, name)
-    if lost := array.nchunks - array.nchunks_initialized:
+    try:
+        lost = array.nchunks - array.nchunks_initialized
+        least = array.size * (array.dtype.itemsize if array.dtype.kind not in "OT" else _TEXT)
+        short = least > _SMALL and least > array.nbytes_stored()  # no memory is taken for what is not there
+    except BROKEN as error:
+        raise ValueError(f"{array.path}: {error}") from error
+    if lost:
         raise ValueError(f"{array.path} lacks {lost} of its {array.nchunks} chunks")
+    if short:
+        raise ValueError(f"{array.path} has the shape {array.shape}, for which its files are too small")
     return array
 
 

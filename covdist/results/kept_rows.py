@@ -9,6 +9,7 @@ import numpy as np
 
 from covdist.numerics.accumulator import Options
 from covdist.numerics.nonfinite import BY_NAME
+from covdist.numerics.products import PRECISIONS
 from covdist.results.labels import Axis
 from covdist.results.layout import Layout
 from covdist.results.packs import Arrays
@@ -45,7 +46,19 @@ def put_together(states: Iterable[State], stored: StoredState, layout: Layout) -
     empty = kind.empty(*layout.widths)
     if about is None:
         return Grouped(empty, dict(enumerate(states)))
+    if about["precision"] not in PRECISIONS:
+        raise ValueError(f"there is no precision {about['precision']!r}")
     options = Options(BY_NAME[about["missing"]], about["precision"], about["inf"])
     arrays = {name: stored.read(f"{_PREFIX}{name}") for name in about["arrays"]}
     few = FewRows.of_arrays(Folding.of(kind, layout.widths, options), arrays)
-    return Grouped(empty, dict(zip(stored.read(FOLDED).tolist(), states, strict=True)), few)
+    codes = stored.read(FOLDED).tolist()
+    _check_codes(codes, few, layout)
+    return Grouped(empty, dict(zip(codes, states, strict=True)), few)
+
+
+def _check_codes(codes: Sequence[int], few: FewRows, layout: Layout) -> None:
+    groups, own = range(0 if layout.groups is None else layout.groups.size), few.by.tolist()
+    if not {*codes, *own} <= {*groups} or {*codes} & {*own} or len({*codes}) < len(codes) or own != sorted(own):
+        raise ValueError(f"codes of groups are out of order, or none of the {len(groups)} there are")
+    if any(block.shape != (len(few), width) for block, width in zip(few.blocks, layout.widths, strict=False)):
+        raise ValueError(f"kept rows have {[each.shape for each in few.blocks]}, expected {layout.widths} columns")

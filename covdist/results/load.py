@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from covdist import plugins
 from covdist.errors import DataError, ResultError
-from covdist.results.kept_rows import put_together
+from covdist.results.kept_rows import FOLDED, put_together
 from covdist.results.labels import Axis, Groups, structured
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
@@ -16,16 +18,25 @@ from covdist.results.saving import check_options, format_named
 from covdist.results.store import FEW_ROWS, MADE_FROM, StoredState, open_result
 from covdist.results.tile_store import StoredTiles
 from covdist.results.windows import begun, joined
-from covdist.state.base import State, rebuilt
+from covdist.state.base import Field, State, rebuilt
 from covdist.state.grouped import Grouped
 from covdist.state.named import state_type
 from covdist.state.variances import Tiled
+from covdist.storage.kinds import of_kind
 
 JOB_RESULT = "result.zarr"  # within a job's folder
 _NOT_PROVENANCE = {
     "covdist", "nodes", "versions", "created", "kind", "parameters", "ddof", "axes", "groups", "groups_stored",
     "groups_levels", "positions", "coordinates",
     Tiled.name, FEW_ROWS, MADE_FROM,
+}  # fmt: skip
+
+
+_AXIS = {"dim": str | None, "size": int, "coords": {str: str}, "levels?": [str]}
+_STATE = {
+    "kind": str, "axes": [_AXIS], "groups?": str, "groups_stored?": str, "groups_levels?": {str: str},
+    "positions?": bool, "parameters?": {str: object},
+    f"{FEW_ROWS}?": {"missing": str, "inf": str, "precision": str, "arrays": [str]},
 }  # fmt: skip
 
 
@@ -95,34 +106,70 @@ def _in_job(path: Path) -> Path:
 
 
 def _moments(stored: StoredState) -> Moments:
-    attrs: Mapping[str, Any] = stored.attrs
-    axes = [
-        Axis(
-            each["dim"],
-            each["size"],
-            {name: stored.read(at) for name, at in each["coords"].items()},
-            tuple(each.get("levels", ())),
-        )
-        for each in attrs["axes"]
-    ]
-    at, levels = attrs.get("groups_stored", attrs.get("groups")), attrs.get("groups_levels")
-    groups, places = None, bool(attrs.get("positions"))
-    if levels:
-        values = structured({level: stored.read(name) for level, name in levels.items()})
-        groups = Groups(attrs["groups"], values, positions=places)
-    elif at is not None:
-        groups = Groups(attrs["groups"], stored.read(at), positions=places)
+    attrs: Mapping[str, Any] = of_kind(dict(stored.attrs), _STATE, stored.group.path or "the state")
     kind = state_type({"name": attrs["kind"], **attrs.get("parameters", {})})
+    axes = tuple(_axis(stored, **each) for each in attrs["axes"])
+    if len(axes) != kind.sides:
+        raise ValueError(f"a {kind.name} state has {kind.sides} axes, found {len(axes)}")
     provenance = {key: value for key, value in attrs.items() if key not in _NOT_PROVENANCE}
-    layout = Layout(kind, tuple(axes), groups, provenance)
-    matrix = StoredTiles(stored.group) if kind is Tiled else None
+    layout = Layout(kind, axes, _groups(stored, attrs), provenance)
+    matrix = StoredTiles(stored.group, axes[0].size) if kind is Tiled else None
     return Moments(_state(stored, layout), layout, matrix)
+
+
+def _axis(
+    stored: StoredState, dim: str | None, size: int, coords: Mapping[str, str], levels: Sequence[str] = (), **_: object
+) -> Axis:
+    if size < 0 or (dim is None and size != 1) or not coords.keys() >= set(levels):
+        raise ValueError(f"there is no axis {dim!r} of size {size} with the coordinates {list(coords)} and {levels}")
+    return Axis(dim, size, {name: _labels(stored, at, size) for name, at in coords.items()}, tuple(levels))
+
+
+def _labels(stored: StoredState, at: str, size: int | None = None) -> np.ndarray:
+    """Return labels in one row, so many where it is known."""
+    shape = stored.shape(at)
+    if len(shape) != 1 or size not in (None, *shape):
+        raise ValueError(f"the labels {at} have the shape {shape}, expected {'one axis' if size is None else (size,)}")
+    return stored.read(at)
+
+
+def _groups(stored: StoredState, attrs: Mapping[str, Any]) -> Groups | None:
+    if "groups" not in attrs:
+        return None
+    name, places = attrs["groups"], attrs.get("positions", False)
+    if levels := attrs.get("groups_levels"):
+        columns = {level: _labels(stored, at) for level, at in levels.items()}
+        if len({len(each) for each in columns.values()}) > 1:
+            raise ValueError(f"the labels of {name!r} are {', '.join(str(len(each)) for each in columns.values())}")
+        return Groups(name, structured(columns), positions=places)
+    return Groups(name, _labels(stored, attrs.get("groups_stored", name)), positions=places)
 
 
 def _state(stored: StoredState, layout: Layout) -> State | Grouped:
     kind, widths = layout.state, layout.widths
     written = [name for name, field in kind.FIELDS.items() if field.default is None or name in stored]
+    number = () if layout.groups is None else (_folded(stored, layout.groups),)
+    for name in written:  # before room is made for so many columns
+        _check_field(stored, name, kind.FIELDS[name], (*number, *kind.FIELDS[name].shape(widths)))
     if layout.groups is None:
         return rebuilt(kind, widths, {name: stored.read(name) for name in written})
     rows = zip(*map(stored.read_rows, written), strict=True)
     return put_together((rebuilt(kind, widths, dict(zip(written, row, strict=True))) for row in rows), stored, layout)
+
+
+def _folded(stored: StoredState, groups: Groups) -> int:
+    """Return how many groups have states; the others' rows are kept."""
+    return groups.size if FEW_ROWS not in stored.attrs else _one(stored.shape(FOLDED))
+
+
+def _one(shape: tuple[int, ...]) -> int:
+    (size,) = shape
+    return size
+
+
+def _check_field(stored: StoredState, name: str, field: Field, expected: tuple[int, ...]) -> None:
+    """Raise ValueError where a field is no array of its shape, but for axes of no dim, or of its numbers."""
+    shape, dtype, own = stored.shape(name), stored.dtype(name), np.dtype(field.dtype)
+    fits = [size for size in shape if size != 1] == [size for size in expected if size != 1]
+    if not fits or (dtype.kind != own.kind and 0 not in shape):
+        raise ValueError(f"{name} is {dtype} of shape {shape}, expected {own} of shape {expected}")

@@ -15,7 +15,8 @@ import numpy as np
 import zarr
 
 from covdist.limits import limits
-from covdist.results.arrays import Values, plain, read_array, write_array
+from covdist.results.arrays import Values, plain, read_array, stored_array, write_array
+from covdist.storage.kinds import of_kind
 
 # Arrays beside those of the states; no field or label is stored under a name that begins so, see ``Layout.stored``.
 _ATTRS = "_attributes"  # of each member, as JSON
@@ -83,10 +84,15 @@ class Member:
     def __contains__(self, name: str) -> bool:
         return name in self._pack.axes_of
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._pack.sizes[self._number, self._pack.axes_of[name]].tolist())
+
+    def dtype(self, name: str) -> np.dtype:
+        return stored_array(self.group, name).dtype
+
     def read(self, name: str) -> np.ndarray:
         values, ends = self._pack.flat(name)
-        shape = self._pack.sizes[self._number, self._pack.axes_of[name]]
-        return plain(values[ends[self._number] : ends[self._number + 1]].reshape(shape))
+        return plain(values[ends[self._number] : ends[self._number + 1]].reshape(self.shape(name)))
 
     def read_rows(self, name: str) -> Iterator[np.ndarray]:
         return iter(self.read(name))
@@ -94,8 +100,10 @@ class Member:
 
 class _Pack:
     def __init__(self, group: zarr.Group):
-        axes_of: Any = group.attrs[_AXES]
-        self.group, self.axes_of, self.sizes = group, axes_of, read_array(group, _SIZES)
+        said: Any = of_kind(group.attrs.asdict(), {_AXES: {str: [int]}}, group.path)
+        self.group, self.axes_of, self.sizes = group, said[_AXES], read_array(group, _SIZES)
+        if self.sizes.ndim != 2 or self.sizes.dtype != np.int64 or (self.sizes < 0).any():
+            raise ValueError(f"{_SIZES} in {group.path} are no sizes")
         self.flat = cache(self._flat)  # each array is read once
 
     def _flat(self, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -110,4 +118,6 @@ class _Pack:
 def members_of(group: zarr.Group) -> deque[Member]:
     """Return the states in a group, in the order in which they were written."""
     pack, texts = _Pack(group), read_array(group, _ATTRS).tolist()
+    if len(texts) != len(pack.sizes):
+        raise ValueError(f"{group.path} has attributes of {len(texts)} states, expected {len(pack.sizes)}")
     return deque(Member(pack, number, json.loads(text)) for number, text in enumerate(texts))

@@ -20,13 +20,15 @@ import zarr
 
 from covdist.engine.plan import human_bytes
 from covdist.errors import ResultError
-from covdist.results.arrays import BROKEN, plain, read_array, read_rows, write_array
+from covdist.results.arrays import BROKEN, opened, plain, read_array, read_rows, stored_array, write_array
 from covdist.results.packs import Stored, members_of, to_pack, write_pack
 from covdist.storage.exchange import exchange
+from covdist.storage.kinds import of_kind
 
 _FORMAT, _PACKED, _ROWS = 1, 2, 3  # the second where states share a group, the third where rows of groups are kept
 FEW_ROWS = "few_rows"  # attribute of states of groups, some of which are kept as rows
 MADE_FROM = "made_from"  # attribute of the root: the log, as it was then
+_ROOT = {"nodes": {str: str}, "packed?": [str], "versions": {str: str}, "created?": str}
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _ZARR = ("zarr.json", ".zgroup", ".zarray")  # files that make a folder a Zarr group or array
 
@@ -198,6 +200,8 @@ class StoredState(Protocol):
     @property
     def attrs(self) -> Mapping[str, Any]: ...
     def __contains__(self, name: str, /) -> bool: ...
+    def shape(self, name: str) -> tuple[int, ...]: ...
+    def dtype(self, name: str) -> np.dtype: ...
     def read(self, name: str) -> np.ndarray: ...
     def read_rows(self, name: str) -> Iterator[np.ndarray]: ...  # along the first axis, as few at a time as may be
 
@@ -211,6 +215,12 @@ class _Alone:
     def __contains__(self, name: str) -> bool:
         return name in self.group
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        return stored_array(self.group, name).shape
+
+    def dtype(self, name: str) -> np.dtype:
+        return stored_array(self.group, name).dtype
+
     def read(self, name: str) -> np.ndarray:
         return plain(read_array(self.group, name))
 
@@ -218,35 +228,55 @@ class _Alone:
         return read_rows(self.group, name)
 
 
+def root_of(path: str | Path) -> dict[str, Any] | None:
+    """Return the attributes of a result's root; None where there is no result at a path."""
+    return None if (root := _root(path)) is None else root.attrs.asdict()
+
+
+def _root(path: str | Path) -> zarr.Group | None:
+    try:
+        root = zarr.open_group(path, mode="r")
+        return root if root.attrs.asdict().keys() >= {"covdist", "versions"} else None
+    except BROKEN:
+        return None
+
+
 @contextmanager
 def open_result(path: str | Path) -> Iterator[dict[str, StoredState]]:
     """Yield the states of a result by node; what zarr raises within the block says that the result is damaged."""
-    try:
-        root = zarr.open_group(path, mode="r")
-    except BROKEN as error:
-        raise ResultError(f"{path} is not a covdist result, which is a Zarr group ({error})") from error
-    if root.attrs.get("covdist") not in (_FORMAT, _PACKED, _ROWS) or "versions" not in root.attrs:
+    root = _root(path)
+    if root is None or root.attrs["covdist"] not in (_FORMAT, _PACKED, _ROWS):
         raise ResultError(
-            f"{path} is not a covdist result of format {_FORMAT} to {_ROWS}: pass what `covdist run -o` or "
-            "Moments.save wrote"
+            f"{path} is not a covdist result of format {_FORMAT} to {_ROWS}, a Zarr group that says so: pass what "
+            "`covdist run -o` or Moments.save wrote"
         )
-    try:
+    with undamaged(path):
         yield _states(root)
-    except BROKEN as error:
+
+
+@contextmanager
+def undamaged(path: str | Path) -> Iterator[None]:
+    """Raise ResultError where a block finds that something in a result is not what it should be."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
         said = " ".join(str(error).split())
         raise ResultError(f"{path} is damaged ({said}): restore it from a copy, or make it again") from error
 
 
-def made_from(path: str | Path) -> Any:
-    """Return what a result says of the log that it was made from; None where it says nothing."""
+def made_from(path: str | Path, kind: Any) -> Any:
+    """Return what a result says of the log that it was made from, of a kind; None where it says nothing."""
     with open_result(path):
-        return zarr.open_group(path, mode="r").attrs.asdict().get(MADE_FROM)
+        found = (root_of(path) or {}).get(MADE_FROM)
+        return None if found is None else of_kind(found, kind, MADE_FROM)
 
 
 def _states(root: zarr.Group) -> dict[str, StoredState]:
-    nodes: Any = root.attrs["nodes"]
-    packed: Any = root.attrs.get("packed", [])
-    packs = {place: members_of(_group(root, place)) for place in packed}
+    about: dict[str, Any] = of_kind(root.attrs.asdict(), _ROOT, "the root")
+    nodes: dict[str, str] = about["nodes"]
+    if not nodes:
+        raise ValueError("it holds no state")
+    packs = {place: members_of(_group(root, place)) for place in about.get("packed", ())}
     numbers = Counter(nodes.values())
     for place, members in packs.items():
         if len(members) != numbers[place]:
@@ -255,7 +285,7 @@ def _states(root: zarr.Group) -> dict[str, StoredState]:
 
 
 def _group(root: zarr.Group, place: str) -> zarr.Group:
-    group = root[place] if place else root
+    group = opened(root, place) if place else root
     if not isinstance(group, zarr.Group):
         raise ValueError(f"{place} is not a group")
     return group

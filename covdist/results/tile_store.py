@@ -26,6 +26,7 @@ from covdist.results.labels import Axis
 from covdist.results.pieces import array_in_pieces
 from covdist.state.cross import Cross
 from covdist.state.variances import Tiled
+from covdist.storage.kinds import of_kind
 
 _ABOUT = "scatter holds the tiles on and above the diagonal; the tiles below are their transposes and not stored"
 
@@ -52,10 +53,15 @@ def tiled(
 ) -> da.Array:
     """Return a symmetric matrix in tiles: the task ``upper(i, j)`` makes those with i <= j; ``beside`` are others."""
     sizes = tuple(stop - start for start, stop in edges(columns, side))
-    pairs = list(combinations_with_replacement(range(len(sizes)), 2))
+    pairs = _upper(len(sizes))
     tasks: dict[Key, object] = {**beside, **{(name, i, j): upper(i, j) for i, j in pairs}}
     tasks |= {(name, j, i): (_transposed, (name, i, j)) for i, j in pairs if i != j}
     return array_in_pieces(name, tasks, (sizes, sizes), dependencies)
+
+
+def _upper(rows: int) -> list[tuple[int, int]]:
+    """Return the tiles on and above the diagonal."""
+    return list(combinations_with_replacement(range(rows), 2))
 
 
 def _transposed(tile: np.ndarray) -> np.ndarray:
@@ -145,16 +151,20 @@ def write_band(place: str, number: int, band: Band, side: int, state: Cross) -> 
 class StoredTiles:
     """The matrix of a stored result."""
 
-    def __init__(self, group: zarr.Group):
-        said: Any = group.attrs[Tiled.name]
-        array = stored_array(group, "scatter")
+    def __init__(self, group: zarr.Group, columns: int):
+        said: Any = of_kind(group.attrs[Tiled.name], {"side": int, "bands": [[int]]}, Tiled.name)
+        array, exponents = stored_array(group, "scatter"), stored_array(group, "exponents")
         self._place = str(Path(str(group.store_path).removeprefix("file://")))
-        self._side, self._columns = int(said["side"]), int(array.shape[0])
+        self._side, self._columns = said["side"], columns
         self._bands = [Band(*band) for band in said["bands"]]
+        _check(array, (columns, columns), (self._side, self._side), "f8")
+        _check(exponents, (len(self._bands), columns), (1, columns), "i2")
         side = len(edges(self._columns, self._side))
         count = side * (side + 1) // 2
         if lost := count - array.nchunks_initialized:
             raise ValueError(f"scatter lacks {lost} of its {count} tiles")
+        if {tile for band in self._bands for tile in tiles_of(band, self._side)} != set(_upper(side)):
+            raise ValueError(f"its bands {said['bands']} do not cover {side} rows of tiles")
 
     def cov(self, columns: Deferred, ddof: float) -> da.Array:
         return self._tiles("cov", _covariance_read, np.asarray(divisor(columns.parts[0].columns, ddof)), ddof)
@@ -180,6 +190,12 @@ class StoredTiles:
 
     def written(self, columns: Deferred, axes: tuple[Axis, Axis], group: zarr.Group) -> Deferred:
         raise ResultError(f"{self._place} holds its matrix in tiles on disk: copy that folder instead of saving anew")
+
+
+def _check(array: zarr.Array[Any], shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> None:
+    if (array.shape, array.chunks, array.dtype) != (shape, chunks, np.dtype(dtype)):
+        found = f"{array.dtype} of shape {array.shape} in chunks of {array.chunks}"
+        raise ValueError(f"{array.path} is {found}, expected {dtype} of shape {shape} in chunks of {chunks}")
 
 
 @dataclass(frozen=True)

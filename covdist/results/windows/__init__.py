@@ -41,6 +41,9 @@ def joined(folder: Path, load: Callable[[Path], Any]) -> Mapping[str, Any]:
         raise ResultError(f"{folder} holds no window yet: the first is written when its steps are over, or by close()")
     found: dict[str, list[Any]] = {}
     for place in places:
-        for name, one in load(place).items():
+        window = load(place)
+        if not isinstance(window, Mapping):
+            raise ResultError(f"{place} is no window, it holds one state without a name: move it elsewhere")
+        for name, one in window.items():
             found.setdefault(name, []).append(one)
     return {name: reduce(add, each) for name, each in found.items()}
