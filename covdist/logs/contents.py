@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from covdist.errors import LogError
 from covdist.logs.nodes import LogNode
 from covdist.logs.source import Entry, Storage
@@ -33,13 +35,17 @@ def _content(node: LogNode, name: str) -> Content:
     source = entry.source
     storage, error = _storage(entry)
     return {
-        "dims": node.dims[name], "shape": list(source.shape), "dtype": source.dtype.name,
+        "dims": node.dims[name], "shape": list(source.shape), "dtype": _dtype(source.dtype),
         "chunks": [min(size, most) for size, most in zip(source.chunks, source.shape, strict=True)],
         "coordinate": name in node.coords, "bytes": math.prod(source.shape) * source.dtype.itemsize,
         "stored_bytes": storage.nbytes, "codecs": list(storage.codecs), "checksum": source.checksum,
         "missing_chunks": storage.missing, "attributes": {key: _plain(value) for key, value in entry.attrs.items()},
         **({"unreadable": error} if error else {}),
     }  # fmt: skip
+
+
+def _dtype(dtype: np.dtype) -> str:
+    return "text" if dtype.kind in "TUSO" else dtype.name
 
 
 def _storage(entry: Entry) -> tuple[Storage, str]:

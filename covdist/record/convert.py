@@ -17,6 +17,8 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from covdist.errors import DataError
 from covdist.results.store import free_path, whole
 
+_TEXT = np.dtypes.StringDType()
+
 
 def convert(log: xr.DataTree, path: str | os.PathLike[str]) -> None:
     """Write all arrays of an opened log to a Zarr folder, whole or not at all.
@@ -87,13 +89,16 @@ def _held(dtype: np.dtype) -> bool:
 def _plain(log: xr.DataTree) -> xr.DataTree:
     """Return the tree without what says how its values were encoded where they came from.
 
-    Arrays of no rows are loaded: of their dask chunks zarr would make chunks of size 0, which are not valid.
+    Arrays of no rows are loaded: of their dask chunks zarr would make chunks of size 0, which are not valid. Texts of
+    NumPy, all of one length, become those of any length: Zarr's specification has no others.
     """
-    return log.map_over_datasets(_loaded_where_empty)
+    return log.map_over_datasets(_as_zarr_holds_it)
 
 
-def _loaded_where_empty(node: xr.Dataset) -> xr.Dataset:
+def _as_zarr_holds_it(node: xr.Dataset) -> xr.Dataset:
     plain = node.drop_encoding()
+    texts = {name: each for name, each in plain.variables.items() if each.dtype.kind == "U"}
+    plain = plain.assign({name: (each.dims, each.data.astype(_TEXT), each.attrs) for name, each in texts.items()})
     return plain.assign({name: each.load() for name, each in plain.data_vars.items() if not each.size})
 
 

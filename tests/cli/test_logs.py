@@ -31,7 +31,9 @@ def files(tmp_path) -> Path:
     (folder / "fc1").mkdir(parents=True)
     for number in range(3):
         np.save(folder / "fc1" / f"activation_{number:03d}.npy", RNG.normal(size=(10 + number, 4)).astype("f4"))
-    np.savez_compressed(folder / "fc2.npz", gradient=RNG.normal(size=(5, 6)), step=np.arange(5) * 10)
+    np.savez_compressed(
+        folder / "fc2.npz", gradient=RNG.normal(size=(5, 6)), step=np.arange(5) * 10, split=["train"] * 5
+    )
     return folder
 
 
@@ -47,6 +49,7 @@ def test_inspect(files):
     assert found["fc2/gradient"]["codecs"] == ["deflate"]
     assert found["fc2/gradient"]["checksum"] == "crc32"
     assert found["fc2/step"]["coordinate"]
+    assert found["fc2/split"]["dtype"] == "text"
     page = output("inspect", files)
     assert "sample 33 × unit 4" in page
     assert all(len(line) <= 80 for line in page.splitlines())

@@ -179,3 +179,46 @@ def test_a_name_that_is_taken(tmp_path):
     batches(tmp_path)
     np.save(tmp_path / "activation.npy", np.ones((2, 2)))
     assert len(arrays(covdist.open_log(tmp_path))) == 5
+
+
+FOLDERS = ["rate=0.1/step=2", "rate=0.1/step=10", "rate=3/step=2"]
+
+
+@pytest.mark.parametrize("names", [[f"{{}}_step{n}" for n in (2, 10, 11)], [f"{each}/{{}}" for each in FOLDERS]])
+def test_arrays_of_which_each_has_files_of_its_own(tmp_path, names):
+    """Files side by side are one layer, as arrays of one file are: they share rows and what labels these."""
+    wanted = {"activation": [], "output": [], "label": [], "odd": []}
+    for number, name in enumerate(names):
+        for array, size in (("activation", (4, 2)), ("output", (4, 3)), ("label", (4,)), ("odd", (number, 2))):
+            wanted[array].append(RNG.normal(size=size))
+            file = tmp_path / f"{name.format(array)}.npy"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.save(file, wanted[array][-1])
+    log = covdist.open_log(tmp_path)
+    assert arrays(log) == {"activation", "odd", "output"}
+    assert log["output"].dims == ("sample", "output_unit")
+    assert log["activation"].dims == ("sample", "unit")
+    assert log["activation"].coords.keys() == log["output"].coords.keys()
+    for name, parts in wanted.items():
+        np.testing.assert_array_equal(log[name], np.concatenate(parts))
+    steps = [2, 10, 11] if len(log["odd"].coords) == 1 else [2, 10, 2]
+    ours, odd = (next(c for name, c in log[x].coords.items() if "step" in name) for x in ("output", "odd"))
+    np.testing.assert_array_equal(ours, np.repeat(steps, 4))
+    np.testing.assert_array_equal(odd, np.repeat(steps, [0, 1, 2]))
+
+
+def test_an_array_beside_others_that_does_not_fit_stays_apart(tmp_path):
+    for step in (1, 2):
+        np.save(tmp_path / f"output_step{step}.npy", np.ones((4, 3)))
+        np.save(tmp_path / f"activation_step{step}.npy", np.ones((4, step)))
+    assert arrays(covdist.open_log(tmp_path)) == {"output", "activation_step1", "activation_step2"}
+
+
+def test_an_array_of_which_some_folders_have_no_file(tmp_path):
+    for step in (1, 2, 10):
+        (tmp_path / f"step={step}").mkdir()
+        np.save(tmp_path / f"step={step}" / "output.npy", np.full((4, 3), step))
+    np.save(tmp_path / "step=2" / "activation.npy", np.full((4, 2), 2))
+    log = covdist.open_log(tmp_path)
+    np.testing.assert_array_equal(log["output"].output_sample_step, np.repeat([1, 2, 10], 4))
+    np.testing.assert_array_equal(log["activation"].step, [2] * 4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from covdist.errors import LogError, shown
@@ -45,12 +45,16 @@ def as_one(nodes: Nodes, root: str, concat: bool | None) -> Nodes:
     names = {f"{path}/{name}".lstrip("/") for path, variables in rest.items() for name in variables}
     names |= {f"{file}/{name}".rstrip("/") for file, variables in files.items() for name in variables}
     result = {path: dict(variables) for path, variables in rest.items()}
-    for family in _families(files, bool(concat)):
-        mine = {f"{file}/{name}".rstrip("/") for file in family.files.values() for name in files[file]}
-        found = _joined(family, files, root, bool(concat))
+    pending = _side_by_side(_families(files, bool(concat)))
+    while pending:
+        families = pending.pop(0)
+        of_them = [file for family in families for file in family.files.values()]
+        mine = {f"{file}/{name}".rstrip("/") for file in of_them for name in files[file]}
+        found = _joined(families, files, root, bool(concat))
         if found is None or not names.difference(mine).isdisjoint(found):
+            pending[:0] = [[family] for family in families if len(families) > 1]
             continue
-        for file in family.files.values():
+        for file in of_them:
             del files[file]
         _put(result, found)
         names = names - mine | found.keys()
@@ -78,19 +82,26 @@ def _by_file(nodes: Nodes) -> tuple[dict[str, Variables], Nodes]:
     return files, rest
 
 
+def _side_by_side(families: Iterable[Family]) -> list[list[Family]]:
+    """Return families together whose files have the same numbers: ``step=7/loss.npy`` beside ``step=7/output.npy``."""
+    found: dict[object, list[Family]] = {}
+    for family in families:
+        found.setdefault((family.folder, family.counter, family.total, tuple(family.marks)), []).append(family)
+    return list(found.values())
+
+
 def _families(files: Mapping[str, Variables], concat: bool) -> Iterator[Family]:
     folders: dict[str, list[str]] = {}
-    tables: dict[tuple[str, tuple[str, ...], str], dict[str, Place]] = {}
+    tables: dict[tuple[str, tuple[str, ...]], dict[str, Place]] = {}
     for file in files:
-        folder, _, stem = file.rpartition("/")
+        folder = file.rpartition("/")[0]
         of = place(folder)
         if of.keys:
-            found = numbered(stem)
-            tables.setdefault((of.table, of.keys, found.name if found else stem), {})[file] = of
+            tables.setdefault((of.table, of.keys), {})[file] = of
         else:
             folders.setdefault(folder, []).append(file)
-    for (table, keys, name), places in tables.items():
-        yield _partitioned(table, keys, name, places)
+    for (table, keys), places in tables.items():
+        yield from _partitioned(table, keys, places)
     for folder, inside in folders.items():
         counted = [each for each in _counted(folder, inside, concat) if len(each.files) > 1 or each.total == 1]
         if concat and len(inside) > 1 and sum(len(each.files) for each in counted) < len(inside):
@@ -99,11 +110,25 @@ def _families(files: Mapping[str, Variables], concat: bool) -> Iterator[Family]:
         yield from counted
 
 
-def _partitioned(table: str, keys: tuple[str, ...], name: str, places: Mapping[str, Place]) -> Family:
-    ordered = in_order(places)
+def _partitioned(table: str, keys: tuple[str, ...], places: Mapping[str, Place]) -> Iterator[Family]:
+    """Return files by what they are called beside numbers; those of one folder and number have one number here."""
+    called = {}
+    for file in places:
+        stem = file.rpartition("/")[2]
+        found = numbered(stem)
+        name = found.name if found else stem
+        called[file] = name, stem.removeprefix(name)
+    ordered = in_order(places, {file: rest for file, (_, rest) in called.items()})
     columns = zip(*(places[file].values for file in ordered), strict=True)
-    marks = {key: dict(enumerate(labels(column))) for key, column in zip(keys, columns, strict=True)}
-    return Family(table, name, keys[-1], dict(enumerate(ordered)), None, True, marks, True)
+    labelled = dict(zip(ordered, zip(*map(labels, columns), strict=True), strict=True))
+    numbers: dict[object, int] = {}
+    families: dict[str, dict[int, str]] = {}
+    for file in ordered:
+        name, rest = called[file]
+        families.setdefault(name, {})[numbers.setdefault((places[file].values, rest), len(numbers))] = file
+    for name, members in families.items():
+        marks = {key: {number: labelled[file][n] for number, file in members.items()} for n, key in enumerate(keys)}
+        yield Family(table, name, keys[-1], members, None, True, marks, True)
 
 
 def _counted(folder: str, inside: list[str], any_number: bool) -> list[Family]:
@@ -124,44 +149,51 @@ def _counted(folder: str, inside: list[str], any_number: bool) -> list[Family]:
 
 
 def _joined(
-    family: Family, files: Mapping[str, Variables], root: str, concat: bool
+    families: Sequence[Family], files: Mapping[str, Variables], root: str, concat: bool
 ) -> dict[str, Entry | Unreadable] | None:
     """Return the arrays that files are together, by their paths in the log; None where they do not fit."""
+    family = families[0]
+    alone = len(families) == 1
     try:
-        layers = _layers(family, files, root)
-        missing = _missing(family)
+        layers = _layers(families, files, root)
+        missing = next(filter(None, map(_missing, families)), None)
         if missing is not None:
-            return {
-                f"{path}/{name}".lstrip("/"): Unreadable(missing) for path, arrays in layers.items() for name in arrays
-            }
+            lost = (f"{path}/{name}".lstrip("/") for path, arrays in layers.items() for name in arrays)
+            return dict.fromkeys(lost, Unreadable(missing)) if alone else None
+        marks = {key: {k: v for each in families for k, v in each.marks[key].items()} for key in family.marks}
         found: dict[str, Entry | Unreadable] = {}
         for path, arrays in layers.items():
-            joined = arrays_of_files(arrays, family.counter, family.marks, family.files if family.parts else {})
+            whole = family.files if family.parts and alone else {}
+            joined = arrays_of_files(arrays, family.counter, marks, whole)
             found |= {f"{path}/{name}".lstrip("/"): variable for name, variable in joined.items()}
         return found
     except LogError as error:
-        if concat:
+        if concat and alone:
             raise
-        if not family.parts:
+        if not (family.parts and alone):
             return None
         said = LogError(f"{error} Or read them one by one with concat=False (--no-concat).")
         return {_path(family, "", root): Unreadable(said, layer=True)}
 
 
 def _layers(
-    family: Family, files: Mapping[str, Variables], root: str
+    families: Sequence[Family], files: Mapping[str, Variables], root: str
 ) -> dict[str, dict[str, dict[int, Entry | Unreadable]]]:
-    """Return the arrays of a family by layer, by name, and by the number of the file."""
-    whole = len({tuple(files[file]) == ("",) for file in family.files.values()}) == 1
-    if not whole:
-        first = shown(next(iter(family.files.values())))
-        raise LogError(f"{first} and files beside it hold one array and several: keep them in folders of their own.")
+    """Return the arrays of families by layer, by name, and by the number of the file."""
     layers: dict[str, dict[str, dict[int, Entry | Unreadable]]] = {}
-    for number, file in family.files.items():
-        for name, variable in files[file].items():
-            path = _path(family, name, root)
-            layer, _, last = path.rpartition("/")
-            layers.setdefault(layer, {}).setdefault(last, {})[number] = variable
+    for family in families:
+        first = shown(next(iter(family.files.values())))
+        if len({tuple(files[file]) == ("",) for file in family.files.values()}) > 1:
+            raise LogError(
+                f"{first} and files beside it hold one array and several: keep them in folders of their own."
+            )
+        for number, file in family.files.items():
+            for name, variable in files[file].items():
+                layer, _, last = _path(family, name, root).rpartition("/")
+                parts = layers.setdefault(layer, {}).setdefault(last, {})
+                if number in parts:
+                    raise LogError(f"{first} and files beside it have an array of the same name: rename one.")
+                parts[number] = variable
     return layers
 
 

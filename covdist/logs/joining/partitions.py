@@ -46,11 +46,11 @@ def place(folder: str) -> Place:
     return Place("/".join(parts), keys, values)
 
 
-def in_order(places: Mapping[str, Place]) -> list[str]:
-    """Return files of one table as their values count, 2 before 10 and -1 before 0; what is not there comes last."""
+def in_order(places: Mapping[str, Place], numbers: Mapping[str, str]) -> list[str]:
+    """Return files as their values count, 2 before 10 and -1 before 0, then numbers; what is not there is last."""
     told = [labels(column) for column in zip(*(each.values for each in places.values()), strict=True)]
     rows = dict(zip(places, zip(*told, strict=True), strict=True))
-    return sorted(places, key=lambda file: (*map(_rank, rows[file]), natural(file.rpartition("/")[2])))
+    return sorted(places, key=lambda file: (*map(_rank, rows[file]), natural(numbers[file])))
 
 
 def _rank(label: Label) -> tuple[bool, float, tuple[tuple[int, str | int], ...]]:
