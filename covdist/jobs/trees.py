@@ -131,6 +131,7 @@ class JobPlan:
         """Write the manifest, or find it there, and return the job's id; ``force`` writes any size of result."""
         if not directory.begun:  # else much of it is written already
             check_outside(directory.path)
+            directory.check_vacant()
             if not force:
                 check_size(self.requests, self.plans)
             states = sum(one.bytes_kept for one in self._all)

@@ -214,6 +214,8 @@ def test_output_within_a_zarr_log(option, within, place):
 def test_job_in_place_of_a_zarr_log(place):
     log = logs.one(place / "log", np.eye(3)).path
     assert says(sentence("run", log, "--job", log), log, "would lie in")
+    (place / "thesis.txt").touch()
+    assert says(sentence("run", log, "--job", place), place, "is no job directory, but holds")
     assert sorted(path.name for path in log.iterdir()) == ["fc1", "zarr.json"]
 
 

@@ -38,6 +38,17 @@ def test_the_same_job_begun_twice_is_one_job(directory):
         directory.begin("j2", {"log": "y"}, TREES, {})
 
 
+def test_only_a_directory_without_other_things_is_taken(directory):
+    directory.check_vacant()
+    for name in ("states/0-0-1", "lease/000001.json", "manifest.json.1a2b3c4d.aside", ".DS_Store"):
+        directory._place.put(name, b"1")
+    directory.check_vacant()
+    for name in ("thesis.txt", "data/x.npy"):
+        directory._place.put(name, b"1")
+    with pytest.raises(JobError, match="is no job directory, but holds data and 1 more: choose a new directory"):
+        directory.check_vacant()
+
+
 def test_states(directory):
     assert directory.saved() == set()
     assert directory.load("j1", NODE) is None

@@ -26,6 +26,7 @@ from typing import Any, TypedDict, cast
 
 from covdist.errors import JobError
 from covdist.jobs.machine.tree import MergeTree, Node
+from covdist.results.load import JOB_RESULT
 from covdist.storage.checksum import checksummed, from_json, to_json, verified
 from covdist.storage.lease import Lease
 from covdist.storage.owners import Owners
@@ -34,6 +35,7 @@ from covdist.storage.secrets import clean, clean_text, clean_texts, known_secret
 
 _FORMAT = 1
 _MANIFEST, _RESULT, _PROGRESS, _EVENTS = "manifest.json", "result.json", "progress.json", "events.jsonl"
+_OWN = {_MANIFEST, _RESULT, _PROGRESS, _EVENTS, JOB_RESULT, "lease", "states", "cancel"}
 _NEEDED = {"job", "asked", "plan", "input"}
 _PACKAGES = ("covdist", "dask", "distributed", "numpy", "scipy", "zarr")
 _log = logging.getLogger(__name__)
@@ -120,6 +122,16 @@ class Directory:
         if before["job"] != job:
             raise JobError(
                 f"{self.path} holds job {before['job']}, not {job}: choose another directory, or resume that job"
+            )
+
+    def check_vacant(self) -> None:
+        """Raise JobError where things lie that are no job's; hidden ones, of systems and editors, do not count."""
+        names = [name for name in self._place.names("") if not name.startswith(".") and not name.endswith(".aside")]
+        if foreign := [name for name in names if name not in _OWN]:
+            more = f" and {len(foreign) - 1:,} more" if len(foreign) > 1 else ""
+            raise JobError(
+                f"{self.path} is no job directory, but holds {foreign[0]}{more}: choose a new directory, or one "
+                "that is empty"
             )
 
     @property
