@@ -125,7 +125,8 @@ def _with_missing(values: np.ndarray) -> np.ndarray:
                 f"by has the label {NO_TEXT!r} and rows without a label, which it stands for: give one of them a name"
             )
         return np.where(missing, NO_TEXT, values)
-    if all(isinstance(label, int | float | np.number) and float(label) == label for label in there):
+    flags = {isinstance(label, bool) for label in there}
+    if len(flags) < 2 and all(isinstance(label, int | float | np.number) and float(label) == label for label in there):
         found = np.full(values.shape, np.nan)
         found[~missing] = there
         return found

@@ -182,7 +182,11 @@ def structured(columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> bool:
-    """NaN and NaT name something as well as any other value."""
+    """NaN and NaT name something as well as any other value; True is not 1."""
+    if a.dtype.names and a.dtype.names == b.dtype.names:
+        return all(_equal(a[name], b[name]) for name in a.dtype.names)
+    if (a.dtype.kind == "b") != (b.dtype.kind == "b"):
+        return False
     return np.array_equal(a, b, equal_nan=all(each.dtype.kind in "fcmM" for each in (a, b)))
 
 

@@ -17,7 +17,7 @@ from covdist.state.grouped import Grouped
 from covdist.state.named import described
 
 Recoding = Callable[[Grouped], Grouped]
-_KINDS = {**dict.fromkeys("biufc", "number"), **dict.fromkeys("UT", "text")}
+_KINDS = {**dict.fromkeys("iufc", "number"), **dict.fromkeys("UT", "text")}
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _union(a: Groups, b: Groups) -> tuple[Groups, tuple[Recoding, Recoding]]:
 
 
 def _one_kind(a: np.ndarray, b: np.ndarray) -> bool:
-    """Return whether labels of both are numbers, dates, times or text, and stay what they are in one array."""
+    """Return whether labels of both are numbers, flags, dates, times or text, and stay what they are in one array."""
     if len({_KINDS.get(each.dtype.kind, each.dtype.kind) for each in (a, b)}) > 1:
         return False
     joint = np.concatenate([a, b]).dtype

@@ -22,7 +22,7 @@ TEXT = {
 }
 NUMBERS = {
     "list": [2, None, 1, 2, None, 1],
-    "objects": np.array([2, np.nan, 1, 2.0, None, True], object),
+    "objects": np.array([2, np.nan, 1, 2.0, None, 1], object),
     "nullable": pd.array([2, None, 1, 2, None, 1], dtype="Int64"),
     "floats": np.array([2, np.nan, 1, 2, np.nan, 1]),
 }

@@ -53,6 +53,7 @@ def test_refused(call, said):
 
 
 OTHER_LABELS = {
+    "flags": BY > 0,
     "text": np.array(list("abc"))[BY],
     "dates": (BY + 17000).astype("M8[D]"),
     "times": BY.astype("m8[D]"),
@@ -65,6 +66,24 @@ def test_groups_of_other_kinds_are_not_mixed(by):
     numbers = covdist.moments(X, by=BY + 0.5)
     with pytest.raises(MergeError, match=r"cannot merge groups by 'group' whose labels are float64.*label the rows"):
         numbers + covdist.moments(X, by=by)
+
+
+@pytest.mark.parametrize("by", [(np.arange(30) % 2,), (np.arange(30) % 2, BY)], ids=["one", "two"])
+def test_nor_flags_with_the_numbers_that_they_equal(by):
+    def moments(first):
+        coords = {name: ("t", each) for name, each in zip("ab", (first, *by[1:]), strict=False)}
+        return covdist.moments(xr.DataArray(X, dims=("t", "u"), coords=coords), dim="t", by=tuple(coords))
+
+    numbers, flags = moments(by[0]), moments(by[0] == 1)
+    for a, b in ((numbers, flags), (flags, numbers)):
+        with pytest.raises(MergeError, match=r"cannot merge groups by 'a' whose labels are .*label the rows of both"):
+            a + b
+    assert int((flags + flags).count.sum()) == 60
+
+
+def test_nor_in_one_array():
+    with pytest.raises(DataError, match=r"by has the label True \(bool\) at 0, expected .* all of one kind"):
+        covdist.moments(X[:4], by=np.array([True, 1, None, 0], object))
 
 
 def test_nor_where_there_are_several_coordinates():
