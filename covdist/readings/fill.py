@@ -14,6 +14,7 @@ from covdist.numerics.nonfinite import INFINITIES
 from covdist.results.accepted import accepted
 from covdist.results.labels import ArrayLike, Dims, label
 from covdist.results.names import own_names
+from covdist.rows.promised import checked
 
 
 @own_names
@@ -93,6 +94,7 @@ def fill(
     one_of("method", method, list(fills))
     one_of("inf", inf, INFINITIES)
     array, dims, *_ = accepted(x, dim, "x")
+    array = array.copy(data=checked(array.data))
     side = label(array, dims, fallback="x")
     data = fills[method](side, FillOptions(kind, along, max_gap, ends, inf, limit, tolerance, max_iterations, ridge))
     samples = [next(d for d in array.dims if str(d) == name) for name in side.sample_dims]

@@ -16,6 +16,7 @@ from covdist.errors import DataError
 from covdist.numerics.blas import single_thread
 from covdist.results.accepted import accepted, check_rows
 from covdist.results.labels import Array, ArrayLike, Axis, Dims
+from covdist.rows.promised import checked
 
 Function = Callable[[np.ndarray, Any], np.ndarray]  # of rows (n, columns) and parameters
 
@@ -44,6 +45,7 @@ class RowArray(NamedTuple):
         if found != axis.size:
             raise DataError(f"{what} has {found} columns, but the moments are of {axis}: pass rows of the same columns")
         _check_labels(array, features, axis, what)
+        array = array.copy(data=checked(array.data))
         return cls(array.transpose(*samples, *features), samples, features, array.dims)
 
     @property

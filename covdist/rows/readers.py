@@ -12,10 +12,11 @@ import numpy as np
 from dask.local import get_sync
 from dask.typing import Key
 
-from covdist.errors import DataError, LogError
+from covdist.errors import LogError
 from covdist.kernel.workspace import empty_bytes
 from covdist.logs.source import Source, in_slabs
 from covdist.numerics.nonfinite import unmasked
+from covdist.rows.promised import check_chunk
 
 
 class SourceReader:
@@ -161,12 +162,7 @@ class Promised(NamedTuple):
     def rows(self, blocks: Any, height: int) -> np.ndarray:
         """Return blocks as rows; DataError where they are not what was promised, over which kernels would run."""
         found = as_rows(_joined(blocks), self.sample_ndim)
-        if found.shape != (height, *self.columns) or (found.dtype.kind not in "biuf" and found.dtype != self.dtype):
-            raise DataError(
-                f"a chunk of a dask array came out as {found.dtype} of shape {found.shape}, expected {self.dtype} of "
-                f"shape {(height, *self.columns)}, as the array says: tell what makes it, such as map_blocks, "
-                "the chunks and the dtype of what it returns"
-            )
+        check_chunk(found, (height, *self.columns), self.dtype)
         return found
 
 

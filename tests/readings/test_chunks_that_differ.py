@@ -51,6 +51,34 @@ def test_refused_where_chunks_share_work(made):
         covdist.cov(x).compute(scheduler="sync")
 
 
+M = covdist.moments(X)
+GOOD = da.from_array(X, chunks=4)
+ROW_CALLS = {
+    "standardise": lambda x: covdist.standardise(x, M),
+    "whiten": lambda x: covdist.whiten(x, M),
+    "fill": covdist.fill,
+    "distances": covdist.distance_corr,
+    "distances of complete rows": lambda x: covdist.distance_corr(x, GOOD, missing="drop"),
+    "ranks": lambda x: covdist.corr(x, method="spearman"),
+    "ranks of complete rows": lambda x: covdist.corr(x, GOOD, method="spearman", missing="drop"),
+}
+
+
+@pytest.mark.parametrize("call", sorted(ROW_CALLS))
+@pytest.mark.parametrize("made", ["fewer rows", "no columns", "complex numbers", "objects"])
+def test_refused_where_rows_are_made_of_rows(made, call):
+    x = GOOD.map_blocks(MAPPED[made], dtype=float)
+    with pytest.raises(DataError, match=r"a chunk of a dask array came out as .* expected float64 of shape \(4, 3\)"):
+        ROW_CALLS[call](x).compute(scheduler="sync")
+
+
+def test_rows_made_of_rows_stay_lazy_and_equal():
+    for name, call in ROW_CALLS.items():
+        found = call(GOOD)
+        assert isinstance(found.data, da.Array), name
+        np.testing.assert_allclose(found, call(X), rtol=1e-12, err_msg=name)
+
+
 def test_other_real_numbers_are_taken():
     x = da.from_array(X, chunks=4).map_blocks(lambda block: block.astype("f4"), dtype=float)
     np.testing.assert_allclose(covdist.cov(x), np.cov(X.T, ddof=0), rtol=1e-5, atol=1e-6)

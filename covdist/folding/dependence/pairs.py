@@ -22,6 +22,7 @@ from covdist.numerics.blas import single_thread
 from covdist.numerics.nonfinite import all_finite, unmasked
 from covdist.results.labels import Array, Attrs, labelled
 from covdist.rows.fold import located
+from covdist.rows.promised import checked
 
 _PAIR_VALUES = 1 << 25  # of the pairs that one task makes: a minute of the slowest
 
@@ -130,7 +131,7 @@ def _sides(request: Request, paired: bool) -> list[list[ColumnStrip]]:
 
 def _flat(array: Array, rows: int, depth: int) -> da.Array:
     columns = math.prod(array.shape[depth:])
-    flat = array.reshape(rows, columns)
+    flat = checked(array).reshape(rows, columns)
     return flat if isinstance(flat, da.Array) else da.from_array(flat, chunks=-1, name=False)
 
 

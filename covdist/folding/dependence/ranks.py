@@ -24,6 +24,7 @@ from covdist.limits import limits
 from covdist.numerics.dependence.ranks import doubled_ranks, ranks_dtype
 from covdist.numerics.nonfinite import holes, unmasked
 from covdist.results.labels import Array
+from covdist.rows.promised import checked
 
 _POLICIES = ("raise", "propagate", "drop")
 _PIECE = 1 << 25  # bytes of the ranks that are folded together
@@ -83,7 +84,7 @@ def complete_rows(request: Request) -> Array | None:
 def _holes(array: Array, inf: str) -> Array:
     if isinstance(array, np.ndarray):
         return holes(array, inf)
-    return da.map_blocks(_holes_of_block, array, inf=inf, dtype=bool, meta=np.empty((0,) * array.ndim, bool))
+    return da.map_blocks(_holes_of_block, checked(array), inf=inf, dtype=bool, meta=np.empty((0,) * array.ndim, bool))
 
 
 def _holes_of_block(block: Any, inf: str) -> np.ndarray:
@@ -95,7 +96,7 @@ def _sorted(request: Request, array: Any, codes: Any, keep: Any) -> Array:
     if not any(isinstance(each, da.Array) for each in (array, codes, keep)):
         with sharing(of_caller):
             return _ranked(array, codes, keep, depth, dtype)
-    strips = in_strips(request, da.asarray(array), limits().sorted_bytes, _ESTIMATE)
+    strips = in_strips(request, checked(da.asarray(array)), limits().sorted_bytes, _ESTIMATE)
     axes = tuple(range(strips.ndim))
     vectors = [(None, None) if each is None else (_whole(each), axes[:depth]) for each in (codes, keep)]
     ranks = da.blockwise(
