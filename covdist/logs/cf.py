@@ -44,7 +44,9 @@ def loaded(dims: list[str], source: Source, attrs: Attributes) -> xr.Variable:
     """Return a decoded variable in memory, read here and not on a cluster."""
     attrs = _checked(source, attrs)
     decoded = _decoded(source.name, source[tuple(slice(0, size) for size in source.shape)], attrs)
-    return xr.Variable(dims, decoded.values, decoded.attrs)
+    values, dtype = decoded.values, decoded.dtype
+    native = values if dtype.isnative else values.astype(dtype.newbyteorder("="))  # pandas looks up no others
+    return xr.Variable(dims, native, decoded.attrs)
 
 
 def _unchanged(decoded: xr.Variable, source: Source, attrs: Attributes) -> bool:

@@ -328,6 +328,7 @@ def plain_labels(values: np.ndarray, what: str) -> np.ndarray:
             f"labels, such as by .astype('{values.dtype}[s]'), or leave them out"
         )
     dtype = np.dtype(str) if values.dtype.kind == "S" else plain_dtype(values.dtype)
+    dtype = dtype if dtype.isnative else dtype.newbyteorder("=")  # pandas looks up no others
     return values.astype(np.float64 if dtype.kind == "f" and dtype.itemsize not in (4, 8) else dtype, copy=False)
 
 

@@ -106,3 +106,14 @@ def test_counts_of_64_bits(tmp_path):
     found = open_log(tmp_path / "x.nc")
     for kind in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"):
         np.testing.assert_array_equal(found[kind], np.abs(X * 9).astype(kind))
+
+
+def test_labels_are_looked_up(tmp_path):
+    """pandas looks up no values of another byte order, which is that of all values of these files."""
+    coords = {"unit": [3, 1, 7, 4, 2], "step": ("sample", np.repeat(np.arange(6), 10)), "depth": ("unit", np.ones(5))}
+    xr.Dataset({"x": (("sample", "unit"), X)}, coords).to_netcdf(tmp_path / "log.nc", engine="scipy")
+    x = open_log(tmp_path / "log.nc")["x"]
+    np.testing.assert_array_equal(x.sel(unit=7), X[:, 2])
+    by_step = covdist.var(x, dim="sample", by="step")
+    np.testing.assert_allclose(by_step.sel(step=3, unit=7), X[30:40, 2].var(), rtol=1e-12)
+    assert by_step.depth.dtype.isnative
