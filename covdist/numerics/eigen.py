@@ -9,7 +9,6 @@ import scipy.linalg
 from scipy.linalg import eigh_tridiagonal
 
 from covdist.numerics.blas import rotate_back, single_thread, tridiagonal
-from covdist.numerics.correlation import covariance_of
 
 _EPS = float(np.finfo(np.float64).eps)
 
@@ -117,18 +116,6 @@ def smallest_of(matrix: np.ndarray) -> float:
     with single_thread():
         values = scipy.linalg.eigh(np.ldexp(matrix, -unit), eigvals_only=True, subset_by_index=[0, 0])
     return float(np.ldexp(values[0], unit))
-
-
-def smallest_covariance(scatter: np.ndarray, divided_by: float | np.ndarray, exponent: np.ndarray) -> float:
-    """Return that of a covariance, ``covariance_of(scatter, ...)``, whose entries may be too large for float64."""
-    unit = int(exponent.max())
-    matrix = covariance_of(scatter, divided_by, exponent - unit, exponent - unit)
-    smallest = smallest_of(matrix)
-    with np.errstate(over="ignore"):
-        found = float(np.ldexp(smallest, 2 * unit))
-    if np.isinf(found) and abs(smallest) <= len(matrix) * _EPS * np.abs(matrix).max():
-        return 0.0  # what rounding leaves of 0 would be infinite
-    return found
 
 
 def nearest(matrix: np.ndarray) -> np.ndarray:

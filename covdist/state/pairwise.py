@@ -11,7 +11,7 @@ from covdist.numerics import packed
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Counted, Options, RowsAccumulator
 from covdist.numerics.columns import Columns, ObservedCounts, combine_observed, concatenate, own_divisors
 from covdist.numerics.correlation import covariance_of, pair_correlation
-from covdist.numerics.eigen import nearest, smallest_covariance
+from covdist.numerics.eigen import nearest, smallest_of
 from covdist.numerics.masked import MaskedSegments, Side
 from covdist.numerics.pairs import PairMarginals, Pairs, SideMerge, marginals_of, merge, pairs_of
 from covdist.state.base import Field, Fields, column_fields, fold_whole, in_one_unit, segments
@@ -95,8 +95,7 @@ class Pairwise(_PairwiseFields):
         return nearest(self.pair_covariance(ddof, min_periods))
 
     def smallest_eigenvalue(self, ddof: float, min_periods: int) -> float:
-        divided_by = _divisors(self.pairs, self.columns, ddof, min_periods)
-        return smallest_covariance(self.pairs.scatter.copy(), divided_by, self.columns.exponent)
+        return smallest_of(self.pair_covariance(ddof, min_periods))
 
     def pair_correlation(self, min_periods: int) -> np.ndarray:
         """Return the correlation matrix; the spreads are those of a pair's rows, the diagonal is 1."""
@@ -268,10 +267,6 @@ def _folded_cross(sides: list[Side]) -> PairwiseCross:
 
 
 def _covariance(pairs: Pairs, x: Columns, y: Columns, ddof: float, min_periods: int) -> np.ndarray:
-    divided_by = _divisors(pairs, x, ddof, min_periods)
-    return covariance_of(pairs.scatter.copy(), divided_by, x.exponent, y.exponent)
-
-
-def _divisors(pairs: Pairs, x: Columns, ddof: float, min_periods: int) -> np.ndarray:
     """NaN where fewer rows hold both columns."""
-    return np.where(pairs.rows >= min_periods, own_divisors(x, pairs.weight, ddof), np.nan)
+    divided_by = np.where(pairs.rows >= min_periods, own_divisors(x, pairs.weight, ddof), np.nan)
+    return covariance_of(pairs.scatter.copy(), divided_by, x.exponent, y.exponent)

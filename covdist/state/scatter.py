@@ -11,7 +11,7 @@ from covdist.numerics import packed
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.columns import NO_EXPONENT, Columns, combine, divisor, quantised_exponent, variance
 from covdist.numerics.correlation import correlation_of, covariance_of, own_correlations, set_diagonal
-from covdist.numerics.eigen import Spectrum, smallest_covariance, spectrum_of, unknown
+from covdist.numerics.eigen import Spectrum, smallest_of, spectrum_of, unknown
 from covdist.numerics.matrices.covariance import Covariance
 from covdist.numerics.matrices.eigenvalues import Eigenvalues
 from covdist.numerics.matrices.second_moment import MeanColumns, second_moment
@@ -96,8 +96,7 @@ class Scatter(_ScatterFields):
         return second_moment(scatter, self.columns, side.part(rows), side, divide)
 
     def smallest_eigenvalue(self, ddof: float, min_periods: int) -> float:
-        columns, matrix = self.columns, packed.unpack(self.triangle, self.columns.width)
-        return smallest_covariance(matrix, divisor(columns, ddof), columns.exponent)
+        return smallest_of(self.covariance(slice(0, self.columns.width), ddof))
 
     def spectrum(self, k: int) -> Spectrum:
         """Return the k leading eigenpairs of the population covariance."""
