@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from covdist.errors import DataError
 from covdist.kernel.workspace import Workspace
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # float64 magnitudes whose squares stay clear of underflow and overflow, also summed over 1e18 rows.
 _SMALL, _LARGE = 2.0**-400, 2.0**400
@@ -131,3 +135,17 @@ def _column_counts(mask: np.ndarray) -> np.ndarray:
     for start in range(0, len(flags), 255):
         total += np.add.reduce(flags[start : start + 255], axis=0, dtype=np.uint8)
     return total
+
+
+def check_characters(labels: np.ndarray, what: str) -> None:
+    """Raise DataError where a text is none that UTF-8 has, as names of files become that are not UTF-8."""
+    if labels.dtype.kind != "U":
+        return
+    try:
+        labels.astype(np.dtypes.StringDType())
+    except TypeError:
+        at, broken = next(each for each in enumerate(labels.ravel().tolist()) if _SURROGATE.search(each[1]))
+        raise DataError(
+            f"{what} has the label {broken!r} at {at}, in which half of a character (a lone surrogate) stands, as no "
+            "file holds it: convert the labels to text that UTF-8 has, or leave them out"
+        ) from None

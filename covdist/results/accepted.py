@@ -19,7 +19,7 @@ from xarray.indexes import PandasIndex, PandasMultiIndex
 
 from covdist.errors import DataError
 from covdist.numerics.nonfinite import unmasked
-from covdist.numerics.screening import plain_dtype
+from covdist.numerics.screening import check_characters, plain_dtype
 
 Labels = Mapping[str, pd.Index | xr.DataArray]  # of rows, by the name they have
 Coordinates = tuple[dict[Any, xr.Variable], dict[Any, xr.Index]]  # and the indexes among them
@@ -327,6 +327,7 @@ def plain_labels(values: np.ndarray, what: str) -> np.ndarray:
             f"{what} has dtype {values.dtype} without a unit, expected dates or times that have one: convert the "
             f"labels, such as by .astype('{values.dtype}[s]'), or leave them out"
         )
+    check_characters(values, what)
     dtype = np.dtype(str) if values.dtype.kind == "S" else plain_dtype(values.dtype)
     dtype = dtype if dtype.isnative else dtype.newbyteorder("=")  # pandas looks up no others
     return values.astype(np.float64 if dtype.kind == "f" and dtype.itemsize not in (4, 8) else dtype, copy=False)

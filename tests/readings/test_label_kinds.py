@@ -79,6 +79,7 @@ def test_plain_labels_survive(labels, expected, tmp_path):
 
 
 ODD = {
+    "half of a character": np.array(["a", "b", "c\udcff", "d"]),
     "None": np.array(["a", None, "b", "c"], object),
     "NaN among text": np.array(["a", np.nan, "b", "c"], object),
     "mixed": np.array(["a", 1, "b", 2], object),
