@@ -8,7 +8,7 @@ from covdist.errors import DataError
 from covdist.folding.dependence.estimated import ranked_by_sample
 from covdist.folding.dependence.ranks import ranked
 from covdist.folding.fold import as_given, fold_request
-from covdist.folding.inputs import one_of
+from covdist.folding.inputs import check_min_periods, one_of
 from covdist.folding.pairs import ALL, state_for
 from covdist.folding.request import make_request
 from covdist.folding.strategy import for_workers
@@ -108,6 +108,7 @@ def corr(
            [1., 1.]])
     """
     one_of("method", method, (_PEARSON, *_OF_RANKS))
+    check_min_periods(min_periods)
     request = make_request(
         x, y, dim=dim, by=by, each=each, weights=weights, missing=missing, inf=inf, matrix=matrix, memory=memory,
         state=state_for(pairs, y),
@@ -144,6 +145,7 @@ def _of_sample(moments: Moments, min_periods: int) -> xr.DataArray:
 
 
 def _read(moments: Moments, method: str, min_periods: int) -> xr.DataArray:
+    check_min_periods(min_periods)
     axes = moments.layout.axes[:1]
     attrs: dict[str, object] = {"method": method, "long_name": _LONG_NAMES[method], "units": "1"}
     for answer, named in (("pair_correlation", moments.layout.matrix_axes()), ("column_pair_correlation", axes)):

@@ -8,6 +8,7 @@ from dask.base import is_dask_collection
 from covdist.errors import DataError
 from covdist.folding.fitted import RECORDED
 from covdist.folding.fold import as_given, fold_rows
+from covdist.folding.inputs import check_min_periods
 from covdist.folding.pairs import ALL, state_for
 from covdist.numerics.blas import with_kernel
 from covdist.numerics.eigen import smallest_of
@@ -88,6 +89,7 @@ def cov(
     >>> covdist.cov(X, 2 * X, pairs="columns").shape
     (10,)
     """
+    check_min_periods(min_periods)
     found = fold_rows(
         x, y, dim=dim, ddof=ddof, by=by, each=each, weights=weights, missing=missing, inf=inf, matrix=matrix,
         memory=memory, state=state_for(pairs, y),
@@ -100,6 +102,7 @@ def cov(
 
 
 def read(moments: Moments, ddof: float = 0, min_periods: int = 1, nearest_psd: bool = False) -> xr.DataArray:
+    check_min_periods(min_periods)
     if moments.can_answer("pair_covariance"):
         return _of_pairs(moments, ddof, min_periods, nearest_psd)
     about = {**_ABOUT, "ddof": ddof}

@@ -17,6 +17,7 @@ BY = np.arange(30) % 3
 M, PAIR, GROUPED, BLOCKED = (
     covdist.moments(X), covdist.moments(X, X), covdist.moments(X, by=BY), covdist.moments(X, blocks=3)
 )  # fmt: skip
+PAIRWISE = covdist.moments(X, missing="pairwise")
 SEEDS = [-1, 1.5, "1", None, [1], True]
 
 REFUSED = {
@@ -25,6 +26,18 @@ REFUSED = {
     **{f"scaled {by!r}": (lambda by=by: M.scaled(by), "factor=.*than 0") for by in ("2", None, 1j, [2], np.nan)},
     "several groups": (lambda: GROUPED.sel(group=[0, 1]), r"group=\[0, 1\] is not one label"),
     "one group in a list": (lambda: GROUPED.sel(group=[0]), r"group=\[0\] is not one label"),
+    **{
+        f"min_periods {read.__name__} {given!r}": (
+            lambda read=read, given=given: read(min_periods=given),
+            "min_periods=.*whole",
+        )
+        for given in ("1", None, [], 1.5, -1, True)
+        for read in (PAIRWISE.cov, PAIRWISE.corr, PAIRWISE.smallest_eigenvalue)
+    },
+    "min_periods of rows": (lambda: covdist.cov(X, missing="pairwise", min_periods="1"), "min_periods='1'"),
+    "lag": (lambda: covdist.autocov(X, 10**30), "lag=1000.*whole number"),
+    "cosines": (lambda: covdist.maximal_corr(X, features=10**30), "features=1000.*whole number"),
+    "hsic without y": (lambda: covdist.hsic(X, None), "found no y"),
     "state": (lambda: covdist.moments(X, state=0), "no state 0: pass one of"),
     "states": (lambda: covdist.moments(X, state=["full", 1]), "no state 1: pass one of"),
     "tolerance": (lambda: PAIR.cca(tolerance="1"), "tolerance='1'"),
@@ -59,6 +72,11 @@ OTHER_LABELS = {
     "times": BY.astype("m8[D]"),
     "numbers that float64 rounds": BY + 2**53 + 1,
 }
+
+
+def test_whole_numbers_of_any_size_are_numbers():
+    np.testing.assert_allclose(M.initial_scale(target=10**30)["bias_scale"], M.initial_scale(target=1e30)["bias_scale"])
+    assert covdist.health({"a/gradient": M, "b/gradient": M}, exploding=10**30).sizes["layer"] == 2
 
 
 @pytest.mark.parametrize("by", OTHER_LABELS.values(), ids=OTHER_LABELS)

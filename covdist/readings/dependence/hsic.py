@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 import xarray as xr
 
+from covdist.errors import DataError
 from covdist.folding.dependence.features import bandwidths, featured
 from covdist.folding.fold import fold_request
 from covdist.folding.inputs import check_seed
@@ -89,6 +90,8 @@ def hsic(
     >>> bool(found["p_value"] < 1e-6), bool(abs(covdist.corr(x, x**2)) < 1e-9)
     (True, True)
     """
+    if y is None:
+        raise DataError("hsic sets the rows of x against those of y, found no y: pass y")
     features = even(features)
     check_seed(seed)
     request = make_request(x, y, dim=dim, by=by, missing=missing, inf=inf, memory=memory)

@@ -78,11 +78,14 @@ def maximal_corr(
     return of_pairs(request, measure, pairs != ALL, "maximal_corr", attrs)
 
 
+_MOST = 1 << 16  # cosines, of which six or so are taken
+
+
 def _count(features: Any) -> int:
     try:
         count = operator.index(features)
     except TypeError:
         count = 0
-    if count < 1:
-        raise DataError(f"features={features!r} is not a number of cosines: pass a whole number from 1 on")
+    if not 1 <= count <= _MOST:
+        raise DataError(f"features={features!r} is not a number of cosines: pass a whole number from 1 to {_MOST:,}")
     return count

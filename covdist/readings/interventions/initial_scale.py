@@ -126,6 +126,6 @@ def _scales(std: np.ndarray, target: float, layers: list[str], grouped: bool) ->
             "layer out, or give it other weights"
         )
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        bias = np.where(still, np.nan, np.sqrt(target) / std)
+        bias = np.where(still, np.nan, np.sqrt(float(target)) / std)
         ratio = np.where(still[..., 1:] | still[..., :-1], np.nan, std[..., :-1] / std[..., 1:])
     return np.concatenate([bias[..., :1], ratio], axis=-1), bias

@@ -33,8 +33,8 @@ class Lagged:
     ordered: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.lag, int | np.integer) or self.lag < 0:
-            raise DataError(f"lag={self.lag!r} is not a number of rows: pass a whole number, 0 or more")
+        if not isinstance(self.lag, int | np.integer) or not 0 <= self.lag < 1 << 31:
+            raise DataError(f"lag={self.lag!r} is not a number of rows: pass a whole number, 0 or more, below 2^31")
 
     @property
     def FIELDS(self) -> Fields:

@@ -35,8 +35,8 @@ class Serial:
     ordered: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.lags, int | np.integer) or self.lags < 1:
-            raise DataError(f"lags={self.lags!r} is not a number of rows: pass a whole number, 1 or more")
+        if not isinstance(self.lags, int | np.integer) or not 1 <= self.lags < 1 << 31:
+            raise DataError(f"lags={self.lags!r} is not a number of rows: pass a whole number, 1 or more, below 2^31")
 
     @property
     def FIELDS(self) -> Fields:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -30,7 +31,7 @@ class Thresholds:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             most = np.inf if name == "exploding" else 1.0
-            if not isinstance(value, int | float | np.number) or not 0 < value <= most or np.isinf(value):
+            if not isinstance(value, int | float | np.number) or not 0 < value <= most or math.isinf(value):
                 expected = "a number greater than 0" + ("" if name == "exploding" else " and at most 1")
                 raise DataError(f"{name}={value!r} is not a threshold: pass {expected}")
 
