@@ -320,8 +320,7 @@ _FAMILIES: tuple[tuple[Any, Callable[[list[Any]], Any]], ...] = (
 
 def plain_labels(values: np.ndarray, what: str) -> np.ndarray:
     """Return labels as numbers, text, dates or times that pandas and files know; DataError where they are none."""
-    if values.dtype.kind == "O":
-        values = _of_objects(values, what)
+    values = _of_objects(values, what) if values.dtype.kind == "O" else values
     if values.dtype in ("M8", "m8"):
         raise DataError(
             f"{what} has dtype {values.dtype} without a unit, expected dates or times that have one: convert the "
