@@ -15,7 +15,7 @@ from covdist.engine.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 USER = Path(__file__).with_name("user.py")
-# What covdist hands to itself: states without names, how a job's folder and a plan's work are made, what hooks round to.
+# What covdist hands itself: states without names, how a job's folder and a plan's work are made, what hooks round to.
 FOR_COVDIST = {
     covdist.Moments: {
         "state",
