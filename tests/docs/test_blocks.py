@@ -6,6 +6,7 @@ import shutil
 
 import click
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -48,6 +49,9 @@ def test_the_blocks_run(page, folder):
             for words in commands(block.text):
                 found = CliRunner().invoke(main, words)
                 assert found.exit_code == 0, (words, found.output)
+    for value in namespace.values():
+        if isinstance(value, np.lib.npyio.NpzFile):
+            value.close()  # as the end of a script does; or it warned in the middle of another test
 
 
 LINES = [
