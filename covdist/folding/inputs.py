@@ -40,7 +40,7 @@ def check_seed(seed: object) -> None:
 def check_min_periods(given: object) -> None:
     """Raise DataError where it is not how many rows a pair of columns needs."""
     if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 0:
-        raise DataError(f"min_periods={given!r} is not a number of rows: pass a whole number, 1 or more")
+        raise DataError(f"min_periods={given!r} is not a number of rows: pass a whole number, 0 or more")
 
 
 def length(option: str, given: object, unit: float | np.timedelta64) -> float:
