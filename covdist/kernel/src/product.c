@@ -43,6 +43,7 @@ static inline ptrdiff_t least_of(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : 
 #define TALL TALL_DOUBLES
 #define TILE tile
 #define EDGE edge
+#define STRIPE stripe
 #define PRODUCTS NAME(products)
 #include "product_of.h"
 
@@ -60,5 +61,6 @@ static inline ptrdiff_t least_of(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : 
 #define TALL TALL_FLOATS
 #define TILE float_tile
 #define EDGE float_edge
+#define STRIPE float_stripe
 #define PRODUCTS NAME(float_products)
 #include "product_of.h"
