@@ -1,7 +1,11 @@
-"""Covariances of many positions of an array beside a loop of ``numpy.cov``: ``python -m benchmarks.each``."""
+"""Covariances of many positions of an array beside a loop of ``numpy.cov``: ``python -m benchmarks.each``.
+
+Beside them what neither can save: new memory for the result, and the products alone, of rows that stay in the cache.
+"""
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable
 
@@ -9,6 +13,7 @@ import click
 import numpy as np
 
 import covdist
+from covdist.kernel.products import add_gram
 
 
 def loop(x: np.ndarray) -> np.ndarray:
@@ -20,10 +25,32 @@ def ours(x: np.ndarray) -> np.ndarray:
     return covdist.cov(x, dim=0, each=(1, 2)).values
 
 
-def timed(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> tuple[float, float, np.ndarray]:
-    start, used = time.perf_counter(), time.process_time()
+def fast(x: np.ndarray) -> np.ndarray:
+    return covdist.moments(x, dim=0, each=(1, 2), precision="fast").cov().values
+
+
+def products(x: np.ndarray) -> np.ndarray:
+    """Multiply one position as often as there are positions, with one core."""
+    rows, sums = x[:, 0, 0].astype(np.float64), np.zeros((x.shape[3], x.shape[3]))
+    for _ in range(x.shape[1] * x.shape[2]):
+        add_gram(rows, sums)
+    return sums
+
+
+def memory(x: np.ndarray) -> np.ndarray:
+    """Write to each page of a new result."""
+    return np.full((*x.shape[1:3], x.shape[3], x.shape[3]), 1.0)
+
+
+def timed(name: str, function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> tuple[float, np.ndarray]:
+    """Print what a function takes."""
+    start, used, before = time.perf_counter(), time.process_time(), resource.getrusage(resource.RUSAGE_SELF)
     found = function(x)
-    return time.perf_counter() - start, time.process_time() - used, found
+    wall, core = time.perf_counter() - start, time.process_time() - used
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    system, faults = after.ru_stime - before.ru_stime, after.ru_minflt - before.ru_minflt
+    print(f"{name:8} {wall:6.2f} s, {core:6.2f} s of cores, of which the system's {system:5.2f} s, {faults:7,} faults")
+    return wall, found
 
 
 @click.command()
@@ -32,13 +59,16 @@ def timed(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> tuple[
 @click.option("--columns", default=100, show_default=True)
 @click.option("--repeats", default=2, show_default=True)
 def main(rows: int, side: int, columns: int, repeats: int) -> None:
-    """Print the time of each, in turns, and their ratio."""
+    """Print the time of each, in turns, and the ratios."""
     x = np.random.default_rng(0).standard_normal((rows, side, side, columns), dtype=np.float32) + 1
     for _ in range(repeats):
-        (wall, core, expected), (our_wall, our_core, found) = timed(loop, x), timed(ours, x)
-        print(f"loop  {wall:7.2f} s, {core:7.2f} s of cores\nours  {our_wall:7.2f} s, {our_core:7.2f} s of cores")
-        print(f"loop / ours: {wall / our_wall:.1f}, of cores {core / our_core:.1f}")
-        print(f"largest difference: {np.abs(found - expected).max():.1e}")
+        wall, expected = timed("loop", loop, x)
+        for name, function in (("ours", ours), ("fast", fast)):
+            own, found = timed(name, function, x)
+            print(f"  loop / {name}: {wall / own:.1f}; largest difference {np.abs(found - expected).max():.1e}")
+            del found
+        timed("products", products, x)
+        timed("memory", memory, x)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class PositionsAccumulator:
         self._kind, self._width, self._count, self._options = kind, width, count, options
         first = kind.accumulator(width, options=options)
         self._empty, self.numbered = first.state(), getattr(first, "numbered", False)
-        self._stackable = stackable(kind) and options.precision == "high"
+        self._stackable = stackable(kind)
         self._together: Any = None  # a stack of all positions, right but for those that are alone
         self._alone: dict[int, Any] = {}
         self._seen = 0
@@ -52,16 +52,15 @@ class PositionsAccumulator:
     def add(self, block: np.ndarray, **vectors: Vector) -> None:
         rows = block.reshape(len(block), self._count, self._width)
         weights = {name: w for name, w in vectors.items() if w is not None}
-        step, after = max(1, _TOGETHER_BYTES // self._kind.cost(self._width).state_bytes), None
-        errors: list[Ordered] = []
+        step = max(1, _TOGETHER_BYTES // self._kind.cost(self._width).state_bytes) if self._seen else self._count
+        after, errors = None, list[Ordered]()
         with single_thread():
-            for start in range(0, self._count, step):
+            for start in range(0, self._count, max(1, step)):
                 positions = np.arange(start, min(start + step, self._count))
                 stack, right = self._stack(rows, positions, weights)
                 errors += self._add_alone(rows, positions[~right].tolist(), weights)
                 if right.any():
-                    after = room_for(stack, self._count) if after is None else after
-                    after = put(after, positions[right], self._merged(unstacked(stack, right), positions[right]))
+                    after = self._put(after, stack, right, positions) if self._seen else stack
         if errors:
             raise min(errors, key=itemgetter(0))[1]
         self._together = after
@@ -70,12 +69,15 @@ class PositionsAccumulator:
     def _stack(self, rows: np.ndarray, positions: np.ndarray, weights: Any) -> tuple[Any, np.ndarray]:
         """Return the states of some positions in one, and for which of them it is right."""
         some = rows[:, positions[0] : positions[-1] + 1].reshape(len(rows), -1)
-        found = self._kind.of_stack(some, self._width) if self._stackable and not weights else None
+        fits = self._stackable and not weights
+        found = self._kind.of_stack(some, self._width, self._options.precision) if fits else None
         stack, right = found or (None, np.zeros(len(positions), np.bool_))
         return stack, right & ~np.isin(positions, list(self._alone))
 
-    def _merged(self, stack: Any, positions: np.ndarray) -> Any:
-        return unstacked(self._together, positions).merge(stack) if self._seen else stack
+    def _put(self, after: Any, stack: Any, right: np.ndarray, positions: np.ndarray) -> Any:
+        """Return a stack of all positions in which some are merged with those of the rows before."""
+        after, places = room_for(stack, self._count) if after is None else after, positions[right]
+        return put(after, places, unstacked(self._together, places).merge(unstacked(stack, right)))
 
     def _add_alone(self, rows: np.ndarray, positions: Sequence[int], weights: Any) -> list[Ordered]:
         """Fold some positions each by itself; return errors."""

@@ -35,7 +35,7 @@ def stack_of(request: Request) -> Stack | None:
     """Return the stack that an array belongs to; None where it is folded alone."""
     (width, *others), kind = request.widths, request.state
     as_they_are = not (others or request.vectors or request.groups) and request.policy.stream is rows_as_they_are
-    plain = as_they_are and request.options.precision == "high" and stackable(kind)
+    plain = as_they_are and stackable(kind)
     small = request.rows <= LEAST_ROWS or request.rows * width <= _VALUES
     together = plain and small and folds_side_by_side(request.x.dtype, width)
     return Stack(kind, request.rows, width, request.x.dtype, request.options) if together else None
@@ -56,12 +56,12 @@ class Alike(NamedTuple):
 def fold_alike(stack: Stack | None, items: Sequence[Item]) -> Alike:
     """Fold shards that differ in their rows alone."""
     check_same(items[0][0].kernel)
-    found = None if stack is None or len(items) == 1 else _folded(stack.kind, [shard for shard, _ in items])
+    found = None if stack is None or len(items) == 1 else _folded(stack, [shard for shard, _ in items])
     states, right = found or (None, [False] * len(items))
     return Alike(states, {number: fold(*item) for number, item in enumerate(items) if not right[number]})
 
 
-def _folded(kind: Any, shards: Sequence[Shard]) -> tuple[Any, np.ndarray] | None:
+def _folded(stack: Stack, shards: Sequence[Shard]) -> tuple[Any, np.ndarray] | None:
     parts: list[Any] = [part for shard in shards for part in shard.blocks.values()]
     if not all(isinstance(part.reader, SourceReader) for part in parts):
         return None  # the dtype of what others read may differ from piece to piece
@@ -74,7 +74,7 @@ def _folded(kind: Any, shards: Sequence[Shard]) -> tuple[Any, np.ndarray] | None
                 width = rows.shape[1]
                 block = np.empty((part.rows, len(parts) * width), rows.dtype)
             block[start : start + len(rows), number * width : (number + 1) * width] = rows
-    found: tuple[Any, np.ndarray] | None = kind.of_stack(block, width)
+    found: tuple[Any, np.ndarray] | None = stack.kind.of_stack(block, width, stack.options.precision)
     return found
 
 

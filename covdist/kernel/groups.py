@@ -65,9 +65,12 @@ def fold_columns(runs: Runs) -> Folded:
     return _fold(runs, None, None)
 
 
-def fold_triangles(runs: Runs, triangles: np.ndarray) -> Folded:
-    """Fold each group, and write its products about the mean, packed, to one of ``triangles`` (groups, numbers)."""
-    return _fold(runs, _addresses(triangles, np.arange(len(runs.rows))), None)
+def fold_triangles(runs: Runs, triangles: np.ndarray, floats: bool = False) -> Folded:
+    """Fold each group, and write its products about the mean, packed, to one of ``triangles`` (groups, numbers).
+
+    ``floats`` says whether they are multiplied in float32.
+    """
+    return _fold(runs, _addresses(triangles, np.arange(len(runs.rows))), None, floats)
 
 
 def fold_matrices(runs: Runs, divisors: np.ndarray, matrices: np.ndarray, places: np.ndarray) -> Folded:
@@ -114,13 +117,13 @@ def _addresses(arrays: np.ndarray, places: np.ndarray) -> np.ndarray:
     return own_address(arrays) + places.astype(np.uint64) * np.uint64(arrays.strides[0])
 
 
-def _fold(runs: Runs, matrices: np.ndarray | None, divisors: np.ndarray | None) -> Folded:
+def _fold(runs: Runs, matrices: np.ndarray | None, divisors: np.ndarray | None, floats: bool = False) -> Folded:
     count, width = len(runs.rows), runs.width
     data, rows = place(runs.block) + runs.offsets.astype(np.uint64), runs.rows.astype(np.uint64)
     found = Folded(np.empty((count, 3, width)), np.zeros((count, 2, width), np.int64), np.empty(count, np.bool_))
 
     def fold(firsts: Sequence[int]) -> None:
-        side, products, _held = _memory(runs, matrices is not None, divisors is not None)
+        side, products, _held = _memory(runs, matrices is not None, divisors is not None, floats)
         for first in firsts:
             part = slice(first, first + _TOGETHER)
             given = [address(each[part]) for each in (data, rows, *found)]
@@ -132,16 +135,16 @@ def _fold(runs: Runs, matrices: np.ndarray | None, divisors: np.ndarray | None) 
     return found
 
 
-def _memory(runs: Runs, products: bool, packed: bool) -> tuple[SideStruct, list[int | None], object]:
+def _memory(runs: Runs, products: bool, packed: bool, floats: bool) -> tuple[SideStruct, list[int | None], object]:
     """Return a side that has memory of its own, the addresses of a square and a triangle, and what holds these."""
     width, rows = runs.width, min(runs.height, int(runs.rows.max(initial=1)))
-    sizes = [8 * panels(width), 8 * width, 8 * width, 8 * WORK * padded(width), rows * packed_bytes(width, False)]
-    sizes += [8 * width * width * products, 4 * width * (width + 1) * packed]
+    sizes = [8 * panels(width), 8 * width, 8 * width, 8 * WORK * padded(width), rows * packed_bytes(width, floats)]
+    sizes += [8 * panels(width) * floats, 8 * width * width * products, 4 * width * (width + 1) * packed]
     held = [empty_bytes(size) for size in sizes]
-    held[0][:] = 0  # the pilots of columns beyond
-    shift, sums, squares, work, panel, *memory = map(own_address, held)
+    held[0][:], held[5][:] = 0, 0  # the pilots and factors of columns beyond
+    shift, sums, squares, work, panel, factors, *memory = map(own_address, held)
     side = SideStruct(
-        None, 0, width, runs.block.strides[0], number_of(runs.block.dtype), shift, sums, squares, None, None, None, 0.0,
-        *runs.ordinary, work, panel, True,
+        None, 0, width, runs.block.strides[0], number_of(runs.block.dtype), shift, sums, squares, None, None,
+        factors if floats else None, 0.0, *runs.ordinary, work, panel, True, floats,
     )  # fmt: skip
     return side, [at if size else None for at, size in zip(memory, sizes[-2:], strict=True)], held

@@ -147,8 +147,11 @@ def folds_side_by_side(dtype: np.dtype, width: int) -> bool:
     return compiled() and number_of(dtype) is not None and 1 < width < packed.LEAST_COLUMNS
 
 
-def fold_side_by_side(block: np.ndarray, width: int, products: int) -> StackedColumns | None:
-    """Fold arrays of ``width`` columns that lie side by side, each by itself; None where that cannot be."""
+def fold_side_by_side(block: np.ndarray, width: int, products: int, floats: bool = False) -> StackedColumns | None:
+    """Fold arrays of ``width`` columns that lie side by side, each by itself; None where that cannot be.
+
+    ``floats`` says whether they are multiplied in float32.
+    """
     rows, count = len(block), block.shape[1] // width
     if not rows or not folds_side_by_side(block.dtype, width):
         return None
@@ -159,7 +162,7 @@ def fold_side_by_side(block: np.ndarray, width: int, products: int) -> StackedCo
         triangles, folded = np.empty((count, 0)), fold_columns(runs)
     else:
         triangles = np.empty((count, packed.size(width)))
-        folded = fold_triangles(runs, triangles)
+        folded = fold_triangles(runs, triangles, floats)
     return StackedColumns(moments_of(folded, slice(None), rows), triangles, folded.ordinary)
 
 

@@ -119,7 +119,7 @@ def test_decoded_arrays_are_folded_alone(tmp_path):
     check(requests(log_nodes(tmp_path / "log.zarr"), Selection(missing="drop")))
 
 
-def test_groups_weights_and_fast_products_are_folded_alone(tmp_path):
+def test_groups_and_weights_are_folded_alone_and_fast_products_together(tmp_path):
     rng = np.random.default_rng(0)
     root = zarr.open_group(tmp_path / "log.zarr", mode="w")
     for number in range(5):

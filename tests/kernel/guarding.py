@@ -77,6 +77,7 @@ def fold_runs(rng: np.random.Generator, height: int, width: int, dtype: str) -> 
         groups.fold_columns(found)
         triangles, places = guarded((len(found.rows), packed.size(width))), np.flatnonzero(some)
         squares = groups.fold_triangles(found, triangles).moments[:, 2]
+        groups.fold_triangles(found, guarded(triangles.shape), True)
         for divisor in (2.0, np.nan):
             matrices = guarded((2, width, width))
             groups.fold_matrices(found, np.full(len(found.rows), divisor), matrices, places)

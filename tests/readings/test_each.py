@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
+
 import dask
 import dask.array as da
 import numpy as np
@@ -240,24 +243,52 @@ def test_other_readings_say_what_they_take():
     assert covdist.mahalanobis(X.sel(h=20, w="a"), one).dims == ("sample",)
 
 
+@pytest.mark.parametrize("precision", ["high", "fast"])
 @pytest.mark.parametrize("dtype", ["f8", "f4", "i4"])
-def test_the_same_bits_as_each_alone(dtype):
+def test_the_same_bits_as_each_alone(dtype, precision):
     """Also of a position where numbers want a closer look, and of sums of these with others."""
     x = (RNG.normal(size=(700, 5, 60)) * 3 + 20).astype(dtype)
     x[:, 1, 3] = 7
     if dtype == "f8":
         x[:, 2] *= 1e-200
-    parts = [covdist.moments(part, each=1) for part in (x[:300], x[300:])]
+    parts = [covdist.moments(part, each=1, precision=precision) for part in (x[:300], x[300:])]
     for m, rows in ((parts[0], [x[:300]]), (parts[0] + parts[1], [x[:300], x[300:]]), (parts[1] + parts[0], None)):
         rows = rows or [x[300:], x[:300]]
         for position in range(5):
-            alone = [covdist.moments(part[:, position]) for part in rows]
+            alone = [covdist.moments(part[:, position], precision=precision) for part in rows]
             whole = alone[0] + alone[1] if len(alone) == 2 else alone[0]
             np.testing.assert_array_equal(m.cov(ddof=1)[position], whole.cov(ddof=1))
             np.testing.assert_array_equal(m.corr()[position], whole.corr())
             np.testing.assert_array_equal(m.var()[position], whole.var())
             np.testing.assert_array_equal(m.count[position], whole.count)
     assert list(m.state.folded.alone) == ([2] if dtype == "f8" and compiled() else [])
+
+
+def sum_of(parts: list[covdist.Moments]) -> covdist.Moments:
+    return reduce(operator.add, parts)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    rows=st.integers(1, 900),
+    width=st.integers(2, 130),
+    size=st.integers(-30, 30),
+    cut=st.integers(0, 900),
+    seed=st.integers(0, 1000),
+)
+def test_fast_products_of_positions_are_those_of_each_alone(rows, width, size, cut, seed):
+    """Of any scale, with a constant column, in one block and in two; within the error that is promised."""
+    rng = np.random.default_rng(seed)
+    x = ((rng.normal(size=(rows, 3, width)) + 2) * np.exp2(rng.integers(-3, 4, width) + size)).astype("f4")
+    x[:, 1, -1] = x[0, 1, -1]
+    parts = [part for part in (x[:cut], x[cut:]) if len(part)]
+    found = sum_of([covdist.moments(part, each=1, precision="fast") for part in parts]).cov()
+    for position in range(3):
+        alone = sum_of([covdist.moments(part[:, position], precision="fast") for part in parts]).cov()
+        np.testing.assert_array_equal(found[position], alone)
+        exact = np.atleast_2d(np.cov(x[:, position].T.astype("f8"), ddof=0))
+        deviations = np.sqrt(np.diagonal(exact))
+        assert (abs(alone.values - exact) <= 1.6e-5 * np.outer(deviations, deviations)).all()
 
 
 def test_sums_of_positions_that_were_alone_at_times():

@@ -111,6 +111,35 @@ static void finish(size_t n, double factor, const double *sums, const double *sq
         square[j * n + j] = !correlations ? squares[j] / divisor : squares[j] > 0 && isfinite(squares[j]) ? 1 : NAN;
 }
 
+/* Add to a packed triangle `factor` times the products of a row, as products of single rows are added. */
+static void add_row(size_t n, double factor, const double *row, double *packed)
+{
+    size_t half = (n + 1) / 2;
+    for (size_t j = 0; j < n; j++) {
+        size_t from = j < half ? j : half, count = j < half ? n - j : j + 1 - half;
+        double *run = packed + packed_at(n, j, from), left = row[j] * factor;
+        for (size_t i = 0; i < count; i++)
+            run[i] += left * row[from + i];
+    }
+}
+
+/* Pack the lower triangle of a square of products of columns times their factors, powers of two, less those. `work` is for a
+   number a column. */
+static void pack_unscaled(size_t n, const double *factors, const double *square, double *packed, double *work)
+{
+    size_t half = (n + 1) / 2, even = 1 - n % 2, stride = n + even;
+    for (size_t j = 0; j < n; j++)
+        work[j] = 1 / factors[j];
+    for (size_t i = 0; i < n; i++, square += n) {
+        double own = work[i];
+        for (size_t j = 0; j < half && j <= i; j++)
+            packed[j * stride + even + i] = square[j] * (own * work[j]);
+        double *row = packed + packed_at(n, i, i < half ? i : half);
+        for (size_t j = half; j <= i; j++)
+            row[j - half] = square[j] * (own * work[j]);
+    }
+}
+
 /* Fold each group into a segment of its own; `ordinary` says of which all rows were. */
 EXPORTED void NAME(fold_groups)(const groups_t *g)
 {
@@ -134,29 +163,21 @@ EXPORTED void NAME(fold_groups)(const groups_t *g)
             continue;
         double factor = -1 / side.weight;
         NAME(end)(n, side.weight, side.shift, side.sums, side.squares, moments);
-        if (square && !packs)
+        if (side.factors) {
+            pack_unscaled(n, side.factors, square, g->matrices[k], side.work);
+            add_row(n, factor, side.sums, g->matrices[k]);
+        } else if (square && !packs)
             NAME(centre)(n, factor, side.sums, square, g->divisors ? g->triangle : g->matrices[k]);
         if (g->divisors)
             finish(n, packs ? factor : 0, side.sums, moments + 2 * n, g->divisors[k], g->triangle, g->matrices[k], side.work);
     }
 }
 
-/* Add to packed triangles `factor` times the products of a row of each, as products of single rows are added. */
+/* Add to packed triangles those of a row of each. */
 EXPORTED void NAME(add_outer)(size_t n, size_t count, double factor, const double *rows, double *packed)
 {
-    size_t half = (n + 1) / 2;
-    for (size_t k = 0; k < count; k++, rows += n, packed += n * (n + 1) / 2) {
-        for (size_t j = 0; j < half; j++) {
-            double *column = packed + packed_at(n, 0, j), left = rows[j] * factor;
-            for (size_t i = j; i < n; i++)
-                column[i] += left * rows[i];
-        }
-        for (size_t i = half; i < n; i++) {
-            double *row = packed + packed_at(n, i, half), left = rows[i] * factor;
-            for (size_t j = half; j <= i; j++)
-                row[j - half] += left * rows[j];
-        }
-    }
+    for (size_t k = 0; k < count; k++, rows += n, packed += n * (n + 1) / 2)
+        add_row(n, factor, rows, packed);
 }
 
 /* Make squares of packed triangles, as `fold_groups` makes them of rows; `squares` are those of each one's columns, and

@@ -4,7 +4,8 @@
 
 /* Groups of rows of the same columns. */
 typedef struct {
-    side_t side;             /* what is the same for all of them; its sums are those of one group after the other */
+    side_t side;             /* what is the same for all of them; its sums are those of one group after the other, as
+                                are its factors, where it has any and products are packed and without divisors */
     const char *const *data; /* where the first row of each lies, */
     const size_t *rows;      /* and how many it has */
     size_t count, height;

@@ -4,7 +4,7 @@
    summed from zero, then added: an entry of n rows is off by at most (BLOCK + n / BLOCK) roundings. */
 #include "pass.h"
 #include "lanes.h"
-enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 17, LEAST_NEAR = 32, LINE = 64 };
+enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 17, LEAST_NEAR = 32, LINE = 64, APART = 4096 };
 enum { NOWHERE, AS_DOUBLES, AS_FLOATS }; /* where deviations are kept */
 
 /* What lies here is loaded where it is used: in registers it leaves too few for sums, and one that waits for memory took
@@ -203,7 +203,8 @@ void NAME(pass)(size_t type, rows_t x, pass_t *to)
     size_t padded = (x.columns + STRIP - 1) / STRIP * STRIP, size = TYPES[type].size, near = near_of(x.columns * size);
     bound(type, to);
     pass_t part = *to; /* once: what was written by halves is slow to be copied whole */
-    part.step = x.stride / (padded / STRIP);
+    size_t apart = x.stride >= x.columns * size + APART, strips = padded / STRIP; /* whether rows are parts of longer ones */
+    part.step = apart ? x.stride : x.stride / strips;
     for (size_t from = 0; from < x.rows; from += BLOCK) {
         size_t end = least_of(x.rows, from + BLOCK), rows = end - from, first = from * to->packed + to->before * rows;
         memset(to->work, 0, 2 * padded * sizeof *to->work);
@@ -214,7 +215,7 @@ void NAME(pass)(size_t type, rows_t x, pass_t *to)
                 rows_t strip = strip_of(x, k, height, j, size);
                 part.below = 0;
                 part.shift = to->shift + j;
-                part.ahead = x.data + (k + height) * x.stride + j / STRIP * height * part.step;
+                part.ahead = x.data + (k + height) * x.stride + (apart ? j * size : j / STRIP * height * part.step);
                 part.sums = to->work + j;
                 part.squares = part.sums + padded;
                 part.panels = to->panels ? to->panels + first + j * rows + (k - from) * PANEL : 0;
