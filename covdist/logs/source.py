@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
@@ -108,16 +108,19 @@ def fillable(source: Source) -> TypeGuard[FillableSource]:
     return hasattr(source, "filled")
 
 
-class CountingSource(Source, Protocol):
-    """A source of whole numbers or flags, which has no NaN for those that are not there."""
+class ColumnsSource(Source, Protocol):
+    """A source of columns of a table, whose parts may have them in another order, and in other dtypes."""
 
-    def with_gaps(self) -> Source:
-        """Return a source of floats, which has; itself where it has already."""
+    def of_dtype(self, dtype: np.dtype) -> Source:
+        """Return a source of the same values in a dtype that has them."""
+
+    def in_order(self, order: Sequence[int]) -> Source:
+        """Return a source of columns side by side, of which ``order[i]`` is the ``i``-th."""
 
 
-def counting(source: Source) -> TypeGuard[CountingSource]:
-    """Return whether a source can give its numbers as floats, to lie with others of which some are not there."""
-    return hasattr(source, "with_gaps")
+def of_columns(source: Source) -> TypeGuard[ColumnsSource]:
+    """Return whether a source is of columns of a table."""
+    return hasattr(source, "in_order")
 
 
 def is_source(value: object) -> TypeGuard[Source]:

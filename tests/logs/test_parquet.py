@@ -160,6 +160,75 @@ def test_parts_of_which_some_have_gaps(tmp_path):
         open_log(tmp_path)["x"].label.compute()
 
 
+def _saved_parts(folder, *tables, arrow=False):
+    folder.mkdir()
+    for number, table in enumerate(tables):
+        if arrow:
+            with pa.ipc.new_file(folder / f"part-{number}.arrow", table.schema) as writer:
+                writer.write_table(table)
+        else:
+            parquet.write_table(table, folder / f"part-{number}.parquet", row_group_size=3)
+    return folder
+
+
+def _parts(numbers=np.float32, whole=np.int64, cut=slice(None)):
+    columns = {name: column.astype(numbers)[cut] for name, column in units(X[:8, :3]).items()}
+    return pa.table(
+        {
+            **columns,
+            "x": pa.array(list(X[:8].astype(numbers)[cut]), pa.list_(pa.from_numpy_dtype(numbers))),
+            "step": np.arange(8, dtype=whole)[cut],
+        }
+    )
+
+
+OTHERS = {
+    "in another order": _parts().select(["step", "u2", "x", "u0", "u1"]),
+    "wider": _parts(np.float64),
+    "narrower": _parts(np.float16),
+    "narrower labels": _parts(whole=np.int32),
+    "without rows": _parts(cut=slice(0)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arrow", [False, True])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("other", OTHERS)
+def test_parts_whose_columns_differ_are_read_by_name(tmp_path, other, turned, arrow):
+    dataset = pytest.importorskip("pyarrow.dataset")
+    parts = [_parts(), OTHERS[other]][:: -1 if turned else 1]
+    folder = _saved_parts(tmp_path / "table", *parts, arrow=arrow)
+    fields = [(name, pa.list_(pa.float64()) if name == "x" else pa.float64()) for name in _parts().column_names]
+    files = sorted(map(str, folder.iterdir()))
+    expected = dataset.dataset(files, pa.schema(fields), format="arrow" if arrow else "parquet").to_table()
+    log = open_log(folder)
+    names = log["unit"].values.tolist()
+    assert sorted(names) == ["u0", "u1", "u2"]
+    np.testing.assert_array_equal(log["table"], np.transpose([expected[name].to_numpy() for name in names]))
+    np.testing.assert_array_equal(log["x"], expected["x"].to_pylist())
+    for array in (log["table"], log["x"]):
+        np.testing.assert_array_equal(array["step"], expected["step"])
+    mean = covdist.moments(log["table"], dim="sample").mean()
+    np.testing.assert_allclose(mean, np.mean([expected[name] for name in names], 1), rtol=1e-6)
+    assert mean.unit.values.tolist() == names
+
+
+def test_parts_that_lack_columns_or_have_others_are_refused(tmp_path):
+    text = _parts().set_column(1, "u1", pa.array(list("abcdefgh")))
+    others = {
+        "u1 is in one alone": _parts().drop_columns("u1"),
+        "u1 is in one alone, and is text in part-1": text,
+        "u1 is in one alone, and is float64 in part-1": _parts().set_column(1, "u1", _parts(np.float64)["u1"]),
+        r"x cannot be joined .* part-0 .* and part-1": _parts().set_column(3, "x", lists(X[:8, :4])),
+        "step cannot be joined .* part-0 .* and part-1": _parts().set_column(4, "step", text["u1"]),
+    }
+    for number, (said, table) in enumerate(others.items()):
+        folder = _saved_parts(tmp_path / str(number), _parts(), table)
+        with pytest.raises(LogError, match=said) as caught:
+            open_log(folder)
+        check_sentence(str(caught.value))
+
+
 def test_whole_numbers_that_floats_do_not_have(tmp_path):
     columns = {"n": pa.array([1, None, 2**53 + 1]), "x": lists(X[:3])}
     with pytest.raises(LogError, match=r"whole numbers beyond 2\^53 in a column where others are not there") as caught:

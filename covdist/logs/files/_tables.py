@@ -53,11 +53,14 @@ class TableSource(GridSource):
     inner: tuple[int, ...] | None  # lengths of a column's lists, None of columns side by side
     stamp: Stamp
 
-    def with_gaps(self) -> TableSource:
-        """Return a source of whole numbers as floats, to lie with others that have gaps; others as they are."""
-        if self.dtype.kind not in "iub":
-            return self
-        return replace(self, dtype=FLOATS, token=f"{self.token}-floats")
+    def of_dtype(self, dtype: np.dtype) -> TableSource:
+        """Return a source of the same values in a dtype that has them."""
+        return self if dtype == self.dtype else replace(self, dtype=dtype, token=f"{self.token}-{dtype}")
+
+    def in_order(self, order: Sequence[int]) -> TableSource:
+        """Return a source of columns side by side, of which ``order[i]`` is the ``i``-th."""
+        columns = tuple(self.columns[number] for number in order)
+        return replace(self, columns=columns, token=f"{self.token}-{columns}")
 
     def pieces(self, start: int, stop: int, columns: Sequence[int]) -> Iterator[tuple[int, Sequence[Any]]]:
         """Yield pieces: the number of the first row, and an Arrow array of each column, valid until the next."""
@@ -238,7 +241,9 @@ def told(field: Any, first: Callable[[], Any], nulls: Callable[[], int]) -> Tabl
         if -1 not in found.shape:
             return found
         row = first()
-        lengths = [] if row is None else lengths_of(row)
+        if row is None:  # of a table without rows, which may be one of several parts
+            return found._replace(shape=tuple(max(0, length) for length in found.shape))
+        lengths = lengths_of(row)
         if len(lengths) != len(found.shape):
             raise LogError(f"column {shown(field.name)} begins with an empty list: fill it, or leave it out.")
         return found._replace(shape=tuple(lengths))

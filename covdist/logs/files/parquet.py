@@ -76,16 +76,19 @@ class ParquetSource(TableSource):
             # Else a text that stands a million times in a column is made a million times.
             words = [metadata.schema.column(number).path for number in columns] if self.dtype == TEXT else []
             file = _opened(self.path, metadata, len(columns), read_dictionary=words)
+            inside = sorted(columns)  # as they come, in whatever order they are asked for
+            places = np.searchsorted(inside, columns).tolist()
             for group in range(int(np.searchsorted(starts, start, side="right")) - 1, len(starts) - 1):
                 first, last = int(starts[group]), int(starts[group + 1])
                 if first >= stop:
                     break
                 for number in columns if first < last else ():
                     check_pages(opened, chunks[group][number], self.stamp[0])
-                for at, batch in self._batches(file, group, first, last, columns):
+                for at, batch in self._batches(file, group, first, last, inside):
                     low, high = max(start, at), min(stop, at + batch.num_rows)
                     if low < high:
-                        yield low, batch.slice(low - at, high - low).columns
+                        arrays = batch.slice(low - at, high - low).columns
+                        yield low, [arrays[place] for place in places]
                     if high == stop:
                         break
 

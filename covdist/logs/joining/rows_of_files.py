@@ -12,7 +12,7 @@ from covdist.logs import cf
 from covdist.logs.joining.joined import join_files, repeated, row_of
 from covdist.logs.joining.partitions import Label
 from covdist.logs.nodes import convention
-from covdist.logs.source import Entry, Source, Unreadable, counting
+from covdist.logs.source import Entry, Source, Unreadable, of_columns
 
 Parts = dict[int, Entry]  # by the number of the file
 
@@ -33,7 +33,8 @@ def arrays_of_files(
     found: dict[str, Entry | Unreadable] = {name: Unreadable(each.error) for name, each in lost.items()}
     of_all = {name: _read(parts) for name, parts in arrays.items() if name not in lost}
     for name in [name for name in of_all if _labels_columns(name, of_all)]:
-        found[name] = _the_same(name, of_all.pop(name))
+        labels = of_all.pop(name)
+        found[name] = _the_same(name, _by_name(labels, of_all), of_all)
     for name in [name for name, parts in of_all.items() if whole.keys() - parts.keys() and _labels_rows(parts)]:
         found[name] = Unreadable(_lacking(name, of_all.pop(name), whole))
     columns = [_column(name, of_all, counter) for name in sorted(of_all, key=lambda name: (-_ndim(of_all[name]), name))]
@@ -77,7 +78,8 @@ class _Column(NamedTuple):
     @property
     def along(self) -> tuple[str, tuple[tuple[int, int], ...]]:
         """What arrays share that share a dim: its name, and how many rows each file has."""
-        return self.dims[0], tuple((number, source.shape[0]) for number, source in self.rows.items())
+        rows = tuple((number, source.shape[0]) for number, source in self.rows.items())
+        return self.dims[0], tuple(each for each in rows if each[1]) or rows
 
     def entry(self, dim: str) -> Entry:
         source = join_files(list(self.rows.values()), self.name)
@@ -98,22 +100,49 @@ def _labels_columns(name: str, arrays: Mapping[str, Parts]) -> bool:
     return any(first.dims[0] in dims[1:] for dims in beside) and all(first.dims[0] != dims[0] for dims in beside)
 
 
-def _the_same(name: str, parts: Parts) -> Entry:
+def _by_name(labels: Parts, arrays: dict[str, Parts]) -> Parts:
+    """Bring columns of tables into the order of the first file, in the arrays that have them; return their labels."""
+    (_, first), *others = labels.items()
+    found, names = dict(labels), _values(first).tolist()
+    for number, label in others:
+        places = {column: place for place, column in enumerate(_values(label).tolist())}
+        if label.source.token == first.source.token or len(places) < len(names) or places.keys() != set(names):
+            continue
+        for name, parts in arrays.items():
+            entry = parts.get(number, label)
+            if set(label.dims or ()) & set((entry.dims or ())[1:]) and of_columns(entry.source):
+                moved = entry._replace(source=entry.source.in_order([places[column] for column in names]))
+                arrays[name], found[number] = {**parts, number: moved}, first
+    return found
+
+
+def _the_same(name: str, parts: Parts, beside: Mapping[str, Parts]) -> Entry:
     """Return what labels columns, which is the same in each file, or LogError."""
     first, *others = parts.values()
     for each in others:
         if each.source.token != first.source.token and not np.array_equal(_values(each), _values(first)):
             raise LogError(
                 f"{shown(name)} labels the columns of {_said(first)} and {_said(each)} differently"
-                f"{_alone(_values(first), _values(each))}: keep them in folders of their own, or give their columns "
-                "the same labels."
+                f"{_alone(first, each, beside)}: keep them in folders of their own, or give their columns the same "
+                "labels."
             )
     return first
 
 
-def _alone(labels: np.ndarray, others: np.ndarray) -> str:
-    alone = set(labels.tolist()).symmetric_difference(others.tolist())
-    return f", {shown(str(min(alone, key=str)))} is in one alone" if alone else ""
+def _alone(one: Entry, other: Entry, beside: Mapping[str, Parts]) -> str:
+    """Say which label one of two files lacks, where its column may be an array by itself, as it is of another dtype."""
+    mine, others = (set(_values(each).tolist()) for each in (one, other))
+    if not (alone := mine.symmetric_difference(others)):
+        return ""
+    label = str(min(alone, key=str))
+    lacking = (other if label in mine else one).file
+    found = (each for each in beside.get(label, {}).values() if each.file == lacking)
+    told = f", {shown(label)} is in one alone"
+    return next((f"{told}, and is {_kind(each)} in {shown(lacking or each.source.name)}" for each in found), told)
+
+
+def _kind(entry: Entry) -> str:
+    return "text" if entry.source.dtype.kind == "T" else str(entry.source.dtype)
 
 
 def _values(entry: Entry) -> np.ndarray:
@@ -125,7 +154,7 @@ def _ndim(parts: Parts) -> int:
 
 
 def _column(name: str, arrays: Mapping[str, Parts], counter: str) -> _Column:
-    parts = _with_gaps(arrays[name])
+    parts = _alike(_with_rows(arrays[name]))
     _check(name, parts)
     first = next(iter(parts.values()))
     if _is_row(name, arrays):
@@ -138,15 +167,26 @@ def _column(name: str, arrays: Mapping[str, Parts], counter: str) -> _Column:
     return _Column(name, {number: each.source for number, each in parts.items()}, filled, named, first)
 
 
-def _with_gaps(parts: Parts) -> Parts:
-    """Return arrays of several files, whole numbers as floats where in some of the files some are not there."""
+def _alike(parts: Parts) -> Parts:
+    """Return arrays of several files in one dtype where they are columns of a table, which may have others in each.
+
+    That is one that has the values of all: the widest, and floats for whole numbers of which some are not there.
+    """
     dtypes = {each.source.dtype for each in parts.values()}
-    if len(dtypes) == 1 or np.dtype("f8") not in dtypes:
+    kinds = {dtype.kind for dtype in dtypes}
+    if len(dtypes) == 1 or not (kinds <= {*"iu"} or ("f" in kinds and kinds <= {*"fiub"})):
         return parts
+    dtype = np.result_type(*dtypes)
     return {
-        number: each._replace(source=each.source.with_gaps()) if counting(each.source) else each
+        number: each._replace(source=each.source.of_dtype(dtype)) if of_columns(each.source) else each
         for number, each in parts.items()
     }
+
+
+def _with_rows(parts: Parts) -> Parts:
+    """Return arrays of several files without those of no rows, of which it is not known how wide they would be."""
+    empty = {number for number, each in parts.items() if each.source.shape[:1] == (0,) and 0 in each.source.shape[1:]}
+    return {number: each for number, each in parts.items() if number not in empty} or parts
 
 
 def _is_row(name: str, arrays: Mapping[str, Parts]) -> bool:
