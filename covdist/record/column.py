@@ -103,22 +103,31 @@ class Column:
         return self.chunk_rows * self.row_bytes
 
     def put(self, rows: Given, count: int) -> None:
-        """Append rows, or a scalar ``count`` times; they must fit into the rest of the chunk."""
-        start = self.length - self._first
+        """Append ``count`` rows, which must fit into the rest of the chunk."""
         if count == self.chunk_rows and self.chunk_bytes > self.writer.room:
             # A whole chunk, for which ``submit`` waits, so that the caller cannot change it: no copy if possible.
-            self._chunk = np.ascontiguousarray(np.broadcast_to(rows, (count, *self.row)), self.dtype)
+            self._chunk = np.ascontiguousarray(rows, self.dtype)
+            self.length += count
+            return
+        start = self.length - self._first
+        memory = self.room(count)
+        if isinstance(rows, Lent):
+            self.writer.borrow(rows, memory)
+        elif self._bytes and (nbytes := count * self.row_bytes) <= _HELD and _is_plain(rows, self.dtype):
+            at = start * self.row_bytes
+            self._bytes[at : at + nbytes] = rows.data.cast("B")
         else:
-            chunk = self._loaded() if self._chunk is None else self._chunk
-            if isinstance(rows, Lent):
-                self.writer.borrow(rows, chunk[start : start + count])
-            elif self._bytes and rows.nbytes == count * self.row_bytes <= _HELD and _is_plain(rows, self.dtype):
-                self._bytes[start * self.row_bytes : (start + count) * self.row_bytes] = rows.data.cast("B")
-            else:
-                chunk[start : start + count] = rows
-            if start + count > self._touched:
-                self._touch(start + count)
+            memory[...] = rows
+
+    def room(self, count: int) -> np.ndarray:
+        """Append rows that the caller fills in before they are stored, which must fit into the rest of the chunk."""
+        start = self.length - self._first
+        stop = start + count
+        chunk = self._loaded() if self._chunk is None else self._chunk
+        if stop > self._touched:
+            self._touch(stop)
         self.length += count
+        return chunk[start:stop]
 
     def take(self) -> Piece:
         """Return what is to be stored, and begin the next chunk if this one is full."""

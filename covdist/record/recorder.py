@@ -170,7 +170,7 @@ class Recorder(OrStats):
             checked = None if given else self._tracks.check(data, marks)
             if self._cap.holds(data, marks, self._path):
                 with self._or_give_up():
-                    self._tracks.append(self._tracks.take(checked, marks) if checked else given or {}, marks)
+                    self._tracks.append(self._tracks.take(checked, marks) if checked else given or [], marks)
 
     def wants(self, step: int, name: str) -> bool:
         """Return whether an array of this name would be recorded in this step, so that it need not be made if not."""

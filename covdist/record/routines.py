@@ -8,20 +8,34 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.record.lent import Given
-from covdist.record.track import Track
-from covdist.record.values import Rows
+from covdist.record.track import Track, join
 
 _MOST = 1 << 14  # arrays of all calls that are known
 
-ByTrack = dict[Track, dict[str, Given]]
+
+class Part(NamedTuple):
+    """What of a call goes to one track."""
+
+    track: Track
+    rows: Mapping[str, Given]  # by variable
+    count: int | None  # of rows, where all arrays have as many
+    nbytes: int
 
 
-def by_track(rows: Iterable[tuple[Track, str, Given]]) -> ByTrack:
+def parts_of(rows: Iterable[tuple[Track, str, Given]]) -> list[Part]:
     """Gather rows by track and variable."""
-    given: ByTrack = {}
+    given: dict[Track, dict[str, Given]] = {}
     for track, variable, data in rows:
         given.setdefault(track, {})[variable] = data
-    return given
+    return [
+        Part(track, each, _common(map(len, each.values())), sum(data.nbytes for data in each.values()))
+        for track, each in given.items()
+    ]
+
+
+def _common(counts: Iterable[int]) -> int | None:
+    several = set(counts)
+    return several.pop() if len(several) == 1 else None
 
 
 class Routines:
@@ -31,34 +45,28 @@ class Routines:
         self._known: dict[tuple[str, ...], _Routine] = {}
         self._arrays = 0  # of those calls
 
-    def find(self, arrays: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> ByTrack | None:
-        """Return the rows of a call by track and variable; None where no earlier one had the same shapes and dtypes."""
+    def find(self, arrays: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> list[Part] | None:
+        """Return the rows of a call by track; None where no earlier one had the same shapes and dtypes."""
         routine = self._known.get(tuple(arrays))
         if routine is None or routine.forms != _forms(arrays) or routine.types != _types(marks):
             return None
         if routine.resumed_at is not None and marks["step"] <= routine.resumed_at:
             return None
-        return by_track(
-            (track, variable, data.reshape(shape))
-            for (track, variable, shape), data in zip(routine.places, arrays.values(), strict=True)
-        )
+        given = list(arrays.values())
+        return [
+            Part(track, {variable: _as_rows(given[number], shape) for variable, number, shape in places}, count, nbytes)
+            for track, places, count, nbytes in routine.plans
+        ]
 
-    def learn(
-        self,
-        arrays: Mapping[str, Given],
-        rows: Mapping[str, Rows],
-        tracks: Mapping[str, Track],
-        marks: Mapping[str, np.ndarray],
-    ) -> None:
+    def learn(self, arrays: Mapping[str, Given], parts: Iterable[Part], marks: Mapping[str, np.ndarray]) -> None:
         """Know a call again whose marks have the dtypes of those before, and whose arrays went to these tracks."""
-        places = [(tracks[name], name.rpartition("/")[2], each.data.shape) for name, each in rows.items()]
-        dtypes = [track.members[variable].dtype for track, variable, _ in places]
-        if dtypes == [data.dtype for data in arrays.values()]:
+        plans = [_plan(part, arrays) for part in parts]
+        if all(_fits(part, arrays) for part in parts):
             if self._arrays > _MOST:
                 self.forget()
             self._arrays += len(arrays)
-            resumed_at = max((at for track, *_ in places if (at := track.resumed_at) is not None), default=None)
-            self._known[tuple(arrays)] = _Routine(_forms(arrays), _types(marks), places, resumed_at)
+            resumed_at = max((at for plan in plans if (at := plan.track.resumed_at) is not None), default=None)
+            self._known[tuple(arrays)] = _Routine(_forms(arrays), _types(marks), plans, resumed_at)
 
     def forget(self) -> None:
         """Know no call any more, since arrays go elsewhere, or have other dtypes."""
@@ -66,10 +74,19 @@ class Routines:
         self._arrays = 0
 
 
+class _Plan(NamedTuple):
+    """A ``Part`` of each call of a routine, without the rows."""
+
+    track: Track
+    places: list[tuple[str, int, tuple[int, ...] | None]]  # variables, numbers of their arrays, shapes of rows if other
+    count: int | None
+    nbytes: int
+
+
 class _Routine(NamedTuple):
     forms: list[tuple[np.dtype, tuple[int, ...]]]
     types: dict[str, np.dtype]  # of the marks
-    places: list[tuple[Track, str, tuple[int, ...]]]  # of each array the track, the variable, and the shape of its rows
+    plans: list[_Plan]
     resumed_at: int | None  # the last step that any of the tracks had when it was opened
 
 
@@ -79,3 +96,20 @@ def _forms(arrays: Mapping[str, Given]) -> list[tuple[np.dtype, tuple[int, ...]]
 
 def _types(marks: Mapping[str, np.ndarray]) -> dict[str, np.dtype]:
     return {mark: value.dtype for mark, value in marks.items()}
+
+
+def _plan(part: Part, arrays: Mapping[str, Given]) -> _Plan:
+    numbers, places = {name: number for number, name in enumerate(arrays)}, []
+    for variable, rows in part.rows.items():
+        name = join(part.track.node, variable)
+        places.append((variable, numbers[name], None if rows.shape == arrays[name].shape else rows.shape))
+    return _Plan(part.track, places, part.count, part.nbytes)
+
+
+def _fits(part: Part, arrays: Mapping[str, Given]) -> bool:
+    track = part.track
+    return all(track.members[variable].dtype == arrays[join(track.node, variable)].dtype for variable in part.rows)
+
+
+def _as_rows(data: Given, shape: tuple[int, ...] | None) -> Given:
+    return data if shape is None else data.reshape(shape)

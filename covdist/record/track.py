@@ -13,7 +13,8 @@ import numpy as np
 
 from covdist.record.column import METADATA, Column, Piece
 from covdist.record.lent import Given
-from covdist.record.writer import Writer
+from covdist.record.runs import Runs
+from covdist.record.writer import Job, Writer
 from covdist.storage.place import Place
 
 NARROW_BYTES = 64 << 10  # smaller chunks span several flushes, so that coordinates have few files
@@ -35,6 +36,7 @@ class Track:
         self.attributes = attributes  # of all arrays
         self.marks: dict[str, Column] = {}  # "step" -> the coordinate with the steps
         self.members: dict[str, Column] = {}  # by variable
+        self._runs = Runs()  # of the rows whose coordinates have not been put yet
         self.length = self.stored = 0
         self.released = False  # its buffers hold nothing, and rows of theirs are read again when more come
         self.resumed_at: int | None = None  # the last step that was recorded before the log was opened
@@ -79,19 +81,26 @@ class Track:
             step = min(count - done, self.base - self.length % self.base)
             for name, column in self.members.items():
                 column.put(rows[name] if step == count else rows[name][done : done + step], step)
-            for mark, column in self.marks.items():
-                column.put(marks[mark], step)
+            self._runs.add(marks, step)
             self.length += step
             done += step
             if self.length % self.base == 0:
                 self.flush()
+        if self._runs.are_many:
+            self.settle()
+
+    def settle(self) -> None:
+        """Put the coordinates of all rows."""
+        for fill in self._fills():
+            fill()
 
     def flush(self) -> None:
         """Have the writer store all rows, then all lengths."""
         if self.length == self.stored and self.length:
             return
+        fills = self._fills()
         pieces = [column.take() for column in self.columns]
-        self.writer.submit(partial(_store, pieces), sum(piece.nbytes for piece in pieces))
+        self.writer.submit(partial(_store, fills, pieces), sum([piece.nbytes for piece in pieces]))
         self.stored = self.length
 
     def spill(self) -> None:
@@ -110,6 +119,7 @@ class Track:
 
     def split(self, name: str) -> Track:
         """Give one member a dim and coordinates of its own, from the first row on."""
+        self.settle()
         dim = f"{name}_{self.dim}"
         other = Track(self.writer, self.place, self.node, dim, self.base, self.chunk_bytes, self.attributes)
         column = self.members.pop(name)
@@ -120,6 +130,13 @@ class Track:
         other.length, other.resumed_at = self.length, self.resumed_at
         other.flush()
         return other
+
+    def _fills(self) -> list[Job]:
+        """Return what puts the coordinates of the rows that have none yet."""
+        runs, self._runs = self._runs, Runs()
+        if not runs.rows:
+            return []
+        return [partial(runs.fill, column.room(runs.rows), mark) for mark, column in self.marks.items()]
 
     def _spans(self, dtype: np.dtype, row: tuple[int, ...]) -> int:
         return max(1, min(NARROW_BYTES, self.chunk_bytes) // (self.base * math.prod(row) * dtype.itemsize))
@@ -134,7 +151,9 @@ class Track:
         )
 
 
-def _store(pieces: list[Piece]) -> None:
+def _store(fills: list[Job], pieces: list[Piece]) -> None:
+    for fill in fills:
+        fill()
     for piece in pieces:
         piece.column.check()
     for piece in pieces:

@@ -15,7 +15,7 @@ from covdist.record.options.asked import Asked
 from covdist.record.options.kept import UNITS, Kept
 from covdist.record.projection import PROJECTION
 from covdist.record.root import group
-from covdist.record.routines import ByTrack, Routines, by_track
+from covdist.record.routines import Part, Routines, parts_of
 from covdist.record.sizes import WRITER, chunk_limit, share
 from covdist.record.track import Track, join
 from covdist.record.values import Rows, as_rows, check_marks, check_same, common_dtype, in_the_log
@@ -70,7 +70,7 @@ class Tracks:
         """Bytes of memory that buffers take."""
         return self._writer.held + sum(track.held for track in self.by_dim.values())
 
-    def find(self, data: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> ByTrack | None:
+    def find(self, data: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> list[Part] | None:
         """Return where the arrays of a call go that is like an earlier one; None of another, to be checked."""
         return self._routines.find(data, marks)
 
@@ -83,14 +83,15 @@ class Tracks:
         self._check_chunks(new)
         return Checked(data, rows, new, self._wider(rows, new, marks))
 
-    def take(self, checked: Checked, marks: Mapping[str, np.ndarray]) -> ByTrack:
-        """Make columns for new arrays, or wider ones, and return the rows by track and variable."""
+    def take(self, checked: Checked, marks: Mapping[str, np.ndarray]) -> list[Part]:
+        """Make columns for new arrays, or wider ones, and return the rows by track."""
         self._widen(checked.wider)
         if checked.new:
             self._create(checked.new, marks)
+        parts = parts_of((self._of[name], name.rpartition("/")[2], each.data) for name, each in checked.rows.items())
         if not checked.wider:
-            self._routines.learn(checked.data, checked.rows, self._of, marks)
-        return by_track((self._of[name], name.rpartition("/")[2], each.data) for name, each in checked.rows.items())
+            self._routines.learn(checked.data, parts, marks)
+        return parts
 
     def flush(self) -> None:
         """Have all rows stored, and return when they are."""
@@ -104,19 +105,22 @@ class Tracks:
             for column in track.columns:
                 column.finish()
 
-    def append(self, given: ByTrack, marks: Mapping[str, np.ndarray]) -> None:
+    def append(self, parts: list[Part], marks: Mapping[str, np.ndarray]) -> None:
         """Append the rows of a call, and free buffers where they take too much."""
-        for track, rows in given.items():
-            was_released = track.released
-            self._append(track, rows, marks)
-            self._held += track.held if was_released else sum(each.nbytes for each in rows.values())
+        for part in parts:
+            track, was_released = part.track, part.track.released
+            self._append(part, marks)
+            if was_released:
+                track.settle()  # so that memory for coordinates counts, too
+            self._held += track.held if was_released else part.nbytes
             if self._held > self._options.room:
                 self._spill()
         self._writer.go()
 
-    def _append(self, track: Track, given: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> None:
-        if len(given) == len(track.members) and len(lengths := set(map(len, given.values()))) == 1:
-            track.append(given, marks, lengths.pop())
+    def _append(self, part: Part, marks: Mapping[str, np.ndarray]) -> None:
+        track, given = part.track, part.rows
+        if part.count is not None and len(given) == len(track.members):
+            track.append(given, marks, part.count)
             return
         counts = {name: len(given[name]) if name in given else 0 for name in track.members}
         count = next((amount for amount in counts.values() if amount), 0)
@@ -146,6 +150,7 @@ class Tracks:
                 if track.resumed_at is not None and marks["step"] <= track.resumed_at:
                     raise in_the_log(name, marks, track.resumed_at)
             if track and types != track.mark_types and (name not in new or not track.length):
+                track.settle()
                 check_marks(name, marks, track.marks)
                 found += [(track, track.marks[m], common_dtype(m, value, track.marks[m])) for m, value in marks.items()]
         if clash := self._names.clash(new, marks) if new else None:

@@ -220,7 +220,7 @@ def as_marks(step: int, coordinates: Mapping[str, float | str]) -> dict[str, np.
         raise DataError(f"step is {step!r}, expected a whole number of 64 bits.") from error
     for name, value in coordinates.items():
         try:
-            marks[name] = as_array(name, value)
+            marks[name] = as_array(name, value).copy()  # of what the caller may change before it is stored
         except DataError as error:
             raise _no_coordinate(name, value) from error
         if marks[name].ndim:
