@@ -1,4 +1,4 @@
-"""``Runs``: the coordinates of rows, by calls whose rows all have the same."""
+"""``MarkRuns``: the coordinates of rows, by calls whose rows all have the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 _MANY = 64  # calls, so that rows of which each is a call take little memory
 
 
-class Runs:
+class MarkRuns:
     """How many rows came with which coordinates: a step takes one entry, not an array of as many values as rows."""
 
     def __init__(self) -> None:

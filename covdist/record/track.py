@@ -13,7 +13,7 @@ import numpy as np
 
 from covdist.record.column import METADATA, Column, Piece
 from covdist.record.lent import Given
-from covdist.record.runs import Runs
+from covdist.record.runs import MarkRuns
 from covdist.record.writer import Job, Writer
 from covdist.storage.place import Place
 
@@ -36,7 +36,7 @@ class Track:
         self.attributes = attributes  # of all arrays
         self.marks: dict[str, Column] = {}  # "step" -> the coordinate with the steps
         self.members: dict[str, Column] = {}  # by variable
-        self._runs = Runs()  # of the rows whose coordinates have not been put yet
+        self._runs = MarkRuns()  # of the rows whose coordinates have not been put yet
         self.length = self.stored = 0
         self.released = False  # its buffers hold nothing, and rows of theirs are read again when more come
         self.resumed_at: int | None = None  # the last step that was recorded before the log was opened
@@ -133,7 +133,7 @@ class Track:
 
     def _fills(self) -> list[Job]:
         """Return what puts the coordinates of the rows that have none yet."""
-        runs, self._runs = self._runs, Runs()
+        runs, self._runs = self._runs, MarkRuns()
         if not runs.rows:
             return []
         return [partial(runs.fill, column.room(runs.rows), mark) for mark, column in self.marks.items()]

@@ -15,7 +15,7 @@ from covdist.record.options.asked import Asked
 from covdist.record.options.kept import UNITS, Kept
 from covdist.record.projection import PROJECTION
 from covdist.record.root import group
-from covdist.record.routines import Part, Routines, parts_of
+from covdist.record.routines import Portion, Routines, portions_of
 from covdist.record.sizes import WRITER, chunk_limit, share
 from covdist.record.track import Track, join
 from covdist.record.values import Rows, as_rows, check_marks, check_same, common_dtype, in_the_log
@@ -70,7 +70,7 @@ class Tracks:
         """Bytes of memory that buffers take."""
         return self._writer.held + sum(track.held for track in self.by_dim.values())
 
-    def find(self, data: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> list[Part] | None:
+    def find(self, data: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> list[Portion] | None:
         """Return where the arrays of a call go that is like an earlier one; None of another, to be checked."""
         return self._routines.find(data, marks)
 
@@ -83,15 +83,17 @@ class Tracks:
         self._check_chunks(new)
         return Checked(data, rows, new, self._wider(rows, new, marks))
 
-    def take(self, checked: Checked, marks: Mapping[str, np.ndarray]) -> list[Part]:
+    def take(self, checked: Checked, marks: Mapping[str, np.ndarray]) -> list[Portion]:
         """Make columns for new arrays, or wider ones, and return the rows by track."""
         self._widen(checked.wider)
         if checked.new:
             self._create(checked.new, marks)
-        parts = parts_of((self._of[name], name.rpartition("/")[2], each.data) for name, each in checked.rows.items())
+        portions = portions_of(
+            (self._of[name], name.rpartition("/")[2], each.data) for name, each in checked.rows.items()
+        )
         if not checked.wider:
-            self._routines.learn(checked.data, parts, marks)
-        return parts
+            self._routines.learn(checked.data, portions, marks)
+        return portions
 
     def flush(self) -> None:
         """Have all rows stored, and return when they are."""
@@ -105,22 +107,22 @@ class Tracks:
             for column in track.columns:
                 column.finish()
 
-    def append(self, parts: list[Part], marks: Mapping[str, np.ndarray]) -> None:
+    def append(self, portions: list[Portion], marks: Mapping[str, np.ndarray]) -> None:
         """Append the rows of a call, and free buffers where they take too much."""
-        for part in parts:
-            track, was_released = part.track, part.track.released
-            self._append(part, marks)
+        for portion in portions:
+            track, was_released = portion.track, portion.track.released
+            self._append(portion, marks)
             if was_released:
                 track.settle()  # so that memory for coordinates counts, too
-            self._held += track.held if was_released else part.nbytes
+            self._held += track.held if was_released else portion.nbytes
             if self._held > self._options.room:
                 self._spill()
         self._writer.go()
 
-    def _append(self, part: Part, marks: Mapping[str, np.ndarray]) -> None:
-        track, given = part.track, part.rows
-        if part.count is not None and len(given) == len(track.members):
-            track.append(given, marks, part.count)
+    def _append(self, portion: Portion, marks: Mapping[str, np.ndarray]) -> None:
+        track, given = portion.track, portion.rows
+        if portion.length is not None and len(given) == len(track.members):
+            track.append(given, marks, portion.length)
             return
         counts = {name: len(given[name]) if name in given else 0 for name in track.members}
         count = next((amount for amount in counts.values() if amount), 0)
