@@ -87,11 +87,14 @@ def test_what_python_gives_it_is_large_enough():
 @pytest.mark.slow
 @pytest.mark.parametrize("extra", [(), SANITIZED], ids=["plain", "sanitized"])
 @pytest.mark.parametrize("cc", ["gcc", "clang"])
-def test_compilers(check, tmp_path, cc, extra):
+def test_compilers(check, tmp_path, monkeypatch, cc, extra):
     if shutil.which(cc) is None:
         pytest.skip(f"there is no {cc} here")
+    run_here = [level for level in build.levels(cc) if level in library.available()]
+    if extra:  # what does not run here has nothing to find
+        monkeypatch.setattr(build, "levels", lambda cc: run_here)
     build.compile_to(tmp_path / "libcovdist.so", cc, ["-Werror", *extra])
-    check(tmp_path / "libcovdist.so", cc, set(library.available()) & set(build.levels(cc)), extra=extra)
+    check(tmp_path / "libcovdist.so", cc, run_here, extra=extra)
 
 
 @pytest.mark.slow
