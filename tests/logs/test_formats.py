@@ -53,6 +53,11 @@ class TestNpz(TestNpy):
     def lies(self, folder):
         for name, (shape, _) in PROMISES.items():
             yield _npz(folder / name, tuple(shape)).rename(folder / f"{name}.npz")
+        np.savez(folder / "skips.npz", a=np.eye(3), b=np.eye(3))
+        data = bytearray((folder / "skips.npz").read_bytes())
+        data[data.index(b"PK\x01\x02") + 33] = 2  # a comment of 512 bytes, in which the second member lies
+        (folder / "skips.npz").write_bytes(data)
+        yield folder / "skips.npz"
 
 
 class TestCompressedNpz(TestNpz):
