@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from covdist.errors import DataError
+from covdist.errors import DataError, shown
 from covdist.exports._arrays import array, sources
 from covdist.numerics.columns import NO_EXPONENT, quantised_exponent
 from covdist.results.labels import Axis
@@ -38,8 +38,10 @@ class Imported:
     def count(self, given: Any, least: int = 1) -> int:
         """Return a number of rows that a user or a file gave; DataError where it is none."""
         values = np.asarray(given)
-        if values.size != 1 or values.dtype.kind not in "iuf" or not least <= values.item() == np.rint(values.item()):
-            raise DataError(f"{self.place}: {given!r} is not a number of rows: expected a whole number from {least} on")
+        counts = values.size == 1 and values.dtype.kind in "iuf" and least <= values.item() < 2**63
+        if not counts or values.item() != np.rint(values.item()):
+            found = shown(" ".join(repr(values.item() if values.size == 1 else given).split()))
+            raise DataError(f"{self.place}: {found} is not a number of rows: expected a whole number from {least} on")
         return int(values.item())
 
     def centred(self, count: int, mean: np.ndarray, matrix: np.ndarray, divisor: float, what: str) -> Moments:

@@ -32,8 +32,9 @@ def read(path: str | Path, *, count: int | None = None, dim: str = "unit") -> di
     found, about = sources(path, "fid"), Imported(path, "fid", dim)
     mu, sigma = needed(found, ["mu", "sigma"], path, "fid")
     if count is None and "count" in found:
-        count = array(found["count"]).item()
-    if count is None:
+        rows = about.count(array(found["count"]), least=2)
+    elif count is None:
         raise DataError(f"{path} does not say of how many rows it is: pass count= (--count N)")
-    rows = about.count(count, least=2)
+    else:
+        rows = about.count(count, least=2)
     return {"": about.centred(rows, mu, sigma, rows - 1, "sigma")}
