@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -199,6 +200,18 @@ def test_what_was_added_after_metadata_were_consolidated(tmp_path, form):
         np.testing.assert_array_equal(tree["fc1/x"], np.concatenate([X, X]))
 
 
+def test_a_zip_file_whose_directory_jumps_over_a_member(tmp_path):
+    zarr.open_group(tmp_path / "log.zarr", mode="w").create_array("fc1/x", data=X)
+    path = pathlib.Path(shutil.make_archive(str(tmp_path / "log"), "zip", tmp_path / "log.zarr"))
+    data = bytearray(path.read_bytes())
+    entries = [found.start() for found in re.finditer(b"PK\x01\x02", data)]
+    jumped = next(i for i, entry in enumerate(entries) if i and data.startswith(b"fc1/x/zarr.json", entry + 46))
+    data[entries[jumped - 1] + 32] = entries[jumped + 1] - entries[jumped]  # the length of a comment
+    path.write_bytes(data)
+    with pytest.raises(LogError, match="its directory names"):
+        open_log(path)
+
+
 class ListsNothing(MemoryFileSystem):
     """As web servers do."""
 
@@ -209,11 +222,13 @@ class ListsNothing(MemoryFileSystem):
         return MemoryFileSystem._strip_protocol(path.removeprefix("listsnothing://"))
 
     def ls(self, path, detail=True, **options):
-        raise NotImplementedError
+        raise self.answer
 
 
 @pytest.mark.filterwarnings("ignore:Consolidated metadata")  # zarr warns of it in version 3
-def test_a_store_that_lists_nothing_is_read_by_its_consolidated_metadata():
+@pytest.mark.parametrize("answer", [NotImplementedError, PermissionError])
+def test_a_store_that_lists_nothing_is_read_by_its_consolidated_metadata(answer, monkeypatch):
+    monkeypatch.setattr(ListsNothing, "answer", answer, raising=False)
     fsspec.register_implementation("listsnothing", ListsNothing, clobber=True)
     group = zarr.open_group("memory://test-unlisted", mode="w")
     group.create_array("fc1/x", data=X, chunks=(4, 5))

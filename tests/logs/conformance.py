@@ -297,7 +297,7 @@ class FormatTests:
             first = () if seed else (*range(min(16, len(data))), len(data) - 1)
             for end in sorted({*first, *anywhere}):
                 yield f"cut {where} {end}", file, data[:end]
-            for _ in range((400 if seed else 100) // several):
+            for _ in range((1000 if seed else 100) // several):
                 place = int(rng.integers(0, len(data) if self.checksummed else self.head(data)))
                 flipped = bytearray(data)
                 flipped[place] ^= 1 << int(rng.integers(0, 8))

@@ -34,7 +34,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, root: Path):
         super().__init__(("127.0.0.1", 0), Handler)
         self.root = root
-        self.ranges, self.sized, self.failing = True, True, 0.0
+        self.ranges, self.sized, self.lists, self.failing = True, True, True, 0.0
         self.pages: dict[str, str] = {}  # in the place of those that list
         self.asked: list[str] = []
         self.sent = 0  # bytes
@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         place = self.server.root / unquote(self.path.partition("?")[0]).strip("/")
         if self.server.fails():
             self._send(503, b"", {}, whole)
-        elif place.is_dir():
+        elif place.is_dir() and self.server.lists:
             names = sorted(f"{each.name}{'/' * each.is_dir()}" for each in place.iterdir())
             links = "".join(f'<a href="{quote(name)}">{html.escape(name)}</a>' for name in names)
             page = self.server.pages.get(self.path.strip("/"), links)

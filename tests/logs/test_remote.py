@@ -8,6 +8,7 @@ import warnings
 import fsspec
 import numpy as np
 import pytest
+import zarr
 
 import covdist
 from covdist.errors import LogError
@@ -83,6 +84,17 @@ def test_a_server_that_tells_no_size(tmp_path, server):
     np.save(tmp_path / "x.npy", X)
     with pytest.raises(LogError, match="does not tell how large it is"):
         covdist.open_log(server.url(tmp_path / "x.npy"))
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")  # zarr warns of it in version 3
+def test_zarr_behind_a_server_that_lists_nothing(tmp_path, server):
+    data = np.arange(12.0).reshape(4, 3)
+    zarr.open_group(tmp_path / "log", mode="w").create_array("fc1/x", data=data, chunks=(2, 3))
+    server.lists = False
+    with pytest.raises(LogError, match="a store that lists nothing"):
+        covdist.open_log(server.url(tmp_path / "log"))
+    zarr.consolidate_metadata(tmp_path / "log")
+    np.testing.assert_array_equal(covdist.open_log(server.url(tmp_path / "log"))["fc1/x"], data)
 
 
 def test_pages_lead_nowhere_else(tmp_path, server):

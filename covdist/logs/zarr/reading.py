@@ -40,6 +40,7 @@ def read_nodes(place: str | Carried, missing_chunks: str, follow_links: bool) ->
 
 
 _OF_RESULT = {"covdist", "nodes", "versions"}  # attributes of the root of what covdist.load reads
+_UNLISTED = (NotImplementedError, PermissionError, FileNotFoundError)  # from stores that list nothing
 
 
 class Opening(NamedTuple):
@@ -180,7 +181,13 @@ def _members(at: Opening) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
             return [("", root)]
         if root.attrs.keys() >= _OF_RESULT:
             raise _no_log(path)
-        return _below(root) or _consolidated(store)
+        found = _below(root)
+        if not found and not (found := _consolidated(store)) and _lists_nothing(root):
+            raise LogError(
+                f"{path} is a Zarr group of a store that lists nothing, so that its arrays cannot be found: write "
+                "zarr.consolidate_metadata into it, or name one of its arrays."
+            )
+        return found
     except FileNotFoundError as error:
         lacks = "does not exist, or holds" if at.carried is None else "holds"
         raise LogError(f"{path} {lacks} no Zarr array or group.") from error
@@ -193,11 +200,19 @@ def _members(at: Opening) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
 def _below(root: zarr.Group) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
     try:
         members = root.members(max_depth=None)
-    except (NotImplementedError, PermissionError):  # a store that lists nothing
+    except _UNLISTED:
         return []
     except Exception:  # of any type, and of one member
         return list(_one_by_one(root, root.path))
     return [(inner, member) for inner, member in members if isinstance(member, zarr.Array)]
+
+
+def _lists_nothing(root: zarr.Group) -> bool:
+    try:
+        root.nmembers()
+    except _UNLISTED:
+        return True
+    return False
 
 
 def _one_by_one(group: zarr.Group, path: str) -> Iterator[tuple[str, zarr.Array[Any] | Unreadable]]:

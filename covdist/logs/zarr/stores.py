@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import zipfile
 from collections.abc import AsyncIterator
-from io import BufferedReader
 from typing import Any
 
 from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
@@ -15,6 +13,7 @@ from zarr.core.sync import sync
 from zarr.storage import FsspecStore, ZipStore
 
 from covdist.errors import LogError
+from covdist.logs.files._zip_members import archive
 from covdist.logs.paths import address, is_url, open_file
 from covdist.logs.remote.folders import sorted_names
 from covdist.logs.remote.urls import Url
@@ -61,8 +60,8 @@ def open_store(place: str) -> Store:
     """Return the store at a URL or in a zip file, whose metadata are no larger than metadata are."""
     if is_url(place):
         return _remote(place)
-    with BufferedReader(open_file(place, follow_links=True)) as file, zipfile.ZipFile(file) as archive:
-        for info in archive.infolist():
+    with open_file(place, follow_links=True) as file, archive(file) as opened:
+        for info in opened.infolist():
             if info.filename.rpartition("/")[2] in METADATA and info.file_size > MOST_BYTES:
                 raise LogError(
                     f"{place}: {info.filename} has {info.file_size:,} bytes, more than metadata of a log has "
