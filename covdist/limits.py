@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from numbers import Real
+from typing import Any
 
 from covdist.errors import DataError
+from covdist.given import told
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,10 @@ class Limits:
     sorted_bytes: int = 1 << 27
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if not value > 0:
-                raise DataError(f"the limit {name} must be greater than 0, found {value!r}")
+        given: dict[str, Any] = asdict(self)
+        for name, value in given.items():
+            if isinstance(value, bool) or not isinstance(value, Real) or not float(value) > 0:
+                raise DataError(f"the limit {name} must be greater than 0, found {told(value)}")
 
 
 _current = Limits()

@@ -147,11 +147,11 @@ def test_a_kill_loses_the_last_window_alone(tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
-        ({"stats": 0}, DataError, "stats=0 is not a number of steps"),
-        ({"stats": True}, DataError, "stats=True is not a number of steps"),
+        ({"stats": 0}, DataError, "stats must be a whole number from 1, found 0"),
+        ({"stats": True}, DataError, "stats must be a whole number from 1, found True"),
         ({"stats": 10}, ResultError, "exists already"),
         ({"stats": 5, "mode": "a"}, ResultError, "holds no statistics in windows of 5 steps, found 10"),
-        ({"stats": 10, "mode": "w"}, DataError, "mode must be"),
+        ({"stats": 10, "mode": "w"}, DataError, "mode='w' is unknown"),
         ({"stats": 10, "mode": "a", "chunk": 8}, DataError, "chunk is about a log, and with stats= none is written"),
     ],
     ids=str,

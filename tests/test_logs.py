@@ -321,7 +321,7 @@ def test_missing_chunks(tmp_path):
             open_log(path)[name].compute()
         filled = open_log(path, missing_chunks="fill")[name].values
         assert (filled[8:, :4] if name == "sharded" else filled[4:8]).min() == 7
-    with pytest.raises(DataError, match="missing_chunks must be"):
+    with pytest.raises(DataError, match="missing_chunks='skip' is unknown"):
         open_log(tmp_path / "files", missing_chunks="skip")
 
 

@@ -116,7 +116,7 @@ def test_modes(tmp_path):
     (tmp_path / "other").mkdir()
     with pytest.raises(ResultError, match="not a log of format 1"):
         Recorder(tmp_path / "other", mode="a")
-    with pytest.raises(DataError, match="mode must be"):
+    with pytest.raises(DataError, match="mode='w' is unknown"):
         Recorder(tmp_path / "log", mode="w")
     with pytest.raises(DataError, match="chunk_bytes"):
         Recorder(tmp_path / "new", chunk_bytes=0)

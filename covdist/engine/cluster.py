@@ -83,8 +83,11 @@ def _interrupts_deferred() -> Iterator[None]:
 
 
 def _address(scheduler_file: str) -> str:
+    place = Path(scheduler_file)
     try:
-        return str(json.loads(Path(scheduler_file).read_text(encoding="utf-8"))["address"])
+        if place.exists() and not place.is_file():  # a pipe would make us wait
+            raise ValueError("no file")
+        return str(json.loads(place.read_text(encoding="utf-8"))["address"])
     except FileNotFoundError:
         fault = "does not exist"
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from covdist.errors import DataError, shown
+from covdist.errors import DataError
 from covdist.exports._arrays import array, sources
+from covdist.given import told
 from covdist.numerics.columns import NO_EXPONENT, quantised_exponent
 from covdist.results.labels import Axis
 from covdist.results.layout import Layout
@@ -37,10 +38,13 @@ class Imported:
 
     def count(self, given: Any, least: int = 1) -> int:
         """Return a number of rows that a user or a file gave; DataError where it is none."""
-        values = np.asarray(given)
+        try:
+            values = np.asarray(given)
+        except (TypeError, ValueError):  # of lists of several lengths, of a Dataset
+            values = np.empty(0)
         counts = values.size == 1 and values.dtype.kind in "iuf" and least <= values.item() < 2**63
         if not counts or values.item() != np.rint(values.item()):
-            found = shown(" ".join(repr(values.item() if values.size == 1 else given).split()))
+            found = " ".join(told(values.item() if values.size == 1 else given).split())
             raise DataError(f"{self.place}: {found} is not a number of rows: expected a whole number from {least} on")
         return int(values.item())
 

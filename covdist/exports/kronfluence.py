@@ -20,6 +20,7 @@ import numpy as np
 from covdist.errors import DataError, ResultError, shown
 from covdist.exports._imported import Imported, is_zero, mean_of
 from covdist.exports._statistics import INPUTS, count, finite, module_of, plain
+from covdist.given import names
 from covdist.results.moments import Moments
 
 _FACTORS = {"activation": INPUTS, "gradient": ("gradient",)}
@@ -113,7 +114,7 @@ def _names(factor: str) -> tuple[str, str]:
 
 
 def _patterns(bias: str | Sequence[str]) -> Sequence[str]:
-    return [bias] if isinstance(bias, str) else list(bias)
+    return names("bias", bias)
 
 
 def _matches(module: str, patterns: Sequence[str]) -> bool:

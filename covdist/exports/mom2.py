@@ -16,6 +16,7 @@ from covdist.exports._arrays import needed, sources
 from covdist.exports._imported import Imported, is_zero, mean_of
 from covdist.exports._statistics import count, finite, plain
 from covdist.exports._statistics import mean as means
+from covdist.given import whole
 from covdist.results.moments import Moments
 
 SUFFIX = ".npz"
@@ -35,7 +36,7 @@ def write(m: Moments, path: Path, *, sample_size: int | None = None) -> None:
         "mean.data_shape": np.array(mean.shape),
         "mean.batchcount": 1,
         "mean.mean": mean,
-        "sample_size": rows if sample_size is None else sample_size,
+        "sample_size": rows if sample_size is None else whole("sample_size", sample_size),
     }
     with path.open("wb") as file:  # np.savez would add to a name
         np.savez(file, **arrays)

@@ -7,7 +7,7 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import dask.array as da
 import numpy as np
@@ -17,6 +17,7 @@ import pandas as pd
 from covdist.engine import small_arrays
 from covdist.errors import DataError
 from covdist.folding.inputs import along_samples, length
+from covdist.given import told
 from covdist.results.accepted import plain_labels
 from covdist.results.labels import NO_TEXT, Array, ArrayLike, Bins, Groups, Labelled, Rows, structured
 
@@ -68,12 +69,17 @@ def bins(
         found = "neither" if bins is None else "both"
         raise DataError(f"bins takes a number of bins, their edges, or width=, found {found}: pass one of them")
     if bins is None:
-        return Bins(name, None, width)
-    if isinstance(bins, int | np.integer) and not isinstance(bins, bool) and bins >= 1:
-        return Bins(name, int(bins), None)
-    if np.ndim(bins) == 1:
-        return Bins(name, np.asarray(bins), None)
-    raise DataError(f"bins={bins!r} is not a number of bins: pass a whole number, 1 or more, or a list of edges")
+        plain = isinstance(width, np.ndarray | np.generic) and width.ndim == 0 and width.dtype.kind in "iuf"
+        return Bins(name, None, cast(Any, width).item() if plain else width)
+    try:
+        cut = np.asarray(bins)
+    except (TypeError, ValueError):  # of lists of several lengths, of a Dataset
+        cut = np.empty((0, 0))
+    if cut.ndim == 0 and cut.dtype.kind in "iu" and cut >= 1:
+        return Bins(name, int(cut), None)
+    if cut.ndim == 1:
+        return Bins(name, cut, None)
+    raise DataError(f"bins={told(bins)} is not a number of bins: pass a whole number, 1 or more, or a list of edges")
 
 
 def named(text: str) -> str | Bins:

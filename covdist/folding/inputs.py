@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from numbers import Real
 
@@ -16,13 +16,9 @@ from dask.base import is_dask_collection
 
 from covdist.engine import small_arrays
 from covdist.errors import DataError
+from covdist.given import one_of as one_of
 from covdist.results.accepted import Labels, plain
 from covdist.results.labels import Array, Dims, Labelled
-
-
-def one_of(option: str, value: object, known: Sequence[str]) -> None:
-    if value not in known:
-        raise DataError(f"{option}={value!r} is unknown: pass one of {', '.join(map(repr, known))}")
 
 
 def check_number(option: str, given: object, fits: Callable[[float], bool], expected: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from functools import partial
+from numbers import Real
 from typing import Any, Protocol
 
 import dask.array as da
@@ -15,10 +16,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from covdist import plugins
 from covdist.engine import small_arrays
 from covdist.errors import CovdistError, DataError, shown
 from covdist.folding.grouping import bins, keys, labelling, named
 from covdist.folding.request import IN_MEMORY, IN_TILES, Request, another, make_request, of_rows_alone, rows_as_they_are
+from covdist.given import names, one_of, text, told, whole
 from covdist.results.accepted import check_real
 from covdist.results.labels import ArrayLike, Bins, Rows
 from covdist.state.variances import Variances
@@ -47,14 +50,36 @@ class Selection:
     each: str | Sequence[str] = ()  # dims of which every position has a state of its own
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "each", (self.each,) if isinstance(self.each, str) else tuple(self.each or ()))
+        self._check_words()
+        for name in ("each", "state"):
+            given: Any = getattr(self, name)
+            if name == "each" or not isinstance(given, str):
+                object.__setattr__(self, name, () if given is None else names(name, given))
+        object.__setattr__(self, "max_columns", whole("max_columns", self.max_columns, 0))
+        if self.blocks is not None:
+            object.__setattr__(self, "blocks", whole("blocks", self.blocks))
+        if not isinstance(self.halflife, str | None):
+            object.__setattr__(self, "halflife", float(self.halflife))
         if self.dim is not None and not isinstance(self.dim, str):
-            dims = tuple(self.dim)
+            dims = names("dim", self.dim)
             object.__setattr__(self, "dim", dims[0] if len(dims) == 1 else dims)
         by: Any = _from_json(self.by) if isinstance(self.by, Mapping) else self.by  # as `asked` writes it
         if several := keys(by):
             by = tuple(named(each) if isinstance(each, str) else each for each in several)
         object.__setattr__(self, "by", by[0] if isinstance(by, tuple) and len(by) == 1 else by)
+
+    def _check_words(self) -> None:
+        for name in ("layer", "var", "against"):
+            given = getattr(self, name)
+            if name == "layer" or given is not None:
+                text(name, given)
+        one_of("missing", self.missing, plugins.names("missing"))
+        one_of("inf", self.inf, ("raise", "missing"))
+        one_of("precision", self.precision, ("high", "fast"))
+        one_of("beyond", self.beyond, (Variances.name, IN_TILES))
+        halflife: Any = self.halflife
+        if not isinstance(halflife, Real | str | None):
+            raise DataError(f"halflife={told(halflife)} is no length: pass a number of steps")
 
     def asked(self) -> dict[str, object]:
         """Return the selection as JSON, without later fields that are not asked for: jobs begun before go on."""
@@ -78,6 +103,8 @@ def _as_json(by: Any) -> dict[str, object]:
 
 
 def _from_json(found: Mapping[str, Any]) -> Rows:
+    if not found.keys() & {"coordinates", "bins", "values"}:
+        raise DataError("by is a mapping, expected the name of a coordinate, bins of one, or one value per sample")
     if "coordinates" in found:
         several: Any = (each if isinstance(each, str) else _from_json(each) for each in found["coordinates"])
         return tuple(several)

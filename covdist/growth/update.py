@@ -19,6 +19,7 @@ from covdist.folding.request import Request
 from covdist.folding.selection import Selection, requests
 from covdist.folding.strategy import for_workers, plans_of
 from covdist.folding.weights import ages
+from covdist.given import local_path
 from covdist.growth.grown import Grown, Key
 from covdist.growth.made_from import MadeFrom, Nodes
 from covdist.logs.opening import log_nodes
@@ -143,7 +144,7 @@ def light(plans: Sequence[Plan]) -> bool:
 def _place(result: str | os.PathLike[str]) -> str:
     if not isinstance(result, str | os.PathLike):
         raise DataError(f"result is {type(result).__name__}, expected the path of a result: save it first")
-    place = os.path.realpath(result)
+    place = os.path.realpath(local_path(result, "result"))
     if not os.path.exists(place):
         raise ResultError(f"{os.fspath(result)} does not exist: make it first, by `covdist run LOG -o RESULT`")
     if os.path.isfile(os.path.join(place, "manifest.json")):

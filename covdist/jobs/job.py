@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from covdist.engine.notebook import facts_html
 from covdist.errors import CovdistError, JobError, shown
 from covdist.folding.request import policy
+from covdist.given import path_of
 from covdist.jobs.asked import read_manifest
 from covdist.jobs.directory.directory import Directory, Progress, ShardCounts
 from covdist.jobs.known import known_path
@@ -264,7 +265,7 @@ def jobs_in(folder: str | os.PathLike[str]) -> list[Job]:
     place = place_at(root)
     if place.get("manifest.json") is not None:
         return [Job(root)]
-    if not place.exists() or os.path.isfile(root):
+    if not place.exists() or not ("://" in root or os.path.isdir(root)):
         raise JobError(f"{root} is not a folder: pass the one that holds the jobs' own folders")
     found = list[Job]()
     for name in place.names(""):
@@ -282,7 +283,7 @@ def job_directory(path: str | os.PathLike[str]) -> Directory:
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
-    text = os.fspath(path).removeprefix("file://")
+    text = path_of(path, "job").removeprefix("file://")
     if clean_text(text) != text:
         raise JobError(
             f"{clean_text(text)} holds credentials: put them into fsspec's configuration, or the environment"

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from covdist.errors import JobError
+from covdist.given import path_of
 from covdist.storage.place import place_at
 
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -21,7 +22,7 @@ def remember(job: str, path: str) -> None:
 
 def known_path(path: str | os.PathLike[str]) -> str:
     """Return a job's folder, given that or the id of a job."""
-    text = os.fspath(path)
+    text = path_of(path, "job")
     if not _ID.fullmatch(text) or os.path.lexists(text):
         return text
     noted = os.fsdecode(place_at(_register()).get(text) or b"").splitlines()

@@ -12,6 +12,7 @@ from distributed import Client, get_client
 from covdist.engine.cluster import check_versions
 from covdist.errors import ClusterError, DataError
 from covdist.folding.selection import Selection
+from covdist.given import flag, path_of
 from covdist.jobs.driving import LEASE, check_plans, opened, send
 from covdist.jobs.job import Job, job_directory
 from covdist.jobs.trees import JobPlan, question
@@ -81,16 +82,21 @@ def submit(
     >>> int(moments.count)
     3
     """
+    if not isinstance(selection, Selection | None):
+        raise DataError(
+            f"selection is a {type(selection).__name__}, expected a Selection: leave it out, and pass its fields, such "
+            "as layer='fc*'"
+        )
     if selection is not None and options:
         raise DataError(f"selection and {', '.join(options)} both say what to fold: give one of them")
     if job is None:
         if output is None:
             raise DataError("job and output are both missing: pass job, a directory for the job's files, or output")
-        job = f"{os.fspath(output).rstrip('/')}.job"
+        job = f"{path_of(output, 'output').rstrip('/')}.job"
     if output is not None:
-        free_path(os.fspath(output))
-    chosen = selection or _selection(options)
-    client = client or _current()
+        free_path(output)
+    chosen = _selection(options) if selection is None else selection
+    client, force = _checked(client), flag("force", force)
     plan = JobPlan(question(log, chosen, missing_chunks, output, follow_links, concat))
     check_versions(client)
     if not force:
@@ -111,7 +117,7 @@ def _selection(options: dict[str, Any]) -> Selection:
 
 def resume(path: str | os.PathLike[str], client: Client | None = None, *, force: bool = False) -> Job:
     """Continue a job on this or another cluster, from the states on disk, unless a driver owns it."""
-    job, client = Job(path), client or _current()
+    job, client = Job(path), _checked(client)
     check_versions(client)
     plan = opened(job.directory)
     if not force:
@@ -128,7 +134,15 @@ def _sent(job: Job, client: Client, force: bool) -> Job:
     return job
 
 
-def _current() -> Client:
+def _checked(client: Client | None) -> Client:
+    """Return the client that was passed, or the current one."""
+    if not isinstance(client, Client | None):
+        raise ClusterError(
+            f"client is a {type(client).__name__}, expected a distributed.Client: make one with "
+            "distributed.Client(address)"
+        )
+    if client is not None:
+        return client
     try:
         return get_client()
     except ValueError as error:

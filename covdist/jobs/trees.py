@@ -16,6 +16,7 @@ from covdist.folding.result_size import check_size
 from covdist.folding.selection import Selection, requests
 from covdist.folding.strategy import plans_of
 from covdist.folding.streams import whole_streams
+from covdist.given import flag, one_of, path_of
 from covdist.growth.made_from import MadeFrom
 from covdist.jobs.asked import read_manifest
 from covdist.jobs.dask_runner import TaskWork
@@ -46,14 +47,15 @@ def question(
     concat: bool | None = None,
 ) -> dict[str, Any]:
     """Return the question as JSON that means the same on another machine with the same disks."""
+    one_of("missing_chunks", missing_chunks, ("raise", "fill"))
     given: dict[str, Any] = {
-        "log": _absolute(log), "missing_chunks": missing_chunks, "selection": selection.asked(),
-        "output": None if output is None else _absolute(output),
+        "log": _absolute(log, "log"), "missing_chunks": missing_chunks, "selection": selection.asked(),
+        "output": None if output is None else _absolute(output, "output"),
     }  # fmt: skip
-    if follow_links:  # which jobs begun before could not ask for
+    if flag("follow_links", follow_links):  # which jobs begun before could not ask for
         given["follow_links"] = True
     if concat is not None:
-        given["concat"] = concat
+        given["concat"] = flag("concat", concat)
     if clean(given) != given:
         raise JobError(
             f"the address {clean(given['log'])} holds credentials, which a job directory never keeps: put them into "
@@ -62,8 +64,8 @@ def question(
     return given
 
 
-def _absolute(path: str | os.PathLike[str]) -> str:
-    text = os.fspath(path)
+def _absolute(path: str | os.PathLike[str], name: str) -> str:
+    text = path_of(path, name)
     return text if "://" in text else os.path.abspath(text)
 
 

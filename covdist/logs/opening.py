@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import xarray as xr
 
 from covdist.errors import DataError, LogError, shown
+from covdist.given import flag, one_of, path_of
 from covdist.logs.formats import behind, read
 from covdist.logs.joining.many_files import as_one
 from covdist.logs.joining.ranks import joined
@@ -138,8 +139,8 @@ def log_nodes(
     storage_options: Mapping[str, Any] | None = None,
 ) -> dict[str, LogNode]:
     """Return the nodes of a log by path, of which ``open_log`` makes a tree."""
-    if missing_chunks not in ("raise", "fill"):
-        raise DataError(f'missing_chunks must be "raise" or "fill", found {missing_chunks!r}.')
+    one_of("missing_chunks", missing_chunks, ("raise", "fill"))
+    follow_links, concat = flag("follow_links", follow_links), None if concat is None else flag("concat", concat)
     given = path if isinstance(path, str | os.PathLike) else _behind(path, storage_options)
     if isinstance(given, str | os.PathLike):
         place = _place(given, storage_options)
@@ -171,7 +172,7 @@ def _behind(store: Any, options: Mapping[str, Any] | None) -> str | Callable[[st
 
 def _place(path: str | os.PathLike[str], options: Mapping[str, Any] | None) -> str:
     """Return the path or address that is to be opened, which messages may show."""
-    place = os.fspath(path)
+    place = path_of(path)
     if place.startswith(_LOCAL):
         return unquote(urlsplit(place).path)
     return Url(place, options) if is_url(place) else str(Path(place))

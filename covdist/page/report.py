@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from covdist.errors import DataError, without_credentials
+from covdist.given import names, path_of
 from covdist.jobs.job import Job
 from covdist.page.canvas import check_bokeh
 from covdist.page.contents import Contents
@@ -70,8 +71,9 @@ def report(
     ...     "Nothing to change." in pathlib.Path(f"{folder}/report.html").read_text()
     True
     """
-    target = free_path(os.fspath(path))
+    target = free_path(path)
     check_bokeh()
+    dim = None if dim is None else names("dim", dim)
     contents = _contents(x, (gradient, activation), dim, scheduler, opening)
     title = f"covdist: {os.path.basename(contents.source) or contents.source}"
     text = page(title, "".join(Sections(contents)))
@@ -82,7 +84,7 @@ def report(
 def _contents(x: Any, variables: tuple[str, str], dim: Dims, scheduler: Any, opening: Mapping[str, Any]) -> Contents:
     is_path, source = isinstance(x, str | os.PathLike), "moments in memory"
     if is_path:
-        source, x = without_credentials(os.fspath(x)), opened(x, opening)
+        source, x = without_credentials(path_of(x, "x")), opened(x, opening)
     if isinstance(x, Job):
         return of_job(x, variables)
     if isinstance(x, xr.DataTree):

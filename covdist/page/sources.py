@@ -15,6 +15,7 @@ import dask
 import numpy as np
 import pandas as pd
 import xarray as xr
+from dask.base import get_scheduler
 
 from covdist.engine.plan import Plan, human_bytes
 from covdist.errors import CovdistError, DataError
@@ -22,6 +23,7 @@ from covdist.folding.fold import fold_request
 from covdist.folding.grouping import bins
 from covdist.folding.request import Request
 from covdist.folding.strategy import for_workers, plans_of
+from covdist.given import told
 from covdist.jobs.job import Job, JobStatus
 from covdist.jobs.so_far import plans_of_job, so_far
 from covdist.logs.opening import open_log
@@ -48,7 +50,9 @@ _MOST_COLUMNS = 4096  # of which correlations are taken
 def opened(path: str | os.PathLike[str], opening: Mapping[str, Any]) -> Job | xr.DataTree | dict[str, Moments]:
     """Return the job, result or log at a path; a job also by its id."""
     text = os.fspath(path)
-    if Path(text, "manifest.json").is_file() or (not os.path.exists(text) and "/" not in text and len(text) == 16):
+    if os.path.isfile(os.path.join(text, "manifest.json")) or (
+        not os.path.exists(text) and "/" not in text and len(text) == 16
+    ):
         return Job(text)
     if begun(Path(text)) is not None or root_of(text) is not None:
         found = load(text)
@@ -64,8 +68,9 @@ def of_states(
 ) -> Contents:
     """Describe moments by path, computed or lazy; of a result on disk also what it takes there."""
     for name, each in states.items():
-        if not isinstance(each, Moments):
-            raise DataError(f"a report is of moments by path, found a {type(each).__name__} as {name!r}: pass those")
+        if not isinstance(each, Moments) or not isinstance(name, str):
+            found = f"a {type(each).__name__} as {told(name)}"
+            raise DataError(f"a report is of moments by path, found {found}: pass those")
     lazy: Any = dict(states)
     (found,) = dask.base.compute(lazy, scheduler="threads")
     named = {full_path(name, each) or "result": each for name, each in found.items()}
@@ -114,11 +119,22 @@ def _origin(states: Mapping[str, Moments]) -> list[tuple[str, str]]:
 # ---- logs
 
 
+def check_scheduler(scheduler: Any) -> None:
+    """Raise DataError where it is nothing that dask computes by."""
+    try:
+        get_scheduler(scheduler=scheduler)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"scheduler={told(scheduler)} computes nothing: pass 'threads', or a client of a dask cluster"
+        ) from error
+
+
 def of_log(
     log: xr.DataTree, source: str, variables: tuple[str, str], dim: Dims = None, scheduler: Any = "threads"
 ) -> Contents:
     """Fold gradients by bins of steps and activations with their correlations, and compare the layers."""
     gradient, activation = variables
+    check_scheduler(scheduler)
     nodes = nodes_of(log, gradient=gradient, activation=activation)
     requests = dict[str, Request]()
     for layer, node in nodes.items():

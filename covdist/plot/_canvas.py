@@ -51,6 +51,8 @@ def drawn(
 ) -> Picture:
     """Draw once, or once a group in a panel of its own, beside a scale of what ``draw`` returns."""
     plt = pyplot()
+    if not isinstance(ax, plt.Axes | None):
+        raise DataError(f"ax is a {type(ax).__name__}, expected axes of matplotlib: make some by plt.subplots()")
     if groups:
         return _panels(x, draw, ax, groups, title, scale, size)
     if ax is None:

@@ -63,8 +63,10 @@ def plan(
             f"plan draws what covdist.plan(x, dim=...) gives, found {type(plans[0]).__name__ if plans else 'nothing'}: "
             "pass that, or several by the names of their arrays"
         )
-    known = measured or {}
-    if unknown := [name for name in known if name not in _BYTES]:
+    known = {} if measured is None else measured
+    if not isinstance(known, Mapping):
+        raise DataError(f"measured is a {type(known).__name__}, expected bytes by name: pass {{'peak_bytes': ...}}")
+    if unknown := [str(name) for name in known if name not in _BYTES]:
         raise DataError(f"measured has {', '.join(map(shown, unknown))}: pass bytes by the names {', '.join(_BYTES)}")
     planned = {name: _joined(plans, name) for name in _BYTES}
 

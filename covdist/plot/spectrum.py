@@ -9,6 +9,7 @@ import xarray as xr
 
 from covdist.errors import DataError
 from covdist.folding.grouping import BLOCK
+from covdist.given import whole
 from covdist.plot._canvas import BLUE, ORANGE, computed, drawn, legend, note
 from covdist.results.labelled_state import LabelledState
 
@@ -64,6 +65,7 @@ def spectrum(x: LabelledState | xr.Dataset, *, k: int | None = None, ax: Axes | 
 
 
 def _spectrum(x: Any, k: int | None) -> xr.Dataset:
+    k = None if k is None else whole("k", k)
     if isinstance(x, xr.Dataset) and "eigenvalue" in x and "marchenko_pastur_edge" in x:
         return x if k is None else x.isel(component=slice(0, k))
     if not isinstance(x, LabelledState):

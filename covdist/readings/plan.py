@@ -10,6 +10,7 @@ from covdist.engine.plan import Plan
 from covdist.folding.request import Request, make_request
 from covdist.folding.result_size import refusal
 from covdist.folding.strategy import for_workers, plan_of
+from covdist.given import flag
 from covdist.readings.spectrum.dual import dual_plan
 from covdist.readings.spectrum.sketch import sketch_plan
 from covdist.results.labels import ArrayLike, Dims, Rows
@@ -61,7 +62,7 @@ def plan(
     >>> covdist.plan(da.zeros((10_000, 50_000), chunks=(100, 50_000), dtype="f4")).strategy
     'tiles'
     """
-    if variances_only:
+    if flag("variances_only", variances_only):
         options["state"] = Variances
     return request_plan(for_workers(make_request(x, y, dim=dim, by=by, **options)))
 

@@ -15,6 +15,7 @@ from dask.system import CPU_COUNT
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from covdist.errors import DataError
+from covdist.given import path_of
 from covdist.results.store import free_path, whole
 
 _TEXT = np.dtypes.StringDType()
@@ -52,9 +53,11 @@ def convert(log: xr.DataTree, path: str | os.PathLike[str]) -> None:
     >>> covdist.open_log(f"{folder}/x.zarr")["x"].shape
     (4, 2)
     """
-    place = os.fspath(path)
+    place = path_of(path)
     if "://" in place:
         raise DataError(f"{place} is a URL, expected a local folder: convert to one, and copy that.")
+    if not isinstance(log, xr.DataTree):
+        raise DataError(f"log is a {type(log).__name__}, expected an opened log: pass what covdist.open_log returns.")
     _check(log)
     with (
         whole(free_path(place)) as partial,

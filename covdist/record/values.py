@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from covdist.errors import DataError
+from covdist.errors import DataError, shown
+from covdist.given import told
 from covdist.numerics.nonfinite import gathered
 from covdist.numerics.screening import plain_dtype
 from covdist.record.column import Column
 
-NAME = re.compile(r"(?!\.|zarr\.json$)[^/\\]+")
+NAME = re.compile(r"(?!\.|zarr\.json$)[^/\\\0\ud800-\udc7f]+")
+_LONGEST = 255  # bytes of a part of a name, as file systems have it
 SIZES = {
     "": 1,
     "k": 10**3,
@@ -52,7 +56,7 @@ class Rows(NamedTuple):
 
 def as_rows(name: str, data: np.ndarray, per_step: tuple[str, ...]) -> Rows:
     """Return the rows of an array; scalars and arrays named in ``per_step`` are one row."""
-    variable = _variable(name)
+    variable = variable_of(name)
     if data.ndim == 0 or variable in per_step:
         rows = Rows("step", data.reshape(1, -1) if data.ndim else data.reshape(1))
     else:
@@ -67,13 +71,16 @@ def as_rows(name: str, data: np.ndarray, per_step: tuple[str, ...]) -> Rows:
 
 
 @lru_cache(maxsize=1 << 16)
-def _variable(name: str) -> str:
-    parts = name.split("/")
+def variable_of(name: str) -> str:
+    """Return the last part of an array's name; DataError where it cannot be one."""
+    parts = name.split("/") if isinstance(name, str) else [""]
     if not all(map(NAME.fullmatch, parts)):
         raise DataError(
-            f"{name!r} cannot name an array: give a path such as 'fc1/activation', without empty parts or "
+            f"{told(name)} cannot name an array: give a path such as 'fc1/activation', without empty parts or "
             "parts that begin with a dot."
         )
+    if any(len(part) * 4 > _LONGEST and len(os.fsencode(part)) > _LONGEST for part in parts):
+        raise DataError(f"{shown(name)} cannot name an array, since no file can be called so: give a shorter name.")
     return parts[-1]
 
 
@@ -212,12 +219,26 @@ def _holds(dtype: np.dtype, data: np.ndarray) -> bool:
     return np.can_cast(data.dtype, dtype)
 
 
+def check_arrays(arrays: object) -> None:
+    """Raise DataError where arrays come without names."""
+    if not hasattr(arrays, "items"):
+        raise DataError(f"arrays is {told(arrays)}, expected arrays by name: pass {{'fc1/activation': a}}.")
+
+
+def as_step(step: object, name: str = "step") -> int:
+    """Return the number of a step; DataError where it is none that a log can hold."""
+    try:
+        found = operator.index(step)  # type: ignore[arg-type]
+    except TypeError:
+        found = 1 << 63
+    if not -(1 << 63) <= found < 1 << 63:
+        raise DataError(f"{name} is {told(step)}, expected a whole number of 64 bits: number the steps from 0.")
+    return found
+
+
 def as_marks(step: int, coordinates: Mapping[str, float | str]) -> dict[str, np.ndarray]:
     """Return the step and the other coordinates of a call as 0-d arrays."""
-    try:
-        marks = {"step": np.asarray(operator.index(step), np.int64)}
-    except (TypeError, OverflowError) as error:
-        raise DataError(f"step is {step!r}, expected a whole number of 64 bits.") from error
+    marks = {"step": np.asarray(as_step(step), np.int64)}
     for name, value in coordinates.items():
         try:
             marks[name] = as_array(name, value).copy()  # of what the caller may change before it is stored
@@ -229,7 +250,7 @@ def as_marks(step: int, coordinates: Mapping[str, float | str]) -> dict[str, np.
 
 
 def _no_coordinate(name: str, value: object) -> DataError:
-    return DataError(f"{name}={value!r} is no coordinate: give one number or text, or log it as an array.")
+    return DataError(f"{name}={told(value)} is no coordinate: give one number or text, or log it as an array.")
 
 
 def check_marks(where: str, marks: Mapping[str, np.ndarray], columns: Mapping[str, Column]) -> None:
@@ -252,7 +273,8 @@ def in_the_log(name: str, marks: Mapping[str, np.ndarray], last: int) -> DataErr
 
 def as_bytes(size: int | str, name: str = "memory") -> int:
     """Return a number of bytes, given as one or as text such as "256MiB" or "1.5 GB"."""
-    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]i?)?b?", str(size).strip().lower())
+    text = str(size) if isinstance(size, str | Real | np.ndarray) else ""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]i?)?b?", text.strip().lower())
     if match is None or float(match[1]) == 0:
-        raise DataError(f'{name} must be bytes, or text such as "256MiB", more than none of them, found {size!r}.')
+        raise DataError(f'{name} must be bytes, or text such as "256MiB", more than none of them, found {told(size)}.')
     return int(float(match[1]) * SIZES[match[2] or ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from covdist import plugins
 from covdist.errors import DataError, ResultError
+from covdist.given import local_path
 from covdist.results.kept_rows import FOLDED, put_together
 from covdist.results.labels import Axis, Groups, structured
 from covdist.results.layout import Layout
@@ -74,12 +76,12 @@ def load(path: str | Path, format: str | None = None, **options: Any) -> Moments
     ...     int(covdist.load(f"{folder}/m.zarr").count)
     3
     """
+    path = local_path(path)
     if format is not None:
         return _imported(path, format, options)
     if options:
         raise DataError(f"a result of covdist takes no options, found {', '.join(options)}: leave them out")
-    if not Path(path).exists():
-        raise ResultError(f"{path} does not exist: pass the path that `covdist run -o` or Moments.save wrote")
+    _check_there(path)
     if begun(Path(path)) is not None:
         return dict(joined(Path(path), load))
     with open_result(_in_job(Path(path))) as states:
@@ -87,12 +89,21 @@ def load(path: str | Path, format: str | None = None, **options: Any) -> Moments
     return found[""] if found.keys() == {""} else found
 
 
-def _imported(path: str | Path, format: str, options: Mapping[str, Any]) -> Moments | dict[str, Moments]:
+def _check_there(path: str) -> None:
+    if not os.path.exists(path):
+        raise ResultError(
+            f"{path} does not exist: pass the path that `covdist run -o` or Moments.save wrote, or that of a file of "
+            "another tool"
+        )
+
+
+def _imported(path: str, format: str, options: Mapping[str, Any]) -> Moments | dict[str, Moments]:
     module = format_named(format)
     if not hasattr(module, "read"):
         there = ", ".join(name for name in plugins.names("exports") if hasattr(plugins.find("exports", name), "read"))
         raise DataError(f"{format} files can be written, not read: those that can are {there}")
     check_options(module.read, format, options, 1)
+    _check_there(path)
     found: dict[str, Moments] = module.read(path, **options)
     return found[""] if found.keys() == {""} else found
 

@@ -14,6 +14,7 @@ from dask.base import compute
 
 from covdist import plugins
 from covdist.errors import DataError, shown
+from covdist.given import one_of, path_of
 from covdist.limits import limits
 from covdist.results.arrays import ByGroup, storable
 from covdist.results.deferred import by_group
@@ -234,9 +235,7 @@ def export(states: LabelledState | Mapping[str, LabelledState], path: str | Path
 
 def format_named(format: str) -> ModuleType:
     """Return the module of a format of other tools; DataError where there is none."""
-    known = plugins.names("exports")
-    if format not in known:
-        raise DataError(f"there is no format {shown(str(format))!r}: pass one of {', '.join(map(repr, known))}")
+    one_of("format", format, plugins.names("exports"))
     return plugins.find("exports", format)
 
 
@@ -249,6 +248,8 @@ def check_options(function: Callable[..., Any], format: str, options: Mapping[st
 
 
 def _check_exported(node: str, one: object, format: str, takes_groups: bool) -> None:
+    if not isinstance(node, str) or node:
+        path_of(node, "the name of a state")
     if not isinstance(one, LabelledState):
         raise DataError(f"export writes moments, found a {type(one).__name__}: pass covdist.moments(x, dim=...)")
     groups = one.layout.groups

@@ -20,6 +20,7 @@ import zarr
 
 from covdist.engine.plan import human_bytes
 from covdist.errors import ResultError
+from covdist.given import local_path
 from covdist.results.arrays import BROKEN, opened, plain, read_array, read_rows, stored_array, write_array
 from covdist.results.packs import Stored, members_of, to_pack, write_pack
 from covdist.storage.exchange import exchange
@@ -90,7 +91,7 @@ def whole(target: Path) -> Iterator[Path]:
         yield partial
         os.rename(partial, target)
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in _NO_ROOM and not str(error.filename).startswith(str(partial)):
             raise
         raise ResultError(f"{target} cannot be written ({error}): choose another place") from error
     finally:
@@ -137,9 +138,9 @@ def _beside(target: Path, what: str) -> Path:
     return target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.{what}")
 
 
-def free_path(path: str | Path) -> Path:
+def free_path(path: str | os.PathLike[str]) -> Path:
     """Return the absolute path of a new result; ResultError where it cannot be written."""
-    target = Path(path).absolute()
+    target = Path(local_path(path)).absolute()
     if os.path.lexists(target):
         raise ResultError(f"{path} exists already: choose another output, or remove it first")
     if not os.path.isdir(target.parent):

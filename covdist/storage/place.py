@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from io import FileIO
 from urllib.parse import unquote, urlsplit
 
+from covdist.given import path_of
 from covdist.storage.exchange import exchanged
 from covdist.storage.pages import Data, Parts
 from covdist.storage.remote import PARTIAL, Remote
@@ -20,7 +21,7 @@ _IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 def place_at(path: str | os.PathLike[str], options: Mapping[str, object] | None = None, durable: bool = True) -> Place:
     """Return the folder at a path, or the objects at a URL with storage options for fsspec; nothing is written yet."""
-    text = os.fspath(path)
+    text = path_of(path)
     if text.startswith("file://"):
         text = unquote(urlsplit(text).path)
     return Remote(text, dict(options or {})) if "://" in text else Folder(os.path.abspath(text), durable)

@@ -9,6 +9,7 @@ from functools import partial
 
 import fsspec  # type: ignore[import-untyped]
 
+from covdist.errors import DataError
 from covdist.storage.pages import Data
 from covdist.storage.retry import patiently, statuses
 
@@ -106,4 +107,10 @@ class Remote:
 
     def _at(self, name: str) -> tuple[fsspec.AbstractFileSystem, str]:
         # A cached listing would hide files that other processes have written since.
-        return fsspec.core.url_to_fs(f"{self.url}/{name}", **{"use_listings_cache": False, **self._options})
+        try:
+            return fsspec.core.url_to_fs(f"{self.url}/{name}", **{"use_listings_cache": False, **self._options})
+        except (ValueError, ImportError) as error:
+            raise DataError(
+                f"{self.url} cannot be reached ({error}): check its protocol, and that fsspec's package for it is "
+                "installed"
+            ) from error

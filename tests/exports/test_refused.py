@@ -38,7 +38,7 @@ UNFIT = {
     "NaN": ("fid", covdist.moments(X * [1, np.nan, 1], missing="propagate"), {}, "mean is nan at"),
     "option": ("fid", covdist.moments(X), {"bias": "*"}, "fid takes no options, found bias"),
     "another option": ("mom2", covdist.moments(X), {"size": 1}, "mom2 takes the options sample_size, found size"),
-    "format": ("fidd", covdist.moments(X), {}, "no format 'fidd': pass one of 'fadtk', 'fid', "),
+    "format": ("fidd", covdist.moments(X), {}, "format='fidd' is unknown: pass one of 'fadtk', 'fid', "),
     "array": ("fid", X, {}, "export writes moments, found a ndarray"),
     "tiny float32": ("imatrix", covdist.moments(X * 1e-30), {"name": "w"}, "float32 does not"),
     "huge float32": ("imatrix", covdist.moments(X * 1e30), {"name": "w"}, "float32 does not"),
@@ -197,7 +197,7 @@ def test_missing_files_and_formats(tmp_path):
             covdist.load(tmp_path / "s.npz", format=format)
     with pytest.raises(DataError, match="can be written, not read: those that can are fadtk, fid, kronfluence, mom2"):
         covdist.load(tmp_path / "s.npz", format="quip")
-    with pytest.raises(DataError, match="no format 'fidd'"):
+    with pytest.raises(DataError, match="format='fidd' is unknown"):
         covdist.load(tmp_path / "s.npz", format="fidd")
     with pytest.raises(DataError, match="a result of covdist takes no options, found count"):
         covdist.load(tmp_path / "s.npz", count=9)

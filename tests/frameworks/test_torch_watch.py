@@ -510,8 +510,8 @@ def test_nothing_is_left_on_the_model(log):
         ({"layers": "fc9"}, "names no layer of Linear"),
         ({"layers": []}, "names no layer"),
         ({"what": ("activations",)}, "'activations' cannot be recorded"),
-        ({"what": ()}, "record nothing"),
-        ({"every": 0}, "record nothing"),
+        ({"what": ()}, "records nothing"),
+        ({"every": 0}, "every must be a whole number from 1"),
     ],
 )
 def test_wrong_options(log, options, message):

@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from covdist.errors import DataError, ResultError
-from covdist.record.values import Rows, as_array, as_marks, as_rows
+from covdist.given import local_path, names, whole
+from covdist.record.options.asked import check_mode
+from covdist.record.values import Rows, as_array, as_marks, as_rows, check_arrays
 
 _FEW_COLUMNS = 4096  # as for `covdist run`: of more, variances
 
@@ -48,16 +50,11 @@ class LiveStats:
         from covdist.results.windows import begun, steps_of
 
         self._closed = True
-        if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
-            raise DataError(f"stats={steps!r} is not a number of steps: pass how many a window has, 1 or more")
         if others:
             raise DataError(f"{', '.join(others)} is about a log, and with stats= none is written: leave it out")
-        if mode not in ("x", "a"):
-            raise DataError(f'mode must be "x" (new statistics) or "a" (continue), found {mode!r}.')
-        if "://" in os.fspath(path):
-            raise DataError(f"{path} is a URL, and statistics are written to a folder: pass a path on a disk")
-        self._folder, self._steps, self._rank = Path(path).absolute(), int(steps), rank
-        self._per_step = (per_step,) if isinstance(per_step, str) else tuple(per_step)
+        check_mode(mode, rank, None)
+        self._folder, self._steps, self._rank = Path(local_path(path)).absolute(), whole("stats", steps), rank
+        self._per_step = names("per_step", per_step)
         if mode == "x" and rank is None and self._folder.exists():
             raise ResultError(f'{path} exists already: give a new path, or mode="a" to continue.')
         if self._folder.exists() and (known := begun(self._folder)) != steps:
@@ -97,6 +94,7 @@ class LiveStats:
         with self._lock:
             if self._closed:
                 raise ResultError(f"{self._folder} is closed: open it again with mode='a'.")
+            check_arrays(arrays)
             now = int(as_marks(step, coordinates)["step"])
             rows = {name: as_rows(name, as_array(name, each), self._per_step) for name, each in arrays.items()}
             self._check(now, rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,9 +10,10 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from covdist.errors import DataError
+from covdist.given import names, one_of, told, whole
 from covdist.record.options.dtypes import float_dtype
 from covdist.record.shards import MOST
-from covdist.record.values import as_bytes
+from covdist.record.values import as_bytes, as_step
 
 T = TypeVar("T")
 ByName: TypeAlias = T | Mapping[str, T] | None  # one value for all arrays, or one by pattern
@@ -39,18 +39,18 @@ class Asked:
     @classmethod
     def checked(cls, given: Mapping[str, Any]) -> Asked:
         """Return the options that the keywords of a ``Recorder`` mean; DataError where one is wrong."""
-        per_step, most = given["per_step"], given["max_bytes"]
+        most = given["max_bytes"]
         return cls(
-            chunk_bytes=_whole("chunk_bytes", given["chunk_bytes"]),
-            chunk=None if given["chunk"] is None else _whole("chunk", given["chunk"]),
-            shard=None if given["shard"] is None else _whole("shard", given["shard"], most=MOST),
-            per_step=(per_step,) if isinstance(per_step, str) else tuple(per_step),
+            chunk_bytes=whole("chunk_bytes", given["chunk_bytes"]),
+            chunk=None if given["chunk"] is None else whole("chunk", given["chunk"]),
+            shard=None if given["shard"] is None else whole("shard", given["shard"], most=MOST),
+            per_step=names("per_step", given["per_step"]),
             room=as_bytes(given["memory"]) * 3 // 4,
             dtype=_named(given["dtype"], float_dtype),
-            every=_named(given["every"], lambda value: _whole("every", value)),
+            every=_named(given["every"], lambda value: whole("every", value)),
             units=_named(given["units"], _units),
-            project=_named(given["project"], lambda value: _whole("project", value)),
-            seed=_whole("seed", given["seed"], 0),
+            project=_named(given["project"], lambda value: whole("project", value)),
+            seed=whole("seed", given["seed"], 0),
             max_bytes=None if most is None else as_bytes(most, "max_bytes"),
         )
 
@@ -68,34 +68,21 @@ def _named(given: Any, check: Callable[[Any], T]) -> Named[T]:
     return tuple((str(pattern), check(value)) for pattern, value in given.items())
 
 
-def _whole(name: str, value: Any, least: int = 1, most: int = 2**63 - 1) -> int:
-    try:
-        found = operator.index(value)
-    except TypeError:
-        found = least - 1
-    if isinstance(value, bool) or not least <= found <= most:
-        raise DataError(f"{name} must be a whole number from {least}{_to(most)}, found {value!r}.")
-    return found
-
-
-def _to(most: int) -> str:
-    return f" to {most}" if most < 2**63 - 1 else ""
-
-
 def _units(value: Any) -> int | tuple[int, ...]:
-    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) and np.ndim(value):
-        found = tuple(_whole("units", each, 0) for each in value)
+    if getattr(value, "ndim", 1) and isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes):
+        found = tuple(whole("units", each, 0) for each in value)
         if not found or len(set(found)) < len(found):
-            raise DataError(f"units must be different numbers of units, at least one, found {value!r}.")
+            raise DataError(f"units must be different numbers of units, at least one, found {told(value)}.")
         return found
-    return _whole("units", value)
+    return whole("units", value)
 
 
 def check_mode(mode: str, rank: int | None, from_step: int | None) -> None:
     """Raise DataError where a log cannot be begun or continued so."""
-    if mode not in ("x", "a"):
-        raise DataError(f'mode must be "x" (a new log) or "a" (continue one), found {mode!r}.')
-    if from_step is not None and mode != "a":
-        raise DataError(f'from_step={from_step} forgets rows of a log that is continued: pass mode="a" with it.')
-    if rank is not None and not (isinstance(rank, int | np.integer) and rank >= 0):
-        raise DataError(f"rank must be a whole number from 0, or None for a single writer, found {rank!r}.")
+    one_of("mode", mode, ("x", "a"))
+    if from_step is not None:
+        as_step(from_step, "from_step")
+        if mode != "a":
+            raise DataError(f'from_step={from_step} forgets rows of a log that is continued: pass mode="a" with it.')
+    if rank is not None:
+        whole("rank", rank, 0)

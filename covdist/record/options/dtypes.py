@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import DataError
+from covdist.given import told
 from covdist.kernel import copies
 from covdist.kernel.library import compiled
 
@@ -18,14 +19,16 @@ FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_
 
 def float_dtype(given: Any) -> np.dtype:
     """Return the dtype that a name, a dtype or a dtype of torch means; DataError where it is none to record in."""
-    name = str(given).removeprefix("torch.")
+    name = (given if isinstance(given, str) else told(given)).removeprefix("torch.")
     if name not in FLOATS:
         try:
             name = np.dtype(given).name
-        except TypeError:
+        except (TypeError, ValueError):
             name = "no dtype"
     if name not in FLOATS:
-        raise DataError(f"dtype must be one of {', '.join(FLOATS)}, or a mapping of patterns to them, found {given!r}.")
+        raise DataError(
+            f"dtype must be one of {', '.join(FLOATS)}, or a mapping of patterns to them, found {told(given)}."
+        )
     return named_dtype(name)
 
 

@@ -13,7 +13,7 @@ from covdist.record.lent import Given, Lent
 from covdist.record.options.asked import Asked, of_name
 from covdist.record.options.dtypes import cast, check_over, say_lost
 from covdist.record.projection import PROJECTION, drawn, matrix_bytes, signs
-from covdist.record.values import as_array, as_rows
+from covdist.record.values import as_array, as_rows, as_step, check_arrays, variable_of
 
 _READY = (np.ndarray, Lent)  # what is recorded as it is, where it is recorded whole
 UNITS = "covdist_units"  # attribute of an array: {"width": ..., "units": [...]}
@@ -31,10 +31,14 @@ class Kept:
     def wants(self, step: int, name: str) -> bool:
         """Return whether an array of this name is recorded in this step."""
         every = of_name(self._options.every, name) if self._options.every else None
-        return every is None or step % every == 0
+        return every is None or as_step(step) % every == 0
 
     def of(self, step: int, arrays: Mapping[str, Any]) -> dict[str, Given]:
         """Return what is recorded of the arrays of a call."""
+        check_arrays(arrays)
+        if self._options.every or not self._whole:  # patterns are held against them
+            for name in arrays:
+                variable_of(name)
         if self._options.every:
             arrays = {name: value for name, value in arrays.items() if self.wants(step, name)}
         if self._whole:

@@ -8,6 +8,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from covdist.errors import DataError
+from covdist.given import names, whole
 from covdist.record.recorder import Recorder
 from covdist.record.torch.copies import Copies
 from covdist.record.torch.gradients import Gradients, logged
@@ -15,6 +16,7 @@ from covdist.record.torch.installed import check_torch
 from covdist.record.torch.layers import Watched, layers_of, unwrapped
 from covdist.record.torch.rows import Seen, channels_first, first_tensor, units_last
 from covdist.record.torch.running import in_backward, in_transform
+from covdist.record.values import as_step
 
 if TYPE_CHECKING:
     import torch
@@ -82,13 +84,25 @@ def watch(
     ends in an exception are forgotten, and ``watch.discard()`` forgets those of a step that is left out.
     """
     check_torch()
-    if isinstance(what, str):
-        what = (what,)
+    if not isinstance(model, _module()):
+        raise DataError(f"model is a {type(model).__name__}, expected a torch.nn.Module: pass the model that trains.")
+    if not callable(getattr(rec, "log", None)):
+        raise DataError(f"rec is a {type(rec).__name__}, expected a recorder: pass covdist.Recorder(path).")
+    if not (rows is None or callable(rows)):
+        raise DataError(f"rows is a {type(rows).__name__}, expected a function: leave it out, or pass one.")
+    what, layers = names("what", what), names("layers", layers)
+    every, start = whole("every", every), as_step(start, "start")
     if unknown := [each for each in what if each not in WHAT]:
         raise DataError(f"what={unknown[0]!r} cannot be recorded: choose of {', '.join(WHAT)}.")
-    if not what or every < 1:
-        raise DataError(f"what={what!r} and every={every} record nothing: name {', '.join(WHAT)}, and every=1 or more.")
+    if not what:
+        raise DataError(f"what=() records nothing: name some of {', '.join(WHAT)}.")
     return Watch(unwrapped(model), rec, tuple(what), layers, every, start, scaler, rows)
+
+
+def _module() -> type:
+    import torch
+
+    return torch.nn.Module
 
 
 class Watch:
