@@ -68,9 +68,7 @@ def one_of(option: str, value: object, known: Sequence[str]) -> None:
 
 def flag(option: str, given: object) -> bool:
     """Return whether an option is on; DataError where it is neither True nor False, as are "no" and arrays."""
-    if isinstance(given, bool) or (
-        isinstance(given, np.ndarray | np.generic) and (given.ndim, given.dtype.kind) == (0, "b")
-    ):
+    if isinstance(given, bool) or (isinstance(given, np.ndarray | np.generic) and _is_truth(given)):
         return bool(given)
     raise DataError(f"{option}={told(given)} is neither on nor off: pass True or False")
 

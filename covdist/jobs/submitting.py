@@ -84,8 +84,8 @@ def submit(
     """
     if not isinstance(selection, Selection | None):
         raise DataError(
-            f"selection is a {type(selection).__name__}, expected a Selection: leave it out, and pass its fields, such "
-            "as layer='fc*'"
+            f"selection is a {type(selection).__name__}, expected a Selection: leave it out, and pass its "
+            "fields by name"
         )
     if selection is not None and options:
         raise DataError(f"selection and {', '.join(options)} both say what to fold: give one of them")
