@@ -1,6 +1,7 @@
 """Covariances of many positions of an array beside a loop of ``numpy.cov``: ``python -m benchmarks.each``.
 
-Beside them what neither can save: new memory for the result, and the products alone, of rows that stay in the cache.
+First of channels before positions, as torch has them, by the loop of PaDiM, then of channels that lie last. Beside them
+what neither can save: new memory for the result, and the products alone, of rows that stay in the cache.
 """
 
 from __future__ import annotations
@@ -14,6 +15,25 @@ import numpy as np
 
 import covdist
 from covdist.kernel.products import add_gram
+
+Layout = Callable[[np.ndarray], np.ndarray]
+
+
+def loop_channels(x: np.ndarray) -> np.ndarray:
+    """Take one position after the other, as PaDiM does."""
+    flat = x.reshape(*x.shape[:2], -1)
+    found = np.empty((x.shape[1], *flat.shape[1:]))
+    for position in range(flat.shape[2]):
+        found[:, :, position] = np.cov(flat[:, :, position], rowvar=False, ddof=0)
+    return np.moveaxis(found, 2, 0).reshape(*x.shape[2:], x.shape[1], x.shape[1])
+
+
+def channels(x: np.ndarray) -> np.ndarray:
+    return covdist.cov(x, dim=0, each=(2, 3)).values
+
+
+def fast_channels(x: np.ndarray) -> np.ndarray:
+    return covdist.moments(x, dim=0, each=(2, 3), precision="fast").cov().values
 
 
 def loop(x: np.ndarray) -> np.ndarray:
@@ -42,7 +62,7 @@ def memory(x: np.ndarray) -> np.ndarray:
     return np.full((*x.shape[1:3], x.shape[3], x.shape[3]), 1.0)
 
 
-def timed(name: str, function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> tuple[float, np.ndarray]:
+def timed(name: str, function: Layout, x: np.ndarray) -> tuple[float, np.ndarray]:
     """Print what a function takes."""
     start, used, before = time.perf_counter(), time.process_time(), resource.getrusage(resource.RUSAGE_SELF)
     found = function(x)
@@ -60,15 +80,25 @@ def timed(name: str, function: Callable[[np.ndarray], np.ndarray], x: np.ndarray
 @click.option("--repeats", default=2, show_default=True)
 def main(rows: int, side: int, columns: int, repeats: int) -> None:
     """Print the time of each, in turns, and the ratios."""
-    x = np.random.default_rng(0).standard_normal((rows, side, side, columns), dtype=np.float32) + 1
+    x = np.random.default_rng(0).standard_normal((rows, columns, side, side), dtype=np.float32) + 1
+    print("(sample, channel, h, w)")
     for _ in range(repeats):
-        wall, expected = timed("loop", loop, x)
-        for name, function in (("ours", ours), ("fast", fast)):
-            own, found = timed(name, function, x)
-            print(f"  loop / {name}: {wall / own:.1f}; largest difference {np.abs(found - expected).max():.1e}")
-            del found
+        beside(x, loop_channels, channels, fast_channels)
+    x = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    print("(sample, h, w, channel)")
+    for _ in range(repeats):
+        beside(x, loop, ours, fast)
         timed("products", products, x)
         timed("memory", memory, x)
+
+
+def beside(x: np.ndarray, loop: Layout, ours: Layout, fast: Layout) -> None:
+    """Print what both of ours take beside a loop."""
+    wall, expected = timed("loop", loop, x)
+    for name, function in (("ours", ours), ("fast", fast)):
+        own, found = timed(name, function, x)
+        print(f"  loop / {name}: {wall / own:.1f}; largest difference {np.abs(found - expected).max():.1e}")
+        del found
 
 
 if __name__ == "__main__":

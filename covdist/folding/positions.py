@@ -68,9 +68,9 @@ class PositionsAccumulator:
 
     def _stack(self, rows: np.ndarray, positions: np.ndarray, weights: Any) -> tuple[Any, np.ndarray]:
         """Return the states of some positions in one, and for which of them it is right."""
-        some = rows[:, positions[0] : positions[-1] + 1].reshape(len(rows), -1)
+        some = rows[:, positions[0] : positions[-1] + 1]
         fits = self._stackable and not weights
-        found = self._kind.of_stack(some, self._width, self._options.precision) if fits else None
+        found = self._kind.of_stack(some, self._options.precision) if fits else None
         stack, right = found or (None, np.zeros(len(positions), np.bool_))
         return stack, right & ~np.isin(positions, list(self._alone))
 

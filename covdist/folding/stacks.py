@@ -67,14 +67,13 @@ def _folded(stack: Stack, shards: Sequence[Shard]) -> tuple[Any, np.ndarray] | N
         return None  # the dtype of what others read may differ from piece to piece
     if any(part.rows > LEAST_ROWS and part.last - part.first > 1 for part in parts):
         return None  # such are folded as several blocks
-    block, width = np.empty((0, 0)), 0
+    block = np.empty((0, 0, 0))
     for number, part in enumerate(parts):
         for start, rows in _placed(part):
             if block.size == 0:
-                width = rows.shape[1]
-                block = np.empty((part.rows, len(parts) * width), rows.dtype)
-            block[start : start + len(rows), number * width : (number + 1) * width] = rows
-    found: tuple[Any, np.ndarray] | None = stack.kind.of_stack(block, width, stack.options.precision)
+                block = np.empty((part.rows, len(parts), rows.shape[1]), rows.dtype)
+            block[start : start + len(rows), number] = rows
+    found: tuple[Any, np.ndarray] | None = stack.kind.of_stack(block, stack.options.precision)
     return found
 
 

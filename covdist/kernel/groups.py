@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from covdist.kernel.apart import Apart
 from covdist.kernel.library import (
     WORK,
     SideStruct,
@@ -46,6 +47,7 @@ class Runs(NamedTuple):
     width: int
     height: int  # rows that are looked at together
     ordinary: tuple[float, float, bool]  # the range of magnitudes, as ``numerics.screening`` has it
+    apart: Apart | None = None  # the groups, where their columns do not lie side by side
 
     def some(self, which: np.ndarray) -> Runs:
         """Return some of the groups."""
@@ -122,16 +124,22 @@ def _fold(runs: Runs, matrices: np.ndarray | None, divisors: np.ndarray | None, 
     data, rows = place(runs.block) + runs.offsets.astype(np.uint64), runs.rows.astype(np.uint64)
     found = Folded(np.empty((count, 3, width)), np.zeros((count, 2, width), np.int64), np.empty(count, np.bool_))
 
+    step = _TOGETHER if runs.apart is None else runs.apart.together
+
     def fold(firsts: Sequence[int]) -> None:
         side, products, _held = _memory(runs, matrices is not None, divisors is not None, floats)
+        tile = empty_bytes(0 if runs.apart is None else step * runs.apart.array_bytes)
         for first in firsts:
-            part = slice(first, first + _TOGETHER)
-            given = [address(each[part]) for each in (data, rows, *found)]
+            part = slice(first, first + step)
+            at = data[part]
+            if runs.apart is not None:
+                at, side.stride = runs.apart.copied(part, tile)
+            given = [address(each) for each in (at, *[each[part] for each in (rows, *found)])]
             wanted = [None if each is None else address(each[part]) for each in (matrices, divisors)]
             places = (*given[:2], len(rows[part]), runs.height, *given[2:4], *wanted, *products, given[4])
             function("fold_groups")(ctypes.byref(GroupsStruct(side, *places)))
 
-    shared(fold, range(0, count, _TOGETHER), int(runs.rows.sum()) * width)
+    shared(fold, range(0, count, step), int(runs.rows.sum()) * width)
     return found
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from covdist.kernel.apart import Apart
 from covdist.kernel.groups import Folded, Runs, fold_columns, fold_triangles
 from covdist.kernel.library import (
     NONE,
@@ -147,17 +148,17 @@ def folds_side_by_side(dtype: np.dtype, width: int) -> bool:
     return compiled() and number_of(dtype) is not None and 1 < width < packed.LEAST_COLUMNS
 
 
-def fold_side_by_side(block: np.ndarray, width: int, products: int, floats: bool = False) -> StackedColumns | None:
-    """Fold arrays of ``width`` columns that lie side by side, each by itself; None where that cannot be.
+def fold_side_by_side(block: np.ndarray, products: int, floats: bool = False) -> StackedColumns | None:
+    """Fold each of some arrays (rows, arrays, columns) by itself; None where that cannot be.
 
     ``floats`` says whether they are multiplied in float32.
     """
-    rows, count = len(block), block.shape[1] // width
-    if not rows or not folds_side_by_side(block.dtype, width):
+    rows, count, width = block.shape
+    if not rows or not folds_side_by_side(block.dtype, width) or beyond_float64(block):
         return None
-    offsets = np.arange(count) * (width * block.itemsize)
-    if (runs := runs_of(block, offsets, np.full(count, rows), width, height_of([width]))) is None:
-        return None
+    one, offsets = block[:, 0], np.arange(count) * block.strides[1]
+    apart = None if _readable(one) else Apart(block)
+    runs = Runs(one, offsets, np.full(count, rows), width, height_of([width]), ordinary_range(block.dtype), apart)
     if products == NONE:
         triangles, folded = np.empty((count, 0)), fold_columns(runs)
     else:

@@ -57,9 +57,9 @@ class Scatter(_ScatterFields):
         return Cost(state_bytes, width * width + COLUMN_FLOPS * width, LEAST_ROWS, width)
 
     @classmethod
-    def of_stack(cls, block: np.ndarray, width: int, precision: str) -> tuple[Scatter, np.ndarray] | None:
+    def of_stack(cls, block: np.ndarray, precision: str) -> tuple[Scatter, np.ndarray] | None:
         """As that of ``Variances``."""
-        if (found := fold_side_by_side(block, width, SQUARE, precision == "fast")) is None:
+        if (found := fold_side_by_side(block, SQUARE, precision == "fast")) is None:
             return None
         return cls(found.columns, found.triangles), found.ordinary
 

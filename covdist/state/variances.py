@@ -56,9 +56,9 @@ class Variances(_VariancesFields):
         return Cost(COLUMN_BYTES * width, COLUMN_FLOPS * width, least_rows, min(width, TILE_COLUMNS))
 
     @classmethod
-    def of_stack(cls, block: np.ndarray, width: int, precision: str) -> tuple[Variances, np.ndarray] | None:
-        """Return the stack of arrays of as many columns, side by side, and which of it is right; None where none is."""
-        if (found := fold_side_by_side(block, width, NONE)) is None:
+    def of_stack(cls, block: np.ndarray, precision: str) -> tuple[Variances, np.ndarray] | None:
+        """Return the stack of arrays (rows, arrays, columns), and which of it is right; None where none is."""
+        if (found := fold_side_by_side(block, NONE)) is None:
             return None
         return cls(found.columns), found.ordinary
 

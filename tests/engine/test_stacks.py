@@ -142,7 +142,7 @@ def test_ordinary_arrays_are_folded_in_one_go(tmp_path, monkeypatch):
         x = np.load(tmp_path / f"{path}.npy")
         np.testing.assert_allclose(one.cov(), np.cov(x.T, ddof=0), rtol=1e-12, atol=1e-15)
         assert same_bits(one.deferred.joined(), covdist.moments(x).deferred.joined())
-    assert fold_side_by_side(np.ones((3, 4)), 1, 0) is None
+    assert fold_side_by_side(np.ones((3, 4, 1)), 0) is None
 
 
 @pytest.mark.skipif(not compiled(), reason="numpy folds one by one")

@@ -12,11 +12,12 @@ from types import SimpleNamespace
 import numpy as np
 
 from covdist.kernel import groups, products
+from covdist.kernel.library import SQUARE
 from covdist.kernel.workspace import Workspace
 from covdist.numerics import packed, shifted_columns
 from covdist.numerics.accumulator import Options
 from covdist.numerics.nonfinite import drop
-from covdist.numerics.ordinary import runs_of
+from covdist.numerics.ordinary import fold_side_by_side, runs_of
 from covdist.state.cross import Cross
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances
@@ -84,6 +85,12 @@ def fold_runs(rng: np.random.Generator, height: int, width: int, dtype: str) -> 
             groups.matrices_of(triangles, squares, np.full(len(found.rows), divisor), matrices, places)
 
 
+def fold_turned(rng: np.random.Generator, height: int, width: int, dtype: str) -> None:
+    """Arrays of channels before positions, of which the last few are fewer than are turned at a time."""
+    channels = copied(rng.normal(50, 20, (height, width, 37)).clip(0, 120).astype(dtype))
+    fold_side_by_side(channels.transpose(0, 2, 1), SQUARE)
+
+
 def main() -> None:
     made = SimpleNamespace(**vars(np) | {"empty": guarded, "zeros": guarded})
     Workspace.array = guarded_array
@@ -93,7 +100,7 @@ def main() -> None:
         rng = np.random.default_rng(0)
         for height in (1, 7, 255, 600):
             for width in (1, 5, 16, 33, 70, 257):
-                for each in (fold, fold_runs):
+                for each in (fold, fold_runs, fold_turned):
                     each(rng, height, width, rng.choice(["f2", "f4", "f8", "i1", "u2", "i4", "i8"]))
     sys.stdout.write("whole")
 

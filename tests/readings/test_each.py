@@ -264,6 +264,36 @@ def test_the_same_bits_as_each_alone(dtype, precision):
     assert list(m.state.folded.alone) == ([2] if dtype == "f8" and compiled() else [])
 
 
+@pytest.mark.parametrize("state", ["full", "variances"])
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "i8", "u1"])
+def test_the_same_bits_wherever_the_channels_lie(dtype, state):
+    """Before the positions, as torch has them, every other one, with rows back to front, in one part and in two."""
+    x = (RNG.normal(size=(300, 10, 9, 11)) * 3 + 20).astype(dtype)
+    x[7, 2, 4, 4] = 200
+    for array in (x, x[::-1, 1::2], x[:, :, ::-1, 2:7], np.asfortranarray(x)):
+        last = np.ascontiguousarray(np.moveaxis(array, 1, -1))
+        parts = [slice(None), slice(0, 120), slice(120, None)]
+        found = [covdist.moments(array[part], dim=0, each=(2, 3), state=state) for part in parts]
+        expected = [covdist.moments(last[part], dim=0, each=(1, 2), state=state) for part in parts]
+        for one, other in zip([*found, found[1] + found[2]], [*expected, expected[1] + expected[2]], strict=True):
+            np.testing.assert_array_equal(one.var(), other.var())
+            np.testing.assert_array_equal(one.mean(), other.mean())
+            if state == "full":
+                np.testing.assert_array_equal(one.cov(), other.cov())
+    if state == "full":
+        x = x.astype("f8")
+        np.testing.assert_allclose(
+            covdist.cov(x, dim=0, each=(2, 3))[4, 4], np.cov(x[:, :, 4, 4].T, ddof=0), rtol=1e-11, atol=1e-12
+        )
+
+
+def test_fast_products_are_the_same_wherever_the_channels_lie():
+    x = RNG.normal(size=(600, 20, 7, 11)).astype("f4")
+    found = covdist.moments(x, dim=0, each=(2, 3), precision="fast").cov()
+    last = covdist.moments(np.ascontiguousarray(np.moveaxis(x, 1, -1)), dim=0, each=(1, 2), precision="fast").cov()
+    np.testing.assert_array_equal(found, last)
+
+
 def sum_of(parts: list[covdist.Moments]) -> covdist.Moments:
     return reduce(operator.add, parts)
 
