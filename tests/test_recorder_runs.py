@@ -77,3 +77,14 @@ def test_what_waits_for_its_coordinates_is_bounded(tmp_path):
         for step in range(STEPS):
             rec.log(step, {"loss": 0.5})
             assert not any(track._runs.are_many for track in rec._tracks.by_dim.values())
+
+
+def test_values_that_come_many_times_in_a_row_take_few_bytes(tmp_path):
+    with Recorder(tmp_path / "log") as rec:
+        for step in range(2):
+            rec.log(step, {"a/activation": np.ones((20_000, 3))}, epoch=step)
+    for mark in ("sample_step", "sample_epoch"):
+        sizes = [file.stat().st_size for file in (tmp_path / "log" / "a" / mark).glob("c*")]
+        assert sizes
+        assert max(sizes) < 500
+        np.testing.assert_array_equal(open_log(tmp_path / "log")["a"][mark], np.repeat([0, 1], 20_000))

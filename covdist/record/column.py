@@ -144,7 +144,7 @@ class Column:
         """Store the chunk that begins with a row, as far as there are rows."""
         if self._pays is None or (not self._pays and start // self.chunk_rows % _TRIES == 0):
             self._pays = self.codecs != PLAIN and pays(rows)
-        if self.codecs == FRAMED and not self._pays and framed(self.chunk_bytes):
+        if self.codecs != PLAIN and not self._pays and framed(self.chunk_bytes):
             pages = self.writer.frames.of(rows, self.chunk_bytes)
             # Of a disk that is slower than the rows come, the system's cache takes some of them.
             self._put(start, Parts(pages.parts) if self.writer.is_behind() else pages)

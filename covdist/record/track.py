@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from covdist.record.chunks import RUNS
 from covdist.record.column import METADATA, Column, Piece
 from covdist.record.lent import Given
 from covdist.record.runs import MarkRuns
@@ -70,9 +71,10 @@ class Track:
 
     def add_mark(self, mark: str, dtype: np.dtype) -> None:
         """Add a coordinate before the first row."""
-        self.marks[mark] = self._column(
-            mark_name(self.dim, mark), (self.dim,), dtype, (), {MARKS: mark}, self._spans(dtype, ())
-        )
+        column = self._column(mark_name(self.dim, mark), (self.dim,), dtype, (), {MARKS: mark}, self._spans(dtype, ()))
+        if not self.dim.endswith("step"):  # where each row has another one
+            column.codecs = RUNS
+        self.marks[mark] = column
 
     def append(self, rows: Mapping[str, Given], marks: Mapping[str, np.ndarray], count: int) -> None:
         """Append ``count`` rows to every member, and the marks as often to the coordinates."""
