@@ -260,8 +260,8 @@ def undamaged(path: str | Path) -> Iterator[None]:
     """Raise ResultError where a block finds that something in a result is not what it should be."""
     try:
         yield
-    except (OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
-        said = " ".join(str(error).split())
+    except BROKEN as error:
+        said = " ".join(str(error).split()) or type(error).__name__
         raise ResultError(f"{path} is damaged ({said}): restore it from a copy, or make it again") from error
 
 

@@ -24,10 +24,14 @@ from covdist.results.arrays import CHECKED, stored_array
 from covdist.results.deferred import Deferred
 from covdist.results.labels import Axis
 from covdist.results.pieces import array_in_pieces
+from covdist.results.store import undamaged
 from covdist.state.cross import Cross
 from covdist.state.variances import Tiled
 from covdist.storage.kinds import of_kind
 
+_LOST = int(
+    np.iinfo(np.int16).min
+)  # where a chunk of exponents is not there; 0 in results of before, of all that are 0
 _ABOUT = "scatter holds the tiles on and above the diagonal; the tiles below are their transposes and not stored"
 
 
@@ -131,14 +135,16 @@ def create(group: zarr.Group, bands: Sequence[Band], side: int, dims: Sequence[s
     make: Callable[..., object] = partial(group.create_array, **CHECKED)
     width = bands[-1].last
     make("scatter", shape=(width, width), chunks=(side, side), dtype="f8", fill_value=np.nan, dimension_names=dims)
-    make("exponents", shape=(len(bands), width), chunks=(1, width), dtype="i2", dimension_names=["band", dims[1]])
+    bands_of = {"shape": (len(bands), width), "chunks": (1, width), "dimension_names": ["band", dims[1]]}
+    make("exponents", dtype="i2", fill_value=_LOST, **bands_of)
     group.attrs[Tiled.name] = {"side": side, "bands": [list(band) for band in bands], "about": _ABOUT}
 
 
 def write_band(place: str, number: int, band: Band, side: int, state: Cross) -> None:
     """Write a band's tiles one by one, and the powers of two its columns are scaled by."""
     group = zarr.open_group(place, mode="r+")
-    scatter, exponents = stored_array(group, "scatter"), stored_array(group, "exponents")
+    # Opened again they would leave out tiles of nothing but NaN.
+    scatter, exponents = (stored_array(group, name).with_config(CHECKED["config"]) for name in ("scatter", "exponents"))
     cuts = edges(scatter.shape[0], side)
     for i, j in tiles_of(band, side):
         scatter[slice(*cuts[i]), slice(*cuts[j])] = scatter_tile(state, band, cuts[i], cuts[j])
@@ -153,16 +159,16 @@ class StoredTiles:
 
     def __init__(self, group: zarr.Group, columns: int):
         said: Any = of_kind(group.attrs[Tiled.name], {"side": int, "bands": [[int]]}, Tiled.name)
-        array, exponents = stored_array(group, "scatter"), stored_array(group, "exponents")
-        self._place = str(Path(str(group.store_path).removeprefix("file://")))
+        self._place = str(_path(group))
         self._side, self._columns = said["side"], columns
         self._bands = [Band(*band) for band in said["bands"]]
-        _check(array, (columns, columns), (self._side, self._side), "f8")
-        _check(exponents, (len(self._bands), columns), (1, columns), "i2")
+        scatter, exponents = self._arrays(group)
         side = len(edges(self._columns, self._side))
         count = side * (side + 1) // 2
-        if lost := count - array.nchunks_initialized:
+        if lost := count - scatter.nchunks_initialized:
             raise ValueError(f"scatter lacks {lost} of its {count} tiles")
+        if exponents.fill_value != 0 and (lost := exponents.nchunks - exponents.nchunks_initialized):
+            raise ValueError(f"exponents lacks {lost} of its {exponents.nchunks} chunks")
         if {tile for band in self._bands for tile in tiles_of(band, self._side)} != set(_upper(side)):
             raise ValueError(f"its bands {said['bands']} do not cover {side} rows of tiles")
 
@@ -177,9 +183,9 @@ class StoredTiles:
         """Return the array whose tiles ``read(rows, columns, stored, scales of the band)`` returns."""
         cuts = edges(self._columns, self._side)
         numbers = {tile: n for n, band in enumerate(self._bands) for tile in tiles_of(band, self._side)}
-        name = f"{name}-{tokenize(self._place, Path(self._place).stat().st_mtime_ns, *about)}"
-        group = zarr.open_group(self._place, mode="r")
-        scatter, exponents = stored_array(group, "scatter"), stored_array(group, "exponents")
+        with undamaged(self._place):
+            name = f"{name}-{tokenize(self._place, Path(self._place).stat().st_mtime_ns, *about)}"
+            scatter, exponents = self._arrays(zarr.open_group(self._place, mode="r"))
         beside: dict[Key, object] = {f"stored-{name}": _Stored(Path(self._place), scatter, exponents, given)}
 
         def upper(i: int, j: int) -> tuple[object, ...]:
@@ -188,8 +194,19 @@ class StoredTiles:
         beside |= {(f"scales-{name}", n): (_Stored.scales, f"stored-{name}", n) for n in range(len(self._bands))}
         return tiled(name, self._columns, self._side, upper, beside)
 
+    def _arrays(self, group: zarr.Group) -> tuple[zarr.Array[Any], zarr.Array[Any]]:
+        """Return the tiles and the exponents of a group; ValueError where they are others."""
+        scatter, exponents = stored_array(group, "scatter"), stored_array(group, "exponents")
+        _check(scatter, (self._columns, self._columns), (self._side, self._side), "f8")
+        _check(exponents, (len(self._bands), self._columns), (1, self._columns), "i2")
+        return scatter, exponents
+
     def written(self, columns: Deferred, axes: tuple[Axis, Axis], group: zarr.Group) -> Deferred:
         raise ResultError(f"{self._place} holds its matrix in tiles on disk: copy that folder instead of saving anew")
+
+
+def _path(found: zarr.Group | zarr.Array[Any]) -> Path:
+    return Path(str(found.store_path).removeprefix("file://"))
 
 
 def _check(array: zarr.Array[Any], shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str) -> None:
@@ -209,11 +226,21 @@ class _Stored:
 
     def scales(self, number: int) -> np.ndarray:
         """Return a band's exponents."""
-        return np.asarray(self.exponents[number])
+        return self._chunk(self.exponents, slice(number, number + 1), slice(None))[0]
 
     def tile(self, down: slice, across: slice) -> np.ndarray:
-        self.place.stat()  # chunks that are not there are NaN, unlike a folder that is not there
-        return np.asarray(self.scatter[down, across])
+        return self._chunk(self.scatter, down, across)
+
+    def _chunk(self, array: zarr.Array[Any], *place: slice) -> np.ndarray:
+        """Return what lies in one chunk; ResultError where it is lost or changed."""
+        key = array.metadata.encode_chunk_key(
+            tuple((each.start or 0) // size for each, size in zip(place, array.chunks, strict=True))
+        )
+        with undamaged(self.place):
+            self.place.stat()
+            if not (_path(array) / key).is_file() and array.fill_value != 0:  # zarr takes it for the fill value
+                raise ValueError(f"{array.path} lacks {key}")
+            return np.asarray(array[place])
 
 
 def _covariance_read(down: slice, across: slice, stored: _Stored, scales: np.ndarray) -> np.ndarray:

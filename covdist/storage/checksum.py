@@ -12,6 +12,7 @@ import google_crc32c
 _MAGIC = b"covdist1"
 _HEAD = struct.Struct("<8sIQ")  # magic, length of the description, length of the body
 _CRC = struct.Struct("<I")
+_NO_JSON = (ValueError, RecursionError)  # the second of what is nested too deeply
 
 
 def checksummed(description: Mapping[str, object], body: bytes) -> bytes:
@@ -32,7 +33,11 @@ def verified(data: bytes | None) -> tuple[dict[str, Any], memoryview] | None:
     if google_crc32c.value(bytes(view[: -_CRC.size])) != _CRC.unpack(view[-_CRC.size :])[0]:
         return None
     start = _HEAD.size + text
-    return json.loads(bytes(view[_HEAD.size : start])), view[start : start + body]
+    try:
+        description = json.loads(bytes(view[_HEAD.size : start]))
+    except _NO_JSON:
+        return None
+    return (description, view[start : start + body]) if isinstance(description, dict) else None
 
 
 def to_json(content: Mapping[str, object]) -> bytes:
@@ -45,9 +50,9 @@ def from_json(data: bytes | None) -> dict[str, Any] | None:
     try:
         content = json.loads(data or b"")
         crc = content.pop("crc32c")
-    except (ValueError, KeyError, AttributeError, TypeError):
+        return content if crc == _crc(content) else None
+    except (*_NO_JSON, KeyError, AttributeError, TypeError):
         return None
-    return content if crc == _crc(content) else None
 
 
 def _crc(content: Mapping[str, object]) -> str:

@@ -336,5 +336,5 @@ def test_a_stored_matrix_that_is_gone_is_no_matrix_of_nan(tmp_path):
     covdist.moments(lazy(VALUES[:50, :20]), matrix="tiles").save(tmp_path / "m")
     found = covdist.load(tmp_path / "m").cov()
     shutil.rmtree(tmp_path / "m")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ResultError, match=r"m is damaged .*No such file.*restore it"):
         found.compute()

@@ -30,7 +30,7 @@ def begun(folder: Path) -> int | None:
     """Return how many steps a window has; None where the folder is no such result."""
     try:
         return int(json.loads((folder / MARKER).read_text(encoding="utf-8"))["steps"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return None
 
 
