@@ -74,7 +74,8 @@ class Folder:
         path, beside = os.path.join(self.root, name), os.path.join(self.root, name + PARTIAL)
         with self._opened_part(name + PARTIAL) as file:
             Parts([data]).write(file, 0)
-            file.truncate()
+            if os.fstat(file.fileno()).st_size != len(data):
+                file.truncate()
         if not exchanged(beside, path):
             os.replace(beside, path)
 
