@@ -45,6 +45,7 @@ class ByGroup:
 
 
 Values = np.ndarray | ByGroup
+Check = Callable[[np.ndarray], None]  # raises ValueError
 
 
 def write_array(group: zarr.Group, name: str, values: Values, dims: tuple[str, ...] | None = None) -> None:
@@ -89,12 +90,14 @@ def read_array(group: zarr.Group, name: str) -> np.ndarray:
     return _part(_whole(group, name), ...)
 
 
-def read_rows(group: zarr.Group, name: str) -> Iterator[np.ndarray]:
-    """Yield what an array holds along its first axis, and read a chunk of it at a time; as ``read_array``."""
+def read_rows(group: zarr.Group, name: str, check: Check) -> Iterator[np.ndarray]:
+    """Yield what an array holds along its first axis; read, and check, a chunk of it at a time, as ``read_array``."""
     array = _whole(group, name)
     height = array.chunks[0]
     for start in range(0, array.shape[0], height):
-        yield from _part(array, slice(start, start + height))
+        rows = _part(array, slice(start, start + height))
+        check(rows)
+        yield from rows
 
 
 def _whole(group: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from covdist.numerics.accumulator import Options
 from covdist.numerics.nonfinite import BY_NAME
 from covdist.numerics.products import PRECISIONS
+from covdist.numerics.weights import checked
 from covdist.results.labels import Axis
 from covdist.results.layout import Layout
 from covdist.results.packs import Arrays
@@ -51,6 +52,8 @@ def put_together(states: Iterable[State], stored: StoredState, layout: Layout) -
     options = Options(BY_NAME[about["missing"]], about["precision"], about["inf"])
     arrays = {name: stored.read(f"{_PREFIX}{name}") for name in about["arrays"]}
     few = FewRows.of_arrays(Folding.of(kind, layout.widths, options), arrays)
+    for weights in few.vectors.values():
+        checked(weights)
     codes = stored.read(FOLDED).tolist()
     _check_codes(codes, few, layout)
     return Grouped(empty, dict(zip(codes, states, strict=True)), few)

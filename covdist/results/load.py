@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,9 +164,20 @@ def _state(stored: StoredState, layout: Layout) -> State | Grouped:
     for name in written:  # before room is made for so many columns
         _check_field(stored, name, kind.FIELDS[name], (*number, *kind.FIELDS[name].shape(widths)))
     if layout.groups is None:
-        return rebuilt(kind, widths, {name: stored.read(name) for name in written})
-    rows = zip(*map(stored.read_rows, written), strict=True)
+        arrays = {name: stored.read(name) for name in written}
+        for name, values in arrays.items():
+            _check_values(name, kind.FIELDS[name], widths, values)
+        return rebuilt(kind, widths, arrays)
+    checks = [partial(_check_values, name, kind.FIELDS[name], widths) for name in written]
+    rows = zip(*map(stored.read_rows, written, checks), strict=True)
     return put_together((rebuilt(kind, widths, dict(zip(written, row, strict=True))) for row in rows), stored, layout)
+
+
+def _check_values(name: str, field: Field, widths: Sequence[int], values: np.ndarray) -> None:
+    """Raise ValueError where values of a state, or of several along a first axis, are such as no state has."""
+    if not field.holds(values.reshape(-1, *field.shape(widths)) if values.size else values):
+        where = " on its diagonal" if field.triangle else ""
+        raise ValueError(f"{name} holds values{where} that are not from {field.least} to {field.most}")
 
 
 def _folded(stored: StoredState, groups: Groups) -> int:

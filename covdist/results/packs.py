@@ -15,7 +15,7 @@ import numpy as np
 import zarr
 
 from covdist.limits import limits
-from covdist.results.arrays import Values, plain, read_array, stored_array, write_array
+from covdist.results.arrays import Check, Values, plain, read_array, stored_array, write_array
 from covdist.storage.kinds import of_kind
 
 # Arrays beside those of the states; no field or label is stored under a name that begins so, see ``Layout.stored``.
@@ -94,8 +94,10 @@ class Member:
         values, ends = self._pack.flat(name)
         return plain(values[ends[self._number] : ends[self._number + 1]].reshape(self.shape(name)))
 
-    def read_rows(self, name: str) -> Iterator[np.ndarray]:
-        return iter(self.read(name))
+    def read_rows(self, name: str, check: Check) -> Iterator[np.ndarray]:
+        values = self.read(name)
+        check(values)
+        return iter(values)
 
 
 class _Pack:

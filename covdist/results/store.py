@@ -21,7 +21,7 @@ import zarr
 from covdist.engine.plan import human_bytes
 from covdist.errors import ResultError
 from covdist.given import local_path
-from covdist.results.arrays import BROKEN, opened, plain, read_array, read_rows, stored_array, write_array
+from covdist.results.arrays import BROKEN, Check, opened, plain, read_array, read_rows, stored_array, write_array
 from covdist.results.packs import Stored, members_of, to_pack, write_pack
 from covdist.storage.exchange import exchange
 from covdist.storage.kinds import of_kind
@@ -204,7 +204,7 @@ class StoredState(Protocol):
     def shape(self, name: str) -> tuple[int, ...]: ...
     def dtype(self, name: str) -> np.dtype: ...
     def read(self, name: str) -> np.ndarray: ...
-    def read_rows(self, name: str) -> Iterator[np.ndarray]: ...  # along the first axis, as few at a time as may be
+    def read_rows(self, name: str, check: Check) -> Iterator[np.ndarray]: ...  # few at a time
 
 
 class _Alone:
@@ -225,8 +225,8 @@ class _Alone:
     def read(self, name: str) -> np.ndarray:
         return plain(read_array(self.group, name))
 
-    def read_rows(self, name: str) -> Iterator[np.ndarray]:
-        return read_rows(self.group, name)
+    def read_rows(self, name: str, check: Check) -> Iterator[np.ndarray]:
+        return read_rows(self.group, name, check)
 
 
 def root_of(path: str | Path) -> dict[str, Any] | None:

@@ -19,17 +19,18 @@ a frozen dataclass with the same attributes, such as ``Lagged(lag=3)``. What a s
 from __future__ import annotations
 
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache, lru_cache, partial
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol, Self, cast
+from typing import Any, Literal, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 
 from covdist.numerics import packed
 from covdist.numerics.accumulator import Cost, Options, RowsAccumulator, finish_one, finish_two
-from covdist.numerics.columns import common_unit
+from covdist.numerics.columns import NO_EXPONENT, common_unit
 from covdist.numerics.filled_block import Block
 from covdist.numerics.segments import BlockFold, Segments
 from covdist.numerics.weights import Vector, unit_of
@@ -46,11 +47,21 @@ class Field(NamedTuple):
     also: tuple[str, ...] = ()  # further paths that hold the same value
     leading: tuple[str, int] | None = None  # name and length of an axis of its own, before the others
     default: int | None = None  # of a field that is only written where it says something else
+    least: float = -math.inf  # of the values; of those of a triangle on the diagonal
+    most: float = math.inf  # where it is finite, no value is NaN
 
     def shape(self, widths: Sequence[int]) -> tuple[int, ...]:
         """Return the shape for so many columns a side."""
         leading = () if self.leading is None else self.leading[1:]
         return *leading, *(widths[min(axis % 2, len(widths) - 1)] for axis in self.axes)
+
+    def holds(self, values: np.ndarray) -> bool:
+        """Return whether values, also those of several states along a first axis, are such as a state has."""
+        if self.triangle:
+            values = np.diagonal(values, axis1=-2, axis2=-1)
+        if self.most < math.inf and values.size:
+            return bool(self.least <= values.min() and values.max() <= self.most)
+        return self.least == -math.inf or not (values < self.least).any()
 
 
 Fields = Mapping[str, Field]
@@ -101,19 +112,23 @@ class StateType(Protocol):
     def cost(self, *widths: Any, **none: Any) -> Cost: ...  # of folding, for the plan
 
 
+Range = dict[Literal["least", "most"], Any]
+WEIGHTS: Range = {"least": 0.0, "most": sys.float_info.max}
+UNITS: Range = {"least": 2 * NO_EXPONENT, "most": 1200}  # exponents of two near those of values, or of no value
+
 SCALARS: Fields = {
-    "count": Field("rows", (), np.int64),
-    "skipped": Field("skipped", (), np.int64),
-    "weight": Field("weight", (), np.float64, extensive=1),
-    "weight2": Field("weight2", (), np.float64, extensive=2),
-    "weight_unit": Field("weight_unit", (), np.int64, default=0),
+    "count": Field("rows", (), np.int64, least=0),
+    "skipped": Field("skipped", (), np.int64, least=0),
+    "weight": Field("weight", (), np.float64, extensive=1, **WEIGHTS),
+    "weight2": Field("weight2", (), np.float64, extensive=2, **WEIGHTS),
+    "weight_unit": Field("weight_unit", (), np.int64, default=0, least=-(2**31), most=2**31),
 }
 _VECTORS: Fields = {
     "mean": Field("mean"),
     "mean_low": Field("mean_low"),
-    "squares": Field("squares", extensive=1),
-    "exponent": Field("exponent", dtype=np.int64),
-    **{name: Field(f"census.{name}", dtype=np.int64) for name in ("zeros", "subnormals", "nans", "infs")},
+    "squares": Field("squares", extensive=1, least=0),
+    "exponent": Field("exponent", dtype=np.int64, **UNITS),
+    **{name: Field(f"census.{name}", dtype=np.int64, least=0) for name in ("zeros", "subnormals", "nans", "infs")},
 }
 
 

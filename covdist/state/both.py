@@ -60,8 +60,8 @@ class Both(CrossAnswers, _BothFields):
     ordered = False
     FIELDS: ClassVar[Fields] = {
         **Cross.FIELDS,
-        "scatter_x": Field("triangle", (0, 2), extensive=1, triangle=True),
-        "scatter_y": Field("triangle_y", (1, 3), extensive=1, triangle=True),
+        "scatter_x": Field("triangle", (0, 2), extensive=1, triangle=True, least=0),
+        "scatter_y": Field("triangle_y", (1, 3), extensive=1, triangle=True, least=0),
     }
 
     @classmethod

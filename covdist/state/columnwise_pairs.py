@@ -17,7 +17,7 @@ from covdist.numerics.nonfinite import all_finite, holes
 from covdist.numerics.products import Diagonal
 from covdist.numerics.segments import Blocks, OpenSegment
 from covdist.numerics.weights import Vector
-from covdist.state.base import Field, Fields, column_fields, in_one_unit, segments
+from covdist.state.base import WEIGHTS, Field, Fields, column_fields, in_one_unit, segments
 from covdist.state.columnwise import PRODUCTS, Columnwise, side_by_side, tiles
 from covdist.state.pairwise import PairwiseVariances
 
@@ -40,8 +40,8 @@ class ColumnwisePairs(_ColumnwisePairsFields):
     COUNT = "column_count"
     FIELDS: ClassVar[Fields] = {
         **column_fields(2, count="rows"),
-        "column_count": Field("seen.rows", (0,), np.int64),
-        "column_weight": Field("seen.weight", (0,), extensive=1),
+        "column_count": Field("seen.rows", (0,), np.int64, least=0),
+        "column_weight": Field("seen.weight", (0,), extensive=1, **WEIGHTS),
         **PRODUCTS,
     }
 

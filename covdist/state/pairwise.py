@@ -14,7 +14,7 @@ from covdist.numerics.correlation import covariance_of, pair_correlation
 from covdist.numerics.eigen import nearest, smallest_of
 from covdist.numerics.masked import MaskedSegments, Side
 from covdist.numerics.pairs import PairMarginals, Pairs, SideMerge, marginals_of, merge, pairs_of
-from covdist.state.base import Field, Fields, column_fields, fold_whole, in_one_unit, segments
+from covdist.state.base import WEIGHTS, Field, Fields, column_fields, fold_whole, in_one_unit, segments
 from covdist.state.cross import Cross
 from covdist.state.scatter import Scatter
 from covdist.state.variances import Variances, tiles
@@ -26,16 +26,16 @@ def _observed_fields(sides: int = 1) -> Fields:
     """Return the fields of ``columns`` and ``seen``, and with two sides of ``columns_y`` and ``seen_y``."""
     fields = dict(column_fields(sides, count="rows"))
     for side, suffix in enumerate(("", "_y")[:sides]):
-        fields[f"column_count{suffix}"] = Field(f"seen{suffix}.rows", (side,), np.int64)
-        fields[f"column_weight{suffix}"] = Field(f"seen{suffix}.weight", (side,), extensive=1)
+        fields[f"column_count{suffix}"] = Field(f"seen{suffix}.rows", (side,), np.int64, least=0)
+        fields[f"column_weight{suffix}"] = Field(f"seen{suffix}.weight", (side,), extensive=1, **WEIGHTS)
     return fields
 
 
 def _pair_fields(sides: int) -> Fields:
     fields = {
         **_observed_fields(sides),
-        "count": Field("pairs.rows", (0, 1), np.int64),
-        "pair_weight": Field("pairs.weight", (0, 1), extensive=1),
+        "count": Field("pairs.rows", (0, 1), np.int64, least=0),
+        "pair_weight": Field("pairs.weight", (0, 1), extensive=1, **WEIGHTS),
         "scatter": Field("pairs.scatter", (0, 1), extensive=1),
     }
     for suffix in ("", "_y")[:sides]:

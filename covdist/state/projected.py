@@ -22,7 +22,7 @@ from covdist.numerics.matrices.projected import alignments
 from covdist.numerics.products import add_gram, add_outer
 from covdist.numerics.segments import Segments
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.state.base import Field, Fields, column_fields, fold_whole
+from covdist.state.base import UNITS, Field, Fields, column_fields, fold_whole
 from covdist.state.variances import Variances
 
 LEAST_ROWS = 64  # of layers so wide that more rows of deviations would outgrow the state
@@ -53,7 +53,7 @@ class Projected:
         return {
             **column_fields(),
             "projections": Field("projections", (), extensive=1, leading=("direction_pair", pairs)),
-            "projection_units": Field("units", (), np.int64, leading=units),
+            "projection_units": Field("units", (), np.int64, leading=units, **UNITS),
         }
 
     def empty(self, width: int) -> Projections:

@@ -37,7 +37,10 @@ class Scatter(_ScatterFields):
     ordered = False
     CONTAINS = Variances  # bit for bit, of the same rows
     STACKABLE = True
-    FIELDS: ClassVar[Fields] = {**column_fields(), "scatter": Field("triangle", (0, 1), extensive=1, triangle=True)}
+    FIELDS: ClassVar[Fields] = {
+        **column_fields(),
+        "scatter": Field("triangle", (0, 1), extensive=1, triangle=True, least=0),
+    }
 
     @classmethod
     def empty(cls, width: int) -> Scatter:

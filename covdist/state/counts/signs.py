@@ -13,7 +13,7 @@ from covdist.numerics.accumulator import Cost, Counted, Options, RowsAccumulator
 from covdist.numerics.columns import Columns
 from covdist.numerics.segments import BlockFold, Blocks
 from covdist.numerics.weights import Vector, in_unit
-from covdist.state.base import Field, Fields, column_fields, in_one_unit
+from covdist.state.base import WEIGHTS, Field, Fields, column_fields, in_one_unit
 from covdist.state.variances import Variances, side_by_side, tiles
 
 
@@ -32,8 +32,8 @@ class Signs(_SignsFields):
     ordered = False
     FIELDS: ClassVar[Fields] = {
         **column_fields(),
-        "positive": Field("positive", (0,), extensive=1),
-        "negative": Field("negative", (0,), extensive=1),
+        "positive": Field("positive", (0,), extensive=1, **WEIGHTS),
+        "negative": Field("negative", (0,), extensive=1, **WEIGHTS),
     }
 
     @classmethod

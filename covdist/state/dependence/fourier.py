@@ -45,9 +45,8 @@ class Fourier:
             fields[name] = fields[name]._replace(also=(*fields[name].also, f"features.columns.{scalar.path}"))
         for name in PER_COLUMN:
             like = fields[name]
-            fields[f"feature_{name}"] = Field(
-                f"features.columns.{name}", (), like.dtype, like.extensive, leading=("feature", width)
-            )
+            path, leading = f"features.columns.{name}", ("feature", width)
+            fields[f"feature_{name}"] = like._replace(path=path, axes=(), leading=leading)
         pairs = ("feature_pair", packed.size(width))
         return {**fields, "feature_scatter": Field("features.triangle", (), extensive=1, leading=pairs)}
 

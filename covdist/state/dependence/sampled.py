@@ -18,7 +18,7 @@ from covdist.numerics.dependence.row_keys import NO_KEY, KeptRows, joined, row_k
 from covdist.numerics.filled_block import Block, rows_of
 from covdist.numerics.screening import widen
 from covdist.numerics.weights import Vector, combined
-from covdist.state.base import Field, Fields, column_fields, in_one_unit
+from covdist.state.base import WEIGHTS, Field, Fields, column_fields, in_one_unit
 from covdist.state.variances import Variances, side_by_side, tiles
 
 
@@ -49,7 +49,7 @@ class Sampled:
             **column_fields(),
             "sampled_key": Field("keys", (), np.int64, leading=rows),
             "sampled_value": Field("values", (0,), leading=rows),
-            "sampled_weight": Field("weights", (), extensive=1, leading=rows),
+            "sampled_weight": Field("weights", (), extensive=1, leading=rows, **WEIGHTS),
         }
 
     def empty(self, width: int) -> SampledRows:

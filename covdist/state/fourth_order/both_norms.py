@@ -17,7 +17,7 @@ from covdist.numerics.columns import Columns, combine
 from covdist.numerics.matrices.two_sides import TwoSides, debiased
 from covdist.numerics.products import rescaled
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.state.base import Field, Fields, fold_whole, in_one_unit, segments
+from covdist.state.base import UNITS, Field, Fields, fold_whole, in_one_unit, segments
 from covdist.state.both import Both, BothProducts, CrossAnswers
 from covdist.state.fourth_order.scatter_norms import NormSums, rows_of, square_within, step_within, unit_above
 from covdist.state.variances import LEAST_ROWS, Variances
@@ -134,8 +134,8 @@ class BothNorms(CrossAnswers, _BothNormsFields):
         "norm_fourth": Field("norms.x.fourth", extensive=1),
         "norm_fourth_y": Field("norms.y.fourth", extensive=1),
         "norm_mixed_fourth": Field("norms.fourth", extensive=1),
-        "norm_exponent": Field("norms.x.unit", (), np.int64),
-        "norm_exponent_y": Field("norms.y.unit", (), np.int64),
+        "norm_exponent": Field("norms.x.unit", (), np.int64, **UNITS),
+        "norm_exponent_y": Field("norms.y.unit", (), np.int64, **UNITS),
     }
 
     @classmethod

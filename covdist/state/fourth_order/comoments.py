@@ -13,7 +13,7 @@ from covdist.numerics.accumulator import Cost
 from covdist.numerics.matrices.covariance import Covariance
 from covdist.numerics.matrices.shrinkage import to_constant_correlation
 from covdist.numerics.products import add_product
-from covdist.state.base import Field, Fields
+from covdist.state.base import UNITS, Field, Fields
 from covdist.state.fourth_order.scatter_norms import Norms, NormSums
 from covdist.state.scatter import Scatter
 
@@ -91,7 +91,7 @@ class Comoments(Norms):
         **Scatter.FIELDS,
         "norm_cubes": Field("norms.norms.cubes", (0,), extensive=1),
         "norm_fourth": Field("norms.norms.fourth", extensive=1),
-        "norm_exponent": Field("norms.norms.unit", (), np.int64),
+        "norm_exponent": Field("norms.norms.unit", (), np.int64, **UNITS),
         "third_products": Field("norms.thirds", (0, 1), extensive=1),
         "fourth_products": Field("norms.fourths", (0, 1), extensive=1),
     }

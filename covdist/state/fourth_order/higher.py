@@ -11,7 +11,7 @@ from covdist.kernel.sums import column_sums
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Options, RowsAccumulator
 from covdist.numerics.columns import NO_EXPONENT, Columns, combine
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.state.base import Field, Fields, column_fields, fold_whole, in_one_unit, segments
+from covdist.state.base import UNITS, Field, Fields, column_fields, fold_whole, in_one_unit, segments
 from covdist.state.variances import LEAST_ROWS, Variances
 
 
@@ -69,7 +69,7 @@ class HigherMoments(_HigherFields):
         **column_fields(),
         "cubes": Field("cubes", (0,), extensive=1),
         "fourths": Field("fourths", (0,), extensive=1),
-        "power_exponent": Field("unit", (0,), np.int64),
+        "power_exponent": Field("unit", (0,), np.int64, **UNITS),
     }
 
     @classmethod

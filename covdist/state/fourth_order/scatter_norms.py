@@ -19,7 +19,7 @@ from covdist.numerics.matrices.covariance import Covariance
 from covdist.numerics.matrices.eigenvalues import Eigenvalues
 from covdist.numerics.products import Triangle, product
 from covdist.numerics.shifted_columns import Deviations, ShiftedColumns
-from covdist.state.base import Field, Fields, fold_whole, in_one_unit, segments
+from covdist.state.base import UNITS, Field, Fields, fold_whole, in_one_unit, segments
 from covdist.state.scatter import Scatter
 from covdist.state.variances import LEAST_ROWS, Variances
 
@@ -92,7 +92,7 @@ class Norms(_NormsFields):
         **Scatter.FIELDS,
         "norm_cubes": Field("norms.cubes", (0,), extensive=1),
         "norm_fourth": Field("norms.fourth", extensive=1),
-        "norm_exponent": Field("norms.unit", (), np.int64),
+        "norm_exponent": Field("norms.unit", (), np.int64, **UNITS),
     }
 
     @classmethod

@@ -46,7 +46,7 @@ class Lagged:
         edge = "edge_row", self.lag
         return {
             **pairs,
-            "rows": Field("rows", (), np.int64),
+            "rows": Field("rows", (), np.int64, least=0),
             **{name: Field(name, (0,), leading=edge) for name in ("head", "tail")},
             **{name: Field(name, (0,), leading=edge, default=0) for name in ("head_low", "tail_low")},
             **{name: Field(name, (), np.int64, leading=edge) for name in ("head_kept", "tail_kept")},

@@ -46,8 +46,8 @@ class Serial:
             **column_fields(),
             "products": Field("products", (0,), leading=lag),
             "sums": Field("sums", (0,), leading=lag),
-            "pairs": Field("pairs", (), np.int64, leading=lag),
-            "rows": Field("rows", (), np.int64),
+            "pairs": Field("pairs", (), np.int64, leading=lag, least=0),
+            "rows": Field("rows", (), np.int64, least=0),
             **{f"{end}{part}": Field(f"{end}.rows{part}", (0,), leading=edge, default=0 if part else None)
                for end in ("head", "tail") for part in ("", "_low")},
             **{f"{end}_kept": Field(f"{end}.kept", (), np.int64, leading=edge) for end in ("head", "tail")},
