@@ -31,10 +31,7 @@ def read(path: str | Path, *, count: int | None = None, dim: str = "unit") -> di
     """Return the moments of a file's rows, of which there are ``count``."""
     found, about = sources(path, "fid"), Imported(path, "fid", dim)
     mu, sigma = needed(found, ["mu", "sigma"], path, "fid")
-    if count is None and "count" in found:
-        rows = about.count(array(found["count"]), least=2)
-    elif count is None:
+    if count is None and "count" not in found:
         raise DataError(f"{path} does not say of how many rows it is: pass count= (--count N)")
-    else:
-        rows = about.count(count, least=2)
+    rows = about.count(array(found["count"]) if count is None else count, least=2)
     return {"": about.centred(rows, mu, sigma, rows - 1, "sigma")}

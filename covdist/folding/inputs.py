@@ -16,7 +16,6 @@ from dask.base import is_dask_collection
 
 from covdist.engine import small_arrays
 from covdist.errors import DataError
-from covdist.given import one_of as one_of
 from covdist.results.accepted import Labels, plain
 from covdist.results.labels import Array, Dims, Labelled
 

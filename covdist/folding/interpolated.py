@@ -19,7 +19,8 @@ from dask.typing import DaskCollection, Key
 
 from covdist.engine import small_arrays
 from covdist.errors import DataError, NonFiniteError
-from covdist.folding.inputs import calendar_steps, length, one_of
+from covdist.folding.inputs import calendar_steps, length
+from covdist.given import one_of
 from covdist.numerics import interpolation
 from covdist.numerics.interpolation import (
     InterpolationOptions,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from covdist.errors import DataError
-from covdist.folding.inputs import one_of
 from covdist.folding.request import Request
+from covdist.given import one_of
 from covdist.state.base import StateType
 from covdist.state.both import Both
 from covdist.state.columnwise import Columnwise

@@ -52,10 +52,11 @@ class PositionsAccumulator:
     def add(self, block: np.ndarray, **vectors: Vector) -> None:
         rows = block.reshape(len(block), self._count, self._width)
         weights = {name: w for name, w in vectors.items() if w is not None}
-        step = max(1, _TOGETHER_BYTES // self._kind.cost(self._width).state_bytes) if self._seen else self._count
+        at_once = _TOGETHER_BYTES // self._kind.cost(self._width).state_bytes if self._seen else self._count
+        step = max(1, at_once)
         after, errors = None, list[Ordered]()
         with single_thread():
-            for start in range(0, self._count, max(1, step)):
+            for start in range(0, self._count, step):
                 positions = np.arange(start, min(start + step, self._count))
                 stack, right = self._stack(rows, positions, weights)
                 errors += self._add_alone(rows, positions[~right].tolist(), weights)

@@ -18,8 +18,9 @@ from covdist.engine.plan import Plan
 from covdist.engine.room import Room, within
 from covdist.errors import DataError
 from covdist.folding.grouping import grouped_rows, labelling
-from covdist.folding.inputs import aligned, check_labels, check_pairs, matching, one_of, side_names, y_dim
+from covdist.folding.inputs import aligned, check_labels, check_pairs, matching, side_names, y_dim
 from covdist.folding.weights import Halflife, fading, weight_vectors
+from covdist.given import one_of
 from covdist.kernel.library import compiled, kind
 from covdist.numerics.accumulator import Options
 from covdist.numerics.blas import with_kernel

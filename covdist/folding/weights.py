@@ -9,7 +9,8 @@ import numpy as np
 
 from covdist.engine import small_arrays
 from covdist.errors import DataError
-from covdist.folding.inputs import along_samples, calendar_steps, length, one_of
+from covdist.folding.inputs import along_samples, calendar_steps, length
+from covdist.given import one_of
 from covdist.results.labels import Array, Labelled, Weights
 
 Halflife = float | str | np.timedelta64 | None

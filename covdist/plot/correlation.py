@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError, shown
-from covdist.folding.inputs import one_of
+from covdist.given import one_of
 from covdist.plot._canvas import BOTH_SIGNS, computed, drawn
 from covdist.plot._matrix import MOST_CLUSTERED, MOST_OPTIMAL, averaged, factor, heat_map, orders
 from covdist.results.labelled_state import LabelledState

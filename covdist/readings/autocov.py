@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from covdist.folding.fold import fold_rows
-from covdist.folding.inputs import one_of
+from covdist.given import one_of
 from covdist.results.labels import PRODUCTS, ArrayLike, Dims, Rows
 from covdist.results.moments import Moments
 from covdist.results.names import own_names

@@ -8,10 +8,11 @@ from covdist.errors import DataError
 from covdist.folding.dependence.estimated import ranked_by_sample
 from covdist.folding.dependence.ranks import ranked
 from covdist.folding.fold import as_given, fold_request
-from covdist.folding.inputs import check_min_periods, one_of
+from covdist.folding.inputs import check_min_periods
 from covdist.folding.pairs import ALL, state_for
 from covdist.folding.request import make_request
 from covdist.folding.strategy import for_workers
+from covdist.given import one_of
 from covdist.results.labels import ArrayLike, Axis, Dims, Rows, Weights, labelled
 from covdist.results.moments import Moments
 from covdist.results.names import own_names

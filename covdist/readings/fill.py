@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from covdist import plugins
-from covdist.folding.inputs import one_of
 from covdist.folding.request import FillOptions, policy
+from covdist.given import one_of
 from covdist.numerics.nonfinite import INFINITIES
 from covdist.results.accepted import accepted
 from covdist.results.labels import ArrayLike, Dims, label

@@ -7,6 +7,7 @@ rows as they are, in raw blocks, which costs little to write or read; zeros afte
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -19,29 +20,26 @@ from covdist.storage.pages import Pages, Parts, up_to_page
 
 CRC_BYTES = 4
 LARGE = 1 << 20  # bytes of a chunk that is written past the system's cache
-_LEVEL, _LEVEL_OF_RUNS = 1, 3
+_LEVEL = 1
 _SAMPLE = 16 << 10  # bytes that are compressed to find out whether it pays
 _PAYS = 0.5  # half-zero float32 shrink to 0.57 at 400 MB/s, whole numbers to 0.1
 _BLOCK = 128 << 10  # the most that a Zstandard block may hold
 _MAGIC = b"\x28\xb5\x2f\xfd\xe0"  # then 8 bytes with the length: one segment, no checksum, no dictionary
 _RAW, _REPEAT, _LAST = 0, 1, 1
 
-PLAIN: list[dict[str, object]] = [{"name": "crc32c"}]
-FRAMED: list[dict[str, object]] = [{"name": "zstd", "configuration": {"level": _LEVEL, "checksum": False}}, *PLAIN]
+PLAIN: list[dict[str, Any]] = [{"name": "crc32c"}]
+FRAMED: list[dict[str, Any]] = [{"name": "zstd", "configuration": {"level": _LEVEL, "checksum": False}}, *PLAIN]
 # For values that come many times in a row: of 460 KB of a small one level 1 makes 14 KB in 2 ms, this 64 bytes in 0.2.
-RUNS: list[dict[str, object]] = [
-    {"name": "zstd", "configuration": {"level": _LEVEL_OF_RUNS, "checksum": False}},
-    *PLAIN,
-]
+RUNS: list[dict[str, Any]] = [{"name": "zstd", "configuration": {"level": 3, "checksum": False}}, *PLAIN]
 
 
-def encoded(rows: np.ndarray, chunk_bytes: int, codecs: list[dict[str, object]], compressed: bool) -> Parts:
+def encoded(rows: np.ndarray, chunk_bytes: int, codecs: list[dict[str, Any]], compressed: bool) -> Parts:
     """Return the parts of a chunk file that begins with the bytes of rows."""
     data = rows.reshape(-1).view(np.uint8)
     if codecs == PLAIN:
         parts: list[bytes | memoryview] = [data.data, bytes(chunk_bytes - data.nbytes)]
     elif compressed:
-        level = _LEVEL_OF_RUNS if codecs == RUNS else _LEVEL
+        level = codecs[0]["configuration"]["level"]
         parts = [Zstd(level).encode(data if data.nbytes == chunk_bytes else _filled(data, chunk_bytes))]
     else:
         parts = [_MAGIC + chunk_bytes.to_bytes(8, "little"), *_blocks(data.data, chunk_bytes)]
@@ -106,7 +104,7 @@ def _head(kind: int, size: int, last: bool) -> bytes:
     return (size << 3 | kind << 1 | (_LAST if last else 0)).to_bytes(3, "little")
 
 
-def decoded(data: bytes, chunk_bytes: int, codecs: list[dict[str, object]]) -> np.ndarray:
+def decoded(data: bytes, chunk_bytes: int, codecs: list[dict[str, Any]]) -> np.ndarray:
     """Return the bytes of a chunk from its file; ValueError where they are damaged."""
     body, crc = memoryview(data)[:-CRC_BYTES], int.from_bytes(data[-CRC_BYTES:], "little")
     if google_crc32c.value(np.frombuffer(body, np.uint8)) != crc:

@@ -29,9 +29,7 @@ from covdist.state.cross import Cross
 from covdist.state.variances import Tiled
 from covdist.storage.kinds import of_kind
 
-_LOST = int(
-    np.iinfo(np.int16).min
-)  # where a chunk of exponents is not there; 0 in results of before, of all that are 0
+_LOST = -(2**15)  # where a chunk of exponents is not there; in older results 0, as where all of them are 0
 _ABOUT = "scatter holds the tiles on and above the diagonal; the tiles below are their transposes and not stored"
 
 

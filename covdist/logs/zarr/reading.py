@@ -181,8 +181,8 @@ def _members(at: Opening) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
             return [("", root)]
         if root.attrs.keys() >= _OF_RESULT:
             raise _no_log(path)
-        found = _below(root)
-        if not found and not (found := _consolidated(store)) and _lists_nothing(root):
+        listed = _below(root)
+        if not (found := listed or _consolidated(store)) and listed is None:
             raise LogError(
                 f"{path} is a Zarr group of a store that lists nothing, so that its arrays cannot be found: write "
                 "zarr.consolidate_metadata into it, or name one of its arrays."
@@ -197,22 +197,15 @@ def _members(at: Opening) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
         raise _unread(path, error) from error
 
 
-def _below(root: zarr.Group) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
+def _below(root: zarr.Group) -> list[tuple[str, zarr.Array[Any] | Unreadable]] | None:
+    """Return the arrays below a group; None where its store lists nothing."""
     try:
         members = root.members(max_depth=None)
     except _UNLISTED:
-        return []
+        return None
     except Exception:  # of any type, and of one member
         return list(_one_by_one(root, root.path))
     return [(inner, member) for inner, member in members if isinstance(member, zarr.Array)]
-
-
-def _lists_nothing(root: zarr.Group) -> bool:
-    try:
-        root.nmembers()
-    except _UNLISTED:
-        return True
-    return False
 
 
 def _one_by_one(group: zarr.Group, path: str) -> Iterator[tuple[str, zarr.Array[Any] | Unreadable]]:
@@ -240,7 +233,7 @@ def _unread(what: str, error: Exception) -> LogError:
 def _consolidated(store: Store) -> list[tuple[str, zarr.Array[Any] | Unreadable]]:
     """Return the arrays that consolidated metadata name, each with its own metadata, which may be younger."""
     root = StorePath(store)
-    named = _below(zarr.open_group(root, mode="r"))
+    named = _below(zarr.open_group(root, mode="r")) or []
     return [(inner, zarr.open_array(root, path=inner, mode="r")) for inner, _ in named]
 
 

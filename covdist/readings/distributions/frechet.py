@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from covdist.folding.grouping import BLOCK
-from covdist.folding.inputs import one_of
+from covdist.given import one_of
 from covdist.readings.distributions.pairs import Pair, answer_of, has_blocks
 from covdist.readings.uncertainty.corr_interval import effective_rows
 from covdist.readings.uncertainty.jackknife import blocks_of

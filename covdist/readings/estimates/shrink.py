@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from covdist.folding.inputs import one_of
+from covdist.given import one_of
 from covdist.numerics.blas import with_kernel
 from covdist.numerics.matrices.covariance import Covariance
 from covdist.numerics.matrices.shrinkage import ANSWERS, METHODS

@@ -12,9 +12,10 @@ import xarray as xr
 
 from covdist.errors import DataError, PlanError, shown
 from covdist.folding.fold import fold_request
-from covdist.folding.inputs import check_seed, one_of
+from covdist.folding.inputs import check_seed
 from covdist.folding.request import IN_TILES, make_request
 from covdist.folding.strategy import choose, for_workers
+from covdist.given import one_of
 from covdist.numerics.blas import with_kernel
 from covdist.numerics.matrices.two_sides import CKA, METHODS, Method, figures_of_layers
 from covdist.readings.layers.columns import LAYER, side_by_side

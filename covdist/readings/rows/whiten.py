@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.folding.inputs import one_of
+from covdist.given import one_of
 from covdist.numerics.matrices.shrinkage import METHODS
 from covdist.readings.estimates.shrink import asking_for, estimate_of
 from covdist.results.applied import RowArray

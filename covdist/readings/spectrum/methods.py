@@ -18,9 +18,10 @@ from covdist.errors import DataError
 from covdist.folding.fold import fold_request
 from covdist.folding.grouping import bins, grouping
 from covdist.folding.in_memory import memory_plan
-from covdist.folding.inputs import check_seed, one_of
+from covdist.folding.inputs import check_seed
 from covdist.folding.request import IN_MEMORY, FillOptions, Policy, Request, make_request, policy
 from covdist.folding.strategy import for_workers
+from covdist.given import one_of
 from covdist.numerics.accumulator import Options
 from covdist.numerics.nonfinite import INFINITIES, propagate
 from covdist.readings.spectrum.dual import dual_spectrum
