@@ -33,7 +33,7 @@ from covdist.state.side_by_side import SideBySide
 from covdist.state.variances import Variances
 
 # In the record of results that are not lazy.
-RECORDED = ("iterations", "converged", "tolerance", "ridge", "log_likelihood")
+RECORDED = frozenset(("iterations", "converged", "tolerance", "ridge", "log_likelihood"))
 Estimated = Variances | Fitted | FittedCross
 
 

@@ -39,6 +39,8 @@ def as_given(found: Moments, result: xr.DataArray) -> xr.DataArray:
     return result if found.matrix is None or found.deferred.lazy else result.compute(scheduler="threads")
 
 
-def fold_rows(x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, ddof: float = 0, **options: Any) -> Moments:
+def fold_rows(
+    x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, ddof: float = 0, matrix: str = IN_MEMORY, **options: Any
+) -> Moments:
     """Fold arrays into one state in memory; options as for ``make_request``."""
-    return fold_request(for_workers(make_request(x, y, **{"matrix": IN_MEMORY, **options})), ddof)
+    return fold_request(for_workers(make_request(x, y, matrix=matrix, **options)), ddof)

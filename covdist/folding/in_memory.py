@@ -15,7 +15,7 @@ from covdist.engine.tree import root_key
 from covdist.folding.passes import Item, Pass
 from covdist.folding.positions import PositionsAccumulator, least_rows
 from covdist.folding.request import Request
-from covdist.folding.streams import Streams, column_strips, streams_of, strip_widths
+from covdist.folding.streams import Streams, column_strips, rows_at_once, streams_of, strip_widths
 from covdist.limits import limits
 from covdist.results.deferred import Deferred
 from covdist.results.moments import Moments
@@ -25,6 +25,8 @@ from covdist.state.base import State, StateType, stored_bytes
 from covdist.state.few_rows import Folding
 from covdist.state.grouped import Grouped, room_for_rows
 from covdist.state.named import containing, described
+
+_ALONE = nullcontext()
 
 
 class Strip(NamedTuple):
@@ -37,6 +39,8 @@ class Strip(NamedTuple):
 
 def in_memory(request: Request) -> Moments:
     """Return the moments: lazy if an array is, else folded by this thread or, of several shards, this machine's."""
+    if not request.lazy and (state := _at_once(request)) is not None:
+        return Moments(Deferred((state,), request.widths[:1], request.groups), request.layout())
     strips = [(strip, strip_widths(request, strip)) for strip in column_strips(request)]
     parts, plans = zip(*[_state(request, *strip, len(strips)) for strip in strips], strict=True)
     deferred = Deferred(parts, tuple([widths[0] for _, widths in strips]), plans=plans[:1] if request.lazy else ())
@@ -60,14 +64,20 @@ def first_strips(request: Request, plan: Plan | None = None, accumulator: Accumu
     return found
 
 
-def _state(request: Request, strip: slice, widths: tuple[int, ...], strips: int) -> tuple[Any, Plan | None]:
-    """Return the state of a strip, or the promise of it, and the plan of all strips where there is one."""
-    if request.positions and not request.lazy:
-        return _positions(request, accumulator_of(request, widths)), None
+def _at_once(request: Request) -> Any:
+    """Return the state of arrays in memory that are one shard, whatever the plan; of others None."""
+    accumulator = accumulator_of(request, request.widths)
+    if request.positions:
+        return _positions(request, accumulator)
+    if (rows := rows_at_once(request)) is None:
+        return None
+    with _ALONE if request.groups is None else sharing(of_caller):
+        return folded_at_once(accumulator, *rows)
+
+
+def _state(request: Request, strip: slice, widths: tuple[int, ...], strips: int) -> tuple[Any, Plan]:
+    """Return the state of a strip, or the promise of it, and the plan of all strips."""
     streams = streams_of(request, strip)
-    if (arrays := streams.arrays()) is not None and not request.lazy:  # and so one shard, whatever the plan
-        with nullcontext() if request.groups is None else sharing(of_caller):
-            return folded_at_once(accumulator_of(request, widths), *arrays), None
     one = Pass(streams, _plan(request, streams, widths, strips), request.lazy)
     function = request.in_turn(one.plan, fold)
     derived_from = None

@@ -191,8 +191,7 @@ class Request:
             "precision": self.options.precision,
             "kernel": with_kernel() if blas else kind(),
         }
-        checksums = dict.fromkeys(filter(None, (checksum_of(side.data) for side in self.sides)))
-        if checksums:
+        if self.lazy and (checksums := dict.fromkeys(filter(None, [checksum_of(side.data) for side in self.sides]))):
             provenance["checksum"] = ", ".join(checksums)
         if self.halflife is not None:
             provenance["halflife"] = str(self.halflife)

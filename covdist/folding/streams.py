@@ -9,9 +9,10 @@ import dask.array as da
 import numpy as np
 from dask.typing import DaskCollection
 
-from covdist.folding.request import Request
+from covdist.folding.request import Request, rows_as_they_are
 from covdist.limits import limits
-from covdist.rows.stream import ArrayStream, Stream
+from covdist.rows.readers import as_rows
+from covdist.rows.stream import PIECE, Stream
 from covdist.state.variances import Variances
 
 
@@ -28,16 +29,6 @@ class Streams(NamedTuple):
     @property
     def first(self) -> Stream:
         return next(iter(self.blocks.values()))
-
-    def arrays(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]] | None:
-        """Return the rows of blocks and vectors where all lie in memory and are one piece each, else None."""
-        found: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = {}, {}
-        for streams, rows in zip(self, found, strict=True):
-            for name, each in streams.items():
-                if not isinstance(each, ArrayStream) or len(each.bounds) != 2:
-                    return None
-                rows[name] = each.rows
-        return found
 
     @property
     def shared(self) -> bool:
@@ -59,6 +50,19 @@ class Streams(NamedTuple):
     def tokens(self) -> tuple[list[str], dict[str, str]]:
         """Return names of the rows: equal only where the rows are equal."""
         return [s.token for s in self.blocks.values()], {name: s.token for name, s in self.vectors.items()}
+
+
+def rows_at_once(request: Request) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]] | None:
+    """Return the rows of blocks and vectors where all lie in memory and are one piece each, else None."""
+    found: tuple[dict[str, np.ndarray], dict[str, np.ndarray]] = {}, {}
+    if request.policy.stream is not rows_as_they_are or request.widths[0] > limits().strip_columns:
+        return None
+    for arrays, rows in zip((request.blocks, request.vectors), found, strict=True):
+        for name, array in arrays.items():
+            if not isinstance(array, np.ndarray) or array.nbytes > PIECE:
+                return None
+            rows[name] = as_rows(array, request.sample_ndim)
+    return found
 
 
 def streams_of(request: Request, *strips: slice) -> Streams:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Mapping, Sequence
+from ctypes import addressof
 from functools import cache, lru_cache
 from typing import Any
 
@@ -21,7 +22,7 @@ _TYPES = (
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
 )  # fmt: skip
 NUMPY = "numpy"
-_NO_BYTES = ctypes.c_char * 0
+_no_bytes = (ctypes.c_char * 0).from_buffer
 _pointer, _size, _double = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_double
 
 
@@ -165,7 +166,7 @@ def place(array: np.ndarray) -> int:
 def own_address(array: np.ndarray) -> int:
     """Return the address of an array that can be written and has no gaps, in a third of the time."""
     held: Any = array
-    return ctypes.addressof(_NO_BYTES.from_buffer(held))
+    return addressof(_no_bytes(held))
 
 
 @cache

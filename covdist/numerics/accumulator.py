@@ -103,7 +103,6 @@ class RowsAccumulator:
         self._seen = self._rows = self._skipped = 0
         self._weight2 = SquaredWeights()
         self._counts = [np.zeros((4, width), np.int64) for width in widths]
-        self._censuses = [SpecialCounts.of(counts) for counts in self._counts]
         by_kernel = all([isinstance(each, Segments) and each.by_kernel for _, each in tiles])
         self._limited = nullcontext if by_kernel else single_thread  # which waits for a thread, 0.1 ms and more
         self._ordinary, self._all_ordinary = Ordinary(tiles, self._counts, self._height), by_kernel
@@ -114,8 +113,9 @@ class RowsAccumulator:
         ``frequency`` says how often each row counts, ``reliability`` how much it is trusted.
         """
         plain: list[np.ndarray] = []
-        for census, block in zip(self._censuses, blocks, strict=True):
+        for counts, block in zip(self._counts, blocks, strict=True):
             if isinstance(block, FilledBlock):  # what was there before is counted
+                census = SpecialCounts.of(counts)
                 census.nans[:] += np.isnan(block.before).sum(axis=0)
                 census.infs[:] += np.isinf(block.before).sum(axis=0)
                 block = block.rows
@@ -127,10 +127,14 @@ class RowsAccumulator:
 
     def _step(self, blocks: Blocks, frequency: Vector, reliability: Vector) -> int:
         """Fold the leading rows, as many as are ordinary, or those of one height; return how many."""
-        folded = self._ordinary.fold(blocks, combined(frequency, reliability), self.workspace)
+        weights = combined(frequency, reliability)
+        folded = self._ordinary.fold(blocks, weights, self.workspace)
         if folded:
             self._rows += folded
-            self._weigh(folded, frequency, reliability)
+            if weights is None:
+                self._weight2.add(folded, None, None)
+            else:
+                self._weigh(folded, frequency, reliability)
         else:
             cut = slice(self._height)
             folded = len(blocks[0][cut])
@@ -142,10 +146,9 @@ class RowsAccumulator:
         return folded
 
     def _weigh(self, folded: int, frequency: Vector, reliability: Vector) -> None:
-        """Add the weights of ordinary rows; numbers of rows are added exactly, and so at once."""
-        step = folded if frequency is None and reliability is None else self._height
-        for start in range(0, folded, step):
-            rows = min(step, folded - start)
+        """Add the weights of ordinary rows as if they came one height at a time, as special ones do."""
+        for start in range(0, folded, self._height):
+            rows = min(self._height, folded - start)
             how_often, how_sure = _cut((frequency, reliability), slice(start, start + rows))
             self._weight2.add(rows, combined(how_often, how_sure), how_sure)
 
@@ -160,7 +163,7 @@ class RowsAccumulator:
                 blocks = [block[keep] for block in blocks]
                 frequency, reliability = (w if w is None else w[keep] for w in (frequency, reliability))
                 screens = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
-        for census, kept, every in zip(self._censuses, screens, seen, strict=True):
+        for census, kept, every in zip(map(SpecialCounts.of, self._counts), screens, seen, strict=True):
             # NaN and infinities are counted in rows left out, too.
             holes = {name: every.counts[name] for name in ("nans", "infs") if name in every.counts}
             for name, count in (kept.counts | holes).items():

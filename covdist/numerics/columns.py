@@ -118,6 +118,8 @@ def part(columns: Columns, which: slice) -> Columns:
 def concatenate(parts: list[Columns]) -> Columns:
     """Join states of the same rows side by side."""
     first = parts[0]
+    if len(parts) == 1:
+        return first
     arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_COLUMN}
     census = SpecialCounts(*(np.concatenate(fields) for fields in zip(*(p.census for p in parts), strict=True)))
     return first._replace(census=census, **arrays)

@@ -94,15 +94,19 @@ def cov(
         x, y, dim=dim, ddof=ddof, by=by, each=each, weights=weights, missing=missing, inf=inf, matrix=matrix,
         memory=memory, state=state_for(pairs, y),
     )  # fmt: skip
-    result = read(found, ddof, min_periods, nearest_psd)
+    result = _read(found, ddof, min_periods, nearest_psd)
     provenance = found.layout.provenance
-    if recorded := provenance.keys() & RECORDED:
-        result.attrs.update((name, value) for name, value in provenance.items() if name in recorded)
+    if not RECORDED.isdisjoint(provenance):
+        result.attrs.update((name, value) for name, value in provenance.items() if name in RECORDED)
     return as_given(found, result)
 
 
 def read(moments: Moments, ddof: float = 0, min_periods: int = 1, nearest_psd: bool = False) -> xr.DataArray:
     check_min_periods(min_periods)
+    return _read(moments, ddof, min_periods, nearest_psd)
+
+
+def _read(moments: Moments, ddof: float, min_periods: int, nearest_psd: bool) -> xr.DataArray:
     if moments.can_answer("pair_covariance"):
         return _of_pairs(moments, ddof, min_periods, nearest_psd)
     about = {**_ABOUT, "ddof": ddof}

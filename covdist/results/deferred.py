@@ -204,7 +204,7 @@ def members(state: State | Grouped, size: int) -> list[State]:
 
 
 def _read(state: object, shape: tuple[int, ...], dtype: np.dtype, function: Function, *arguments: object) -> Array:
-    if isinstance(state, Grouped):
+    if function is by_group and not isinstance(state, Delayed):
         with sharing(of_caller):
             return _answer(state, function, *arguments)
     if not isinstance(state, Delayed):

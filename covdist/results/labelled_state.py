@@ -34,7 +34,7 @@ class LabelledState:
 
     def __init__(self, state: object, layout: Layout, matrix: TiledMatrix | None = None):
         deferred = state if isinstance(state, Deferred) else Deferred((state,), layout.widths[:1])
-        self._deferred = deferred._replace(groups=layout.groups)
+        self._deferred = deferred if deferred.groups is layout.groups else deferred._replace(groups=layout.groups)
         self._layout, self._matrix = layout, matrix
 
     @property

@@ -210,7 +210,7 @@ def labelled(
     return assembled(data.reshape(shape), dims, name, attrs, coords, indexes)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # nothing writes to it; made frozen it takes 1 us more
 class Labelled:
     """An array with its sample axes in front, and the names of all axes."""
 
@@ -242,7 +242,7 @@ def label(given: ArrayLike, dim: Dims, *, fallback: str, each: Dims = None) -> L
 
 def _label_bare(array: Bare, name: str) -> Labelled:
     features = tuple([each for each in array.dims if each not in array.samples])
-    data = in_front(array.data, array.dims, (*array.samples, *features), name)
+    data = in_front(array.data, array.dims, array.samples + features, name)
     axis = bare_axis("_".join(features) or None, math.prod(data.shape[len(array.samples) :]))
     return Labelled(data, array.samples, axis, name, {}, {})
 

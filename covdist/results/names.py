@@ -32,8 +32,10 @@ def own_names(function: Callable[P, R]) -> Callable[P, R]:
     def checked(*arguments: P.args, **options: P.kwargs) -> R:
         if not options.keys() <= names:
             _check_names(name, options, names)
-        if place is not None:
-            _check_ddof(arguments[place] if place < len(arguments) else options.get("ddof", 0))
+        if "ddof" in options:
+            _check_ddof(options["ddof"])
+        elif place < len(arguments):
+            _check_ddof(arguments[place])
         return function(*arguments, **options)
 
     return checked
@@ -45,12 +47,11 @@ def _check_names(function: str, options: Mapping[str, Any], known: Collection[st
             raise DataError(f"{function} has no option {option}: {_ADVICE[option](value, known)}")
 
 
-def _place_of_ddof(known: inspect.Signature) -> int | None:
-    """Return where a ``ddof`` stands among the arguments: beyond all if it has to be named, None if there is none."""
-    if "ddof" not in known.parameters:
-        return None
-    by_name = known.parameters["ddof"].kind is inspect.Parameter.KEYWORD_ONLY
-    return sys.maxsize if by_name else list(known.parameters).index("ddof")
+def _place_of_ddof(known: inspect.Signature) -> int:
+    """Return where a ``ddof`` stands among the arguments: beyond all if it has to be named, or there is none."""
+    if "ddof" not in known.parameters or known.parameters["ddof"].kind is inspect.Parameter.KEYWORD_ONLY:
+        return sys.maxsize
+    return list(known.parameters).index("ddof")
 
 
 def _check_ddof(given: Any) -> None:

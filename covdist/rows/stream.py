@@ -25,7 +25,7 @@ from covdist.logs.source import Source, in_slabs
 from covdist.rows.fold import Blocks, Part, Reader
 from covdist.rows.readers import ArrayReader, GivenReader, GraphReader, Promised, SourceReader, as_rows
 
-_PIECE = 1 << 23  # bytes of a piece of an array that has no chunks of its own
+PIECE = 1 << 23  # bytes of a piece of an array that has no chunks of its own
 
 
 class Stream(Protocol):
@@ -139,7 +139,7 @@ class ArrayStream:
         self.rows = as_rows(array, sample_ndim)
         self.width = self.rows.shape[1] if self.rows.ndim == 2 else 1
         row_bytes = max(1, self.width * array.itemsize)
-        height, n = max(1, _PIECE // row_bytes), len(self.rows)
+        height, n = max(1, PIECE // row_bytes), len(self.rows)
         self.bounds = np.array([0, n] if 0 < n <= height else [*range(0, n, height), n])
         self.piece_bytes, self.dtype = height * row_bytes, array.dtype
 

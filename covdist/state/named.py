@@ -117,7 +117,8 @@ def is_beside_matrix(kind: StateType) -> bool:
 
 def _marked(kind: StateType, mark: str) -> bool:
     """Return whether a type, or one of several together, has a mark."""
-    return _has_mark(cast(Hashable, kind), mark)
+    held: Any = kind  # every type is hashable
+    return _has_mark(held, mark)
 
 
 @cache
