@@ -259,6 +259,26 @@ def test_a_shard_that_does_not_fit_while_it_is_written_to_is_read_again(tmp_path
     np.testing.assert_array_equal(source[0:5, 0:3], A[:5])
 
 
+def test_a_chunk_that_does_not_fit_while_it_is_written_to_is_read_again(tmp_path, monkeypatch):
+    with Recorder(tmp_path / "log") as rec:
+        for step in range(4):
+            rec.log(step, {"loss": step})
+            rec.flush()
+        loss = covdist.open_log(tmp_path / "log")["loss"]
+        source = from_dask(loss.data)
+        whole, torn = type(source)._encoded, iter([True, True])
+
+        def encoded(self, file):
+            data = whole(self, file)
+            return data[:-5] if next(torn, False) else data
+
+        monkeypatch.setattr(type(source), "_encoded", encoded)
+        np.testing.assert_array_equal(loss.values, range(4))
+        torn = iter([True] * 3)
+        with pytest.raises(LogError, match="damaged"):
+            loss.compute()
+
+
 @pytest.mark.parametrize("options", [{"chunk": 4}, {"chunk": 4, "shard": 3}], ids=["chunks", "shards"])
 @pytest.mark.parametrize("place", ["folder", "memory"])
 def test_rows_that_are_recorded_while_it_is_opened(tmp_path, monkeypatch, place, options):

@@ -132,7 +132,7 @@ def test_a_file_is_replaced_by_way_of_another(tmp_path, monkeypatch, exchanges):
     for data in (b"a longer second", b"3rd", b"fourth"):
         with open(tmp_path / "a", "rb") as reading:
             before = os.fstat(reading.fileno()).st_size
-            place.swap("a", data)
+            place.swap("a", Parts([data]))
             assert len(reading.read()) == before  # who has opened it reads what it was
         assert place.get("a") == data
     place.end_swaps("a")
@@ -143,4 +143,29 @@ def test_a_closed_log_has_only_its_own_files(tmp_path):
     with covdist.Recorder(tmp_path / "log", chunk=2) as rec:
         for step in range(9):
             rec.log(step, {"a/activation": np.ones((2, 3))})
+    assert not [file for file in Path(tmp_path).rglob("*") if "partial" in file.name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets two files change places")
+def test_a_small_chunk_that_fills_up_takes_two_files_by_turns(tmp_path):
+    numbers, loss = set(), tmp_path / "log" / "loss"
+    for mode, first in (("x", 0), ("a", 20)):
+        with covdist.Recorder(tmp_path / "log", mode=mode) as rec:
+            for step in range(first, first + 20):
+                rec.log(step, {"loss": step})
+                rec.flush()
+                numbers.add((loss / "c.0").stat().st_ino)
+                assert len(os.listdir(loss)) <= 4  # the metadata are two as well
+        assert sorted(os.listdir(loss)) == ["c.0", "zarr.json"]
+    assert 2 <= len(numbers) <= 3  # when the log was closed, one of the first two went
+
+
+def test_what_a_killed_recorder_has_left_beside_a_chunk_goes(tmp_path):
+    with covdist.Recorder(tmp_path / "log", chunk=2) as rec:
+        rec.log(0, {"a/activation": np.ones((2, 3))})  # a chunk that is full, and never written again
+    left = next(Path(tmp_path, "log", "a", "activation").rglob("c.0.0*"), None)
+    assert left is not None
+    left.with_name(left.name + ".partial").write_bytes(b"half")
+    with covdist.Recorder(tmp_path / "log", mode="a") as rec:
+        rec.log(1, {"a/activation": np.ones((2, 3))})
     assert not [file for file in Path(tmp_path).rglob("*") if "partial" in file.name]

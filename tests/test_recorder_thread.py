@@ -38,9 +38,11 @@ class Gate:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.open, self.reached, self.error = threading.Event(), threading.Event(), None
-        real = Folder.add
+        for name in ("add", "swap"):
+            monkeypatch.setattr(Folder, name, self._gated(getattr(Folder, name)))
 
-        def add(place, key, data):
+    def _gated(self, real):
+        def write(place, key, data):
             if data.nbytes > LARGE:
                 self.reached.set()
                 self.open.wait(60)
@@ -48,7 +50,7 @@ class Gate:
                     raise self.error
             return real(place, key, data)
 
-        monkeypatch.setattr(Folder, "add", add)
+        return write
 
 
 def test_slow_storage_does_not_hold_up_training(tmp_path, monkeypatch):

@@ -157,13 +157,14 @@ class Column:
         """Write the metadata."""
         name, data = f"{self.path}/{METADATA}", self._described(length)
         if self._committed:
-            self.place.swap(name, data)
+            self.place.swap(name, Parts([data]))
         else:
             self.place.put(name, data)
         self._committed = True
 
     def finish(self) -> None:
         """Leave nothing that only the next rows would have needed."""
+        self.files.finish()
         if self._committed:
             self.place.end_swaps(f"{self.path}/{METADATA}")
 

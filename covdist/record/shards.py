@@ -36,10 +36,20 @@ class Files:
 
     def __init__(self, place: Place, key: Callable[[int], str]):
         self._place, self._key = place, key
+        self._last = ""  # name of the chunk that was written last, maybe with another file beside it
 
     def put(self, chunk: int, data: Data) -> Written:
-        """Write a chunk; who reads an old one, which it replaces, reads all of that."""
+        """Write a chunk; a small one that fills up takes the place of the one before by turns, in no file of its own.
+
+        Who reads one while it is written for the second time after that finds a checksum that does not fit, and reads
+        it again.
+        """
         name = self._key(chunk)
+        if name == self._last and data.nbytes < LARGE:
+            self._place.swap(name, data)
+            return Written(name, 0, True)
+        self.finish()
+        self._last = name
         return Written(name, 0, self._place.add(name, data))
 
     def get(self, chunk: int) -> bytes:
@@ -47,7 +57,13 @@ class Files:
         return self._place.get(self._key(chunk)) or b""
 
     def forget(self, chunk: int) -> None:
-        """Do nothing: the chunks from this one on are replaced by others."""
+        """Go on with the chunk before this one; the chunks from this one on are replaced by others."""
+        self._last = self._key(chunk - 1) if chunk else ""
+
+    def finish(self) -> None:
+        """Leave nothing beside the chunk that was written last."""
+        if self._last:
+            self._place.end_swaps(self._last)
 
 
 class Shards:
@@ -76,6 +92,9 @@ class Shards:
         number, at = divmod(chunk, self.count)
         start, size = map(int, self._of(number)[at])
         return b"" if start == _NOWHERE else self._place.read_at(self._key(number), start, size)
+
+    def finish(self) -> None:
+        """Do nothing: the file holds all there is."""
 
     def forget(self, chunk: int) -> None:
         """Take the room of the chunks from this one on, in its file, for others."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-WRITER = 1 / 8  # of the room, for chunks that the writer has
-_CHUNKS = 3 / 4  # for those of arrays; the rest is for coordinates and other narrow ones
+WRITER = 1 / 8  # of the room, for chunks that the writer has, at least
+_CHUNKS = 0.7  # for those of arrays; the rest is for coordinates and other narrow ones, and for the writer
 _MEAN = 3 / 4  # of the shares
 
 

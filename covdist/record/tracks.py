@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from covdist.record.options.kept import UNITS, Kept
 from covdist.record.projection import PROJECTION
 from covdist.record.root import group
 from covdist.record.routines import Portion, Routines, portions_of
-from covdist.record.sizes import WRITER, chunk_limit, share
+from covdist.record.sizes import chunk_limit, share
 from covdist.record.track import Track, join
 from covdist.record.values import Rows, as_rows, check_marks, check_same, common_dtype, in_the_log
 from covdist.record.writer import Writer
@@ -45,7 +45,8 @@ class Tracks:
         self._held = 0  # bytes that buffers take, at most
         self._of = {column.path: track for track in found.values() for column in track.members.values()}
         self._names, self._routines = Names(), Routines()
-        self._full = sum(track.chunks for track in found.values())  # bytes of all buffers when they are full
+        self._full = 0  # bytes of all buffers when they are full
+        self._count(found.values())
         for track in found.values():
             self._names.add((column.path for column in track.members.values()), track.marks)
         self._sizes = {
@@ -186,8 +187,12 @@ class Tracks:
             track.add(variable, dims, rows.data.dtype, rows.data.shape[1:], attributes)
             self._of[name] = track
         self._names.add(new, marks)
-        self._full += sum(track.chunks for track in {self._of[name] for name in new})
-        self._writer.ahead = self._full <= (1 - WRITER) * self._options.room
+        self._count({self._of[name] for name in new})
+
+    def _count(self, tracks: Iterable[Track]) -> None:
+        """Leave the writer the room that their buffers do not need."""
+        self._full += sum(track.chunks for track in tracks)
+        self._writer.take(self._options.room - self._full)
 
     def _begin(self, node: str, dim: str, widest: int, marks: Mapping[str, np.ndarray], limit: int) -> Track:
         for upper in uppers(join(node, dim)):

@@ -35,8 +35,9 @@ class Writer:
     because its first touch costs as much as writing it to a file.
     """
 
-    def __init__(self, path: str, room: int, check: Job):
-        self.path, self.room = path, room
+    def __init__(self, path: str, least: int, check: Job):
+        self.path = path
+        self.room = self._least = least
         self._before = check  # of each job
         self._jobs: deque[_Waiting] = deque()  # the first is being done
         self._waiting = self._lent = 0  # bytes of chunks of the jobs, and of rows that they copy
@@ -52,6 +53,11 @@ class Writer:
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="covdist-writer", daemon=True)
         self._thread.start()
+
+    def take(self, left: int) -> None:
+        """Have the room that full buffers leave, or the least there is: a step fills several chunks at once."""
+        self.room = max(left, self._least)
+        self.ahead = left >= self._least
 
     @property
     def held(self) -> int:

@@ -66,16 +66,17 @@ class Folder:
             except OSError:
                 os.replace(written, self._no_folder(path))
 
-    def swap(self, name: str, data: bytes) -> None:
+    def swap(self, name: str, data: Data) -> None:
         """Replace a file in one step, with one beside it that takes its place and stays until ``end_swaps``.
 
-        To make a file anew and give it the name of another, as ``put`` does, takes ten times as long or more.
+        To make a file anew and give it the name of another, as ``put`` does, takes ten times as long or more, and on
+        file systems without a journal each file that goes makes those to come slower for a minute.
         """
         path, beside = os.path.join(self.root, name), os.path.join(self.root, name + PARTIAL)
         with self._opened_part(name + PARTIAL) as file:
-            Parts([data]).write(file, 0)
-            if os.fstat(file.fileno()).st_size != len(data):
-                file.truncate()
+            data.write(file, 0)
+            if os.fstat(file.fileno()).st_size != data.nbytes:
+                file.truncate(data.nbytes)
         if not exchanged(beside, path):
             os.replace(beside, path)
 

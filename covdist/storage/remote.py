@@ -33,8 +33,8 @@ class Remote:
         self.put(name, *data.parts)
         return False
 
-    def swap(self, name: str, data: bytes) -> None:
-        self.put(name, data)
+    def swap(self, name: str, data: Data) -> None:
+        self.put(name, *data.parts)
 
     def end_swaps(self, name: str) -> None:
         """Do nothing: an object is replaced without another."""

@@ -25,6 +25,7 @@ from covdist.logs.zarr.unchanged import Opened, open_ended
 
 MARKERS = ("zarr.json", ".zarray", ".zgroup")  # one of them lies in each array and group
 SLAB_BYTES = 1 << 21
+_TRIES = 3  # of a chunk
 MOST_FILES = 1_000_000  # of an array, that are looked up to say what it takes
 CHECKSUMS = ("crc32c", "crc32", "adler32", "fletcher32", "jenkins_lookup3")
 
@@ -130,19 +131,28 @@ class ZarrFileSource(StoredChunks):
         return stamps_in(self.folder, keys)
 
     def read_chunk(self, index: Index, buffer: np.ndarray | None = None) -> np.ndarray:
-        key, part = self.key(index), self.part(index)
-        try:
-            with self._opened(index, key) as file:
-                if self.layout.plain:
-                    data = self._plain_bytes(file, buffer)
-                    return data.view(self.dtype).reshape(self.chunks)[part]
-                out = buffer[: self.chunk_bytes] if buffer is not None and self._buffered else None
-                return self.layout.array(self._encoded(file), self.dtype, out)[part]
-        except FileNotFoundError:
-            self.check(index)
-            return self.absent(key, index)
-        except BROKEN as error:
-            raise self.broken(key, error) from error
+        key, left = self.key(index), _TRIES
+        while True:
+            left -= 1
+            try:
+                return self._chunk(index, key, buffer)
+            except FileNotFoundError:
+                self.check(index)
+                return self.absent(key, index)
+            except (
+                BROKEN
+            ) as error:  # maybe only since the file, which has another name by now, was written to meanwhile
+                if not left:
+                    raise self.broken(key, error) from error
+
+    def _chunk(self, index: Index, key: str, buffer: np.ndarray | None) -> np.ndarray:
+        part = self.part(index)
+        with self._opened(index, key) as file:
+            if self.layout.plain:
+                data = self._plain_bytes(file, buffer)
+                return data.view(self.dtype).reshape(self.chunks)[part]
+            out = buffer[: self.chunk_bytes] if buffer is not None and self._buffered else None
+            return self.layout.array(self._encoded(file), self.dtype, out)[part]
 
     @contextmanager
     def _opened(self, index: Index, key: str) -> Iterator[FileIO]:
