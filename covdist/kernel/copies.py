@@ -40,6 +40,12 @@ def run(copies: Sequence[Transfer]) -> None:
     function("copy")(numbers.buffer_info()[0], len(copies))
 
 
+def turn(copy: Transfer, apart: int) -> None:
+    """Copy what is read again at once: each row to so many bytes after the one before, all of its ``outer`` in turn."""
+    numbers = array("q", copy)
+    function("turn")(numbers.buffer_info()[0], apart)
+
+
 class RoundingLoss(ctypes.Structure):
     """``lost_t`` of copies.h: what rounding has lost, which ``rounded`` counts on."""
 

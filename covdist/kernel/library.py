@@ -49,6 +49,7 @@ class SegmentStruct(ctypes.Structure):
 
 _ARGUMENTS: Mapping[str, tuple[Any, Sequence[Any]]] = {
     "copy": (None, [_pointer, _size]),
+    "turn": (None, [_pointer, _size]),
     "rounded": (None, [_pointer, _size, _pointer, _size, _size, _pointer]),
     "frame": (_size, [_pointer, _pointer, _size, _size]),
     "fold_groups": (None, [_pointer]),

@@ -171,6 +171,16 @@ static uint64_t of_copy(uint64_t number, size_t *outer, size_t *rows, size_t *co
                    (int64_t)(apart ? item : line), (int64_t)(apart ? line : item)};
     NAME(copy)(&copy, 1);
     uint64_t hash = hashed(NO_HASH, copy.to, taken);
+    size_t row = *outer * *columns * item, from_row_to_row = row + number % 3 * 8;
+    copy_t turned = copy;
+    turned.to = array((*rows - 1) * from_row_to_row + row);
+    memset(turned.to, 0, (*rows - 1) * from_row_to_row + row);
+    NAME(turn)(&turned, from_row_to_row);
+    for (size_t i = 0; i < *outer; i++)
+        for (size_t k = 0; k < *rows; k++)
+            if (memcmp(turned.to + k * from_row_to_row + i * *columns * item,
+                       copy.to + (i * *rows + k) * *columns * item, *columns * item))
+                abort();
     size_t chunk = taken + next() % 3 * (next() % 70000), blocks = chunk / (128 << 10) + 2, most = chunk + 3 * blocks + 17;
     char *frame = array(most);
     size_t used = NAME(frame)(frame, copy.to, taken, chunk);

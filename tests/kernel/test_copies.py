@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numcodecs.zstd import Zstd
 
 from covdist.kernel import copies
-from covdist.kernel.library import compiled
+from covdist.kernel.library import compiled, place
 from covdist.record.lent import Lent, copy_all
 from covdist.record.options.dtypes import named_dtype
 
@@ -36,6 +36,24 @@ def test_rows_are_copied_wherever_they_lie(several):
     for (_, rows), to in zip(several, found, strict=True):
         assert np.array_equal(to[:-1], rows)
         assert (to[-1] == 7).all()
+
+
+@given(
+    st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(1, 40)),
+    st.permutations([0, 1, 2]),
+    st.sampled_from(["f2", "f4", "f8", "u1"]),
+    st.integers(0, 3),
+)
+@settings(deadline=None)
+def test_arrays_are_turned_however_they_lie(shape, axes, item, gap):
+    """(rows, arrays, columns), to where the rows of each array lie one after the other."""
+    values = np.random.default_rng(0).integers(0, 200, shape).astype(item).transpose(axes)
+    rows, arrays, columns = values.shape
+    found = np.full((arrays, rows * columns + gap), 7, item)
+    transfer = copies.Transfer(place(found), place(values), values.itemsize, rows, arrays, columns, *values.strides)
+    copies.turn(transfer, found.strides[0])
+    assert np.array_equal(found[:, : rows * columns].reshape(arrays, rows, columns), values.swapaxes(0, 1))
+    assert (found[:, rows * columns :] == 7).all()
 
 
 def _all_patterns(dtype: str) -> np.ndarray:

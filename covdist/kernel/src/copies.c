@@ -32,14 +32,18 @@ static void stream(char *to, const char *from, size_t bytes) { memcpy(to, from, 
 static void written(void) {}
 #endif
 
-/* A square of items whose columns lie apart is read column by column, each a line of the cache, and written row by row. */
+/* Columns that lie apart are read one after the other, each a line of the cache; rows are written `apart` bytes apart. */
 #define TURN(type)                                                                                                     \
-    static void turned_##type(type held[SIDE][SIDE], const char *from, int64_t column_stride, int64_t row_stride,      \
-                              size_t height, size_t width)                                                             \
+    INLINED void turned_##type(char *to, size_t apart, const char *from, int64_t column_stride, int64_t row_stride,    \
+                               size_t height, size_t width)                                                            \
     {                                                                                                                  \
-        for (size_t i = 0; i < width; i++)                                                                             \
-            for (size_t l = 0; l < height; l++)                                                                        \
-                memcpy(&held[l][i], from + (int64_t)i * column_stride + (int64_t)l * row_stride, sizeof(type));        \
+        for (size_t i = 0; i < width; i++, to += sizeof(type), from += column_stride)                                  \
+            if (height == SIDE) /* what the compiler knows takes less time */                                          \
+                for (size_t l = 0; l < SIDE; l++)                                                                      \
+                    memcpy(to + l * apart, from + (int64_t)l * row_stride, sizeof(type));                              \
+            else                                                                                                       \
+                for (size_t l = 0; l < height; l++)                                                                    \
+                    memcpy(to + l * apart, from + (int64_t)l * row_stride, sizeof(type));                              \
     }
 TURN(uint8_t)
 TURN(uint16_t)
@@ -47,51 +51,68 @@ TURN(uint32_t)
 TURN(uint64_t)
 
 #if defined(__SSE2__)
-/* Four columns and rows at once, which takes a third of the time. */
-static void turned_whole(uint32_t held[SIDE][SIDE], const char *from, int64_t stride)
+/* Four columns and rows at once, which takes a third of the time; return how many columns that were. */
+INLINED size_t turned_whole(char *to, size_t apart, const char *from, int64_t stride, size_t width)
 {
-    for (size_t i = 0; i < SIDE; i += 4, from += 4 * stride)
+    size_t i = 0;
+    for (; i + 4 <= width; i += 4, from += 4 * stride, to += 16)
         for (size_t l = 0; l < SIDE; l += 4) {
+            float *out = (float *)(to + l * apart), *second = (float *)(to + (l + 1) * apart);
+            float *third = (float *)(to + (l + 2) * apart), *last = (float *)(to + (l + 3) * apart);
             __m128 a = _mm_loadu_ps((const float *)(from + 4 * l)), b = _mm_loadu_ps((const float *)(from + stride + 4 * l));
             __m128 c = _mm_loadu_ps((const float *)(from + 2 * stride + 4 * l));
             __m128 d = _mm_loadu_ps((const float *)(from + 3 * stride + 4 * l));
             _MM_TRANSPOSE4_PS(a, b, c, d);
-            _mm_storeu_ps((float *)&held[l][i], a);
-            _mm_storeu_ps((float *)&held[l + 1][i], b);
-            _mm_storeu_ps((float *)&held[l + 2][i], c);
-            _mm_storeu_ps((float *)&held[l + 3][i], d);
+            _mm_storeu_ps(out, a);
+            _mm_storeu_ps(second, b);
+            _mm_storeu_ps(third, c);
+            _mm_storeu_ps(last, d);
         }
+    return i;
 }
 #else
-static void turned_whole(uint32_t held[SIDE][SIDE], const char *from, int64_t stride)
+INLINED size_t turned_whole(char *to, size_t apart, const char *from, int64_t stride, size_t width)
 {
-    turned_uint32_t(held, from, stride, 4, SIDE, SIDE);
+    turned_uint32_t(to, apart, from, stride, 4, SIDE, width);
+    return width;
 }
 #endif
 
-#define SQUARES(type)                                                                                                  \
-    static void squares_##type(const copy_t *c, char *to, const char *from)                                            \
-    {                                                                                                                  \
-        type held[SIDE][SIDE];                                                                                         \
-        for (size_t k = 0; k < c->rows; k += SIDE) {                                                                   \
-            size_t height = c->rows - k < SIDE ? c->rows - k : SIDE;                                                   \
-            for (size_t j = 0; j < c->columns; j += SIDE) {                                                            \
-                size_t width = c->columns - j < SIDE ? c->columns - j : SIDE;                                          \
-                const char *corner = from + (int64_t)j * c->column_stride + (int64_t)k * c->row_stride;                \
-                if (sizeof(type) == 4 && height == SIDE && width == SIDE && c->row_stride == 4)                        \
-                    turned_whole((uint32_t(*)[SIDE])held, corner, c->column_stride);                                   \
-                else                                                                                                   \
-                    turned_##type(held, corner, c->column_stride, c->row_stride, height, width);                       \
-                for (size_t l = 0; l < height; l++)                                                                    \
-                    stream(to + ((k + l) * c->columns + j) * sizeof(type), (const char *)held[l],                      \
-                           width * sizeof(type));                                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
+/* Turn up to SIDE rows and columns. */
+INLINED void turned(const copy_t *c, char *to, size_t apart, const char *from, size_t height, size_t width)
+{
+    size_t done = c->item == 4 && height == SIDE && c->row_stride == 4
+                      ? turned_whole(to, apart, from, c->column_stride, width)
+                      : 0;
+    to += done * c->item, from += (int64_t)done * c->column_stride, width -= done;
+    if (c->item == 1)
+        turned_uint8_t(to, apart, from, c->column_stride, c->row_stride, height, width);
+    else if (c->item == 2)
+        turned_uint16_t(to, apart, from, c->column_stride, c->row_stride, height, width);
+    else if (c->item == 4)
+        turned_uint32_t(to, apart, from, c->column_stride, c->row_stride, height, width);
+    else
+        turned_uint64_t(to, apart, from, c->column_stride, c->row_stride, height, width);
+}
+
+static size_t side_of(size_t left) { return left < SIDE ? left : SIDE; }
+
+/* Copy squares whose rows are then written in whole lines of the cache. */
+static void squares(const copy_t *c, char *to, const char *from)
+{
+    enum { ROW = SIDE * sizeof(uint64_t) };
+    char held[SIDE * ROW];
+    for (size_t k = 0, height; k < c->rows; k += height) {
+        height = side_of(c->rows - k);
+        for (size_t j = 0, width; j < c->columns; j += width) {
+            width = side_of(c->columns - j);
+            const char *corner = from + (int64_t)j * c->column_stride + (int64_t)k * c->row_stride;
+            turned(c, held, ROW, corner, height, width);
+            for (size_t l = 0; l < height; l++)
+                stream(to + ((k + l) * c->columns + j) * c->item, held + l * ROW, width * c->item);
+        }
     }
-SQUARES(uint8_t)
-SQUARES(uint16_t)
-SQUARES(uint32_t)
-SQUARES(uint64_t)
+}
 
 static void one(const copy_t *c)
 {
@@ -105,14 +126,8 @@ static void one(const copy_t *c)
         else if (whole)
             for (size_t k = 0; k < c->rows; k++)
                 stream(to + k * row, from + (int64_t)k * c->row_stride, row);
-        else if (c->item == 1)
-            squares_uint8_t(c, to, from);
-        else if (c->item == 2)
-            squares_uint16_t(c, to, from);
-        else if (c->item == 4)
-            squares_uint32_t(c, to, from);
         else
-            squares_uint64_t(c, to, from);
+            squares(c, to, from);
     }
 }
 
@@ -121,6 +136,24 @@ EXPORTED void NAME(copy)(const copy_t *copies, size_t count)
     for (size_t i = 0; i < count; i++)
         one(copies + i);
     written();
+}
+
+/* Copy what is read again at once, and so stays in the caches: each row to `apart` bytes after the one before, with all that
+   has its place along `outer`. */
+EXPORTED void NAME(turn)(const copy_t *c, size_t apart)
+{
+    for (size_t i = 0; i < c->outer; i++) {
+        char *to = c->to + i * c->columns * c->item;
+        const char *from = c->from + (int64_t)i * c->outer_stride;
+        for (size_t j = 0, width; j < c->columns; j += width) {
+            width = side_of(c->columns - j);
+            for (size_t k = 0, height; k < c->rows; k += height) {
+                height = side_of(c->rows - k);
+                turned(c, to + k * apart + j * c->item, apart,
+                       from + (int64_t)j * c->column_stride + (int64_t)k * c->row_stride, height, width);
+            }
+        }
+    }
 }
 
 enum { AT_ONCE = 1024, INFINITE = 0x7f800000, MAGNITUDE = 0x7fffffff }; /* values at once; bits of float32 */

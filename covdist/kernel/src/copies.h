@@ -20,6 +20,7 @@ typedef struct {
 typedef enum { FLOAT32, FLOAT16, BFLOAT16 } float_kind_t;
 
 void NAME(copy)(const copy_t *copies, size_t count);
+void NAME(turn)(const copy_t *, size_t apart);
 void NAME(rounded)(char *to, size_t kind, const char *from, size_t given, size_t count, lost_t *lost);
 size_t NAME(frame)(char *to, const char *rows, size_t bytes, size_t chunk);
 #endif
