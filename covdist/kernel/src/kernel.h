@@ -30,4 +30,9 @@ typedef struct {
     const char *data;
     size_t rows, columns, stride;
 } rows_t;
+
+enum { APART = 4096 };
+
+/* Say whether rows of numbers of `size` bytes are parts of longer ones, whose other bytes lie between. */
+static inline int are_parts(rows_t x, size_t size) { return x.stride >= x.columns * size + APART; }
 #endif

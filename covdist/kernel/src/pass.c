@@ -4,7 +4,7 @@
    summed from zero, then added: an entry of n rows is off by at most (BLOCK + n / BLOCK) roundings. */
 #include "pass.h"
 #include "lanes.h"
-enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 17, LEAST_NEAR = 32, LINE = 64, APART = 4096 };
+enum { ACROSS = STRIP / DOUBLES, NEAR = 1 << 17, LEAST_NEAR = 32, LINE = 64 };
 enum { NOWHERE, AS_DOUBLES, AS_FLOATS }; /* where deviations are kept */
 
 /* What lies here is loaded where it is used: in registers it leaves too few for sums, and one that waits for memory took
@@ -203,7 +203,7 @@ void NAME(pass)(size_t type, rows_t x, pass_t *to)
     size_t padded = (x.columns + STRIP - 1) / STRIP * STRIP, size = TYPES[type].size, near = near_of(x.columns * size);
     bound(type, to);
     pass_t part = *to; /* once: what was written by halves is slow to be copied whole */
-    size_t apart = x.stride >= x.columns * size + APART, strips = padded / STRIP; /* whether rows are parts of longer ones */
+    size_t apart = are_parts(x, size), strips = padded / STRIP;
     part.step = apart ? x.stride : x.stride / strips;
     for (size_t from = 0; from < x.rows; from += BLOCK) {
         size_t end = least_of(x.rows, from + BLOCK), rows = end - from, first = from * to->packed + to->before * rows;

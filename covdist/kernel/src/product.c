@@ -10,13 +10,13 @@
 /* A tile's sums fill the registers, less those of its factors: 32 with AVX-512, 16 with AVX2, where tiles of eight columns
    took up to a tenth longer. */
 #if defined(__AVX512F__)
-enum { TALL_DOUBLES = 8, WIDE_DOUBLES = 16, TALL_FLOATS = 12, WIDE_FLOATS = 16 };
+enum { TALL_DOUBLES = 8, WIDE_DOUBLES = 16, TALL_FLOATS = 8, WIDE_FLOATS = 32 };
 #elif defined(__AVX2__)
 enum { TALL_DOUBLES = 4, WIDE_DOUBLES = 12, TALL_FLOATS = 4, WIDE_FLOATS = 24 };
 #else
 enum { TALL_DOUBLES = 4, WIDE_DOUBLES = 8, TALL_FLOATS = 4, WIDE_FLOATS = 16 };
 #endif
-enum { SLICE = 144, LINE = 8 /* doubles of the first cache */ };
+enum { SLICE = 144, LINE = 8 /* doubles of the first cache */, SECOND_CACHE = 2 /* as a prefetch takes it */ };
 
 /* Short loops over arrays that become registers must be unrolled, the whole of them, which clang does by itself. */
 #if defined(__clang__)

@@ -14,9 +14,11 @@ static inline const REAL *COLUMN(const REAL *panels, size_t rows, size_t column)
 /* Make sums over the rows for `tall` columns of the left from `first` on and `across` vectors of columns of the right from
    `from` on, and add them to c[i][j], or write them there where it is `fresh`. */
 INLINED void TILE(const int tall, const int across, const int fresh, size_t rows, const REAL *restrict left, size_t first,
-                  const REAL *restrict right, size_t from, double *restrict c, size_t stride)
+                  const REAL *restrict right, size_t from, double *restrict c, size_t stride, ahead_t *ahead)
 {
     const REAL *a[NARROW], *b[VECTORS];
+    const size_t step = ahead->at < ahead->end ? ahead->step : 0;
+    const char *next = step ? ahead->at : (const char *)c;
     lanes sums[NARROW][VECTORS];
     UNROLLED
     for (int i = 0; i < tall; i++) {
@@ -35,6 +37,8 @@ INLINED void TILE(const int tall, const int across, const int fresh, size_t rows
     BY_FOUR
     for (size_t k = 0; k < rows * PACK; k += PACK) {
         lanes factors[VECTORS];
+        __builtin_prefetch(next, 0, SECOND_CACHE);
+        next += step;
         UNROLLED
         for (int v = 0; v < across; v++)
             factors[v] = LOAD(b[v] + k);
@@ -46,6 +50,7 @@ INLINED void TILE(const int tall, const int across, const int fresh, size_t rows
                 sums[i][v] = FMA(one, factors[v], sums[i][v]);
         }
     }
+    ahead->at += step * rows;
     UNROLLED
     for (int i = 0; i < tall; i++) {
         REAL row[WIDE];
@@ -63,16 +68,17 @@ INLINED void TILE(const int tall, const int across, const int fresh, size_t rows
 /* The same where entries of the first `high` rows and `wide` columns with low <= j - i <= top alone count. Vectors without
    any are left out where one or two are enough: near the diagonal of 64 columns that saves a tenth of the work. */
 INLINED void EDGE(const int tall, const int across, size_t rows, const REAL *left, size_t first, const REAL *right,
-                  size_t from, double *c, size_t stride, ptrdiff_t high, ptrdiff_t wide, ptrdiff_t low, ptrdiff_t top)
+                  size_t from, double *c, size_t stride, ptrdiff_t high, ptrdiff_t wide, ptrdiff_t low, ptrdiff_t top,
+                  ahead_t *ahead)
 {
     double held[NARROW * WIDE];
     ptrdiff_t begin = low > 0 ? low / LANES : 0, end = (least_of(wide, high + top) + LANES - 1) / LANES;
     if (WHOLE && VECTORS > 1 && across > 1 && end - begin == 1)
-        TILE(tall, 1, 1, rows, left, first, right, from + begin * LANES, held + begin * LANES, WIDE);
+        TILE(tall, 1, 1, rows, left, first, right, from + begin * LANES, held + begin * LANES, WIDE, ahead);
     else if (WHOLE && VECTORS > 2 && across > 2 && end - begin == 2)
-        TILE(tall, 2, 1, rows, left, first, right, from + begin * LANES, held + begin * LANES, WIDE);
+        TILE(tall, 2, 1, rows, left, first, right, from + begin * LANES, held + begin * LANES, WIDE, ahead);
     else
-        TILE(tall, across, 1, rows, left, first, right, from, held, WIDE);
+        TILE(tall, across, 1, rows, left, first, right, from, held, WIDE, ahead);
     for (ptrdiff_t i = 0; i < high; i++)
         for (ptrdiff_t j = i + low > 0 ? i + low : 0; j < least_of(wide, i + top + 1); j++)
             c[i * stride + j] += held[i * WIDE + j];
@@ -80,7 +86,8 @@ INLINED void EDGE(const int tall, const int across, size_t rows, const REAL *lef
 
 /* The products of the left columns from i to `end` of n with `across` vectors of those of the right from j on, of m. */
 INLINED void STRIPE(const int tall, const int across, size_t rows, const REAL *left, size_t i, size_t end, size_t n,
-                    const REAL *right, size_t j, size_t m, double *c, size_t stride, ptrdiff_t low, ptrdiff_t top)
+                    const REAL *right, size_t j, size_t m, double *c, size_t stride, ptrdiff_t low, ptrdiff_t top,
+                    ahead_t *ahead)
 {
     for (; i < end; i += tall) {
         ptrdiff_t off = (ptrdiff_t)j - (ptrdiff_t)i, least = off - (tall - 1), most = off + (across * LANES - 1);
@@ -88,27 +95,27 @@ INLINED void STRIPE(const int tall, const int across, size_t rows, const REAL *l
             continue;
         double *at = c + i * stride + j;
         if ((ptrdiff_t)(n - i) >= tall && (ptrdiff_t)(m - j) >= across * LANES && low <= least && most <= top)
-            TILE(tall, across, 0, rows, left, i, right, j, at, stride);
+            TILE(tall, across, 0, rows, left, i, right, j, at, stride, ahead);
         else
             EDGE(tall, across, rows, left, i, right, j, at, stride, least_of(n - i, tall),
-                 least_of(m - j, across * LANES), low - off, top - off);
+                 least_of(m - j, across * LANES), low - off, top - off, ahead);
     }
 }
 
 /* Add the products of n packed columns with m others, of up to BLOCK rows, to those entries of c with low <= j - i <= top.
    Where one vector or two are left of the columns, tiles are taller: as many sums fill the registers. */
 void PRODUCTS(size_t rows, const REAL *left, size_t n, const REAL *right, size_t m, double *c, size_t stride,
-              ptrdiff_t low, ptrdiff_t top)
+              ptrdiff_t low, ptrdiff_t top, ahead_t *ahead)
 {
     for (size_t slice = 0; slice < n; slice += SLICE) { /* whose columns stay in the second cache */
         size_t end = n - slice < SLICE ? n : slice + SLICE;
         for (size_t j = 0; j < m; j += WIDE) /* whose columns stay in the first */
             if (WHOLE && VECTORS > 1 && m - j <= LANES)
-                STRIPE(NARROW, 1, rows, left, slice, end, n, right, j, m, c, stride, low, top);
+                STRIPE(NARROW, 1, rows, left, slice, end, n, right, j, m, c, stride, low, top, ahead);
             else if (VECTORS == 3 && m - j <= 2 * LANES)
-                STRIPE(NARROW / 2, 2, rows, left, slice, end, n, right, j, m, c, stride, low, top);
+                STRIPE(NARROW / 2, 2, rows, left, slice, end, n, right, j, m, c, stride, low, top, ahead);
             else
-                STRIPE(TALL, VECTORS, rows, left, slice, end, n, right, j, m, c, stride, low, top);
+                STRIPE(TALL, VECTORS, rows, left, slice, end, n, right, j, m, c, stride, low, top, ahead);
     }
 }
 #undef REAL

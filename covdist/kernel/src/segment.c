@@ -4,7 +4,7 @@
 #include "pass.h"
 #include "product.h"
 
-enum { WORK = 6, SAMPLE_STEP = 16 }; /* the latter as in Python */
+enum { WORK = 6, SAMPLE_STEP = 16 /* as in Python */, LINE = 64, NEAR = 1 << 18, TILE = 256 };
 static const double MOST_CANCELLED = 64, LARGEST_FLOAT_SQUARES = 1e30;
 
 /* Say whether a block would cost digits: its mean lies many spreads from the segment's pilot. No column is the last to be
@@ -24,6 +24,7 @@ static int drifted(const side_t *side, double added)
 
 /* Rectangular full packed storage holds the columns from here on apart. */
 static size_t half_of(size_t columns, size_t products) { return products == PACKED ? (columns + 1) / 2 : columns; }
+static size_t least_of(size_t a, size_t b) { return a < b ? a : b; }
 static size_t padded(size_t columns) { return (columns + STRIP - 1) / STRIP * STRIP; }
 
 static size_t packed_of(const side_t *side, size_t products)
@@ -144,20 +145,21 @@ typedef struct {
     size_t first, columns;
 } part_t;
 
-static void add(size_t rows, part_t x, part_t y, double *matrix, size_t stride, ptrdiff_t low, ptrdiff_t top)
+static void add(size_t rows, part_t x, part_t y, double *matrix, size_t stride, ptrdiff_t low, ptrdiff_t top,
+                ahead_t *ahead)
 {
     const void *of_x = x.side->panels, *of_y = y.side->panels;
     if (x.side->factors)
         NAME(float_products)(rows, (const float *)of_x + x.first, x.columns, (const float *)of_y + y.first, y.columns,
-                             matrix, stride, low, top);
+                             matrix, stride, low, top, ahead);
     else
         NAME(products)(rows, (const double *)of_x + x.first, x.columns, (const double *)of_y + y.first, y.columns, matrix,
-                       stride, low, top);
+                       stride, low, top, ahead);
 }
 
 /* Add the products of up to BLOCK rows' deviations, before which others lie, to the matrix: of the first side with the
    second or with itself. */
-static void multiply_block(const segment_t *s, size_t before, size_t rows, int two)
+static void multiply_block(const segment_t *s, size_t before, size_t rows, int two, ahead_t *ahead)
 {
     const side_t *x = s->sides, *y = x + two;
     size_t of_x = before * packed_of(x, s->products), of_y = before * packed_of(y, s->products);
@@ -167,20 +169,20 @@ static void multiply_block(const segment_t *s, size_t before, size_t rows, int t
     part_t second = {y, of_y, half_of(m, s->products)};
     part_t after = {y, of_y + padded(second.columns) * rows, m - second.columns};
     if (s->products == RECTANGLE)
-        add(rows, first, second, s->matrix, m, -all, all);
+        add(rows, first, second, s->matrix, m, -all, all, ahead);
     else if (s->products == SQUARE)
-        add(rows, first, second, s->matrix, n, -all, 0);
+        add(rows, first, second, s->matrix, n, -all, 0, ahead);
     else { /* the rows of a leading column lie side by side, and those of the rest after */
-        add(rows, first, second, s->matrix + even, stride, 0, all);
-        add(rows, first, after, s->matrix + even + half, stride, -all, all);
-        add(rows, rest, after, s->matrix + (even ? 0 : stride), stride, -all, 0);
+        add(rows, first, second, s->matrix + even, stride, 0, all, ahead);
+        add(rows, first, after, s->matrix + even + half, stride, -all, all, ahead);
+        add(rows, rest, after, s->matrix + (even ? 0 : stride), stride, -all, 0, ahead);
     }
 }
 
-static void multiply(const segment_t *s, size_t rows, int two)
+static void multiply(const segment_t *s, size_t rows, int two, ahead_t *ahead)
 {
     for (size_t k = 0; k < rows; k += BLOCK)
-        multiply_block(s, k, rows - k < BLOCK ? rows - k : BLOCK, two);
+        multiply_block(s, k, rows - k < BLOCK ? rows - k : BLOCK, two, ahead);
 }
 
 static rows_t block_of(const side_t *side, size_t done, size_t height)
@@ -189,6 +191,16 @@ static rows_t block_of(const side_t *side, size_t done, size_t height)
     block.data += done * block.stride;
     block.rows = block.rows - done < height ? block.rows - done : height;
     return block;
+}
+
+/* Return the rows of a side that follow `done` others, as many as stay in the second cache: waiting for them took a tenth of
+   64 columns' time. A product of n columns has n * n / TILE tiles or more, which ask for as large a part of a row with each
+   of theirs. */
+static ahead_t following(const side_t *side, size_t done, size_t height)
+{
+    rows_t next = block_of(side, done, height);
+    size_t size = NAME(size)(side->type), bytes = are_parts(next, size) ? 0 : least_of(next.rows * next.stride, NEAR);
+    return (ahead_t){next.data, next.data + bytes, least_of(TILE * size / (next.columns + 1), LINE)};
 }
 
 /* Fold rows, `height` at a time, up to the first that want a closer look; return how many were folded. */
@@ -212,8 +224,9 @@ EXPORTED size_t NAME(fold)(segment_t *s)
             if (!prepared(side, block_of(side, done, s->height), roots, s->products) || !ordinary(side) ||
                 (side->weight > 0 && drifted(side, added)))
                 return done;
+        ahead_t ahead = following(s->sides, done + height, s->height);
         if (s->products)
-            multiply(s, height, s->products == RECTANGLE);
+            multiply(s, height, s->products == RECTANGLE, &ahead);
         for (side_t *side = s->sides; side < s->sides + s->count; side++)
             commit(side, added);
     }
@@ -228,7 +241,8 @@ EXPORTED void NAME(multiply)(segment_t *s)
         height = block_of(s->sides, done, s->height).rows;
         for (side_t *side = s->sides; side < s->sides + s->count; side++)
             prepared(side, block_of(side, done, s->height), 0, s->products);
-        multiply(s, height, s->count == 2);
+        ahead_t ahead = following(s->sides, done + height, s->height);
+        multiply(s, height, s->count == 2, &ahead);
     }
 }
 
