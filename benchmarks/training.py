@@ -134,26 +134,24 @@ def train(
     return Times(*map(statistics.median, zip(*found[FIRST:], strict=True)))
 
 
-def measure(case: Case) -> str:
-    """Return some lines of results."""
+def measure(case: Case, path: Path) -> str:
+    """Return some lines of results, and leave the log."""
     torch.manual_seed(0)
     model, plain, hooked, copied = case.model(), [], [], []
     train(model, case.batch)
-    with tempfile.TemporaryDirectory() as folder:
-        recorder = covdist.Recorder(f"{folder}/run.zarr", **case.options)
-        for _ in range(ROUNDS):
-            plain.append(train(model, case.batch))
-            with covdist.record.torch.watch(model, recorder, **case.settings) as watch:
-                hooked.append(train(model, case.batch, partial(watch.step, epoch=0)))
-            copying = Copying(model)
-            copied.append(train(model, case.batch))
-            copying.remove()
-        start = time.perf_counter()
-        recorder.close()
-        closing = time.perf_counter() - start
-        disk = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
-        log = covdist.open_log(f"{folder}/run.zarr")
-        data = sum(array.nbytes for node in log.subtree for array in node.data_vars.values())
+    recorder = covdist.Recorder(path, **case.options)
+    for _ in range(ROUNDS):
+        plain.append(train(model, case.batch))
+        with covdist.record.torch.watch(model, recorder, **case.settings) as watch:
+            hooked.append(train(model, case.batch, partial(watch.step, epoch=0)))
+        copying = Copying(model)
+        copied.append(train(model, case.batch))
+        copying.remove()
+    start = time.perf_counter()
+    recorder.close()
+    closing = time.perf_counter() - start
+    disk = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    data = sum(array.nbytes for node in covdist.open_log(path).subtree for array in node.data_vars.values())
     step = statistics.median(each.thread for each in plain)
     more, floor = _more(hooked, plain), _more(copied, plain)
     return (
@@ -172,5 +170,7 @@ def _more(times: list[Times], plain: list[Times]) -> Times:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for each in CASES:
-        print(measure(each), flush=True)
+    # All logs go at the end: on file systems without a journal, files that go make those to come slower for a minute.
+    with tempfile.TemporaryDirectory() as folder:
+        for number, each in enumerate(CASES):
+            print(measure(each, Path(folder, f"{number}.zarr")), flush=True)
