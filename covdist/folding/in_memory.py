@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -25,8 +24,6 @@ from covdist.state.base import State, StateType, stored_bytes
 from covdist.state.few_rows import Folding
 from covdist.state.grouped import Grouped, room_for_rows
 from covdist.state.named import containing, described
-
-_ALONE = nullcontext()
 
 
 class Strip(NamedTuple):
@@ -71,7 +68,9 @@ def _at_once(request: Request) -> Any:
         return _positions(request, accumulator)
     if (rows := rows_at_once(request)) is None:
         return None
-    with _ALONE if request.groups is None else sharing(of_caller):
+    if request.groups is None:
+        return folded_at_once(accumulator, *rows)
+    with sharing(of_caller):
         return folded_at_once(accumulator, *rows)
 
 

@@ -329,7 +329,9 @@ def _size(memory: int | str | None) -> int | None:
 
 
 def _kind(state: Named | Sequence[Named] | None, sides: list[Labelled]) -> StateType:
-    kind = (Scatter, Cross)[len(sides) - 1] if state is None else state_type(state)
+    if state is None:
+        return (Scatter, Cross)[len(sides) - 1]
+    kind = state_type(state)
     if is_beside_matrix(kind):
         raise DataError(
             "the state 'tiles' is what is kept beside a matrix in tiles: pass matrix='tiles' in place of it, to "

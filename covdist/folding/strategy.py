@@ -16,6 +16,7 @@ from covdist.rows.stream import kind_of
 from covdist.state.scatter import Scatter
 
 _FEW_COLUMNS = 4096
+_SMALL_STATE = f"up to {_FEW_COLUMNS:,} columns a state is small"
 _SMALL_BYTES = PROCESS_BYTES + (1 << 26)  # work for which no worker is asked what it has
 _MOST_STATE_BYTES = 1_700_000_000  # 20,600 columns; a worker holds two or three of them
 
@@ -36,7 +37,7 @@ def choose(request: Request) -> tuple[str, str]:
     if (room := request.room) is not None and (peak := memory_plan(request).peak(room.threads)) > room.memory:
         return IN_TILES, f"in memory a worker would need {human_bytes(peak)} of {human_bytes(room.memory)}"
     if columns <= _FEW_COLUMNS:
-        return IN_MEMORY, f"up to {_FEW_COLUMNS:,} columns a state is small"
+        return IN_MEMORY, _SMALL_STATE
     state = Scatter.cost(columns).state_bytes
     if state > _MOST_STATE_BYTES:
         return IN_TILES, f"one state would take {human_bytes(state)}, more than {human_bytes(_MOST_STATE_BYTES)}"

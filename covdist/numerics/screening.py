@@ -35,7 +35,7 @@ class SpecialCounts(NamedTuple):
     @classmethod
     def of(cls, counts: np.ndarray) -> SpecialCounts:
         """Return views of an array (4, columns)."""
-        return cls(counts[0], counts[1], counts[2], counts[3])
+        return cls(*counts)
 
     def merge(self, other: SpecialCounts) -> SpecialCounts:
         return SpecialCounts(*(a + b for a, b in zip(self, other, strict=True)))

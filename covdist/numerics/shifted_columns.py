@@ -151,9 +151,8 @@ class ShiftedColumns:
         if self.plain and compiled():
             moments = np.empty((3, self.width))
             function("end")(self.width, self.weight, *self.places, own_address(moments))
-            return Columns(
-                0, 0, self.weight, 0.0, moments[0], moments[1], moments[2], self.exponent, uncounted(self.width)
-            )
+            mean, mean_low, squares = moments
+            return Columns(0, 0, self.weight, 0.0, mean, mean_low, squares, self.exponent, uncounted(self.width))
         offset = self.sums / self.weight
         squares = self.squares - self.sums * offset
         columns = columns_about(self.pilot, self.exponent, offset, squares, self.weight)

@@ -111,9 +111,8 @@ def coordinates(dim: str | None, values: Mapping[str, np.ndarray], levels: Seque
         return found | several, dict.fromkeys(several, index)
     if dim not in found:
         return found, {}
-    own = {dim: found[dim]}
-    index = PandasIndex.from_variables(own, options={})
-    return found | index.create_variables(own), {dim: index}
+    index = PandasIndex(found[dim].data, dim, coord_dtype=found[dim].dtype)
+    return found | index.create_variables(), {dim: index}
 
 
 def plain(given: Any, what: str) -> da.Array | np.ndarray:

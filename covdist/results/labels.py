@@ -38,6 +38,7 @@ ArrayLike = xr.DataArray | da.Array | npt.ArrayLike
 Dims = Hashable | Sequence[Hashable] | None
 Weights = ArrayLike | Mapping[str, ArrayLike] | None
 Attrs = Mapping[str, object] | None
+Indexes = Mapping[Any, xr.Index]
 # The units of what is read off columns.
 COLUMNS, SQUARES, PRODUCTS = "units of the columns", "squared units of the columns", "products of the columns' units"
 NO_TEXT = ""  # label of rows that have none, where others have text; where others have numbers it is NaN
@@ -255,7 +256,8 @@ def _label_named(array: xr.DataArray, dim: Dims, labels: Labels, each: Sequence[
     data = in_front(array.data, array.dims, (*dims, *places, *features), name)
     dim_name = "_".join(map(str, features)) if features else None
     columns = math.prod(array.sizes[d] for d in features)
-    axis = Axis(dim_name, columns, _feature_coords(array, features, name), _levels(array, features))
+    indexes = array.xindexes  # made anew each time
+    axis = Axis(dim_name, columns, _feature_coords(array, indexes, features, name), _levels(indexes, features))
     along = coords_along(array, dims)
     own = {str(key): coord for key, coord in along.items()}
     labels = {**labels, **labels_among(along, dims)}
@@ -309,19 +311,23 @@ def _listed(array: xr.DataArray) -> str:
     return ", ".join(map(repr, array.dims))
 
 
-def _levels(array: xr.DataArray, features: list[Hashable]) -> tuple[str, ...]:
-    index = array.indexes[features[0]] if len(features) == 1 and features[0] in array.xindexes else None
-    return tuple(map(str, index.names)) if isinstance(index, pd.MultiIndex) else ()
+def _levels(indexes: Indexes, features: list[Hashable]) -> tuple[str, ...]:
+    if len(features) != 1 or not _of_tuples(indexes, features[0]):
+        return ()
+    return tuple(map(str, indexes[features[0]].to_pandas_index().names))
 
 
-def _feature_coords(array: xr.DataArray, features: list[Hashable], what: str) -> dict[str, np.ndarray]:
+def _feature_coords(
+    array: xr.DataArray, indexes: Indexes, features: list[Hashable], what: str
+) -> dict[str, np.ndarray]:
     """Coordinates along the columns; several feature dims are stacked in C order."""
     coords: dict[str, np.ndarray] = {}
     for name, variable in array.coords.variables.items():
-        if len(variable.dims) == 1 and variable.dims[0] in features and not _of_tuples(array, name):
+        along = variable.dims
+        if len(along) == 1 and along[0] in features and not (name in features and _of_tuples(indexes, name)):
             sizes = [array.sizes[d] for d in features]
-            shape = [size if d == variable.dims[0] else 1 for d, size in zip(features, sizes, strict=True)]
-            values: Any = variable.to_index() if name in array.xindexes else small_arrays.values(array.coords[name])
+            shape = [size if d == along[0] else 1 for d, size in zip(features, sizes, strict=True)]
+            values: Any = variable.to_index() if name in indexes else small_arrays.values(array.coords[name])
             if not isinstance(values.dtype, np.dtype):  # of pandas' own, such as periods and time zones
                 values = values.to_numpy(object)
             values = plain_labels(np.asarray(values), f"the coordinate {name!r} of {what}")
@@ -329,6 +335,6 @@ def _feature_coords(array: xr.DataArray, features: list[Hashable], what: str) ->
     return coords
 
 
-def _of_tuples(array: xr.DataArray, name: Hashable) -> bool:
-    """Return whether a coordinate repeats those of its levels."""
-    return name in array.dims and isinstance(array.indexes.get(name), pd.MultiIndex)
+def _of_tuples(indexes: Indexes, dim: Hashable) -> bool:
+    """Return whether a dim's coordinate repeats those of its levels."""
+    return dim in indexes and isinstance(indexes[dim].to_pandas_index(), pd.MultiIndex)

@@ -126,6 +126,13 @@ def test_only_one_shard_stays_in_the_calling_thread(monkeypatch):
     assert threads - {threading.current_thread()}
 
 
+@changed(strip_columns=2)
+def test_strips_of_columns_in_memory_are_one_result_in_memory():
+    found = covdist.var(X)
+    assert found.chunks is None
+    assert found.identical(covdist.var(lazy(X)).compute())
+
+
 def test_dask_arrays_stay_lazy():
     assert covdist.cov(lazy(X)).chunks is not None
     assert covdist.moments(lazy(X)).deferred.lazy
