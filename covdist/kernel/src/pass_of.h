@@ -37,9 +37,8 @@ INLINED void VARIANT(rows_t x, pass_t *to, size_t height, const int across, cons
     }
     for (size_t k = 0; k < x.rows; k++) {
         const TYPE *row = (const TYPE *)data;
-        __builtin_prefetch(ahead);
-        if (sizeof(TYPE) * STRIP > LINE)
-            __builtin_prefetch(ahead + LINE);
+        for (size_t i = 0; i < 2 * STRIP * sizeof(TYPE); i += LINE) /* where rows are halved, a step is as long */
+            __builtin_prefetch(ahead + i);
         data += stride;
         ahead += step;
         IN_MEMORY(shift);
