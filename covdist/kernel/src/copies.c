@@ -145,7 +145,10 @@ EXPORTED void NAME(turn)(const copy_t *c, size_t apart)
     for (size_t i = 0; i < c->outer; i++) {
         char *to = c->to + i * c->columns * c->item;
         const char *from = c->from + (int64_t)i * c->outer_stride;
-        for (size_t j = 0, width; j < c->columns; j += width) {
+        int whole = c->column_stride == (int64_t)c->item; /* as in rows from the last to the first */
+        for (size_t k = 0; whole && k < c->rows; k++)
+            memcpy(to + k * apart, from + (int64_t)k * c->row_stride, c->columns * c->item);
+        for (size_t j = 0, width; !whole && j < c->columns; j += width) {
             width = side_of(c->columns - j);
             for (size_t k = 0, height; k < c->rows; k += height) {
                 height = side_of(c->rows - k);
