@@ -60,10 +60,10 @@ def check(found: covdist.Moments, expected: dict[str, Any], relative: float = 0.
         same(now["values"], before["values"], relative, relative)
 
 
-def agree(value: Any, before: Any, relative: float) -> None:
+def agree(value: Any, before: Any, relative: float, absolute: float = 0.0) -> None:
     """Assert that two values of one type are the same, numbers that are no counts nearly so."""
     assert type(value) is type(before)
     if isinstance(value, float | list):
-        same(value, before, relative)
+        same(value, before, relative, absolute)
     else:
         assert value == before
