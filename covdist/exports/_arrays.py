@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ KINDS = "biuf"  # dtypes of numbers
 
 def sources(path: str | Path, format: str) -> dict[str, Source]:
     """Return the arrays of a ``.npy`` or ``.npz`` file, or of a folder of ``.npy`` files, of which headers are read."""
-    if not Path(path).exists():
+    if not os.path.exists(path):  # a Path raises OSError where a name is too long
         raise ResultError(f"{path} does not exist: pass a {format} file")
     found: dict[str, Source] = {}
     for name, entry in read(str(path), "raise", False).get("", {}).items():

@@ -11,7 +11,7 @@ import numpy as np
 
 from covdist.errors import DataError
 from covdist.exports._arrays import array, sources
-from covdist.given import told
+from covdist.given import text, told
 from covdist.numerics.columns import NO_EXPONENT, quantised_exponent
 from covdist.results.labels import Axis
 from covdist.results.layout import Layout
@@ -30,6 +30,9 @@ class Imported:
     format: str
     dim: str = "unit"
     node: str = ""  # of several states in a file
+
+    def __post_init__(self) -> None:
+        text("dim", self.dim)
 
     @property
     def place(self) -> str:
@@ -63,7 +66,8 @@ class Imported:
                 "with which second moments of it and of its sums with other rows are right, and covariances are about 0"
             )
         self._vector(mean, len(products))
-        scatter = products - count * mean[:, None] * mean
+        with np.errstate(over="ignore"):  # of a mean that cannot be theirs
+            scatter = products - count * mean[:, None] * mean
         squares, own = np.diagonal(scatter).copy(), np.diagonal(products)
         if (bad := np.flatnonzero(squares < -_tolerance(sums.dtype) * own)).size:
             raise DataError(
@@ -152,7 +156,7 @@ def mean_of(given: Any, node: str, width: int) -> np.ndarray | None:
     """Return the mean that a user gave: 0, a vector, a ``.npy`` file, or by node a mapping or ``.npz`` file of them."""
     if isinstance(given, str | Path):
         found = sources(given, ".npy")
-        if Path(given).suffix == ".npy":
+        if Path(given).is_file() and Path(given).suffix == ".npy":
             given = array(next(iter(found.values())))
         else:
             given = {name: array(one) for name, one in found.items()}
@@ -160,9 +164,12 @@ def mean_of(given: Any, node: str, width: int) -> np.ndarray | None:
         given = given.get(node)
     if given is None:
         return None
-    values = np.asarray(given)
+    try:
+        values = np.asarray(given)
+    except (TypeError, ValueError):  # of lists of several lengths
+        values = np.empty(0, object)
     if values.dtype.kind not in "biuf":
-        raise DataError(f"mean={given!r} is not a vector of numbers: pass 0, a vector, or a .npy file of it")
+        raise DataError(f"mean={told(given)} is not a vector of numbers: pass 0, a vector, or a .npy file of it")
     return np.zeros(width) if is_zero(given) else values.astype(np.float64)
 
 

@@ -136,7 +136,7 @@ def _tensors(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise ResultError(f"{path} does not exist: pass a folder of kronfluence's factors")
     try:
-        return dict(numpy_files.load_file(path))
+        found = dict(numpy_files.load_file(path))
     except (KeyError, TypeError) as error:
         raise DataError(
             f"{path} holds tensors of a type that NumPy lacks ({error}): install ml_dtypes, pip install "
@@ -144,3 +144,7 @@ def _tensors(path: Path) -> dict[str, np.ndarray]:
         ) from error
     except Exception as error:  # what safetensors raises is neither public nor one class
         raise DataError(f"{path} is not a readable safetensors file ({shown(str(error))}): copy it again") from error
+    for name, each in found.items():
+        if each.dtype.kind == "c":
+            raise DataError(f"{path} holds {shown(name)} as {each.dtype}, expected real numbers: pass a file of them")
+    return found

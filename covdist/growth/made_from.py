@@ -6,14 +6,13 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from covdist.engine import small_arrays
-from covdist.errors import ResultError
+from covdist.errors import ResultError, shown
 from covdist.folding.grouping import labelling
 from covdist.folding.inputs import along_samples
 from covdist.folding.selection import Chosen, Selection, wanted
@@ -23,7 +22,7 @@ from covdist.logs.cf import DECODED
 from covdist.logs.nodes import LogNode
 from covdist.logs.source import Source
 from covdist.results.labels import label
-from covdist.results.store import made_from, undamaged
+from covdist.results.store import MADE_FROM, made_from, undamaged
 
 Nodes = Mapping[str, LogNode]
 _ASKED = {
@@ -32,7 +31,8 @@ _ASKED = {
     "blocks?": int | None, "halflife?": float | int | str | None, "each?": str | list,
 }  # fmt: skip
 _OLD_ARRAY = (str, [int], str, str, str, [(str, int, str, str, str)])  # ``OldArray``, with its ``OldRows``
-_KIND = {"asked": _ASKED, "opening": {str: object}, "arrays": {str: [_OLD_ARRAY]}}
+_OPENING = {"missing_chunks?": str, "follow_links?": bool, "concat?": bool | None}
+_KIND = {"asked": _ASKED, "opening": _OPENING, "arrays": {str: [_OLD_ARRAY]}}
 _READ_AGAIN = 1 << 26  # bytes of files that may get more rows, and are written anew then: 0.1 s to know them by values
 
 
@@ -80,16 +80,28 @@ class MadeFrom(NamedTuple):
                 f"{result} does not say which rows of a log it holds, as results of `covdist run` and of jobs do: make "
                 "one by `covdist run LOG -o RESULT`, which can be updated from then on"
             )
-        known = {field.name for field in fields(Selection)}
         with undamaged(result):
-            arrays = {called: tuple(map(_old_array, each)) for called, each in found["arrays"].items()}
-            selection = Selection(**{key: value for key, value in found["asked"].items() if key in known})
-        return cls(selection, found["opening"], arrays)
+            for name, kind in (("asked", _ASKED), ("opening", _OPENING)):
+                _check_known(found[name], kind, name)
+            arrays = {called: _sides(called, each) for called, each in found["arrays"].items()}
+            return cls(Selection(**found["asked"]), found["opening"], arrays)
 
     def as_json(self) -> dict[str, Any]:
         asked = {"asked": self.selection.asked(), "opening": self.opening, "arrays": self.arrays}
         written: dict[str, Any] = json.loads(json.dumps(asked))
         return written
+
+
+def _check_known(found: Mapping[str, Any], kind: Mapping[str, Any], name: str) -> None:
+    """Raise ValueError where options are of a version that has more of them; to leave one out gives another result."""
+    if unknown := sorted(found.keys() - {option.removesuffix("?") for option in kind}):
+        raise ValueError(f"{MADE_FROM}.{name} holds {shown(unknown[0])}, which this version of covdist does not know")
+
+
+def _sides(called: str, found: list[Any]) -> tuple[OldArray, ...]:
+    if len(found) not in (1, 2):
+        raise ValueError(f"{MADE_FROM}.arrays.{called} has {len(found)} entries, expected 1 or 2")
+    return tuple(map(_old_array, found))
 
 
 def _old_array(found: Any) -> OldArray:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future as LocalFuture
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from distributed import Client, Future
@@ -18,7 +19,7 @@ from covdist.errors import ClusterError, CovdistError
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.machine.events import FINISH, FOLD, LOAD, MERGE, Cancel, Done, Event, Failed, Lost, Missing, Task
 from covdist.jobs.machine.tree import Node
-from covdist.jobs.rounds import MissingState, checkpoint
+from covdist.jobs.rounds import MissingState, checkpoint, state_of
 from covdist.state.base import merged
 
 S = TypeVar("S")
@@ -162,7 +163,7 @@ def _saved(
 
 
 def _load(directory: Directory, job: str, node: Node, loads: Callable[[memoryview], S]) -> S:
-    return loads(checkpoint(directory, job, node))
+    return state_of(loads, partial(checkpoint, directory, job), node)
 
 
 def _reason(error: BaseException | None) -> str:

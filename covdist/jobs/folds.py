@@ -16,7 +16,7 @@ from covdist.folding.request import Request
 from covdist.folding.streams import whole_streams
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.machine.tree import MergeTree, Node, keep_every, largest
-from covdist.jobs.rounds import MissingState, due
+from covdist.jobs.rounds import MissingState, due, state_of
 from covdist.jobs.states import dump_state, load_like, load_state
 from covdist.numerics.blas import single_thread
 from covdist.numerics.em import Fit, Model
@@ -56,7 +56,7 @@ class OnePass:
 
     def state(self, root: Node, read: Read) -> Any:
         """Return the state of the result, given the root of the last round."""
-        return self.loads(root)(read(root))
+        return state_of(self.loads(root), read, root)
 
 
 class Fitting:
@@ -127,7 +127,7 @@ class ManyArrays:
 
     def state(self, root: Node, read: Read) -> Any:
         """Return the states of all arrays."""
-        return self.loads(root)(read(root))
+        return state_of(self.loads(root), read, root)
 
 
 TreeFold = OnePass | Fitting | ManyArrays
@@ -170,12 +170,12 @@ class _Roots(NamedTuple):
     first: Node
 
     def patterns(self, read: Read) -> Patterns:
-        return load_like(Patterns.empty(self.width), read(self.first))
+        return state_of(partial(load_like, Patterns.empty(self.width)), read, self.first)
 
     def model(self, number: int, read: Read) -> Model:
         if number == 0:
             return begin(self.patterns(read), self.fit)
-        return load_like(Model.empty(self.width), read(self.first._replace(round=number)))
+        return state_of(partial(load_like, Model.empty(self.width)), read, self.first._replace(round=number))
 
 
 def _fold_next(roots: _Roots, number: int, read: Read, shard: Shard, given: Any) -> Any:

@@ -138,7 +138,8 @@ class Job:
         return {
             "job": self.id, "path": self.path, "log": question["log"], "status": status,
             "reason": progress.get("reason", "") if _current(lease, progress) else "", "shards": shards,
-            "folded": shards if done else progress.get("folded", 0), "per_second": progress.get("per_second"),
+            "folded": shards if done else min(progress.get("folded", 0), shards),
+            "per_second": progress.get("per_second"),
             "seconds_left": 0.0 if done else progress.get("seconds_left"),
             "owner": None if lease is None else lease.owner, "iteration": progress.get("round", 0),
             "iterations": Fit().max_iterations if policy(question["selection"].get("missing", "raise")).strategy else 0,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from covdist.jobs.directory.directory import Directory
 from covdist.jobs.machine.tree import MergeTree, Node
+
+S = TypeVar("S")
 
 
 class MissingState(Exception):
@@ -21,6 +24,14 @@ def checkpoint(directory: Directory, job: str, node: Node) -> memoryview:
     if data is None:
         raise MissingState(node)
     return data
+
+
+def state_of(loads: Callable[[memoryview], S], read: Callable[[Node], memoryview], node: Node) -> S:
+    """Return the state that a checkpoint holds; MissingState where it is none, and is to be made again."""
+    try:
+        return loads(read(node))
+    except ValueError as error:
+        raise MissingState(node) from error
 
 
 def due(
@@ -41,7 +52,11 @@ def due(
         if whole is not None:
             last, root = tree(number), whole
             break
-    ended = ends(last.round, root)
+    try:
+        ended = ends(last.round, root)
+    except MissingState as damaged:
+        directory.forget([damaged.node])
+        return due(directory, job, tree, ends)
     return (last if ended else tree(last.round + 1)), ended
 
 

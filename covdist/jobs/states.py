@@ -13,10 +13,12 @@ import numpy.typing as npt
 
 from covdist.state.few_rows import FewRows
 from covdist.state.grouped import Grouped
+from covdist.storage.kinds import of_kind
 
 _LENGTH = struct.Struct("<Q")
 _ALIGN = 64
 _KINDS = "biufc"
+_HEADER = {"name": str, "dtype": str, "shape": [int], "at": int}
 _FEW = "few/"  # rows of groups, beside the codes of those that are folded
 
 
@@ -96,14 +98,16 @@ def load_arrays(data: bytes | memoryview) -> dict[str, np.ndarray]:
     view = memoryview(data)
     try:
         start = _LENGTH.size + _LENGTH.unpack_from(view)[0]
-        headers = json.loads(bytes(view[_LENGTH.size : start]))
-        return {str(header["name"]): _array(view[start:], header) for header in headers}
-    except (struct.error, KeyError, TypeError) as error:
+        headers = of_kind(json.loads(bytes(view[_LENGTH.size : start])), [_HEADER], "headers")
+        return {header["name"]: _array(view[start:], header) for header in headers}
+    except (struct.error, TypeError, ValueError, RecursionError) as error:  # the last of what is nested too deeply
         raise ValueError(f"these bytes hold no arrays ({error})") from error
 
 
 def _array(view: memoryview, header: dict[str, Any]) -> np.ndarray:
-    dtype, shape = np.dtype(header["dtype"]), tuple(map(int, header["shape"]))
+    dtype, shape, at = np.dtype(header["dtype"]), tuple(header["shape"]), header["at"]
     if dtype.kind not in _KINDS or min(shape, default=0) < 0:
         raise ValueError(f"array {header['name']!r} has dtype {dtype} and shape {shape}, but only numbers can be read")
-    return np.frombuffer(view, dtype, math.prod(shape), int(header["at"])).reshape(shape).copy()
+    if not 0 <= at <= at + math.prod(shape) * dtype.itemsize <= len(view):
+        raise ValueError(f"array {header['name']!r} of shape {shape} at {at} is not within {len(view):,} bytes")
+    return np.frombuffer(view, dtype, math.prod(shape), at).reshape(shape).copy()

@@ -17,6 +17,7 @@ from covdist.storage.pages import Data, Parts
 from covdist.storage.remote import PARTIAL, Remote
 
 _IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+_NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # the last of a link in a circle
 
 
 def place_at(path: str | os.PathLike[str], options: Mapping[str, object] | None = None, durable: bool = True) -> Place:
@@ -183,7 +184,9 @@ class Folder:
         """Return the sorted names in a folder, without the folder."""
         try:
             names = os.listdir(os.path.join(self.root, folder))
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            if error.errno not in _NO_FOLDER:
+                raise
             return []
         return sorted(name for name in names if not name.endswith(PARTIAL))
 
@@ -206,7 +209,9 @@ class Folder:
     def _opened(self, unfinished: str) -> FileIO:
         try:
             return open(unfinished, "xb", buffering=0)
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            if error.errno not in _NO_FOLDER:
+                raise
             self._make_room(unfinished)
             return open(unfinished, "xb", buffering=0)
 
@@ -245,8 +250,11 @@ def _write_all(file: FileIO, data: Data) -> bool:
 
 
 def _remove(path: str) -> None:
-    with suppress(FileNotFoundError):
+    try:
         os.unlink(path)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER:
+            raise
 
 
 def _set_aside(path: str) -> None:

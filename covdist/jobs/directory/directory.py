@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import platform
 from collections.abc import Iterable, Mapping
@@ -28,6 +29,7 @@ from covdist.errors import JobError
 from covdist.jobs.machine.tree import MergeTree, Node
 from covdist.results.load import JOB_RESULT
 from covdist.storage.checksum import checksummed, from_json, to_json, verified
+from covdist.storage.kinds import of_kind
 from covdist.storage.lease import Lease
 from covdist.storage.owners import Owners
 from covdist.storage.place import Place, place_at
@@ -36,6 +38,11 @@ from covdist.storage.secrets import clean, clean_text, clean_texts, known_secret
 _FORMAT = 1
 _MANIFEST, _RESULT, _PROGRESS, _EVENTS = "manifest.json", "result.json", "progress.json", "events.jsonl"
 _OWN = {_MANIFEST, _RESULT, _PROGRESS, _EVENTS, JOB_RESULT, "lease", "states", "cancel"}
+_PROGRESS_KIND = {
+    **dict.fromkeys(["status?", "owner?", "reason?"], str),
+    **dict.fromkeys(["per_second?", "seconds_left?"], float | int | None),
+    **dict.fromkeys(["shards?", "folded?", "term?", "round?", "folds_started?", "held_at_start?", "running?"], int),
+}  # fmt: skip
 _NEEDED = {"job", "asked", "plan", "input"}
 _PACKAGES = ("covdist", "dask", "distributed", "numpy", "scipy", "zarr")
 _log = logging.getLogger(__name__)
@@ -194,7 +201,7 @@ class Directory:
         for line in (self._place.get(_EVENTS) or b"").decode(errors="replace").splitlines():
             try:
                 event = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):  # the second of what is nested too deeply
                 continue
             if isinstance(event, dict):
                 events.append(event)
@@ -204,8 +211,15 @@ class Directory:
         self._place.put(_PROGRESS, to_json(self._clean(progress)))
 
     def progress(self) -> Progress:
-        """Return the last progress written, empty before the first."""
-        return cast(Progress, from_json(self._place.get(_PROGRESS)) or {})
+        """Return the last progress written, empty before the first, and where it is damaged."""
+        found = from_json(self._place.get(_PROGRESS)) or {}
+        try:
+            of_kind(found, _PROGRESS_KIND, _PROGRESS)
+        except ValueError as error:
+            _log.debug("%s: %s", self.path, error)
+            return {}  # type: ignore[typeddict-item]
+        numbers = [each for each in found.values() if isinstance(each, int | float)]
+        return cast(Progress, found if all(0 <= each < math.inf for each in numbers) else {})
 
     def finish(self, job: str, result: Mapping[str, object]) -> None:
         """Record that the result is complete: the last step of a job."""

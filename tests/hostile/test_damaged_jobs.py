@@ -1,0 +1,160 @@
+"""Files of a job that are something else, with right checksums: what the job is, or one sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from distributed import Client
+
+import covdist
+from covdist.cli import main
+from covdist.errors import CovdistError, JobError
+from covdist.jobs.driving import drive, opened
+from covdist.jobs.job import Job
+from covdist.jobs.so_far import so_far
+from covdist.storage.checksum import checksummed, from_json, to_json, verified
+
+from .damage import changes
+
+STATE = "0-0-1"
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with Client(processes=False, dashboard_address=":0", n_workers=1, threads_per_worker=1) as client:
+        yield client
+
+
+@pytest.fixture(scope="module", params=["raise", "maxent"])
+def made(request: pytest.FixtureRequest, client: Client, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a job that lacks its result only."""
+    place = tmp_path_factory.mktemp("jobs")
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    np.save(place / "x.npy", np.where(x > 1, np.nan, x) if request.param == "maxent" else x)
+    covdist.submit(place / "x.npy", job=place / "job", client=client, missing=request.param).wait(60)
+    shutil.copytree(place / "job" / "result.zarr", place / "right.zarr")
+    shutil.rmtree(place / "job" / "result.zarr")
+    (place / "job" / "result.json").unlink()
+    return place / "job"
+
+
+def told(job: Path) -> None:
+    """Ask for all that reads files alone."""
+    for command in ("status", "jobs"):
+        main(["--debug", command, str(job)], standalone_mode=False)
+    found = Job(job)
+    assert repr(found)
+    assert found._repr_html_()
+    status = found.status()
+    assert 0 <= status["folded"] <= status["shards"]
+    opened(found.directory)
+
+
+def change(file: Path, damage: Callable[[dict[str, Any]], Any]) -> None:
+    content = from_json(file.read_bytes())
+    assert content is not None
+    damage(content)
+    file.write_bytes(to_json(content))
+
+
+PLAN = r"does not say what to fold .*it\.plan is .*, expected trees of at least one shard"
+MANIFESTS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "a tree without shards": (lambda m: m["plan"][0].__setitem__(0, 0), PLAN),
+    "a tree of something else": (lambda m: m.update(plan=["x"]), r"it\.plan\[0\] is 'x', expected list"),
+    "versions": (lambda m: m.update(versions=[]), r"it\.versions is \[\], expected dict"),
+    "facts of files": (lambda m: m["input"]["files"].update(x={}), r"it\.input\.files\.x lacks count"),
+    "how many files": (
+        lambda m: next(iter(m["input"]["files"].values())).update(count="x"),
+        "count is 'x', expected int",
+    ),
+    "which files": (lambda m: next(iter(m["input"]["files"].values())).update(sample=[]), r"sample is \[\], expected"),
+    "an output": (lambda m: m["asked"].update(output=5), r"it\.asked\.output is 5"),
+}
+
+
+@pytest.mark.parametrize(("damage", "said"), MANIFESTS.values(), ids=MANIFESTS)
+def test_a_manifest_of_another_kind(damage: Callable[[Any], Any], said: str, made: Path, tmp_path: Path) -> None:
+    job = Path(shutil.copytree(made, tmp_path / "job"))
+    change(job / "manifest.json", damage)
+    with pytest.raises(JobError, match=f"manifest.json in .*{said}"):
+        told(job)
+
+
+@pytest.mark.parametrize("name", ["folded", "per_second", "round", "reason", "seconds_left"])
+@pytest.mark.parametrize("value", [-1, 1e308, 10**30, float("nan"), "x", [[1]], True, {}])
+def test_progress_of_another_kind_is_none(name: str, value: Any, made: Path, tmp_path: Path) -> None:
+    job = Path(shutil.copytree(made, tmp_path / "job"))
+    change(job / "progress.json", lambda progress: progress.update({name: value}))
+    told(job)
+
+
+def test_history_that_is_nested_too_deeply_is_passed_over(made: Path, tmp_path: Path) -> None:
+    job = Path(shutil.copytree(made, tmp_path / "job"))
+    with (job / "events.jsonl").open("a") as file:
+        file.write("[" * 200_000 + "\n")
+    told(job)
+
+
+def with_headers(body: bytes, damage: Callable[[list[Any]], Any]) -> bytes:
+    (length,) = struct.unpack("<Q", body[:8])
+    headers = json.loads(body[8 : 8 + length])
+    damage(headers)
+    text = json.dumps(headers).encode()
+    return struct.pack("<Q", len(text)) + text + body[8 + length :]
+
+
+STATES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda body: b"",
+    "half": lambda body: body[: len(body) // 2],
+    "nested too deeply": lambda body: struct.pack("<Q", 100_000) + b"[" * 100_000,
+    "no list": lambda body: struct.pack("<Q", 1) + b"5",
+    "at infinity": lambda body: with_headers(body, lambda h: h[0].update(at=10**30)),
+    "before the start": lambda body: with_headers(body, lambda h: h[0].update(at=-8)),
+    "beyond the end": lambda body: with_headers(body, lambda h: h[0].update(shape=[2**40])),
+    "of no dtype": lambda body: with_headers(body, lambda h: h[0].update(dtype="x")),
+    "of a shape in words": lambda body: with_headers(body, lambda h: h[0].update(shape="3")),
+    "without a field": lambda body: with_headers(body, lambda h: h.pop(0)),
+    "without names": lambda body: with_headers(body, lambda h: h[0].update(name=None)),
+}
+
+
+@pytest.mark.parametrize("damage", STATES.values(), ids=STATES)
+def test_a_state_that_is_none_is_folded_again(
+    damage: Callable[[bytes], bytes], made: Path, client: Client, tmp_path: Path
+) -> None:
+    job = Path(shutil.copytree(made, tmp_path / "job"))
+    for file in (job / "states").iterdir():
+        found = verified(file.read_bytes())
+        assert found is not None
+        file.write_bytes(checksummed(found[0], damage(bytes(found[1]))))
+    so_far(Job(job))
+    assert drive(Job(job).directory, client) == "done"
+    right = covdist.load(made.parent / "right.zarr")
+    np.testing.assert_array_equal(Job(job).result().cov(), right.cov())
+
+
+def test_states_in_a_link_to_itself_are_folded_again(made: Path, client: Client, tmp_path: Path) -> None:
+    job = Path(shutil.copytree(made, tmp_path / "job"))
+    shutil.rmtree(job / "states")
+    (job / "states").symlink_to("states")
+    assert so_far(Job(job)) == {}
+    assert drive(Job(job).directory, client) == "done"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["manifest.json", "progress.json", "lease/000001.json"])
+def test_any_part_of_a_file_is_something_else(name: str, made: Path, tmp_path: Path) -> None:
+    content = from_json((made / name).read_bytes())
+    job = Path(shutil.copytree(made, tmp_path / "job"))
+    for _, said in changes(content):
+        (job / name).write_bytes(to_json(said) if isinstance(said, dict) else json.dumps(said).encode())
+        with suppress(CovdistError):
+            told(job)
