@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,6 +112,34 @@ def test_it_goes_on_where_it_ended(stats):
         rec.log(31, arrays(4))
     found = covdist.load(stats)["fc1/activation"]
     assert found.rows.values.tolist() == [60, 60, 36, 6]
+
+
+def test_what_lies_beside_windows_is_none_of_them(stats):
+    before = covdist.load(stats)["fc1/gradient"]
+    shutil.copytree(sorted(stats.glob("steps-*"))[0], stats / "steps-copy")
+    shutil.copytree(stats / "steps-copy", stats / "steps-1-2")
+    (stats / "steps-x").write_text("a note")
+    found = covdist.load(stats)["fc1/gradient"]
+    np.testing.assert_array_equal(found.count, before.count)
+    with covdist.Recorder(stats, mode="a", stats=10) as rec:
+        rec.log(STEPS, arrays(0), epoch=5, split="train")
+    assert int(covdist.load(stats)["loss"].count.sum()) == STEPS + 1
+
+
+def test_a_marker_that_is_a_pipe(stats):
+    (stats / "windows.json").unlink()
+    os.mkfifo(stats / "windows.json")
+    for use in (covdist.load, lambda path: covdist.Recorder(path, mode="a", stats=10)):
+        with pytest.raises(ResultError):
+            use(stats)
+
+
+def test_negative_steps(tmp_path):
+    for mode, first in (("x", -7), ("a", -4)):
+        with covdist.Recorder(tmp_path / "run.stats", mode=mode, stats=2) as rec:
+            for step in range(first, first + 3):
+                rec.log(step, {"loss": float(step)})
+    assert int(covdist.load(tmp_path / "run.stats")["loss"].count.sum()) == 6
 
 
 def test_ranks_add_up(tmp_path):
