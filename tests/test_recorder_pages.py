@@ -17,6 +17,7 @@ from covdist.storage.pages import PAGE, Pages, Parts
 from covdist.storage.place import Folder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux writes past its cache so")
+YOUNG = "covdist.storage.place._YOUNG"  # seconds
 
 
 def pages_of(nbytes: int) -> Pages:
@@ -125,6 +126,7 @@ def test_a_log_holds_its_rows_however_they_were_written(tmp_path, monkeypatch, s
 
 @pytest.mark.parametrize("exchanges", [True, False])
 def test_a_file_is_replaced_by_way_of_another(tmp_path, monkeypatch, exchanges):
+    monkeypatch.setattr(YOUNG, 0)
     if not exchanges:
         monkeypatch.setattr("covdist.storage.place.exchanged", lambda a, b: False)
     place = Folder(str(tmp_path), durable=False)
@@ -139,6 +141,18 @@ def test_a_file_is_replaced_by_way_of_another(tmp_path, monkeypatch, exchanges):
     assert os.listdir(tmp_path) == ["a"]
 
 
+def test_who_has_just_opened_a_file_reads_all_of_it_however_often_it_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(YOUNG, 60)
+    place = Folder(str(tmp_path), durable=False)
+    for number in range(3):
+        place.swap("a", Parts([b"%d" % number * 5000]))
+    with open(tmp_path / "a", "rb") as reading:
+        for number in range(3, 9):
+            place.swap("a", Parts([b"%d" % number * 4000]))
+        assert reading.read() == b"2" * 5000
+    assert place.get("a") == b"8" * 4000
+
+
 def test_a_closed_log_has_only_its_own_files(tmp_path):
     with covdist.Recorder(tmp_path / "log", chunk=2) as rec:
         for step in range(9):
@@ -147,7 +161,8 @@ def test_a_closed_log_has_only_its_own_files(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets two files change places")
-def test_a_small_chunk_that_fills_up_takes_two_files_by_turns(tmp_path):
+def test_a_small_chunk_that_fills_up_takes_two_files_by_turns(tmp_path, monkeypatch):
+    monkeypatch.setattr(YOUNG, 0)
     numbers, loss = set(), tmp_path / "log" / "loss"
     for mode, first in (("x", 0), ("a", 20)):
         with covdist.Recorder(tmp_path / "log", mode=mode) as rec:

@@ -39,11 +39,7 @@ class Files:
         self._last = ""  # name of the chunk that was written last, maybe with another file beside it
 
     def put(self, chunk: int, data: Data) -> Written:
-        """Write a chunk; a small one that fills up takes the place of the one before by turns, in no file of its own.
-
-        Who reads one while it is written for the second time after that finds a checksum that does not fit, and reads
-        it again.
-        """
+        """Write a chunk; a small one that fills up and is written again and again takes two files by turns."""
         name = self._key(chunk)
         if name == self._last and data.nbytes < LARGE:
             self._place.swap(name, data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from covdist.storage.exchange import exchanged
 from covdist.storage.pages import Data, Parts
 from covdist.storage.remote import PARTIAL, Remote
 
+_YOUNG = 0.03  # seconds, that hardly pass between the opening of a small file and its reading
 _IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 _NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # the last of a link in a circle
 
@@ -71,9 +73,12 @@ class Folder:
         """Replace a file in one step, with one beside it that takes its place and stays until ``end_swaps``.
 
         To make a file anew and give it the name of another, as ``put`` does, takes ten times as long or more, and on
-        file systems without a journal each file that goes makes those to come slower for a minute.
+        file systems without a journal each file that goes makes those to come slower for a minute. Yet that is what
+        is done soon after the last time: who has opened the file before may not have read it.
         """
         path, beside = os.path.join(self.root, name), os.path.join(self.root, name + PARTIAL)
+        if _is_young(path):
+            return self._put(name, data)
         with self._opened_part(name + PARTIAL) as file:
             data.write(file, 0)
             if os.fstat(file.fileno()).st_size != data.nbytes:
@@ -239,6 +244,13 @@ class Folder:
 
 
 Place = Folder | Remote
+
+
+def _is_young(path: str) -> bool:
+    try:
+        return abs(time.time() - os.stat(path).st_mtime) < _YOUNG
+    except FileNotFoundError:
+        return False
 
 
 def _write_all(file: FileIO, data: Data) -> bool:
