@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
+from xarray.indexes import PandasMultiIndex
 
 from covdist.engine import small_arrays
 from covdist.errors import DataError
@@ -295,7 +296,7 @@ def _positions(array: xr.DataArray, places: Sequence[Hashable], name: str) -> Gr
         return None
     columns = {}
     for d in places:
-        values = array.indexes[d].to_numpy() if d in array.xindexes else np.arange(array.sizes[d])
+        values = array[d].variable.to_index().to_numpy() if d in array.xindexes else np.arange(array.sizes[d])
         columns[str(d)] = plain_labels(values, f"the coordinate {d!r} of {name}")
         if len(np.unique(columns[str(d)])) < array.sizes[d]:
             raise DataError(
@@ -337,4 +338,4 @@ def _feature_coords(
 
 def _of_tuples(indexes: Indexes, dim: Hashable) -> bool:
     """Return whether a dim's coordinate repeats those of its levels."""
-    return dim in indexes and isinstance(indexes[dim].to_pandas_index(), pd.MultiIndex)
+    return isinstance(indexes.get(dim), PandasMultiIndex)

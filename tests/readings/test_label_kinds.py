@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from xarray.indexes import CoordinateTransform, CoordinateTransformIndex
 
 import covdist
 from covdist.errors import DataError
@@ -178,3 +180,31 @@ def test_names_that_files_use_themselves(name, tmp_path):
         xr.testing.assert_identical(found.cov(), m.cov())
         xr.testing.assert_identical((found + m).dataset, (m + m).dataset)
     assert found.merge(name).count == 12 or found.merge(name).count == 6
+
+
+class Doubled(CoordinateTransform):
+    """Coordinates that are computed, and that no index of pandas holds."""
+
+    def __init__(self, dim, size):
+        super().__init__([dim], {dim: size})
+        self._dim = dim
+
+    def forward(self, dim_positions):
+        return {self._dim: dim_positions[self._dim] * 2.0}
+
+    def reverse(self, coord_labels):
+        return {self._dim: coord_labels[self._dim] / 2.0}
+
+    def equals(self, other, **options):
+        return True
+
+
+def test_coordinates_whose_index_is_not_of_pandas():
+    x = xr.DataArray(np.arange(80.0).reshape(20, 4) ** 1.5, dims=("sample", "unit"))
+    for dim in x.dims:
+        coords = xr.Coordinates.from_xindex(CoordinateTransformIndex(Doubled(dim, x.sizes[dim])))
+        plain = x.assign_coords({dim: 2.0 * np.arange(x.sizes[dim])})
+        for ask in (covdist.cov, covdist.var, partial(covdist.var, each="unit")):
+            found, expected = ask(x.assign_coords(coords), dim="sample"), ask(plain, dim="sample")
+            np.testing.assert_array_equal(found, expected)
+            assert list(found.coords) == list(expected.coords)
