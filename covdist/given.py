@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import cast
 
 import numpy as np
@@ -94,6 +94,23 @@ def text(option: str, given: object) -> str:
     if not isinstance(given, str):
         raise DataError(f"{option}={told(given)} is no name: pass it as text")
     return given
+
+
+def dim_name(option: str, given: Hashable) -> Hashable:
+    """Return the name of a dim or coordinate; DataError where it can be none, as an array."""
+    try:
+        hash(given)
+    except TypeError as error:
+        raise DataError(f"{option} is a {type(given).__name__}, expected the name of a dim: pass it as text") from error
+    return given
+
+
+def is_one(label: object) -> bool:
+    """Return whether a label is one, and not several."""
+    try:
+        return np.ndim(label) == 0  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # a Dataset, lists of several lengths
+        return False
 
 
 def names(option: str, given: object) -> tuple[str, ...]:

@@ -321,7 +321,7 @@ def _size(memory: int | str | None) -> int | None:
         return None
     try:
         size = int(parse_bytes(memory))
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, OverflowError):
         size = 0
     if size <= 0:
         raise DataError(f"memory={memory!r} is not a size: pass bytes, or text such as '3GiB'")

@@ -18,6 +18,7 @@ from xarray.indexes import PandasMultiIndex
 
 from covdist.engine import small_arrays
 from covdist.errors import DataError
+from covdist.given import dim_name, is_one, told
 from covdist.results.accepted import (
     Bare,
     Coordinates,
@@ -126,8 +127,8 @@ class Groups:
 
     def at(self, label: Any, level: str | None = None) -> np.ndarray:
         """Return which groups have a label, bool (groups,); None and NaN stand for what had none."""
-        if np.ndim(label):
-            raise DataError(f"{level or self.dim}={label!r} is not one label: choose one group at a time")
+        if not is_one(label):
+            raise DataError(f"{level or self.dim}={told(label)} is not one label: choose one group at a time")
         values = self.values if level is None else self.values[level]
         if not (label is None or (pd.isna(label))):
             return np.asarray(values == label)
@@ -274,7 +275,7 @@ def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, .
         )
     dims = tuple(dim) if isinstance(dim, tuple | list) else (dim,)
     for d in dims:
-        if d not in array.dims:
+        if dim_name("dim", d) not in array.dims:
             raise DataError(f"{name} has no dim {d!r}, its dims are {_listed(array)}: pass one of them as dim")
     check_distinct(dims, dim)
     return dims
@@ -282,7 +283,7 @@ def _sample_dims(array: xr.DataArray, dim: Dims, name: str) -> tuple[Hashable, .
 
 def _places(array: xr.DataArray, each: Sequence[Hashable], dims: Sequence[Hashable], name: str) -> list[Hashable]:
     for d in each:
-        if d not in array.dims or d in dims or list(each).count(d) > 1:
+        if dim_name("each", d) not in array.dims or d in dims or list(each).count(d) > 1:
             raise DataError(
                 f"each={d!r} is not a dim of {name} besides {', '.join(map(repr, dims))}, or is named twice, its dims "
                 f"are {_listed(array)}: pass dims of which every position is to have a state of its own"

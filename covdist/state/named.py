@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from covdist import plugins
-from covdist.errors import DataError
+from covdist.errors import DataError, shown
 from covdist.state.base import StateType, can_answer
 
 Named = str | Mapping[str, Any] | StateType
@@ -37,7 +37,7 @@ def state_type(given: Named | Sequence[Named]) -> StateType:
     if isinstance(given, str):
         return _called(given)
     if isinstance(given, Mapping):
-        return _made(given["name"], {key: value for key, value in given.items() if key != "name"})
+        return _made(given.get("name"), {key: value for key, value in given.items() if key != "name"})
     if isinstance(given, Sequence):
         return state_type(given[0]) if len(given) == 1 else _made("together", {"states": tuple(given)})
     return given if hasattr(given, "accumulator") else _made(cast(Any, given), {})
@@ -57,10 +57,12 @@ def _called(text: str) -> StateType:
     return _made(name, parameters)
 
 
-def _made(name: str, parameters: Mapping[str, Any]) -> StateType:
+def _made(name: object, parameters: Mapping[str, Any]) -> StateType:
     known = state_types()
-    if name not in known:
-        raise DataError(f"there is no state {name!r}: pass one of {', '.join(sorted(map(repr, _offered())))}")
+    if not isinstance(name, str) or name not in known:
+        raise DataError(
+            f"there is no state {shown(repr(name))}: pass one of {', '.join(sorted(map(repr, _offered())))}"
+        )
     cls = known[name]
     if not _has_parameters(cls):
         if parameters:

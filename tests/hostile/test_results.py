@@ -104,6 +104,6 @@ def test_a_root_with_other_attributes_is_no_result(attributes: Any, tmp_path: Pa
 
 def test_windows_that_are_none(result: Path, tmp_path: Path) -> None:
     (tmp_path / "windows.json").write_text('{"steps": 10}')
-    shutil.copytree(result, tmp_path / "steps-000-009")
+    shutil.copytree(result, tmp_path / "steps-000000000000-000000000009")
     with pytest.raises(ResultError, match="is no window"):
         covdist.load(tmp_path)

@@ -6,6 +6,7 @@ import copy
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -20,7 +21,31 @@ M, PAIR, GROUPED, BLOCKED = (
 PAIRWISE = covdist.moments(X, missing="pairwise")
 SEEDS = [-1, 1.5, "1", None, [1], True]
 
+SAMPLES = xr.DataArray(X, dims=("sample", "unit"))
+# No name, word, flag or label: arrays and what holds several of them.
+SEVERAL = {
+    "array": np.zeros((2, 2)), "frame": pd.DataFrame({"a": [1, 2]}), "dataset": xr.Dataset({"a": SAMPLES}), "set": {1},
+}  # fmt: skip
+DOORS = {
+    "within": (lambda given: GROUPED.within(given), "dim is a"),
+    "between": (lambda given: GROUPED.between(given), "dim is a"),
+    "expanding": (lambda given: GROUPED.expanding(given), "dim is a"),
+    "dim": (lambda given: covdist.var(SAMPLES, dim=given), "dim is a"),
+    "each": (lambda given: covdist.var(SAMPLES, dim="sample", each=[given]), "each is a"),
+    "state": (lambda given: covdist.moments(X, state=given), "there is no state"),
+    "divide": (lambda given: M.second_moment(divide=given), "divide=.* neither on nor off"),
+    "append_one": (lambda given: M.second_moment(append_one=given), "append_one=.* neither on nor off"),
+}
+
 REFUSED = {
+    **{
+        f"{door} {name}": (lambda ask=ask, given=given: ask(given), said)
+        for door, (ask, said) in DOORS.items()
+        for name, given in SEVERAL.items()
+    },
+    "a group of several lengths": (lambda: GROUPED.sel(group=[[1], [2, 3]]), "is not one label"),
+    "a group by a dataset": (lambda: GROUPED.sel(group=SEVERAL["dataset"]), "is not one label"),
+    "memory": (lambda: covdist.cov(X, memory=np.inf), "memory=inf is not a size"),
     "merge": (lambda: M.merge(3), "merge takes moments.*found a int"),
     "merge an array": (lambda: M.merge(M.mean()), "merge takes moments.*found a DataArray"),
     **{f"scaled {by!r}": (lambda by=by: M.scaled(by), "factor=.*than 0") for by in ("2", None, 1j, [2], np.nan)},

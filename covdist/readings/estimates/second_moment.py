@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from covdist.given import flag
 from covdist.results.labels import PRODUCTS, Axis
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
@@ -53,8 +54,8 @@ def second_moment(m: Moments, *, divide: bool = True, append_one: bool = False) 
     >>> m.second_moment(append_one=True).values[-1]
     array([2., 3., 1.])
     """
-    axes = m.layout.matrix_axes()
-    if append_one:
+    axes, divide = m.layout.matrix_axes(), flag("divide", divide)
+    if flag("append_one", append_one):
         first, last = with_one(m.layout.axes[0]), with_one(m.layout.axes[-1])
         axes = first, last.second(first)
     attrs = {

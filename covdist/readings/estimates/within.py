@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import MergeError
+from covdist.given import dim_name
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 from covdist.state.grouped import Grouped
@@ -59,7 +60,7 @@ read = within
 def pooled(m: Moments, dim: str, what: str, function: Callable[[Grouped], Any]) -> Moments:
     """Return the moments of a function of all groups, or of those that are alike in their other coordinates."""
     groups = m.layout.groups
-    if groups is None or dim not in (groups.dim, *groups.levels):
+    if groups is None or dim_name("dim", dim) not in (groups.dim, *groups.levels):
         raise MergeError(f"{what}({dim!r}) needs groups by that coordinate, this state has {m.layout.grouped()}")
     deferred = m.asking("deviation" if m.can_answer("deviation") else "estimate")
     if dim not in groups.levels:

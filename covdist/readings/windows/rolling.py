@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import DataError, MergeError
+from covdist.given import dim_name
 from covdist.results.deferred import by_group
 from covdist.results.labels import Groups
 from covdist.results.moments import Moments
@@ -84,7 +85,7 @@ def summed(m: Moments, dim: str, what: str, sums: Sums, kept: Kept, size: int | 
 
     ``kept`` says which are wanted, of which groups have rows.
     """
-    if m.layout.groups is None or dim not in (m.layout.groups.levels or (m.layout.groups.dim,)):
+    if m.layout.groups is None or dim_name("dim", dim) not in (m.layout.groups.levels or (m.layout.groups.dim,)):
         raise MergeError(f"{what} needs groups by that coordinate, this state has {m.layout.grouped()}")
     if m.layout.state.ordered:
         raise MergeError(
