@@ -130,8 +130,8 @@ def test_ranks_lose_and_mix_no_row(tmp_path, forks):
     [
         (OPTIONS[0], 25),
         # One or two chunks, and what may wait: twice the writer's part of the memory, in rows of 256 bytes.
-        ({**OPTIONS[1], "max_bytes": "1GB"}, 300 + 2 * (2 << 20) * 3 // 32 // 256),
-        ({"chunk": 1000, "shard": 2, "every": {"*/b": 3}, "memory": "4MiB"}, 2000 + 2 * (4 << 20) * 3 // 32 // 256),
+        ({**OPTIONS[1], "max_bytes": "1GB"}, 300 + 2 * (2 << 20) * 3 // 16 // 256),
+        ({"chunk": 1000, "shard": 2, "every": {"*/b": 3}, "memory": "4MiB"}, 2000 + 2 * (4 << 20) * 3 // 16 // 256),
     ],
     ids=["small chunks", "larger ones", "lent rows"],
 )

@@ -55,8 +55,11 @@ class Writer:
         self._thread.start()
 
     def take(self, left: int) -> None:
-        """Have the room that full buffers leave, or the least there is: a step fills several chunks at once."""
-        self.room = max(left, self._least)
+        """Have the room that full buffers leave, up to twice the least, since a step fills several chunks at once.
+
+        What waits is lost when the process is killed.
+        """
+        self.room = max(self._least, min(left, 2 * self._least))
         self.ahead = left >= self._least
 
     @property
