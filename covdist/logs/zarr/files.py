@@ -139,9 +139,8 @@ class ZarrFileSource(StoredChunks):
             except FileNotFoundError:
                 self.check(index)
                 return self.absent(key, index)
-            except (
-                BROKEN
-            ) as error:  # maybe only since the file, which has another name by now, was written to meanwhile
+            except BROKEN as error:
+                # Maybe only since the file, which has another name by now, was written to meanwhile.
                 if not left:
                     raise self.broken(key, error) from error
 
