@@ -8,6 +8,7 @@ import pytest
 from covdist.errors import DataError
 from covdist.logs.opening import open_log
 from covdist.record.recorder import Recorder
+from covdist.record.runs import MANY
 
 STEPS = 200
 
@@ -76,7 +77,7 @@ def test_what_waits_for_its_coordinates_is_bounded(tmp_path):
     with Recorder(tmp_path / "log") as rec:
         for step in range(STEPS):
             rec.log(step, {"loss": 0.5})
-            assert not any(track._runs.are_many for track in rec._tracks.by_dim.values())
+            assert not any(len(track._runs) >= MANY for track in rec._tracks.by_dim.values())
 
 
 def test_values_that_come_many_times_in_a_row_take_few_bytes(tmp_path):

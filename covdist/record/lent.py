@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,29 +23,28 @@ class Lent:
     """
 
     def __init__(self, array: np.ndarray, lost: copies.RoundingLoss | None = None):
-        first = 1 if array.flags.c_contiguous else len(array)
-        self._owner = array
-        self._blocks = array.reshape(first, -1, array.shape[-1])
-        self._start, self._stop = 0, math.prod(self._blocks.shape[:2])
+        self._array, self._start = array, 0
+        self.dtype, self.nbytes = array.dtype, array.nbytes
+        self.shape = array.size // array.shape[-1], array.shape[-1]
         self.lost = lost  # by their owner, who has rounded them
 
-    dtype = property(lambda self: self._blocks.dtype)
     ndim = 2
-    nbytes = property(lambda self: math.prod(self.shape) * self.dtype.itemsize)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._stop - self._start, self._blocks.shape[2]
+    @cached_property
+    def _blocks(self) -> np.ndarray:
+        """Return the array as (block, row, unit), made when rows are read, since it takes longer than all else here."""
+        first = 1 if self._array.flags.c_contiguous else len(self._array)
+        return self._array.reshape(first, -1, self.shape[1])
 
     def __len__(self) -> int:
-        return self._stop - self._start
+        return self.shape[0]
 
     def __getitem__(self, rows: slice) -> Lent:
         """Return some of the rows, one after the other."""
         start, stop, _ = rows.indices(len(self))
-        part = object.__new__(Lent)
-        part._owner, part._blocks, part.lost = self._owner, self._blocks, None
-        part._start, part._stop = self._start + start, self._start + max(start, stop)
+        part = Lent(self._array)
+        part._start, part.shape = self._start + start, (max(stop - start, 0), self.shape[1])
+        part.nbytes = math.prod(part.shape) * self.dtype.itemsize
         return part
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -80,9 +80,9 @@ class Lent:
 
         Each as the first block, how many these are, the first row in each, and how many rows of each.
         """
-        height, at = self._blocks.shape[1], self._start
-        while at < self._stop:
-            (block, begin), left = divmod(at, height), self._stop - at
+        height, at, stop = self._blocks.shape[1], self._start, self._start + len(self)
+        while at < stop:
+            (block, begin), left = divmod(at, height), stop - at
             whole = 0 if begin else left // height
             outer, count = max(whole, 1), height if whole else min(height - begin, left)
             yield block, outer, begin, count

@@ -166,11 +166,10 @@ class Recorder(OrStats):
             self._check_open(now=False)
             marks = as_marks(step, coordinates)
             data = self._kept.of(step, arrays)
-            given = self._tracks.find(data, marks)
-            checked = None if given else self._tracks.check(data, marks)
+            checked = self._tracks.check(data, marks)
             if self._cap.holds(data, marks, self._path):
                 with self._or_give_up():
-                    self._tracks.append(self._tracks.take(checked, marks) if checked else given or [], marks)
+                    self._tracks.append(checked, marks)
 
     def wants(self, step: int, name: str) -> bool:
         """Return whether an array of this name would be recorded in this step, so that it need not be made if not."""

@@ -1,34 +1,21 @@
-"""``MarkRuns``: the coordinates of rows, by calls whose rows all have the same."""
+"""The coordinates of rows, by calls whose rows all have the same."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
-_MANY = 64  # calls, so that rows of which each is a call take little memory
+MANY = 64  # of them had better be filled in, so that rows of which each is a call take little memory
+
+# Coordinates of a call, and how many rows came with them: an entry, not an array of as many values as rows.
+Run: TypeAlias = tuple[Mapping[str, np.ndarray], int]
 
 
-class MarkRuns:
-    """How many rows came with which coordinates: a step takes one entry, not an array of as many values as rows."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self._runs: list[tuple[Mapping[str, np.ndarray], int]] = []
-
-    @property
-    def are_many(self) -> bool:
-        """Return whether they had better be filled in."""
-        return len(self._runs) >= _MANY
-
-    def add(self, marks: Mapping[str, np.ndarray], count: int) -> None:
-        """Take the coordinates of the next rows."""
-        self._runs.append((marks, count))
-        self.rows += count
-
-    def fill(self, memory: np.ndarray, mark: str) -> None:
-        """Write one coordinate of all rows."""
-        start = 0
-        for marks, count in self._runs:
-            memory[start : start + count] = marks[mark]
-            start += count
+def write_runs(runs: Sequence[Run], mark: str, memory: np.ndarray) -> None:
+    """Write one coordinate of all rows."""
+    start = 0
+    for marks, count in runs:
+        memory[start : start + count] = marks[mark]
+        start += count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from covdist.record.chunks import RUNS
 from covdist.record.column import METADATA, Column, Piece
 from covdist.record.lent import Given
-from covdist.record.runs import MarkRuns
+from covdist.record.runs import MANY, Run, write_runs
 from covdist.record.writer import Job, Writer
 from covdist.storage.place import Place
 
@@ -37,7 +37,7 @@ class Track:
         self.attributes = attributes  # of all arrays
         self.marks: dict[str, Column] = {}  # "step" -> the coordinate with the steps
         self.members: dict[str, Column] = {}  # by variable
-        self._runs = MarkRuns()  # of the rows whose coordinates have not been put yet
+        self._runs: list[Run] = []  # of the rows whose coordinates have not been put yet
         self.length = self.stored = 0
         self.released = False  # its buffers hold nothing, and rows of theirs are read again when more come
         self.resumed_at: int | None = None  # the last step that was recorded before the log was opened
@@ -76,19 +76,19 @@ class Track:
             column.codecs = RUNS
         self.marks[mark] = column
 
-    def append(self, rows: Mapping[str, Given], marks: Mapping[str, np.ndarray], count: int) -> None:
+    def append(self, parts: Sequence[tuple[Column, Given]], marks: Mapping[str, np.ndarray], count: int) -> None:
         """Append ``count`` rows to every member, and the marks as often to the coordinates."""
         done, self.released = 0, False
         while done < count:
             step = min(count - done, self.base - self.length % self.base)
-            for name, column in self.members.items():
-                column.put(rows[name] if step == count else rows[name][done : done + step], step)
-            self._runs.add(marks, step)
+            for column, rows in parts:
+                column.put(rows if step == count else rows[done : done + step], step)
+            self._runs.append((marks, step))
             self.length += step
             done += step
             if self.length % self.base == 0:
                 self.flush()
-        if self._runs.are_many:
+        if len(self._runs) >= MANY:
             self.settle()
 
     def settle(self) -> None:
@@ -135,10 +135,10 @@ class Track:
 
     def _fills(self) -> list[Job]:
         """Return what puts the coordinates of the rows that have none yet."""
-        runs, self._runs = self._runs, MarkRuns()
-        if not runs.rows:
+        runs, self._runs = self._runs, []
+        if not (rows := sum([count for _, count in runs])):
             return []
-        return [partial(runs.fill, column.room(runs.rows), mark) for mark, column in self.marks.items()]
+        return [partial(write_runs, runs, mark, column.room(rows)) for mark, column in self.marks.items()]
 
     def _spans(self, dtype: np.dtype, row: tuple[int, ...]) -> int:
         return max(1, min(NARROW_BYTES, self.chunk_bytes) // (self.base * math.prod(row) * dtype.itemsize))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from covdist.record.options.asked import Asked
 from covdist.record.options.kept import UNITS, Kept
 from covdist.record.projection import PROJECTION
 from covdist.record.root import group
-from covdist.record.routines import Portion, Routines, portions_of
+from covdist.record.routines import Call, Routines, Target, portions_of
 from covdist.record.sizes import chunk_limit, share
 from covdist.record.track import Track, join
 from covdist.record.values import Rows, as_rows, check_marks, check_same, common_dtype, in_the_log
@@ -71,30 +71,16 @@ class Tracks:
         """Bytes of memory that buffers take."""
         return self._writer.held + sum(track.held for track in self.by_dim.values())
 
-    def find(self, data: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> list[Portion] | None:
-        """Return where the arrays of a call go that is like an earlier one; None of another, to be checked."""
-        return self._routines.find(data, marks)
-
-    def check(self, data: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> Checked:
+    def check(self, data: Mapping[str, Given], marks: Mapping[str, np.ndarray]) -> Call | Checked:
         """Refuse what cannot be recorded; nothing is changed yet."""
+        if call := self._routines.find(data, marks):
+            return call
         rows = {
             name: as_rows(name, self._kept.converted(name, each), self._options.per_step) for name, each in data.items()
         }
         new = {name: each for name, each in rows.items() if name not in self._of}
         self._check_chunks(new)
         return Checked(data, rows, new, self._wider(rows, new, marks))
-
-    def take(self, checked: Checked, marks: Mapping[str, np.ndarray]) -> list[Portion]:
-        """Make columns for new arrays, or wider ones, and return the rows by track."""
-        self._widen(checked.wider)
-        if checked.new:
-            self._create(checked.new, marks)
-        portions = portions_of(
-            (self._of[name], name.rpartition("/")[2], each.data) for name, each in checked.rows.items()
-        )
-        if not checked.wider:
-            self._routines.learn(checked.data, portions, marks)
-        return portions
 
     def flush(self) -> None:
         """Have all rows stored, and return when they are."""
@@ -108,28 +94,48 @@ class Tracks:
             for column in track.columns:
                 column.finish()
 
-    def append(self, portions: list[Portion], marks: Mapping[str, np.ndarray]) -> None:
+    def append(self, checked: Call | Checked, marks: Mapping[str, np.ndarray]) -> None:
         """Append the rows of a call, and free buffers where they take too much."""
-        for portion in portions:
-            track, was_released = portion.track, portion.track.released
-            self._append(portion, marks)
+        arrays, portions = checked if isinstance(checked, Call) else self._take(checked, marks)
+        for track, targets, length, nbytes in portions:
+            was_released = track.released
+            parts = [(to, arrays[n] if shape is None else arrays[n].reshape(shape)) for to, n, shape in targets]
+            if length is not None and len(parts) == len(track.members):
+                track.append(parts, marks, length)
+            else:
+                self._append_uneven(track, parts, marks)
             if was_released:
                 track.settle()  # so that memory for coordinates counts, too
-            self._held += track.held if was_released else portion.nbytes
+            self._held += track.held if was_released else nbytes
             if self._held > self._options.room:
                 self._spill()
         self._writer.go()
 
-    def _append(self, portion: Portion, marks: Mapping[str, np.ndarray]) -> None:
-        track, given = portion.track, portion.rows
-        if portion.length is not None and len(given) == len(track.members):
-            track.append(given, marks, portion.length)
-            return
-        counts = {name: len(given[name]) if name in given else 0 for name in track.members}
+    def _take(self, checked: Checked, marks: Mapping[str, np.ndarray]) -> Call:
+        """Make columns for new arrays, or wider ones, and return where all go."""
+        self._widen(checked.wider)
+        if checked.new:
+            self._create(checked.new, marks)
+        rows: list[Given] = [each.data for each in checked.rows.values()]
+        portions = portions_of(self._targets(checked), rows)
+        if not checked.wider:
+            self._routines.learn(checked.data, portions, marks)
+        return Call(rows, portions)
+
+    def _targets(self, checked: Checked) -> Iterator[tuple[Track, Target]]:
+        for number, (name, rows) in enumerate(checked.rows.items()):
+            track, shape = self._of[name], rows.data.shape
+            column = track.members[name.rpartition("/")[2]]
+            yield track, Target(column, number, None if shape == checked.data[name].shape else shape)
+
+    def _append_uneven(self, track: Track, parts: list[tuple[Column, Given]], marks: Mapping[str, np.ndarray]) -> None:
+        given = dict(parts)
+        counts = {name: len(given.get(column, ())) for name, column in track.members.items()}
         count = next((amount for amount in counts.values() if amount), 0)
         track_of = {name: track if amount == count else self._split(track, name) for name, amount in counts.items()}
         for each in dict.fromkeys((track, *track_of.values())):
-            each.append(given, marks, max(counts[name] for name in each.members))
+            if most := max(counts[name] for name in each.members):
+                each.append([(column, given[column]) for column in each.members.values()], marks, most)
 
     def _split(self, track: Track, name: str) -> Track:
         alone = track.split(name)
