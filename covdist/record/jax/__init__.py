@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from covdist.errors import DataError
+from covdist.given import told
 
 if TYPE_CHECKING:
     import jax
@@ -35,7 +37,7 @@ def gradients(tree: Any) -> dict[str, jax.Array]:
     Raises
     ------
     DataError
-        The tree holds no array, or JAX is missing.
+        The tree holds no array, or something else beside; or JAX is missing.
     """
     return _joined(tree, "gradient", lambda leaf: leaf.reshape(1, -1))
 
@@ -56,9 +58,9 @@ def sample_gradients(tree: Any) -> dict[str, jax.Array]:
     Raises
     ------
     DataError
-        The tree holds no array, or an array without a first axis; or JAX is missing.
+        The tree holds no array, an array without a first axis, or something else beside; or JAX is missing.
     """
-    return _joined(tree, "sample_gradient", lambda leaf: leaf.reshape(len(leaf), -1))
+    return _joined(tree, "sample_gradient", lambda leaf: leaf.reshape(len(leaf), math.prod(leaf.shape[1:])))
 
 
 def activations(tree: Any) -> dict[str, jax.Array]:
@@ -79,11 +81,12 @@ def activations(tree: Any) -> dict[str, jax.Array]:
     Raises
     ------
     DataError
-        The tree holds no array, or JAX is missing.
+        The tree holds no array, something else beside, or outputs of a module that differ in their units; or JAX is
+        missing.
     """
     calls: dict[str, list[jax.Array]] = {}
     for path, leaf in _leaves(tree):
-        parts = list(path)
+        parts = list(path or _OUTPUT[:1])
         while len(parts) > 1 and parts[-1].isdecimal():  # of a tuple of calls, or of several outputs
             parts.pop()
         node, last = parts[:-1], parts[-1]
@@ -93,6 +96,12 @@ def activations(tree: Any) -> dict[str, jax.Array]:
         )
     import jax.numpy as jnp
 
+    for name, rows in calls.items():
+        if len(units := {each.shape[1]: None for each in rows}) > 1:
+            raise DataError(
+                f"{name} has outputs of {' and '.join(map(str, units))} units, expected as many in all calls: keep one "
+                "output, or sow each under a name of its own."
+            )
     return {name: rows[0] if len(rows) == 1 else jnp.concatenate(rows) for name, rows in calls.items()}
 
 
@@ -104,6 +113,12 @@ def _joined(tree: Any, variable: str, rows: Callable[[Any], Any]) -> dict[str, j
         nodes.setdefault(path[:-1], []).append((bool(_BIAS.fullmatch(path[-1] if path else "")), rows(leaf)))
     import jax.numpy as jnp
 
+    for node, found in nodes.items():
+        if len(counts := {len(each): None for _, each in found}) > 1:
+            raise DataError(
+                f"{'/'.join(node) or 'the tree'} has gradients of {' and '.join(map(str, counts))} samples, expected "
+                "as many in all: map over the same samples."
+            )
     return {
         "/".join([*node, variable]): jnp.concatenate([each for _, each in sorted(found, key=lambda one: one[0])], 1)
         for node, found in nodes.items()
@@ -115,10 +130,29 @@ def _leaves(tree: Any) -> Iterable[tuple[tuple[str, ...], Any]]:
         import jax
     except ImportError as error:
         raise DataError("recording from JAX needs jax: pip install 'covdist[jax]'.") from error
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    try:
+        leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    except (TypeError, ValueError) as error:  # keys that cannot be sorted
+        said = " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"{type(tree).__name__} is no tree of JAX ({said}): name its parts by text.") from error
     if not leaves:
         raise DataError(f"{type(tree).__name__} holds no array, expected a tree of them, as jax.grad returns it.")
+    for path, leaf in leaves:
+        if not _is_array(leaf):
+            raise DataError(
+                f"{'/'.join(_names(path)) or 'the tree'} is {told(leaf)}, expected an array of numbers: leave it out, "
+                "or pass what jax.grad returns."
+            )
     return [(_names(path), leaf) for path, leaf in leaves]
+
+
+def _is_array(leaf: Any) -> bool:
+    import jax
+    import numpy as np
+
+    if not isinstance(leaf, jax.Array | np.ndarray | np.generic) or isinstance(leaf, np.ma.MaskedArray):
+        return False
+    return any(jax.dtypes.issubdtype(leaf.dtype, kind) for kind in (np.number, np.bool_))
 
 
 def _names(path: Iterable[Any]) -> tuple[str, ...]:

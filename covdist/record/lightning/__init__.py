@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from covdist.record.torch.asked import asked
 from covdist.record.torch.callbacks import made_late
 from covdist.record.torch.watching import watch
 
@@ -17,7 +18,7 @@ def _callback(base: Any) -> type:
         """
 
         def __init__(self, rec: Any, **options: Any):
-            self._rec, self._options = rec, options
+            self._rec, self._options = rec, asked(rec, options)._asdict()
             self._watch: Any = None
 
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:

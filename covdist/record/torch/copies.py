@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from covdist.errors import DataError
 from covdist.kernel import copies as kernel
 from covdist.kernel.library import compiled
 from covdist.record.lent import LEAST, Given, Lent
@@ -160,6 +161,8 @@ class _Memory:
     def __init__(self, form: _Form, device: torch.device, dtype: np.dtype | None):
         import torch
 
+        if device.type == "meta":
+            raise DataError("a layer's tensor is on the device meta, without values: watch the model that trains.")
         self.form, (rounded, given, shape, strides) = form, form
         like = torch.empty_strided(shape, strides, dtype=rounded, device="meta")
         dense = compiled() and like.nbytes >= LEAST and torch.empty_like(like).stride() == strides

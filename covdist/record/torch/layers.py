@@ -39,14 +39,14 @@ def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
             return model
 
 
-def layers_of(model: torch.nn.Module, layers: str | Sequence[str]) -> list[Watched]:
+def layers_of(model: torch.nn.Module, layers: Sequence[str]) -> list[Watched]:
     """Return the layers that patterns choose, each once, in the order of the model; DataError where one finds none."""
-    patterns = [each.replace(".", "/") for each in ([layers] if isinstance(layers, str) else layers)]
+    patterns = [each.replace(".", "/") for each in layers]
     every = list(_layers(model))
     found = [layer for layer in every if any(_chosen(layer, pattern) for pattern in patterns)]
     for pattern in patterns or ["no pattern"]:
         if not any(_chosen(layer, pattern) for layer in found):
-            names = ", ".join(layer.node for layer in every[:_SHOWN])
+            names = ", ".join([layer.node for layer in every if layer.node][:_SHOWN])
             raise DataError(
                 f"layers={layers!r} names no layer of {type(model).__name__} by {pattern}: give names or patterns of "
                 f"the modules that it has, such as {names}."

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from covdist.errors import DataError
+from covdist.given import names, told, whole
+from covdist.record.torch.asked import check_model
 from covdist.record.torch.installed import check_torch
 from covdist.record.torch.layers import layers_of, unwrapped
 from covdist.record.torch.rows import channels_first
@@ -45,12 +47,18 @@ def per_sample_gradients(
     Raises
     ------
     DataError
-        The model holds a batch norm in training mode, or the loss is not a scalar.
+        The model holds a batch norm in training mode, the loss is not a scalar, or something else is not what it should
+        be.
     """
     check_torch()
     import torch
 
-    model = unwrapped(model)
+    check_model(model)
+    if not callable(loss):
+        raise DataError(f"loss is a {type(loss).__name__}, expected a function of output and target: pass one.")
+    model, patterns = unwrapped(model), names("layers", layers)
+    chunk_size = None if chunk_size is None else whole("chunk_size", chunk_size)
+    _check_samples(batch, targets)
     for name, module in model.named_modules():
         if module.training and channels_first(module) and getattr(module, "running_mean", None) is not None:
             raise DataError(
@@ -65,6 +73,8 @@ def per_sample_gradients(
         given, named = _arguments(_each(lambda tensor: tensor.unsqueeze(0), sample))
         found = torch.func.functional_call(model, {**parameters, **others}, given, named)
         value = loss(found, _each(lambda tensor: tensor.unsqueeze(0), target))
+        if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+            raise DataError(f"the loss is {told(value)}, expected a tensor of one real number: return one.")
         if value.numel() != 1:
             raise DataError(f"the loss has the shape {tuple(value.shape)}, expected a scalar: take its mean or sum.")
         return value.reshape(())
@@ -72,12 +82,26 @@ def per_sample_gradients(
     vmapped = torch.func.vmap(torch.func.grad(one), in_dims=(None, 0, 0), randomness="different", chunk_size=chunk_size)
     gradients = vmapped(trained, batch, targets)
     rows = {}
-    for layer in layers_of(model, layers):
+    for layer in layers_of(model, patterns):
         prefix = f"{layer.node.replace('/', '.')}." if layer.node else ""
         flat = [gradients[prefix + each].flatten(1) for each in layer.parameters if prefix + each in gradients]
         if flat:
             rows[layer.name("sample_gradient")] = torch.cat(flat, 1)
     return rows
+
+
+def _check_samples(batch: Any, targets: Any) -> None:
+    """Raise DataError where batch and targets are not tensors of as many samples."""
+    import torch
+
+    counts: list[int] = []
+    for what, given in (("batch", batch), ("targets", targets)):
+        for leaf in torch.utils._pytree.tree_leaves(given) or [given]:
+            if not isinstance(leaf, torch.Tensor) or not leaf.ndim or not len(leaf):
+                raise DataError(f"{what} must be tensors with the samples on their first axis, found {told(leaf)}.")
+            counts.append(len(leaf))
+            if counts[-1] != counts[0]:
+                raise DataError(f"{what} must have {counts[0]} samples, as the batch has, found {counts[-1]}.")
 
 
 def _arguments(sample: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

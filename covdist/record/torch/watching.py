@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from covdist.errors import DataError
-from covdist.given import names, whole
 from covdist.record.recorder import Recorder
+from covdist.record.torch.asked import WHAT, HookOptions, Recording, Rows, asked, check_model, chosen_rows
 from covdist.record.torch.copies import Copies
 from covdist.record.torch.gradients import Gradients, logged
 from covdist.record.torch.installed import check_torch
@@ -20,15 +20,6 @@ from covdist.record.values import as_step
 
 if TYPE_CHECKING:
     import torch
-
-WHAT = ("activation", "input", "output_gradient", "gradient")  # the first of a layer has the dims sample and unit
-Rows = Callable[[str, "torch.Tensor"], "torch.Tensor"]
-
-
-class Recording(Protocol):
-    """The part of a recorder that hooks need."""
-
-    def log(self, step: int, arrays: dict[str, Any], **coordinates: Any) -> None: ...
 
 
 def watch(
@@ -84,39 +75,20 @@ def watch(
     ends in an exception are forgotten, and ``watch.discard()`` forgets those of a step that is left out.
     """
     check_torch()
-    if not isinstance(model, _module()):
-        raise DataError(f"model is a {type(model).__name__}, expected a torch.nn.Module: pass the model that trains.")
-    if not callable(getattr(rec, "log", None)):
-        raise DataError(f"rec is a {type(rec).__name__}, expected a recorder: pass covdist.Recorder(path).")
-    if not (rows is None or callable(rows)):
-        raise DataError(f"rows is a {type(rows).__name__}, expected a function: leave it out, or pass one.")
-    what, layers = names("what", what), names("layers", layers)
-    every, start = whole("every", every), as_step(start, "start")
-    if unknown := [each for each in what if each not in WHAT]:
-        raise DataError(f"what={unknown[0]!r} cannot be recorded: choose of {', '.join(WHAT)}.")
-    if not what:
-        raise DataError(f"what=() records nothing: name some of {', '.join(WHAT)}.")
-    return Watch(unwrapped(model), rec, tuple(what), layers, every, start, scaler, rows)
-
-
-def _module() -> type:
-    import torch
-
-    return torch.nn.Module
+    check_model(model)
+    options = {"what": what, "layers": layers, "every": every, "start": start, "scaler": scaler, "rows": rows}
+    return Watch(unwrapped(model), rec, asked(rec, options))
 
 
 class Watch:
     """Hooks on the layers of a model, and what they have collected since the last step."""
 
-    def __init__(
-        self, model: torch.nn.Module, rec: Recording, what: tuple[str, ...], layers: str | Sequence[str], every: int,
-        start: int, scaler: Any, rows: Rows | None,
-    ):  # fmt: skip
-        self._model, self._rec, self._rows = model, rec, rows
-        self._every, self._calls, self._next = every, 0, start
-        chosen = layers_of(model, layers)
+    def __init__(self, model: torch.nn.Module, rec: Recording, options: HookOptions):
+        self._model, self._rec, self._rows, what = model, rec, options.rows, options.what
+        self._every, self._calls, self._next = options.every, 0, options.start
+        chosen = layers_of(model, options.layers)
         dtype_of = rec.dtype_of if isinstance(rec, Recorder) else _as_it_is
-        self._gradients = Gradients(chosen, scaler, dtype_of) if "gradient" in what else None
+        self._gradients = Gradients(chosen, options.scaler, dtype_of) if "gradient" in what else None
         names = [layer.name(each) for layer in chosen for each in WHAT if each in what and each != "gradient"]
         self._copies = {name: Copies(dtype_of(name)) for name in names}
         self._seen = Seen()
@@ -146,7 +118,7 @@ class Watch:
         """
         if self._removed:
             raise DataError("this watch has been removed: call watch(model, rec) again, or step within its with block.")
-        number = self._next if number is None else number
+        number = self._next if number is None else as_step(number)
         try:
             if self._due:
                 self._rec.log(number, self._collected(), **coordinates)
@@ -206,7 +178,7 @@ class Watch:
         self._devices.add(tensor.device)
         copies, first = self._copies[name], self._seen.first(tensor, told, given)
         if self._rows is not None:
-            copies.add(self._rows(layer.node, tensor.detach()))
+            copies.add(chosen_rows(self._rows, layer.node, tensor.detach()))
         elif (copy := self._seen.copy_of(tensor, copies.dtype)) is not None:
             copies.refer(copy)
         else:
@@ -221,7 +193,8 @@ class Watch:
         devices.add(tensor.device)
 
         def take(gradient: torch.Tensor) -> None:
-            copies.add(rows(layer.node, gradient) if rows else units_last(layer.module, gradient, first))
+            found = chosen_rows(rows, layer.node, gradient) if rows else units_last(layer.module, gradient, first)
+            copies.add(found)
 
         tensor.register_hook(take)
 
