@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -34,16 +34,23 @@ def as_it_lies(to: int, origin: int, nbytes: int) -> Transfer:
     return Transfer(to, origin, 1, 1, 1, nbytes, nbytes, nbytes, 1)
 
 
-def run(copies: Sequence[Transfer]) -> None:
+ORIGINS = slice(Transfer._fields.index("origin"), None, len(Transfer._fields))  # in the numbers of transfers
+
+
+def numbers(copies: Iterable[Transfer]) -> array[int]:
+    """Return transfers as the kernel takes them."""
+    return array("q", chain.from_iterable(copies))
+
+
+def run(copies: array[int]) -> None:
     """Copy what nobody changes meanwhile; the library must be compiled."""
-    numbers = array("q", chain.from_iterable(copies))
-    function("copy")(numbers.buffer_info()[0], len(copies))
+    function("copy")(copies.buffer_info()[0], len(copies) // len(Transfer._fields))
 
 
 def turn(copy: Transfer, apart: int) -> None:
     """Copy what is read again at once: each row to so many bytes after the one before, all of its ``outer`` in turn."""
-    numbers = array("q", copy)
-    function("turn")(numbers.buffer_info()[0], apart)
+    held = numbers([copy])
+    function("turn")(held.buffer_info()[0], apart)
 
 
 class RoundingLoss(ctypes.Structure):

@@ -92,7 +92,7 @@ class Lent:
 def copy_all(rows: Sequence[tuple[Lent, np.ndarray]]) -> None:
     """Copy rows to memory of the same dtypes, in one call of the kernel where there is one."""
     if compiled():
-        copies.run([each for lent, memory in rows for each in lent.transfers(memory)])
+        copies.run(copies.numbers(each for lent, memory in rows for each in lent.transfers(memory)))
     else:
         for lent, memory in rows:
             lent.into(memory)

@@ -453,6 +453,31 @@ def test_sparse_gradients(log):
     assert np.array_equal(log["gradient"][0][0], array(model.weight.grad.to_dense()).ravel())
 
 
+@pytest.mark.parametrize("dtype", [None, "float16"])
+def test_gradients_however_they_lie(tmp_path, dtype):
+    model = nn.Sequential(nn.Conv2d(3, 64, 5), nn.Linear(7, 300), nn.Linear(300, 300)).to(torch.double)
+    model[1].half()
+    model[2].bias.data = model[2].bias.data.float()
+    expected, given = [], (model[0].weight, model[0].bias, *model[1].parameters(), *model[2].parameters())
+    with covdist.Recorder(tmp_path / "run.zarr", dtype=dtype) as rec, record.watch(model, rec, ("gradient",)) as watch:
+        for layout in (torch.channels_last, torch.contiguous_format):
+            for each in given:
+                each.grad = torch.randn(each.shape).to(each.dtype)
+            model[0].weight.grad = model[0].weight.grad.contiguous(memory_format=layout)
+            model[1].weight.grad = model[1].weight.grad.mT.contiguous().mT
+            model[1].bias.grad = None
+            watch.step()
+            expected.append(
+                [array(model[0].weight.grad).ravel(), array(model[1].weight.grad).ravel(), array(model[2].bias.grad)]
+            )
+    log = covdist.open_log(tmp_path / "run.zarr")
+    for step, (conv, linear, bias) in enumerate(expected):
+        found = [log[f"{layer}/gradient"].values[step] for layer in range(3)]
+        assert np.array_equal(found[0][: len(conv)], conv.astype(dtype))
+        assert np.array_equal(found[1], [*linear.astype(dtype), *[0] * 300])
+        assert np.array_equal(found[2][-300:], bias.astype(dtype))
+
+
 def test_tied_parameters_are_recorded_with_the_first(log):
     model = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 5, bias=False))
     model[1].weight = model[0].weight

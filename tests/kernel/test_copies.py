@@ -38,6 +38,15 @@ def test_rows_are_copied_wherever_they_lie(several):
         assert (to[-1] == 7).all()
 
 
+@pytest.mark.parametrize("size", [1, 63, 65535, 65536, 65537, 200_003])
+@pytest.mark.parametrize("at", [0, 1, 63])
+def test_bytes_are_copied_however_many_there_are(size, at):
+    values = np.random.default_rng(size).integers(0, 200, size + 5).astype("u1")
+    found = np.full(at + size + 1, 7, "u1")
+    copies.run(copies.numbers([copies.as_it_lies(place(found) + at, place(values) + 5, size)]))
+    assert np.array_equal(found, [*[7] * at, *values[5:], 7])
+
+
 @given(
     st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(1, 40)),
     st.permutations([0, 1, 2]),

@@ -114,6 +114,9 @@ static void squares(const copy_t *c, char *to, const char *from)
     }
 }
 
+/* Bytes at once that leave the caches to others, and may be read again from there. */
+enum { LITTLE = 64 << 10 };
+
 static void one(const copy_t *c)
 {
     size_t row = c->columns * c->item, block = c->rows * row;
@@ -121,7 +124,9 @@ static void one(const copy_t *c)
     for (size_t i = 0; i < c->outer; i++) {
         char *to = c->to + i * block;
         const char *from = c->from + (int64_t)i * c->outer_stride;
-        if (whole && c->row_stride == (int64_t)row)
+        if (whole && c->row_stride == (int64_t)row && block < LITTLE)
+            memcpy(to, from, block);
+        else if (whole && c->row_stride == (int64_t)row)
             stream(to, from, block);
         else if (whole)
             for (size_t k = 0; k < c->rows; k++)

@@ -1,34 +1,34 @@
-"""``Copies``: what an array of the log has in one step, in memory of the CPU that later steps use again."""
+"""``Copies``: what an array of the log has in one step, in memory of the CPU that later steps use again.
+
+Torch is imported here, not in each function that runs for each tensor: who needs this has it.
+"""
 
 from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from functools import cache, reduce
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 
 from covdist.errors import DataError
 from covdist.kernel import copies as kernel
 from covdist.kernel.library import compiled
 from covdist.record.lent import LEAST, Given, Lent
 
-if TYPE_CHECKING:
-    import torch
-
-# The dtype that it gets in memory and its own, its shape and its strides.
-_Form: TypeAlias = "tuple[torch.dtype, torch.dtype, tuple[int, ...], tuple[int, ...]]"
-DtypeOf: TypeAlias = "Callable[[str], np.dtype | None]"  # what floats of a name are rounded to, where the hook may
+_Form: TypeAlias = tuple[Any, ...]  # what tensors have alike that fit into the same memory
+AsRows: TypeAlias = Callable[[torch.Tensor, bool], torch.Tensor]  # a view with the units last, which may be second now
 
 
 class Copy:
     """A tensor in memory of the CPU, which is used again when nothing holds the array that shares it."""
 
-    def __init__(self, tensor: torch.Tensor, array: np.ndarray | None, address: int | None, rounded: bool):
-        self.tensor, self._array, self._address = tensor, array, address
+    def __init__(self, tensor: torch.Tensor, array: np.ndarray | None, rounded: bool):
+        self.tensor, self._array = tensor, array
         self.lost = kernel.RoundingLoss() if rounded else None
 
     def rows(self) -> Given | torch.Tensor:
@@ -40,47 +40,9 @@ class Copy:
             return Lent(array, self.lost)
         return array if array.ndim == 2 else array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
-    def fill(self, tensor: torch.Tensor) -> None:
-        """Copy a tensor of the form for which the memory was made."""
-        if self._address is None:
-            self.tensor.copy_(tensor, non_blocking=True)
-        elif self.lost is not None:
-            self._round(self._address, tensor, self.lost)
-        elif is_plain(tensor):
-            kernel.run([kernel.as_it_lies(self._address, tensor.data_ptr(), tensor.nbytes)])
-        else:
-            self.tensor.copy_(tensor, non_blocking=True)
 
-    def join(self, parts: list[torch.Tensor]) -> list[kernel.Transfer]:
-        """Copy flat tensors, one after the other, or return what the kernel has to copy while they are held."""
-        import torch
-
-        if self._address is not None:
-            item = self.tensor.itemsize
-            places = list(accumulate((item * each.numel() for each in parts[:-1]), initial=self._address))
-            if self.lost is not None:
-                for at, each in zip(places, parts, strict=True):
-                    self._round(at, each, self.lost)
-                return []
-            if all(each.dtype == self.tensor.dtype and is_plain(each) for each in parts):
-                return [
-                    kernel.as_it_lies(at, each.data_ptr(), each.nbytes) for at, each in zip(places, parts, strict=True)
-                ]
-        if {part.device for part in parts} == {self.tensor.device}:
-            torch.cat(parts, out=self.tensor[0])  # one copy after the other takes 1.2 to 1.5 times as long
-        else:
-            for view, part in zip(self.tensor[0].split([each.numel() for each in parts]), parts, strict=True):
-                view.copy_(part, non_blocking=True)
-        return []
-
-    def _round(self, to: int, tensor: torch.Tensor, lost: kernel.RoundingLoss) -> None:
-        kernel.rounded(to, _name(self.tensor.dtype), tensor.data_ptr(), _name(tensor.dtype), tensor.numel(), lost)
-
-
-def is_plain(tensor: torch.Tensor) -> bool:
+def is_plain(tensor: Any) -> bool:
     """Return whether the bytes of a tensor are its values, in memory of the CPU."""
-    import torch
-
     return type(tensor) is torch.Tensor and tensor.is_cpu and not (tensor.is_conj() or tensor.is_neg())
 
 
@@ -90,33 +52,31 @@ class Copies:
     Those that the kernel rounds get ``dtype``, where it is told, on the way: in half the time, and half the memory.
     """
 
-    def __init__(self, dtype: np.dtype | None = None) -> None:
+    def __init__(self, dtype: np.dtype | None = None, as_rows: AsRows | None = None) -> None:
         self.dtype = dtype
-        self._rounded = _rounded(None if dtype is None else dtype.name)
+        self.as_rows, self.rounded = as_rows or _as_it_is, _rounded(None if dtype is None else dtype.name)
         self._memory: list[list[_Memory]] = []  # for the first tensor, the second, ...
         self._parts: list[Copy] = []
 
     def __len__(self) -> int:
         return len(self._parts)
 
-    def add(self, tensor: torch.Tensor) -> Copy:
+    def add(self, tensor: torch.Tensor, second: bool = False) -> Copy:
         """Copy a tensor as it lies, without its graph; one on a device is there only when that has been waited for."""
-        tensor = tensor.detach()
-        dtype = tensor.dtype
-        copy = self._next((self._in_memory(dtype, [tensor]), dtype, tensor.shape, tensor.stride()), tensor.device)
-        copy.fill(tensor)
+        form = is_plain(tensor), tensor.dtype, tensor.shape, tensor.stride(), second
+        memory = self._free(form) or self._new(form, tensor)
+        copy, transfers = self._fill(memory, [tensor])
+        if transfers:
+            kernel.run(transfers)
         return copy
 
-    def add_row(self, parts: list[torch.Tensor]) -> Copy:
-        """Return memory for flat tensors as one row, which ``join`` fills."""
-        import torch
+    def add_row(self, parts: Sequence[torch.Tensor], plain: bool) -> tuple[Copy, array[int]]:
+        """Copy flat tensors as one row, or return what the kernel has to copy while they are held.
 
-        size = sum([part.numel() for part in parts])
-        dtypes = {part.dtype for part in parts}
-        dtype = in_memory = reduce(torch.promote_types, dtypes)
-        if len(dtypes) == 1:
-            in_memory = self._in_memory(dtype, parts)
-        return self._next((in_memory, dtype, (1, size), (size, 1)), parts[0].device)
+        ``plain`` tells that the bytes of all of them are their values, one after the other.
+        """
+        form = plain, [each.dtype for each in parts], [each.numel() for each in parts]
+        return self._fill(self._free(form) or self._new_row(form, parts), parts)
 
     def refer(self, copy: Copy) -> None:
         """Take what another array has copied in this step already."""
@@ -126,53 +86,71 @@ class Copies:
         """Forget all after the first ``number`` tensors."""
         del self._parts[number:]
 
-    def _in_memory(self, dtype: torch.dtype, tensors: list[torch.Tensor]) -> torch.dtype:
-        found = self._rounded.get(dtype)
-        return dtype if found is None or not all(map(is_plain, tensors)) else found
-
-    def _next(self, form: _Form, device: torch.device) -> Copy:
-        """Return memory for the next tensor: that of an earlier step, if it fits and is free."""
-        number = len(self._parts)
-        if number == len(self._memory):
-            self._memory.append([])
-        for memory in self._memory[number]:
-            if memory.form == form and memory.is_free():
-                break
-        else:
-            memory = _Memory(form, device, self.dtype)
-            self._memory[number] = [*(each for each in self._memory[number] if each.form == form), memory]
-        self._parts.append(copy := memory.take())
-        return copy
-
     def rows(self) -> Any:
         """Return all as one array with the units on its last axis, which holds until more is added."""
-        import torch
-
         if len(self._parts) == 1:
             return self._parts[0].rows()
         joined = torch.cat([_flat(part.tensor) for part in self._parts])
         lost = [part.lost for part in self._parts if part.lost is not None]
         return Lent(as_numpy(joined, self.dtype), kernel.in_all(lost)) if lost else as_logged(joined)
 
+    def _fill(self, memory: _Memory, tensors: Sequence[torch.Tensor]) -> tuple[Copy, array[int]]:
+        self._parts.append(copy := memory.take())
+        return copy, memory.fill(tensors, copy.lost)
+
+    def _free(self, form: _Form) -> _Memory | None:
+        """Return memory of an earlier step for the next tensor, if some fits and is free."""
+        number = len(self._parts)
+        if number < len(self._memory):
+            for memory in self._memory[number]:
+                if memory.form == form and memory.is_free():
+                    return memory
+        return None
+
+    def _new(self, form: _Form, tensor: torch.Tensor) -> _Memory:
+        plain, dtype, shape, strides, second = form
+        like = torch.empty_strided(shape, strides, dtype=dtype, device="meta")
+        return self._kept(_Memory(self, form, like, plain, tensor.device, second, None))
+
+    def _new_row(self, form: _Form, parts: Sequence[torch.Tensor]) -> _Memory:
+        plain, dtypes, sizes = form
+        like = torch.empty((1, sum(sizes)), dtype=reduce(torch.promote_types, dtypes), device="meta")
+        return self._kept(_Memory(self, form, like, plain and len(set(dtypes)) == 1, parts[0].device, False, sizes))
+
+    def _kept(self, memory: _Memory) -> _Memory:
+        """Return memory that is new, and forget that of other forms."""
+        number = len(self._parts)
+        if number == len(self._memory):
+            self._memory.append([])
+        self._memory[number] = [*(each for each in self._memory[number] if each.form == memory.form), memory]
+        return memory
+
 
 class _Memory:
-    """Memory of one tensor, as which it lies: to bring its units together takes six times as long as to copy it."""
+    """Memory of a tensor as it lies, since to bring its units together takes six times as long as to copy it.
 
-    def __init__(self, form: _Form, device: torch.device, dtype: np.dtype | None):
-        import torch
+    Or of a row, one part after the other.
+    """
 
+    def __init__(
+        self, of: Copies, form: _Form, like: torch.Tensor, plain: bool, device: torch.device, second: bool,
+        sizes: list[int] | None,
+    ):  # fmt: skip
         if device.type == "meta":
             raise DataError("a layer's tensor is on the device meta, without values: watch the model that trains.")
-        self.form, (rounded, given, shape, strides) = form, form
-        like = torch.empty_strided(shape, strides, dtype=rounded, device="meta")
-        dense = compiled() and like.nbytes >= LEAST and torch.empty_like(like).stride() == strides
-        self._rounds = dense and rounded != given and len(shape) > 1
+        self.form = form
         # What has gaps lies elsewhere in memory without them, and less is read again at once.
-        like = like if self._rounds else like.to(given)
-        self._tensor = torch.empty_like(like, device="cpu", pin_memory=device.type == "cuda")
-        self._array = as_numpy(self._tensor, dtype) if self._rounds else as_logged(self._tensor)
+        dense = plain and compiled() and torch.empty_like(like).stride() == like.stride()
+        rounded = like.to(of.rounded.get(like.dtype, like.dtype))
+        lent = of.as_rows(like, second).ndim > 1 and rounded.nbytes >= LEAST
+        self._rounds = dense and lent and rounded.dtype != like.dtype
+        whole = torch.empty_like(rounded if self._rounds else like, device="cpu", pin_memory=device.type == "cuda")
+        self.tensor = of.as_rows(whole, second)
+        self._array = as_numpy(self.tensor, of.dtype) if self._rounds else as_logged(self.tensor)
         self._taken: weakref.ref[np.ndarray] | None = None
-        self._address = self._tensor.data_ptr() if dense else None
+        self._parts = [whole] if sizes is None else whole[0].split(sizes)
+        by_kernel = self._parts if dense and not self._rounds else []
+        self._transfers = kernel.numbers([kernel.as_it_lies(each.data_ptr(), 0, each.nbytes) for each in by_kernel])
 
     def is_free(self) -> bool:
         """Return whether neither a step nor the recorder holds it; of a dtype that NumPy lacks, no recorder does."""
@@ -180,10 +158,27 @@ class _Memory:
 
     def take(self) -> Copy:
         if not isinstance(self._array, np.ndarray):
-            return Copy(self._tensor, None, self._address, False)
+            return Copy(self.tensor, None, False)
         array = self._array.view()  # in a tenth of the time in which another is made of the tensor
         self._taken = weakref.ref(array)
-        return Copy(self._tensor, array, self._address, self._rounds)
+        return Copy(self.tensor, array, self._rounds)
+
+    def fill(self, tensors: Sequence[torch.Tensor], lost: kernel.RoundingLoss | None) -> array[int]:
+        """Copy tensors, or return what the kernel has to copy while they are held."""
+        if self._transfers:
+            self._transfers[kernel.ORIGINS] = array("q", [each.data_ptr() for each in tensors])
+        elif lost is None:
+            for part, each in zip(self._parts, tensors, strict=True):
+                part.copy_(each.detach().reshape(part.shape), non_blocking=True)
+        else:
+            for part, each in zip(self._parts, tensors, strict=True):
+                to, given = (_name(one.dtype) for one in (part, each))
+                kernel.rounded(part.data_ptr(), to, each.data_ptr(), given, each.numel(), lost)
+        return self._transfers
+
+
+def _as_it_is(tensor: torch.Tensor, second: bool) -> torch.Tensor:
+    return tensor
 
 
 def _flat(tensor: torch.Tensor) -> torch.Tensor:
@@ -193,8 +188,6 @@ def _flat(tensor: torch.Tensor) -> torch.Tensor:
 @cache
 def _rounded(to: str | None) -> dict[torch.dtype, torch.dtype]:
     """Return what the kernel makes of the dtypes of tensors; of those recorded as they are, what NumPy lacks."""
-    import torch
-
     if to is None:
         return {torch.bfloat16: torch.float32}
     if to not in kernel.FLOATS:
@@ -209,8 +202,6 @@ def _name(dtype: torch.dtype) -> str:
 
 def as_numpy(tensor: torch.Tensor, dtype: np.dtype | None) -> np.ndarray:
     """Return a tensor as an array of one of the dtypes that the kernel rounds to, which shares its memory."""
-    import torch
-
     if tensor.dtype == torch.float32 or dtype is None:
         return np.asarray(tensor.numpy())
     return np.asarray(tensor.view(torch.int16).numpy().view(dtype))

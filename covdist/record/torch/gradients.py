@@ -2,58 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
 
 from covdist.errors import DataError
 from covdist.kernel import copies as kernel
-from covdist.record.torch.copies import Copies, Copy, DtypeOf
+from covdist.record.torch.copies import Copies, Copy, is_plain
 from covdist.record.torch.layers import Watched
 from covdist.record.torch.scale import Scale
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Gradients:
     """Reads ``.grad``: parameter after parameter in the module's order, weights before biases, each flat."""
 
-    def __init__(self, layers: list[Watched], scaler: Any, dtype_of: DtypeOf):
-        self._layers = [layer for layer in layers if layer.parameters]
-        self._names = {layer.node: layer.name("gradient") for layer in self._layers}
+    def __init__(self, layers: list[Watched], scaler: Any, dtype_of: Callable[[str], np.dtype | None]):
+        self.devices: set[torch.device] = set()  # other than the CPU, to be waited for before rows are looked at
+        named = [(layer.name("gradient"), layer) for layer in layers if layer.parameters]
         # Rows of which it is asked whether they are finite are not rounded before.
-        self._copies = {
-            layer.node: Copies(dtype_of(layer.name("gradient")) if scaler is None else None) for layer in self._layers
-        }
-        self._scale = None if scaler is None else Scale(scaler, (one for layer in self._layers for one in _of(layer)))
-
-    @property
-    def devices(self) -> set[torch.device]:
-        """Where the gradients come from, each to be waited for before rows are looked at."""
-        return {each.device for layer in self._layers for each in _of(layer)}
+        self._layers = [(name, layer, Copies(dtype_of(name) if scaler is None else None)) for name, layer in named]
+        self._scale = None if scaler is None else Scale(scaler, (one for _, layer in named for one in _of(layer)))
 
     def read(self) -> dict[str, Copy]:
         """Return a row a layer that has any gradient, (1, parameters); a parameter without one has zeros there.
 
         DataError where none has any, though some are trained.
         """
-        import torch
-
-        rows, held, waiting = {}, [], []
-        for layer in self._layers:
-            parameters = _of(layer)
-            flat = [self._one(each) for each in parameters]
-            if any(each is not None for each in flat):
-                flat = [
-                    torch.zeros(each.numel(), dtype=each.dtype, device=each.device) if one is None else one
-                    for each, one in zip(parameters, flat, strict=True)
-                ]
-                rows[self._names[layer.node]] = row = self._copies[layer.node].add_row(flat)
-                held.append(flat)
-                waiting += row.join(flat)
+        rows, held, waiting = {}, [], array("q")
+        for name, layer, copies in self._layers:
+            parts = [each.grad for each in _of(layer)]
+            plain = self._scale is None and all(map(_is_flat, parts))
+            if not plain:
+                parts = self._flattened(_of(layer))
+                plain = all(map(is_plain, parts))
+            if parts:
+                rows[name], transfers = copies.add_row(parts, plain)
+                waiting += transfers
+                held.append(parts)
         if waiting:
             kernel.run(waiting)
-        del held
-        if not rows and any(each.requires_grad for layer in self._layers for each in _of(layer)):
+        if not rows and any(each.requires_grad for _, layer, _ in self._layers for each in _of(layer)):
             raise DataError(
                 "no watched parameter has a gradient: call watch.step() after backward() and before zero_grad(), and "
                 "watch.discard() where a step is left out."
@@ -66,7 +57,8 @@ class Gradients:
 
     def clear(self) -> None:
         """Begin a step."""
-        for copies in self._copies.values():
+        self.devices.clear()
+        for _, _, copies in self._layers:
             copies.cut(0)
         if self._scale is not None:
             self._scale.clear()
@@ -74,6 +66,17 @@ class Gradients:
     def remove(self) -> None:
         if self._scale is not None:
             self._scale.remove()
+
+    def _flattened(self, parameters: list[torch.nn.Parameter]) -> list[torch.Tensor]:
+        """Return the gradients without their factor, zeros for missing ones; nothing where there are none."""
+        flat = [self._one(each) for each in parameters]
+        if all(each is None for each in flat):
+            return []
+        self.devices |= {each.device for each in parameters}
+        return [
+            torch.zeros(each.numel(), dtype=each.dtype, device=each.device) if one is None else one
+            for each, one in zip(parameters, flat, strict=True)
+        ]
 
     def _one(self, parameter: torch.nn.Parameter) -> torch.Tensor | None:
         gradient = parameter.grad
@@ -84,11 +87,11 @@ class Gradients:
         return flat if factor == 1.0 else flat / factor
 
 
+def _is_flat(gradient: Any) -> bool:
+    """Return whether the bytes of a gradient are its values, one after the other, as they are of most."""
+    return is_plain(gradient) and gradient.layout is torch.strided and gradient.is_contiguous()
+
+
 def _of(layer: Watched) -> list[torch.nn.Parameter]:
     own = layer.module._parameters  # whose look-up takes a tenth of that of an attribute
     return [own[name] if name in own else getattr(layer.module, name) for name in layer.parameters]
-
-
-def logged(rows: dict[str, Copy]) -> dict[str, Any]:
-    """Return the rows as a recorder takes them, once all devices have been waited for."""
-    return {name: row.rows() for name, row in rows.items()}

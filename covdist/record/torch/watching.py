@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Self
 from covdist.errors import DataError
 from covdist.record.recorder import Recorder
 from covdist.record.torch.asked import WHAT, HookOptions, Recording, Rows, asked, check_model, chosen_rows
-from covdist.record.torch.copies import Copies
-from covdist.record.torch.gradients import Gradients, logged
 from covdist.record.torch.installed import check_torch
 from covdist.record.torch.layers import Watched, layers_of, unwrapped
 from covdist.record.torch.rows import Seen, channels_first, first_tensor, units_last
@@ -84,13 +82,22 @@ class Watch:
     """Hooks on the layers of a model, and what they have collected since the last step."""
 
     def __init__(self, model: torch.nn.Module, rec: Recording, options: HookOptions):
+        from covdist.record.torch.copies import Copies
+        from covdist.record.torch.gradients import Gradients
+
         self._model, self._rec, self._rows, what = model, rec, options.rows, options.what
         self._every, self._calls, self._next = options.every, 0, options.start
         chosen = layers_of(model, options.layers)
         dtype_of = rec.dtype_of if isinstance(rec, Recorder) else _as_it_is
         self._gradients = Gradients(chosen, options.scaler, dtype_of) if "gradient" in what else None
-        names = [layer.name(each) for layer in chosen for each in WHAT if each in what and each != "gradient"]
-        self._copies = {name: Copies(dtype_of(name)) for name in names}
+        self._copies = {
+            (name := layer.name(each)): Copies(
+                dtype_of(name), None if self._rows else partial(units_last, layer.module)
+            )
+            for layer in chosen
+            for each in WHAT
+            if each in what and each != "gradient"
+        }
         self._seen = Seen()
         self._outside: set[str] = set()  # arrays that a forward pass, not one within backward, has filled in this step
         self._passes: list[dict[str, int]] = []  # what there was before each pass of the model that goes on
@@ -175,14 +182,15 @@ class Watch:
     def _take(self, layer: Watched, told: bool | None, name: str, module: Any, given: Any, value: Any) -> None:
         if (tensor := first_tensor(value)) is None or not self._counts(name):
             return
-        self._devices.add(tensor.device)
+        if not tensor.is_cpu:
+            self._devices.add(tensor.device)
         copies, first = self._copies[name], self._seen.first(tensor, told, given)
         if self._rows is not None:
             copies.add(chosen_rows(self._rows, layer.node, tensor.detach()))
         elif (copy := self._seen.copy_of(tensor, copies.dtype)) is not None:
             copies.refer(copy)
         else:
-            self._seen.add(tensor, copies.add(units_last(layer.module, tensor, first)), copies.dtype)
+            self._seen.add(tensor, copies.add(tensor, first), copies.dtype)
 
     def _take_later(self, layer: Watched, told: bool | None, name: str, module: Any, given: Any, value: Any) -> None:
         tensor = first_tensor(value)
@@ -193,8 +201,7 @@ class Watch:
         devices.add(tensor.device)
 
         def take(gradient: torch.Tensor) -> None:
-            found = chosen_rows(rows, layer.node, gradient) if rows else units_last(layer.module, gradient, first)
-            copies.add(found)
+            copies.add(chosen_rows(rows, layer.node, gradient) if rows else gradient, first)
 
         tensor.register_hook(take)
 
@@ -229,7 +236,7 @@ class Watch:
                 "no watched layer has run in training mode since the last step: call model.train(), watch a model "
                 "before torch.compile, and call watch.step() once after each step."
             )
-        return arrays | logged(gradients)
+        return arrays | {name: row.rows() for name, row in gradients.items()}
 
 
 @cache
