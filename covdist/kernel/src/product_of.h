@@ -84,7 +84,8 @@ INLINED void EDGE(const int tall, const int across, size_t rows, const REAL *lef
             c[i * stride + j] += held[i * WIDE + j];
 }
 
-/* The products of the left columns from i to `end` of n with `across` vectors of those of the right from j on, of m. */
+/* The products of the left columns from i to `end` of n with `across` vectors of those of the right from j on, of m. The last
+   few of the left take tiles of half the height: for the last 4 of 100 columns whole ones made a twelfth of all sums. */
 INLINED void STRIPE(const int tall, const int across, size_t rows, const REAL *left, size_t i, size_t end, size_t n,
                     const REAL *right, size_t j, size_t m, double *c, size_t stride, ptrdiff_t low, ptrdiff_t top,
                     ahead_t *ahead)
@@ -96,6 +97,11 @@ INLINED void STRIPE(const int tall, const int across, size_t rows, const REAL *l
         double *at = c + i * stride + j;
         if ((ptrdiff_t)(n - i) >= tall && (ptrdiff_t)(m - j) >= across * LANES && low <= least && most <= top)
             TILE(tall, across, 0, rows, left, i, right, j, at, stride, ahead);
+#if defined(__AVX512F__) /* elsewhere half as many sums would not hide how long each waits for the last */
+        else if ((ptrdiff_t)(n - i) <= tall / 2)
+            EDGE(tall / 2, across, rows, left, i, right, j, at, stride, n - i, least_of(m - j, across * LANES),
+                 low - off, top - off, ahead);
+#endif
         else
             EDGE(tall, across, rows, left, i, right, j, at, stride, least_of(n - i, tall),
                  least_of(m - j, across * LANES), low - off, top - off, ahead);
