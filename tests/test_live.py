@@ -126,6 +126,28 @@ def test_what_lies_beside_windows_is_none_of_them(stats):
     assert int(covdist.load(stats)["loss"].count.sum()) == STEPS + 1
 
 
+MOVED = {
+    "steps that another holds": ("steps-000000000001-000000000002", r"holds steps that steps-0+-.* holds too"),
+    "a later window": ("steps-000000000400-000000000401", r"holds the windows \[0\], expected the one of \d+ steps"),
+    "several windows": ("steps-000000000200-000000000401", r"holds the windows \[0\], expected the one"),
+    "the end before the start": ("steps-000000000401-000000000400", r"holds the windows \[0\], expected the one"),
+}
+
+
+@pytest.mark.parametrize(("name", "said"), MOVED.values(), ids=MOVED)
+def test_rows_count_once_and_in_their_own_window(name, said, stats):
+    shutil.copytree(sorted(stats.glob("steps-*"))[0], stats / name)
+    with pytest.raises(ResultError, match=f"{name} {said}.*move"):
+        covdist.load(stats)
+
+
+@pytest.mark.parametrize("number", [0, -10])
+def test_windows_of_no_steps_are_none(number, stats):
+    (stats / "windows.json").write_text(json.dumps({"covdist": 1, "steps": number}))
+    with pytest.raises(ResultError, match="is not a covdist result"):
+        covdist.load(stats)
+
+
 def test_a_marker_that_is_a_pipe(stats):
     (stats / "windows.json").unlink()
     os.mkfifo(stats / "windows.json")

@@ -57,6 +57,7 @@ class Grown:
             ranges, node = self.ranges[path, name], nodes[path]
             ends = len(ranges) == 1 and ranges[0].stop == node.entries[name].source.shape[0]
             array, state = f"{path}/{name}".strip("/"), states[self.before[path, name]]
+            _check_folded_so(array, state, selection)
             _check_continued(array, node.dims[name][0], state, selection, ends)
 
     def nodes(self, nodes: Nodes) -> dict[str, NewRows]:
@@ -110,6 +111,18 @@ def _changed(array: str, result: str, how: str) -> ResultError:
         f"rows of {shown(array)} have changed since {result} was made of them, {how}: make a new result by "
         "`covdist run LOG -o RESULT`"
     )
+
+
+def _check_folded_so(array: str, state: Moments, selection: Selection) -> None:
+    """Raise ResultError where the options of a state are not those that its result remembers."""
+    told, halflife = state.layout.provenance, selection.halflife
+    asked = {"missing": selection.missing, "inf": selection.inf, "precision": selection.precision}
+    for option, value in {**asked, "halflife": None if halflife is None else str(halflife)}.items():
+        if told.get(option) != value:
+            raise ResultError(
+                f"the rows of {shown(array)} were folded with {option}={told.get(option)!r}, where the result says "
+                f"that {option}={value!r} was asked for, so one of them was changed: make a new result of all rows"
+            )
 
 
 def _check_continued(array: str, dim: str, state: Moments, selection: Selection, ends: bool) -> None:

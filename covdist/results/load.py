@@ -83,8 +83,8 @@ def load(path: str | Path, format: str | None = None, **options: Any) -> Moments
     if options:
         raise DataError(f"a result of covdist takes no options, found {', '.join(options)}: leave them out")
     _check_there(path)
-    if begun(Path(path)) is not None:
-        return dict(joined(Path(path), load))
+    if (steps := begun(Path(path))) is not None:
+        return dict(joined(Path(path), steps, load))
     with open_result(_in_job(Path(path))) as states:
         found = {node: _moments(one) for node, one in states.items()}
     return found[""] if found.keys() == {""} else found

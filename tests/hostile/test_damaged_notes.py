@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import covdist
 from covdist.cli import main
 from covdist.errors import CovdistError, ResultError
 
-from .damage import changes
+from .damage import OTHERS, changes
 
 
 def record(log: Path, steps: range) -> None:
@@ -64,6 +65,29 @@ def test_notes_that_are_damaged(damage: Callable[[Any], Any], said: str, made: P
     damage(about)
     with pytest.raises(ResultError, match=f"r is damaged .*{said}.*make it again"):
         updated(made, tmp_path / "r", about)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), {"halflife": 4, "precision": "fast", "inf": "missing", "missing": "pairwise"}.items()
+)
+def test_options_that_the_rows_were_not_folded_with(option: str, value: Any, made: Path, tmp_path: Path) -> None:
+    about = notes(made)["attributes"]["made_from"]
+    about["asked"][option] = value
+    with pytest.raises(
+        ResultError, match=rf"were folded with {option}=.* that {option}=.* was asked.*make a new result"
+    ):
+        updated(made, tmp_path / "r", about)
+
+
+@pytest.mark.slow
+def test_an_option_that_was_not_asked_for(made: Path, tmp_path: Path) -> None:
+    right = covdist.update(made / "log", shutil.copytree(made / "result", tmp_path / "right"))
+    for number, (option, value) in enumerate(product(("state", "blocks", "halflife", "each"), OTHERS)):
+        about = notes(made)["attributes"]["made_from"]
+        about["asked"][option] = value
+        with suppress(CovdistError):
+            found = updated(made, tmp_path / str(number), about)
+            np.testing.assert_allclose(found.cov(), right.cov(), rtol=1e-12, err_msg=option)
 
 
 @pytest.mark.slow
