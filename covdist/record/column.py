@@ -68,7 +68,6 @@ class Column:
         self.length = 0  # rows put
         self._first = 0  # row at the start of the chunk
         self._memory: np.ndarray | None = None
-        self._bytes: memoryview | None = None  # of it, unless it holds text or a dtype of ml_dtypes
         self._touched = 0  # rows for which it is used
         self._chunk: np.ndarray | None = None  # with the rows to store, mostly in memory; None: none, or those stored
         self._committed = False
@@ -109,13 +108,11 @@ class Column:
             self._chunk = np.ascontiguousarray(rows, self.dtype)
             self.length += count
             return
-        start = self.length - self._first
         memory = self.room(count)
         if isinstance(rows, Lent):
             self.writer.borrow(rows, memory)
-        elif self._bytes and (nbytes := count * self.row_bytes) <= _HELD and _is_plain(rows, self.dtype):
-            at = start * self.row_bytes
-            self._bytes[at : at + nbytes] = rows.data.cast("B")
+        elif count * self.row_bytes <= _HELD and _is_plain(rows, self.dtype):
+            memory.data.cast("B")[:] = rows.data.cast("B")
         else:
             memory[...] = rows
 
@@ -170,7 +167,7 @@ class Column:
 
     def release(self) -> None:
         """Give the memory away, whose rows have been taken; if more come, they are read again."""
-        self._chunk = self._memory = self._bytes = None
+        self._chunk = self._memory = None
         self._touched = 0
 
     def check(self) -> None:
@@ -248,8 +245,7 @@ class Column:
     def _allocated(self, count: int) -> np.ndarray:
         self._memory, used = self.writer.buffer(self.chunk_bytes)
         self._touched = self.chunk_rows if used else count
-        self._chunk = self._memory[: self.chunk_bytes].view(self.dtype).reshape(self.chunk_rows, *self.row)
-        self._bytes = None if self.dtype.kind == "U" or self.dtype.isbuiltin == 2 else self._memory.data
+        self._chunk = np.ndarray((self.chunk_rows, *self.row), self.dtype, self._memory)
         return self._chunk
 
     def _touch(self, count: int) -> None:
@@ -321,7 +317,8 @@ class Column:
 
 
 def _is_plain(rows: np.ndarray, dtype: np.dtype) -> bool:
-    return rows.dtype == dtype and rows.flags.c_contiguous
+    """Return whether the bytes of rows are their values, and memory has a name for their dtype."""
+    return rows.dtype == dtype and rows.flags.c_contiguous and dtype.isbuiltin == 1 and dtype.kind != "U"
 
 
 def removed(what: str) -> ResultError:

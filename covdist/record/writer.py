@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from queue import SimpleQueue
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +43,8 @@ class Writer:
         self._jobs: deque[_Waiting] = deque()  # the first is being done
         self._waiting = self._lent = 0  # bytes of chunks of the jobs, and of rows that they copy
         self._next: list[tuple[Lent, np.ndarray]] = []  # rows that the next job begins with copying
-        self._spare: list[np.ndarray] = []
+        self._spare: dict[int, list[np.ndarray]] = {}  # memory that is kept, by size
+        self._kept = 0  # bytes of it
         self.ahead = False  # whether there is room for all pages of the memory that is used in part
         self._fresh: deque[np.ndarray] = deque()
         self.newest, self.frames = Newest(), Frames()
@@ -50,7 +52,9 @@ class Writer:
         self.slow = False  # whether the disk was, when a large chunk was written last
         self._awaited = self._ended = False
         self._last: Job | None = None
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._done = threading.Condition(self._lock)  # when a job is
+        self._woken: SimpleQueue[None] = SimpleQueue()  # one for each thing to do
         self._thread = threading.Thread(target=self._work, name="covdist-writer", daemon=True)
         self._thread.start()
 
@@ -65,7 +69,7 @@ class Writer:
     @property
     def held(self) -> int:
         """Bytes of the chunks that wait or are kept."""
-        return self._waiting + sum(memory.nbytes for memory in self._spare)
+        return self._waiting + self._kept
 
     def submit(self, job: Job, nbytes: int) -> None:
         """Have a job done to which chunks of ``nbytes`` belong: later, or at once if they are few or take more room."""
@@ -92,17 +96,18 @@ class Writer:
         lent = sum(memory.nbytes for _, memory in copies)
         if copies:
             jobs = [partial(copy_all, copies), *jobs]
-        with self._changed:
-            while self._spare and self.held + nbytes > self.room:
-                self._spare.pop(0)
-            self._awaited = not self._has_room(nbytes, lent)
-            self._changed.wait_for(lambda: self._has_room(nbytes, lent))
-            self._awaited = False
+        with self._lock:
+            while self._kept and self.held + nbytes > self.room:
+                self._take(max(self._spare, key=lambda size: size * len(self._spare[size])))
+            if not self._has_room(nbytes, lent):
+                self._awaited = True
+                self._done.wait_for(lambda: self._has_room(nbytes, lent))
+                self._awaited = False
             self.check()
             self._jobs.append(_Waiting(jobs, nbytes, lent))
             self._waiting += nbytes
             self._lent += lent
-            self._changed.notify_all()
+        self._woken.put(None)
 
     def _has_room(self, nbytes: int, lent: int) -> bool:
         return self._waiting + nbytes <= self.room and (not self._lent or self._lent + lent <= _LENT * self.room)
@@ -111,8 +116,8 @@ class Writer:
         """Return when all jobs are done."""
         self.go()
         if self._jobs and threading.current_thread() is not self._thread:
-            with self._changed:
-                self._changed.wait_for(lambda: not self._jobs)
+            with self._lock:
+                self._done.wait_for(lambda: not self._jobs)
         self.check()
 
     def check(self) -> None:
@@ -128,33 +133,37 @@ class Writer:
     def buffer(self, nbytes: int) -> tuple[np.ndarray, bool]:
         """Return memory for a chunk, and whether it has been used before; its size is such that others can use it."""
         size = 1 << (nbytes - 1).bit_length()
-        with self._changed:
-            for index, memory in enumerate(self._spare):
-                if memory.nbytes == size:
-                    return self._spare.pop(index), True
+        with self._lock:
+            if self._spare.get(size):
+                return self._take(size), True
         return np.empty(size, np.uint8), False
+
+    def _take(self, size: int) -> np.ndarray:
+        self._kept -= size
+        return self._spare[size].pop()
 
     def populate(self, memory: np.ndarray) -> None:
         """Have the pages of memory ready before they are used, if there is time and room for it."""
         if self.ahead:
-            with self._changed:
-                self._fresh.append(memory)
-                self._changed.notify_all()
+            self._fresh.append(memory)
+            self._woken.put(None)
 
     def keep(self, memory: np.ndarray) -> None:
         """Take the memory of a chunk that has been stored."""
-        self._spare.append(memory)
+        with self._lock:
+            self._spare.setdefault(memory.nbytes, []).append(memory)
+            self._kept += memory.nbytes
 
     def drop(self) -> None:
         """Free the memory that is kept."""
-        self._spare.clear()
+        with self._lock:
+            self._spare.clear()
+            self._kept = 0
 
     def end(self) -> None:
         """Do what is waiting, and end the thread."""
-        with self._changed:
-            self._ended = True
-            self._fresh.clear()
-            self._changed.notify_all()
+        self._ended = True
+        self._woken.put(None)
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -162,9 +171,8 @@ class Writer:
         """Call what closes this writer, after its jobs if that is its own thread, where garbage may be collected."""
         if threading.current_thread() is not self._thread:
             return closing()
-        with self._changed:
-            self._last = closing
-            self._changed.notify_all()
+        self._last = closing
+        self._woken.put(None)
 
     def _work(self) -> None:
         while jobs := self._first():
@@ -173,7 +181,7 @@ class Writer:
             except BaseException as error:
                 self._error = error
             jobs = []
-            self._done()
+            self._end_first()
         if self._last:
             self._last()
 
@@ -184,19 +192,17 @@ class Writer:
 
     def _first(self) -> list[Job]:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._jobs or self._last or self._ended or self._fresh)
-                if self._jobs or not self._fresh:
-                    return self._jobs[0].jobs if self._jobs else []
-                memory = self._fresh.popleft()
-            populate(memory)
-            del memory
+            self._woken.get()
+            if self._jobs or self._last or self._ended:
+                return self._jobs[0].jobs if self._jobs else []
+            if self._fresh:
+                populate(self._fresh.popleft())
 
-    def _done(self) -> None:
-        with self._changed:
+    def _end_first(self) -> None:
+        with self._lock:
             done = len(self._jobs) if self._error else 1
             for _ in range(done):
                 _, nbytes, lent = self._jobs.popleft()
                 self._waiting -= nbytes
                 self._lent -= lent
-            self._changed.notify_all()
+            self._done.notify_all()
