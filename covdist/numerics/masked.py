@@ -24,7 +24,8 @@ from covdist.numerics.weights import Vector, in_unit
 class Side(NamedTuple):
     """One side's rows of a block with missing values, and the moments of its columns."""
 
-    rows: np.ndarray  # deviations, times 2**-exponent and the root of the row's weight; 0 where missing
+    deviations: np.ndarray  # from a pilot, times 2**-exponent; 0 where missing
+    rows: np.ndarray  # deviations, times the root of the row's weight
     mask: np.ndarray  # 1.0 where there is a value
     weighted: np.ndarray  # the row's weight where there is a value
     roots: np.ndarray  # the root of the row's weight where there is a value
@@ -77,7 +78,7 @@ def observe(block: np.ndarray, present: np.ndarray, weights: Vector, extreme: bo
         exponent[exponent == NO_EXPONENT] = 0
         scale = np.ldexp(1.0, -exponent)
         deviations = block * scale - pilot * scale
-    rows = np.where(present, deviations, 0.0)
+    rows = deviations = np.where(present, deviations, 0.0)
     weights, unit = in_unit(weights)
     roots, weighted, total, counts = mask, mask, float(len(block)), mask.sum(axis=0)
     weight = counts
@@ -89,7 +90,9 @@ def observe(block: np.ndarray, present: np.ndarray, weights: Vector, extreme: bo
     offset = share(sums, weight)
     squares = column_sums(rows, rows) - sums * offset
     columns = columns_about(pilot, exponent, offset, squares, total)._replace(weight_unit=unit)
-    return Side(rows, mask, weighted, roots, offset, columns, ObservedCounts(counts.astype(np.int64), weight))
+    return Side(
+        deviations, rows, mask, weighted, roots, offset, columns, ObservedCounts(counts.astype(np.int64), weight)
+    )
 
 
 def _pilot(block: np.ndarray, present: np.ndarray, mask: np.ndarray, weights: Vector) -> np.ndarray:

@@ -10,6 +10,8 @@ from covdist.numerics.columns import Shifts, share
 from covdist.numerics.masked import Side
 from covdist.numerics.products import products_of
 
+_LOST = 1e-3  # of a sum of squares: what is left of it by subtraction has three digits less
+_SAME = 2.0**-45  # of means, which differ by less where rounding alone has told them apart
 _STRIP = 1 << 16  # entries merged together: their temporaries stay within the cache
 
 
@@ -49,11 +51,12 @@ class Pairs(NamedTuple):
         return cls(np.full(scatter.shape, rows, np.int64), np.full(scatter.shape, weight), scatter)
 
 
-def pairs_of(x: Side, y: Side) -> tuple[Pairs, PairMarginals]:
-    """Return the pairs of a block with missing values and the marginals of x, by the products of deviations and masks.
+def pairs_of(x: Side, y: Side) -> tuple[Pairs, PairMarginals, PairMarginals]:
+    """Return the pairs of a block with missing values and the marginals of both sides, of which y may be x.
 
     With W the masks, X the deviations (0 where missing): N = WᵀW, P = XᵀW, Q = (X∘X)ᵀW, G = XᵀX; the pairs' means are
-    P / N, so that their scatter is G - P Pᵀ / N.
+    P / N, so that their scatter is G - P Pᵀ / N, and their squares are Q - P∘P / N. Where next to nothing is left of Q,
+    the values of that pair alone tell how much.
     """
     rows = products_of(x.mask, y.mask).astype(np.int64)
     weight = rows.astype(np.float64) if x.weighted is x.mask else products_of(x.weighted, y.mask)
@@ -64,21 +67,62 @@ def pairs_of(x: Side, y: Side) -> tuple[Pairs, PairMarginals]:
     inverse = share(1.0, weight)
     scatter = products_of(x.rows, y.rows)
     scatter -= sums * sums_y * inverse
-    return Pairs(rows, weight, scatter), _marginals(x, y, sums, inverse)
+    scatter[rows == 1] = 0.0
+    pairs = Pairs(rows, weight, scatter)
+    half, lost = _marginals(x, y.mask, sums, inverse, rows)
+    if x is y:
+        half_y, lost_y = half.turned, lost.T
+    else:
+        turned, lost_y = _marginals(y, x.mask, sums_y.T, inverse.T, rows.T)
+        half_y, lost_y = turned.turned, lost_y.T
+    lost |= lost_y
+    _restore(np.triu(lost) if x is y else lost, x, y, pairs, half, half_y)
+    return pairs, half, half_y
 
 
-def marginals_of(x: Side, y: Side, weight: np.ndarray) -> PairMarginals:
-    """Return the marginals of x alone, given the weights of the pairs."""
-    return _marginals(x, y, products_of(x.rows, y.roots), share(1.0, weight))
-
-
-def _marginals(x: Side, y: Side, sums: np.ndarray, inverse: np.ndarray) -> PairMarginals:
-    squares = products_of(x.rows * x.rows, y.mask)
+def _marginals(
+    x: Side, mask: np.ndarray, sums: np.ndarray, inverse: np.ndarray, rows: np.ndarray
+) -> tuple[PairMarginals, np.ndarray]:
+    """Return one side's marginals, and where their squares have lost digits."""
+    squares = products_of(x.rows * x.rows, mask)
+    most = squares * _LOST
     squares -= sums * sums * inverse
+    squares[rows == 1] = 0.0
+    lost = (squares <= most) & (most > 0) & (rows > 1)
     offset = sums * inverse
     offset -= x.centre[:, None]
     offset[inverse == 0] = 0.0
-    return PairMarginals(offset, np.maximum(squares, 0.0))
+    return PairMarginals(offset, np.maximum(squares, 0.0)), lost
+
+
+def _restore(lost: np.ndarray, x: Side, y: Side, pairs: Pairs, half: PairMarginals, half_y: PairMarginals) -> None:
+    """Fold some pairs again, in place, each about its own first values: those of a constant are then 0."""
+    most = max(1, _STRIP // max(len(x.mask), 1))
+    for row in np.flatnonzero(lost.any(axis=1)).tolist():
+        columns = np.flatnonzero(lost[row])
+        for start in range(0, len(columns), most):
+            _restore_some(row, columns[start : start + most], x, y, pairs, half, half_y)
+
+
+def _restore_some(
+    row: int, columns: np.ndarray, x: Side, y: Side, pairs: Pairs, half: PairMarginals, half_y: PairMarginals
+) -> None:
+    both = x.mask[:, row, None] * y.mask[:, columns]
+    roots, inverse = x.roots[:, row, None] * both, share(1.0, pairs.weight[row, columns])
+    first = (roots > 0).argmax(axis=0)
+    centred = []
+    for side, of, marginals in (x, [row], half), (y, columns, half_y):
+        deviations = np.broadcast_to(side.deviations[:, of], both.shape)
+        about = deviations[first, np.arange(len(columns))]
+        rows = (deviations - about) * roots
+        mean = (rows * roots).sum(axis=0) * inverse
+        rows -= mean * roots
+        marginals.offset[row, columns] = about + mean - side.centre[of]
+        marginals.squares[row, columns] = (rows * rows).sum(axis=0)
+        centred.append(rows)
+    pairs.scatter[row, columns] = found = (centred[0] * centred[1]).sum(axis=0)
+    if x is y:
+        pairs.scatter[columns, row] = found
 
 
 class SideMerge(NamedTuple):
@@ -93,10 +137,20 @@ class SideMerge(NamedTuple):
         a, b = (PairMarginals(*(matrix[cut] for matrix in marginals)) for marginals in (self.a, self.b))
         return SideMerge(a, b, Shifts(*(each[cut, None] if axis == 0 else each[None] for each in self.shifts)))
 
-    def offsets(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return both offsets from the common mean."""
+    def offsets(self, both: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return both offsets from the common mean, and where both have rows, how far they are apart.
+
+        Where a pair's values are constant on either side, what rounding may have made of equal ones is 0.
+        """
         shift_a, shift_b, step_a, step_b = self.shifts
-        return _times_power(self.a.offset, shift_a) - step_a, _times_power(self.b.offset, shift_b) - step_b
+        own_a, own_b = _times_power(self.a.offset, shift_a), _times_power(self.b.offset, shift_b)
+        a, b = own_a - step_a, own_b - step_b
+        delta = np.where(both, b - a, 0.0)
+        constant = (self.a.squares == 0) & (self.b.squares == 0) & (delta != 0)
+        if constant.any():
+            largest = np.maximum(np.abs(own_a) + np.abs(step_a), np.abs(own_b) + np.abs(step_b))
+            delta[constant & (np.abs(delta) <= _SAME * largest)] = 0.0
+        return a, b, delta
 
     def squares(self) -> np.ndarray:
         a, b = self.a.squares, self.b.squares
@@ -124,13 +178,12 @@ def merge(a: Pairs, b: Pairs, x: SideMerge, y: SideMerge | None = None) -> tuple
         strips = [side.rows(cut, axis) for axis, side in enumerate(sides)]
         down, across = (strip.shifts for strip in strips)
         with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity under missing="propagate"
-            offsets = [strip.offsets() for strip in strips]
-            deltas = [np.where(both, offset_b - offset_a, 0.0) for offset_a, offset_b in offsets]
+            offsets = [strip.offsets(both) for strip in strips]
             merged = _times_power(_times_power(a.scatter[cut], down.shift_a), across.shift_a)
             merged = merged + _times_power(_times_power(b.scatter[cut], down.shift_b), across.shift_b)
-            merged += factor * (deltas[0] * deltas[1])
+            merged += factor * (offsets[0][2] * offsets[-1][2])
             scatter[cut] = merged
-            for out, strip, (offset_a, offset_b), delta in zip(marginals, strips, offsets, deltas, strict=False):
+            for out, strip, (offset_a, offset_b, delta) in zip(marginals, strips, offsets, strict=False):
                 # From the heavier mean: the other's share of it may lie far below its last digit.
                 out.offset[cut] = np.where(share_b > 0.5, offset_b - delta * share_a, offset_a + delta * share_b)
                 out.squares[cut] = strip.squares() + factor * delta**2

@@ -13,7 +13,7 @@ from covdist.numerics.columns import Columns, ObservedCounts, combine_observed, 
 from covdist.numerics.correlation import covariance_of, pair_correlation
 from covdist.numerics.eigen import nearest, smallest_of
 from covdist.numerics.masked import MaskedSegments, Side
-from covdist.numerics.pairs import PairMarginals, Pairs, SideMerge, marginals_of, merge, pairs_of
+from covdist.numerics.pairs import PairMarginals, Pairs, SideMerge, merge, pairs_of
 from covdist.state.base import WEIGHTS, Field, Fields, column_fields, fold_whole, in_one_unit, segments
 from covdist.state.cross import Cross
 from covdist.state.scatter import Scatter
@@ -256,13 +256,13 @@ def _lifted_cross(clean: Cross, rows: int) -> PairwiseCross:
 
 
 def _folded(sides: list[Side]) -> Pairwise:
-    return Pairwise(*_observed(sides), *pairs_of(sides[0], sides[0]))
+    pairs, half, _ = pairs_of(sides[0], sides[0])
+    return Pairwise(*_observed(sides), pairs, half)
 
 
 def _folded_cross(sides: list[Side]) -> PairwiseCross:
     x, y = sides
-    pairs, half = pairs_of(x, y)
-    half_y = marginals_of(y, x, pairs.weight.T).turned
+    pairs, half, half_y = pairs_of(x, y)
     return PairwiseCross(x.columns, y.columns, x.seen, y.seen, pairs, half, half_y)
 
 

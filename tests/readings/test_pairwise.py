@@ -190,3 +190,42 @@ def test_what_it_cannot_do_says_so():
         covdist.cov(x, missing="pairwise", matrix="tiles")
     with pytest.raises(MergeError, match="pairwise"):
         covdist.moments(x, missing="pairwise") + covdist.moments(np.eye(3))
+
+
+@st.composite
+def constant_in_pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray | None]:
+    """Draw columns of which the second is constant where the first holds values, and varies elsewhere, and weights."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n = draw(st.integers(3, 60))
+    x = rng.normal(size=(n, 3)) * 10.0 ** rng.integers(-4, 5, 3) + draw(st.sampled_from([0, 0.1, 1e4]))
+    alone = rng.random(n) < draw(st.sampled_from([0.1, 0.5, 0.95]))
+    x[alone, 0] = np.nan
+    x[~alone, 1] = x[0, 1]
+    if draw(st.booleans()):
+        x = x[np.argsort(alone, kind="stable")]  # so that whole blocks hold nothing but the constant
+    weights = draw(st.sampled_from([None, rng.random(n), rng.integers(0, 3, n) + (np.arange(n) < 2)]))
+    return x.astype(draw(st.sampled_from(["f4", "f8"]))), weights
+
+
+@quick
+@given(st.data(), constant_in_pairs())
+def test_a_column_that_is_constant_over_a_pair_has_no_correlation(data, given_rows):
+    x, weights = given_rows
+    lazy = da.from_array(x, chunks=(data.draw(chunkings(len(x))), 3))
+    m = covdist.moments(lazy, weights=weights, missing="pairwise").compute()
+    assert np.isnan(m.corr()[0, 1])
+    assert np.isnan(m.corr()[1, 0])
+    np.testing.assert_array_equal(m.cov()[0, 1], 0 if np.isfinite(x[:, 0]).any() else np.nan)
+    cross = covdist.corr(lazy[:, 1:2], lazy[:, :1], weights=weights, missing="pairwise").compute()
+    assert np.isnan(cross).all()
+
+
+@pytest.mark.parametrize("spread", [1e-3, 1e-6, 1e-7])
+def test_values_of_a_pair_that_lie_close_together_far_from_the_others_keep_their_digits(spread):
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(4000, 2))
+    x[1000:, 0] = np.nan
+    x[:1000, 1] = 3 + spread * (rng.normal(size=1000) + x[:1000, 0])
+    expected = np.corrcoef(x[:1000], rowvar=False)[0, 1]
+    found = covdist.corr(x, missing="pairwise")
+    np.testing.assert_allclose(found[0, 1], expected, rtol=1e-12 + 1e-15 / spread)
