@@ -18,6 +18,7 @@ from covdist.jobs.dashboard.reporter import Reporter
 from covdist.jobs.dask_runner import DaskRunner
 from covdist.jobs.directory.directory import Directory, ShardCounts, versions
 from covdist.jobs.driver import Driver, Watch
+from covdist.jobs.permitted import permitted
 from covdist.jobs.trees import JobPlan, check_same
 from covdist.storage.lease import Lease
 from covdist.storage.owners import this_owner
@@ -27,6 +28,7 @@ LEASE = 30.0  # seconds that a driver may be silent before another may take over
 _log = logging.getLogger(__name__)
 
 
+@permitted()
 def opened(directory: Directory) -> JobPlan:
     """Return the plan of a job that has begun, unless its input, or how covdist cuts it, has changed since."""
     manifest = read_manifest(directory)
@@ -48,6 +50,7 @@ def check_plans(plan: JobPlan, client: Client) -> None:
         each.check(limit)
 
 
+@permitted()
 def drive(
     directory: Directory, client: Client, plan: JobPlan | None = None, *, stop: Callable[[], bool] = lambda: False,
     watch: Watch = lambda progress: None, given: Lease | None = None, force: bool = False,

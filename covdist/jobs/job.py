@@ -15,6 +15,7 @@ from covdist.given import path_of
 from covdist.jobs.asked import read_manifest
 from covdist.jobs.directory.directory import Directory, Progress, ShardCounts
 from covdist.jobs.known import known_path
+from covdist.jobs.permitted import permitted
 from covdist.jobs.results import deliver, fetched
 from covdist.numerics.em import Fit
 from covdist.results.load import load
@@ -81,6 +82,7 @@ class Job:
     <covdist.Job ... in ...job: done, 1 of 1 shards>
     """
 
+    @permitted()
     def __init__(self, path: str | os.PathLike[str]):
         self._directory = job_directory(known_path(path))
         self._manifest = read_manifest(self._directory)
@@ -118,6 +120,7 @@ class Job:
         """
         return self._directory
 
+    @permitted()
     def status(self) -> JobStatus:
         """Return how far the job is.
 
@@ -212,6 +215,7 @@ class Job:
         with fetched(self.path) as folder:
             return load(folder)
 
+    @permitted()
     def cancel(self) -> bool:
         """Ask the driver to stop, and return whether there is one; the job can be resumed.
 
@@ -260,6 +264,7 @@ class Job:
             return f"no status ({shown(str(error), 200)})"
 
 
+@permitted()
 def jobs_in(folder: str | os.PathLike[str]) -> list[Job]:
     """Return the jobs whose directories are in a folder, local or remote; of a job's own folder or id, that job."""
     root = _absolute(known_path(folder))

@@ -15,6 +15,7 @@ from covdist.folding.selection import Selection
 from covdist.given import flag, path_of
 from covdist.jobs.driving import LEASE, check_plans, opened, send
 from covdist.jobs.job import Job, job_directory
+from covdist.jobs.permitted import permitted
 from covdist.jobs.trees import JobPlan, question
 from covdist.results.store import free_path
 
@@ -115,6 +116,7 @@ def _selection(options: dict[str, Any]) -> Selection:
     return Selection(**options)
 
 
+@permitted()
 def resume(path: str | os.PathLike[str], client: Client | None = None, *, force: bool = False) -> Job:
     """Continue a job on this or another cluster, from the states on disk, unless a driver owns it."""
     job, client = Job(path), _checked(client)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import struct
 from collections.abc import Callable, Iterator
@@ -18,9 +20,11 @@ import covdist
 from covdist.cli import main
 from covdist.errors import CovdistError, JobError
 from covdist.jobs.driving import drive, opened
-from covdist.jobs.job import Job
+from covdist.jobs.job import Job, jobs_in
 from covdist.jobs.so_far import so_far
+from covdist.jobs.submitting import resume
 from covdist.storage.checksum import checksummed, from_json, to_json, verified
+from covdist.storage.place import Folder
 
 from .damage import changes
 
@@ -101,6 +105,58 @@ def test_history_that_is_nested_too_deeply_is_passed_over(made: Path, tmp_path: 
     with (job / "events.jsonl").open("a") as file:
         file.write("[" * 200_000 + "\n")
     told(job)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "progress.json", "events.jsonl", "lease/000001.json", "lease"])
+def test_a_file_that_may_not_be_read_is_named(
+    name: str, made: Path, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Path(shutil.copytree(made, tmp_path / "job"))
+    states = sorted(each.read_bytes() for each in (job / "states").iterdir())
+    for method in ("get", "names"):
+        forbid(monkeypatch, method, name)
+    doors: list[Callable[[], Any]] = [
+        lambda: told(job), lambda: Job(job).wait(0), lambda: Job(job).result(), lambda: Job(job).cancel(),
+        lambda: Job(job).directory.events() and Job(job).status(), lambda: jobs_in(tmp_path)[0].status(),
+    ]  # fmt: skip
+    for door in [*doors, *([] if name in ("progress.json", "events.jsonl") else [lambda: resume(job, client)])]:
+        with pytest.raises(JobError, match=rf"/{name} may not be read .*: get the rights to it"):
+            door()
+    assert sorted(each.read_bytes() for each in (job / "states").iterdir()) == states
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, method: str, name: str) -> None:
+    """Let a method of folders say what the system says to others of a file of that name."""
+    right = getattr(Folder, method)
+
+    def refused(self: Folder, asked: str) -> Any:
+        if asked == name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"{self.root}/{asked}")
+        return right(self, asked)
+
+    monkeypatch.setattr(Folder, method, refused)
+
+
+FILES = ["manifest.json", "progress.json", "events.jsonl", "lease/000001.json", STATE]
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda data: b"", "half": lambda data: data[: len(data) // 2], "zeros": lambda data: bytes(len(data)),
+    "a bit": lambda data: data[:20] + bytes([data[20] ^ 1]) + data[21:], "more": lambda data: data + b"x",
+    **{word: lambda data, word=word: word.encode() for word in ("null", "5", "[]", "{}", '"x"', "NaN", "1e999")},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_other_bytes_give_the_right_result_or_a_sentence(name: str, made: Path, client: Client, tmp_path: Path) -> None:
+    right = covdist.load(made.parent / "right.zarr")
+    for what, damage in DAMAGES.items():
+        job = Path(shutil.copytree(made, tmp_path / what))
+        file = job / "states" / name if name == STATE else job / name
+        file.write_bytes(damage(file.read_bytes()))
+        with suppress(JobError):
+            told(job)
+            assert drive(Job(job).directory, client) == "done"
+            np.testing.assert_array_equal(Job(job).result().cov(), right.cov(), err_msg=what)
 
 
 def with_headers(body: bytes, damage: Callable[[list[Any]], Any]) -> bytes:

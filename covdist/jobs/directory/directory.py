@@ -27,6 +27,7 @@ from typing import Any, TypedDict, cast
 
 from covdist.errors import JobError
 from covdist.jobs.machine.tree import MergeTree, Node
+from covdist.jobs.permitted import permitted
 from covdist.results.load import JOB_RESULT
 from covdist.storage.checksum import checksummed, from_json, to_json, verified
 from covdist.storage.kinds import of_kind
@@ -195,6 +196,7 @@ class Directory:
         if lines:
             self._place.append(_EVENTS, "".join(f"{line}\n" for line in lines).encode())
 
+    @permitted()
     def events(self) -> list[dict[str, Any]]:
         """Return the history without lines that a crash has cut short."""
         events = []
