@@ -32,6 +32,7 @@ MADE_FROM = "made_from"  # attribute of the root: the log, as it was then
 _ROOT = {"nodes": {str: str}, "packed?": [str], "versions": {str: str}, "created?": str}
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _ZARR = ("zarr.json", ".zgroup", ".zarray")  # files that make a folder a Zarr group or array
+_READ = (*_ZARR, ".zattrs", ".zmetadata")  # those that are read of a group
 
 
 class NewResult:
@@ -235,6 +236,8 @@ def root_of(path: str | Path) -> dict[str, Any] | None:
 
 
 def _root(path: str | Path) -> zarr.Group | None:
+    if any(os.path.lexists(each) and not os.path.isfile(each) for each in (Path(path, name) for name in _READ)):
+        return None
     try:
         root = zarr.open_group(path, mode="r")
         return root if root.attrs.asdict().keys() >= {"covdist", "versions"} else None
@@ -252,7 +255,16 @@ def open_result(path: str | Path) -> Iterator[dict[str, StoredState]]:
             "`covdist run -o` or Moments.save wrote"
         )
     with undamaged(path):
+        _check_files(path)
         yield _states(root)
+
+
+def _check_files(path: str | Path) -> None:
+    """Raise ValueError where a folder holds something else than files and folders: to read a pipe may never end."""
+    for folder, _, names in os.walk(path):
+        for place in (os.path.join(folder, name) for name in names):
+            if not os.path.isfile(place):
+                raise ValueError(f"{place} is neither a file nor a folder")
 
 
 @contextmanager

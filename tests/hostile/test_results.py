@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +87,21 @@ def test_numbers_of_another_kind_are_not_taken_for_what_they_were(result: Path, 
     change(tmp_path / "m" / "mean" / "zarr.json", ("data_type",), "int64")
     with pytest.raises(ResultError, match=r"mean is int64 .*expected float64"):
         covdist.load(tmp_path / "m")
+
+
+ENDLESS = {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero")} if hasattr(os, "mkfifo") else {}
+
+
+@pytest.mark.parametrize("make", ENDLESS.values(), ids=ENDLESS)
+def test_nothing_is_read_that_never_ends(make: Callable[[Path], None], result: Path, tmp_path: Path) -> None:
+    for number, file in enumerate(each for each in result.rglob("*") if each.is_file()):
+        inside = file.relative_to(result)
+        changed = Path(shutil.copytree(result, tmp_path / str(number))) / inside
+        changed.unlink()
+        make(changed)
+        said = "is not a covdist result" if inside == Path("zarr.json") else f"{changed} is neither a file nor a folder"
+        with pytest.raises(ResultError, match=re.escape(said)):
+            covdist.load(tmp_path / str(number))
 
 
 ROOTS = {"number": 5, "list": [], "word": "x", "null": None}
