@@ -61,8 +61,8 @@ def _drive(
         job.directory.owners.check_free(time.time())
         plan = plan or opened(job.directory)  # both refuse before a cluster is started
         with _signals() as received, _bar() as watch, cluster(**cluster_options) as client:
-            drive(job.directory, client, plan, stop=lambda: bool(received), watch=watch, force=force)
-        if received:
+            ended = drive(job.directory, client, plan, stop=lambda: bool(received), watch=watch, force=force)
+        if received and ended != "done":
             click.echo(f"interrupted: `covdist resume {path}` goes on where it was", err=True)
             click.get_current_context().exit(128 + received[-1])
     _print_ended(job, as_json, output)

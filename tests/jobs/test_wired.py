@@ -71,10 +71,10 @@ def test_a_killed_driver_is_resumed(log, expected, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_a_job_to_resume(log, tmp_path, number):
-    job = tmp_path / "job"
+def test_a_signal_leaves_a_job_to_resume(tmp_path, number):
+    log, job = patchy_log(tmp_path / "log.zarr", 160_000), tmp_path / "job"  # more than it folds before it stops
     with driver("run", log, *FILL, "-o", tmp_path / "out.zarr", "--job", job, *HERE) as process:
-        running(job)
+        running(job, 1)
         process.send_signal(number)
         _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 128 + number
