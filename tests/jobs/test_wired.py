@@ -26,7 +26,7 @@ HERE = ("--workers", "2")
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return patchy_log(tmp_path_factory.mktemp("log") / "log.zarr", 20_000)
+    return patchy_log(tmp_path_factory.mktemp("log") / "log.zarr")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def expected(log: Path) -> bytes:
     return dump_state(covdist.moments(tree["fc1/activation"], dim="sample").compute().state)
 
 
-def running(path: Path, least: int = 4) -> None:
+def running(path: Path, least: int = 2) -> None:
     until(lambda: saved(path) >= least)
 
 
@@ -74,7 +74,7 @@ def test_a_killed_driver_is_resumed(log, expected, tmp_path):
 def test_a_signal_leaves_a_job_to_resume(tmp_path, number):
     log, job = patchy_log(tmp_path / "log.zarr", 160_000), tmp_path / "job"  # more than it folds before it stops
     with driver("run", log, *FILL, "-o", tmp_path / "out.zarr", "--job", job, *HERE) as process:
-        running(job, 1)
+        running(job)
         process.send_signal(number)
         _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 128 + number
