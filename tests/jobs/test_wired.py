@@ -12,7 +12,9 @@ import pytest
 
 import covdist
 import covdist.engine.cluster
+import covdist.jobs.driving
 from covdist.folding.selection import Selection
+from covdist.jobs.driving import drive
 from covdist.jobs.job import Job, job_directory
 from covdist.jobs.states import dump_state
 from covdist.jobs.trees import JobPlan, question
@@ -81,6 +83,21 @@ def test_a_signal_leaves_a_job_to_resume(tmp_path, number):
         assert f"covdist resume {job}" in said
     assert Job(job).status()["status"] == "cancelled"
     assert Job(job).directory.owners.current().released
+
+
+@pytest.mark.slow
+def test_a_signal_that_comes_when_all_is_done_changes_nothing(tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", np.eye(3))
+
+    def late(*given, **options):
+        ended = drive(*given, **options)
+        signal.raise_signal(signal.SIGINT)
+        return ended
+
+    monkeypatch.setattr(covdist.jobs.driving, "drive", late)
+    said = called("run", tmp_path / "x.npy", "-o", tmp_path / "out.zarr", "--job", tmp_path / "job", *HERE)
+    assert "resume" not in said
+    assert covdist.load(tmp_path / "out.zarr").count == 3
 
 
 @pytest.mark.slow
