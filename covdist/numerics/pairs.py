@@ -10,7 +10,7 @@ from covdist.numerics.columns import Shifts, share
 from covdist.numerics.masked import Side
 from covdist.numerics.products import products_of
 
-_LOST = 1e-3  # of a sum of squares: what is left of it by subtraction has three digits less
+_LOST = 1e-3  # of what is taken from a sum of squares: where less is left, that has three digits less
 _SAME = 2.0**-45  # of means, which differ by less where rounding alone has told them apart
 _STRIP = 1 << 16  # entries merged together: their temporaries stay within the cache
 
@@ -85,10 +85,12 @@ def _marginals(
 ) -> tuple[PairMarginals, np.ndarray]:
     """Return one side's marginals, and where their squares have lost digits."""
     squares = products_of(x.rows * x.rows, mask)
-    most = squares * _LOST
-    squares -= sums * sums * inverse
+    taken = sums * sums
+    taken *= inverse
+    squares -= taken
     squares[rows == 1] = 0.0
-    lost = (squares <= most) & (most > 0) & (rows > 1)
+    taken *= _LOST
+    lost = (squares <= taken) & (taken > 0) & (rows > 1)
     offset = sums * inverse
     offset -= x.centre[:, None]
     offset[inverse == 0] = 0.0
