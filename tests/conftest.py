@@ -1,7 +1,7 @@
 """What all tests share.
 
 A property tries a tenth of the examples that it says, at least five. ``HYPOTHESIS_PROFILE=full`` lets it try all, as
-.ci/run does once.
+.ci/run does once; ``many`` ten times as many.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import dask
 import pytest
 from hypothesis import settings
 
-FRACTIONS = {"full": 1, "": 10}
+FACTORS = {"": 0.1, "full": 1, "many": 10}  # of examples, by HYPOTHESIS_PROFILE
 
 # Where it is set, each of the hundreds of processes that tests start would compile covdist anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -56,9 +56,9 @@ def no_scheduler_left_behind():
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Hypothesis' own profiles are no help: what a test says itself, as most here do, comes before the profile.
-    fraction = FRACTIONS[os.environ.get("HYPOTHESIS_PROFILE", "")]
+    factor = FACTORS[os.environ.get("HYPOTHESIS_PROFILE", "")]
     tests = {getattr(item.obj, "__func__", item.obj) for item in items if hasattr(item, "obj")}
-    for test in tests if fraction > 1 else ():
+    for test in tests:
         if asked := getattr(test, "_hypothesis_internal_use_settings", None):
-            fewer = settings(asked, max_examples=max(5, asked.max_examples // fraction))
-            test._hypothesis_internal_use_settings = fewer
+            examples = max(5, round(asked.max_examples * factor))
+            test._hypothesis_internal_use_settings = settings(asked, max_examples=examples)
