@@ -163,10 +163,10 @@ def resume(job: str, cluster_options: dict[str, Any], force: bool, as_json: bool
 @json_option
 def jobs(folder: str, as_json: bool) -> None:
     """List the jobs in FOLDER, or the one whose folder or id it is."""
-    from covdist.jobs.job import jobs_in
+    from covdist.jobs.job import statuses_in
     from covdist.terminal.jobs import jobs_table
 
-    statuses = [job.status() for job in jobs_in(folder)]
+    statuses = statuses_in(folder)
     _print(statuses, jobs_table(statuses), as_json)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
-from typing import Any, Literal, Self
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, Self, TypeVar
 
 from covdist.engine.notebook import facts_html
 from covdist.errors import CovdistError, JobError, shown
@@ -25,6 +25,7 @@ from covdist.storage.place import place_at
 from covdist.storage.secrets import clean_text
 
 _log = logging.getLogger(__name__)
+S, T = TypeVar("S"), TypeVar("T")
 ENDED = ("done", "failed", "cancelled", "stopped")
 _SHOWN: tuple[Literal["path", "log", "reason", "per_second", "seconds_left", "owner"], ...] = (
     "path", "log", "reason", "per_second", "seconds_left", "owner",
@@ -273,13 +274,30 @@ def jobs_in(folder: str | os.PathLike[str]) -> list[Job]:
         return [Job(root)]
     if not place.exists() or not ("://" in root or os.path.isdir(root)):
         raise JobError(f"{root} is not a folder: pass the one that holds the jobs' own folders")
-    found = list[Job]()
-    for name in place.names(""):
-        if place.get(f"{name}/manifest.json") is not None:
-            try:
-                found.append(Job(f"{root}/{name}"))
-            except JobError as error:
-                _log.warning("%s", error)  # many programs write files of that name
+
+    @permitted()
+    def job(name: str) -> Job | None:
+        return None if place.get(f"{name}/manifest.json") is None else Job(f"{root}/{name}")
+
+    return [each for each in _told(job, place.names("")) if each is not None]
+
+
+def statuses_in(folder: str | os.PathLike[str]) -> list[JobStatus]:
+    """Return the status of each job that ``jobs_in`` finds."""
+    jobs = jobs_in(folder)
+    if [job.path for job in jobs] == [_absolute(known_path(folder))]:
+        return [jobs[0].status()]
+    return _told(Job.status, jobs)
+
+
+def _told(tell: Callable[[S], T], each: Iterable[S]) -> list[T]:
+    """Return what is told of each, and name in a warning those of which nothing can be told."""
+    found = list[T]()
+    for one in each:
+        try:
+            found.append(tell(one))
+        except JobError as error:
+            _log.warning("%s", error)  # many programs write files of a manifest's name
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -164,7 +165,7 @@ class Folder:
     def get(self, name: str) -> bytes | None:
         """Return a file's bytes, None where there is no file, but nothing, a folder, a pipe or a link in a circle."""
         path = os.path.join(self.root, name)
-        if not os.path.isfile(path):
+        if not _is_file(path):
             return None
         try:
             with open(path, "rb") as file:
@@ -174,7 +175,7 @@ class Folder:
 
     def holds(self, name: str) -> bool:
         """Return whether there is a file of this name."""
-        return os.path.isfile(os.path.join(self.root, name))
+        return _is_file(os.path.join(self.root, name))
 
     def remove(self, name: str) -> None:
         _remove(self._no_folder(os.path.join(self.root, name)))
@@ -244,6 +245,16 @@ class Folder:
 
 
 Place = Folder | Remote
+
+
+def _is_file(path: str) -> bool:
+    """Return whether there is a file, or a link to one; PermissionError where a folder does not let us ask."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except PermissionError:
+        raise  # os.path.isfile says no
+    except OSError:
+        return False
 
 
 def _is_young(path: str) -> bool:

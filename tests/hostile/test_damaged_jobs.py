@@ -20,7 +20,7 @@ import covdist
 from covdist.cli import main
 from covdist.errors import CovdistError, JobError
 from covdist.jobs.driving import drive, opened
-from covdist.jobs.job import Job, jobs_in
+from covdist.jobs.job import Job, statuses_in
 from covdist.jobs.so_far import so_far
 from covdist.jobs.submitting import resume
 from covdist.storage.checksum import checksummed, from_json, to_json, verified
@@ -117,7 +117,7 @@ def test_a_file_that_may_not_be_read_is_named(
         forbid(monkeypatch, method, name)
     doors: list[Callable[[], Any]] = [
         lambda: told(job), lambda: Job(job).wait(0), lambda: Job(job).result(), lambda: Job(job).cancel(),
-        lambda: Job(job).directory.events() and Job(job).status(), lambda: jobs_in(tmp_path)[0].status(),
+        lambda: Job(job).directory.events() and Job(job).status(), lambda: statuses_in(job),
     ]  # fmt: skip
     for door in [*doors, *([] if name in ("progress.json", "events.jsonl") else [lambda: resume(job, client)])]:
         with pytest.raises(JobError, match=rf"/{name} may not be read .*: get the rights to it"):
@@ -125,12 +125,45 @@ def test_a_file_that_may_not_be_read_is_named(
     assert sorted(each.read_bytes() for each in (job / "states").iterdir()) == states
 
 
-def forbid(monkeypatch: pytest.MonkeyPatch, method: str, name: str) -> None:
-    """Let a method of folders say what the system says to others of a file of that name."""
+@pytest.mark.parametrize("name", ["manifest.json", "lease/000001.json", "lease"])
+def test_a_job_that_may_not_be_read_is_listed_by_a_warning(
+    name: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for job in "abc":
+        shutil.copytree(made, tmp_path / job)
+    for method in ("get", "names"):
+        forbid(monkeypatch, method, name, "/b")
+    assert [each["path"] for each in statuses_in(tmp_path)] == [str(tmp_path / "a"), str(tmp_path / "c")]
+    (warned,) = caplog.records
+    assert f"{tmp_path}/b/{name} may not be read" in warned.message
+
+
+def test_a_job_whose_folder_may_not_be_entered_is_listed_by_a_warning(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for job in "ab":
+        shutil.copytree(made, tmp_path / job)
+    asked = os.stat
+
+    def refused(path: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith(f"{tmp_path}/b/"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return asked(path, **options)
+
+    monkeypatch.setattr(os, "stat", refused)
+    assert [each["path"] for each in statuses_in(tmp_path)] == [str(tmp_path / "a")]
+    (warned,) = caplog.records
+    assert f"{tmp_path}/b/manifest.json may not be read" in warned.message
+    with pytest.raises(JobError, match=r"/b/manifest\.json may not be read"):
+        Job(tmp_path / "b")
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, method: str, name: str, folder: str = "") -> None:
+    """Let a method of folders, or of one, say what the system says to others of a file of that name."""
     right = getattr(Folder, method)
 
     def refused(self: Folder, asked: str) -> Any:
-        if asked == name:
+        if asked == name and self.root.endswith(folder):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"{self.root}/{asked}")
         return right(self, asked)
 
