@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import signal
 import sys
 import time
@@ -63,7 +64,7 @@ def _drive(
         with _signals() as received, _bar() as watch, cluster(**cluster_options) as client:
             ended = drive(job.directory, client, plan, stop=lambda: bool(received), watch=watch, force=force)
         if received and ended != "done":
-            click.echo(f"interrupted: `covdist resume {path}` goes on where it was", err=True)
+            click.echo(f"interrupted: `covdist resume {shlex.quote(path)}` goes on where it was", err=True)
             click.get_current_context().exit(128 + received[-1])
     _print_ended(job, as_json, output)
 

@@ -105,7 +105,9 @@ def updated(
     found = load(place)
     states = dict.fromkeys(made.arrays, found) if isinstance(found, Moments) else found
     if states.keys() != made.arrays.keys() or (isinstance(found, Moments) and len(states) > 1):
-        raise ResultError(f"{place} is damaged (it holds other arrays than it was made from): make it again")
+        raise ResultError(
+            f"{place} is damaged (it holds other arrays than it was made from): remove it and make it again"
+        )
     new = grown.new()
     if not new:
         return states

@@ -8,6 +8,7 @@ from concurrent.futures import Future as LocalFuture
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from shlex import quote
 from typing import Any, TypeVar
 
 from distributed import Client, Future
@@ -100,7 +101,7 @@ class DaskRunner:
         if self._client.status not in ("running", "connecting"):
             raise ClusterError(
                 "the dask scheduler is gone, and the job with it as far as it is not on disk: "
-                f"`covdist resume {self._work.directory.path}` goes on elsewhere"
+                f"`covdist resume {quote(self._work.directory.path)}` goes on elsewhere"
             )
         if any(task.kind != FINISH for task in running):
             self._memory.check()

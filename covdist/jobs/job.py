@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable
+from shlex import quote
 from typing import Any, Literal, Self, TypeVar
 
 from covdist.engine.notebook import facts_html
@@ -18,14 +19,15 @@ from covdist.jobs.known import known_path
 from covdist.jobs.permitted import permitted
 from covdist.jobs.results import deliver, fetched
 from covdist.numerics.em import Fit
-from covdist.results.load import load
+from covdist.results.load import load_of_job
 from covdist.results.moments import Moments
 from covdist.storage.lease import Lease
 from covdist.storage.place import place_at
 from covdist.storage.secrets import clean_text
 
 _log = logging.getLogger(__name__)
-S, T = TypeVar("S"), TypeVar("T")
+S = TypeVar("S")
+T = TypeVar("T")
 ENDED = ("done", "failed", "cancelled", "stopped")
 _SHOWN: tuple[Literal["path", "log", "reason", "per_second", "seconds_left", "owner"], ...] = (
     "path", "log", "reason", "per_second", "seconds_left", "owner",
@@ -214,7 +216,7 @@ class Job:
         if status["status"] != "done":
             raise JobError(_why_not(status))
         with fetched(self.path) as folder:
-            return load(folder)
+            return load_of_job(folder, self.path)
 
     @permitted()
     def cancel(self) -> bool:
@@ -328,6 +330,6 @@ def _short(status: JobStatus) -> str:
 def _why_not(status: JobStatus) -> str:
     path, why = status["path"], f" ({status['reason']})" if status["reason"] else ""
     if status["status"] in ("running", "waiting"):
-        return f"the job in {path} is {status['status']}: wait for it with `covdist wait {path}`"
+        return f"the job in {path} is {status['status']}: wait for it with `covdist wait {quote(path)}`"
     how = {"lost": "lost its driver", "failed": "failed"}.get(status["status"], f"was {status['status']}")
-    return f"the job in {path} {how}{why}: `covdist resume {path}` goes on where it was"
+    return f"the job in {path} {how}{why}: `covdist resume {quote(path)}` goes on where it was"

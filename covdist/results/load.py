@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -85,8 +86,21 @@ def load(path: str | Path, format: str | None = None, **options: Any) -> Moments
     _check_there(path)
     if (steps := begun(Path(path))) is not None:
         return dict(joined(Path(path), steps, load))
-    with open_result(_in_job(Path(path))) as states:
-        found = {node: _moments(one) for node, one in states.items()}
+    if (job := _job_of(Path(path))) is not None:
+        return load_of_job(job / JOB_RESULT, str(job))
+    with open_result(Path(path)) as states:
+        return _all_moments(states)
+
+
+def load_of_job(place: Path, job: str) -> Moments | dict[str, Moments]:
+    """Read the result of a job, which lies at ``place``, and which the job makes again where it is damaged."""
+    again = f"remove {job}/{JOB_RESULT}, and `covdist resume {quote(job)}` makes it again"
+    with open_result(place, again) as states:
+        return _all_moments(states)
+
+
+def _all_moments(states: Mapping[str, StoredState]) -> Moments | dict[str, Moments]:
+    found = {node: _moments(one) for node, one in states.items()}
     return found[""] if found.keys() == {""} else found
 
 
@@ -109,12 +123,14 @@ def _imported(path: str, format: str, options: Mapping[str, Any]) -> Moments | d
     return found[""] if found.keys() == {""} else found
 
 
-def _in_job(path: Path) -> Path:
-    if not (path / "manifest.json").is_file():
+def _job_of(path: Path) -> Path | None:
+    """Return the folder of the job whose folder or result this is, None where it is of none."""
+    if (path / "manifest.json").is_file():
+        if not (path / "result.json").is_file():
+            raise ResultError(f"{path} holds a job that is not done: see `covdist status {quote(str(path))}`")
         return path
-    if not (path / "result.json").is_file():
-        raise ResultError(f"{path} holds a job that is not done: see `covdist status {path}`")
-    return path / JOB_RESULT
+    beside = all((path.parent / name).is_file() for name in ("manifest.json", "result.json"))
+    return path.parent if path.name == JOB_RESULT and beside else None
 
 
 def _moments(stored: StoredState) -> Moments:

@@ -30,6 +30,7 @@ _FORMAT, _PACKED, _ROWS = 1, 2, 3  # the second where states share a group, the 
 FEW_ROWS = "few_rows"  # attribute of states of groups, some of which are kept as rows
 MADE_FROM = "made_from"  # attribute of the root: the log, as it was then
 _ROOT = {"nodes": {str: str}, "packed?": [str], "versions": {str: str}, "created?": str}
+_AGAIN = "restore it from a copy, or remove it and make it again"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _ZARR = ("zarr.json", ".zgroup", ".zarray")  # files that make a folder a Zarr group or array
 _READ = (*_ZARR, ".zattrs", ".zmetadata")  # those that are read of a group
@@ -246,15 +247,18 @@ def _root(path: str | Path) -> zarr.Group | None:
 
 
 @contextmanager
-def open_result(path: str | Path) -> Iterator[dict[str, StoredState]]:
-    """Yield the states of a result by node; what zarr raises within the block says that the result is damaged."""
+def open_result(path: str | Path, again: str = "") -> Iterator[dict[str, StoredState]]:
+    """Yield the states of a result by node; what zarr raises within the block says that the result is damaged.
+
+    ``again`` is the advice where something can make it again.
+    """
     root = _root(path)
     if root is None or root.attrs["covdist"] not in (_FORMAT, _PACKED, _ROWS):
         raise ResultError(
-            f"{path} is not a covdist result of format {_FORMAT} to {_ROWS}, a Zarr group that says so: pass what "
-            "`covdist run -o` or Moments.save wrote"
+            f"{path} is not a covdist result of format {_FORMAT} to {_ROWS}, a Zarr group that says so: "
+            + (again or "pass what `covdist run -o` or Moments.save wrote")
         )
-    with undamaged(path):
+    with undamaged(path, again or _AGAIN):
         _check_files(path)
         yield _states(root)
 
@@ -268,13 +272,13 @@ def _check_files(path: str | Path) -> None:
 
 
 @contextmanager
-def undamaged(path: str | Path) -> Iterator[None]:
+def undamaged(path: str | Path, advice: str = _AGAIN) -> Iterator[None]:
     """Raise ResultError where a block finds that something in a result is not what it should be."""
     try:
         yield
     except BROKEN as error:
         said = " ".join(str(error).split()) or type(error).__name__
-        raise ResultError(f"{path} is damaged ({said}): restore it from a copy, or make it again") from error
+        raise ResultError(f"{path} is damaged ({said}): {advice}") from error
 
 
 def made_from(path: str | Path, kind: Any) -> Any:

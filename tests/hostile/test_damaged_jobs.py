@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import shlex
 import shutil
 import struct
 from collections.abc import Callable, Iterator
@@ -18,7 +20,7 @@ from distributed import Client
 
 import covdist
 from covdist.cli import main
-from covdist.errors import CovdistError, JobError
+from covdist.errors import CovdistError, JobError, ResultError
 from covdist.jobs.driving import drive, opened
 from covdist.jobs.job import Job, statuses_in
 from covdist.jobs.so_far import so_far
@@ -190,6 +192,34 @@ def test_other_bytes_give_the_right_result_or_a_sentence(name: str, made: Path, 
             told(job)
             assert drive(Job(job).directory, client) == "done"
             np.testing.assert_array_equal(Job(job).result().cov(), right.cov(), err_msg=what)
+
+
+DAMAGED: dict[str, Callable[[Path], object]] = {
+    "an array": lambda result: shutil.rmtree(result / "mean"),
+    "a chunk": lambda result: next(each for each in (result / "mean").rglob("0")).write_bytes(b"x"),
+    "the root": lambda result: (result / "zarr.json").write_text("{}"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_result_is_made_again_as_its_sentence_says(
+    damage: Callable[[Path], object], made: Path, client: Client, tmp_path: Path
+) -> None:
+    job = Path(shutil.copytree(made, tmp_path / "a job"))
+    assert drive(Job(job).directory, client) == "done"
+    damage(job / "result.zarr")
+    doors: list[Callable[[], Any]] = [
+        lambda: Job(job).result(), lambda: covdist.load(job), lambda: covdist.load(job / "result.zarr")
+    ]  # fmt: skip
+    for door in doors:
+        with pytest.raises(ResultError, match=r": remove .*, and `covdist resume .*` makes it again$") as error:
+            door()
+    removed, command = re.findall(r": remove (.*), and `covdist (.*)` makes", str(error.value))[0]
+    shutil.rmtree(removed)
+    name, path = shlex.split(command)
+    assert name == "resume"
+    right = covdist.load(made.parent / "right.zarr")
+    np.testing.assert_array_equal(resume(path, client).wait(60).result().cov(), right.cov())
 
 
 def with_headers(body: bytes, damage: Callable[[list[Any]], Any]) -> bytes:

@@ -66,7 +66,7 @@ FILES = ["scatter/c/0/1", "exponents/c/0/0"]
 def test_what_is_read_late_is_whole_or_refused(fault: str, read: str, file: str, stored: Path) -> None:
     opened = covdist.load(stored)
     FAULTS[fault](stored / file)
-    with pytest.raises(ResultError, match=r"m is damaged .*: restore it from a copy, or make it again") as error:
+    with pytest.raises(ResultError, match=r"m is damaged .*: restore it from a copy, or remove it and make") as error:
         READS[read](opened)
     assert "\n" not in str(error.value)
 
