@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import shutil
 import warnings
@@ -295,3 +297,21 @@ def test_a_result_in_a_log_is_left_out(tmp_path):
     with pytest.warns(UserWarning, match="b is a result, not a log"):
         opened = covdist.open_log(tmp_path / "log.zarr")
     assert list(opened.children) == ["a"]
+
+
+@pytest.mark.parametrize("inner", ["", "fc2"])
+def test_a_folder_that_may_not_be_looked_into_is_named(
+    inner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zarr_log(tmp_path / "log")
+    (tmp_path / "log" / "zarr.json").unlink()
+    forbidden, scan = tmp_path / "log" / inner, os.scandir
+
+    def refused(path: str) -> object:
+        if Path(path) == forbidden:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(LogError, match=r"log.* cannot be looked into .*: check the permissions"):
+        covdist.open_log(tmp_path / "log")

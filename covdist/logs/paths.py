@@ -85,9 +85,9 @@ def names_in(folder: str) -> tuple[list[str], list[str]]:
     """Return the sorted names of files and of folders, of those that are no links, in a folder or behind a URL."""
     if is_url(folder):
         return listed(Url(folder))
-    with os.scandir(folder) as entries:
-        found = [(each.name, _is_file(each), each.is_dir(follow_symlinks=False)) for each in entries]
-    return sorted(n for n, file, _ in found if file), sorted(n for n, _, inner in found if inner)
+    entries = _entries(folder)
+    files = [each.name for each in entries if _is_file(each)]
+    return files, [each.name for each in entries if each.is_dir(follow_symlinks=False)]
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -19,7 +19,7 @@ from covdist.results.labels import Axis, Groups, structured
 from covdist.results.layout import Layout
 from covdist.results.moments import Moments
 from covdist.results.saving import check_options, format_named
-from covdist.results.store import FEW_ROWS, MADE_FROM, StoredState, open_result
+from covdist.results.store import FEW_ROWS, MADE_FROM, StoredState, check_readable, open_result
 from covdist.results.tile_store import StoredTiles
 from covdist.results.windows import begun, joined
 from covdist.state.base import Field, State, rebuilt
@@ -110,6 +110,7 @@ def _check_there(path: str) -> None:
             f"{path} does not exist: pass the path that `covdist run -o` or Moments.save wrote, or that of a file of "
             "another tool"
         )
+    check_readable(path)
 
 
 def _imported(path: str, format: str, options: Mapping[str, Any]) -> Moments | dict[str, Moments]:

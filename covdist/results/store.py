@@ -253,6 +253,9 @@ def open_result(path: str | Path, again: str = "") -> Iterator[dict[str, StoredS
     ``again`` is the advice where something can make it again.
     """
     root = _root(path)
+    if root is None:
+        for name in ("", *_READ):
+            check_readable(os.path.join(path, name))
     if root is None or root.attrs["covdist"] not in (_FORMAT, _PACKED, _ROWS):
         raise ResultError(
             f"{path} is not a covdist result of format {_FORMAT} to {_ROWS}, a Zarr group that says so: "
@@ -263,12 +266,20 @@ def open_result(path: str | Path, again: str = "") -> Iterator[dict[str, StoredS
         yield _states(root)
 
 
+def check_readable(path: str) -> None:
+    """Raise ResultError where something is there, and the system forbids to read it: that is no damage."""
+    if os.path.lexists(path) and not os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)):
+        raise ResultError(f"{path} may not be read by this user: get the rights to it, or a copy")
+
+
 def _check_files(path: str | Path) -> None:
     """Raise ValueError where a folder holds something else than files and folders: to read a pipe may never end."""
-    for folder, _, names in os.walk(path):
+    for folder, folders, names in os.walk(path):
         for place in (os.path.join(folder, name) for name in names):
             if not os.path.isfile(place):
                 raise ValueError(f"{place} is neither a file nor a folder")
+        for name in (*folders, *names):
+            check_readable(os.path.join(folder, name))
 
 
 @contextmanager

@@ -190,6 +190,15 @@ def test_a_damaged_result_is_refused(place, damage, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("place", ["", "zarr.json", "mean", "mean/zarr.json", "mean/c", "mean/c/0"])
+def test_a_result_that_may_not_be_read_is_not_called_damaged(place, tmp_path, monkeypatch):
+    covdist.moments(units(), dim="step").save(tmp_path / "m.zarr")
+    forbidden, allowed = tmp_path / "m.zarr" / place, os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != forbidden and allowed(path, mode))
+    with pytest.raises(ResultError, match=f"^{forbidden} may not be read by this user: get the rights to it"):
+        covdist.load(tmp_path / "m.zarr")
+
+
 def _text(path: Path) -> None:
     path.write_text("no result")
 

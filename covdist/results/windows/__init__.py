@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
@@ -48,7 +49,7 @@ def _windows(folder: Path) -> Iterator[_Window]:
 
 def begun(folder: Path) -> int | None:
     """Return how many steps a window has; None where the folder is no such result."""
-    if not (folder / MARKER).is_file():  # a pipe would be waited for
+    if not os.path.isfile(folder / MARKER):  # a pipe would be waited for
         return None
     try:
         steps = int(json.loads((folder / MARKER).read_text(encoding="utf-8"))["steps"])
