@@ -80,10 +80,19 @@ def decompose(matrix: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     with single_thread():
         diagonal, beside, factors = tridiagonal(matrix)
         values = eigh_tridiagonal(diagonal, beside, eigvals_only=True, lapack_driver="sterf")
-        _, rotated = eigh_tridiagonal(diagonal, beside, select="i", select_range=(n - k, n - 1))
-        vectors = np.ascontiguousarray(rotated.T[::-1])
+        vectors = _largest_vectors(diagonal, beside, k)
         rotate_back(matrix, factors, vectors)
     return np.ldexp(values[::-1], unit), np.ascontiguousarray(vectors.T)
+
+
+def _largest_vectors(diagonal: np.ndarray, beside: np.ndarray, k: int) -> np.ndarray:
+    """Return the eigenvectors (k, n) of the k largest eigenvalues of a tridiagonal matrix, descending."""
+    which = {"select": "i", "select_range": (len(diagonal) - k, len(diagonal) - 1)}
+    try:
+        _, vectors = eigh_tridiagonal(diagonal, beside, **which)
+    except np.linalg.LinAlgError:  # bisection miscounts equal eigenvalues, such as those of one-hot columns
+        _, vectors = eigh_tridiagonal(diagonal, beside, lapack_driver="stemr", **which)
+    return np.ascontiguousarray(vectors.T[::-1])
 
 
 def effective_rank(values: np.ndarray) -> float:

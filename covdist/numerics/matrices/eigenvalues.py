@@ -50,19 +50,22 @@ class Eigenvalues(NamedTuple):
                 f"a power law needs {_LEAST} eigenvalues that are not zero, found {len(found)} of {len(self.values)}: "
                 "fold more rows, or more columns"
             )
-        logs = np.log(found)
-        fits = [(*_fit(logs[start:]), start) for start in range(len(logs) - 1)]
+        logs, apart = np.log(found), 4 * len(self.values) * _EPS * found[-1] / found
+        fits = [(*_fit(logs[start:], apart[start]), start) for start in range(len(logs) - 1)]
         distance, alpha, start = min(fits)
         tail = len(logs) - start
         lower, upper = np.ldexp(found[[start, -1]], 2 * self.unit)
         return PowerLaw(alpha, (alpha - 1) / np.sqrt(tail), lower, upper, tail, distance)
 
 
-def _fit(logs: np.ndarray) -> tuple[float, float]:
-    """Return the distance of a tail, given ascending logarithms, from its fit, and the fit's exponent."""
+def _fit(logs: np.ndarray, apart: float) -> tuple[float, float]:
+    """Return the distance of a tail, given ascending logarithms, from its fit, and the fit's exponent.
+
+    Logarithms no further ``apart`` differ by rounding alone.
+    """
     above = logs - logs[0]
     total = above.sum()
-    if total == 0:  # equal eigenvalues are no tail
+    if above[-1] <= apart:  # equal eigenvalues are no tail
         return np.inf, np.inf
     alpha = 1 + len(logs) / total
     below = np.arange(len(logs)) / len(logs)  # the share of the tail below each eigenvalue, as in their plfit

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
+from scipy.linalg.lapack import dgejsv
 
 from covdist.errors import DataError
 from covdist.numerics.blas import single_thread
@@ -88,26 +89,37 @@ class Gaussians(NamedTuple):
     def kl_divergence(self) -> float:
         """Return that of a from b, in nats."""
         ratio, step = self._relative()
-        diagonal = np.diagonal(ratio) ** 2 - 1
-        with np.errstate(over="ignore"):
-            spread = np.sum(diagonal - np.log1p(diagonal)) + np.sum(np.tril(ratio, -1) ** 2)
+        if not np.isfinite(ratio).all():
+            return np.inf
+        with np.errstate(over="ignore", divide="ignore"):
+            own = np.diagonal(ratio)
+            diagonal = own**2 - 1
+            logarithms = np.where(np.abs(diagonal) < 0.5, np.log1p(diagonal), 2 * np.log(own))  # squares may underflow
+            spread = np.sum(diagonal - logarithms) + np.sum(np.tril(ratio, -1) ** 2)
             return float(spread + np.sum(step**2)) / 2
 
     def jeffreys(self) -> float:
         return self.kl_divergence() + Gaussians(-self.step, self.b, self.a).kl_divergence()
 
     def bhattacharyya(self) -> float:
-        ratio, step = self._relative()
+        ratios = self.spread_ratios()
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            spread = np.log1p((ratios - 1) * ((ratios - 1) / (2 * ratios)))
+            return float(np.sum(np.where(np.isinf(ratios), np.inf, spread)) / 2 + self._between() / 4)
+
+    def _between(self) -> float:
+        """Return stepᵀ (A + B)⁻¹ step, by the columns' own units, which are as those of the step."""
+        scale = np.hypot(self.a.deviations, self.b.deviations)
+        sides = [each._replace(deviations=each.deviations / scale).matrix() for each in (self.a, self.b)]
         with single_thread():
-            axes, ratios, _ = np.linalg.svd(ratio)
-        with np.errstate(over="ignore"):
-            spread = np.sum(np.log1p((ratios - 1) ** 2 / (2 * ratios))) / 2
-            return float(spread + np.sum((axes.T @ step) ** 2 / (1 + ratios**2)) / 4)
+            lower = np.linalg.cholesky(sides[0] + sides[1])
+            white = scipy.linalg.solve_triangular(lower, self.step / scale, lower=True, check_finite=False)
+        return float(white @ white)
 
     def spread_ratios(self) -> np.ndarray:
         """Return the deviations of a over those of b along the axes that make both covariances diagonal."""
-        with single_thread():
-            return np.asarray(np.linalg.svd(self._relative()[0], compute_uv=False))
+        ratio, _ = self._relative()
+        return _singular_values(ratio) if np.isfinite(ratio).all() else np.full(len(ratio), np.inf)
 
     def _relative(self) -> tuple[np.ndarray, np.ndarray]:
         """Return K⁻¹ L, lower triangular, of A = L Lᵀ and B = K Kᵀ, and K⁻¹ step; DataError where one is singular."""
@@ -116,6 +128,17 @@ class Gaussians(NamedTuple):
             sides = np.column_stack([lower * self.a.deviations[:, None], self.step]) / self.b.deviations[:, None]
             found = scipy.linalg.solve_triangular(other, sides, lower=True, check_finite=False)
         return np.tril(found[:, :-1]), found[:, -1]
+
+
+def _singular_values(matrix: np.ndarray) -> np.ndarray:
+    """Return the singular values of a matrix, small ones with as many digits as large ones.
+
+    By Jacobi's rotations (Drmač and Veselić 2008): by way of a bidiagonal matrix a value is known to a share of the
+    largest only, and columns whose spreads changed by very different factors have values of any size.
+    """
+    with single_thread():
+        values, *_, scale, _, _ = dgejsv(matrix, joba=2, jobu=3, jobv=3)
+    return np.asarray(values * (scale[0] / scale[1]))
 
 
 def _unit(*values: np.ndarray) -> int | None:

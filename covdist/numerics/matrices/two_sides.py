@@ -18,6 +18,7 @@ from covdist.numerics.matrices.covariance import Covariance
 
 TOLERANCE = 1e-10  # share of the largest variance below which a direction has its digits from rounding
 _EPS = float(np.finfo(np.float64).eps)
+_DIGITS = 1e-12  # of a layer's squared norm, beyond which it is rounding
 _LEAST_ROWS = 4  # for which the unbiased estimate has a divisor
 
 
@@ -209,7 +210,8 @@ def debiased(sides: TwoSides, rows: float, fourths: np.ndarray) -> float:
     """Return CKA of the unbiased estimates by Song et al. (2012), equation 5, for linear kernels.
 
     ``fourths`` are Σ‖x‖²‖y‖², Σ‖x‖⁴ and Σ‖y‖⁴ of layers whose squares add up to 1. With centred rows the kernels'
-    rows add up to 0, and the terms of that equation to traces of scatters and these.
+    rows add up to 0, and the terms of that equation to traces of scatters and these. NaN where a layer's own estimate
+    is 0, as of rows that all lie as far from each other.
     """
     if rows < _LEAST_ROWS:
         raise DataError(f"debiased CKA takes at least {_LEAST_ROWS} rows, found {rows:g}: fold more rows")
@@ -217,5 +219,5 @@ def debiased(sides: TwoSides, rows: float, fourths: np.ndarray) -> float:
     between = np.linalg.norm(scaled(sides.between, x.deviations, y.deviations))
     squares = np.array([between, x.norm, y.norm]) ** 2
     found = squares - rows / (rows - 2) * fourths + 1 / ((rows - 1) * (rows - 2))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return float(found[0] / np.sqrt(found[1]) / np.sqrt(found[2]))
+    own = np.sqrt(np.where(found[1:] > _DIGITS * squares[1:], found[1:], np.nan))
+    return float(found[0] / own[0] / own[1])

@@ -101,17 +101,18 @@ def equal_covariance(m_a: Moments, m_b: Moments, *, permutations: int = 999, see
 
 def _box(both: Beside) -> np.ndarray:
     degrees = np.array([float(effective_rows(each)) - 1 for each in both.states])
-    logarithms = 2 * np.log(gaussians(both, 1).spread_ratios())
+    with np.errstate(divide="ignore"):  # spreads may differ by more than float64 has numbers for
+        logarithms = 2 * np.log(gaussians(both, 1).spread_ratios())
     statistic = degrees.sum() * _above(logarithms, degrees[0] / degrees.sum()).sum()
     return np.array([statistic, *_tests(statistic, degrees, len(logarithms))])
 
 
 def _above(t: np.ndarray, share: float) -> np.ndarray:
     """Return how far ln of a mean of exp(t) and 1 lies above the mean of t and 0: each 0 or more."""
-    with np.errstate(over="ignore"):
-        near = np.log1p(share * np.expm1(t))
-    far = np.logaddexp(np.log(share) + t, np.log1p(-share))
-    return np.where(np.abs(t) < 1, near, far) - share * t
+    with np.errstate(over="ignore", invalid="ignore"):
+        near = np.log1p(share * np.expm1(t)) - share * t
+    far = np.logaddexp(np.log(share) + (1 - share) * t, np.log1p(-share) - share * t)
+    return np.where(np.abs(t) < 1, near, far)
 
 
 def _tests(statistic: float, degrees: np.ndarray, width: int) -> tuple[float, float, float, float]:

@@ -127,10 +127,10 @@ def _attrs(name: str) -> dict[str, str]:
 
 def _with_mean(squares: Squares) -> np.ndarray:
     """Return both cosines, (2, groups)."""
-    _, some, signal, noise, excess = squares
+    lengths = np.array([squares.signal, np.maximum(squares.unbiased(), 0)])
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.sqrt(np.array([signal, np.maximum(signal - excess, 0)]) / (signal + noise))
-    return np.where(some, found, np.nan)  # squares may underflow
+        found = np.sqrt(lengths / (squares.signal + squares.noise))
+    return np.where(squares.some, found, np.nan)  # squares may underflow
 
 
 # ---- between means

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.readings.gradients.squares import Squares, array_of, squares_of, to_one_scale
+from covdist.readings.gradients.squares import Squares, array_of, difference, squares_of, to_one_scale
 from covdist.results.deferred import apply
 from covdist.results.labels import Groups, labelled
 from covdist.results.moments import Moments
@@ -121,16 +121,16 @@ def _labelled(values: Any, groups: Groups | None, batch_size: int | list[int]) -
 
 
 def _of_one(squares: Squares, batch_size: int) -> np.ndarray:
-    exponent, _, signal, noise, excess = squares
-    return _estimates(batch_size * (noise + excess), signal - excess, exponent)
+    trace = batch_size * (squares.noise + squares.excess)
+    return _estimates(trace, squares.unbiased(), squares.exponent)
 
 
 def _from_two(first: Squares, second: Squares, small: int, large: int) -> np.ndarray:
     exponent, shifts = to_one_scale([first.exponent, second.exponent])
     pairs = zip((first, second), shifts, strict=True)
     short, long = (np.ldexp(each.signal + each.noise, 2 * shift) for each, shift in pairs)
-    norm = (large * long - small * short) / (large - small)
-    return _estimates((short - long) / (1 / small - 1 / large), norm, exponent)
+    norm = difference(large * long, small * short) / (large - small)
+    return _estimates(difference(short, long) / (1 / small - 1 / large), norm, exponent)
 
 
 def _estimates(trace: np.ndarray, norm: np.ndarray, exponent: np.ndarray) -> np.ndarray:

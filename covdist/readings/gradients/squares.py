@@ -17,6 +17,8 @@ from covdist.results.moments import Moments
 from covdist.state.base import State
 from covdist.state.grouped import Grouped
 
+_DIGITS = 1e-12  # of a variance, beyond which it is rounding
+
 
 class Squares(NamedTuple):
     """Of each group or layer, (groups,), times ``4**-exponent``, as they may underflow; NaN where there are no rows."""
@@ -26,6 +28,16 @@ class Squares(NamedTuple):
     signal: np.ndarray  # ‖g‖² of the mean gradient g
     noise: np.ndarray  # summed variances, divided by the rows
     excess: np.ndarray  # what noise adds to the signal on average; NaN of fewer than two rows
+
+    def unbiased(self) -> np.ndarray:
+        """Return ‖g‖² less what noise adds to it."""
+        return difference(self.signal, self.excess)
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return ``a - b`` of sums of squares; 0 where rounding alone tells the two apart."""
+    found = np.asarray(a - b)
+    return np.where(np.abs(found) <= _DIGITS * np.maximum(a, b), 0.0, found)
 
 
 def squares_of(layers: Sequence[Moments], ddof: float) -> Any:

@@ -29,7 +29,7 @@ def cka(m_xy: Moments, *, debiased: bool = False) -> xr.DataArray:
     -------
     DataArray
         float64, a number, or one a group; lazy where ``m_xy`` is. From 0 to 1; debiased it may be negative. NaN where a
-        layer is constant.
+        layer is constant, and debiased where its rows all lie as far from each other, as one-hot ones do.
 
     Raises
     ------

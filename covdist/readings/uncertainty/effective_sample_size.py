@@ -10,6 +10,8 @@ from covdist.readings.windows.autocorr_time import autocorr_time
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 
+_DIGITS = 1e-12  # of a spread, beyond which it is rounding
+
 
 @reading
 def effective_sample_size(m: Moments, *, dim: str = BLOCK) -> xr.DataArray:
@@ -28,8 +30,8 @@ def effective_sample_size(m: Moments, *, dim: str = BLOCK) -> xr.DataArray:
     -------
     DataArray
         float64, greater than 0: about the number of rows where these are independent, fewer where neighbours are alike,
-        more where they alternate. NaN for a constant column, and where :func:`covdist.autocorr_time` is NaN. Lazy where
-        ``m`` is.
+        more where they alternate. NaN for a constant column, of blocks that all have the same mean, and where
+        :func:`covdist.autocorr_time` is NaN. Lazy where ``m`` is.
 
     Raises
     ------
@@ -60,8 +62,8 @@ def effective_sample_size(m: Moments, *, dim: str = BLOCK) -> xr.DataArray:
     layout, blocks = blocks_of(m, dim, "effective_sample_size")
     count = (weights_of(layout, blocks, dim) > 0).sum(dim)
     columns = m.x
-    between = columns.between(dim).std()
-    found = (columns.merge(dim).std(ddof=1) / between.where(between > 0)) ** 2 * (count - 1)
+    between, spread = columns.between(dim).std(), columns.merge(dim).std(ddof=1)
+    found = (spread / between.where(between > _DIGITS * spread)) ** 2 * (count - 1)
     return found.rename("effective_sample_size").assign_attrs(about)
 
 

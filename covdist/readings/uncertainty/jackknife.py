@@ -128,7 +128,7 @@ class _LeftOut:
 
     def add(self, number: int, left: xr.DataArray) -> None:
         """Take the array of all rows but those of a block."""
-        step = self._value.data - left.transpose(*self._value.dims).data
+        step = _known(self._value.data) - _known(left.transpose(*self._value.dims).data)
         if self._first is None:
             self._unit = np.clip(np.frexp(np.maximum(np.abs(self._value.data), np.abs(step)))[1], -_UNITS, _UNITS)
             self._first = np.ldexp(step, -self._unit)
@@ -157,6 +157,11 @@ class _LeftOut:
 
     def _labelled(self, data: Any, attrs: dict[str, str]) -> xr.DataArray:
         return xr.DataArray(data, self._value.coords, self._value.dims, attrs=attrs)
+
+
+def _known(values: Any) -> Any:
+    """Return NaN in place of infinity: how far it moves is unknown."""
+    return np.where(np.isinf(values), np.nan, values)
 
 
 def check_level(level: object) -> None:

@@ -10,6 +10,8 @@ import xarray as xr
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 
+_DIGITS = 1e-12  # of a sum of autocorrelations, beyond which it is rounding
+
 
 @reading
 def autocorr_time(m: Moments) -> xr.DataArray:
@@ -23,8 +25,8 @@ def autocorr_time(m: Moments) -> xr.DataArray:
     Returns
     -------
     DataArray
-        float64, in rows; lazy where ``m`` is. NaN for a constant column, and where the autocorrelation has not died
-        away at the last lag: fold more lags.
+        float64, in rows; lazy where ``m`` is. NaN for a constant column, where the autocorrelation has not died away
+        at the last lag (fold more lags), and where rows alternate so much that the sum is not above 0.
 
     Raises
     ------
@@ -57,4 +59,4 @@ def _times(state: Any) -> np.ndarray:
     pairs = found[: len(found) // 2 * 2].reshape(-1, 2, found.shape[1]).sum(axis=1)
     ended = np.maximum.accumulate(~(pairs > 0), axis=0)
     times = 2 * np.where(ended, 0.0, pairs).sum(axis=0) - 1
-    return np.where(ended[-1] & ~np.isnan(found[0]), times, np.nan)
+    return np.where(ended[-1] & (times > _DIGITS), times, np.nan)
