@@ -33,10 +33,15 @@ class allowed:
         _allowed.reset(self._token)
 
 
+def at_hand() -> int:
+    """Return how many threads work may be shared among, this one included."""
+    threads = _allowed.get()
+    return 1 if threads is None else max(1, threads())
+
+
 def shared(function: Callable[[Sequence[T]], R], items: Sequence[T], size: int) -> list[R]:
     """Return ``function`` of each thread's items, in their order; ``size`` is the number of values in all."""
-    threads = _allowed.get()
-    count = min(threads(), len(items)) if threads is not None and size >= _LEAST else 1
+    count = min(at_hand(), len(items)) if size >= _LEAST else 1
     if count <= 1:
         return [function(items)]
     with ThreadPoolExecutor(count - 1, "covdist-groups") as pool:

@@ -84,6 +84,18 @@ class SlabSource(Source, Protocol):
         """
 
 
+class CompressedSource(SlabSource, Protocol):
+    """A source that may hold compressed chunks: whether it does, so that each is decoded as a whole, by any thread."""
+
+    @property
+    def compressed(self) -> bool: ...
+
+
+def is_compressed(source: Source) -> TypeGuard[CompressedSource]:
+    """Return whether chunks are decoded as a whole."""
+    return getattr(source, "compressed", False)
+
+
 class RowsSource(SlabSource, Protocol):
     """A source that can read any of its rows some at a time, so that not even one chunk of joined ones has to fit."""
 

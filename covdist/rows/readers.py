@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +14,14 @@ from dask.local import get_sync
 from dask.typing import Key
 
 from covdist.errors import LogError
+from covdist.kernel.threads import at_hand
 from covdist.kernel.workspace import empty_bytes
-from covdist.logs.source import Source, in_slabs
+from covdist.logs.source import Source, in_slabs, is_compressed
 from covdist.numerics.nonfinite import unmasked
 from covdist.rows.promised import check_chunk
+
+_LARGE = 1 << 18  # values of a chunk; smaller ones are decoded before another thread has begun
+_DECODED_BYTES = 1 << 26  # of chunks that are decoded at once, and of what they are decoded from: a process has room
 
 
 class SourceReader:
@@ -74,12 +79,13 @@ class SourceReader:
 
     def _pieces_of(self, first: int, last: int) -> Iterator[np.ndarray]:
         source, n, across = self._source, self._sample_ndim, self._across()
+        if len(across) == 1 and is_compressed(source):
+            yield from self._decoded(first, last, across[0])
+            return
         slabs = source if in_slabs(source) else None
         buffer = _buffer(source, _slab_size(source) if n == 1 else source.buffer_size)
         for number in range(first, last):
-            if slabs is not None and number + 1 < last:
-                for index in across:
-                    slabs.announce((*self._cell(number + 1), *index))
+            self._announce(range(number + 1, last)[:1])
             position = (*self._cell(number), *across[0])
             if len(across) > 1:
                 yield as_rows(source[self._rectangle(number)], n)
@@ -88,6 +94,28 @@ class SourceReader:
                     yield self._cut(slab, across[0])
             else:
                 yield self._cut(source.read_chunk(position, buffer), across[0])
+
+    def _decoded(self, first: int, last: int, index: tuple[int, ...]) -> Iterator[np.ndarray]:
+        """Read chunks that are decoded as a whole: large ones by all threads, as it takes longer than to keep them."""
+        source, numbers = self._source, range(first, last)
+        large = math.prod(source.chunks) >= _LARGE
+        threads = min(at_hand(), len(numbers), _DECODED_BYTES // source.buffer_size - 1) if large else 1
+
+        def read(number: int, buffer: np.ndarray) -> np.ndarray:
+            return self._cut(source.read_chunk((*self._cell(number), *index), buffer), index)
+
+        if threads > 1:
+            yield from by_threads(read, numbers, [_buffer(source, source.buffer_size) for _ in range(threads + 1)])
+            return
+        buffer = _buffer(source, source.buffer_size)
+        for number in numbers:
+            self._announce(range(number + 1, last)[:1])
+            yield read(number, buffer)
+
+    def _announce(self, numbers: range) -> None:
+        if in_slabs(self._source):
+            for number, index in itertools.product(numbers, self._across()):
+                self._source.announce((*self._cell(number), *index))
 
     def _cell(self, number: int) -> tuple[int, ...]:
         return tuple(map(int, np.unravel_index(number, self._grid()[: self._sample_ndim])))
@@ -105,6 +133,25 @@ class SourceReader:
             columns = slice(self._columns.start - start, self._columns.stop - start)
             chunk = chunk[(slice(None),) * n + (columns,)]
         return as_rows(chunk, n)
+
+
+def by_threads(
+    read: Callable[[int, np.ndarray], np.ndarray], numbers: range, buffers: Sequence[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Yield what ``read`` returns of each number, by so many threads as are at hand, but one fewer than buffers.
+
+    While one is used, the others are filled.
+    """
+    pool, waiting = ThreadPoolExecutor(len(buffers) - 1, "covdist-decode"), deque[Future[np.ndarray]]()
+    try:
+        for place, number in enumerate(numbers):
+            waiting.append(pool.submit(read, number, buffers[place % len(buffers)]))
+            while len(waiting) > min(len(buffers) - 1, at_hand()):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # as in ``ahead``
 
 
 def _chunk_bytes(source: Source) -> int:

@@ -20,6 +20,8 @@ from covdist.numerics.screening import widen
 from covdist.numerics.weights import Vector, checked
 from covdist.state.base import StateType
 
+_TAKEN = 1 << 12  # rows at a time
+
 
 @dataclass(frozen=True)
 class Folding:
@@ -76,10 +78,10 @@ class FewRows:
     @classmethod
     def of(cls, folding: Folding, by: np.ndarray, blocks: Sequence[np.ndarray], vectors: Mapping[str, Any]) -> FewRows:
         """Sort rows by group; those of no group are left out."""
-        order = np.argsort(by, kind="stable")
+        order = _order(by)
         order = order[np.searchsorted(by[order], 0) :]
         given = {name: vector[order] for name, vector in vectors.items() if vector is not None}
-        return cls(folding, by[order].astype(np.int64), tuple(block.take(order, axis=0) for block in blocks), given)
+        return cls(folding, by[order].astype(np.int64), tuple(_taken(block, order) for block in blocks), given)
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -182,3 +184,23 @@ class FewRows:
         kept = ~np.isin(self.by, list(codes))
         vectors = {name: vector[kept] for name, vector in self.vectors.items()}
         return FewRows(self.folding, self.by[kept], tuple(block[kept] for block in self.blocks), vectors)
+
+
+def _order(by: np.ndarray) -> np.ndarray:
+    """Return the places of codes in ascending order; numpy counts those of 16 bits, in a tenth of the time."""
+    short = np.iinfo(np.int16)
+    narrow = by.astype(np.int16) if by.max(initial=0) <= short.max and by.min(initial=0) >= short.min else by
+    return np.argsort(narrow, kind="stable")
+
+
+def _taken(block: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return rows in another order, copied by the threads at hand."""
+    found = np.empty((len(order), *block.shape[1:]), block.dtype)
+
+    def take(starts: Sequence[int]) -> None:
+        for start in starts:
+            part = slice(start, start + _TAKEN)
+            block.take(order[part], axis=0, out=found[part], mode="clip")  # the others copy once more
+
+    shared(take, range(0, len(order), _TAKEN), found.size)
+    return found

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from covdist.kernel.threads import allowed
 from covdist.rows.fold import gathered, together
-from covdist.rows.readers import ahead
+from covdist.rows.readers import ahead, by_threads
 
 heights = st.lists(st.integers(0, 7), max_size=12)
 
@@ -73,6 +75,37 @@ def test_an_error_ahead_reaches_the_one_who_folds():
         found.append(str(error))
     assert len(found) == 2
     assert found[1] == "broken"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_what_threads_read_comes_in_order_and_stays_until_the_next(count):
+    def read(number, buffer):
+        buffer[:] = number
+        return buffer
+
+    with allowed(lambda: count):
+        for number, piece in enumerate(by_threads(read, range(300), [np.zeros(5000) for _ in range(4)])):
+            assert (piece == number).all()
+            time.sleep(1e-4)
+            assert (piece == number).all()
+    assert number == 299
+
+
+def test_of_errors_in_threads_the_first_is_raised():
+    second = threading.Event()
+
+    def read(number, buffer):
+        if number < 3:
+            return number
+        if number == 3:
+            second.wait(10)
+        second.set()
+        raise ValueError(number)
+
+    found = []
+    with allowed(lambda: 2), pytest.raises(ValueError, match="3"):
+        found.extend(by_threads(read, range(9), [np.zeros(1) for _ in range(3)]))
+    assert found == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("first", "later", "value"), [("i4", "f8", np.nan), ("f4", "f8", 1e200), ("i2", "i8", 2**40)])

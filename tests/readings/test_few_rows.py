@@ -13,6 +13,8 @@ import xarray as xr
 import covdist
 from covdist.errors import NonFiniteError
 from covdist.jobs.states import dump_state, load_state
+from covdist.kernel import threads as kernel_threads
+from covdist.kernel.threads import allowed
 from covdist.numerics.accumulator import Options
 from covdist.state.few_rows import FewRows, Folding
 from covdist.state.grouped import Grouped
@@ -237,3 +239,16 @@ def test_no_scratch_memory_travels_with_the_rows():
     m.cov()
     assert len(pickle.dumps(m.state)) < before + 10_000
     assert pickle.loads(pickle.dumps(m)).cov().identical(m.cov())
+
+
+@pytest.mark.parametrize("codes", [[3, -1, 0, 3, 7], [70_000, -1, 3, 70_000, 0], [-70_000, 5, 40_000, 5, -1]])
+def test_rows_stay_in_order_whatever_their_codes(codes, monkeypatch):
+    monkeypatch.setattr(kernel_threads, "_LEAST", 1)
+    by, rows = np.tile(codes, 2000), np.arange(20_000.0).reshape(-1, 2)
+    order = np.argsort(by, kind="stable")[np.count_nonzero(by < 0) :]
+    for threads in (1, 2):
+        with allowed(lambda threads=threads: threads):
+            found = FewRows.of(Folding.of(Scatter, (2,), Options()), by, [rows], {"weights": rows[:, 0]})
+        np.testing.assert_array_equal(found.by, by[order])
+        np.testing.assert_array_equal(found.blocks[0], rows[order])
+        np.testing.assert_array_equal(found.vectors["weights"], rows[order, 0])

@@ -24,7 +24,7 @@ from covdist.logs.zarr.layout import ChunkLayout
 from covdist.logs.zarr.unchanged import Opened, open_ended
 
 MARKERS = ("zarr.json", ".zarray", ".zgroup")  # one of them lies in each array and group
-SLAB_BYTES = 1 << 21
+LINE, SLAB_BYTES = 64, 1 << 21
 _TRIES = 3  # of a chunk
 MOST_FILES = 1_000_000  # of an array, that are looked up to say what it takes
 CHECKSUMS = ("crc32c", "crc32", "adler32", "fletcher32", "jenkins_lookup3")
@@ -120,8 +120,15 @@ class ZarrFileSource(StoredChunks):
 
     @property
     def buffer_size(self) -> int:
-        """Bytes of a decoded chunk, as it is stored, and of its checksums."""
+        """Bytes of a decoded chunk and its checksums; of a compressed one also those of its file, to be read to."""
+        if self.compressed:
+            return self._decoded_bytes + self.layout.encoded_size
         return self.layout.size + CRC_BYTES * len(self.layout.codecs) if self._buffered or self._in_slabs else 0
+
+    @property
+    def _decoded_bytes(self) -> int:
+        """Where a compressed chunk begins in a buffer, behind the decoded one."""
+        return -(-self.layout.size // LINE) * LINE
 
     @property
     def _buffered(self) -> bool:
@@ -150,8 +157,10 @@ class ZarrFileSource(StoredChunks):
             if self.layout.plain:
                 data = self._plain_bytes(file, buffer)
                 return data.view(self.dtype).reshape(self.chunks)[part]
-            out = buffer[: self.chunk_bytes] if buffer is not None and self._buffered else None
-            return self.layout.array(self._encoded(file), self.dtype, out)[part]
+            if buffer is None or not self.compressed:
+                return self.layout.array(self._encoded(file), self.dtype)[part]
+            encoded = self._encoded(file, buffer[self._decoded_bytes :])
+            return self.layout.array(encoded, self.dtype, buffer[: self.layout.size])[part]
 
     @contextmanager
     def _opened(self, index: Index, key: str) -> Iterator[FileIO]:
@@ -166,11 +175,11 @@ class ZarrFileSource(StoredChunks):
                 raise
             self.check(index, os.fstat(file.fileno()).st_mtime_ns)
 
-    def _encoded(self, file: FileIO) -> np.ndarray:
+    def _encoded(self, file: FileIO, space: np.ndarray | None = None) -> np.ndarray:
         size, most = os.fstat(file.fileno()).st_size, self.layout.encoded_size
         if size > most:
             raise ValueError(f"it has {size:,} bytes where at most {most:,} are expected")
-        data = np.empty(size, np.uint8)
+        data = np.empty(size, np.uint8) if space is None else space[:size]
         read_into(file, data)
         return data
 
@@ -185,6 +194,11 @@ class ZarrFileSource(StoredChunks):
     @property
     def _in_slabs(self) -> bool:
         return bool(self.chunks) and self.layout.foldable and len(self.layout.codecs) <= 1
+
+    @property
+    def compressed(self) -> bool:
+        """Whether a chunk is decoded as a whole."""
+        return self._buffered and not self.layout.foldable
 
     def announce(self, index: Index) -> None:
         """Start the kernel's read-ahead, if it has one; what is wrong with a file is reported when it is read."""
