@@ -41,7 +41,7 @@ def test_where_the_locale_is_ascii(words, log):
 def test_jobs_of_names_that_are_no_utf8(log, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     with Client(processes=False, dashboard_address=":0", n_workers=1) as client:
-        job = covdist.submit(log, job=tmp_path / os.fsdecode(b"job\xff"), client=client).wait(60)
+        job = covdist.submit(log, job=tmp_path / os.fsdecode(b"job\xff"), client=client).wait()
     assert covdist.Job(job.id).path == job.path
     assert sorted(job.result()) == ["", os.fsdecode(b"l\xff")]
 

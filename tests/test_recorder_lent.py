@@ -72,7 +72,7 @@ def test_rows_are_kept_until_they_are_copied_and_no_longer(tmp_path, monkeypatch
     gate, copied = threading.Event(), []
 
     def slow(rows):
-        assert gate.wait(30)
+        assert gate.wait(200)
         copied.append(threading.current_thread().name)
         copy_all(rows)
 
@@ -99,7 +99,7 @@ def test_rows_are_kept_until_they_are_copied_and_no_longer(tmp_path, monkeypatch
 def test_what_waits_to_be_copied_is_bounded(monkeypatch):
     gate, done, memory = threading.Event(), [], np.empty(900, np.uint8)
     monkeypatch.setattr(
-        "covdist.record.writer.copy_all", lambda rows: done.append(gate.wait(30) and [each for each, _ in rows])
+        "covdist.record.writer.copy_all", lambda rows: done.append(gate.wait(200) and [each for each, _ in rows])
     )
     writer = Writer("log", 1000, lambda: None)
     for number in range(2):
@@ -110,7 +110,7 @@ def test_what_waits_to_be_copied_is_bounded(monkeypatch):
     third.join(0.2)
     assert third.is_alive()
     gate.set()
-    third.join(30)
+    third.join(200)
     assert not third.is_alive()
     writer.borrow(3, np.empty(10**6, np.uint8))  # more than there is room for goes by itself
     writer.submit(lambda: done.append(4), 0)

@@ -45,7 +45,7 @@ class Gate:
         def write(place, key, data):
             if data.nbytes > LARGE:
                 self.reached.set()
-                self.open.wait(60)
+                self.open.wait(200)
                 if self.error:
                     raise self.error
             return real(place, key, data)
@@ -57,7 +57,7 @@ def test_slow_storage_does_not_hold_up_training(tmp_path, monkeypatch):
     gate = Gate(monkeypatch)
     with Recorder(tmp_path / "log", chunk_bytes=5 * 160_000) as rec:
         record(rec, range(12))  # chunks of both layers are full
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(200)
         gate.open.set()
         record(rec, range(12, 30))
     check(tmp_path / "log", 30)
@@ -68,12 +68,12 @@ def test_what_waits_is_bounded(tmp_path, monkeypatch):
     with Recorder(tmp_path / "log", chunk_bytes=160_000, memory="4MiB") as rec:
         training = threading.Thread(target=record, args=(rec, range(30)))
         training.start()
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(200)
         training.join(0.5)
         assert training.is_alive()
         assert rec._tracks.taken <= 4 << 20
         gate.open.set()
-        training.join(60)
+        training.join(200)
         assert not training.is_alive()
     check(tmp_path / "log", 30)
 
@@ -164,7 +164,7 @@ def test_garbage_that_the_thread_itself_collects_is_closed(tmp_path):
     record(rec, range(3))
     writer = rec._writer
     writer.submit(lambda: writer.finish(rec.close), LARGE)  # as the collector of cycles may do in the midst of a job
-    writer._thread.join(60)
+    writer._thread.join(200)
     assert not writer._thread.is_alive()
     check(tmp_path / "log", 3)
 

@@ -84,7 +84,7 @@ def test_ranks_lose_no_row(tmp_path):
     path = tmp_path / "log"
     with writers(path, "0", "1", "2") as processes:
         for process in processes:
-            process.communicate("go\n", timeout=60)
+            process.communicate("go\n", timeout=200)
             assert process.returncode == 0
     fc1 = open_log(path)["fc1"].ds
     expected = np.concatenate([np.repeat(100 * rank + np.arange(40), 2) for rank in range(3)])

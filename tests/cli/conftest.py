@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 from tests.child import child
+from tests.jobs.clusters import until
 
 from . import logs
 from .running import DASK, PATIENCE
@@ -43,10 +44,10 @@ def scheduler_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     scheduler = [DASK, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
     worker = [DASK, "worker", "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
     with _process([*scheduler, "--scheduler-file", str(file)], place):
-        deadline = time.monotonic() + PATIENCE
-        while not file.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
+        until(file.exists)
         with _process([*worker, "--scheduler-file", str(file), "--local-directory", str(place)], place):
+            with Client(scheduler_file=str(file), set_as_default=False) as client:
+                client.wait_for_workers(1, timeout=PATIENCE)  # a command waits ten seconds for one
             yield file
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 COVDIST = str(SCRIPTS / "covdist")
 DASK = str(SCRIPTS / "dask")
-PATIENCE = 90  # seconds; only a hang takes as long
+PATIENCE = 240  # seconds; only a hang takes as long
 
 
 def covdist(*words: object) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,8 @@ from distributed import Client
 import covdist
 from covdist.jobs.job import job_directory
 from covdist.jobs.trees import JobPlan, question
-from tests.jobs.clusters import CHUNK, patchy_log, saved, until
+from tests.jobs.clusters import CHUNK, cluster, patchy_log, saved, until
+from tests.jobs.folded import Folds
 
 from .calling import output, sentence
 
@@ -87,13 +88,14 @@ def test_of_a_job_half_done(log, tmp_path):
 
 
 @pytest.mark.slow
-def test_of_a_job_that_workers_are_at(tmp_path):
+def test_of_a_job_that_workers_are_at(tmp_path, monkeypatch):
     log = patchy_log(tmp_path / "log.zarr")
-    with Client(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
+    for name, value in Folds(tmp_path / "folds", most=4).environment.items():
+        monkeypatch.setenv(name, value)
+    with cluster(tmp_path / "cluster", 1) as found, Client(found.address) as client:
         job = covdist.submit(log, job=tmp_path / "job", missing_chunks="fill", client=client)
         until(lambda: saved(tmp_path / "job") and job.status()["folded"])
         output("report", tmp_path / "job", "-o", tmp_path / "meanwhile.html")
-        job.cancel()
     page = (tmp_path / "meanwhile.html").read_text()
     assert "The job is running." in page
     (rows,) = re.findall(r"of the ([\d,]+) rows whose states", page)

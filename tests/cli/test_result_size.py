@@ -91,7 +91,7 @@ def test_submit(log, client, tmp_path):
     with pytest.raises(PlanError, match="would take"):
         covdist.submit(log, job=tmp_path / "job", by="epoch", client=client)
     assert not list(tmp_path.iterdir())
-    job = covdist.submit(log, job=tmp_path / "job", by="epoch", client=client, force=True).wait(60)
+    job = covdist.submit(log, job=tmp_path / "job", by="epoch", client=client, force=True).wait()
     assert job.result()["wide"].sel(epoch=1).cov().shape == (WIDE, WIDE)
     assert covdist.submit(log, job=tmp_path / "job", by="epoch", client=client).id == job.id  # it has begun
     assert call("resume", job.path, "--json").exit_code == 0

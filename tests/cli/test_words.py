@@ -92,7 +92,7 @@ def test_workers_of_a_named_scheduler_are_its_own(command, local, named):
 
 @pytest.mark.parametrize("dim", [("sample", "h", "w"), ["sample", "h", "w"], ["sample"], "sample"], ids=str)
 def test_jobs_of_several_sample_dims(maps, client, tmp_path, dim):
-    job = covdist.submit(maps, job=tmp_path / "job", dim=dim, client=client).wait(60)
+    job = covdist.submit(maps, job=tmp_path / "job", dim=dim, client=client).wait()
     expected = covdist.moments(covdist.open_log(maps)["a"], dim=dim).compute()
     np.testing.assert_array_equal(job.result().cov(), expected.cov())
     assert covdist.submit(maps, job=tmp_path / "job", dim=dim, client=client).id == job.id
@@ -118,7 +118,7 @@ def test_jobs_by_one_value_per_sample(maps, by):
 
 def test_a_job_by_one_value_per_sample(maps, client, tmp_path):
     by = xr.DataArray(np.arange(14) % 3, dims="sample", name="fold")
-    job = covdist.submit(maps, job=tmp_path / "job", dim="sample", by=by, client=client).wait(60)
+    job = covdist.submit(maps, job=tmp_path / "job", dim="sample", by=by, client=client).wait()
     expected = covdist.moments(covdist.open_log(maps)["a"], dim="sample", by=by).compute()
     assert job.result().dataset.identical(expected.dataset)
 
@@ -130,7 +130,7 @@ def test_objects_are_no_groups_of_a_job(maps, client, tmp_path):
 
 
 def test_folders_and_ids_of_jobs(maps, client, tmp_path):
-    job = covdist.submit(maps, output=tmp_path / "out.zarr", client=client).wait(60)
+    job = covdist.submit(maps, output=tmp_path / "out.zarr", client=client).wait()
     assert job.path == str(tmp_path / "out.zarr.job")
     for named in (job.path, job.id):
         assert json.loads(call("status", named, "--json").stdout)["path"] == job.path
@@ -139,7 +139,7 @@ def test_folders_and_ids_of_jobs(maps, client, tmp_path):
         assert call("cancel", named).output == "nobody drives it\n"
     with pytest.raises(JobError, match="does not name a single job, this user has begun none"):
         covdist.Job("0" * 16)
-    covdist.submit(maps, job=tmp_path / "again", client=client).wait(60)
+    covdist.submit(maps, job=tmp_path / "again", client=client).wait()
     with pytest.raises(JobError, match=r"out\.zarr\.job and in .*again: pass the job's folder"):
         covdist.Job(job.id)
 

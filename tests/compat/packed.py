@@ -43,7 +43,7 @@ def main() -> None:
             (log / f"layer{number}").mkdir(parents=True)
             np.save(log / f"layer{number}" / "activation.npy", columns(number))
         with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
-            covdist.submit(log, job=place / "job", client=client).wait(60)
+            covdist.submit(log, job=place / "job", client=client).wait()
         pack(place, DATA / "packed.tar.xz")
 
 

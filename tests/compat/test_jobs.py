@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
 from distributed import Client, LocalCluster
 
 import covdist
+from tests.jobs.clusters import until
 
 from .jobs import JOBS, SHARDS, content, move
 from .kept import NUMBERS, call, called, check, loaded, unpacked
@@ -54,10 +54,7 @@ def events(path: Path) -> list[dict[str, object]]:
 
 def until_left(path: Path) -> None:
     """Wait for the driver, who says how it went when the result is there already."""
-    deadline = time.monotonic() + 60
-    while not content(max((path / "lease").glob("*.json")))["released"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: content(max((path / "lease").glob("*.json")))["released"])
 
 
 def check_done(path: Path, name: str) -> None:
@@ -115,7 +112,7 @@ def test_the_same_question_is_the_same_job(kept, cluster, tmp_path):
     with Client(cluster) as client:
         found = covdist.submit(kept / asked.log, job=path, client=client, **asked.options)
         assert found.id == content(path / "manifest.json")["job"]
-        found.wait(60)
+        found.wait()
     check_done(path, "half")
 
 

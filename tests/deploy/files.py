@@ -52,5 +52,5 @@ def _lines(text: str) -> list[list[str]]:
 def help_of(*command: str) -> str:
     """Return what ``--help`` says; nothing where there is no such command."""
     program = [str(Path(sys.executable).with_name(command[0])), *command[1:], "--help"]
-    found = subprocess.run(program, capture_output=True, text=True, check=False, timeout=60)
+    found = subprocess.run(program, capture_output=True, text=True, check=False, timeout=200)
     return found.stdout if found.returncode == 0 else ""

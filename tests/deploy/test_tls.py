@@ -16,11 +16,11 @@ SCRIPT = DEPLOY / "tls" / "make-certs.sh"
 
 def openssl(folder: Path, *arguments: str) -> str:
     command = ["openssl", *arguments]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=200).stdout
 
 
 def made(folder: Path, *arguments: str) -> Path:
-    subprocess.run([SCRIPT, folder, *arguments], check=True, capture_output=True, timeout=120)
+    subprocess.run([SCRIPT, folder, *arguments], check=True, capture_output=True, timeout=250)
     return folder
 
 
@@ -55,7 +55,7 @@ async def answer(certs: Path, client: Security | None, scheme: str = "tls") -> i
 
 
 def ask(certs: Path, client: Security | None, scheme: str = "tls") -> int:
-    return asyncio.run(asyncio.wait_for(answer(certs, client, scheme), 30))
+    return asyncio.run(asyncio.wait_for(answer(certs, client, scheme), 200))
 
 
 def test_members_of_the_cluster_work_together(certs):
@@ -109,7 +109,7 @@ def test_keys_are_for_their_owner_alone(certs):
 
 def test_an_authority_is_never_overwritten(certs):
     before = (certs / "ca.pem").read_bytes()
-    found = subprocess.run([SCRIPT, certs], capture_output=True, text=True, check=False, timeout=60)
+    found = subprocess.run([SCRIPT, certs], capture_output=True, text=True, check=False, timeout=200)
     assert found.returncode == 1
     assert "exists already" in found.stderr
     assert (certs / "ca.pem").read_bytes() == before
@@ -117,7 +117,7 @@ def test_an_authority_is_never_overwritten(certs):
 
 @pytest.mark.parametrize("arguments", [[], ["-d", "3"], ["certs", "-x"]])
 def test_wrong_usage(tmp_path, arguments):
-    found = subprocess.run([SCRIPT, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    found = subprocess.run([SCRIPT, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200)
     assert found.returncode == 2
     assert "make-certs.sh DIRECTORY" in found.stderr
     assert list(tmp_path.iterdir()) == []

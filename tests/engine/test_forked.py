@@ -39,7 +39,7 @@ for given, error in ((range(14), DataError), ([*range(10), 14, 15], ClusterError
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
 def test_in_order_from_other_processes_with_their_errors():
-    done = subprocess.run([sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     refused, killed = done.stdout.splitlines()
     assert refused == "13 is refused"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from distributed import Client, LocalCluster
 
 import covdist
 from covdist.logs.dask_arrays import to_dask
+from tests.jobs import folded
+from tests.jobs.clusters import until
+from tests.jobs.folded import Folds
 
 from .fake import FakeSource
 
@@ -154,20 +157,21 @@ def test_a_tree_of_several_levels(workers):
     assert_same_bits(covdist.moments(many()).compute(), of_several_levels())
 
 
-def wait_for_a_fold(client: Client) -> None:
-    """Wait until one shard is done and others are not."""
-    tasks = client.cluster.scheduler.tasks
-    while not any(str(key).startswith("fold-") and task.state == "memory" for key, task in list(tasks.items())):
-        time.sleep(0.002)
+def a_fold_is_done(client: Client) -> bool:
+    tasks = list(client.cluster.scheduler.tasks.items())
+    return any(str(key).startswith("fold-") and task.state == "memory" for key, task in tasks)
 
 
 @pytest.mark.parametrize("which", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_killed_worker(which, expected):
-    with processes(2) as client:
+def test_a_killed_worker(which, expected, tmp_path, monkeypatch):
+    folds = Folds(tmp_path / "folds", most=1)
+    for name, value in folds.environment.items():
+        monkeypatch.setenv(name, value)
+    with dask.config.set({"distributed.worker.preload": [folded.__file__]}), processes(2) as client:
         future = client.compute(covdist.moments(x()))
-        wait_for_a_fold(client)
+        until(lambda: a_fold_is_done(client))
         victim = sorted(client.run(os.getpid).values())[which]
         os.kill(victim, signal.SIGKILL)
-        assert not future.done()
-        assert_same_bits(future.result(timeout=120), expected)
+        folds.release()
+        assert_same_bits(future.result(), expected)
         assert victim not in client.run(os.getpid).values()

@@ -58,7 +58,7 @@ def test_the_next_piece_is_made_while_the_last_one_is_held():
 
     stream = ahead(pieces())
     next(stream)
-    assert second.wait(10)  # without asking for it
+    assert second.wait(60)  # without asking for it
     assert [piece.tolist() for piece in stream] == [[1.0]]
 
 
@@ -121,7 +121,7 @@ def test_reading_ahead_may_be_given_up_in_its_own_thread():
 
     def pieces():
         yield np.ones((2, 2))
-        begun.wait(10)
+        begun.wait(60)
         try:
             read.close()
         except BaseException as error:
@@ -132,5 +132,5 @@ def test_reading_ahead_may_be_given_up_in_its_own_thread():
     read = ahead(pieces())
     next(read)
     begun.set()
-    assert ended.wait(10)
+    assert ended.wait(60)
     assert not errors

@@ -48,7 +48,7 @@ def test_each_process_records_its_samples_and_the_gradient_of_all(tmp_path):
     with ExitStack() as stack:
         commands = [[sys.executable, "-c", TRAIN, path, str(rank), port] for rank in range(2)]
         processes = [stack.enter_context(child(command)) for command in commands]
-        assert [process.wait(120) for process in processes] == [0, 0]
+        assert [process.wait(250) for process in processes] == [0, 0]
     log = covdist.open_log(path)
     for rank in range(2):
         torch.manual_seed(rank)

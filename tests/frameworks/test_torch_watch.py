@@ -150,7 +150,7 @@ def test_copies_that_wait_for_the_recorder_are_not_overwritten(tmp_path, monkeyp
     gate = threading.Event()
 
     def slow(rows):
-        assert gate.wait(30)
+        assert gate.wait(200)
         copy_all(rows)
 
     monkeypatch.setattr("covdist.record.writer.copy_all", slow)

@@ -45,7 +45,7 @@ def made(request: pytest.FixtureRequest, client: Client, tmp_path_factory: pytes
     place = tmp_path_factory.mktemp("jobs")
     x = np.random.default_rng(0).normal(size=(40, 3))
     np.save(place / "x.npy", np.where(x > 1, np.nan, x) if request.param == "maxent" else x)
-    covdist.submit(place / "x.npy", job=place / "job", client=client, missing=request.param).wait(60)
+    covdist.submit(place / "x.npy", job=place / "job", client=client, missing=request.param).wait()
     shutil.copytree(place / "job" / "result.zarr", place / "right.zarr")
     shutil.rmtree(place / "job" / "result.zarr")
     (place / "job" / "result.json").unlink()

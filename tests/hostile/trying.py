@@ -25,7 +25,8 @@ import dask
 
 from tests.hostile.case import v2, v3
 
-SECONDS, MIBS = 10, 400
+SECONDS, MIBS = 10, 400  # of a core: beside others it may take longer
+_PATIENCE = 200  # seconds; only a hang takes as long
 _ROOM = 3 << 30  # of addresses, should measuring fail
 
 
@@ -63,7 +64,7 @@ def _forked(path: str, watched: str, options: dict[str, Any]) -> dict[str, Any]:
         os.write(writing, json.dumps(found).encode())
         os._exit(0)
     os.close(writing)
-    killer = threading.Timer(SECONDS, os.kill, (child, signal.SIGKILL))
+    killer = threading.Timer(_PATIENCE, os.kill, (child, signal.SIGKILL))
     start = time.monotonic()
     killer.start()
     with open(reading, "rb") as stream:
@@ -77,6 +78,7 @@ def _forked(path: str, watched: str, options: dict[str, Any]) -> dict[str, Any]:
 def _tried(path: str, watched: str, options: dict[str, Any]) -> dict[str, Any]:
     os.chdir(Path(path).parent)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     before = _status("VmRSS")
     room = _status("VmSize") + _ROOM
     resource.setrlimit(resource.RLIMIT_AS, (room, room))

@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import zarr
 from click.testing import CliRunner
+from distributed import Client, Security
 
 import covdist
 from covdist.cli import main
@@ -53,6 +54,9 @@ class Cluster:
         self.scheduler = self._start("scheduler", "--port", "0", "--scheduler-file", str(self.file))
         until(self.file.exists)
         self.workers = [self.add_worker() for _ in range(workers)]
+        # Commands wait ten seconds for a first worker, and no longer.
+        with self.client() as client:
+            until(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == workers)
 
     def _start(self, role: str, *words: str) -> subprocess.Popen[bytes]:
         command = [DASK, role, "--host", "127.0.0.1", "--no-dashboard", *words]
@@ -66,6 +70,19 @@ class Cluster:
     @property
     def address(self) -> str:
         return str(json.loads(self.file.read_text())["address"])
+
+    def client(self) -> Client:
+        own = (
+            {}
+            if self._certs is None
+            else {
+                "tls_ca_file": str(self._certs / "ca.pem"),
+                "require_encryption": True,
+                "tls_client_cert": str(self._certs / "client.pem"),
+                "tls_client_key": str(self._certs / "client-key.pem"),
+            }
+        )
+        return Client(self.address, security=Security(**own), set_as_default=False)
 
     def add_worker(self) -> subprocess.Popen[bytes]:
         return self._start("worker", "--nthreads", "1", *self._limits, "--scheduler-file", str(self.file))
@@ -116,6 +133,12 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait(PATIENCE)
 
 
+def idle(found: Cluster) -> None:
+    """Wait until no worker is at a task, be it one that was cancelled."""
+    with found.client() as client:
+        until(lambda: not any(client.run(lambda dask_worker: len(dask_worker.state.executing)).values()))
+
+
 def saved(path: Path) -> int:
     """Count the checkpoints of a job that may not have begun."""
     return len(list((path / "states").glob("*[0-9]"))) if (path / "states").is_dir() else 0
@@ -130,7 +153,7 @@ def shards(path: Path) -> int:
     return sum(tree.shards for tree in Job(path).directory.trees())
 
 
-def folds(path: Path) -> int:
+def folds_started(path: Path) -> int:
     """Folds that the last driver started."""
     return int(Job(path).directory.progress()["folds_started"])
 

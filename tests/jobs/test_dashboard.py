@@ -80,7 +80,7 @@ def said_without_dashboard(log, place, monkeypatch) -> list[str]:
     monkeypatch.setattr(reporter, "_log", SimpleNamespace(info=lambda form, text: said.append(text)))
     options = {"dashboard_address": "127.0.0.1:0", "scheduler_kwargs": {"dashboard": False}}
     with Client(processes=False, n_workers=1, threads_per_worker=1, **options) as client:
-        job = covdist.submit(log, job=place, client=client).wait(60)
+        job = covdist.submit(log, job=place, client=client).wait()
         until(lambda: said)  # after the result is there
     assert job.status()["status"] == "done"
     return said
@@ -162,7 +162,7 @@ def test_the_dashboard_of_a_cluster_has_the_page(log, tmp_path):
 
     with Client(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
         for number in range(2):  # the second finds the page
-            job = covdist.submit(log, job=tmp_path / f"job{number}", client=client).wait(60)
+            job = covdist.submit(log, job=tmp_path / f"job{number}", client=client).wait()
             until(lambda: job.id in client.run_on_scheduler(_known))  # noqa: B023
         client.run_on_scheduler(_tell_hostile)
         link = client.dashboard_link.removesuffix("status") + PAGE

@@ -126,7 +126,7 @@ def race(path: str, barrier: Any, won: Any) -> None:
     """Try to own each of many directories at the same moment as the others."""
     for number in range(RACES):
         directory = Directory(f"{path}/{number}")
-        barrier.wait(60)
+        barrier.wait(200)
         try:
             lease = directory.owners.acquire(100.0, 30.0)
         except JobError:
@@ -135,7 +135,7 @@ def race(path: str, barrier: Any, won: Any) -> None:
 
 
 def winners(won: Any, path: str) -> None:
-    found = sorted(won.get(timeout=30) for _ in range(RACES))
+    found = sorted(won.get(timeout=200) for _ in range(RACES))
     assert [number for number, _ in found] == list(range(RACES))
     for number, nonce in found:
         assert Directory(f"{path}/{number}").owners.current().nonce == nonce
@@ -147,7 +147,7 @@ def test_threads_race(tmp_path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(200)
     winners(won, str(tmp_path))
     assert won.empty()
 
@@ -160,6 +160,6 @@ def test_processes_race(tmp_path):
         process.start()
     winners(won, str(tmp_path))
     for process in processes:
-        process.join(60)
+        process.join(200)
         assert process.exitcode == 0
     assert won.empty()

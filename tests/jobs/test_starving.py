@@ -11,6 +11,7 @@ from distributed import Client
 
 from tests.cli.running import PATIENCE, output, sentence
 from tests.jobs.clusters import cluster, driver, patchy_log, until
+from tests.jobs.folded import Folds
 
 pytestmark = pytest.mark.slow
 COLUMNS = 4096  # a state of 64 MiB
@@ -54,7 +55,8 @@ def test_a_driver_among_the_workers_that_die_says_so(log, tmp_path):
 
 @pytest.mark.parametrize("job", [False, True], ids=["run", "job"])
 def test_workers_that_are_paused_for_good_are_said(tmp_path, job):
-    log = patchy_log(tmp_path / "log.zarr", 10_000)  # more shards than one, after which a worker keeps its 130 MiB
+    # After one shard a worker keeps its 130 MiB, at which it looks five times a second: there are 72.
+    log = patchy_log(tmp_path / "log.zarr", 160_000)
     words = ("run", *where(log, tmp_path, job), "--missing-chunks", "fill", "--force")
     with cluster(tmp_path / "cluster", 1, limit="105MiB") as found:
         said = sentence(*words, "--scheduler-file", found.file)
@@ -63,13 +65,17 @@ def test_workers_that_are_paused_for_good_are_said(tmp_path, job):
 
 def test_a_cluster_whose_workers_are_paused_from_the_start_is_said(log, tmp_path):
     with cluster(tmp_path / "cluster", 1, limit="30MiB") as found:
+        with found.client() as client:
+            until(lambda: [each["status"] for each in client.scheduler_info()["workers"].values()] == ["paused"])
         said = sentence("run", *where(log, tmp_path, False), "--scheduler-file", found.file)
     assert "paused for lack of memory" in said
     assert "30 MiB" in said
 
 
-def test_a_run_says_that_its_scheduler_is_gone(tmp_path):
+def test_a_run_says_that_its_scheduler_is_gone(tmp_path, monkeypatch):
     log = patchy_log(tmp_path / "log.zarr")
+    for name, value in Folds(tmp_path / "folds", most=1).environment.items():
+        monkeypatch.setenv(name, value)
     with cluster(tmp_path / "cluster", 1) as found:
         words = ("run", *where(log, tmp_path, False), "--missing-chunks", "fill", "--scheduler-file", found.file)
         with driver(*words) as process:

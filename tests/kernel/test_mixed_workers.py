@@ -16,6 +16,7 @@ import covdist
 from covdist.errors import ClusterError
 from covdist.kernel import library
 from covdist.logs.dask_arrays import to_dask
+from tests.cli.running import PATIENCE
 from tests.engine.fake import FakeSource
 from tests.jobs.clusters import cluster
 
@@ -39,7 +40,7 @@ def workers(place: Path, kernels: Sequence[str]) -> Iterator[Client]:
             found.workers.append(found.add_worker())
         patch.delenv("COVDIST_KERNEL")
         with Client(found.address) as client:
-            client.wait_for_workers(len(kernels), timeout=60)
+            client.wait_for_workers(len(kernels), timeout=PATIENCE)
             yield client
 
 

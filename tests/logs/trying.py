@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +21,8 @@ from covdist.errors import LogError
 from covdist.logs.opening import log_nodes
 from covdist.logs.source import Source
 
-MIBS, SECONDS = 200, 20  # more memory than before; time, at which a log is given up
+MIBS, SECONDS = 200, 20  # more memory than before; time of a core, at which a log is given up
+_PATIENCE = 200  # seconds; only a hang takes as long
 ROOT = Path(__file__).parents[2]
 
 
@@ -64,7 +67,7 @@ class Trying:
         assert process.stdout is not None
         process.stdin.write(json.dumps(path) + "\n")
         process.stdin.flush()
-        killer = threading.Timer(SECONDS, process.kill)
+        killer = threading.Timer(_PATIENCE, process.kill)
         killer.start()
         said = process.stdout.readline()
         killer.cancel()
@@ -73,7 +76,7 @@ class Trying:
         if said:
             return dict(json.loads(said))
         self.close()
-        return {"crash": f"it ended with {process.returncode}, or was killed after {SECONDS} s"}
+        return {"crash": f"it ended with {process.returncode}, or was killed after {SECONDS} s of a core"}
 
     def close(self) -> None:
         """End the process."""
@@ -89,6 +92,8 @@ def main() -> None:
     for line in sys.stdin:
         Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
         before, found = _peak(), {"read": {}, "said": []}
+        until = int(time.process_time()) + 1 + SECONDS
+        resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))
         try:
             _read(json.loads(line), found)
         except Exception as error:

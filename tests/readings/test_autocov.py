@@ -180,7 +180,7 @@ def test_saved_merged_planned_and_run_as_a_job(tmp_path):
     np.testing.assert_allclose((again + second).autocov(), expected(X, 7), rtol=1e-12)
     assert covdist.plan(X, state="lagged(lag=7)").state_bytes > covdist.plan(X, X).state_bytes
     with Client(processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=":0") as client:
-        job = covdist.submit(tmp_path / "x.npy", job=tmp_path / "job", client=client, state="lagged(lag=7)").wait(60)
+        job = covdist.submit(tmp_path / "x.npy", job=tmp_path / "job", client=client, state="lagged(lag=7)").wait()
         options = ["--state", "lagged(lag=7)", "--scheduler", client.scheduler.address]
         ran = CliRunner().invoke(main, ["run", str(tmp_path / "x.npy"), "-o", str(tmp_path / "r.zarr"), *options])
     np.testing.assert_allclose(job.result().autocov(), expected(X, 7), rtol=1e-12)

@@ -206,7 +206,7 @@ def test_in_a_job_and_on_the_command_line(tmp_path):
     assert ran.exit_code == 0, ran.output
     assert_like_numpy(covdist.load(tmp_path / "r.zarr").cov(), X.values)
     with Client(processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=":0") as client:
-        job = covdist.submit(tmp_path / "log.zarr", job=tmp_path / "job", client=client, each=EACH).wait(60)
+        job = covdist.submit(tmp_path / "log.zarr", job=tmp_path / "job", client=client, each=EACH).wait()
         np.testing.assert_array_equal(job.result().cov(), covdist.load(tmp_path / "r.zarr").cov())
 
 

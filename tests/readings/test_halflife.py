@@ -103,7 +103,7 @@ def test_what_cannot_fade_or_be_scaled_is_refused():
 def test_in_a_job_and_on_the_command_line(tmp_path):
     np.save(tmp_path / "x.npy", X)
     with Client(processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=":0") as client:
-        job = covdist.submit(tmp_path / "x.npy", job=tmp_path / "job", client=client, halflife=HALFLIFE).wait(60)
+        job = covdist.submit(tmp_path / "x.npy", job=tmp_path / "job", client=client, halflife=HALFLIFE).wait()
         options = ["--halflife", str(HALFLIFE), "--scheduler", client.scheduler.address]
         ran = CliRunner().invoke(main, ["run", str(tmp_path / "x.npy"), "-o", str(tmp_path / "r.zarr"), *options])
     np.testing.assert_allclose(job.result().cov(), weighted(X, WEIGHTS), rtol=1e-12)

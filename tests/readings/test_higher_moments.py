@@ -117,7 +117,7 @@ def test_saved_merged_planned_and_run_as_a_job(tmp_path):
     np.testing.assert_allclose(merged.kurtosis(), scipy.stats.kurtosis(X), rtol=1e-10)
     assert covdist.plan(X, state="higher").state_bytes < 1000
     with Client(processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=":0") as client:
-        job = covdist.submit(tmp_path / "x.npy", job=tmp_path / "job", client=client, state="higher").wait(60)
+        job = covdist.submit(tmp_path / "x.npy", job=tmp_path / "job", client=client, state="higher").wait()
         options = ["--state", "full", "--state", "higher", "--scheduler", client.scheduler.address]
         ran = CliRunner().invoke(main, ["run", str(tmp_path / "x.npy"), "-o", str(tmp_path / "r.zarr"), *options])
     np.testing.assert_allclose(job.result().skewness(), scipy.stats.skew(X), rtol=1e-10)

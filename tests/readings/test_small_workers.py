@@ -8,6 +8,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from threading import Barrier
 
 import dask
 import dask.array as da
@@ -126,12 +127,14 @@ def test_no_more_folds_run_at_once_than_fit():
     def fold(number: int) -> int:
         running.append(number)
         most.append(len(running))
+        together.wait(60)
         time.sleep(0.01)
         running.remove(number)
         return number
 
     for room, expected in ((250, 2), (1000, 8), (50, 1), (-1, 1)):
         most.clear()
+        together = Barrier(expected)
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(partial(within, room, 100, fold), range(16))) == list(range(16))
         assert max(most) == expected
