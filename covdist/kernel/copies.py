@@ -1,4 +1,4 @@
-"""Copies of rows past the caches of the processor, or rounded, and frames of chunks: no other thread waits for them."""
+"""Copies of rows past the caches of the processor, also to frames of chunks, or rounded: no other thread waits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-import numpy as np
+from covdist.kernel.library import function
 
-from covdist.kernel.library import function, own_address
-
+BLOCK = 128 << 10  # bytes of rows that lie one after the other in a frame
 FLOATS = ("float32", "float16", "bfloat16")  # that the kernel rounds
 
 
@@ -27,11 +26,12 @@ class Transfer(NamedTuple):
     outer_stride: int
     row_stride: int
     column_stride: int
+    frame: int = 0
 
 
-def as_it_lies(to: int, origin: int, nbytes: int) -> Transfer:
+def as_it_lies(to: int, origin: int, nbytes: int, frame: int = 0) -> Transfer:
     """Return the copy of bytes that lie one after the other."""
-    return Transfer(to, origin, 1, 1, 1, nbytes, nbytes, nbytes, 1)
+    return Transfer(to, origin, 1, 1, 1, nbytes, nbytes, nbytes, 1, frame)
 
 
 ORIGINS = slice(Transfer._fields.index("origin"), None, len(Transfer._fields))  # in the numbers of transfers
@@ -73,14 +73,27 @@ def rounded(to: int, dtype: str, origin: int, given: str, count: int, lost: Roun
     function("rounded")(to, FLOATS.index(dtype), origin, FLOATS.index(given), count, ctypes.addressof(lost))
 
 
-def frame(rows: np.ndarray, chunk_bytes: int, memory: np.ndarray) -> int:
-    """Write a Zstandard frame that is not compressed, of rows and zeros after them, and its CRC-32C; return its length.
+class Frame(ctypes.Structure):
+    """``frame_t`` of frames.h: a chunk in memory as its file holds it, which ``run`` copies rows to."""
 
-    ``memory`` has ``frame_bytes`` of the chunk at least; the library must be compiled.
+    _fields_ = (
+        ("memory", ctypes.c_void_p), ("chunk", ctypes.c_size_t), ("summed", ctypes.c_size_t), ("crc", ctypes.c_uint64),
+    )  # fmt: skip
+
+
+def frame(of: Frame, nbytes: int) -> int:
+    """Complete the frame of so many bytes of rows, and zeros after them, with its CRC-32C; return its length.
+
+    Its memory has ``frame_bytes`` of the chunk at least; the library must be compiled.
     """
-    return function("frame")(own_address(memory), rows.ctypes.data, rows.nbytes, chunk_bytes)
+    return function("frame")(ctypes.addressof(of), nbytes)
 
 
 def frame_bytes(chunk_bytes: int) -> int:
     """Return how many bytes a frame with its checksum takes at most."""
-    return chunk_bytes + 3 * (chunk_bytes // (128 << 10) + 2) + 17
+    return place_in_frame(chunk_bytes) + 3 + 4  # zeros after the last row begin one block more
+
+
+def place_in_frame(at: int) -> int:
+    """Return where the rows lie that have so many bytes of others before them."""
+    return 13 + at + 3 * (at // BLOCK + 1)

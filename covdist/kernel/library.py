@@ -51,7 +51,7 @@ _ARGUMENTS: Mapping[str, tuple[Any, Sequence[Any]]] = {
     "copy": (None, [_pointer, _size]),
     "turn": (None, [_pointer, _size]),
     "rounded": (None, [_pointer, _size, _pointer, _size, _size, _pointer]),
-    "frame": (_size, [_pointer, _pointer, _size, _size]),
+    "frame": (_size, [_pointer, _size]),
     "fold_groups": (None, [_pointer]),
     "add_outer": (None, [_size, _size, _double, _pointer, _pointer]),
     "squares": (None, [_size, _size, *[_pointer] * 5]),
@@ -118,7 +118,7 @@ def other_kernel(who: str, theirs: str, client: str) -> ClusterError:
 
 @cache
 def function(of: str) -> Callable[..., int]:
-    """Return ``fold``, ``multiply``, ``end``, ``centre``, or one of copies.c and groups.c, for the processor here."""
+    """Return ``fold``, ``multiply``, ``end``, ``centre``, or one of copies.c, frames.c, groups.c."""
     found = getattr(_library(), f"covdist_{of}_{name()}")
     found.restype, found.argtypes = _ARGUMENTS.get(of, (_size, [ctypes.POINTER(SegmentStruct)]))
     return found

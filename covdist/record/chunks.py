@@ -6,7 +6,9 @@ rows as they are, in raw blocks, which costs little to write or read; zeros afte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from ctypes import addressof
 from typing import Any
 
 import google_crc32c
@@ -14,16 +16,17 @@ import numpy as np
 from numcodecs.zstd import Zstd
 
 from covdist.kernel import copies
-from covdist.kernel.library import compiled
-from covdist.kernel.workspace import empty_bytes
-from covdist.storage.pages import Pages, Parts, up_to_page
+from covdist.kernel.library import compiled, own_address, place
+from covdist.record.lent import Spot
+from covdist.storage.pages import PAGE, Pages, Parts, up_to_page
 
 CRC_BYTES = 4
 LARGE = 1 << 20  # bytes of a chunk that is written past the system's cache
 _LEVEL = 1
 _SAMPLE = 16 << 10  # bytes that are compressed to find out whether it pays
+_HELD = 256 << 10  # bytes that are copied without letting another thread go on, which may take long to come back from
 _PAYS = 0.5  # half-zero float32 shrink to 0.57 at 400 MB/s, whole numbers to 0.1
-_BLOCK = 128 << 10  # the most that a Zstandard block may hold
+_BLOCK = copies.BLOCK  # the most that a Zstandard block may hold
 _MAGIC = b"\x28\xb5\x2f\xfd\xe0"  # then 8 bytes with the length: one segment, no checksum, no dictionary
 _RAW, _REPEAT, _LAST = 0, 1, 1
 
@@ -33,9 +36,8 @@ FRAMED: list[dict[str, Any]] = [{"name": "zstd", "configuration": {"level": _LEV
 RUNS: list[dict[str, Any]] = [{"name": "zstd", "configuration": {"level": 3, "checksum": False}}, *PLAIN]
 
 
-def encoded(rows: np.ndarray, chunk_bytes: int, codecs: list[dict[str, Any]], compressed: bool) -> Parts:
-    """Return the parts of a chunk file that begins with the bytes of rows."""
-    data = rows.reshape(-1).view(np.uint8)
+def encoded(data: np.ndarray, chunk_bytes: int, codecs: list[dict[str, Any]], compressed: bool) -> Parts:
+    """Return the parts of a chunk file that begins with bytes of rows."""
     if codecs == PLAIN:
         parts: list[bytes | memoryview] = [data.data, bytes(chunk_bytes - data.nbytes)]
     elif compressed:
@@ -55,33 +57,116 @@ def _filled(data: np.ndarray, chunk_bytes: int) -> np.ndarray:
     return chunk
 
 
-class Frames:
-    """Memory of frames of chunks that are not compressed, made by the kernel and written without another copy."""
+class Loose:
+    """Rows of a chunk in memory, one after the other."""
 
-    def __init__(self) -> None:
-        self._memory = empty_bytes(0)
+    def __init__(self, rows: np.ndarray):
+        self._rows = rows
 
-    def of(self, rows: np.ndarray, chunk_bytes: int) -> Pages:
-        """Return the pages of a chunk file, which hold until the next call."""
-        size = up_to_page(copies.frame_bytes(chunk_bytes))
-        if self._memory.nbytes < size:
-            self._memory = empty_bytes(size)
-        nbytes = copies.frame(rows, chunk_bytes, self._memory)
-        return Pages(self._memory[: up_to_page(nbytes)].data, nbytes)
+    @classmethod
+    def of(cls, memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> Loose:
+        """Return a chunk in memory."""
+        return cls(np.ndarray(shape, dtype, memory))
+
+    def data(self, start: int, stop: int) -> np.ndarray:
+        """Return bytes of the rows."""
+        return self._rows.reshape(-1).view(np.uint8)[start:stop]
+
+    def part(self, start: int, stop: int) -> np.ndarray:
+        """Return rows, as they lie here or copied."""
+        return self._rows[start:stop]
+
+    goal = part  # where rows are to be copied
+
+    def put(self, start: int, rows: np.ndarray) -> None:
+        """Copy rows that may be changed after that."""
+        memory = self._rows[start : start + len(rows)]
+        if rows.nbytes <= _HELD and _is_plain(rows, memory.dtype):
+            memory.data.cast("B")[:] = rows.data.cast("B")
+        else:
+            memory[...] = rows
 
 
-def framed(chunk_bytes: int) -> bool:
-    """Return whether ``Frames`` has pages for chunks of a size."""
-    return compiled() and chunk_bytes >= LARGE
+class Framed:
+    """Rows of a chunk in memory that is written as it is, a frame, so that they are not copied once more."""
+
+    def __init__(self, memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype):
+        self._memory, self._row, self._dtype = memory, shape[1:], dtype
+        self._row_bytes = math.prod(self._row) * dtype.itemsize
+        place, chunk_bytes = own_address(memory), shape[0] * self._row_bytes
+        self._summed = copies.Frame(place, chunk_bytes, 0, 0)  # for the recorder's thread alone
+        self._other = copies.Frame(place, chunk_bytes, chunk_bytes, 0)  # which is not summed
+
+    def data(self, start: int, stop: int) -> np.ndarray:
+        """Return bytes of the rows, copied."""
+        return np.concatenate([*self._pieces(start, stop)])
+
+    def part(self, start: int, stop: int) -> np.ndarray:
+        """Return rows, copied."""
+        data = self.data(start * self._row_bytes, stop * self._row_bytes)
+        return data.view(self._dtype).reshape(stop - start, *self._row)
+
+    def goal(self, start: int, stop: int) -> Spot:
+        """Return where the recorder's thread is to copy rows."""
+        return Spot(self._summed, start * self._row_bytes, (stop - start) * self._row_bytes)
+
+    def put(self, start: int, rows: np.ndarray) -> None:
+        """Copy rows that may be changed after that."""
+        plain, at = np.ascontiguousarray(rows, self._dtype), start * self._row_bytes
+        data = plain.reshape(-1).view(np.uint8)
+        if data.nbytes > _HELD:
+            copies.run(copies.numbers([copies.as_it_lies(at, place(data), data.nbytes, addressof(self._other))]))
+            return
+        done = 0
+        for piece in self._pieces(at, at + data.nbytes):
+            piece.data[:] = data.data[done : done + piece.nbytes]
+            done += piece.nbytes
+
+    def pages(self, nbytes: int) -> Pages:
+        """Return the pages of a chunk file with so many bytes of rows; what follows them here is lost.
+
+        Yet of a chunk that is not full nothing follows: whoever stores it waits for that before more rows come.
+        """
+        size = copies.frame(self._summed, nbytes)
+        return Pages(self._memory[: up_to_page(size)].data, size)
+
+    def _pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        while start < stop:
+            size = min(stop - start, copies.BLOCK - start % copies.BLOCK)
+            at = copies.place_in_frame(start)
+            yield self._memory[at : at + size]
+            start += size
 
 
-def pays(rows: np.ndarray) -> bool:
+Chunk = Loose | Framed
+
+
+def chunk_memory(nbytes: int) -> np.ndarray:
+    """Return memory for the rows of a chunk; for those of a large one as a frame, in whole pages."""
+    if nbytes < LARGE:
+        return np.empty(nbytes, np.uint8)
+    size = up_to_page(copies.frame_bytes(nbytes))
+    memory = np.empty(size + PAGE, np.uint8)
+    first = -own_address(memory) % PAGE
+    return memory[first : first + size]
+
+
+def framed(row: tuple[int, ...], chunk_bytes: int, codecs: list[dict[str, Any]]) -> bool:
+    """Return whether chunks are made as frames: large ones, but not of coordinates, whose rows are filled in."""
+    return compiled() and chunk_bytes >= LARGE and row != () and codecs != PLAIN
+
+
+def _is_plain(rows: np.ndarray, dtype: np.dtype) -> bool:
+    """Return whether the bytes of rows are their values, and memory has a name for their dtype."""
+    return rows.dtype == dtype and rows.flags.c_contiguous and dtype.isbuiltin == 1 and dtype.kind != "U"
+
+
+def pays(chunk: Chunk, nbytes: int) -> bool:
     """Return whether rows shrink to half when they are compressed, which a sample in the middle tells, or are few."""
-    data = rows.reshape(-1).view(np.uint8)
-    if data.nbytes <= _SAMPLE:
+    if nbytes <= _SAMPLE:
         return True
-    start = (data.nbytes - _SAMPLE) // 2
-    sample = data[start : start + _SAMPLE]
+    start = (nbytes - _SAMPLE) // 2
+    sample = chunk.data(start, start + _SAMPLE)
     return len(Zstd(_LEVEL).encode(sample)) <= _PAYS * sample.nbytes
 
 

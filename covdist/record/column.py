@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from covdist.errors import LogError, ResultError
-from covdist.record.chunks import FRAMED, PLAIN, decoded, encoded, framed, paid, pays
+from covdist.record.chunks import FRAMED, PLAIN, Chunk, Framed, Loose, decoded, encoded, framed, paid, pays
 from covdist.record.lent import Given, Lent
 from covdist.record.newest import LEAST
 from covdist.record.options.dtypes import data_type, dtype_of
@@ -24,7 +24,6 @@ METADATA = "zarr.json"
 _FILL = {"b": False, "U": ""}  # by kind of dtype
 _TRIES = 8  # of so many chunks of noise, one is looked at whether it pays to compress it
 _BEGUN = 16  # of a chunk of so many parts, the memory for all is had when one is there
-_HELD = 256 << 10  # bytes that are copied without letting another thread go on, which may take long to come back from
 _FAST = 200e6  # bytes a second that a disk writes at least which is not slow
 LARGE_ROW = 4 << 20  # bytes; a chunk of one such row has no end to fill, and is written as it is
 
@@ -34,15 +33,15 @@ class Piece(NamedTuple):
 
     column: Column
     start: int
-    rows: np.ndarray | None  # None: those that are stored already
+    chunk: Chunk | None  # with the rows; None: those are stored already
     length: int
     nbytes: int  # of a full chunk, which is not the column's any more, nor its memory; else 0
     memory: np.ndarray | None
 
     def write(self) -> None:
         """Store the rows; a reader sees the old length and ignores them."""
-        if self.rows is not None:
-            self.column.write(self.start, self.rows)
+        if self.chunk is not None:
+            self.column.write(self.start, self.chunk, self.length - self.start)
 
     def commit(self) -> None:
         """Make the rows visible by writing the new length into the metadata."""
@@ -69,7 +68,7 @@ class Column:
         self._first = 0  # row at the start of the chunk
         self._memory: np.ndarray | None = None
         self._touched = 0  # rows for which it is used
-        self._chunk: np.ndarray | None = None  # with the rows to store, mostly in memory; None: none, or those stored
+        self._chunk: Chunk | None = None  # with the rows to store, mostly in memory; None: none, or those stored
         self._committed = False
         self._of: tuple[object, ...] | None = None  # what ``_text`` says in JSON
         self._text = ""
@@ -97,58 +96,64 @@ class Column:
         return self._touched * self.row_bytes
 
     @property
+    def _framed(self) -> bool:
+        return framed(self.row, self.chunk_bytes, self.codecs)
+
+    @property
     def chunk_bytes(self) -> int:
         """Bytes of a full chunk."""
         return self.chunk_rows * self.row_bytes
 
     def put(self, rows: Given, count: int) -> None:
         """Append ``count`` rows, which must fit into the rest of the chunk."""
-        if count == self.chunk_rows and self.chunk_bytes > self.writer.room:
+        if count == self.chunk_rows and self.chunk_bytes > self.writer.room and not self._framed:
             # A whole chunk, for which ``submit`` waits, so that the caller cannot change it: no copy if possible.
-            self._chunk = np.ascontiguousarray(rows, self.dtype)
+            self._chunk = Loose(np.ascontiguousarray(rows, self.dtype))
             self.length += count
             return
-        memory = self.room(count)
+        chunk, start = self._room(count)
         if isinstance(rows, Lent):
-            self.writer.borrow(rows, memory)
-        elif count * self.row_bytes <= _HELD and _is_plain(rows, self.dtype):
-            memory.data.cast("B")[:] = rows.data.cast("B")
+            self.writer.borrow(rows, chunk.goal(start, start + count))
         else:
-            memory[...] = rows
+            chunk.put(start, rows)
 
     def room(self, count: int) -> np.ndarray:
-        """Append rows that the caller fills in before they are stored, which must fit into the rest of the chunk."""
+        """Append rows of a coordinate that the caller fills in before they are stored, as ``put`` does."""
+        chunk, start = self._room(count)
+        return chunk.part(start, start + count)
+
+    def _room(self, count: int) -> tuple[Chunk, int]:
         start = self.length - self._first
-        stop = start + count
         chunk = self._loaded() if self._chunk is None else self._chunk
-        if stop > self._touched:
-            self._touch(stop)
+        if start + count > self._touched:
+            self._touch(start + count)
         self.length += count
-        return chunk[start:stop]
+        return chunk, start
 
     def take(self) -> Piece:
         """Return what is to be stored, and begin the next chunk if this one is full."""
         count = self.length - self._first
-        rows = None if self._chunk is None or count == 0 else self._chunk[:count]
+        chunk = self._chunk if count else None
         if count < self.chunk_rows:
-            return Piece(self, self._first, rows, self.length, 0, None)
-        piece = Piece(self, self._first, rows, self.length, self.chunk_bytes, self._memory)
+            return Piece(self, self._first, chunk, self.length, 0, None)
+        piece = Piece(self, self._first, chunk, self.length, self.chunk_bytes, self._memory)
         self._first = self.length
         self.release()
         return piece
 
-    def write(self, start: int, rows: np.ndarray) -> None:
+    def write(self, start: int, chunk: Chunk, count: int) -> None:
         """Store the chunk that begins with a row, as far as there are rows."""
+        nbytes = count * self.row_bytes
         if self._pays is None or (not self._pays and start // self.chunk_rows % _TRIES == 0):
-            self._pays = self.codecs != PLAIN and pays(rows)
-        if self.codecs != PLAIN and not self._pays and framed(self.chunk_bytes):
-            pages = self.writer.frames.of(rows, self.chunk_bytes)
+            self._pays = self.codecs != PLAIN and pays(chunk, nbytes)
+        if isinstance(chunk, Framed) and not self._pays:
+            pages = chunk.pages(nbytes)
             # Of a disk that is slower than the rows come, the system's cache takes some of them.
             self._put(start, Parts(pages.parts) if self.writer.is_behind() else pages)
         else:
-            data = encoded(rows, self.chunk_bytes, self.codecs, self._pays)
+            data = encoded(chunk.data(0, nbytes), self.chunk_bytes, self.codecs, self._pays)
             self._put(start, data)
-            self._pays = self._pays and paid(rows.nbytes, data.nbytes)
+            self._pays = self._pays and paid(nbytes, data.nbytes)
 
     def commit(self, length: int) -> None:
         """Write the metadata."""
@@ -184,7 +189,7 @@ class Column:
             other._put(start, Parts([self._got(start)]))
         other.length, other._first = self.length, self._first
         if count := self.length - self._first:
-            other._allocated(count)[:count] = self._current(count)
+            other._allocated(count).put(0, self._current(count))
         return other
 
     def _like(self, path: str, dims: tuple[str, ...], dtype: np.dtype) -> Column:
@@ -210,7 +215,7 @@ class Column:
         wide = self._like(self.path, self.dims, dtype)
         wide.separator = separator
         for start, rows in zip(starts, self.rows(), strict=True):
-            wide.write(start, rows.astype(dtype))
+            wide.write(start, Loose(rows.astype(dtype)), len(rows))
         self.release()
         self.dtype, self.row_bytes, self.separator = dtype, wide.row_bytes, separator
         self.files = self._files(self.files.count)
@@ -232,20 +237,21 @@ class Column:
     def _current(self, count: int) -> np.ndarray:
         """Return the rows of the chunk so far."""
         self.writer.wait()
-        return (self._stored(self._first) if self._chunk is None else self._chunk)[:count]
+        return self._stored(self._first)[:count] if self._chunk is None else self._chunk.part(0, count)
 
-    def _loaded(self) -> np.ndarray:
+    def _loaded(self) -> Chunk:
         """Return the chunk, in memory and with the rows that are stored."""
         count = self.length - self._first
         chunk = self._allocated(count)
         if count:
-            chunk[:count] = self._stored(self._first)[:count]
+            chunk.put(0, self._stored(self._first)[:count])
         return chunk
 
-    def _allocated(self, count: int) -> np.ndarray:
+    def _allocated(self, count: int) -> Chunk:
         self._memory, used = self.writer.buffer(self.chunk_bytes)
         self._touched = self.chunk_rows if used else count
-        self._chunk = np.ndarray((self.chunk_rows, *self.row), self.dtype, self._memory)
+        kind = Framed if self._framed else Loose.of
+        self._chunk = kind(self._memory, (self.chunk_rows, *self.row), self.dtype)
         return self._chunk
 
     def _touch(self, count: int) -> None:
@@ -314,11 +320,6 @@ class Column:
             "attributes": self.attributes,
             "storage_transformers": [],
         }
-
-
-def _is_plain(rows: np.ndarray, dtype: np.dtype) -> bool:
-    """Return whether the bytes of rows are their values, and memory has a name for their dtype."""
-    return rows.dtype == dtype and rows.flags.c_contiguous and dtype.isbuiltin == 1 and dtype.kind != "U"
 
 
 def removed(what: str) -> ResultError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from ctypes import addressof
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -13,6 +14,17 @@ from covdist.kernel import copies
 from covdist.kernel.library import compiled, place
 
 LEAST = 64 << 10  # bytes from which on handing over takes less time than copying
+
+
+class Spot(NamedTuple):
+    """Where rows go in a frame, which the kernel alone makes."""
+
+    frame: copies.Frame
+    at: int  # bytes of rows before them
+    nbytes: int
+
+
+Goal: TypeAlias = np.ndarray | Spot
 
 
 class Lent:
@@ -64,15 +76,16 @@ class Lent:
             rows[done : done + outer * count].reshape(part.shape)[...] = part
             done += outer * count
 
-    def transfers(self, rows: np.ndarray) -> list[copies.Transfer]:
-        """Return what the kernel has to copy, while this is held, to memory without gaps of the same dtype."""
-        to, start, item, width = place(rows), place(self._blocks), self.dtype.itemsize, self._blocks.shape[2]
+    def transfers(self, to: Goal) -> list[copies.Transfer]:
+        """Return what the kernel has to copy, while this is held, to where there is room for rows of the same dtype."""
+        start, item, width = place(self._blocks), self.dtype.itemsize, self._blocks.shape[2]
+        at, frame = (to.at, addressof(to.frame)) if isinstance(to, Spot) else (place(to), 0)
         block, row, column = self._blocks.strides
         found = []
         for first, outer, begin, count in self._parts():
             origin = start + first * block + begin * row
-            found.append(copies.Transfer(to, origin, item, outer, count, width, block, row, column))
-            to += outer * count * width * item
+            found.append(copies.Transfer(at, origin, item, outer, count, width, block, row, column, frame))
+            at += outer * count * width * item
         return found
 
     def _parts(self) -> Iterator[tuple[int, int, int, int]]:
@@ -89,13 +102,13 @@ class Lent:
             at += outer * count
 
 
-def copy_all(rows: Sequence[tuple[Lent, np.ndarray]]) -> None:
-    """Copy rows to memory of the same dtypes, in one call of the kernel where there is one."""
+def copy_all(rows: Sequence[tuple[Lent, Goal]]) -> None:
+    """Copy rows to where there is room for the same dtypes, in one call of the kernel where there is one."""
     if compiled():
-        copies.run(copies.numbers(each for lent, memory in rows for each in lent.transfers(memory)))
+        copies.run(copies.numbers(each for lent, to in rows for each in lent.transfers(to)))
     else:
-        for lent, memory in rows:
-            lent.into(memory)
+        for lent, to in rows:
+            lent.into(np.asarray(to))
 
 
 Given: TypeAlias = np.ndarray | Lent

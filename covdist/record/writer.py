@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.errors import ResultError
-from covdist.record.chunks import Frames
-from covdist.record.lent import Lent, copy_all
+from covdist.record.chunks import chunk_memory
+from covdist.record.lent import Goal, Lent, copy_all
 from covdist.record.memory import populate
 from covdist.record.newest import Newest
 
@@ -42,12 +42,12 @@ class Writer:
         self._before = check  # of each job
         self._jobs: deque[_Waiting] = deque()  # the first is being done
         self._waiting = self._lent = 0  # bytes of chunks of the jobs, and of rows that they copy
-        self._next: list[tuple[Lent, np.ndarray]] = []  # rows that the next job begins with copying
+        self._next: list[tuple[Lent, Goal]] = []  # rows that the next job begins with copying
         self._spare: dict[int, list[np.ndarray]] = {}  # memory that is kept, by size
         self._kept = 0  # bytes of it
         self.ahead = False  # whether there is room for all pages of the memory that is used in part
         self._fresh: deque[np.ndarray] = deque()
-        self.newest, self.frames = Newest(), Frames()
+        self.newest = Newest()
         self._error: BaseException | None = None
         self.slow = False  # whether the disk was, when a large chunk was written last
         self._awaited = self._ended = False
@@ -82,9 +82,9 @@ class Writer:
         """Return whether rows come faster than a slow disk takes them."""
         return self.slow and self._awaited
 
-    def borrow(self, rows: Lent, memory: np.ndarray) -> None:
+    def borrow(self, rows: Lent, to: Goal) -> None:
         """Have rows copied that nobody changes, before the next job or when ``go`` is called."""
-        self._next.append((rows, memory))
+        self._next.append((rows, to))
 
     def go(self) -> None:
         """Have the rows copied that are borrowed, as soon as few enough others wait for it."""
@@ -93,7 +93,7 @@ class Writer:
 
     def _queue(self, jobs: list[Job], nbytes: int) -> None:
         copies, self._next = self._next, []
-        lent = sum(memory.nbytes for _, memory in copies)
+        lent = sum(to.nbytes for _, to in copies)
         if copies:
             jobs = [partial(copy_all, copies), *jobs]
         with self._lock:
@@ -136,7 +136,7 @@ class Writer:
         with self._lock:
             if self._spare.get(size):
                 return self._take(size), True
-        return np.empty(size, np.uint8), False
+        return chunk_memory(size), False
 
     def _take(self, size: int) -> np.ndarray:
         self._kept -= size
@@ -150,9 +150,10 @@ class Writer:
 
     def keep(self, memory: np.ndarray) -> None:
         """Take the memory of a chunk that has been stored."""
+        size = 1 << memory.nbytes.bit_length() - 1  # of rows, without what a frame takes
         with self._lock:
-            self._spare.setdefault(memory.nbytes, []).append(memory)
-            self._kept += memory.nbytes
+            self._spare.setdefault(size, []).append(memory)
+            self._kept += size
 
     def drop(self) -> None:
         """Free the memory that is kept."""

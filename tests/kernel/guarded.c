@@ -168,7 +168,7 @@ static uint64_t of_copy(uint64_t number, size_t *outer, size_t *rows, size_t *co
         from[i] = (char)next();
     keep();
     copy_t copy = {array(taken), from, item, *outer, *rows, *columns, (int64_t)(lines * line),
-                   (int64_t)(apart ? item : line), (int64_t)(apart ? line : item)};
+                   (int64_t)(apart ? item : line), (int64_t)(apart ? line : item), NULL};
     NAME(copy)(&copy, 1);
     uint64_t hash = hashed(NO_HASH, copy.to, taken);
     size_t row = *outer * *columns * item, from_row_to_row = row + number % 3 * 8;
@@ -182,11 +182,14 @@ static uint64_t of_copy(uint64_t number, size_t *outer, size_t *rows, size_t *co
                        copy.to + (i * *rows + k) * *columns * item, *columns * item))
                 abort();
     size_t chunk = taken + next() % 3 * (next() % 70000), blocks = chunk / (128 << 10) + 2, most = chunk + 3 * blocks + 17;
-    char *frame = array(most);
-    size_t used = NAME(frame)(frame, copy.to, taken, chunk);
+    frame_t frame = {array(most), chunk, 0, 0};
+    copy_t framed = copy;
+    framed.to = 0, framed.frame = &frame;
+    NAME(copy)(&framed, 1);
+    size_t used = NAME(frame)(&frame, taken);
     if (used > most)
         abort();
-    hash = hashed(hash, frame, used);
+    hash = hashed(hash, frame.memory, used);
     size_t read = number % 3, kind = (read + 1 + next() % 2) % 3, numbers = taken / (read == FLOAT32 ? 4 : 2);
     size_t bytes = numbers * (kind == FLOAT32 ? 4 : 2);
     char *rounded = array(bytes);

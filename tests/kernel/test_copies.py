@@ -1,5 +1,6 @@
 """Copies past the caches and frames of chunks, beside NumPy's own and Zstandard's decoder."""
 
+from ctypes import addressof
 from itertools import permutations
 
 import google_crc32c
@@ -11,7 +12,7 @@ from numcodecs.zstd import Zstd
 
 from covdist.kernel import copies
 from covdist.kernel.library import compiled, place
-from covdist.record.lent import Lent, copy_all
+from covdist.record.lent import Lent, Spot, copy_all
 from covdist.record.options.dtypes import named_dtype
 
 pytestmark = pytest.mark.skipif(not compiled(), reason="no kernel was compiled here")
@@ -101,15 +102,37 @@ def test_floats_are_rounded_as_numpy_rounds_them(given, dtype, offset):
 @given(
     st.integers(0, 300_000),
     st.one_of(st.integers(0, 300_000), st.sampled_from([0, 131_072, 131_073])),
-    st.integers(0, 99),
+    st.lists(st.integers(0, 300_000), max_size=4),
+    st.booleans(),
 )
 @settings(deadline=None, max_examples=40)
-def test_a_frame_is_decoded_to_its_rows_and_zeros(nbytes, more, seed):
-    rows = np.random.default_rng(seed).integers(0, 256, nbytes, np.uint8)
+def test_a_frame_is_decoded_to_its_rows_and_zeros(nbytes, more, cuts, in_order):
+    rows = np.random.default_rng(nbytes).integers(0, 256, nbytes, np.uint8)
     chunk = max(1, nbytes + more)
     memory = np.full(copies.frame_bytes(chunk) + 1, 9, np.uint8)
-    length = copies.frame(rows, chunk, memory[:-1])
-    frame, checksum = memory[: length - 4].tobytes(), memory[length - 4 : length].tobytes()
-    assert Zstd().decode(frame) == rows.tobytes() + bytes(chunk - nbytes)
-    assert google_crc32c.value(frame) == int.from_bytes(checksum, "little")
+    frame = copies.Frame(place(memory), chunk, 0, 0)
+    ends = sorted({nbytes, *(cut for cut in cuts if cut < nbytes)})
+    pieces = list(zip([0, *ends], ends, strict=False))
+    for start, stop in pieces if in_order else pieces[::-1]:
+        to = copies.as_it_lies(start, place(rows) + start, stop - start, addressof(frame))
+        copies.run(copies.numbers([to]))
+        if in_order:
+            copies.frame(frame, stop)  # as when rows are stored before their chunk is full
+    length = copies.frame(frame, nbytes)
+    body, checksum = memory[: length - 4].tobytes(), memory[length - 4 : length].tobytes()
+    assert Zstd().decode(body) == rows.tobytes() + bytes(chunk - nbytes)
+    assert google_crc32c.value(body) == int.from_bytes(checksum, "little")
     assert memory[-1] == 9
+
+
+@given(lent(), st.integers(0, 3))
+@settings(deadline=None)
+def test_rows_are_copied_to_a_frame_wherever_they_lie(several, before):
+    """Where other rows come before them, too, and more than a block."""
+    given, rows = several
+    at = before * 43_691
+    memory = np.zeros(copies.frame_bytes(at + rows.nbytes + 1), np.uint8)
+    frame = copies.Frame(place(memory), at + rows.nbytes + 1, at, 0)
+    copy_all([(given, Spot(frame, at, rows.nbytes))])
+    places = [copies.place_in_frame(at + i) for i in range(rows.nbytes)]
+    assert memory[places].tobytes() == rows.tobytes()

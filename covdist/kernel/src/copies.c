@@ -1,36 +1,9 @@
 /* Copies of rows that no one reads soon, past the caches, which belong to whoever computes meanwhile, as they are or
-   rounded; and the frames of chunks that hold rows as they are. */
-#include <string.h>
+   rounded. */
 #include "copies.h"
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "stream.h"
 
-enum { SIDE = 16, LINE = 64 };
-
-#if defined(__x86_64__)
-/* Copy bytes to where they are written without being read before, a cache line at a time. */
-static void stream(char *to, const char *from, size_t bytes)
-{
-    size_t head = (size_t)(-(uintptr_t)to & (LINE - 1));
-    head = head < bytes ? head : bytes;
-    memcpy(to, from, head);
-    to += head, from += head, bytes -= head;
-    for (; bytes >= LINE; bytes -= LINE, to += LINE, from += LINE) {
-        __m128i a = _mm_loadu_si128((const __m128i *)from), b = _mm_loadu_si128((const __m128i *)(from + 16));
-        __m128i c = _mm_loadu_si128((const __m128i *)(from + 32)), d = _mm_loadu_si128((const __m128i *)(from + 48));
-        _mm_stream_si128((__m128i *)to, a);
-        _mm_stream_si128((__m128i *)(to + 16), b);
-        _mm_stream_si128((__m128i *)(to + 32), c);
-        _mm_stream_si128((__m128i *)(to + 48), d);
-    }
-    memcpy(to, from, bytes);
-}
-static void written(void) { _mm_sfence(); }
-#else
-static void stream(char *to, const char *from, size_t bytes) { memcpy(to, from, bytes); }
-static void written(void) {}
-#endif
+enum { SIDE = 16 };
 
 /* Columns that lie apart are read one after the other, each a line of the cache; rows are written `apart` bytes apart. */
 #define TURN(type)                                                                                                     \
@@ -97,19 +70,31 @@ INLINED void turned(const copy_t *c, char *to, size_t apart, const char *from, s
 
 static size_t side_of(size_t left) { return left < SIDE ? left : SIDE; }
 
-/* Copy squares whose rows are then written in whole lines of the cache. */
-static void squares(const copy_t *c, char *to, const char *from)
+/* Copy bytes to where `at` bytes come before them. */
+static void put(const copy_t *c, size_t at, const char *data, size_t bytes)
 {
-    enum { ROW = SIDE * sizeof(uint64_t) };
-    char held[SIDE * ROW];
+    if (c->frame)
+        NAME(into_frame)(c->frame, (uintptr_t)c->to + at, data, bytes);
+    else
+        stream(c->to + at, data, bytes);
+}
+
+/* Turn some rows at once, as many columns of them as a cache holds. */
+static void strips(const copy_t *c, size_t at, const char *from)
+{
+    char held[64 << 10];
+    size_t most = sizeof held / SIDE / c->item, row = c->columns * c->item;
     for (size_t k = 0, height; k < c->rows; k += height) {
         height = side_of(c->rows - k);
         for (size_t j = 0, width; j < c->columns; j += width) {
-            width = side_of(c->columns - j);
-            const char *corner = from + (int64_t)j * c->column_stride + (int64_t)k * c->row_stride;
-            turned(c, held, ROW, corner, height, width);
-            for (size_t l = 0; l < height; l++)
-                stream(to + ((k + l) * c->columns + j) * c->item, held + l * ROW, width * c->item);
+            width = c->columns - j < most ? c->columns - j : most;
+            size_t wide = width * c->item, first = at + k * row + j * c->item;
+            turned(c, held, wide, from + (int64_t)j * c->column_stride + (int64_t)k * c->row_stride, height, width);
+            if (wide == row)
+                put(c, first, held, height * row);
+            else
+                for (size_t l = 0; l < height; l++)
+                    put(c, first + l * row, held + l * wide, wide);
         }
     }
 }
@@ -122,17 +107,17 @@ static void one(const copy_t *c)
     size_t row = c->columns * c->item, block = c->rows * row;
     int whole = c->column_stride == (int64_t)c->item;
     for (size_t i = 0; i < c->outer; i++) {
-        char *to = c->to + i * block;
+        size_t at = i * block;
         const char *from = c->from + (int64_t)i * c->outer_stride;
-        if (whole && c->row_stride == (int64_t)row && block < LITTLE)
-            memcpy(to, from, block);
+        if (whole && c->row_stride == (int64_t)row && block < LITTLE && !c->frame)
+            memcpy(c->to + at, from, block);
         else if (whole && c->row_stride == (int64_t)row)
-            stream(to, from, block);
+            put(c, at, from, block);
         else if (whole)
             for (size_t k = 0; k < c->rows; k++)
-                stream(to + k * row, from + (int64_t)k * c->row_stride, row);
+                put(c, at + k * row, from + (int64_t)k * c->row_stride, row);
         else
-            squares(c, to, from);
+            strips(c, at, from);
     }
 }
 
@@ -273,75 +258,4 @@ EXPORTED void NAME(rounded)(char *to, size_t kind, const char *from, size_t give
         stream(to, (const char *)held, 2 * n);
     }
     written();
-}
-
-/* CRC-32C, of Castagnoli's polynomial, bits reflected. */
-#if defined(__SSE4_2__)
-static uint32_t extended(uint32_t crc, const char *data, size_t bytes)
-{
-    uint64_t wide = crc;
-    for (; bytes >= 8; bytes -= 8, data += 8) {
-        uint64_t word;
-        memcpy(&word, data, 8);
-        wide = _mm_crc32_u64(wide, word);
-    }
-    crc = (uint32_t)wide;
-    for (; bytes; bytes--, data++)
-        crc = _mm_crc32_u8(crc, (uint8_t)*data);
-    return crc;
-}
-#else
-static uint32_t extended(uint32_t crc, const char *data, size_t bytes)
-{
-    uint32_t of[256];
-    for (uint32_t i = 0; i < 256; i++) {
-        of[i] = i;
-        for (int bit = 0; bit < 8; bit++)
-            of[i] = of[i] >> 1 ^ (of[i] & 1 ? 0x82f63b78 : 0);
-    }
-    for (; bytes; bytes--, data++)
-        crc = crc >> 8 ^ of[(crc ^ (uint8_t)*data) & 0xff];
-    return crc;
-}
-#endif
-
-typedef struct {
-    char *to;
-    uint32_t crc;
-} out_t;
-
-static void put(out_t *out, const char *data, size_t bytes)
-{
-    out->crc = extended(out->crc, data, bytes);
-    stream(out->to, data, bytes);
-    out->to += bytes;
-}
-
-static void put_number(out_t *out, uint64_t number, size_t bytes)
-{
-    char data[8];
-    for (size_t i = 0; i < bytes; i++)
-        data[i] = (char)(number >> 8 * i);
-    put(out, data, bytes);
-}
-
-enum { MOST = 128 << 10, RAW = 0, REPEAT = 1 }; /* bytes of a block, and two kinds of it (RFC 8878, 3.1.1.2) */
-
-/* Write a Zstandard frame of `chunk` bytes, of which the first are given and the others 0, in blocks that are not
-   compressed, and its checksum; return how many bytes these take. */
-EXPORTED size_t NAME(frame)(char *to, const char *rows, size_t bytes, size_t chunk)
-{
-    out_t out = {to, ~0u};
-    put(&out, "\x28\xb5\x2f\xfd\xe0", 5); /* one segment, whose length follows; no checksum, no dictionary */
-    put_number(&out, chunk, 8);
-    for (size_t at = 0, size, last; at < chunk; at += size) {
-        size_t kind = at < bytes ? RAW : REPEAT, end = kind == RAW ? bytes : chunk;
-        size = end - at < MOST ? end - at : MOST, last = at + size == chunk;
-        put_number(&out, size << 3 | kind << 1 | last, 3);
-        put(&out, kind == RAW ? rows + at : "\0", kind == RAW ? size : 1);
-    }
-    uint32_t crc = ~out.crc;
-    put_number(&out, crc, 4);
-    written();
-    return (size_t)(out.to - to);
 }
