@@ -20,6 +20,15 @@ def plain(found: xr.DataArray, axes: int) -> np.ndarray:
     return values.reshape(values.shape + (1,) * (axes - values.ndim))
 
 
+def check_alone(m: Moments, format: str) -> None:
+    """Raise DataError where moments are of x with y, whose covariance is not that of x."""
+    if len(m.layout.axes) > 1:
+        raise DataError(
+            f"this is a {m.layout.describe()}, where a {format} file holds the matrix of one array with itself: pass "
+            "covdist.moments(x, dim=...)"
+        )
+
+
 def totals(m: Moments) -> np.ndarray:
     """Return the sum of the rows' weights, of each group where there are groups: the number of rows without weights."""
     weight, unit = (m.deferred.read(get, (), f"columns.{name}").to_numpy() for name in ("weight", "weight_unit"))

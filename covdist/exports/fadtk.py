@@ -12,7 +12,7 @@ import numpy as np
 from covdist.errors import DataError
 from covdist.exports._arrays import needed, sources
 from covdist.exports._imported import Imported
-from covdist.exports._statistics import finite, mean, plain
+from covdist.exports._statistics import check_alone, finite, mean, plain
 from covdist.results.moments import Moments
 
 SUFFIX = ""
@@ -20,6 +20,7 @@ SUFFIX = ""
 
 def write(m: Moments, path: Path) -> None:
     """Write one state."""
+    check_alone(m, "fadtk")
     mu, cov = finite(mean(m), "mean", "fadtk"), finite(plain(m.cov(ddof=1), 2), "covariance", "fadtk")
     path.mkdir()
     np.save(path / "mu.npy", mu)

@@ -13,7 +13,7 @@ import numpy as np
 from covdist.errors import DataError
 from covdist.exports._arrays import array, needed, sources
 from covdist.exports._imported import Imported
-from covdist.exports._statistics import count, finite, mean, plain
+from covdist.exports._statistics import check_alone, count, finite, mean, plain
 from covdist.results.moments import Moments
 
 SUFFIX = ".npz"
@@ -21,6 +21,7 @@ SUFFIX = ".npz"
 
 def write(m: Moments, path: Path) -> None:
     """Write one state."""
+    check_alone(m, "fid")
     mu, sigma = finite(mean(m), "mean", "fid"), finite(plain(m.cov(ddof=1), 2), "covariance", "fid")
     rows = count(m, "fid")
     with path.open("wb") as file:  # np.savez would add to a name

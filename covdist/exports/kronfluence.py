@@ -19,7 +19,7 @@ import numpy as np
 
 from covdist.errors import DataError, ResultError, shown
 from covdist.exports._imported import Imported, is_zero, mean_of
-from covdist.exports._statistics import INPUTS, count, finite, module_of, plain
+from covdist.exports._statistics import INPUTS, check_alone, count, finite, module_of, plain
 from covdist.given import names
 from covdist.results.moments import Moments
 
@@ -38,6 +38,7 @@ def write_all(states: Mapping[str, Moments], path: Path, *, bias: str | Sequence
         for factor, (node, m) in found.items():
             ones = factor == "activation" and _matches(module, patterns)
             try:
+                check_alone(m, "kronfluence")
                 sums = plain(m.second_moment(divide=False, append_one=ones), 2)
                 rows = count(m, "kronfluence")
                 tensors[f"{factor}_covariance"][module] = finite(sums, "sum of products", "kronfluence")

@@ -14,7 +14,7 @@ import numpy as np
 
 from covdist.exports._arrays import needed, sources
 from covdist.exports._imported import Imported, is_zero, mean_of
-from covdist.exports._statistics import count, finite, plain
+from covdist.exports._statistics import check_alone, count, finite, plain
 from covdist.exports._statistics import mean as means
 from covdist.given import whole
 from covdist.results.moments import Moments
@@ -25,6 +25,7 @@ _CONSTRUCTOR = "util.runningstats.{}()"
 
 def write(m: Moments, path: Path, *, sample_size: int | None = None) -> None:
     """Write one state; ``sample_size`` is the tool's ``mom2_n_samples``, the number of rows where it is not given."""
+    check_alone(m, "mom2")
     sums, rows = finite(plain(m.second_moment(divide=False), 2), "sum of products", "mom2"), count(m, "mom2")
     mean = means(m)
     arrays: dict[str, Any] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from covdist.errors import DataError
-from covdist.exports._statistics import count, float32, mean, plain
+from covdist.exports._statistics import check_alone, count, float32, mean, plain
 from covdist.results.moments import Moments
 
 SUFFIX = ".pt"
@@ -23,6 +23,7 @@ def write(m: Moments, path: Path) -> None:
         import torch
     except ImportError as error:
         raise DataError(f"quip files are torch's own ({error}): pip install torch") from error
+    check_alone(m, "quip")
     covariance, rows = float32(plain(m.cov(), 2), "covariance", "quip"), count(m, "quip")
     triangle = covariance[np.tril_indices(len(covariance))]
     held = {

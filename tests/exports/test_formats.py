@@ -163,6 +163,18 @@ def test_npz_of_labels_of_several_levels(tmp_path):
     close(found["cov"], np.cov(X, rowvar=False, ddof=0))
 
 
+@pytest.mark.parametrize(("widths", "labels"), [((3, 2), None), ((3, 3), ("abc", "def")), ((3, 2), ("abc", "ab"))])
+def test_npz_of_x_and_y_whose_columns_go_by_the_same_name(widths, labels, tmp_path):
+    x, y = (xr.DataArray(X[:, :width], dims=("sample", "unit")) for width in widths)
+    if labels is not None:
+        x, y = (each.assign_coords(unit=list(names)) for each, names in zip((x, y), labels, strict=True))
+    covdist.moments(x, y, dim="sample").export(tmp_path / "s.npz", "npz")
+    found = np.load(tmp_path / "s.npz", allow_pickle=False)
+    np.testing.assert_allclose(found["mean_y"], y.to_numpy().mean(axis=0))
+    np.testing.assert_allclose(found["var_y"], y.to_numpy().var(axis=0))
+    assert found["dims.mean_y"].tolist() == found["dims.cov"].tolist()[1:] == ["unit_2"]
+
+
 @pytest.mark.parametrize("engine", ["scipy", "h5netcdf"])
 def test_netcdf(engine, tmp_path, monkeypatch):
     if engine == "scipy":

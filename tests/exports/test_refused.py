@@ -51,6 +51,11 @@ UNFIT = {
     "no module": ("kronfluence", covdist.moments(X), {}, "fc1/gradient"),
     "no gradient": ("kronfluence", {"fc/input": covdist.moments(X)}, {}, "fc has no gradient"),
     "two inputs": ("kronfluence", dict.fromkeys(["fc/input", "fc/activation"], covdist.moments(X)), {}, "fc/input and"),
+    **{f"x with y in {format}": (format, covdist.moments(X, X), {}, rf"both state of .*, where a {format} file holds")
+       for format in ("fid", "fadtk", "mom2")},
+    "x with y in kronfluence": (
+        "kronfluence", dict.fromkeys(["fc/input", "fc/gradient"], covdist.moments(X, X)), {}, "fc/input: this is a",
+    ),
     "layer": ("mom2", {"a": covdist.moments(X), "b": NO_ROWS}, {}, "^b: the weights"),
 }  # fmt: skip
 
