@@ -178,6 +178,15 @@ def low_part(block: np.ndarray) -> np.ndarray:
     return (block & 0xFFFFFFFF).astype(np.float64)
 
 
+def less_mean(rows: np.ndarray, mean: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Return rows, of any dtype, less a mean in two parts, float64; integers beyond float64 keep their digits."""
+    found = np.asarray((np.asarray(rows, np.float64) - mean) - low)
+    if not beyond_float64(rows):
+        return found
+    large = (rows > 1 << 53) | (rows < -(1 << 53))
+    return np.where(large, ((high_part(rows) - mean) + low_part(rows)) - low, found)
+
+
 def pilot_of(rows: np.ndarray, average: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Return a number near each column's mean, or the value itself where a column is constant; 0 for what is infinite.
 

@@ -18,7 +18,7 @@ from covdist.results.accepted import accepted, check_rows
 from covdist.results.labels import Array, ArrayLike, Axis, Dims
 from covdist.rows.promised import checked
 
-Function = Callable[[np.ndarray, Any], np.ndarray]  # of rows (n, columns) and parameters
+Function = Callable[[np.ndarray, Any], np.ndarray]  # of rows (n, columns), of their own dtype, and parameters
 
 
 class RowArray(NamedTuple):
@@ -90,7 +90,7 @@ class RowArray(NamedTuple):
 
 def _of_block(block: np.ndarray, function: Function, parameters: Any, depth: int, shape: tuple[int, ...]) -> np.ndarray:
     outer = block.shape[:depth]
-    rows = block.reshape(math.prod(outer), math.prod(block.shape[depth:])).astype(np.float64, copy=False)
+    rows = block.reshape(math.prod(outer), math.prod(block.shape[depth:]))
     with single_thread(), np.errstate(invalid="ignore", over="ignore"):
         return np.asarray(function(rows, parameters)).reshape(*outer, *shape)
 

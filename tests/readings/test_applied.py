@@ -251,3 +251,12 @@ def test_missing_values_stay_in_their_rows():
     for name, function in APPLIED.items():
         assert np.isnan(function(x, M)[3]).any(), name
         assert np.isfinite(np.delete(function(x, M).to_numpy(), 3, axis=0)).all(), name
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_rows_beyond_float64_in_spreads_are_infinite(lazy):
+    x = np.array([[1e-300], [3e-300], [1e300]])
+    rows = da.from_array(x, chunks=2) if lazy else x
+    with np.errstate(all="raise", under="ignore"):
+        found = covdist.standardise(rows, covdist.moments(x[:2])).values
+    np.testing.assert_allclose(found.ravel(), [-1, 1, np.inf])

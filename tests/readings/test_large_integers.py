@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import dask.array as da
@@ -103,3 +104,28 @@ def test_stamps_in_nanoseconds(dtype, kind):
     found = covdist.fill(xr.DataArray(values, dims="t", coords={"t": stamps}), dim="t", kind=kind)
     expected = covdist.fill(xr.DataArray(values, dims="t", coords={"t": steps}), dim="t", kind=kind)
     assert found.values.tolist() == expected.values.tolist()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@each_block
+def test_rows_by_a_state(x, lazy):
+    m, truth = covdist.moments(x), Exact(x)
+    rows = da.from_array(x, chunks=(7, 2)) if lazy else x
+    away = [[Fraction(int(value)) - truth.mean(0, i) for i, value in enumerate(row)] for row in x]
+    spreads = [math.sqrt(truth.cov(0, i, 0, i)) for i in range(3)]
+    expected = np.array([[float(each) / by for each, by in zip(row, spreads, strict=True)] for row in away])
+    np.testing.assert_allclose(covdist.standardise(rows, m), expected, rtol=1e-12, atol=1e-12)
+    correlation = np.array(m.corr())
+    if np.linalg.cond(correlation) > 1e6:
+        return
+    distances = np.sqrt(np.sum(expected @ np.linalg.inv(correlation) * expected, axis=1))
+    np.testing.assert_allclose(covdist.mahalanobis(rows, m), distances, rtol=1e-9)
+    white = covdist.whiten(rows, m, method="cholesky")
+    np.testing.assert_allclose(np.linalg.norm(white, axis=1), distances, rtol=1e-9)
+
+
+@each_block
+def test_distance_correlation(x):
+    low = x.min(axis=0)
+    near = (x.astype(object) - low.astype(object)).astype(np.float64)
+    np.testing.assert_allclose(covdist.distance_corr(x), covdist.distance_corr(near), rtol=1e-9)

@@ -129,3 +129,37 @@ def test_divergence_of_spreads_whose_squares_underflow():
     rows = np.array([[-1.0], [1.0]])
     found = covdist.kl_divergence(covdist.moments(rows * 1e-200), covdist.moments(rows))
     assert found == pytest.approx(200 * math.log(10) - 0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("power", range(2, 8))
+@pytest.mark.parametrize("reading", ["logdet", "precision", "partial_corr"])
+def test_a_dependent_column_behind_two_that_are_nearly_one(reading, power):
+    """Its pivot, which should be 0, was rounding over theirs: as much as 0.03."""
+    first = rng.integers(-(10**power), 10**power, 300).astype(float)
+    second = first + rng.integers(-2, 3, 300)
+    m = covdist.moments(np.column_stack([first, second, rng.integers(-2, 3, 300)]))
+    assert np.isfinite(getattr(m, reading)()).all()
+    for third in (second - first, 3 * first - 2 * second):
+        for order in ([0, 1, 2], [1, 2, 0]):
+            m = covdist.moments(np.column_stack([first, second, third])[:, order])
+            with pytest.raises(covdist.CovdistError, match="columns is singular"):
+                getattr(m, reading)()
+
+
+@pytest.mark.parametrize("weights", [[0.1], [0.1, 0.0], [1.0, 1e-20], [1e-300, 0.7, 1e-30], [3e200]])
+def test_weights_that_leave_one_row(weights):
+    weights = np.array(weights)
+    m = covdist.moments(rng.normal(size=(len(weights), 1)), weights=weights)
+    with pytest.raises(covdist.CovdistError, match="ddof=1 leaves nothing to divide by"):
+        m.var(ddof=1)
+    if len(weights) > 1:
+        assert np.isnan(m.gradient_cosine()["cosine_debiased"])
+
+
+@pytest.mark.parametrize("rows", [4, 10, 1000])
+def test_no_interval_of_proportional_columns(rows):
+    for seed in range(20):
+        x = np.random.default_rng(seed).normal(size=(rows, 1))
+        m = covdist.moments(x * [1.0, 3.0, -0.7])
+        assert np.isnan(m.corr_interval()["lower"]).all()
+        assert np.isnan(m.corr_interval()["upper"]).all()

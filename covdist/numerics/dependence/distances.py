@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from covdist.numerics.shifted_columns import beyond_float64, high_part, less_mean, low_part
+
 _PAIRS = 32  # points in a block whose pairs are summed one by one
 
 
@@ -19,7 +21,7 @@ class DistanceColumn(NamedTuple):
 
     @classmethod
     def of(cls, column: np.ndarray) -> DistanceColumn:
-        values = _centred(column.astype(np.float64))
+        values = _centred(_from_first(column))
         n, order = len(values), np.argsort(values, kind="stable")
         ordered, sums = values[order], np.empty(len(values))
         before = np.cumsum(ordered) - ordered
@@ -40,6 +42,13 @@ def distance_correlation(x: DistanceColumn, y: DistanceColumn) -> float:
     covariance = products / n**2 - 2 * float(x.sums @ y.sums) / n**3 + x.sums.sum() / n**2 * (y.sums.sum() / n**2)
     ratio = max(covariance, 0.0) / np.sqrt(x.variance) / np.sqrt(y.variance)
     return float(np.sqrt(min(ratio, 1.0)))
+
+
+def _from_first(column: np.ndarray) -> np.ndarray:
+    """Return float64 values, of integers beyond float64 less the first one."""
+    if not beyond_float64(column):
+        return column.astype(np.float64)
+    return less_mean(column, high_part(column[:1]), low_part(column[:1]))
 
 
 def _centred(values: np.ndarray) -> np.ndarray:

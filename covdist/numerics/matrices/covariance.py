@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
-from scipy.linalg.lapack import dpotrf, dpotri, dpstrf
+from scipy.linalg.lapack import dpocon, dpotrf, dpotri, dpstrf
 
 from covdist.errors import DataError
 from covdist.numerics.blas import single_thread
@@ -55,7 +55,18 @@ class Covariance(NamedTuple):
         if (pivots <= least).any():
             first = int(np.argmax(pivots <= least))
             self._refuse(first, float(pivots[first]))
+        self._check_condition(lower)
         return np.tril(lower)
+
+    def _check_condition(self, lower: np.ndarray) -> None:
+        """Raise DataError where rounding hides in a pivot behind small ones, each of which grows it."""
+        with single_thread():
+            found, _ = dpocon(lower, np.linalg.norm(self.correlation, 1), uplo="L")
+        if found <= len(lower) * _EPS:
+            raise DataError(
+                f"{self._singular()}: correlations with a condition number of {1 / max(found, _EPS**2):.1e} have an "
+                f"inverse of rounding alone; {_USE}"
+            )
 
     def root(self, unit: int) -> np.ndarray:
         """Return L (columns, rank), such that L Lᵀ is the matrix times ``4**-unit``; a singular one has a root too.

@@ -83,7 +83,7 @@ def _of(columns: Any, ddof: float, refuse: bool) -> list[float]:
     exponent = int(np.frexp(np.maximum(np.abs(mean), deviation).max(initial=0))[1])
     signal, noise = (np.ldexp(each, -exponent) ** 2 for each in (mean, deviation))
     with np.errstate(divide="ignore", invalid="ignore"):
-        excess = np.where(rows > 1, noise / (effective - 1), np.nan)
+        excess = np.where((rows > 1) & (effective - 1 > _DIGITS), noise / (effective - 1), np.nan)
     return [exponent, mean.any(), *(float(each.sum()) for each in (signal, noise, excess))]
 
 

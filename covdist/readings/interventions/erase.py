@@ -74,4 +74,5 @@ class _Eraser(NamedTuple):
 
     @staticmethod
     def applied(rows: np.ndarray, by: _Eraser) -> np.ndarray:
+        rows = rows.astype(np.float64, copy=False)
         return np.asarray(rows - ((rows - by.mean) @ by.right.T) @ by.left.T)

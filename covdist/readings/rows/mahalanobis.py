@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from covdist.numerics.shifted_columns import less_mean
 from covdist.readings.estimates.shrink import asking_for, estimate_of
 from covdist.readings.rows.whiten import check_method, check_ungrouped
 from covdist.results.applied import RowArray
@@ -96,7 +97,7 @@ class Distances(NamedTuple):
 
     @staticmethod
     def applied(rows: np.ndarray, by: Distances) -> np.ndarray:
-        white = (((rows - by.mean) - by.mean_low) / by.scale) @ by.matrix.T
+        white = (less_mean(rows, by.mean, by.mean_low) / by.scale) @ by.matrix.T
         if by.away is None:
             return np.asarray(np.linalg.norm(white, axis=1))
         return np.stack([np.linalg.norm(white - mean, axis=1) for mean in by.away], axis=1)

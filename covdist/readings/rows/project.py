@@ -75,4 +75,4 @@ def _vectors(spectrum: Any) -> xr.DataArray:
 
 
 def _projected(rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    return rows @ vectors.T
+    return rows.astype(np.float64, copy=False) @ vectors.T

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import dask.array as da
 import numpy as np
 import xarray as xr
 
+from covdist.numerics.shifted_columns import less_mean
 from covdist.readings.rows.whiten import check_ungrouped
 from covdist.results.applied import RowArray
 from covdist.results.labels import ArrayLike, Dims
@@ -55,7 +59,17 @@ def standardise(x: ArrayLike, m: Moments, *, dim: Dims = None, ddof: float = 0) 
     mean, low, spread = (
         rows.columns(m.read_columns(ask, *asked).data) for asked in (["mean"], ["mean_low"], ["deviation", ddof])
     )
-    data = rows.array.data.astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = ((data - mean) - low) / np.where(spread > 0, spread, np.nan)
+    given: tuple[Any, ...] = rows.array.data, mean, low, spread
+    if any(isinstance(each, da.Array) for each in given):
+        every = range(rows.array.ndim)
+        places = every, *(every[len(rows.samples) :],) * 3
+        sides = (each for pair in zip(given, places, strict=True) for each in pair)
+        found = da.blockwise(_standardised, every, *sides, dtype=np.float64, meta=np.empty((0,) * len(every)))
+    else:
+        found = _standardised(*given)
     return rows.like(found, "standardise", long_name="standardised rows", units="1", ddof=ddof)
+
+
+def _standardised(rows: np.ndarray, mean: np.ndarray, low: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", over="ignore"):  # other rows may lie any number of spreads away
+        return np.asarray(less_mean(rows, mean, low) / np.where(spread > 0, spread, np.nan))

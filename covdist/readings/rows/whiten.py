@@ -11,6 +11,7 @@ import xarray as xr
 from covdist.errors import DataError
 from covdist.given import one_of
 from covdist.numerics.matrices.shrinkage import METHODS
+from covdist.numerics.shifted_columns import less_mean
 from covdist.readings.estimates.shrink import asking_for, estimate_of
 from covdist.results.applied import RowArray
 from covdist.results.deferred import apply
@@ -97,7 +98,7 @@ class Whitening(NamedTuple):
 
     @staticmethod
     def applied(rows: np.ndarray, by: Whitening) -> np.ndarray:
-        return (((rows - by.mean) - by.mean_low) / by.scale) @ by.matrix.T
+        return (less_mean(rows, by.mean, by.mean_low) / by.scale) @ by.matrix.T
 
 
 def check_ungrouped(m: Any, what: str) -> None:

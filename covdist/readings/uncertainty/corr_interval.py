@@ -12,6 +12,8 @@ from covdist.readings.uncertainty.jackknife import check_level
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 
+_DIGITS = 1e-12  # of a correlation, beyond which it is rounding
+
 
 @reading
 def corr_interval(m: Moments, *, level: float = 0.95) -> xr.Dataset:
@@ -31,7 +33,7 @@ def corr_interval(m: Moments, *, level: float = 0.95) -> xr.Dataset:
     -------
     Dataset
         float64 ``lower`` and ``upper``, dims as for :func:`covdist.corr`; lazy where ``m`` is. NaN where there are no
-        more than three rows, or the correlation is -1 or 1, as on the diagonal.
+        more than three rows, or the correlation is -1 or 1 to within 1e-12, as on the diagonal.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def effective_rows(state: Any) -> np.ndarray:
 
 
 def _limits(correlation: np.ndarray, rows: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    inside = (np.abs(correlation) < 1) & (rows > 3)
+    inside = (np.abs(correlation) < 1 - _DIGITS) & (rows > 3)
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = np.arctanh(correlation)
         half = ndtri((1 + level) / 2) / np.sqrt(np.maximum(rows, 3.0) - 3)
