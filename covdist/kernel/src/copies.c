@@ -109,15 +109,15 @@ static void one(const copy_t *c)
     for (size_t i = 0; i < c->outer; i++) {
         size_t at = i * block;
         const char *from = c->from + (int64_t)i * c->outer_stride;
-        if (whole && c->row_stride == (int64_t)row && block < LITTLE && !c->frame)
-            memcpy(c->to + at, from, block);
-        else if (whole && c->row_stride == (int64_t)row)
-            put(c, at, from, block);
-        else if (whole)
+        if (!whole)
+            strips(c, at, from);
+        else if (c->row_stride != (int64_t)row)
             for (size_t k = 0; k < c->rows; k++)
                 put(c, at + k * row, from + (int64_t)k * c->row_stride, row);
+        else if (block < LITTLE && !c->frame)
+            memcpy(c->to + at, from, block);
         else
-            strips(c, at, from);
+            put(c, at, from, block);
     }
 }
 
