@@ -36,10 +36,13 @@ _NOT_PROVENANCE = {
 }  # fmt: skip
 
 
+_TOLD = dict.fromkeys(  # of how rows were folded
+    ["source?", "dims?", "dtype?", "missing?", "inf?", "precision?", "kernel?", "checksum?", "halflife?"], str
+)
 _AXIS = {"dim": str | None, "size": int, "coords": {str: str}, "levels?": [str]}
 _STATE = {
     "kind": str, "axes": [_AXIS], "groups?": str, "groups_stored?": str, "groups_levels?": {str: str},
-    "positions?": bool, "parameters?": {str: object},
+    "positions?": bool, "parameters?": {str: object}, "rows?": int, **_TOLD,
     f"{FEW_ROWS}?": {"missing": str, "inf": str, "precision": str, "arrays": [str]},
 }  # fmt: skip
 

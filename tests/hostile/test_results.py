@@ -49,7 +49,10 @@ REFUSED = {
     "labels": (("axes", 0, "coords"), r"coords is None"),
     "groups": (("groups",), "groups is None"),
     "kind": (("kind",), "kind is None"),
-}
+    **{name: ((name,), f"{name} is None, expected {kind}") for name, kind in {
+        "rows": "int", **dict.fromkeys(["source", "dims", "dtype", "missing", "inf", "precision", "kernel", "halflife"],
+                                       "str")}.items()},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("at", "said"), REFUSED.values(), ids=REFUSED)
