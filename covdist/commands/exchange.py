@@ -110,7 +110,18 @@ def _selected(m: Moments, sel: tuple[str, ...]) -> Moments:
         if not sign:
             raise click.UsageError(f"--sel {shown(each)} does not name a group: write it like epoch=3")
         try:
-            m = m.sel(**{label: value_of(value)})
+            m = m.sel(**{label: _label(m, label, value)})
         except KeyError as error:
             raise DataError(f"--sel {shown(each)}: {error.args[0]}") from error
     return m
+
+
+def _label(m: Moments, name: str, word: str) -> Any:
+    """Return the label of a group that goes by a word, such as 3, '3' or a date."""
+    from covdist.results.labels import readable
+
+    groups = m.layout.groups
+    if groups is None or name not in (groups.levels or (groups.dim,)):
+        return value_of(word)
+    values = groups.values[name] if groups.levels else groups.values
+    return dict(zip(map(str, readable(values)), values, strict=True)).get(word, value_of(word))

@@ -175,6 +175,11 @@ class Groups:
         return xr.Coordinates(variables, indexes)
 
 
+def readable(values: np.ndarray) -> list[Any]:
+    """Return labels as Python has them, and dates as text: those in nanoseconds would be numbers."""
+    return list((np.datetime_as_string(values, unit="auto") if values.dtype.kind == "M" else values).tolist())
+
+
 def structured(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return vectors of one length as the fields of one."""
     arrays = {name: values.astype(str) if values.dtype.kind == "T" else values for name, values in columns.items()}

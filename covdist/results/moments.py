@@ -13,7 +13,7 @@ import xarray as xr
 
 from covdist.errors import DataError, MergeError
 from covdist.results.labelled_state import LabelledState
-from covdist.results.labels import COLUMNS
+from covdist.results.labels import COLUMNS, readable
 from covdist.results.looks.moments import page, text
 from covdist.results.names import own_names
 from covdist.results.readings import Readings
@@ -256,13 +256,13 @@ class Moments(Readings, LabelledState):
         if groups is not None and dim in groups.levels:
             taken = groups.at(value, dim)
             if not np.any(taken):
-                raise KeyError(f"no group {dim}={value!r}, there are {np.unique(groups.values[dim]).tolist()}")
+                raise KeyError(f"no group {dim}={value!r}, there are {readable(np.unique(groups.values[dim]))}")
             return self._regrouped(dim, taken)
         if groups is None or groups.dim != dim:
             raise KeyError(f"no groups by {dim!r}: {self.layout.describe()}")
         codes = np.flatnonzero(groups.at(value))
         if not len(codes):
-            raise KeyError(f"no group {dim}={value!r}, there are {groups.values.tolist()}")
+            raise KeyError(f"no group {dim}={value!r}, there are {readable(groups.values)}")
         return Moments(self.deferred.map(partial(Grouped.group, code=int(codes[0]))), replace(self.layout, groups=None))
 
     @property

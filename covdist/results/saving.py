@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar, cast
 
@@ -20,7 +21,7 @@ from covdist.results.arrays import ByGroup, storable
 from covdist.results.deferred import by_group
 from covdist.results.kept_rows import FOLDED, apart, has_rows
 from covdist.results.labelled_state import LabelledState
-from covdist.results.labels import Axis, Groups
+from covdist.results.labels import Axis, Groups, readable
 from covdist.results.layout import Layout
 from covdist.results.packs import Arrays, Stored
 from covdist.results.stacks import same_fields, together
@@ -256,11 +257,13 @@ def _check_exported(node: str, one: object, format: str, takes_groups: bool) -> 
     if groups is None or takes_groups:
         return
     label = groups.dim if not groups.levels else groups.levels[0]
-    value = (groups.values[label] if groups.levels else groups.values).tolist()[0]
+    values = groups.values[label] if groups.levels else groups.values
+    value = readable(values[:1])[0]
+    python = f"np.datetime64({value!r})" if values.dtype.kind == "M" else repr(value)
     what = f"{shown(node)} is" if node else "this is"
     raise DataError(
         f"{what} a {one.layout.describe()}, where a {format} file holds one state: pick one, "
-        f"such as by .sel({label}={value!r}) or --sel {label}={value}, or add up all by .merge({label!r})"
+        f"such as by .sel({label}={python}) or --sel {quote(f'{label}={value}')}, or add up all by .merge({label!r})"
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import covdist
 from covdist.results.saving import save
@@ -28,6 +31,33 @@ def several(tmp_path_factory):
     grouped = covdist.moments(X, by=np.arange(30) % 2)
     save({"fc/input": covdist.moments(X), "fc/gradient": covdist.moments(X[:, :2]), "epochs": grouped}, path)
     return path
+
+
+LABELS = {
+    "numbers": np.arange(30) % 2, "texts of numbers": np.array(["1", "2"])[np.arange(30) % 2],
+    "texts": np.array(["a b", "it's"])[np.arange(30) % 2], "flags": np.arange(30) % 2 > 0,
+    "floats": np.arange(30) % 2 / 10,
+    "days": np.array(["2024-01-01", "2024-02-01"], "M8[ns]")[np.arange(30) % 2],
+    "times": np.array(["2024-01-01T12:30", "2024-02-01"], "M8[ns]")[np.arange(30) % 2],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+def test_one_group_as_the_sentence_says(labels, tmp_path):
+    x = xr.DataArray(X, dims=("row", "unit"), coords={"k": ("row", labels)})
+    m = covdist.moments(x, dim="row", by="k")
+    m.save(tmp_path / "r.zarr")
+    said = sentence("export", tmp_path / "r.zarr", "--as", "fid", "-o", tmp_path / "s.npz")
+    ((python, words),) = re.findall(r"such as by (\.sel\(k=.*\)) or (--sel .*), or add up", said)
+    assert output("export", tmp_path / "r.zarr", "--as", "fid", *shlex.split(words), "-o", tmp_path / "s.npz") == ""
+    one = eval(f"m{python}", {"m": m, "np": np})
+    np.testing.assert_array_equal(one.mean(), np.load(tmp_path / "s.npz")["mu"])
+
+
+def test_no_group_names_those_there_are(tmp_path):
+    x = xr.DataArray(X, dims=("row", "unit"), coords={"k": ("row", LABELS["days"])})
+    with pytest.raises(KeyError, match=r"no group k='2023', there are \['2024-01-01', '2024-02-01'\]"):
+        covdist.moments(x, dim="row", by="k").sel(k="2023")
 
 
 def test_there_and_back_and_on(result, tmp_path):
