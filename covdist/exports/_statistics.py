@@ -58,7 +58,7 @@ def finite(values: np.ndarray, what: str, format: str) -> np.ndarray:
         place = ", ".join(map(str, bad[0]))
         raise DataError(
             f"the {what} is {values[tuple(bad[0])]} at ({place}), where a {format} file holds numbers: leave out what "
-            "is not finite when the rows are folded, such as by missing='drop'"
+            "is not finite when the rows are folded, such as by missing='drop', and scale what overflows"
         )
     return values
 

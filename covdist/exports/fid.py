@@ -22,8 +22,8 @@ SUFFIX = ".npz"
 def write(m: Moments, path: Path) -> None:
     """Write one state."""
     check_alone(m, "fid")
+    rows = count(m, "fid")  # which tells why there is no mean
     mu, sigma = finite(mean(m), "mean", "fid"), finite(plain(m.cov(ddof=1), 2), "covariance", "fid")
-    rows = count(m, "fid")
     with path.open("wb") as file:  # np.savez would add to a name
         np.savez(file, mu=mu, sigma=sigma, count=rows)
 

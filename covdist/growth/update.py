@@ -150,7 +150,10 @@ def _place(result: str | os.PathLike[str]) -> str:
     if not os.path.exists(place):
         raise ResultError(f"{os.fspath(result)} does not exist: make it first, by `covdist run LOG -o RESULT`")
     if os.path.isfile(os.path.join(place, "manifest.json")):
-        raise ResultError(f"{os.fspath(result)} is a job's folder: pass the result that the job wrote to its output")
+        raise ResultError(
+            f"{os.fspath(result)} is a job's folder: pass the result that the job wrote to its output, or a copy of "
+            "its result.zarr"
+        )
     return place
 
 

@@ -150,9 +150,10 @@ def divisor(columns: Columns, ddof: float) -> float:
     left = columns.weight - ddof * columns.weight2 / columns.weight if columns.weight else 0.0
     if left <= _DIGITS * columns.weight:
         weight = np.ldexp(columns.weight, columns.weight_unit)
+        advice = "use a smaller ddof or more rows" if ddof > 0 else "fold rows that have a weight"
         raise DataError(
             f"ddof={ddof} leaves nothing to divide by: {columns.rows} rows with a total weight of "
-            f"{weight:g} were folded, {columns.skipped} left out; use a smaller ddof or more rows"
+            f"{weight:g} were folded, {columns.skipped} left out; {advice}"
         )
     return left
 

@@ -145,6 +145,8 @@ def free_path(path: str | os.PathLike[str]) -> Path:
     target = Path(local_path(path)).absolute()
     if os.path.lexists(target):
         raise ResultError(f"{path} exists already: choose another output, or remove it first")
+    if os.path.isfile(target.parent):
+        raise ResultError(f"{target.parent} is a file, so that the output cannot lie in it: choose another place")
     if not os.path.isdir(target.parent):
         raise ResultError(f"the folder {target.parent} for the output does not exist: make it first")
     if not os.access(target.parent, os.W_OK):

@@ -35,6 +35,9 @@ UNFIT = {
     "one row": ("fid", covdist.moments(X[:1]), {}, "ddof=1"),
     "no rows": ("mom2", NO_ROWS, {}, "add up to 0"),
     "weights": ("mom2", covdist.moments(X, weights=np.full(40, 0.3)), {}, "whole rows"),
+    "no weight": ("fid", covdist.moments(X, weights=np.zeros(40)), {}, "weights of the rows add up to 0"),
+    "no weight in npz": ("npz", covdist.moments(X, weights=np.zeros(40)), {}, "fold rows that have a weight"),
+    "overflow": ("fid", covdist.moments(X * 1e200), {}, "covariance is inf at .*scale what overflows"),
     "NaN": ("fid", covdist.moments(X * [1, np.nan, 1], missing="propagate"), {}, "mean is nan at"),
     "option": ("fid", covdist.moments(X), {"bias": "*"}, "fid takes no options, found bias"),
     "another option": ("mom2", covdist.moments(X), {"size": 1}, "mom2 takes the options sample_size, found size"),
@@ -78,6 +81,8 @@ def test_what_exists_is_left_alone(tmp_path):
     assert (tmp_path / "s.npz").read_text() == "mine"
     with pytest.raises(ResultError, match="does not exist: make it"):
         covdist.moments(X).export(tmp_path / "no" / "s.npz", "fid")
+    with pytest.raises(ResultError, match=r"s\.npz is a file, .*: choose another place"):
+        covdist.moments(X).export(tmp_path / "s.npz" / "s.npz", "fid")
 
 
 PACKAGES = {"imatrix": "gguf", "kronfluence": "safetensors", "quip": "torch"}

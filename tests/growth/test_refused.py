@@ -94,6 +94,9 @@ def test_results_of_something_else(tmp_path, log):
     refused(log, record(tmp_path / "l.zarr", 0, 1) and tmp_path / "l.zarr", "not a covdist result")
     with pytest.raises(ResultError, match="does not exist: make it first"):
         covdist.update(log, tmp_path / "none.zarr")
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / "manifest.json").write_text("{}")
+    refused(log, tmp_path / "job", "pass the result .* or a copy of its result.zarr")
     with pytest.raises(DataError, match="result is Moments, expected the path"):
         covdist.update(log, covdist.moments(VALUES[:, 0]))
 
