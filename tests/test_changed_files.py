@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +26,14 @@ SAVED: dict[str, Callable[..., None]] = {
 }  # fmt: skip
 
 
+def later(path: Path) -> None:
+    """Give a file that has changed another time: it may have in the same tick of the clock."""
+    os.utime(path, ns=(1, 1))
+
+
 def other_order(path: Path, save: Callable[..., None]) -> None:
     save(path, 100 * A, A)
+    later(path)
 
 
 def renamed_over(path: Path, save: Callable[..., None]) -> None:
@@ -46,6 +53,7 @@ def one_byte(path: Path, save: Callable[..., None]) -> None:
     with open(path, "r+b") as file:
         file.seek(-1, 2)
         file.write(b"\1")
+    later(path)
 
 
 @pytest.mark.parametrize("change", [other_order, renamed_over, cut_off, removed, one_byte])
@@ -84,6 +92,7 @@ def test_a_folder_whose_other_files_change(tmp_path):
         np.save(tmp_path / "fc1" / f"{name}.npy", A)
     log = covdist.open_log(tmp_path)["fc1"]
     np.save(tmp_path / "fc1/gradient.npy", 100 * A)
+    later(tmp_path / "fc1/gradient.npy")
     np.testing.assert_array_equal(log["activation"], A)
     with pytest.raises(LogError, match=CHANGED.format(name="fc1/gradient", file="fc1/gradient.npy")):
         log["gradient"].compute()
@@ -94,5 +103,6 @@ def test_coordinates_on_disk(tmp_path):
         np.save(tmp_path / f"{name}.npy", data)
     log = covdist.open_log(tmp_path)
     np.save(tmp_path / "epoch.npy", np.arange(40) // 20)
+    later(tmp_path / "epoch.npy")
     with pytest.raises(LogError, match=CHANGED.format(name="epoch", file="epoch.npy")):
         covdist.var(log["x"], dim="sample", by="epoch").compute()

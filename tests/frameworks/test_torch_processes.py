@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from contextlib import ExitStack
 
@@ -22,9 +21,9 @@ from torch import nn
 import covdist
 import covdist.record.torch as record
 
-path, rank, port = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+path, rank, meeting = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 torch.set_num_threads(1)
-torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
 torch.manual_seed(0)
 model = nn.parallel.DistributedDataParallel(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)))
 optimizer = torch.optim.SGD(model.parameters(), 0.1)
@@ -41,12 +40,9 @@ torch.distributed.destroy_process_group()
 
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="this torch has no gloo")
 def test_each_process_records_its_samples_and_the_gradient_of_all(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     path = str(tmp_path / "run.zarr")
     with ExitStack() as stack:
-        commands = [[sys.executable, "-c", TRAIN, path, str(rank), port] for rank in range(2)]
+        commands = [[sys.executable, "-c", TRAIN, path, str(rank), tmp_path / "meeting"] for rank in range(2)]
         processes = [stack.enter_context(child(command)) for command in commands]
         assert [process.wait(250) for process in processes] == [0, 0]
     log = covdist.open_log(path)

@@ -101,7 +101,7 @@ def test_one_question_in_two_directories_is_two_jobs(log, client, tmp_path):
 
 
 def test_a_job_on_a_store_that_is_no_disk(log, client, tmp_path):
-    job = covdist.submit(log, job="memory://jobs/1", client=client, output=tmp_path / "out.zarr").wait()
+    job = covdist.submit(log, job=f"memory:/{tmp_path}", client=client, output=tmp_path / "out.zarr").wait()
     assert states(job.result()) == states(covdist.load(tmp_path / "out.zarr"))
 
 

@@ -332,8 +332,9 @@ def _empty(folder: Path) -> Path:
 def _change(file: Path, new: Path, how: str) -> None:
     if how == "rewritten":
         file.write_bytes(new.read_bytes())
+        os.utime(file, ns=(1, 1))  # it may have been written in the same tick
     elif how == "replaced":
-        os.utime(new, ns=(1, 1))  # it may have been written in the same tick
+        os.utime(new, ns=(1, 1))
         new.rename(file)
     elif how == "deleted":
         file.unlink()

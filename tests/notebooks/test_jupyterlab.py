@@ -131,7 +131,7 @@ def test_the_quickstart_in_jupyterlab(tmp_path):
         page.wait_for_selector("#jp-main-statusbar >> text=/Idle/")  # before that there is no kernel to run anything
         choose(page, "Run", "Run All Cells")
         started = page.locator(".jp-CodeCell .jp-InputPrompt").first
-        playwright.expect(started).not_to_have_text("[ ]:", timeout=30_000)
+        playwright.expect(started).not_to_have_text("[ ]:", timeout=120_000)
         last = page.locator(".jp-CodeCell .jp-InputPrompt").last
         playwright.expect(last).to_have_text(f"[{amount}]:", timeout=300_000)
 
