@@ -54,7 +54,7 @@ class Writer:
         self._last: Job | None = None
         self._lock = threading.RLock()
         self._done = threading.Condition(self._lock)  # when a job is
-        self._woken: SimpleQueue[None] = SimpleQueue()  # one for each thing to do
+        self._woken: SimpleQueue[None] = SimpleQueue()  # when there are things to do
         self._thread = threading.Thread(target=self._work, name="covdist-writer", daemon=True)
         self._thread.start()
 
@@ -72,7 +72,7 @@ class Writer:
         return self._waiting + self._kept
 
     def submit(self, job: Job, nbytes: int) -> None:
-        """Have a job done to which chunks of ``nbytes`` belong: later, or at once if they are few or take more room."""
+        """Have a job done whose chunks have ``nbytes``: after ``go``, or now if they are few or take more room."""
         if threading.current_thread() is self._thread or not _SMALL <= nbytes <= self.room:
             self.wait()
             return job()
@@ -87,9 +87,14 @@ class Writer:
         self._next.append((rows, to))
 
     def go(self) -> None:
-        """Have the rows copied that are borrowed, as soon as few enough others wait for it."""
+        """Have the rows copied that are borrowed, as soon as few enough others wait for it, and wake the thread.
+
+        Not before: it would take the interpreter's lock in turns with whoever hands over more at once.
+        """
         if self._next:
             self._queue([], 0)
+        if self._jobs or self._fresh:
+            self._woken.put(None)
 
     def _queue(self, jobs: list[Job], nbytes: int) -> None:
         copies, self._next = self._next, []
@@ -101,13 +106,13 @@ class Writer:
                 self._take(max(self._spare, key=lambda size: size * len(self._spare[size])))
             if not self._has_room(nbytes, lent):
                 self._awaited = True
+                self._woken.put(None)
                 self._done.wait_for(lambda: self._has_room(nbytes, lent))
                 self._awaited = False
             self.check()
             self._jobs.append(_Waiting(jobs, nbytes, lent))
             self._waiting += nbytes
             self._lent += lent
-        self._woken.put(None)
 
     def _has_room(self, nbytes: int, lent: int) -> bool:
         return self._waiting + nbytes <= self.room and (not self._lent or self._lent + lent <= _LENT * self.room)
@@ -146,7 +151,6 @@ class Writer:
         """Have the pages of memory ready before they are used, if there is time and room for it."""
         if self.ahead:
             self._fresh.append(memory)
-            self._woken.put(None)
 
     def keep(self, memory: np.ndarray) -> None:
         """Take the memory of a chunk that has been stored."""
@@ -192,12 +196,12 @@ class Writer:
             job()
 
     def _first(self) -> list[Job]:
-        while True:
-            self._woken.get()
-            if self._jobs or self._last or self._ended:
-                return self._jobs[0].jobs if self._jobs else []
+        while not (self._jobs or self._last or self._ended):
             if self._fresh:
                 populate(self._fresh.popleft())
+            else:
+                self._woken.get()
+        return self._jobs[0].jobs if self._jobs else []
 
     def _end_first(self) -> None:
         with self._lock:

@@ -79,11 +79,11 @@ static void put(const copy_t *c, size_t at, const char *data, size_t bytes)
         stream(c->to + at, data, bytes);
 }
 
-/* Turn some rows at once, as many columns of them as a cache holds. */
+/* Turn some rows at once: whole ones where the first cache holds them, of wider ones parts that do not share its lines. */
 static void strips(const copy_t *c, size_t at, const char *from)
 {
-    char held[64 << 10];
-    size_t most = sizeof held / SIDE / c->item, row = c->columns * c->item;
+    char held[32 << 10];
+    size_t row = c->columns * c->item, most = SIDE * row > sizeof held ? 8 * SIDE : c->columns;
     for (size_t k = 0, height; k < c->rows; k += height) {
         height = side_of(c->rows - k);
         for (size_t j = 0, width; j < c->columns; j += width) {
