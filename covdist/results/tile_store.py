@@ -167,6 +167,8 @@ class StoredTiles:
             raise ValueError(f"scatter lacks {lost} of its {count} tiles")
         if exponents.fill_value != 0 and (lost := exponents.nchunks - exponents.nchunks_initialized):
             raise ValueError(f"exponents lacks {lost} of its {exponents.nchunks} chunks")
+        if any(not 0 <= edge <= columns for band in self._bands for edge in band):  # of tiles without number
+            raise ValueError(f"its bands {said['bands']} do not lie within {columns} columns")
         if {tile for band in self._bands for tile in tiles_of(band, self._side)} != set(_upper(side)):
             raise ValueError(f"its bands {said['bands']} do not cover {side} rows of tiles")
 

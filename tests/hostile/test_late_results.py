@@ -71,6 +71,15 @@ def test_what_is_read_late_is_whole_or_refused(fault: str, read: str, file: str,
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("edge", [10**30, -1])
+def test_bands_beyond_the_columns_are_refused_at_once(edge: int, stored: Path) -> None:
+    said = json.loads((stored / "zarr.json").read_text())
+    said["attributes"]["tiles"]["bands"][0][1] = edge
+    (stored / "zarr.json").write_text(json.dumps(said))
+    with pytest.raises(ResultError, match=r"m is damaged .*do not lie within 3 columns"):
+        covdist.load(stored)
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_metadata_that_changed_since(file: str, stored: Path) -> None:
     opened = covdist.load(stored)
