@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -83,7 +83,7 @@ class PositionsAccumulator:
     def _add_alone(self, rows: np.ndarray, positions: Sequence[int], weights: Any) -> list[Ordered]:
         """Fold some positions each by itself; return errors."""
 
-        def fold(some: Sequence[int]) -> list[Ordered]:
+        def fold(some: Iterable[int]) -> list[Ordered]:
             workspace, errors = Workspace(), list[Ordered]()
             for position in some:
                 accumulator = self._kind.accumulator(self._width, options=self._options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ from covdist.kernel.library import (
 from covdist.kernel.threads import shared
 from covdist.kernel.workspace import empty_bytes
 
-_TOGETHER = 64  # groups a call
+_TOGETHER = 32  # groups a call
 _pointer, _size = ctypes.c_void_p, ctypes.c_size_t
 
 
@@ -90,7 +90,7 @@ def matrices_of(
     count, width = squares.shape
     found, squares = _addresses(matrices, places), np.ascontiguousarray(squares)
 
-    def make(firsts: Sequence[int]) -> None:
+    def make(firsts: Iterable[int]) -> None:
         work = np.empty(triangles.shape[-1] + WORK * padded(width))
         for first in firsts:
             part = slice(first, first + _TOGETHER)
@@ -106,7 +106,7 @@ def add_outer(rows: np.ndarray, triangles: np.ndarray, factor: float) -> None:
     rows = np.ascontiguousarray(rows).reshape(-1, width)
     triangles = triangles.reshape(len(rows), -1)
 
-    def add(firsts: Sequence[int]) -> None:
+    def add(firsts: Iterable[int]) -> None:
         for first in firsts:
             part = slice(first, first + _TOGETHER)
             held = rows[part], triangles[part]
@@ -126,7 +126,7 @@ def _fold(runs: Runs, matrices: np.ndarray | None, divisors: np.ndarray | None, 
 
     step = _TOGETHER if runs.apart is None else runs.apart.together
 
-    def fold(firsts: Sequence[int]) -> None:
+    def fold(firsts: Iterable[int]) -> None:
         side, products, _held = _memory(runs, matrices is not None, divisors is not None, floats)
         tile = empty_bytes(0 if runs.apart is None else step * runs.apart.array_bytes)
         for first in firsts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from typing import TypeVar
@@ -39,12 +39,16 @@ def at_hand() -> int:
     return 1 if threads is None else max(1, threads())
 
 
-def shared(function: Callable[[Sequence[T]], R], items: Sequence[T], size: int) -> list[R]:
-    """Return ``function`` of each thread's items, in their order; ``size`` is the number of values in all."""
+def shared(function: Callable[[Iterator[T]], R], items: Sequence[T], size: int) -> list[R]:
+    """Return what ``function`` returns in each thread; ``size`` is the number of values in all.
+
+    It takes its items one after the other, the next that no thread has: one that other work holds up takes fewer.
+    """
     count = min(at_hand(), len(items)) if size >= _LEAST else 1
+    left = iter(items)
     if count <= 1:
-        return [function(items)]
+        return [function(left)]
     with ThreadPoolExecutor(count - 1, "covdist-groups") as pool:
         # In this one's context: numpy's errstate is part of it.
-        others = [pool.submit(copy_context().run, function, items[first::count]) for first in range(1, count)]
-        return [function(items[::count]), *(other.result() for other in others)]
+        others = [pool.submit(copy_context().run, function, left) for _ in range(1, count)]
+        return [function(left), *(other.result() for other in others)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
@@ -169,7 +169,7 @@ def by_group(state: Grouped, function: Function, shape: tuple[int, ...], *argume
         found[code] = part
         return []
 
-    def fill_all(codes: Sequence[int]) -> list[tuple[int, np.ndarray | None]]:
+    def fill_all(codes: Iterable[int]) -> list[tuple[int, np.ndarray | None]]:
         return [each for code in codes for each in fill(code)]
 
     for code, part in list(chain.from_iterable(shared(fill_all, codes, found.size))):

@@ -141,7 +141,7 @@ class FewRows:
     def states(self, codes: Sequence[int]) -> dict[int, Any]:
         """Return the states of some groups, folded by the threads at hand."""
 
-        def folded(some: Sequence[int]) -> dict[int, Any]:
+        def folded(some: Iterable[int]) -> dict[int, Any]:
             return {code: self.state(code) for code in some}
 
         with single_thread():
@@ -197,7 +197,7 @@ def _taken(block: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Return rows in another order, copied by the threads at hand."""
     found = np.empty((len(order), *block.shape[1:]), block.dtype)
 
-    def take(starts: Sequence[int]) -> None:
+    def take(starts: Iterable[int]) -> None:
         for start in starts:
             part = slice(start, start + _TAKEN)
             block.take(order[part], axis=0, out=found[part], mode="clip")  # the others copy once more

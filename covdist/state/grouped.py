@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap, Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import itemgetter
@@ -208,7 +208,7 @@ class GroupedAccumulator:
     def _fold(self, blocks: Sequence[Block], by: np.ndarray, weights: Vectors, at: int) -> None:
         """Fold rows, of which the first is that at ``at``."""
 
-        def fold(groups: Sequence[Group]) -> list[tuple[tuple[int, int], Exception]]:
+        def fold(groups: Iterable[Group]) -> list[tuple[tuple[int, int], Exception]]:
             """Return errors; the least is the one to raise, however many threads there are."""
             errors: list[tuple[tuple[int, int], Exception]] = []
             workspace = self._workspaces.take()
@@ -238,7 +238,7 @@ class GroupedAccumulator:
     def state(self) -> Grouped:
         self._fold_kept()
 
-        def states(codes: Sequence[int]) -> dict[int, Any]:
+        def states(codes: Iterable[int]) -> dict[int, Any]:
             return {code: self._inner[code].state() for code in codes}
 
         with single_thread():

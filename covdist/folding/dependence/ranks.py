@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial, reduce
 from typing import Any, cast
@@ -160,7 +160,7 @@ def _ranked(
     codes, keep = (each if each is None else np.reshape(each, rows) for each in (codes, keep))
     found = np.empty(columns.shape, dtype)
 
-    def rank(numbers: Sequence[int]) -> None:
+    def rank(numbers: Iterable[int]) -> None:
         for number in numbers:
             found[:, number] = column_ranks(columns[:, number], codes, keep, doubled_ranks)
 
