@@ -1,6 +1,7 @@
 /* Many small groups of rows, each folded by itself, and the matrices that are read of them. */
 #include "segment.h"
 #include "groups.h"
+#include "pass.h"
 #include <math.h>
 #include <string.h>
 
@@ -140,6 +141,15 @@ static void pack_unscaled(size_t n, const double *factors, const double *square,
     }
 }
 
+/* Return the first rows of the group after another, where they are parts of longer ones: where they lie one after the other
+   they come by themselves, and asking for them took longer. */
+static rows_t after(const groups_t *g, size_t k)
+{
+    rows_t rows = g->side.rows;
+    int comes = k + 1 < g->count && are_parts(rows, NAME(size)(g->side.type));
+    return (rows_t){g->data[k + comes], comes ? least_of(g->rows[k + 1], g->height) : 0, rows.columns, rows.stride};
+}
+
 /* Fold each group into a segment of its own; `ordinary` says of which all rows were. */
 EXPORTED void NAME(fold_groups)(const groups_t *g)
 {
@@ -158,7 +168,7 @@ EXPORTED void NAME(fold_groups)(const groups_t *g)
                              .products = !square ? NONE : packs ? PACKED : SQUARE};
         if (square)
             memset(square, 0, (packs ? n * (n + 1) / 2 : n * n) * sizeof *square);
-        g->ordinary[k] = NAME(fold)(&segment) == side.rows.rows;
+        g->ordinary[k] = NAME(fold_before)(&segment, after(g, k)) == side.rows.rows;
         if (!g->ordinary[k])
             continue;
         double factor = -1 / side.weight;

@@ -16,6 +16,7 @@ enum { TALL_DOUBLES = 4, WIDE_DOUBLES = 12, TALL_FLOATS = 4, WIDE_FLOATS = 24 };
 #else
 enum { TALL_DOUBLES = 4, WIDE_DOUBLES = 8, TALL_FLOATS = 4, WIDE_FLOATS = 16 };
 #endif
+enum { SOME = 64, PARTS = 16 }; /* rows of a tile, and parts of others that are asked for before them */
 enum { SLICE = 144, LINE = 8 /* doubles of the first cache */, SECOND_CACHE = 2 /* as a prefetch takes it */ };
 
 /* Short loops over arrays that become registers must be unrolled, the whole of them, which clang does by itself. */
@@ -26,6 +27,21 @@ enum { SLICE = 144, LINE = 8 /* doubles of the first cache */, SECOND_CACHE = 2 
 #define BY_FOUR _Pragma("GCC unroll 4")
 #define UNROLLED _Pragma("GCC unroll 16")
 #endif
+
+/* Ask for a line of each of the next few parts of rows, no more than the processor fetches at a time. With each row of a tile
+   it would take registers that are not there: 256 columns took 1.06 times as long. */
+INLINED void ask_parts(ahead_t *ahead)
+{
+    if (!ahead->width || ahead->at >= ahead->end)
+        return;
+    for (size_t i = 0; i < PARTS; i++)
+        __builtin_prefetch(ahead->at + ahead->line + i * ahead->step, 0, SECOND_CACHE);
+    ahead->line += LINE * sizeof(double);
+    if (ahead->line < ahead->width)
+        return;
+    ahead->line = 0;
+    ahead->at += PARTS * ahead->step;
+}
 
 static inline ptrdiff_t least_of(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 

@@ -6,6 +6,7 @@
 typedef struct {
     const char *at, *end;
     size_t step;
+    size_t width, line; /* of parts of longer rows: their bytes, and how far into the next of them others were asked for */
 } ahead_t;
 
 void NAME(products)(size_t rows, const double *left, size_t n, const double *right, size_t m, double *c, size_t stride,

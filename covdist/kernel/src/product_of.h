@@ -17,7 +17,7 @@ INLINED void TILE(const int tall, const int across, const int fresh, size_t rows
                   const REAL *restrict right, size_t from, double *restrict c, size_t stride, ahead_t *ahead)
 {
     const REAL *a[NARROW], *b[VECTORS];
-    const size_t step = ahead->at < ahead->end ? ahead->step : 0;
+    const size_t step = ahead->at < ahead->end && !ahead->width ? ahead->step : 0;
     const char *next = step ? ahead->at : (const char *)c;
     lanes sums[NARROW][VECTORS];
     UNROLLED
@@ -34,20 +34,24 @@ INLINED void TILE(const int tall, const int across, const int fresh, size_t rows
     UNROLLED
     for (int v = 0; v < across; v++)
         b[v] = COLUMN(right, rows, from + v * LANES);
-    BY_FOUR
-    for (size_t k = 0; k < rows * PACK; k += PACK) {
-        lanes factors[VECTORS];
-        __builtin_prefetch(next, 0, SECOND_CACHE);
-        next += step;
-        UNROLLED
-        for (int v = 0; v < across; v++)
-            factors[v] = LOAD(b[v] + k);
-        UNROLLED
-        for (int i = 0; i < tall; i++) {
-            lanes one = ALL(a[i][k]);
+    for (size_t k = 0, stop; k < rows * PACK;) {
+        stop = k + SOME * PACK < rows * PACK ? k + SOME * PACK : rows * PACK;
+        ask_parts(ahead);
+        BY_FOUR
+        for (; k < stop; k += PACK) {
+            lanes factors[VECTORS];
+            __builtin_prefetch(next, 0, SECOND_CACHE);
+            next += step;
             UNROLLED
             for (int v = 0; v < across; v++)
-                sums[i][v] = FMA(one, factors[v], sums[i][v]);
+                factors[v] = LOAD(b[v] + k);
+            UNROLLED
+            for (int i = 0; i < tall; i++) {
+                lanes one = ALL(a[i][k]);
+                UNROLLED
+                for (int v = 0; v < across; v++)
+                    sums[i][v] = FMA(one, factors[v], sums[i][v]);
+            }
         }
     }
     ahead->at += step * rows;

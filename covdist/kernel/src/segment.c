@@ -193,18 +193,29 @@ static rows_t block_of(const side_t *side, size_t done, size_t height)
     return block;
 }
 
-/* Return the rows of a side that follow `done` others, as many as stay in the second cache: waiting for them took a tenth of
+/* Return how rows that are read next are asked for, as many as stay in the second cache: waiting for them took a tenth of
    64 columns' time. A product of n columns has n * n / TILE tiles or more, which ask for as large a part of a row with each
    of theirs. */
-static ahead_t following(const side_t *side, size_t done, size_t height)
+static ahead_t asked(rows_t next, size_t size)
 {
-    rows_t next = block_of(side, done, height);
-    size_t size = NAME(size)(side->type), bytes = are_parts(next, size) ? 0 : least_of(next.rows * next.stride, NEAR);
-    return (ahead_t){next.data, next.data + bytes, least_of(TILE * size / (next.columns + 1), LINE)};
+    size_t width = next.columns * size, bytes = least_of(next.rows * next.stride, NEAR);
+    size_t rows = least_of(next.rows, NEAR / (width + 1) + 1);
+    if (are_parts(next, size))
+        return (ahead_t){next.data, next.data + rows * next.stride, next.stride, width, 0};
+    return (ahead_t){next.data, next.data + bytes, least_of(TILE * size / (next.columns + 1), LINE), 0, 0};
 }
 
-/* Fold rows, `height` at a time, up to the first that want a closer look; return how many were folded. */
-EXPORTED size_t NAME(fold)(segment_t *s)
+static rows_t none_of(const side_t *side) { return (rows_t){side->rows.data, 0, side->rows.columns, side->rows.stride}; }
+
+/* Return the rows of a side that follow `done` others, or after all of them `next`. */
+static ahead_t following(const side_t *side, size_t done, size_t height, rows_t next)
+{
+    return asked(done < side->rows.rows ? block_of(side, done, height) : next, NAME(size)(side->type));
+}
+
+/* Fold rows, `height` at a time, up to the first that want a closer look; return how many were folded. `next` are read after
+   them. */
+size_t NAME(fold_before)(segment_t *s, rows_t next)
 {
     size_t rows = s->sides->rows.rows;
     for (side_t *side = s->sides; side < s->sides + s->count; side++) {
@@ -224,7 +235,7 @@ EXPORTED size_t NAME(fold)(segment_t *s)
             if (!prepared(side, block_of(side, done, s->height), roots, s->products) || !ordinary(side) ||
                 (side->weight > 0 && drifted(side, added)))
                 return done;
-        ahead_t ahead = following(s->sides, done + height, s->height);
+        ahead_t ahead = following(s->sides, done + height, s->height, next);
         if (s->products)
             multiply(s, height, s->products == RECTANGLE, &ahead);
         for (side_t *side = s->sides; side < s->sides + s->count; side++)
@@ -232,6 +243,8 @@ EXPORTED size_t NAME(fold)(segment_t *s)
     }
     return rows;
 }
+
+EXPORTED size_t NAME(fold)(segment_t *s) { return NAME(fold_before)(s, none_of(s->sides)); }
 
 /* Add the products of given deviations, `height` rows at a time, and nothing else. */
 EXPORTED void NAME(multiply)(segment_t *s)
@@ -241,7 +254,7 @@ EXPORTED void NAME(multiply)(segment_t *s)
         height = block_of(s->sides, done, s->height).rows;
         for (side_t *side = s->sides; side < s->sides + s->count; side++)
             prepared(side, block_of(side, done, s->height), 0, s->products);
-        ahead_t ahead = following(s->sides, done + height, s->height);
+        ahead_t ahead = following(s->sides, done + height, s->height, none_of(s->sides));
         multiply(s, height, s->count == 2, &ahead);
     }
 }

@@ -32,6 +32,7 @@ typedef struct {
 } segment_t;
 
 size_t NAME(fold)(segment_t *);
+size_t NAME(fold_before)(segment_t *, rows_t next);
 void NAME(end)(size_t columns, double weight, const double *pilot, const double *sums, const double *squares, double *moments);
 void NAME(centre)(size_t n, double factor, const double *sums, const double *square, double *packed);
 #endif
