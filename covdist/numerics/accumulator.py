@@ -163,6 +163,8 @@ class RowsAccumulator:
                 blocks = [block[keep] for block in blocks]
                 frequency, reliability = (w if w is None else w[keep] for w in (frequency, reliability))
                 screens = [screen(*pair, self.workspace) for pair in zip(blocks, dtypes, strict=True)]
+            if self._inf == "missing":
+                blocks = [np.where(np.isinf(block), np.nan, block) for block in blocks]
         for census, kept, every in zip(map(SpecialCounts.of, self._counts), screens, seen, strict=True):
             # NaN and infinities are counted in rows left out, too.
             holes = {name: every.counts[name] for name in ("nans", "infs") if name in every.counts}

@@ -184,3 +184,17 @@ def test_a_bad_row_that_weighs_something_is_named_by_its_number():
     x = with_holes((3, 1), (30, 2))
     with pytest.raises(NonFiniteError, match="row 30, column 2 "):
         covdist.var(x, weights=np.arange(40) != 3)
+
+
+@pytest.mark.parametrize("options", [{}, {"by": np.arange(90) % 4}, {"halflife": 20}, {"weights": np.arange(90) % 3}])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_infinity_that_is_missing_propagates_as_nan(dtype, options):
+    x = np.random.default_rng(5).normal(size=(90, 4)).astype(dtype)
+    x[7, 0], x[40, 1], x[9, 2] = np.inf, -np.inf, np.nan
+    as_nan = np.where(np.isinf(x), np.array(np.nan, dtype), x)
+    for each in (x, da.from_array(x, chunks=(37, 4))):
+        found = covdist.moments(each, missing="propagate", inf="missing", **options)
+        expected = covdist.moments(as_nan, missing="propagate", **options)
+        np.testing.assert_array_equal(found.mean(), expected.mean())
+        np.testing.assert_array_equal(found.cov(), expected.cov())
+        np.testing.assert_array_equal(found.dataset["infs"].sum(), 2)
