@@ -10,9 +10,10 @@ from typing import Any
 from distributed import Client, get_client
 
 from covdist.engine.cluster import check_versions
-from covdist.errors import ClusterError, DataError
+from covdist.errors import ClusterError, DataError, JobError
 from covdist.folding.selection import Selection
 from covdist.given import flag, path_of
+from covdist.jobs.asked import read_manifest
 from covdist.jobs.driving import LEASE, check_plans, opened, send
 from covdist.jobs.job import Job, job_directory
 from covdist.jobs.permitted import permitted
@@ -103,7 +104,22 @@ def submit(
     if not force:
         check_plans(plan, client)
     plan.begin(job_directory(job), force)
-    return _sent(Job(job), client, force)
+    begun = Job(job)
+    if output is not None:
+        _see_to(begun, plan.question["output"])
+    return _sent(begun, client, force)
+
+
+def _see_to(job: Job, output: str) -> None:
+    """Deliver the result of a job that is done; refuse an output of which one that goes on does not know."""
+    if job.status()["status"] == "done":
+        job.deliver(output)
+    elif (known := read_manifest(job.directory)["asked"]["output"]) != output:
+        to = "its own folder alone" if known is None else known
+        raise JobError(
+            f"the job in {job.path} began before, and writes its result to {to}: submit it as it was, and pass "
+            f"{output} to job.deliver when it is done"
+        )
 
 
 def _selection(options: dict[str, Any]) -> Selection:

@@ -105,6 +105,17 @@ def test_a_job_on_a_store_that_is_no_disk(log, client, tmp_path):
     assert states(job.result()) == states(covdist.load(tmp_path / "out.zarr"))
 
 
+def test_a_job_that_is_done_still_writes_to_an_output(log, client, tmp_path):
+    job = covdist.submit(log, job=tmp_path / "job", client=client).wait()
+    covdist.submit(log, job=tmp_path / "job", client=client, output=tmp_path / "out.zarr")
+    assert states(covdist.load(tmp_path / "out.zarr")) == states(job.result())
+    (tmp_path / "job" / "result.json").unlink()
+    with pytest.raises(JobError, match=r"its own folder alone: .* pass .*other\.zarr to job\.deliver"):
+        covdist.submit(log, job=tmp_path / "job", client=client, output=tmp_path / "other.zarr")
+    covdist.submit(log, job=tmp_path / "job", client=client).wait().deliver(tmp_path / "other.zarr")
+    assert states(covdist.load(tmp_path / "other.zarr")) == states(job.result())
+
+
 def test_done_is_what_has_a_result(log, client, tmp_path):
     job = covdist.submit(log, job=tmp_path / "job", client=client).wait()
     expected = states(job.result())
