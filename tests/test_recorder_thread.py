@@ -10,6 +10,8 @@ import pytest
 
 from covdist.errors import ResultError
 from covdist.logs.opening import open_log
+from covdist.record import writer
+from covdist.record.chunks import chunk_memory
 from covdist.record.recorder import Recorder
 from covdist.record.writer import Writer
 from covdist.storage.place import Folder
@@ -157,6 +159,21 @@ def test_memory_is_used_again(tmp_path):
             found.append(rec._tracks.taken)
     assert max(found[2:]) <= 2 * max(found[:2])
     check(tmp_path / "log", 40)
+
+
+@pytest.mark.parametrize(("arrays", "memory"), [(10, "4MiB"), (12, "3500KiB")])
+def test_chunks_that_fill_at_once_get_the_memory_of_those_before(tmp_path, monkeypatch, arrays, memory):
+    new = []
+    monkeypatch.setattr(writer, "chunk_memory", lambda size: new.append(size) or chunk_memory(size))
+    rows = np.random.default_rng(0).normal(size=(64, 512)).astype("f4")
+    with Recorder(tmp_path / "log", chunk=64, memory=memory) as rec:
+        for step in range(20):
+            if step == 10:
+                before = new.count(rows.nbytes)
+            rec.log(step, {f"layer{number}/activation": rows for number in range(arrays)})
+            rec._writer.wait()
+            assert rec._tracks.taken <= rec._options.room
+    assert new.count(rows.nbytes) == before
 
 
 def test_garbage_that_the_thread_itself_collects_is_closed(tmp_path):
