@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from covdist.kernel.library import function
 
-BLOCK = 128 << 10  # bytes of rows that lie one after the other in a frame
+BLOCK = 128 << 10  # bytes of rows that lie one after the other in a frame: the most that a Zstandard block may hold
 FLOATS = ("float32", "float16", "bfloat16")  # that the kernel rounds
 
 

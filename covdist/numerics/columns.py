@@ -13,7 +13,7 @@ from covdist.numerics.screening import SpecialCounts
 # Exponents are multiples of this, so that a column whose size wanders keeps its scale for a long time.
 _STEP, _TOP = 256, 768  # 2.0**-768 scales the smallest and the largest float64 alike
 PER_COLUMN = ("mean", "mean_low", "squares", "exponent")
-_DIGITS = 1e-12  # of a weight, beyond which it is rounding
+DIGITS = 1e-12  # share of what a number was made of, below which it is rounding
 NO_EXPONENT = -(1 << 20)  # of a column in which nothing has varied yet
 
 
@@ -148,7 +148,7 @@ def mean_low(columns: Columns) -> np.ndarray:
 def divisor(columns: Columns, ddof: float) -> float:
     """Return N - ddof as weights count, with numpy's rule for reliabilities: sum w - ddof * sum(w a) / sum w."""
     left = columns.weight - ddof * columns.weight2 / columns.weight if columns.weight else 0.0
-    if left <= _DIGITS * columns.weight:
+    if left <= DIGITS * columns.weight:
         weight = np.ldexp(columns.weight, columns.weight_unit)
         advice = "use a smaller ddof or more rows" if ddof > 0 else "fold rows that have a weight"
         raise DataError(

@@ -16,6 +16,7 @@ import numpy as np
 from numcodecs.zstd import Zstd
 
 from covdist.kernel import copies
+from covdist.kernel.copies import BLOCK
 from covdist.kernel.library import compiled, own_address, place
 from covdist.record.lent import Spot
 from covdist.storage.pages import PAGE, Pages, Parts, up_to_page
@@ -26,7 +27,6 @@ _LEVEL = 1
 _SAMPLE = 16 << 10  # bytes that are compressed to find out whether it pays
 _HELD = 256 << 10  # bytes that are copied without letting another thread go on, which may take long to come back from
 _PAYS = 0.5  # half-zero float32 shrink to 0.57 at 400 MB/s, whole numbers to 0.1
-_BLOCK = copies.BLOCK  # the most that a Zstandard block may hold
 _MAGIC = b"\x28\xb5\x2f\xfd\xe0"  # then 8 bytes with the length: one segment, no checksum, no dictionary
 _RAW, _REPEAT, _LAST = 0, 1, 1
 
@@ -132,7 +132,7 @@ class Framed:
 
     def _pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
         while start < stop:
-            size = min(stop - start, copies.BLOCK - start % copies.BLOCK)
+            size = min(stop - start, BLOCK - start % BLOCK)
             at = copies.place_in_frame(start)
             yield self._memory[at : at + size]
             start += size
@@ -176,12 +176,12 @@ def paid(nbytes: int, encoded: int) -> bool | None:
 
 
 def _blocks(data: memoryview, chunk_bytes: int) -> Iterator[bytes | memoryview]:
-    for start in range(0, data.nbytes, _BLOCK):
-        block = data[start : start + _BLOCK]
+    for start in range(0, data.nbytes, BLOCK):
+        block = data[start : start + BLOCK]
         yield _head(_RAW, block.nbytes, start + block.nbytes == chunk_bytes)
         yield block
-    for start in range(data.nbytes, chunk_bytes, _BLOCK):
-        size = min(_BLOCK, chunk_bytes - start)
+    for start in range(data.nbytes, chunk_bytes, BLOCK):
+        size = min(BLOCK, chunk_bytes - start)
         yield _head(_REPEAT, size, start + size == chunk_bytes) + b"\0"
 
 

@@ -14,11 +14,11 @@ import scipy.linalg
 
 from covdist.errors import DataError
 from covdist.numerics.blas import single_thread
+from covdist.numerics.columns import DIGITS
 from covdist.numerics.matrices.covariance import Covariance
 
 TOLERANCE = 1e-10  # share of the largest variance below which a direction has its digits from rounding
 _EPS = float(np.finfo(np.float64).eps)
-_DIGITS = 1e-12  # of a layer's squared norm, beyond which it is rounding
 _LEAST_ROWS = 4  # for which the unbiased estimate has a divisor
 
 
@@ -219,5 +219,5 @@ def debiased(sides: TwoSides, rows: float, fourths: np.ndarray) -> float:
     between = np.linalg.norm(scaled(sides.between, x.deviations, y.deviations))
     squares = np.array([between, x.norm, y.norm]) ** 2
     found = squares - rows / (rows - 2) * fourths + 1 / ((rows - 1) * (rows - 2))
-    own = np.sqrt(np.where(found[1:] > _DIGITS * squares[1:], found[1:], np.nan))
+    own = np.sqrt(np.where(found[1:] > DIGITS * squares[1:], found[1:], np.nan))
     return float(found[0] / own[0] / own[1])

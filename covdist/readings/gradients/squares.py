@@ -11,13 +11,12 @@ import numpy as np
 from dask.delayed import Delayed
 
 from covdist.errors import DataError
+from covdist.numerics.columns import DIGITS
 from covdist.results.deferred import apply, members
 from covdist.results.labels import Array
 from covdist.results.moments import Moments
 from covdist.state.base import State
 from covdist.state.grouped import Grouped
-
-_DIGITS = 1e-12  # of a variance, beyond which it is rounding
 
 
 class Squares(NamedTuple):
@@ -37,7 +36,7 @@ class Squares(NamedTuple):
 def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return ``a - b`` of sums of squares; 0 where rounding alone tells the two apart."""
     found = np.asarray(a - b)
-    return np.where(np.abs(found) <= _DIGITS * np.maximum(a, b), 0.0, found)
+    return np.where(np.abs(found) <= DIGITS * np.maximum(a, b), 0.0, found)
 
 
 def squares_of(layers: Sequence[Moments], ddof: float) -> Any:
@@ -83,7 +82,7 @@ def _of(columns: Any, ddof: float, refuse: bool) -> list[float]:
     exponent = int(np.frexp(np.maximum(np.abs(mean), deviation).max(initial=0))[1])
     signal, noise = (np.ldexp(each, -exponent) ** 2 for each in (mean, deviation))
     with np.errstate(divide="ignore", invalid="ignore"):
-        excess = np.where((rows > 1) & (effective - 1 > _DIGITS), noise / (effective - 1), np.nan)
+        excess = np.where((rows > 1) & (effective - 1 > DIGITS), noise / (effective - 1), np.nan)
     return [exponent, mean.any(), *(float(each.sum()) for each in (signal, noise, excess))]
 
 

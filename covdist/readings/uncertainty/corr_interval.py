@@ -8,11 +8,10 @@ import numpy as np
 import xarray as xr
 from scipy.special import ndtri
 
+from covdist.numerics.columns import DIGITS
 from covdist.readings.uncertainty.jackknife import check_level
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
-
-_DIGITS = 1e-12  # of a correlation, beyond which it is rounding
 
 
 @reading
@@ -78,7 +77,7 @@ def effective_rows(state: Any) -> np.ndarray:
 
 
 def _limits(correlation: np.ndarray, rows: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    inside = (np.abs(correlation) < 1 - _DIGITS) & (rows > 3)
+    inside = (np.abs(correlation) < 1 - DIGITS) & (rows > 3)
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = np.arctanh(correlation)
         half = ndtri((1 + level) / 2) / np.sqrt(np.maximum(rows, 3.0) - 3)

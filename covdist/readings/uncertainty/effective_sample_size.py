@@ -5,12 +5,11 @@ from __future__ import annotations
 import xarray as xr
 
 from covdist.folding.grouping import BLOCK
+from covdist.numerics.columns import DIGITS
 from covdist.readings.uncertainty.jackknife import blocks_of, weights_of
 from covdist.readings.windows.autocorr_time import autocorr_time
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
-
-_DIGITS = 1e-12  # of a spread, beyond which it is rounding
 
 
 @reading
@@ -63,7 +62,7 @@ def effective_sample_size(m: Moments, *, dim: str = BLOCK) -> xr.DataArray:
     count = (weights_of(layout, blocks, dim) > 0).sum(dim)
     columns = m.x
     between, spread = columns.between(dim).std(), columns.merge(dim).std(ddof=1)
-    found = (spread / between.where(between > _DIGITS * spread)) ** 2 * (count - 1)
+    found = (spread / between.where(between > DIGITS * spread)) ** 2 * (count - 1)
     return found.rename("effective_sample_size").assign_attrs(about)
 
 

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from covdist.numerics.columns import DIGITS
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
-
-_DIGITS = 1e-12  # of a sum of autocorrelations, beyond which it is rounding
 
 
 @reading
@@ -59,4 +58,4 @@ def _times(state: Any) -> np.ndarray:
     pairs = found[: len(found) // 2 * 2].reshape(-1, 2, found.shape[1]).sum(axis=1)
     ended = np.maximum.accumulate(~(pairs > 0), axis=0)
     times = 2 * np.where(ended, 0.0, pairs).sum(axis=0) - 1
-    return np.where(ended[-1] & (times > _DIGITS), times, np.nan)
+    return np.where(ended[-1] & (times > DIGITS), times, np.nan)
