@@ -260,3 +260,37 @@ def test_scales_of_what_does_not_fit():
         covdist.ekfac_scale(A, G, basis, append_one=False)
     with pytest.raises(DataError):
         covdist.ekfac_scale(A[:-1], G, basis)
+
+
+# ---- what is far from 1, or of few directions
+
+
+def test_eigenvectors_of_duplicate_columns_far_from_zero_are_orthogonal():
+    """Eigenvalues of 2e30, 0.5 and 0: inverse iteration found one vector for both of the small ones."""
+    found = covdist.ekfac(*moments(np.full((2, 2), 1e15), np.ones((2, 1))))["input_eigenvector"].values
+    np.testing.assert_allclose(found @ found.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(abs(found[0]), [0.5**0.5, 0.5**0.5, 0.5**0.5 * 1e-15], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("a", "g"), [(3e38, 1e-300), (1e-300, 1e300), (1e300, 1e-300)])
+@pytest.mark.filterwarnings("error")
+def test_sizes_whose_ratio_is_beyond_float64(a, g):
+    """Of one column each, A + pi root = A + sqrt(A / G) root, root = 1 here."""
+    found = covdist.kfac(*moments(np.array([[a]]), np.array([[g]])), damping=1.0, append_one=False)
+    np.testing.assert_allclose(np.float64(found["input_inverse"]), [[1 / (a / g) if a > g else g / a]], rtol=1e-12)
+    np.testing.assert_allclose(np.float64(found["gradient_inverse"]), [[a / g if a > g else 1 / (g / a)]], rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+def test_deviations_near_the_largest_float_are_no_infinity():
+    x = np.eye(3) * 1.7e308  # whose root mean squares add up to more
+    found = covdist.kfac(*moments(x, x), append_one=False, damping=1.0)
+    assert float(found["pi"]) == 1
+
+
+def test_scales_of_inputs_whose_squares_are_infinite():
+    """It said that the input holds infinity."""
+    a, g = A * 1e160, G * 1e-160
+    found = covdist.ekfac_scale(a, g, covdist.ekfac(*moments(a, g), append_one=False), append_one=False)
+    plain = covdist.ekfac_scale(A, G, covdist.ekfac(*moments(), append_one=False), append_one=False)
+    np.testing.assert_allclose(found, plain, rtol=1e-9)

@@ -202,3 +202,30 @@ def test_bad_options():
     holes = np.where(X[3, 1] == X, np.nan, X)
     with pytest.raises(DataError, match="NaN or infinity"):
         covdist.leace(covdist.moments(holes, Z, missing="propagate"), covdist.moments(holes, missing="propagate"))
+
+
+def test_a_concept_that_is_not_known_is_refused():
+    """Nothing was erased of it, unsaid."""
+    z = np.where(np.arange(N)[:, None] == 3, np.nan, Z)
+    with pytest.raises(DataError, match="NaN or infinity"):
+        covdist.leace(covdist.moments(X, z, missing="propagate"), covdist.moments(X))
+
+
+@pytest.mark.parametrize("unit", [5e-310, 1e-300, 1e300])
+@pytest.mark.filterwarnings("error")
+def test_columns_near_the_ends_of_float64(unit):
+    x = (X - 5) * unit
+    found, plain = eraser(x), eraser(X - 5)
+    np.testing.assert_allclose(found["projection"], plain["projection"], rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(found["bias"] / unit, plain["bias"], rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(covdist.erase(x, found) / unit, covdist.erase(X - 5, plain), rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.filterwarnings("error")
+def test_columns_whose_ratio_is_beyond_float64():
+    """The share of one in another is infinite; the rest of the map is not."""
+    x = X * [1e-290, 1, 1, 1, 1, 1e290]
+    plain, found = eraser()["projection"].values, eraser(x)["projection"].values
+    np.testing.assert_allclose(np.diagonal(found), np.diagonal(plain), rtol=1e-7)
+    assert np.isinf(found[5, 0])
+    np.testing.assert_allclose(found[1:5, 1:5], plain[1:5, 1:5], rtol=1e-7, atol=1e-9)

@@ -245,3 +245,54 @@ def test_corrected_networks_keep_their_accuracy():
         lost_by_size.append(trained.test_accuracy - accuracy(by_size, held_out))
     assert max(lost) < 0.01
     assert all(np.array(lost_by_size) > lost)
+
+
+# ---- what is undefined, or far from 1
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.01])
+def test_a_share_of_nothing_is_undefined(damping):
+    """Sums of 3 x - 3 x are 0: what rounding leaves of them is nothing to have a share of."""
+    x = np.arange(-9.0, 9.0)[:, None] / 7 * [1.0, 0.0, 3.0] + [0.1, 0.0, 0.1]
+    x[:, 1] = np.cos(np.arange(18))
+    found = covdist.moments(x).prune(np.array([[3.0, 0.0, -1.0]]), units=[0, 1], damping=damping)
+    assert np.isnan(found["loss_share"]).all()
+    assert (np.isfinite(found["loss"])).all()
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e200])
+@pytest.mark.filterwarnings("error")
+def test_shares_of_losses_that_float64_cannot_hold(unit):
+    found, plain = M.prune(W * unit, units=[3, 1]), M.prune(W, units=[3, 1])
+    np.testing.assert_allclose(found["loss_share"], plain["loss_share"], rtol=1e-12)
+    np.testing.assert_allclose(found["weights"] / unit, plain["weights"], rtol=1e-12, atol=1e-14)
+    assert (found["loss"] == (0 if unit < 1 else np.inf)).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_weights_and_units_of_opposite_scales():
+    found = covdist.moments(X * 1e200).prune(W * 1e200, units=[3, 1])
+    plain = M.prune(W, units=[3, 1])
+    np.testing.assert_allclose(found["weights"] / 1e200, plain["weights"], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found["loss_share"], plain["loss_share"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_no_numbers(bad):
+    with pytest.raises(DataError, match=r"weights hold NaN or infinity: pass those of a layer that trains"):
+        M.prune(np.where(W[0, 0] == W, bad, W), units=[3])
+
+
+@pytest.mark.parametrize(
+    ("units", "said"),
+    [
+        ([None], "units names None, of which"),
+        ([2**70], "units names 1180591620717411303424, of which"),
+        ({"a"}, r"units names \{'a'\}, of which"),
+        ([["a"], ["b", "c"]], r"units=\[\['a'\], \['b', 'c'\]\] are no units"),
+        ([True, False], r"units is a mask of the shape \(2,\), expected one of unit \(8\)"),
+    ],
+)
+def test_what_names_no_units(units, said):
+    with pytest.raises(DataError, match=said):
+        M.prune(W, units=units)

@@ -26,6 +26,13 @@ def test_equal_eigenvalues_have_orthonormal_vectors():
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(20), atol=1e-14)
 
 
+def test_eigenvalues_far_below_the_largest_have_orthonormal_vectors():
+    """As of duplicate columns beside one far smaller: both vectors of the other directions were the same."""
+    column = np.array([1e15, 1e15, 1.0])
+    _, vectors = decompose(np.outer(column, column), 3)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(3), atol=1e-14)
+
+
 def test_what_all_eigenvalues_say():
     assert effective_rank(np.full(7, 3.0)) == pytest.approx(7)
     assert participation(np.array([2.0, 2.0, 0.0])) == pytest.approx(2)

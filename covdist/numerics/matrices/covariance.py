@@ -88,7 +88,8 @@ class Covariance(NamedTuple):
         return np.tril(inverse) + np.tril(inverse, -1).T
 
     def inverse(self) -> np.ndarray:
-        return _outer(self.inverse_correlation(), 1 / self.deviations)
+        with np.errstate(over="ignore"):  # of columns below 2**-1024
+            return _outer(self.inverse_correlation(), 1 / self.deviations)
 
     def partial_correlation(self) -> np.ndarray:
         inverse = self.inverse_correlation()

@@ -10,15 +10,19 @@ from covdist.numerics.eigen import decompose
 from covdist.numerics.matrices.covariance import Covariance
 
 _EPS = float(np.finfo(np.float64).eps)
+_LARGEST = 1000  # a power of two that leaves float64 room
 
 
 def directions(inputs: Covariance, cross: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """Return L (columns, k) and R (k, columns) of the oblique projection I - L R.
 
     ``cross`` is the covariance of columns, over their deviations, with variables, over theirs. Directions in which it
-    is no greater than ``tolerance`` are 0.
+    is no greater than ``tolerance`` are 0. The unit of L and R lies amid the columns', so that neither overflows.
     """
-    scale = inputs.deviations
+    scale, some = inputs.deviations, inputs.deviations > 0
+    powers = np.frexp(scale)[1]
+    low, high = int(powers.min(initial=0, where=some)), int(powers.max(initial=0, where=some))
+    unit = max((low + high) // 2, high - _LARGEST)
     matrix = np.nan_to_num(inputs.correlation)
     np.fill_diagonal(matrix, 1.0)
     with single_thread():
@@ -27,8 +31,10 @@ def directions(inputs: Covariance, cross: np.ndarray, tolerance: float) -> tuple
         left[:, sizes <= tolerance] = 0.0
         left = np.pad(left, ((0, 0), (0, min(cross.shape) - left.shape[1])))
         back, onto = root @ left, left.T @ inverse
-    over = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-    return back * scale[:, None], onto * over
+    scale = np.ldexp(scale, -unit)
+    with np.errstate(over="ignore", invalid="ignore"):  # of columns that are further apart than float64 reaches
+        over = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+        return back * scale[:, None], onto * over
 
 
 def _roots(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,9 +13,11 @@ import scipy.linalg
 from scipy.linalg.lapack import dpotri, dpstrf
 
 from covdist.numerics.blas import single_thread
+from covdist.numerics.columns import DIGITS
 from covdist.numerics.matrices.covariance import Covariance
 
 _EPS = float(np.finfo(np.float64).eps)
+_FAR = 1 << 12  # a power of two below that of any product
 
 
 class Removal(NamedTuple):
@@ -24,23 +26,34 @@ class Removal(NamedTuple):
     order: np.ndarray  # (removed,), columns in the order of their removal
     weights: np.ndarray  # (columns, outputs), corrected; 0 of the columns that were removed
     loss: np.ndarray  # (removed,), mean square of what the outputs lost, of all columns up to each
-    total: float  # mean square of the outputs
+    share: np.ndarray  # (removed,), the loss over the mean square of the outputs; NaN where that is rounding alone
 
     @classmethod
     def of(cls, inputs: Covariance, weights: np.ndarray, columns: np.ndarray | int, damping: float) -> Removal:
         """Remove some columns in their order, or as many as a number says, each time what is missed least."""
-        scale, matrix = inputs.deviations[:, None], np.nan_to_num(inputs.correlation)
-        unit = int(np.frexp(np.abs(weights * scale).max())[1])
-        own = np.ldexp(weights * scale, -unit)
+        matrix = np.nan_to_num(inputs.correlation)
+        scale, power = np.frexp(inputs.deviations[:, None])
+        own, unit = _in_one_unit(weights, scale, power)
         np.fill_diagonal(matrix, 1.0)
         total = float(np.sum((matrix @ own) * own))
+        least = DIGITS * float(np.sum(np.abs(own).sum(axis=0) ** 2))
         np.fill_diagonal(matrix, 1.0 + damping)
-        with single_thread():
+        with single_thread(), np.errstate(over="ignore", invalid="ignore"):  # of what is beyond float64
             order = least_missed(matrix, own, columns) if isinstance(columns, int) else columns
             moved, loss = _corrected(matrix, own, order)
-        found = weights + np.divide(np.ldexp(moved, unit), scale, out=np.zeros_like(moved), where=scale > 0)
-        found[order] = 0.0
-        return cls(order, found, np.ldexp(loss, 2 * unit), float(np.ldexp(total, 2 * unit)))
+            step = np.divide(moved, scale, out=np.zeros_like(moved), where=scale > 0)
+            found = weights + np.ldexp(step, unit - power)
+            found[order] = 0.0
+            return cls(order, found, np.ldexp(loss, 2 * unit), loss / (total if total > least else np.nan))
+
+
+def _in_one_unit(weights: np.ndarray, scale: np.ndarray, power: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return weights times ``scale * 2**power``, times ``2**-unit``, and the unit, in which none is beyond float64."""
+    own, powers = np.frexp(weights)
+    own = own * scale
+    powers = powers + power
+    unit = int(powers.max(initial=-_FAR, where=own != 0))
+    return np.ldexp(own, powers - unit), unit
 
 
 def least_missed(matrix: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from covdist.results.applied import RowArray
 from covdist.results.labels import ArrayLike, Axis, Dims
 from covdist.results.names import own_names
 
+_LARGE = 768  # of roots between 2**512 and 2**1024
 _DIMS = ["output_component", "input_component"]
 
 
@@ -131,7 +132,8 @@ def _squares(
 
 
 def _unit(values: np.ndarray) -> int:
-    return int(np.frexp(np.sqrt(values[0]))[1])
+    """Return the power of two near the root of the largest eigenvalue, or amid those whose squares are infinite."""
+    return int(np.frexp(np.sqrt(values[0]))[1]) if values[0] < np.inf else _LARGE
 
 
 def _in_units(found: np.ndarray, values_g: np.ndarray, values_a: np.ndarray) -> np.ndarray:

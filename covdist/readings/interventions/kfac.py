@@ -147,7 +147,7 @@ def _of_factors(
 ) -> Arrays:
     a, g = (Covariance(scale, cosine, len(scale)) for scale, cosine in (parts[:2], parts[2:]))
     try:
-        check_finite(float(a.deviations.sum() + g.deviations.sum()))
+        check_finite(float(np.concatenate([a.deviations, g.deviations]).max()))
         return function(a, g, *arguments)
     except DataError:
         if not grouped:
@@ -160,9 +160,12 @@ def _kfac(a: Covariance, g: Covariance, damping: float) -> Arrays:
     sizes = {"inputs": _size(a), "gradients": _size(g)}
     if zero := [what for what, size in sizes.items() if size == 0]:
         raise DataError(f"the layer's {zero[0]} are all zero, which leaves nothing to scale by: leave the layer out")
-    pi, root = sizes["inputs"] / sizes["gradients"], damping**0.25
-    inverses = [_inverse(a, root * pi**0.5, "inputs", damping), _inverse(g, root / pi**0.5, "gradients", damping)]
-    return a.matrix(), g.matrix(), *inverses, np.array(pi)
+    roots, root = np.sqrt([*sizes.values()]), damping**0.25
+    with np.errstate(over="ignore", divide="ignore"):
+        split = roots[0] / roots[1]  # the root of pi, which may be beyond float64
+        shares = root * split, root / split
+    inverses = [_inverse(a, shares[0], "inputs", damping), _inverse(g, shares[1], "gradients", damping)]
+    return a.matrix(), g.matrix(), *inverses, np.array(sizes["inputs"] / sizes["gradients"])
 
 
 def _size(factor: Covariance) -> float:

@@ -88,13 +88,11 @@ def leace(
     x, x_2, z = ([each.dim] for each in (axis, second, concept))
     deviations = read_estimate(m_x, "deviations", [axis], 0, shrink, name="deviations", attrs=None)
     correlation = read_estimate(m_x, "correlation", [axis, second], 0, shrink, name="correlation", attrs=None)
-    mean, spread, cross = (
-        m_xz.asking("correlation").read(each, axes)
-        for each, axes in ((_mean, [axis]), (_deviations, [axis]), (_correlation, [axis, concept]))
-    )
+    of_both = (_mean, [axis]), (_deviations, [axis]), (_correlation, [axis, concept]), (_of_concept, [concept])
+    mean, spread, cross, known = (m_xz.asking("correlation").read(each, axes) for each, axes in of_both)
     found = xr.apply_ufunc(
-        partial(_eraser, tolerance=tolerance), deviations, correlation, spread, cross, mean,
-        input_core_dims=[x, [*x, *x_2], x, [*x, *z], x],
+        partial(_eraser, tolerance=tolerance), deviations, correlation, spread, cross, mean, known,
+        input_core_dims=[x, [*x, *x_2], x, [*x, *z], x, z],
         output_core_dims=[[*x, "direction"], ["direction", *x], [*x, *x_2], x],
         dask="parallelized", output_dtypes=[np.float64] * 4, keep_attrs=False,
         dask_gufunc_kwargs={"output_sizes": {"direction": min(axis.size, concept.size)}},
@@ -143,6 +141,10 @@ def _deviations(state: Any) -> np.ndarray:
     return np.asarray(state.side(0).deviation(0))
 
 
+def _of_concept(state: Any) -> np.ndarray:
+    return np.asarray(state.side(1).deviation(0))
+
+
 def _mean(state: Any) -> np.ndarray:
     return np.asarray(state.side(0).mean())
 
@@ -157,10 +159,12 @@ def _eraser(
     spread: np.ndarray,
     cross: np.ndarray,
     mean: np.ndarray,
+    known: np.ndarray,
     tolerance: float,
 ) -> tuple[np.ndarray, ...]:
-    check_finite(float(deviations.sum()))
+    check_finite(float(np.concatenate([deviations, spread, known]).max()))
     over = np.divide(spread, deviations, out=np.zeros_like(spread), where=deviations > 0)
     inputs = Covariance(deviations, correlation, len(deviations))
     left, right = directions(inputs, np.nan_to_num(cross) * over[:, None], tolerance)
-    return left, right, np.eye(len(left)) - left @ right, left @ (right @ mean)
+    with np.errstate(over="ignore", invalid="ignore"):  # of columns that are further apart than float64 reaches
+        return left, right, np.eye(len(left)) - left @ right, left @ (right @ mean)

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from covdist.errors import DataError, shown
+from covdist.errors import DataError
 from covdist.folding.inputs import check_number
+from covdist.given import told
 from covdist.numerics.matrices.covariance import Covariance
 from covdist.numerics.matrices.removal import Removal
 from covdist.numerics.matrices.shrinkage import check_finite
@@ -66,8 +67,8 @@ def prune(
     -------
     Dataset
         ``pruned``, bool, of each unit; ``order``, int64, and ``loss`` and ``loss_share``, float64, along ``removal``:
-        how the loss grows with each unit; ``weights`` as given, corrected, and ``bias_change``, of the outputs. Lazy
-        where ``m`` is.
+        how the loss grows with each unit, its share NaN where the sums are 0 to rounding; ``weights`` as given,
+        corrected, and ``bias_change``, of the outputs. Lazy where ``m`` is.
 
     Raises
     ------
@@ -95,13 +96,16 @@ def prune(
     check_number("damping", damping, lambda given: 0 <= given < np.inf, "0, or a number greater, such as 0.01")
     axis = m.layout.axes[0]
     columns, rows = _columns(axis, share, units), _rows(weights, axis)
+    own = np.asarray(rows.array.data).reshape(-1, axis.size)
+    if not np.isfinite(own).all():
+        raise DataError("weights hold NaN or infinity: pass those of a layer that trains, or leave such outputs out")
     second, state = axis.second(axis), m.asking("estimate" if append_one else "about_zero")
     unit, removal, output = [axis.dim], ["removal"], ["_output"]
     *found, changed, bias = xr.apply_ufunc(
         partial(_pruned, columns=columns, damping=damping),
         state.read(_part, [axis], append_one, "deviations"),
         state.read(_part, [axis, second], append_one, "correlation"),
-        m.mean(), xr.DataArray(np.asarray(rows.array.data).reshape(-1, axis.size), dims=[*output, *unit]),
+        m.mean(), xr.DataArray(own, dims=[*output, *unit]),
         input_core_dims=[unit, [*unit, second.dim], unit, [*output, *unit]],
         output_core_dims=[unit, removal, removal, removal, [*output, *unit], output],
         dask="parallelized", output_dtypes=[bool, np.int64, *[np.float64] * 4], keep_attrs=False,
@@ -132,7 +136,7 @@ def _columns(axis: Axis, share: Any, units: npt.ArrayLike | None) -> np.ndarray 
         raise DataError("prune needs either share= or units=: pass share=0.3, or the units to prune")
     found: np.ndarray | int
     if units is not None:
-        found = _places(axis, np.asarray(units))
+        found = _places(axis, _listed(units))
         count = len(found)
     else:
         check_number("share", share, lambda given: 0 < given < 1, "a number between 0 and 1, such as 0.3")
@@ -142,15 +146,24 @@ def _columns(axis: Axis, share: Any, units: npt.ArrayLike | None) -> np.ndarray 
     return found
 
 
+def _listed(units: Any) -> np.ndarray:
+    try:
+        return np.asarray(units)
+    except (TypeError, ValueError):  # of lists of several lengths, of a Dataset
+        raise DataError(f"units={told(units)} are no units: pass a list of labels or places, or a mask") from None
+
+
 def _places(axis: Axis, units: np.ndarray) -> np.ndarray:
-    if units.dtype == bool and units.shape == (axis.size,):
+    if units.dtype == bool:
+        if units.shape != (axis.size,):
+            raise DataError(f"units is a mask of the shape {units.shape}, expected one of {axis}: pass a flag for each")
         return np.flatnonzero(units)
     labels = axis.coords.get(axis.dim or "", np.arange(axis.size))
     found = [np.flatnonzero(labels == each) for each in units.ravel()]
-    for each, places in zip(units.ravel(), found, strict=True):
+    for each, places in zip(units.ravel().tolist(), found, strict=True):
         if len(places) != 1:
             raise DataError(
-                f"units names {shown(repr(each.item()))}, of which {axis} has {len(places)}: pass labels of its units, "
+                f"units names {told(each)}, of which {axis} has {len(places)}: pass labels of its units, "
                 "or their places where they have none"
             )
     if len(units.ravel()) != len(np.unique(units)):
@@ -171,10 +184,10 @@ def _pruned(
     columns: np.ndarray | int,
     damping: float,
 ) -> tuple[np.ndarray, ...]:
-    check_finite(float(deviations.sum()))
+    check_finite(float(deviations.max()))
     found = Removal.of(Covariance(deviations, correlation, len(deviations)), weights.T, columns, damping)
     pruned = np.zeros(len(deviations), bool)
     pruned[found.order] = True
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = found.loss / found.total
-    return pruned, found.order, found.loss, share, found.weights.T, mean @ (weights.T - found.weights)
+    with np.errstate(over="ignore", invalid="ignore"):  # of weights and means that are huge
+        bias = mean @ (weights.T - found.weights)
+    return pruned, found.order, found.loss, found.share, found.weights.T, bias
