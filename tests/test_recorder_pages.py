@@ -17,7 +17,7 @@ from covdist.storage.pages import PAGE, Pages, Parts
 from covdist.storage.place import Folder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux writes past its cache so")
-YOUNG = "covdist.storage.place._YOUNG"  # seconds
+YOUNG = "covdist.storage.turns._YOUNG"  # seconds
 
 
 def pages_of(nbytes: int) -> Pages:
@@ -76,7 +76,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
 
     place = Folder(str(tmp_path), durable=False)
     monkeypatch.setattr(os, "pwrite", full)
-    monkeypatch.setattr(os, "writev", full)
+    monkeypatch.setattr(os, "pwritev", full)
     with pytest.raises(OSError, match="No space"):
         place.add("a", pages_of(PAGE))
     with pytest.raises(OSError, match="No space"):
@@ -128,7 +128,7 @@ def test_a_log_holds_its_rows_however_they_were_written(tmp_path, monkeypatch, s
 def test_a_file_is_replaced_by_way_of_another(tmp_path, monkeypatch, exchanges):
     monkeypatch.setattr(YOUNG, 0)
     if not exchanges:
-        monkeypatch.setattr("covdist.storage.place.exchanged", lambda a, b: False)
+        monkeypatch.setattr("covdist.storage.turns.exchanged", lambda a, b: False)
     place = Folder(str(tmp_path), durable=False)
     place.put("a", b"first")
     for data in (b"a longer second", b"3rd", b"fourth"):
@@ -151,6 +151,63 @@ def test_who_has_just_opened_a_file_reads_all_of_it_however_often_it_is_replaced
             place.swap("a", Parts([b"%d" % number * 4000]))
         assert reading.read() == b"2" * 5000
     assert place.get("a") == b"8" * 4000
+
+
+def test_a_file_is_whole_whatever_its_size_was_before(tmp_path, monkeypatch):
+    place, rng = Folder(str(tmp_path), durable=False), np.random.default_rng(0)
+    for number in range(60):
+        monkeypatch.setattr(YOUNG, 60 * (number % 7 == 3))
+        data = pages_of(rng.integers(4 * PAGE)) if number % 3 else Parts([rng.bytes(rng.integers(4 * PAGE))])
+        (place.add if number % 11 == 10 else place.swap)("a", data)
+        assert place.get("a") == b"".join(data.parts)
+        if number % 13 == 12:
+            place.end_swaps("a")
+
+
+def test_who_reads_the_file_that_a_killed_process_has_left_reads_all_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(YOUNG, 0)
+    for number in range(3):
+        place = Folder(str(tmp_path), durable=False)
+        place.put("a", b"before")
+        place.swap("a", Parts([b"after"]))
+        with open(tmp_path / "a.partial", "rb") as reading:
+            Folder(str(tmp_path), durable=False).swap("a", Parts([b"%d" % number]))
+            assert reading.read() == b"before"
+
+
+def test_a_swap_that_failed_leaves_nothing_to_the_next_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(YOUNG, 0)
+    place, own = Folder(str(tmp_path), durable=False), os.pwritev
+    for data in (b"first", b"2nd", b"3"):
+        place.swap("a", Parts([data]))
+
+    def full(number, parts, offset):
+        if offset:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return own(number, [parts[0][:4000]], offset)
+
+    monkeypatch.setattr(os, "pwritev", full)
+    with pytest.raises(OSError, match="No space"):
+        place.swap("a", Parts([b"long" * 2000]))
+    assert place.get("a") == b"3"
+    monkeypatch.setattr(os, "pwritev", own)
+    for data in (b"five", b"6"):
+        place.swap("a", Parts([data]))
+        assert place.get("a") == data
+
+
+def test_a_log_that_is_continued_keeps_nothing_that_a_killed_process_left(tmp_path):
+    def record(mode, steps):
+        with covdist.Recorder(tmp_path / "log", mode=mode, chunk=4) as rec:
+            for step in steps:
+                rec.log(step, {"loss": step})
+                rec.flush()
+
+    record("x", range(10))
+    for chunk in (2, 3):  # the one that fills up, and one whose rows were not counted yet
+        (tmp_path / "log" / "loss" / f"c.{chunk}.partial").write_bytes(b"left")
+    record("a", range(10, 18))
+    assert not list((tmp_path / "log").rglob("*.partial"))
 
 
 def test_a_closed_log_has_only_its_own_files(tmp_path):

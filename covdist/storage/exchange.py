@@ -17,7 +17,7 @@ def exchange(a: Path, b: Path) -> None:
         _in_turn(a, b)
 
 
-def exchanged(a: str | Path, b: str | Path) -> bool:
+def exchanged(a: bytes | Path, b: bytes | Path) -> bool:
     """Let two files or folders change places in one step, if the system can, and return whether."""
     call = _call()
     return call is not None and call(_HERE, os.fsencode(a), _HERE, os.fsencode(b), _EXCHANGE) == 0

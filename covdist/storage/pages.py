@@ -11,7 +11,6 @@ import mmap
 import os
 import sys
 from collections.abc import Sequence
-from io import FileIO
 from typing import NamedTuple
 
 _PARTS = 1024  # the most that POSIX systems take at once, IOV_MAX
@@ -27,16 +26,12 @@ class Parts(NamedTuple):
     def nbytes(self) -> int:
         return sum(map(len, self.parts))
 
-    def write(self, file: FileIO, offset: int) -> bool:
-        """Write all bytes, and return whether they lie in the system's cache now: always."""
-        file.seek(offset)
-        left = [memoryview(part) for part in self.parts]
+    def write(self, number: int, offset: int) -> bool:
+        """Write all bytes to an open file, and return whether they lie in the system's cache now: always."""
+        left = self.parts
         while left:
-            written = os.writev(file.fileno(), left[:_PARTS])
-            while left and written >= left[0].nbytes:
-                written -= left.pop(0).nbytes
-            if left:
-                left[0] = left[0][written:]
+            written = os.pwritev(number, left[:_PARTS], offset)
+            left, offset = _after(left, written), offset + written
         return True
 
 
@@ -51,21 +46,20 @@ class Pages(NamedTuple):
         """The bytes that count."""
         return [self.memory[: self.nbytes]]
 
-    def write(self, file: FileIO, offset: int) -> bool:
+    def write(self, number: int, offset: int) -> bool:
         """Write all pages where the file's system can do without the cache, else the bytes; return whether it did not.
 
-        ``offset`` is a multiple of a page.
+        ``offset`` is a multiple of a page, and the open file has no flags that can be set later.
         """
-        return not self._written_past(file, offset) and Parts(self.parts).write(file, offset)
+        return not self._written_past(number, offset) and Parts(self.parts).write(number, offset)
 
-    def _written_past(self, file: FileIO, offset: int) -> bool:
+    def _written_past(self, number: int, offset: int) -> bool:
         if sys.platform != "linux":
             return False
         import fcntl
 
-        number, before = file.fileno(), fcntl.fcntl(file, fcntl.F_GETFL)
         try:
-            fcntl.fcntl(number, fcntl.F_SETFL, before | os.O_DIRECT)
+            fcntl.fcntl(number, fcntl.F_SETFL, os.O_DIRECT)
             left = self.memory
             while left:
                 written = os.pwrite(number, left, offset)
@@ -73,15 +67,31 @@ class Pages(NamedTuple):
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
+            fcntl.fcntl(number, fcntl.F_SETFL, 0)
             return False
-        finally:
-            fcntl.fcntl(number, fcntl.F_SETFL, before)
         return True
 
 
 Data = Parts | Pages
 
 
+def write_all(number: int, data: Data, size: float = 0) -> bool:
+    """Write the whole of an open file that has ``size`` bytes at most; return whether the system's cache holds it."""
+    cached = data.write(number, 0)
+    if size > data.nbytes or (not cached and data.nbytes % PAGE):  # whole pages have been written
+        os.ftruncate(number, data.nbytes)
+    return cached
+
+
 def up_to_page(nbytes: int) -> int:
     """Return the next multiple of a page."""
     return -(-nbytes // PAGE) * PAGE
+
+
+def _after(parts: Sequence[bytes | memoryview], count: int) -> Sequence[bytes | memoryview]:
+    """Return what follows so many bytes."""
+    for number, part in enumerate(parts):
+        if count < len(part):
+            return [memoryview(part)[count:], *parts[number + 1 :]]
+        count -= len(part)
+    return []

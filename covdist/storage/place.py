@@ -6,19 +6,16 @@ import errno
 import os
 import shutil
 import stat
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from io import FileIO
 from urllib.parse import unquote, urlsplit
 
 from covdist.given import path_of
-from covdist.storage.exchange import exchanged
-from covdist.storage.pages import Data, Parts
+from covdist.storage.pages import Data, Parts, write_all
 from covdist.storage.remote import PARTIAL, Remote
+from covdist.storage.turns import Turns
 
-_YOUNG = 0.03  # seconds, that hardly pass between the opening of a small file and its reading
 _IN_THE_WAY = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 _NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # the last of a link in a circle
 
@@ -36,6 +33,7 @@ class Folder:
 
     def __init__(self, root: str, durable: bool = True):
         self.root, self._durable = root, durable
+        self._turns: dict[str, Turns] = {}  # by file
 
     def __repr__(self) -> str:
         return self.root
@@ -51,16 +49,17 @@ class Folder:
         """
         path = os.path.join(self.root, name)
         try:
-            file = self._opened(path)
+            number = self._opened(path, os.O_EXCL)
         except FileExistsError:
             self._put(name, data)
             return True
         try:
-            with file:
-                return _write_all(file, data)
+            return write_all(number, data)
         except BaseException:
             _remove(path)
             raise
+        finally:
+            os.close(number)
 
     def _put(self, name: str, data: Data) -> None:
         path = os.path.join(self.root, name)
@@ -69,6 +68,8 @@ class Folder:
                 os.replace(written, path)
             except OSError:
                 os.replace(written, self._no_folder(path))
+        if name in self._turns:
+            self._turns[name].size = data.nbytes
 
     def swap(self, name: str, data: Data) -> None:
         """Replace a file in one step, with one beside it that takes its place and stays until ``end_swaps``.
@@ -77,36 +78,29 @@ class Folder:
         file systems without a journal each file that goes makes those to come slower for a minute. Yet that is what
         is done soon after the last time: who has opened the file before may not have read it.
         """
-        path, beside = os.path.join(self.root, name), os.path.join(self.root, name + PARTIAL)
-        if _is_young(path):
-            return self._put(name, data)
-        with self._opened_part(name + PARTIAL) as file:
-            data.write(file, 0)
-            if os.fstat(file.fileno()).st_size != data.nbytes:
-                file.truncate(data.nbytes)
-        if not exchanged(beside, path):
-            os.replace(beside, path)
+        turns = self._turns.get(name)
+        if turns is None:
+            turns = self._turns[name] = Turns(os.path.join(self.root, name))
+        if turns.too_early():
+            self._put(name, data)
+        else:
+            turns.replace(data)
 
     def end_swaps(self, name: str) -> None:
-        """Remove what ``swap`` has left beside a file."""
-        self.remove(name + PARTIAL)
+        """Remove what ``swap`` has left beside a file, also that of a process that was killed."""
+        self._turns.pop(name, None)
+        _remove(os.path.join(self.root, name + PARTIAL))
 
     def write_at(self, name: str, offset: int, data: Data) -> bool:
         """Write into a file, which is made where there is none; neither durable nor in one step.
 
         Of pages maybe the rest of the last one is written too. Returns whether the system's cache holds it.
         """
-        with self._opened_part(name) as file:
-            return data.write(file, offset)
-
-    def _opened_part(self, name: str) -> FileIO:
-        path = os.path.join(self.root, name)
+        number = self._opened(os.path.join(self.root, name), 0)
         try:
-            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError:
-            self._make_room(path)
-            number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        return open(number, "r+b", buffering=0)
+            return data.write(number, offset)
+        finally:
+            os.close(number)
 
     def let_go(self, name: str, offset: int, size: int) -> None:
         """Have the system begin to write a part of a file to the disk, and forget what of it is there already."""
@@ -160,7 +154,7 @@ class Folder:
                 file.seek(-1, os.SEEK_END)
                 # A crash may have left a line without its end.
                 data = data if file.read(1) == b"\n" else b"\n" + data
-            Parts([data]).write(file, file.seek(0, os.SEEK_END))
+            Parts([data]).write(file.fileno(), file.seek(0, os.SEEK_END))
 
     def get(self, name: str) -> bytes | None:
         """Return a file's bytes, None where there is no file, but nothing, a folder, a pipe or a link in a circle."""
@@ -212,14 +206,15 @@ class Folder:
             _set_aside(folder)
         os.makedirs(folder, exist_ok=True)
 
-    def _opened(self, unfinished: str) -> FileIO:
+    def _opened(self, path: str, flags: int) -> int:
+        flags |= os.O_WRONLY | os.O_CREAT
         try:
-            return open(unfinished, "xb", buffering=0)
+            return os.open(path, flags, 0o666)
         except OSError as error:
             if error.errno not in _NO_FOLDER:
                 raise
-            self._make_room(unfinished)
-            return open(unfinished, "xb", buffering=0)
+            self._make_room(path)
+            return os.open(path, flags, 0o666)
 
     @staticmethod
     def _no_folder(path: str) -> str:
@@ -232,10 +227,13 @@ class Folder:
     def _written(self, path: str, data: Data) -> Iterator[str]:
         unfinished = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
         try:
-            with self._opened(unfinished) as file:
-                _write_all(file, data)
+            number = self._opened(unfinished, os.O_EXCL)
+            try:
+                write_all(number, data)
                 if self._durable:
-                    os.fsync(file.fileno())
+                    os.fsync(number)
+            finally:
+                os.close(number)
             yield unfinished
         except BaseException:
             _remove(unfinished)
@@ -255,21 +253,6 @@ def _is_file(path: str) -> bool:
         raise  # os.path.isfile says no
     except OSError:
         return False
-
-
-def _is_young(path: str) -> bool:
-    try:
-        return abs(time.time() - os.stat(path).st_mtime) < _YOUNG
-    except FileNotFoundError:
-        return False
-
-
-def _write_all(file: FileIO, data: Data) -> bool:
-    """Write a whole file, and return whether the system's cache holds it."""
-    cached = data.write(file, 0)
-    if not cached:
-        file.truncate(data.nbytes)  # of whole pages
-    return cached
 
 
 def _remove(path: str) -> None:

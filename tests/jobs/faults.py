@@ -35,12 +35,12 @@ class Points:
 
         return checked
 
-    def write(self, file: Any, parts: Parts) -> bool:
+    def write(self, number: int, parts: Parts, offset: int) -> bool:
         data = b"".join(parts.parts)
         for half in (data[: len(data) // 2], data[len(data) // 2 :]):
             if self.reached():
                 raise Crash
-            file.write(half)
+            offset += os.pwrite(number, half, offset)
         return True
 
 
@@ -51,5 +51,5 @@ def points(at: int | None = None) -> Iterator[Points]:
     with pytest.MonkeyPatch.context() as patch:
         for name in CALLS:
             patch.setattr(os, name, found.before(getattr(os, name)))
-        patch.setattr(Parts, "write", lambda parts, file, offset: found.write(file, parts))
+        patch.setattr(Parts, "write", lambda parts, number, offset: found.write(number, parts, offset))
         yield found
