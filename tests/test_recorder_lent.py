@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import covdist
+from covdist.record.chunks import Loose
 from covdist.record.lent import Lent, copy_all
 from covdist.record.newest import Newest
 from covdist.record.writer import Writer
@@ -97,25 +98,26 @@ def test_rows_are_kept_until_they_are_copied_and_no_longer(tmp_path, monkeypatch
 
 
 def test_what_waits_to_be_copied_is_bounded(monkeypatch):
-    gate, done, memory = threading.Event(), [], np.empty(900, np.uint8)
+    gate, done, chunk = threading.Event(), [], Loose(np.empty((1, 10**6), np.uint8))
+    several = [Lent(np.empty((1, nbytes), np.uint8)) for nbytes in (900, 900, 900, 10**6)]
     monkeypatch.setattr(
         "covdist.record.writer.copy_all", lambda rows: done.append(gate.wait(200) and [each for each, _ in rows])
     )
     writer = Writer("log", 1000, lambda: None)
-    for number in range(2):
-        writer.borrow(number, memory)
+    for rows in several[:2]:
+        writer.borrow(rows, chunk, 0)
         writer.go()
-    third = threading.Thread(target=lambda: (writer.borrow(2, memory), writer.go()))
+    third = threading.Thread(target=lambda: (writer.borrow(several[2], chunk, 0), writer.go()))
     third.start()
     third.join(0.2)
     assert third.is_alive()
     gate.set()
     third.join(200)
     assert not third.is_alive()
-    writer.borrow(3, np.empty(10**6, np.uint8))  # more than there is room for goes by itself
+    writer.borrow(several[3], chunk, 0)  # more than there is room for goes by itself
     writer.submit(lambda: done.append(4), 0)
     writer.end()
-    assert done == [[0], [1], [2], [3], 4]
+    assert done == [*([rows] for rows in several), 4]
 
 
 def test_chunks_that_many_others_have_followed_are_let_go(monkeypatch, tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from ctypes import addressof
+from functools import cached_property
 from typing import Any
 
 import google_crc32c
@@ -91,11 +92,16 @@ class Framed:
     """Rows of a chunk in memory that is written as it is, a frame, so that they are not copied once more."""
 
     def __init__(self, memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype):
-        self._memory, self._row, self._dtype = memory, shape[1:], dtype
-        self._row_bytes = math.prod(self._row) * dtype.itemsize
-        place, chunk_bytes = own_address(memory), shape[0] * self._row_bytes
-        self._summed = copies.Frame(place, chunk_bytes, 0, 0)  # for the recorder's thread alone
-        self._other = copies.Frame(place, chunk_bytes, chunk_bytes, 0)  # which is not summed
+        self._memory, self._shape, self._dtype = memory, shape, dtype
+        self._row_bytes = math.prod(shape[1:]) * dtype.itemsize
+
+    @cached_property
+    def _summed(self) -> copies.Frame:
+        """Return the frame for the recorder's thread, which alone makes it and sums what it holds."""
+        return self._frame(0)
+
+    def _frame(self, summed: int) -> copies.Frame:
+        return copies.Frame(own_address(self._memory), self._shape[0] * self._row_bytes, summed, 0)
 
     def data(self, start: int, stop: int) -> np.ndarray:
         """Return bytes of the rows, copied."""
@@ -104,22 +110,23 @@ class Framed:
     def part(self, start: int, stop: int) -> np.ndarray:
         """Return rows, copied."""
         data = self.data(start * self._row_bytes, stop * self._row_bytes)
-        return data.view(self._dtype).reshape(stop - start, *self._row)
+        return data.view(self._dtype).reshape(stop - start, *self._shape[1:])
 
     def goal(self, start: int, stop: int) -> Spot:
         """Return where the recorder's thread is to copy rows."""
-        return Spot(self._summed, start * self._row_bytes, (stop - start) * self._row_bytes)
+        return Spot(self._summed, start * self._row_bytes)
 
     def put(self, start: int, rows: np.ndarray) -> None:
         """Copy rows that may be changed after that."""
-        plain, at = np.ascontiguousarray(rows, self._dtype), start * self._row_bytes
-        data = plain.reshape(-1).view(np.uint8)
-        if data.nbytes > _HELD:
-            copies.run(copies.numbers([copies.as_it_lies(at, place(data), data.nbytes, addressof(self._other))]))
+        plain = rows if _is_plain(rows, self._dtype) else np.ascontiguousarray(rows, self._dtype)
+        at, done = start * self._row_bytes, 0
+        if plain.nbytes > _HELD:
+            other = self._frame(self._shape[0] * self._row_bytes)  # which is not summed
+            copies.run(copies.numbers([copies.as_it_lies(at, place(plain), plain.nbytes, addressof(other))]))
             return
-        done = 0
-        for piece in self._pieces(at, at + data.nbytes):
-            piece.data[:] = data.data[done : done + piece.nbytes]
+        data = plain.view(np.uint8).reshape(-1).data
+        for piece in self._pieces(at, at + plain.nbytes):
+            piece.data[:] = data[done : done + piece.nbytes]
             done += piece.nbytes
 
     def pages(self, nbytes: int) -> Pages:

@@ -57,10 +57,10 @@ class Column:
         self, writer: Writer, place: Place, path: str, dims: tuple[str, ...], dtype: np.dtype, row: tuple[int, ...],
         chunk_rows: int, attributes: dict[str, Any], shard: int | None = None,
     ):  # fmt: skip
-        self.writer, self.place, self.path, self.dims, self.dtype, self.row = writer, place, path, dims, dtype, row
+        self.writer, self.place, self.path, self.dims, self.row = writer, place, path, dims, row
         self.chunk_rows = chunk_rows
+        self._set_dtype(dtype)
         self.attributes = attributes  # "covdist_marks": "step" or "epoch" for a coordinate; also _rank, _begun
-        self.row_bytes = math.prod(row) * dtype.itemsize
         self.codecs = PLAIN if chunk_rows == 1 and self.row_bytes >= LARGE_ROW else FRAMED
         self.separator = "."  # of the keys of chunks
         self.files = self._files(shard)
@@ -99,10 +99,9 @@ class Column:
     def _framed(self) -> bool:
         return framed(self.row, self.chunk_bytes, self.codecs)
 
-    @property
-    def chunk_bytes(self) -> int:
-        """Bytes of a full chunk."""
-        return self.chunk_rows * self.row_bytes
+    def _set_dtype(self, dtype: np.dtype) -> None:
+        self.dtype, self.row_bytes = dtype, math.prod(self.row) * dtype.itemsize
+        self.chunk_bytes = self.chunk_rows * self.row_bytes  # of a full one
 
     def put(self, rows: Given, count: int) -> None:
         """Append ``count`` rows, which must fit into the rest of the chunk."""
@@ -113,7 +112,7 @@ class Column:
             return
         chunk, start = self._room(count)
         if isinstance(rows, Lent):
-            self.writer.borrow(rows, chunk.goal(start, start + count))
+            self.writer.borrow(rows, chunk, start)
         else:
             chunk.put(start, rows)
 
@@ -217,7 +216,8 @@ class Column:
         for start, rows in zip(starts, self.rows(), strict=True):
             wide.write(start, Loose(rows.astype(dtype)), len(rows))
         self.release()
-        self.dtype, self.row_bytes, self.separator = dtype, wide.row_bytes, separator
+        self.separator = separator
+        self._set_dtype(dtype)
         self.files = self._files(self.files.count)
         self.commit(self.length)
         for key in old:

@@ -21,7 +21,6 @@ class Spot(NamedTuple):
 
     frame: copies.Frame
     at: int  # bytes of rows before them
-    nbytes: int
 
 
 Goal: TypeAlias = np.ndarray | Spot

@@ -6,10 +6,9 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NoReturn, Self
+from typing import NoReturn, ParamSpec, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +28,8 @@ from covdist.record.values import as_marks
 from covdist.record.writer import Writer
 from covdist.storage.place import place_at
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _open: weakref.WeakSet[Recorder] = weakref.WeakSet()  # closed at exit
 
 
@@ -130,8 +131,7 @@ class Recorder(OrStats):
         room = int(WRITER * self._options.room)
         self._writer = Writer(repr(self._root), room, partial(check_held, self._claim, self._root))
         self._kept = Kept(self._options)
-        with self._or_give_up():
-            self._tracks = self._begin(mode, rank, from_step)
+        self._tracks = self._or_give_up(self._begin, mode, rank, from_step)
         self._cap = Cap(self._options.max_bytes, self._tracks)
         self._closed = False
         _open.add(self)
@@ -168,8 +168,7 @@ class Recorder(OrStats):
             data = self._kept.of(step, arrays)
             checked = self._tracks.check(data, marks)
             if self._cap.holds(data, marks, self._path):
-                with self._or_give_up():
-                    self._tracks.append(checked, marks)
+                self._or_give_up(self._tracks.append, checked, marks)
 
     def wants(self, step: int, name: str) -> bool:
         """Return whether an array of this name would be recorded in this step, so that it need not be made if not."""
@@ -183,8 +182,7 @@ class Recorder(OrStats):
         """Write the buffered rows, and return when they are written, so that a crash cannot lose them."""
         with self._lock:
             self._check_open(now=True)
-            with self._or_give_up():
-                self._tracks.flush()
+            self._or_give_up(self._tracks.flush)
 
     def close(self) -> None:
         """Write the buffered rows, and refuse further calls of ``log``; in a forked child, leave that to the parent."""
@@ -218,10 +216,9 @@ class Recorder(OrStats):
         self._writer.end()
         self._claim.release()
 
-    @contextmanager
-    def _or_give_up(self) -> Iterator[None]:
+    def _or_give_up(self, act: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
         try:
-            yield
+            return act(*given, **named)
         except BaseException:
             self._give_up()
             raise
@@ -229,11 +226,9 @@ class Recorder(OrStats):
     def _check_open(self, *, now: bool) -> None:
         if self._closed:
             raise ResultError(f'{self._path} is closed: open it again with Recorder(path, mode="a").')
-        looked = self._claim.check(now=now)
-        with self._or_give_up():
-            if looked:
-                check_root(self._root)
-            self._writer.check()
+        if self._claim.check(now=now):
+            self._or_give_up(check_root, self._root)
+        self._or_give_up(self._writer.check)
 
     def _begin(self, mode: str, rank: int | None, from_step: int | None) -> Tracks:
         if mode == "x" and self._place.exists():

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from covdist.record.column import Column
 from covdist.record.lent import Given
-from covdist.record.track import Track
+from covdist.record.track import Target, Track
+
+_Form: TypeAlias = tuple[np.dtype, tuple[int, ...]]
 
 _MOST = 1 << 14  # arrays of all calls that are known
-
-
-class Target(NamedTuple):
-    """Where an array of a call goes."""
-
-    column: Column
-    number: int  # of the array
-    shape: tuple[int, ...] | None  # of its rows, where that is another
 
 
 class Portion(NamedTuple):
@@ -27,7 +20,7 @@ class Portion(NamedTuple):
 
     track: Track
     targets: list[Target]
-    length: int | None  # where all arrays have as many rows
+    length: int | None  # where all arrays of the track have as many rows
     nbytes: int
 
 
@@ -46,13 +39,10 @@ def portions_of(targets: Iterable[tuple[Track, Target]], rows: list[Given]) -> l
     portions = []
     for track, found in by_track.items():
         each = [rows[target.number] for target in found]
-        portions.append(Portion(track, found, _common(map(len, each)), sum(data.nbytes for data in each)))
+        counts = {*map(len, each)}
+        whole = len(found) == len(track.members) and len(counts) == 1
+        portions.append(Portion(track, found, counts.pop() if whole else None, sum(data.nbytes for data in each)))
     return portions
-
-
-def _common(counts: Iterable[int]) -> int | None:
-    several = set(counts)
-    return several.pop() if len(several) == 1 else None
 
 
 class Routines:
@@ -69,17 +59,23 @@ class Routines:
             return None
         if routine.resumed_at is not None and marks["step"] <= routine.resumed_at:
             return None
-        return Call([*arrays.values()], routine.portions)
+        rows = [*arrays.values()]
+        for number, shape in routine.shapes:
+            rows[number] = rows[number].reshape(shape)
+        return Call(rows, routine.portions)
 
-    def learn(self, arrays: Mapping[str, Given], portions: list[Portion], marks: Mapping[str, np.ndarray]) -> None:
+    def learn(self, arrays: Mapping[str, Given], call: Call, marks: Mapping[str, np.ndarray]) -> None:
         """Know a call again whose marks have the dtypes of those before, and whose arrays went to these tracks."""
-        given = [*arrays.values()]
+        given, (rows, portions) = [*arrays.values()], call
         if all(target.column.dtype == given[target.number].dtype for portion in portions for target in portion.targets):
             if self._arrays > _MOST:
                 self.forget()
             self._arrays += len(arrays)
             resumed_at = max((at for portion in portions if (at := portion.track.resumed_at) is not None), default=None)
-            self._known[tuple(arrays)] = _Routine(_forms(arrays), _types(marks), portions, resumed_at)
+            one_of: dict[_Form, _Form] = {}  # of equal ones, so that less memory is read
+            forms = [one_of.setdefault(form, form) for form in _forms(arrays)]
+            shapes = [(n, data.shape) for n, data in enumerate(rows) if data.shape != given[n].shape]
+            self._known[tuple(arrays)] = _Routine(forms, _types(marks), shapes, portions, resumed_at)
 
     def forget(self) -> None:
         """Know no call any more, since arrays go elsewhere, or have other dtypes."""
@@ -88,13 +84,14 @@ class Routines:
 
 
 class _Routine(NamedTuple):
-    forms: list[tuple[np.dtype, tuple[int, ...]]]
+    forms: list[_Form]
     types: dict[str, np.dtype]  # of the marks
+    shapes: list[tuple[int, tuple[int, ...]]]  # of the rows of arrays, where they are others
     portions: list[Portion]
     resumed_at: int | None  # the last step that any of the tracks had when it was opened
 
 
-def _forms(arrays: Mapping[str, Given]) -> list[tuple[np.dtype, tuple[int, ...]]]:
+def _forms(arrays: Mapping[str, Given]) -> list[_Form]:
     return [(data.dtype, data.shape) for data in arrays.values()]
 
 

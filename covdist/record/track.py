@@ -7,7 +7,7 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,13 @@ from covdist.storage.place import Place
 NARROW_BYTES = 64 << 10  # smaller chunks span several flushes, so that coordinates have few files
 MARKS = "covdist_marks"  # the attribute of a coordinate
 BEGUN = "covdist_begun"  # another value for rows that replace others, by which readers notice it
+
+
+class Target(NamedTuple):
+    """Where an array of a call goes."""
+
+    column: Column
+    number: int  # of the array
 
 
 class Track:
@@ -76,17 +83,21 @@ class Track:
             column.codecs = RUNS
         self.marks[mark] = column
 
-    def append(self, parts: Sequence[tuple[Column, Given]], marks: Mapping[str, np.ndarray], count: int) -> None:
+    def append(
+        self, targets: Sequence[Target], arrays: Sequence[Given], marks: Mapping[str, np.ndarray], count: int
+    ) -> None:
         """Append ``count`` rows to every member, and the marks as often to the coordinates."""
         done, self.released = 0, False
         while done < count:
-            step = min(count - done, self.base - self.length % self.base)
-            for column, rows in parts:
+            left = self.base - self.length % self.base
+            step = min(count - done, left)
+            for column, number in targets:
+                rows = arrays[number]
                 column.put(rows if step == count else rows[done : done + step], step)
             self._runs.append((marks, step))
             self.length += step
             done += step
-            if self.length % self.base == 0:
+            if step == left:
                 self.flush()
         if len(self._runs) >= MANY:
             self.settle()
@@ -135,10 +146,13 @@ class Track:
 
     def _fills(self) -> list[Job]:
         """Return what puts the coordinates of the rows that have none yet."""
-        runs, self._runs = self._runs, []
-        if not (rows := sum([count for _, count in runs])):
+        if not (runs := self._runs):
             return []
-        return [partial(write_runs, runs, mark, column.room(rows)) for mark, column in self.marks.items()]
+        self._runs = []
+        return [
+            partial(write_runs, runs, mark, column.room(self.length - column.length))
+            for mark, column in self.marks.items()
+        ]
 
     def _spans(self, dtype: np.dtype, row: tuple[int, ...]) -> int:
         return max(1, min(NARROW_BYTES, self.chunk_bytes) // (self.base * math.prod(row) * dtype.itemsize))

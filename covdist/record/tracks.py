@@ -15,9 +15,9 @@ from covdist.record.options.asked import Asked
 from covdist.record.options.kept import UNITS, Kept
 from covdist.record.projection import PROJECTION
 from covdist.record.root import group
-from covdist.record.routines import Call, Routines, Target, portions_of
+from covdist.record.routines import Call, Routines, portions_of
 from covdist.record.sizes import chunk_limit, share
-from covdist.record.track import Track, join
+from covdist.record.track import Target, Track, join
 from covdist.record.values import Rows, as_rows, check_marks, check_same, common_dtype, in_the_log
 from covdist.record.writer import Writer
 from covdist.storage.place import Place
@@ -99,11 +99,10 @@ class Tracks:
         arrays, portions = checked if isinstance(checked, Call) else self._take(checked, marks)
         for track, targets, length, nbytes in portions:
             was_released = track.released
-            parts = [(to, arrays[n] if shape is None else arrays[n].reshape(shape)) for to, n, shape in targets]
-            if length is not None and len(parts) == len(track.members):
-                track.append(parts, marks, length)
+            if length is not None:
+                track.append(targets, arrays, marks, length)
             else:
-                self._append_uneven(track, parts, marks)
+                self._append_uneven(track, targets, arrays, marks)
             if was_released:
                 track.settle()  # so that memory for coordinates counts, too
             self._held += track.held if was_released else nbytes
@@ -117,25 +116,28 @@ class Tracks:
         if checked.new:
             self._create(checked.new, marks)
         rows: list[Given] = [each.data for each in checked.rows.values()]
-        portions = portions_of(self._targets(checked), rows)
+        call = Call(rows, portions_of(self._targets(checked), rows))
         if not checked.wider:
-            self._routines.learn(checked.data, portions, marks)
-        return Call(rows, portions)
+            self._routines.learn(checked.data, call, marks)
+        return call
 
     def _targets(self, checked: Checked) -> Iterator[tuple[Track, Target]]:
-        for number, (name, rows) in enumerate(checked.rows.items()):
-            track, shape = self._of[name], rows.data.shape
-            column = track.members[name.rpartition("/")[2]]
-            yield track, Target(column, number, None if shape == checked.data[name].shape else shape)
+        for number, name in enumerate(checked.rows):
+            track = self._of[name]
+            yield track, Target(track.members[name.rpartition("/")[2]], number)
 
-    def _append_uneven(self, track: Track, parts: list[tuple[Column, Given]], marks: Mapping[str, np.ndarray]) -> None:
-        given = dict(parts)
-        counts = {name: len(given.get(column, ())) for name, column in track.members.items()}
+    def _append_uneven(
+        self, track: Track, targets: list[Target], arrays: list[Given], marks: Mapping[str, np.ndarray]
+    ) -> None:
+        given = {target.column: target for target in targets}
+        counts = {
+            name: len(arrays[given[column].number]) if column in given else 0 for name, column in track.members.items()
+        }
         count = next((amount for amount in counts.values() if amount), 0)
         track_of = {name: track if amount == count else self._split(track, name) for name, amount in counts.items()}
         for each in dict.fromkeys((track, *track_of.values())):
             if most := max(counts[name] for name in each.members):
-                each.append([(column, given[column]) for column in each.members.values()], marks, most)
+                each.append([given[column] for column in each.members.values()], arrays, marks, most)
 
     def _split(self, track: Track, name: str) -> Track:
         alone = track.split(name)
@@ -188,6 +190,8 @@ class Tracks:
             if track is None or track.length:
                 dim, widest = f"{variable}_{rows.dim}" if track else rows.dim, max(together[node, rows.dim])
                 track = self._begin(node, dim, widest, marks, limit)
+            else:
+                self._routines.forget()  # which had all arrays of this track
             attributes = self._kept.attributes(name)
             dims = self._unit_dims(node, variable, rows, attributes)
             track.add(variable, dims, rows.data.dtype, rows.data.shape[1:], attributes)

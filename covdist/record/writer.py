@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from covdist.errors import ResultError
-from covdist.record.chunks import chunk_memory
-from covdist.record.lent import Goal, Lent, copy_all
+from covdist.record.chunks import Chunk, chunk_memory
+from covdist.record.lent import Lent, copy_all
 from covdist.record.memory import populate
 from covdist.record.newest import Newest
 
@@ -42,7 +42,7 @@ class Writer:
         self._before = check  # of each job
         self._jobs: deque[_Waiting] = deque()  # the first is being done
         self._waiting = self._lent = 0  # bytes of chunks of the jobs, and of rows that they copy
-        self._next: list[tuple[Lent, Goal]] = []  # rows that the next job begins with copying
+        self._next: list[tuple[Lent, Chunk, int]] = []  # rows that the next job begins with copying
         self._spare: dict[int, list[np.ndarray]] = {}  # memory that is kept, by size
         self._kept = 0  # bytes of it
         self.ahead = False  # whether there is room for all pages of the memory that is used in part
@@ -82,9 +82,9 @@ class Writer:
         """Return whether rows come faster than a slow disk takes them."""
         return self.slow and self._awaited
 
-    def borrow(self, rows: Lent, to: Goal) -> None:
+    def borrow(self, rows: Lent, chunk: Chunk, start: int) -> None:
         """Have rows copied that nobody changes, before the next job or when ``go`` is called."""
-        self._next.append((rows, to))
+        self._next.append((rows, chunk, start))
 
     def go(self) -> None:
         """Have the rows copied that are borrowed, as soon as few enough others wait for it, and wake the thread.
@@ -98,9 +98,9 @@ class Writer:
 
     def _queue(self, jobs: list[Job], nbytes: int) -> None:
         copies, self._next = self._next, []
-        lent = sum(to.nbytes for _, to in copies)
+        lent = sum([rows.nbytes for rows, _, _ in copies])
         if copies:
-            jobs = [partial(copy_all, copies), *jobs]
+            jobs = [partial(_copy, copies), *jobs]
         with self._lock:
             if not self._has_room(nbytes, lent):
                 self._awaited = True
@@ -215,3 +215,7 @@ class Writer:
                 self._waiting -= nbytes
                 self._lent -= lent
             self._done.notify_all()
+
+
+def _copy(borrowed: list[tuple[Lent, Chunk, int]]) -> None:
+    copy_all([(rows, chunk.goal(start, start + len(rows))) for rows, chunk, start in borrowed])

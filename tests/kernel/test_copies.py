@@ -134,6 +134,6 @@ def test_rows_are_copied_to_a_frame_wherever_they_lie(several, before):
     at = before * 43_691
     memory = np.zeros(copies.frame_bytes(at + rows.nbytes + 1), np.uint8)
     frame = copies.Frame(place(memory), at + rows.nbytes + 1, at, 0)
-    copy_all([(given, Spot(frame, at, rows.nbytes))])
+    copy_all([(given, Spot(frame, at))])
     places = [copies.place_in_frame(at + i) for i in range(rows.nbytes)]
     assert memory[places].tobytes() == rows.tobytes()
