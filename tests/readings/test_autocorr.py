@@ -116,3 +116,10 @@ def test_what_has_no_lags_says_so():
         serial(X, weights=np.ones(40))
     with pytest.raises(DataError, match="lags=0 is not a number"):
         serial(X, 0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_that_are_left_out_may_be_of_any_size():
+    x = np.array([[1e-300, 0.0], [2e-300, 1.0], [1e300, np.nan], [2e-300, 0.0], [1e-300, 2.0]])
+    found = serial(x, 2, missing="drop").autocorr()[:, 0]
+    np.testing.assert_allclose(found, [1.0, -0.5, 0.25], rtol=1e-14)

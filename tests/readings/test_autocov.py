@@ -79,7 +79,7 @@ def test_estimators_of_groups_and_of_what_is_left_out():
         for group in range(2):
             np.testing.assert_allclose(found[group], formula(X[by == group], 3, 0), rtol=1e-11)
     holed = np.where(np.arange(N)[:, None] == 20, np.nan, X)
-    with pytest.raises(DataError, match=r"'series' takes one mean of all rows, found 2 pairs that are left out"):
+    with pytest.raises(DataError, match=r"'series' takes one mean of all rows, found some that are left out"):
         covdist.autocov(holed, 2, missing="drop", estimator="series")
     assert np.isnan(covdist.autocov(holed, 2, missing="propagate", estimator="series")).all()
     assert np.isfinite(covdist.autocov(holed, 2, missing="drop", estimator="reversible")).all()
@@ -186,3 +186,17 @@ def test_saved_merged_planned_and_run_as_a_job(tmp_path):
     np.testing.assert_allclose(job.result().autocov(), expected(X, 7), rtol=1e-12)
     assert ran.exit_code == 0, ran.output
     np.testing.assert_allclose(covdist.load(tmp_path / "r.zarr").autocov(), expected(X, 7), rtol=1e-12)
+
+
+def test_series_needs_rows_that_are_in_no_pair():
+    """Of four rows at a lag of 3, two are in no pair; the mean of all takes them."""
+    x = np.array([[1.0, 5.0], [np.nan, 2.0], [4.0, 1.0], [2.0, 3.0]])
+    with pytest.raises(DataError, match="takes one mean of all rows, found some that are left out"):
+        covdist.autocov(x, 3, missing="drop", estimator="series")
+    np.testing.assert_array_equal(covdist.autocov(x, 3, missing="drop"), np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("estimator", ["reversible", "series"])
+@pytest.mark.filterwarnings("error")
+def test_covariances_beyond_float64(estimator):
+    assert not np.isfinite(covdist.autocov(X * 1e200, 1, estimator=estimator)).any()

@@ -129,3 +129,14 @@ def test_distance_correlation(x):
     low = x.min(axis=0)
     near = (x.astype(object) - low.astype(object)).astype(np.float64)
     np.testing.assert_allclose(covdist.distance_corr(x), covdist.distance_corr(near), rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["i8", "u8"])
+def test_series_up_to_the_largest_integer(dtype):
+    """As far from zero, exactly, as the same steps about 0: acf was off by 4e-7."""
+    steps = np.array([3, 1, 2, 2, 1, 3, 1])[:, None]
+    x = steps.astype(dtype) + np.array(np.iinfo(dtype).max - 9, dtype)
+    about_zero, far = (covdist.moments(each, state="serial(lags=3)") for each in (steps.astype(float), x))
+    np.testing.assert_allclose(far.autocorr(), about_zero.autocorr(), rtol=1e-13)
+    found, true = (covdist.autocov(each, 2, estimator="series") for each in (x, steps.astype(float)))
+    np.testing.assert_allclose(found, true, rtol=1e-13)

@@ -78,10 +78,10 @@ def _of(columns: Any, ddof: float, refuse: bool) -> list[float]:
             raise
         return [0, 0, np.nan, np.nan, np.nan]
     mean, rows, counted = columns.mean(), columns.rows(), columns.columns
-    effective = counted.weight**2 / counted.weight2 * (rows / counted.rows)
     exponent = int(np.frexp(np.maximum(np.abs(mean), deviation).max(initial=0))[1])
-    signal, noise = (np.ldexp(each, -exponent) ** 2 for each in (mean, deviation))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        signal, noise = (np.ldexp(each, -exponent) ** 2 for each in (mean, deviation))
+        effective = np.divide(counted.weight**2, counted.weight2) * (rows / counted.rows)  # NaN of no weight
         excess = np.where((rows > 1) & (effective - 1 > DIGITS), noise / (effective - 1), np.nan)
     return [exponent, mean.any(), *(float(each.sum()) for each in (signal, noise, excess))]
 

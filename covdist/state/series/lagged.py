@@ -133,22 +133,23 @@ class LaggedPairs(NamedTuple):
         x, y, count = self.pairs.side(0), self.pairs.side(1), 2 * self.columns.weight
         both = self.pairs.covariance(slice(0, self.columns.width), ddof / 2)  # whose divisor is half of theirs
         step = ((y.mean() - x.mean()) + (y.mean_low() - x.mean_low())) / 2
-        return (both[rows] + both[:, rows].T) / 2 - np.outer(step[rows], step) * (count / (count - ddof))
+        with np.errstate(invalid="ignore", over="ignore"):  # of covariances beyond float64
+            return (both[rows] + both[:, rows].T) / 2 - np.outer(step[rows], step) * (count / (count - ddof))
 
     def of_series(self, rows: slice, ddof: float) -> np.ndarray:
         """Return that about the mean of all rows, which are more than the pairs by ``lag``, divided by their number."""
-        if self.columns.skipped:
+        (head, tail), sides = self._edges(), (self.pairs.side(0), self.pairs.side(1))
+        if self.columns.skipped or not (head.kept.all() and tail.kept.all()):  # rows in no pair lie at the ends
             raise DataError(
-                f"estimator='series' takes one mean of all rows, found {self.columns.skipped} pairs that are left out: "
-                "pass estimator='pairs', or fill what is missing first, such as by covdist.fill"
+                "estimator='series' takes one mean of all rows, found some that are left out: pass estimator='pairs', "
+                "or fill what is missing first, such as by covdist.fill"
             )
         if (divisor := self.rows - ddof) <= 0:
             raise DataError(f"ddof={ddof} leaves nothing to divide by with {self.rows} rows: use a smaller ddof")
         found, count = self.pairs.covariance(rows, 0), self.columns.weight
-        (head, tail), sides = self._edges(), (self.pairs.side(0), self.pairs.side(1))
-        with np.errstate(invalid="ignore"):  # NaN and infinity that were let through
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity that were let through, or made here
             x, y = (
-                ((edge.rows - side.mean()) + (edge.low - side.mean_low())).sum(axis=0) / self.rows
+                (((edge.rows - side.mean()) + edge.low) - side.mean_low()).sum(axis=0) / self.rows
                 for edge, side in zip((tail, head), sides, strict=True)
             )
             return (found + np.outer(x[rows], y)) * (count / divisor)

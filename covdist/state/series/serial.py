@@ -88,11 +88,12 @@ class End(NamedTuple):
 
     def deviations(self, columns: Columns) -> np.ndarray:
         """Return the rows less the mean times 2**-exponent, 0 where they are left out."""
-        mean, low, rows, rows_low = (
-            np.ldexp(each, -columns.exponent) for each in (columns.mean, columns.mean_low, self.rows, self.rows_low)
-        )
-        with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity that were let through
-            return np.where(self.kept[:, None] > 0, (rows - mean) + (rows_low - low), 0.0)
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity that were let through, or left out
+            mean, low, rows, rows_low = (
+                np.ldexp(each, -columns.exponent) for each in (columns.mean, columns.mean_low, self.rows, self.rows_low)
+            )
+            # In this order: what is missing to a row may be far larger than what is missing to the mean.
+            return np.where(self.kept[:, None] > 0, ((rows - mean) + rows_low) - low, 0.0)
 
 
 class SerialSums(NamedTuple):

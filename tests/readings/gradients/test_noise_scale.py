@@ -170,3 +170,19 @@ def test_a_lazy_layer_without_groups_computes_to_numbers():
     for name, array in expected.items():
         assert found[name].shape == array.shape == ()
         np.testing.assert_allclose(found[name], array, rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("missing", ["pairwise", "drop"])
+def test_groups_and_windows_without_weight_have_none(missing):
+    x, by = np.array([[1.0, 4.0], [2.0, np.nan], [3.0, 6.0], [5.0, 1.0]]), np.array([0, 0, 1, 1])
+    m = covdist.moments(x, by=by, missing=missing, weights=np.array([0.0, 0.0, 1.0, 1.0]))
+    assert np.isnan(m.noise_scale()["noise_scale"].values[0])
+    full = covdist.moments(x, by=by, missing=missing).rolling("group", 2)
+    np.testing.assert_array_equal(np.isnan(full.noise_scale()["squared_norm"]), [True, False])
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_gradients():
+    x = np.array([[np.inf, 1e200], [1.0, 2e200]])
+    assert not np.isfinite(covdist.moments(x, missing="propagate").noise_scale()["noise_scale"])
