@@ -34,12 +34,15 @@ def as_it_lies(to: int, origin: int, nbytes: int, frame: int = 0) -> Transfer:
     return Transfer(to, origin, 1, 1, 1, nbytes, nbytes, nbytes, 1, frame)
 
 
-ORIGINS = slice(Transfer._fields.index("origin"), None, len(Transfer._fields))  # in the numbers of transfers
-
-
 def numbers(copies: Iterable[Transfer]) -> array[int]:
     """Return transfers as the kernel takes them."""
     return array("q", chain.from_iterable(copies))
+
+
+def origins(count: int) -> range:
+    """Return where the origins are in the numbers of so many transfers."""
+    each = len(Transfer._fields)
+    return range(Transfer._fields.index("origin"), count * each, each)
 
 
 def run(copies: array[int]) -> None:
@@ -60,6 +63,10 @@ class RoundingLoss(ctypes.Structure):
     over: int  # finite values that became infinite
     gone: int  # others that became 0
     largest: float  # magnitude that was finite
+
+    def clear(self) -> None:
+        """Count anew."""
+        self.over, self.gone, self.largest = 0, 0, 0.0
 
 
 def in_all(several: Sequence[RoundingLoss]) -> RoundingLoss:

@@ -33,8 +33,9 @@ class Lent:
     copy it into rows costs several times what copying it as it lies does.
     """
 
-    def __init__(self, array: np.ndarray, lost: copies.RoundingLoss | None = None):
+    def __init__(self, array: np.ndarray, lost: copies.RoundingLoss | None = None, of: Lent | None = None):
         self._array, self._start = array, 0
+        self._of = of  # whose rows these are some of: held, so that their owner can tell
         self.dtype, self.nbytes = array.dtype, array.nbytes
         self.shape = array.size // array.shape[-1], array.shape[-1]
         self.lost = lost  # by their owner, who has rounded them
@@ -53,7 +54,7 @@ class Lent:
     def __getitem__(self, rows: slice) -> Lent:
         """Return some of the rows, one after the other."""
         start, stop, _ = rows.indices(len(self))
-        part = Lent(self._array)
+        part = Lent(self._array, of=self)
         part._start, part.shape = self._start + start, (max(stop - start, 0), self.shape[1])
         part.nbytes = math.prod(part.shape) * self.dtype.itemsize
         return part

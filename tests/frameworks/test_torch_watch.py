@@ -174,6 +174,53 @@ def test_copies_that_wait_for_the_recorder_are_not_overwritten(tmp_path, monkeyp
     assert np.array_equal(log["2/input"], log["1/activation"])
 
 
+class Several(nn.Module):
+    """Calls one layer for each of its inputs."""
+
+    def __init__(self, conv):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, xs, fail=False):
+        found = [self.conv(x) for x in xs]
+        return found[0] / (1 // (not fail))
+
+
+class Keeping:
+    """A recorder that reads only in the end."""
+
+    def __init__(self):
+        self.kept = []
+
+    def log(self, step, arrays):
+        self.kept.append({name: [rows[:40], rows[40:]] if len(rows) > 100 else [rows] for name, rows in arrays.items()})
+
+
+def test_what_a_recorder_keeps_is_not_overwritten():
+    model, rec, expected = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(7200, 2)), Keeping(), []
+    with record.watch(model, rec, what=("input", "activation")) as watch:
+        for _ in range(4):
+            x = torch.randn(8, 3, 32, 32)
+            between = model[0](x).detach()
+            watch.discard()
+            expected.append([x, between, model(x).detach()])
+            watch.step()
+    for kept, tensors in zip(rec.kept, expected, strict=True):
+        found = [np.concatenate(kept[name]) for name in ("0/input", "0/activation", "2/activation")]
+        for rows, tensor in zip(found, tensors, strict=True):
+            assert np.array_equal(rows, tensor.movedim(1, -1).flatten(0, -2).numpy())
+
+
+def test_a_pass_that_is_tried_again_with_what_the_failed_one_was_given(log):
+    model, x, other = Several(nn.Conv2d(3, 4, 3)), torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8)
+    with record.watch(model, log, what=("input",), layers="conv") as watch:
+        with pytest.raises(ZeroDivisionError):
+            model([x], fail=True)
+        model([other, x])
+        watch.step()
+    assert np.array_equal(log["conv/input"][0], torch.cat([other, x]).movedim(1, -1).flatten(0, -2).numpy())
+
+
 def test_steps_count_on_and_every_kth_is_recorded(log):
     model = nn.Linear(3, 2)
     with record.watch(model, log, start=10, every=2) as watch:

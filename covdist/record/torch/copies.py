@@ -6,7 +6,7 @@ Torch is imported here, not in each function that runs for each tensor: who need
 from __future__ import annotations
 
 import math
-import weakref
+import sys
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cache, reduce
@@ -17,28 +17,41 @@ import torch
 
 from covdist.errors import DataError
 from covdist.kernel import copies as kernel
-from covdist.kernel.library import compiled
+from covdist.kernel.library import compiled, place
 from covdist.record.lent import LEAST, Given, Lent
 
+_ALONE = 2  # references to what nothing else holds: the one kept here, and the one that is counted
 _Form: TypeAlias = tuple[Any, ...]  # what tensors have alike that fit into the same memory
 AsRows: TypeAlias = Callable[[torch.Tensor, bool], torch.Tensor]  # a view with the units last, which may be second now
 
 
 class Copy:
-    """A tensor in memory of the CPU, which is used again when nothing holds the array that shares it."""
+    """A tensor in memory of the CPU, which is used again when nothing but that memory holds the copy or its rows."""
 
-    def __init__(self, tensor: torch.Tensor, array: np.ndarray | None, rounded: bool):
-        self.tensor, self._array = tensor, array
+    __slots__ = ("_are_rows", "held", "lost", "tensor")
+
+    def __init__(self, tensor: torch.Tensor, array: np.ndarray | torch.Tensor, rounded: bool):
+        self.tensor = tensor
         self.lost = kernel.RoundingLoss() if rounded else None
+        rows = _rows(array, self.lost)
+        self._are_rows = isinstance(rows, Lent) or _start(rows) == _start(array)
+        self.held = rows if self._are_rows else array
 
     def rows(self) -> Given | torch.Tensor:
-        """Return it with the units on its last axis; as itself where NumPy lacks its dtype."""
-        array = self._array
-        if array is None:
-            return _flat(self.tensor)
-        if array.ndim > 1 and (self.lost is not None or array.nbytes >= LEAST):
-            return Lent(array, self.lost)
-        return array if array.ndim == 2 else array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+        """Return it with the units on the last axis."""
+        return self.held if self._are_rows else _rows(self.held, self.lost)
+
+
+def _rows(array: Any, lost: kernel.RoundingLoss | None) -> Given | torch.Tensor:
+    if isinstance(array, torch.Tensor):  # of a dtype that NumPy lacks
+        return _flat(array)
+    if array.ndim > 1 and (lost is not None or array.nbytes >= LEAST):
+        return Lent(array, lost)
+    return array if array.ndim == 2 else array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+
+
+def _start(array: np.ndarray | torch.Tensor) -> int:
+    return array.data_ptr() if isinstance(array, torch.Tensor) else place(array)
 
 
 def is_plain(tensor: Any) -> bool:
@@ -65,10 +78,10 @@ class Copies:
         """Copy a tensor as it lies, without its graph; one on a device is there only when that has been waited for."""
         form = is_plain(tensor), tensor.dtype, tensor.shape, tensor.stride(), second
         memory = self._free(form) or self._new(form, tensor)
-        copy, transfers = self._fill(memory, [tensor])
-        if transfers:
+        if transfers := memory.fill([tensor]):
             kernel.run(transfers)
-        return copy
+        self._parts.append(memory.copy)
+        return memory.copy
 
     def add_row(self, parts: Sequence[torch.Tensor], plain: bool) -> tuple[Copy, array[int]]:
         """Copy flat tensors as one row, or return what the kernel has to copy while they are held.
@@ -76,7 +89,9 @@ class Copies:
         ``plain`` tells that the bytes of all of them are their values, one after the other.
         """
         form = plain, [each.dtype for each in parts], [each.numel() for each in parts]
-        return self._fill(self._free(form) or self._new_row(form, parts), parts)
+        memory = self._free(form) or self._new_row(form, parts)
+        self._parts.append(memory.copy)
+        return memory.copy, memory.fill(parts)
 
     def refer(self, copy: Copy) -> None:
         """Take what another array has copied in this step already."""
@@ -93,10 +108,6 @@ class Copies:
         joined = torch.cat([_flat(part.tensor) for part in self._parts])
         lost = [part.lost for part in self._parts if part.lost is not None]
         return Lent(as_numpy(joined, self.dtype), kernel.in_all(lost)) if lost else as_logged(joined)
-
-    def _fill(self, memory: _Memory, tensors: Sequence[torch.Tensor]) -> tuple[Copy, array[int]]:
-        self._parts.append(copy := memory.take())
-        return copy, memory.fill(tensors, copy.lost)
 
     def _free(self, form: _Form) -> _Memory | None:
         """Return memory of an earlier step for the next tensor, if some fits and is free."""
@@ -145,32 +156,30 @@ class _Memory:
         lent = of.as_rows(like, second).ndim > 1 and rounded.nbytes >= LEAST
         self._rounds = dense and lent and rounded.dtype != like.dtype
         whole = torch.empty_like(rounded if self._rounds else like, device="cpu", pin_memory=device.type == "cuda")
-        self.tensor = of.as_rows(whole, second)
-        self._array = as_numpy(self.tensor, of.dtype) if self._rounds else as_logged(self.tensor)
-        self._taken: weakref.ref[np.ndarray] | None = None
+        tensor = of.as_rows(whole, second)
+        array = as_numpy(tensor, of.dtype) if self._rounds else as_logged(tensor)
+        self.copy = Copy(tensor, array, self._rounds)
         self._parts = [whole] if sizes is None else whole[0].split(sizes)
         by_kernel = self._parts if dense and not self._rounds else []
         self._transfers = kernel.numbers([kernel.as_it_lies(each.data_ptr(), 0, each.nbytes) for each in by_kernel])
+        self._origins = kernel.origins(len(by_kernel))
 
     def is_free(self) -> bool:
-        """Return whether neither a step nor the recorder holds it; of a dtype that NumPy lacks, no recorder does."""
-        return self._taken is None or self._taken() is None
+        """Return whether neither a step nor the recorder holds the copy, or some of its rows."""
+        # A weak reference to something made anew for each step says the same, in three times as long.
+        return sys.getrefcount(self.copy) == _ALONE and sys.getrefcount(self.copy.held) == _ALONE
 
-    def take(self) -> Copy:
-        if not isinstance(self._array, np.ndarray):
-            return Copy(self.tensor, None, False)
-        array = self._array.view()  # in a tenth of the time in which another is made of the tensor
-        self._taken = weakref.ref(array)
-        return Copy(self.tensor, array, self._rounds)
-
-    def fill(self, tensors: Sequence[torch.Tensor], lost: kernel.RoundingLoss | None) -> array[int]:
+    def fill(self, tensors: Sequence[torch.Tensor]) -> array[int]:
         """Copy tensors, or return what the kernel has to copy while they are held."""
+        lost = self.copy.lost
         if self._transfers:
-            self._transfers[kernel.ORIGINS] = array("q", [each.data_ptr() for each in tensors])
+            for at, each in zip(self._origins, tensors, strict=True):
+                self._transfers[at] = each.data_ptr()
         elif lost is None:
             for part, each in zip(self._parts, tensors, strict=True):
                 part.copy_(each.detach().reshape(part.shape), non_blocking=True)
         else:
+            lost.clear()
             for part, each in zip(self._parts, tensors, strict=True):
                 to, given = (_name(one.dtype) for one in (part, each))
                 kernel.rounded(part.data_ptr(), to, each.data_ptr(), given, each.numel(), lost)

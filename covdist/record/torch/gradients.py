@@ -89,7 +89,10 @@ class Gradients:
 
 def _is_flat(gradient: Any) -> bool:
     """Return whether the bytes of a gradient are its values, one after the other, as they are of most."""
-    return is_plain(gradient) and gradient.layout is torch.strided and gradient.is_contiguous()
+    return (
+        type(gradient) is torch.Tensor and gradient.is_cpu and gradient.layout is torch.strided
+        and gradient.is_contiguous() and not (gradient.is_conj() or gradient.is_neg())
+    )  # fmt: skip
 
 
 def _of(layer: Watched) -> list[torch.nn.Parameter]:

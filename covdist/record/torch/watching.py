@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from covdist.errors import DataError
 from covdist.record.recorder import Recorder
-from covdist.record.torch.asked import WHAT, HookOptions, Recording, Rows, asked, check_model, chosen_rows
+from covdist.record.torch.asked import HookOptions, Recording, Rows, asked, check_model
 from covdist.record.torch.installed import check_torch
-from covdist.record.torch.layers import Watched, layers_of, unwrapped
-from covdist.record.torch.rows import Seen, channels_first, first_tensor, units_last
-from covdist.record.torch.running import in_backward, in_transform
+from covdist.record.torch.layers import layers_of, unwrapped
 from covdist.record.values import as_step
 
 if TYPE_CHECKING:
@@ -82,29 +78,14 @@ class Watch:
     """Hooks on the layers of a model, and what they have collected since the last step."""
 
     def __init__(self, model: torch.nn.Module, rec: Recording, options: HookOptions):
-        from covdist.record.torch.copies import Copies
         from covdist.record.torch.gradients import Gradients
+        from covdist.record.torch.hooks import Collected
 
-        self._model, self._rec, self._rows, what = model, rec, options.rows, options.what
-        self._every, self._calls, self._next = options.every, 0, options.start
+        self._rec, self._every, self._calls, self._next = rec, options.every, 0, options.start
         chosen = layers_of(model, options.layers)
         dtype_of = rec.dtype_of if isinstance(rec, Recorder) else _as_it_is
-        self._gradients = Gradients(chosen, options.scaler, dtype_of) if "gradient" in what else None
-        self._copies = {
-            (name := layer.name(each)): Copies(
-                dtype_of(name), None if self._rows else partial(units_last, layer.module)
-            )
-            for layer in chosen
-            for each in WHAT
-            if each in what and each != "gradient"
-        }
-        self._seen = Seen()
-        self._outside: set[str] = set()  # arrays that a forward pass, not one within backward, has filled in this step
-        self._passes: list[dict[str, int]] = []  # what there was before each pass of the model that goes on
-        self._devices: set[torch.device] = set()
-        self._handles = [handle for layer in chosen for handle in self._hooked(layer, what)]
-        self._handles.append(model.register_forward_pre_hook(_hook(self._begin_pass)))
-        self._handles.append(model.register_forward_hook(_hook(self._end_pass), always_call=True))
+        self._gradients = Gradients(chosen, options.scaler, dtype_of) if "gradient" in options.what else None
+        self._collected = Collected(model, chosen, options.what, options.rows, dtype_of)
         self._removed = False
 
     def step(self, number: int | None = None, /, **coordinates: float | str) -> None:
@@ -127,26 +108,22 @@ class Watch:
             raise DataError("this watch has been removed: call watch(model, rec) again, or step within its with block.")
         number = self._next if number is None else as_step(number)
         try:
-            if self._due:
-                self._rec.log(number, self._collected(), **coordinates)
+            if self._collected.due:
+                self._rec.log(number, self._arrays(), **coordinates)
         finally:
             self.discard()
             self._next, self._calls = number + 1, self._calls + 1
+            self._collected.due = self._calls % self._every == 0
 
     def discard(self) -> None:
         """Forget what was collected since the last step, as of a batch that is left out."""
-        for copies in self._copies.values():
-            copies.cut(0)
+        self._collected.clear()
         if self._gradients is not None:
             self._gradients.clear()
-        self._seen.clear()
-        self._outside.clear()
-        self._devices.clear()
 
     def remove(self) -> None:
         """Take all hooks from the model, which can be pickled and copied as before; the recorder stays open."""
-        for handle in self._handles:
-            handle.remove()
+        self._collected.remove()
         if self._gradients is not None and not self._removed:
             self._gradients.remove()
         self._removed = True
@@ -158,117 +135,18 @@ class Watch:
     def __exit__(self, *error: object) -> None:
         self.remove()
 
-    @property
-    def _due(self) -> bool:
-        return self._calls % self._every == 0
-
-    def _hooked(self, layer: Watched, what: tuple[str, ...]) -> list[Any]:
-        handles, module = [], layer.module
-        told = channels_first(module)
-        if "input" in what:
-            before = _hook(partial(self._take_given, layer, told, layer.name("input")))
-            handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
-        if "activation" in what:
-            after = _hook(partial(self._take, layer, told, layer.name("activation")))
-            handles.append(module.register_forward_hook(after))
-        if "output_gradient" in what:
-            graph = _hook(partial(self._take_later, layer, told, layer.name("output_gradient")))
-            handles.append(module.register_forward_hook(graph))
-        return handles
-
-    def _take_given(self, layer: Watched, told: bool | None, name: str, module: Any, given: Any, named: Any) -> None:
-        self._take(layer, told, name, module, None, (given, named))
-
-    def _take(self, layer: Watched, told: bool | None, name: str, module: Any, given: Any, value: Any) -> None:
-        if (tensor := first_tensor(value)) is None or not self._counts(name):
-            return
-        if not tensor.is_cpu:
-            self._devices.add(tensor.device)
-        copies, first = self._copies[name], self._seen.first(tensor, told, given)
-        if self._rows is not None:
-            copies.add(chosen_rows(self._rows, layer.node, tensor.detach()))
-        elif (copy := self._seen.copy_of(tensor, copies.dtype)) is not None:
-            copies.refer(copy)
-        else:
-            self._seen.add(tensor, copies.add(tensor, first), copies.dtype)
-
-    def _take_later(self, layer: Watched, told: bool | None, name: str, module: Any, given: Any, value: Any) -> None:
-        tensor = first_tensor(value)
-        if tensor is None or not tensor.requires_grad or not self._counts(name):
-            return
-        first = self._seen.first(tensor, told, given)
-        devices, copies, rows = self._devices, self._copies[name], self._rows
-        devices.add(tensor.device)
-
-        def take(gradient: torch.Tensor) -> None:
-            copies.add(chosen_rows(rows, layer.node, gradient) if rows else gradient, first)
-
-        tensor.register_hook(take)
-
-    def _counts(self, name: str) -> bool:
-        """Return whether a pass is recorded: one of training, and no second time where backward runs it again."""
-        import torch
-
-        if not (self._due and self._model.training and torch.is_grad_enabled()) or in_transform():
-            return False
-        if not in_backward():
-            self._outside.add(name)
-            return True
-        return name not in self._outside
-
-    def _begin_pass(self, *_: object) -> None:
-        self._passes.append({name: len(copies) for name, copies in self._copies.items()})
-
-    def _end_pass(self, module: torch.nn.Module, given: Any, found: Any) -> None:
-        before = self._passes.pop()
-        if found is None and sys.exc_info()[0] is not None:
-            for name, number in before.items():
-                self._copies[name].cut(number)
-
-    def _collected(self) -> dict[str, Any]:
+    def _arrays(self) -> dict[str, Any]:
         gradients = {} if self._gradients is None else self._gradients.read()
-        _wait_for(self._devices | (set() if self._gradients is None else self._gradients.devices))
+        _wait_for(self._collected.devices | (set() if self._gradients is None else self._gradients.devices))
         if self._gradients is not None and self._gradients.overflowed(gradients):
             gradients = {}
-        arrays = {name: copies.rows() for name, copies in self._copies.items() if len(copies)}
-        if self._copies and not arrays:
+        arrays = self._collected.arrays()
+        if self._collected.copies and not arrays:
             raise DataError(
                 "no watched layer has run in training mode since the last step: call model.train(), watch a model "
                 "before torch.compile, and call watch.step() once after each step."
             )
         return arrays | {name: row.rows() for name, row in gradients.items()}
-
-
-@cache
-def _hook_class() -> type:
-    """Return the class of hooks, which torch.compile leaves as they are; made late, since torch may be missing."""
-    import torch
-
-    class Hook:
-        """A hook that copies and pickles of the model do not have, as they are watched by nobody."""
-
-        def __init__(self, call: Callable[..., None]):
-            self._call = call
-
-        @torch.compiler.disable  # type: ignore[untyped-decorator, unused-ignore]
-        def __call__(self, *arguments: Any) -> None:
-            self._call(*arguments)
-
-        def __reduce__(self) -> tuple[type, tuple[()]]:
-            return _NoHook, ()
-
-    return Hook
-
-
-def _hook(call: Callable[..., None]) -> Any:
-    return _hook_class()(call)
-
-
-class _NoHook:
-    """What a copy of a watched model has in place of a hook."""
-
-    def __call__(self, *_: object) -> None:
-        pass
 
 
 def _as_it_is(name: str) -> None:

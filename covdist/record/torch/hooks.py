@@ -1,0 +1,191 @@
+"""Hooks on modules, and what they collect in a step; torch.compile leaves them as they are.
+
+They run for each layer in each step, when the processor's caches are full of the model's own work: each function that
+they call then takes some times as long as in a loop of its own. So torch is imported here, not by each of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+
+from covdist.record.torch.asked import WHAT, Rows, chosen_rows
+from covdist.record.torch.copies import Copies
+from covdist.record.torch.layers import Watched
+from covdist.record.torch.rows import channels_first, units_last
+from covdist.record.torch.running import in_backward, in_transform
+from covdist.record.torch.seen import Seen, first_tensor
+
+_Call = TypeVar("_Call", bound=Callable[..., None])
+
+
+def eager(call: _Call) -> _Call:
+    """Have a hook run as it is where the model is compiled."""
+    return cast(_Call, torch.compiler.disable(call))
+
+
+class Collected:
+    """What the layers of a model have taken and given since the last step, and the hooks that copy it."""
+
+    def __init__(
+        self, model: torch.nn.Module, layers: Iterable[Watched], what: tuple[str, ...], rows: Rows | None,
+        dtype_of: Callable[[str], np.dtype | None],
+    ):  # fmt: skip
+        self._model, self.rows = model, rows
+        self.due = True  # whether this step is recorded
+        self.copies: dict[str, Copies] = {}
+        self.seen = Seen()
+        self.devices: set[torch.device] = set()
+        self._outside: set[str] = set()  # arrays that a forward pass, not one within backward, has filled in this step
+        self._passes: list[dict[str, int]] = []  # what there was before each pass of the model that goes on
+        self._handles: list[Any] = []
+        for layer in layers:
+            for variable in (each for each in WHAT if each in _HOOKS and each in what):
+                name = layer.name(variable)
+                self.copies[name] = Copies(dtype_of(name), None if rows else partial(units_last, layer.module))
+                self._handles.append(_HOOKS[variable](self, name, layer).on(layer.module))
+        self._handles.append(model.register_forward_pre_hook(BeginHook(self)))
+        self._handles.append(model.register_forward_hook(EndHook(self), always_call=True))
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the rows of each array that there are any of, which hold until more is collected."""
+        return {name: copies.rows() for name, copies in self.copies.items() if len(copies)}
+
+    def clear(self) -> None:
+        """Forget what was collected."""
+        for copies in self.copies.values():
+            copies.cut(0)
+        self.seen.clear()
+        self._outside.clear()
+        self.devices.clear()
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def counts(self, name: str) -> bool:
+        """Return whether a pass is recorded: one of training, and no second time where backward runs it again."""
+        if not (self.due and self._model.training and torch.is_grad_enabled()) or in_transform():
+            return False
+        if not in_backward():
+            self._outside.add(name)
+            return True
+        return name not in self._outside
+
+    def begin_pass(self) -> None:
+        self._passes.append({name: len(copies) for name, copies in self.copies.items()})
+
+    def end_pass(self, failed: bool) -> None:
+        """Forget a pass that has failed."""
+        before = self._passes.pop()
+        if failed:
+            for name, number in before.items():
+                self.copies[name].cut(number)
+
+
+class NoHook:
+    """What copies and pickles of a watched model have in place of a hook, as they are watched by nobody."""
+
+    def __call__(self, *_: object) -> None:
+        pass
+
+
+class Hook:
+    """A hook that collects."""
+
+    def __init__(self, to: Collected):
+        self._to = to
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return NoHook, ()
+
+
+class BeginHook(Hook):
+    """Before a pass of the model."""
+
+    @eager
+    def __call__(self, module: torch.nn.Module, given: Any) -> None:
+        self._to.begin_pass()
+
+
+class EndHook(Hook):
+    """After a pass of the model, or its exception."""
+
+    @eager
+    def __call__(self, module: torch.nn.Module, given: Any, found: Any) -> None:
+        self._to.end_pass(found is None and sys.exc_info()[0] is not None)
+
+
+class LayerHook(Hook):
+    """A hook on a layer, for one of its arrays."""
+
+    def __init__(self, to: Collected, name: str, layer: Watched):
+        super().__init__(to)
+        self._name, self._node, self._told = name, layer.node, channels_first(layer.module)
+        self._copies = to.copies[name]
+
+    def _take(self, given: Any, value: Any) -> None:
+        """Copy the first tensor of a value."""
+        tensor, to = value if type(value) is torch.Tensor else first_tensor(value), self._to
+        if tensor is None or not to.counts(self._name):
+            return
+        if not tensor.is_cpu:
+            to.devices.add(tensor.device)
+        passed, copies = to.seen.of(tensor, self._told, given), self._copies
+        if to.rows is not None:
+            copies.add(chosen_rows(to.rows, self._node, tensor.detach()))
+        elif passed.copy is not None and passed.is_copied(tensor, copies.dtype):
+            copies.refer(passed.copy)
+        else:
+            passed.take(tensor, copies.add(tensor, passed.first), copies.dtype)
+
+
+class InputHook(LayerHook):
+    """Takes what a module is given."""
+
+    def on(self, module: torch.nn.Module) -> Any:
+        return module.register_forward_pre_hook(self, with_kwargs=True)
+
+    @eager
+    def __call__(self, module: torch.nn.Module, given: Any, named: Any) -> None:
+        self._take(None, (given, named))
+
+
+class ActivationHook(LayerHook):
+    """Takes what a module returns."""
+
+    def on(self, module: torch.nn.Module) -> Any:
+        return module.register_forward_hook(self)
+
+    @eager
+    def __call__(self, module: torch.nn.Module, given: Any, found: Any) -> None:
+        self._take(given, found)
+
+
+class OutputGradientHook(LayerHook):
+    """Takes the gradient by what a module returns, when there is one."""
+
+    def on(self, module: torch.nn.Module) -> Any:
+        return module.register_forward_hook(self)
+
+    @eager
+    def __call__(self, module: torch.nn.Module, given: Any, found: Any) -> None:
+        tensor, to = first_tensor(found), self._to
+        if tensor is None or not tensor.requires_grad or not to.counts(self._name):
+            return
+        to.devices.add(tensor.device)
+        tensor.register_hook(partial(self._add, to.seen.of(tensor, self._told, given).first))
+
+    def _add(self, first: bool, gradient: torch.Tensor) -> None:
+        rows = self._to.rows
+        self._copies.add(chosen_rows(rows, self._node, gradient) if rows else gradient, first)
+
+
+_HOOKS: dict[str, type[InputHook | ActivationHook | OutputGradientHook]] = {
+    "input": InputHook, "activation": ActivationHook, "output_gradient": OutputGradientHook,
+}  # fmt: skip
