@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="hooks on torch models need torch, w
 
 import covdist.record.torch as record  # noqa: E402
 from covdist.record.lent import copy_all  # noqa: E402
+from covdist.record.torch import copies  # noqa: E402
 
 nn = torch.nn
 BATCH = 6
@@ -172,6 +173,30 @@ def test_copies_that_wait_for_the_recorder_are_not_overwritten(tmp_path, monkeyp
         assert np.array_equal(log[name], np.concatenate(rows))
     assert np.array_equal(log["1/activation"], log["0/activation"].clip(0))
     assert np.array_equal(log["2/input"], log["1/activation"])
+
+
+class Forgetting:
+    """A recorder that is done with all when it returns."""
+
+    def log(self, step, arrays):
+        pass
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_memory_is_used_again(monkeypatch, dtype):
+    made, new = [], copies._Memory.__init__
+
+    def counted(memory, *given):
+        made.append(memory)
+        new(memory, *given)
+
+    monkeypatch.setattr(copies._Memory, "__init__", counted)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(7200, 2)).to(dtype)
+    with record.watch(model, Forgetting(), layers=("0", "2")) as watch:
+        for _ in range(4):
+            backward(model, torch.randn(8, 3, 32, 32, dtype=dtype))
+            watch.step()
+    assert len(made) == 6
 
 
 class Several(nn.Module):
