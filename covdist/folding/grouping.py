@@ -234,6 +234,8 @@ def _binned(asked: Bins, name: str, values: np.ndarray) -> tuple[Groups, np.ndar
     values = _on_a_line(values, name)
     if asked.width is None:
         edges = _edges(asked.bins, values, name)
+        if isinstance(asked.bins, int) and values.dtype.kind in "iu":
+            values = values.astype(np.float64)  # as they were for the edges
         (left, codes), cut = _between(edges, values), f"edges {_listed(edges)}"
     else:
         left, codes = _of_width(_multiples(asked.width, values, name))
@@ -255,19 +257,30 @@ def _listed(edges: np.ndarray) -> str:
 
 
 def _on_a_line(values: np.ndarray, name: str) -> np.ndarray:
-    """Return numbers as float64 or int64, and times in microseconds or finer, so that edges lie between them."""
+    """Return numbers as float64 or 64-bit integers, and times in microseconds or finer, so that edges lie between."""
     if values.dtype.kind in "mM":
         return values.astype(np.result_type(values.dtype, f"{values.dtype.kind}8[us]"))
     if values.dtype.kind not in "biuf":
         raise DataError(f"{name!r} are bins of values of dtype {values.dtype}, expected numbers, dates or times")
-    return values.astype(np.float64 if values.dtype.kind == "f" else np.result_type(values.dtype, np.int8))
+    return values.astype({"f": np.float64, "u": np.uint64}.get(values.dtype.kind, np.int64))
 
 
 def _between(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    codes = np.searchsorted(edges, values, side="right") - 1  # NaN and NaT come last
+    last, first = values == edges[-1], edges
+    if values.dtype.kind in "iu" and edges.dtype != values.dtype:
+        first = _least_integers(edges, values.dtype)
+        last = values == (first[-1] if len(first) == len(edges) and edges[-1] == np.rint(edges[-1]) else np.nan)
+    codes = np.searchsorted(first, values, side="right") - 1  # NaN and NaT come last
     codes[codes == len(edges) - 1] = -1
-    codes[values == edges[-1]] = len(edges) - 2
+    codes[last] = len(edges) - 2
     return edges[:-1], codes
+
+
+def _least_integers(edges: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return the least integer at or above each edge, up to the largest that there is: float64 rounds large ones."""
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    least = [low if each < low else math.ceil(each) for each in edges.tolist() if each <= high]
+    return np.array([each for each in least if each <= high], dtype)
 
 
 def _edges(bins: Any, values: np.ndarray, name: str) -> np.ndarray:
@@ -324,8 +337,10 @@ def _multiples(width: Any, values: np.ndarray, name: str) -> np.ndarray:
         whole = values.view(np.int64)
         return np.where(np.isnat(values), whole, whole // round(steps) * round(steps)).view(values.dtype)
     steps = length("width", width, 1.0)
-    if values.dtype.kind in "iu" and isinstance(width, int | np.integer):
-        return values // int(width) * int(width)
+    if values.dtype.kind in "iu" and isinstance(width, int | np.integer) and width <= np.iinfo(values.dtype).max:
+        found = values // int(width) * int(width)
+        if not (found > values).any():  # below the least integer
+            return np.asarray(found)
     with np.errstate(over="ignore", invalid="ignore"):
         multiple = np.floor(values / steps)
         multiple -= multiple * steps > values  # where dividing rounds across an edge

@@ -39,7 +39,7 @@ def order(distances: np.ndarray, optimal: int = MOST_OPTIMAL) -> np.ndarray:
 def orders(values: np.ndarray, square: bool, optimal: int = MOST_OPTIMAL) -> tuple[np.ndarray, np.ndarray]:
     """Return orders of rows and columns that bring like ones together: by 1 - |value|, or of x with y by profiles."""
     if square:
-        most = np.nanmax(np.abs(values), initial=0.0) or 1.0
+        most = np.max(np.abs(values), where=np.isfinite(values), initial=0.0) or 1.0
         found = order(1 - np.abs(values) / most, optimal)
         return found, found
     rows, columns = (_profiles(each) for each in (values, values.T))

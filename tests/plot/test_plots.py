@@ -398,3 +398,14 @@ def test_a_plan_beside_what_was_measured():
     assert [bar.get_width() for bar in two.patches][:2] == [2 * plan.bytes_read, plan.peak_bytes]
     with pytest.raises(DataError, match="measured has seconds"):
         covdist.plot.plan(plan, measured={"seconds": 1})
+
+
+@pytest.mark.filterwarnings("error")
+def test_matrices_with_infinite_values_keep_the_order_of_the_others():
+    """Everything was alike beside infinity."""
+    x = np.column_stack([X[:, 0], 1e200 * X[:, 1], X[:, 2], -X[:, 0]])
+    matrix = covdist.corr(x)
+    matrix[1, 1] = np.inf
+    ax = covdist.plot.correlation(matrix)
+    names = [text.get_text() for text in ax.get_xticklabels()]
+    assert abs(names.index("0") - names.index("3")) == 1

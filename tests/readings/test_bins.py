@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from itertools import pairwise
 
 import dask.array as da
 import numpy as np
@@ -227,3 +228,54 @@ def test_what_are_no_bins(options, message):
 def test_what_cannot_be_read_as_bins(text):
     with pytest.raises(DataError, match=r"'bins\(step, 10\)'|found neither"):
         Selection(by=text)
+
+
+# ---- values and widths at the ends of their dtypes
+
+
+@pytest.mark.parametrize(
+    ("values", "width"),
+    [
+        (np.array([-128, -127, 127], "i1"), 3),  # -129 is the multiple below -128
+        (np.array([-5, 0, 127], "i1"), 1000),
+        (np.array([0, 200, 255], "u1"), 256),
+        (np.array([False, True, True]), 2**62),
+        (np.array([2**63 - 1, 0, -5], "i8"), 2**62),
+        (np.array([2**64 - 1, 0, 5], "u8"), 2**63),
+    ],
+)
+def test_widths_beyond_the_coordinates_dtype(values, width):
+    """They ended in an OverflowError, or in labels that had gone round."""
+    found = covdist.moments(X[:3], by=covdist.bins(values, width=width)).layout.groups.values
+    assert found.tolist() == sorted({int(each) // width * width for each in values})
+
+
+def test_widths_below_the_least_integer():
+    found = covdist.moments(X[:2], by=covdist.bins(np.array([-(2**63), 0]), width=3))
+    assert found.rows.values.tolist() == [1, 1]
+    assert found.layout.groups.values[0] < 0
+
+
+@quick
+@given(
+    st.sampled_from(["i8", "u8"]),
+    st.lists(st.integers(0, 2**13), min_size=1, max_size=8),
+    st.lists(st.integers(-(2**13), 2**14), min_size=2, max_size=5, unique=True).map(sorted),
+    st.sampled_from([2**53, 2**60, 2**63 - 2**13 - 1]),
+    st.booleans(),
+)
+def test_large_integers_lie_between_the_edges_exactly(dtype, steps, edges, base, whole):
+    values = np.array([base + each for each in steps], dtype)
+    cut = np.array([base + each for each in edges], object)
+    cut = np.unique(np.array(cut.clip(max=2**63 - 1), np.int64) if whole else cut.astype(np.float64))
+    if len(cut) < 2:
+        return
+    exact = [Fraction(each) for each in cut.tolist()]
+    rows = [sum(low <= int(v) < high for v in values) for low, high in pairwise(exact)]
+    rows[-1] += sum(int(v) == exact[-1] for v in values)
+    asked = covdist.bins(values, cut)
+    if not any(rows):
+        with pytest.raises(DataError, match="no row lies in a bin"):
+            covdist.moments(X[: len(values)], by=asked)
+        return
+    assert covdist.moments(X[: len(values)], by=asked).rows.values.tolist() == rows

@@ -127,3 +127,11 @@ def test_of_one_layer_there_is_no_factor(rms):
 def test_what_is_no_threshold(name, value):
     with pytest.raises(DataError, match=f"{name}=.* is not a threshold: pass a number greater than 0"):
         Thresholds(**{name: value})
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("rms", "way"), [((1e-300, 1.0, 1e300), "shrink"), ((1e300, 1.0, 1e-300), "grow")])
+def test_gradients_further_apart_than_float64_reaches(rms, way):
+    assert said(rms)[0].startswith(f"Gradients {way} ")
+    factor, _ = per_layer(np.array([1e-300, 1e300]) if way == "shrink" else np.array([1e300, 1e-300]))
+    assert factor == (0 if way == "shrink" else np.inf)

@@ -91,7 +91,8 @@ def per_layer(rms: np.ndarray) -> tuple[float, float]:
     slope = (x @ y) / (x @ x)
     left = y - y.mean() - slope * x
     error = np.sqrt((left @ left) / (count - 2) / (x @ x)) if count > 2 else np.nan
-    return float(np.exp(slope)), float(error)
+    with np.errstate(over="ignore"):
+        return float(np.exp(slope)), float(error)
 
 
 def advice(layers: Sequence[str], numbers: Numbers) -> str:
@@ -132,7 +133,8 @@ def _about_gradients(layers: Sequence[str], numbers: Numbers) -> str:
 
 def _on_their_way(layers: Sequence[str], numbers: Numbers, extreme: int) -> str:
     factor = numbers["relative"][extreme] ** (1 / (last_of(numbers["parameters"]) - extreme))
-    return f"{max(factor, 1 / factor):.1f}x per layer on their way back to {layers[extreme]}"
+    with np.errstate(divide="ignore"):  # of gradients further apart than float64 reaches
+        return f"{np.maximum(factor, np.divide(1, factor)):.1f}x per layer on their way back to {layers[extreme]}"
 
 
 def _about_units(layers: Sequence[str], numbers: Numbers, kind: str, says: str) -> str:
