@@ -32,6 +32,7 @@ class Copy:
 
     def __init__(self, tensor: torch.Tensor, array: np.ndarray | torch.Tensor, rounded: bool):
         self.tensor = tensor
+        array = array.detach() if isinstance(array, torch.Tensor) else array  # an object that nothing else holds
         self.lost = kernel.RoundingLoss() if rounded else None
         rows = _rows(array, self.lost)
         self._are_rows = isinstance(rows, Lent) or _start(rows) == _start(array)
