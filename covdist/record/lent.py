@@ -13,7 +13,7 @@ import numpy as np
 from covdist.kernel import copies
 from covdist.kernel.library import compiled, place
 
-LEAST = 64 << 10  # bytes from which on handing over takes less time than copying
+LEAST = 1 << 10  # bytes from which on handing over takes less of the time of who logs than copying
 
 
 class Spot(NamedTuple):
