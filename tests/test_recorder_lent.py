@@ -16,7 +16,7 @@ from covdist.record.chunks import Loose
 from covdist.record.lent import Lent, copy_all
 from covdist.record.newest import Newest
 from covdist.record.writer import Writer
-from covdist.storage.pages import Pages
+from covdist.storage.pages import FAILED, Pages
 from covdist.storage.place import Folder, place_at
 
 
@@ -135,7 +135,8 @@ def test_large_chunks_are_let_go_and_hold_their_rows(tmp_path, monkeypatch, shar
     asked, let_go = [], Folder.let_go
     monkeypatch.setattr(Folder, "let_go", lambda self, *place: asked.append(place) or let_go(self, *place))
     monkeypatch.setattr("covdist.record.newest._KEPT", 1)
-    monkeypatch.setattr(Pages, "_written_past", lambda *_: False)  # as where the system cannot
+    monkeypatch.setattr("covdist.storage.place.write_at_once", lambda *_: FAILED)  # as where the system cannot
+    monkeypatch.setattr(Pages, "_written_past", lambda *_: False)
     rows = np.random.default_rng(0).standard_normal((9, 300_000)).astype("f4")
     with covdist.Recorder(tmp_path / "log", chunk=2, shard=shard) as rec:
         for step, row in enumerate(rows):

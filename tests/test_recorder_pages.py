@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import covdist
 from covdist.kernel.library import compiled
 from covdist.kernel.workspace import empty_bytes
 from covdist.record.writer import Writer
-from covdist.storage.pages import PAGE, Pages, Parts
+from covdist.storage.pages import FAILED, PAGE, Pages, Parts
 from covdist.storage.place import Folder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux writes past its cache so")
@@ -24,6 +25,18 @@ def pages_of(nbytes: int) -> Pages:
     memory = empty_bytes(1 << 20)[: -(-nbytes // PAGE) * PAGE]  # where a page begins
     memory[:] = np.random.default_rng(0).integers(0, 256, len(memory))
     return Pages(memory.data, nbytes)
+
+
+@pytest.fixture(params=["in one call", "call by call"])
+def calls(request, monkeypatch):
+    """Write with the kernel's call, where there is one, or without it."""
+    if request.param == "call by call":
+        call_by_call(monkeypatch)
+
+
+def call_by_call(monkeypatch) -> None:
+    for module in ("place", "turns"):
+        monkeypatch.setattr(f"covdist.storage.{module}.write_at_once", lambda *_: FAILED)
 
 
 def refuse_open(monkeypatch) -> None:
@@ -59,6 +72,7 @@ def in_parts(monkeypatch) -> None:
 @pytest.mark.parametrize("system", [lambda _: None, refuse_open, refuse_write, in_parts])
 def test_all_bytes_and_no_others_are_written(tmp_path, monkeypatch, system):
     place, pages = Folder(str(tmp_path), durable=False), pages_of(3 * PAGE + 5)
+    call_by_call(monkeypatch)
     system(monkeypatch)
     assert place.add("a/b", pages) == (system in (refuse_open, refuse_write))  # in the system's cache
     assert place.get("a/b") == bytes(pages.parts[0])
@@ -70,21 +84,25 @@ def test_all_bytes_and_no_others_are_written(tmp_path, monkeypatch, system):
     assert data[PAGE + pages.nbytes :] in (b"", bytes(pages.memory[pages.nbytes :]))
 
 
-def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.fixture
+def full_disk():
+    """Let files have less than a page, as if no more of the disk were left."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (PAGE - 1, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, calls, full_disk):
     place = Folder(str(tmp_path), durable=False)
-    monkeypatch.setattr(os, "pwrite", full)
-    monkeypatch.setattr(os, "pwritev", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="too large"):
         place.add("a", pages_of(PAGE))
-    with pytest.raises(OSError, match="No space"):
-        place.add("b", Parts([b"data"]))
+    with pytest.raises(OSError, match="too large"):
+        place.add("b", Parts([b"data" * PAGE]))
     assert os.listdir(tmp_path) == []
 
 
-def test_what_is_there_is_replaced_in_one_step(tmp_path):
+def test_what_is_there_is_replaced_in_one_step(tmp_path, calls):
     place = Folder(str(tmp_path), durable=False)
     for size in (3, PAGE, 5, 0, 2 * PAGE + 1):
         pages = pages_of(size)
@@ -128,6 +146,7 @@ def test_a_log_holds_its_rows_however_they_were_written(tmp_path, monkeypatch, s
 def test_a_file_is_replaced_by_way_of_another(tmp_path, monkeypatch, exchanges):
     monkeypatch.setattr(YOUNG, 0)
     if not exchanges:
+        call_by_call(monkeypatch)
         monkeypatch.setattr("covdist.storage.turns.exchanged", lambda a, b: False)
     place = Folder(str(tmp_path), durable=False)
     place.put("a", b"first")
@@ -141,7 +160,7 @@ def test_a_file_is_replaced_by_way_of_another(tmp_path, monkeypatch, exchanges):
     assert os.listdir(tmp_path) == ["a"]
 
 
-def test_who_has_just_opened_a_file_reads_all_of_it_however_often_it_is_replaced(tmp_path, monkeypatch):
+def test_who_has_just_opened_a_file_reads_all_of_it_however_often_it_is_replaced(tmp_path, monkeypatch, calls):
     monkeypatch.setattr(YOUNG, 60)
     place = Folder(str(tmp_path), durable=False)
     for number in range(3):
@@ -153,7 +172,7 @@ def test_who_has_just_opened_a_file_reads_all_of_it_however_often_it_is_replaced
     assert place.get("a") == b"8" * 4000
 
 
-def test_a_file_is_whole_whatever_its_size_was_before(tmp_path, monkeypatch):
+def test_a_file_is_whole_whatever_its_size_was_before(tmp_path, monkeypatch, calls):
     place, rng = Folder(str(tmp_path), durable=False), np.random.default_rng(0)
     for number in range(60):
         monkeypatch.setattr(YOUNG, 60 * (number % 7 == 3))
@@ -164,7 +183,7 @@ def test_a_file_is_whole_whatever_its_size_was_before(tmp_path, monkeypatch):
             place.end_swaps("a")
 
 
-def test_who_reads_the_file_that_a_killed_process_has_left_reads_all_of_it(tmp_path, monkeypatch):
+def test_who_reads_the_file_that_a_killed_process_has_left_reads_all_of_it(tmp_path, monkeypatch, calls):
     monkeypatch.setattr(YOUNG, 0)
     for number in range(3):
         place = Folder(str(tmp_path), durable=False)
@@ -175,28 +194,20 @@ def test_who_reads_the_file_that_a_killed_process_has_left_reads_all_of_it(tmp_p
             assert reading.read() == b"before"
 
 
-def test_a_swap_that_failed_leaves_nothing_to_the_next_one(tmp_path, monkeypatch):
+def test_a_swap_that_failed_leaves_nothing_to_the_next_one(tmp_path, monkeypatch, calls, full_disk):
     monkeypatch.setattr(YOUNG, 0)
-    place, own = Folder(str(tmp_path), durable=False), os.pwritev
+    place = Folder(str(tmp_path), durable=False)
     for data in (b"first", b"2nd", b"3"):
         place.swap("a", Parts([data]))
-
-    def full(number, parts, offset):
-        if offset:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return own(number, [parts[0][:4000]], offset)
-
-    monkeypatch.setattr(os, "pwritev", full)
-    with pytest.raises(OSError, match="No space"):
-        place.swap("a", Parts([b"long" * 2000]))
+    with pytest.raises(OSError, match="too large"):
+        place.swap("a", Parts([b"long" * PAGE]))
     assert place.get("a") == b"3"
-    monkeypatch.setattr(os, "pwritev", own)
     for data in (b"five", b"6"):
         place.swap("a", Parts([data]))
         assert place.get("a") == data
 
 
-def test_a_log_that_is_continued_keeps_nothing_that_a_killed_process_left(tmp_path):
+def test_a_log_that_is_continued_keeps_nothing_that_a_killed_process_left(tmp_path, calls):
     def record(mode, steps):
         with covdist.Recorder(tmp_path / "log", mode=mode, chunk=4) as rec:
             for step in steps:
@@ -218,7 +229,7 @@ def test_a_closed_log_has_only_its_own_files(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets two files change places")
-def test_a_small_chunk_that_fills_up_takes_two_files_by_turns(tmp_path, monkeypatch):
+def test_a_small_chunk_that_fills_up_takes_two_files_by_turns(tmp_path, monkeypatch, calls):
     monkeypatch.setattr(YOUNG, 0)
     numbers, loss = set(), tmp_path / "log" / "loss"
     for mode, first in (("x", 0), ("a", 20)):

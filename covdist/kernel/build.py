@@ -23,7 +23,7 @@ _FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden"
 # Instruction sets, each with all before it; processors that are not x86-64 have the first alone, with NEON on arm64.
 _FLAGS_OF = {"plain": [], "avx2": ["-march=x86-64-v3"], "avx512": ["-march=x86-64-v4"]}
 LEVELS = tuple(_FLAGS_OF)
-_OF_LEVELS = "copies", "frames", "groups", "pass", "product", "segment"  # sources that are compiled for each
+_OF_LEVELS = "copies", "files", "frames", "groups", "pass", "product", "segment"  # sources that are compiled for each
 
 
 def compiler() -> str | None:

@@ -52,6 +52,7 @@ _ARGUMENTS: Mapping[str, tuple[Any, Sequence[Any]]] = {
     "turn": (None, [_pointer, _size]),
     "rounded": (None, [_pointer, _size, _pointer, _size, _size, _pointer]),
     "frame": (_size, [_pointer, _size]),
+    "write_file": (ctypes.c_int, [*[ctypes.c_char_p] * 2, _pointer, *[_size] * 3, *[ctypes.c_int] * 2]),
     "fold_groups": (None, [_pointer]),
     "add_outer": (None, [_size, _size, _double, _pointer, _pointer]),
     "squares": (None, [_size, _size, *[_pointer] * 5]),
@@ -118,7 +119,7 @@ def other_kernel(who: str, theirs: str, client: str) -> ClusterError:
 
 @cache
 def function(of: str) -> Callable[..., int]:
-    """Return ``fold``, ``multiply``, ``end``, ``centre``, or one of copies.c, frames.c, groups.c."""
+    """Return ``fold``, ``multiply``, ``end``, ``centre``, or one of copies.c, files.c, frames.c, groups.c."""
     found = getattr(_library(), f"covdist_{of}_{name()}")
     found.restype, found.argtypes = _ARGUMENTS.get(of, (_size, [ctypes.POINTER(SegmentStruct)]))
     return found
@@ -164,8 +165,8 @@ def place(array: np.ndarray) -> int:
     return own_address(array) if own else array.ctypes.data
 
 
-def own_address(array: np.ndarray) -> int:
-    """Return the address of an array that can be written and has no gaps, in a third of the time."""
+def own_address(array: np.ndarray | memoryview) -> int:
+    """Return the address of memory that can be written and has no gaps, in a third of the time."""
     held: Any = array
     return addressof(_no_bytes(held))
 

@@ -20,7 +20,7 @@ ALLOWED = {
     "given": "errors",
     "limits": "errors given",
     "plugins": "",
-    "storage": "errors given",
+    "storage": "errors given kernel",
     "kernel": "errors",
     "numerics": "errors kernel",
     "state": "errors limits plugins kernel numerics",

@@ -1,0 +1,9 @@
+#ifndef COVDIST_FILES_H
+#define COVDIST_FILES_H
+#include "kernel.h"
+
+enum { FAILED, WRITTEN, EXCHANGED }; /* how far a file came */
+
+int NAME(write_file)(const char *path, const char *other, const char *data, size_t bytes, size_t length, size_t before,
+                     int is_new, int past_cache);
+#endif
