@@ -45,12 +45,20 @@ def _covariance(m: Moments, m_x: Moments | str | Path | None, rows: int) -> np.n
     if not isinstance(found, Moments):
         raise DataError(f"m_x={m_x} holds {len(found)} states, expected that of x alone: pass such a result")
     found = found.compute()
-    if not x.same(found.layout.axes[0]) or rows != count(found, "leace") or not np.allclose(mean(m), mean(found)):
+    if not x.same(found.layout.axes[0]) or rows != count(found, "leace") or not _alike(m, found):
         raise DataError(
             f"m_x is a {found.layout.describe()} of {int(found.rows.sum()):,} rows, where x is {x} of {rows:,} rows: "
             "pass the moments of the same x"
         )
     return plain(found.cov(), 2)
+
+
+def _alike(m: Moments, m_x: Moments) -> bool:
+    """Return whether columns of x have the means and deviations, of whatever size, that they have alone."""
+    (a, spread), (b, alone) = ((mean(each), plain(each.x.std(), 1)) for each in (m, m_x))
+    with np.errstate(invalid="ignore"):  # infinite means
+        apart = np.abs(a - b) > 1e-6 * alone + 1e-12 * np.abs(b)
+    return not apart.any() and np.allclose(spread, alone, rtol=1e-6, atol=0, equal_nan=True)
 
 
 def _own_covariance(state: Any) -> np.ndarray:

@@ -12,7 +12,8 @@ from dask.base import compute
 
 from covdist.engine.plan import Plan
 from covdist.engine.room import client_here
-from covdist.errors import DataError, ResultError
+from covdist.errors import DataError, ResultError, shown
+from covdist.exports._statistics import totals
 from covdist.folding.batches import batches, folded_here
 from covdist.folding.fold import fold_request
 from covdist.folding.request import Request
@@ -166,5 +167,16 @@ def _sum(old: Moments, new: Moments, nodes: Nodes, key: Key, grown: Grown, selec
     age, is_new = np.asarray(ages(selection.halflife, rows)), np.zeros(len(x), bool)
     for each in grown.ranges[key]:
         is_new[each] = True
+    _check_faded(name, old, age[~is_new], selection.halflife)
     before, since = (0.5 ** float(age[rows].min()) for rows in (~is_new, is_new))
     return old.scaled(before) + new.scaled(since)
+
+
+def _check_faded(array: str, old: Moments, age: np.ndarray, halflife: float | str) -> None:
+    """Raise ResultError where old rows, of which none is left out, do not have the weights that a half-life gives."""
+    total, expected = totals(old).sum(), (0.5 ** (age - age.min())).sum()
+    if int(old.rows.sum()) == len(age) and not np.isclose(total, expected, rtol=1e-6, atol=0):
+        raise ResultError(
+            f"the old rows of {shown(array)} have weights of {total:.6g} in all, where halflife={halflife} gives them "
+            f"{expected:.6g}, so one of them was changed: make a new result of all rows"
+        )

@@ -27,6 +27,8 @@ def said(error):
 # ---- what is to be written
 
 GROUPED = covdist.moments(X, by=np.arange(40) % 2)
+NAN = X * [np.nan, 1, 1]
+OF_TINY, OF_NAN = covdist.moments(X * 1e-12, X), covdist.moments(NAN, X, missing="propagate")
 NO_ROWS = covdist.moments(X * np.nan, missing="drop")
 UNFIT = {
     "groups": ("fid", GROUPED, {}, r"full state of unit \(3\) by group \(2\).*--sel group=0"),
@@ -50,6 +52,8 @@ UNFIT = {
     "pairwise": ("imatrix", covdist.moments(np.where(X > 4, np.nan, X), missing="pairwise"), {"name": "w"}, "own"),
     "no m_x": ("leace", covdist.moments(X, X, state="cross"), {}, "needs the moments of x with z, and those of x"),
     "other m_x": ("leace", covdist.moments(X, X), {"m_x": covdist.moments(X[1:])}, "of the same x"),
+    "other rows in m_x": ("leace", OF_TINY, {"m_x": covdist.moments(X[::-1] ** 2 * 1e-12)}, "of the same x"),
+    "NaN in m_x": ("leace", OF_NAN, {"m_x": covdist.moments(NAN, missing="propagate")}, r"mean_x is nan at \(0\)"),
     "no z": ("leace", covdist.moments(X), {"m_x": covdist.moments(X)}, "needs the moments of x with z"),
     "no module": ("kronfluence", covdist.moments(X), {}, "fc1/gradient"),
     "no gradient": ("kronfluence", {"fc/input": covdist.moments(X)}, {}, "fc has no gradient"),

@@ -9,6 +9,7 @@ import zarr
 
 import covdist
 from covdist.engine import plan
+from covdist.errors import ResultError
 from covdist.logs.zarr.files import ZarrFileSource
 from covdist.state.named import state_types
 from covdist.state.variances import Tiled
@@ -139,6 +140,19 @@ def test_halflife(tmp_path, dim):
     found = covdist.update(log, tmp_path / "r.zarr")
     np.testing.assert_allclose(found.cov(), expected.cov(), rtol=1e-12)
     np.testing.assert_allclose(found.mean(), expected.mean(), rtol=1e-12)
+
+
+def test_halflife_that_was_changed_wherever_it_is_told(tmp_path):
+    """The note and the state agreed, and old rows were taken for fresher than they were folded."""
+    log, result = record(tmp_path / "log.zarr", 0, OLD), tmp_path / "r.zarr"
+    fold(log, result, layer="fc1", var="activation", halflife=40)
+    root = result / "zarr.json"
+    told = root.read_text()
+    assert told.count("40.0") == 2
+    root.write_text(told.replace("40.0", "80.0"))
+    record(log, OLD, STEPS)
+    with pytest.raises(ResultError, match=r"the old rows of activation have weights of .*, where halflife=80\.0 gives"):
+        covdist.update(log, result)
 
 
 def steps_file(place, steps, **options):
