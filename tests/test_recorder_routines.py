@@ -82,6 +82,18 @@ def test_most_calls_take_the_short_way(tmp_path, monkeypatch):
     assert [way is None for way in ways] == [True] * 2 + [False] * 10
 
 
+def test_arrays_join_a_layer_that_has_no_rows_yet(tmp_path):
+    with Recorder(tmp_path / "log") as rec:
+        for step, names in enumerate(("x", "x", "xy", "x", "xy")):
+            rec.log(step, {f"a/{name}": np.empty((0, 2)) for name in names})
+        for step in (5, 6):
+            rec.log(step, {f"a/{name}": np.full((3, 2), step) for name in "xy"})
+            rec.log(step, {"a/x": np.empty((0, 2))})
+    log = open_log(tmp_path / "log")["a"]
+    assert log["x"].dims[0] == log["y"].dims[0] == "sample"
+    assert log["sample_step"].values.tolist() == [5] * 3 + [6] * 3
+
+
 BAD = [
     ({"a/activation": np.zeros((4, 2), "f4")}, {"epoch": 0}, "rows of shape"),
     ({"a/label": np.zeros(4, complex)}, {"epoch": 0}, "dtype complex128"),

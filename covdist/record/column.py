@@ -110,18 +110,14 @@ class Column:
             self._chunk = Loose(np.ascontiguousarray(rows, self.dtype))
             self.length += count
             return
-        chunk, start = self._room(count)
+        chunk, start = self.room(count)
         if isinstance(rows, Lent):
             self.writer.borrow(rows, chunk, start)
         else:
             chunk.put(start, rows)
 
-    def room(self, count: int) -> np.ndarray:
-        """Append rows of a coordinate that the caller fills in before they are stored, as ``put`` does."""
-        chunk, start = self._room(count)
-        return chunk.part(start, start + count)
-
-    def _room(self, count: int) -> tuple[Chunk, int]:
+    def room(self, count: int) -> tuple[Chunk, int]:
+        """Append rows that are filled in before they are stored: return their chunk, and the first of them in it."""
         start = self.length - self._first
         chunk = self._loaded() if self._chunk is None else self._chunk
         if start + count > self._touched:

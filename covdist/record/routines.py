@@ -20,7 +20,7 @@ class Portion(NamedTuple):
 
     track: Track
     targets: list[Target]
-    length: int | None  # where all arrays of the track have as many rows
+    length: int | None  # where all arrays of the track have as many rows; none joins one that has rows
     nbytes: int
 
 

@@ -7,15 +7,16 @@ from typing import TypeAlias
 
 import numpy as np
 
+from covdist.record.chunks import Chunk
+
 MANY = 64  # of them had better be filled in, so that rows of which each is a call take little memory
 
 # Coordinates of a call, and how many rows came with them: an entry, not an array of as many values as rows.
 Run: TypeAlias = tuple[Mapping[str, np.ndarray], int]
 
 
-def write_runs(runs: Sequence[Run], mark: str, memory: np.ndarray) -> None:
-    """Write one coordinate of all rows."""
-    start = 0
+def write_runs(runs: Sequence[Run], mark: str, chunk: Chunk, start: int) -> None:
+    """Write one coordinate of all rows to its chunk, which is no frame, from a row on."""
     for marks, count in runs:
-        memory[start : start + count] = marks[mark]
+        chunk.part(start, start + count)[...] = marks[mark]
         start += count

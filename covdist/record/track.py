@@ -150,7 +150,7 @@ class Track:
             return []
         self._runs = []
         return [
-            partial(write_runs, runs, mark, column.room(self.length - column.length))
+            partial(write_runs, runs, mark, *column.room(self.length - column.length))
             for mark, column in self.marks.items()
         ]
 

@@ -190,8 +190,6 @@ class Tracks:
             if track is None or track.length:
                 dim, widest = f"{variable}_{rows.dim}" if track else rows.dim, max(together[node, rows.dim])
                 track = self._begin(node, dim, widest, marks, limit)
-            else:
-                self._routines.forget()  # which had all arrays of this track
             attributes = self._kept.attributes(name)
             dims = self._unit_dims(node, variable, rows, attributes)
             track.add(variable, dims, rows.data.dtype, rows.data.shape[1:], attributes)
