@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError
+from covdist.results.looks.counts import totals
 from covdist.results.moments import Moments
-from covdist.state.base import get
 
 INPUTS = "input", "activation"  # what the inputs of a layer are called in a log
 
@@ -27,12 +27,6 @@ def check_alone(m: Moments, format: str) -> None:
             f"this is a {m.layout.describe()}, where a {format} file holds the matrix of one array with itself: pass "
             "covdist.moments(x, dim=...)"
         )
-
-
-def totals(m: Moments) -> np.ndarray:
-    """Return the sum of the rows' weights, of each group where there are groups: the number of rows without weights."""
-    weight, unit = (m.deferred.read(get, (), f"columns.{name}").to_numpy() for name in ("weight", "weight_unit"))
-    return np.ldexp(weight, unit.astype(np.int64))
 
 
 def count(m: Moments, format: str) -> int:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from covdist.errors import DataError, shown
-from covdist.exports._statistics import INPUTS, float32, module_of, plain, totals
+from covdist.exports._statistics import INPUTS, float32, module_of, plain
+from covdist.results.looks.counts import totals
 from covdist.results.moments import Moments
 from covdist.state.base import ColumnState
 

@@ -13,7 +13,6 @@ from dask.base import compute
 from covdist.engine.plan import Plan
 from covdist.engine.room import client_here
 from covdist.errors import DataError, ResultError, shown
-from covdist.exports._statistics import totals
 from covdist.folding.batches import batches, folded_here
 from covdist.folding.fold import fold_request
 from covdist.folding.request import Request
@@ -26,6 +25,7 @@ from covdist.growth.made_from import MadeFrom, Nodes
 from covdist.logs.opening import log_nodes
 from covdist.results.labels import label
 from covdist.results.load import load
+from covdist.results.looks.counts import totals
 from covdist.results.moments import Moments
 from covdist.results.saving import save
 from covdist.results.store import replaced

@@ -1,22 +1,32 @@
-"""How many rows and missing values a computed state holds, without folding rows that groups keep."""
+"""How many rows, weights and missing values a computed state holds, without folding rows that groups keep."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from covdist.numerics.screening import widen
+from covdist.state.base import get
 from covdist.state.few_rows import FewRows
 from covdist.state.grouped import Grouped
 from covdist.state.stacked import Stacked
+
+if TYPE_CHECKING:
+    from covdist.results.labelled_state import LabelledState
 
 
 class RowCounts(NamedTuple):
     rows: int
     skipped: int  # rows left out
     missing: int  # values, of all sides
+
+
+def totals(m: LabelledState) -> np.ndarray:
+    """Return the sum of the rows' weights, of each group where there are groups: the number of rows without weights."""
+    weight, unit = (m.deferred.read(get, (), f"columns.{name}").to_numpy() for name in ("weight", "weight_unit"))
+    return np.ldexp(weight, unit.astype(np.int64))
 
 
 def counts(state: Any, sides: int) -> RowCounts:
