@@ -53,7 +53,7 @@ def encoded(data: np.ndarray, chunk_bytes: int, codecs: list[dict[str, Any]], co
 
 
 def _filled(data: np.ndarray, chunk_bytes: int) -> np.ndarray:
-    chunk = np.zeros(chunk_bytes, np.uint8)
+    chunk = np.frombuffer(bytearray(chunk_bytes), np.uint8)  # without letting another thread go on, as zeros does
     chunk[: data.nbytes] = data
     return chunk
 

@@ -16,7 +16,10 @@ Run: TypeAlias = tuple[Mapping[str, np.ndarray], int]
 
 
 def write_runs(runs: Sequence[Run], mark: str, chunk: Chunk, start: int) -> None:
-    """Write one coordinate of all rows to its chunk, which is no frame, from a row on."""
-    for marks, count in runs:
-        chunk.part(start, start + count)[...] = marks[mark]
-        start += count
+    """Write one coordinate of all rows to its chunk, which is no frame, from a row on.
+
+    At once, since for each run by itself NumPy would let other threads go on, and wait until it may itself.
+    """
+    counts = [count for _, count in runs]
+    rows = chunk.part(start, start + sum(counts))
+    rows[...] = np.repeat(np.array([marks[mark] for marks, _ in runs], rows.dtype), counts)
