@@ -294,3 +294,20 @@ def test_scales_of_inputs_whose_squares_are_infinite():
     found = covdist.ekfac_scale(a, g, covdist.ekfac(*moments(a, g), append_one=False), append_one=False)
     plain = covdist.ekfac_scale(A, G, covdist.ekfac(*moments(), append_one=False), append_one=False)
     np.testing.assert_allclose(found, plain, rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+def test_factors_without_damping_whatever_their_ratio():
+    """Of one column each, 1e300 and 5e-324: nothing is added to either, however far apart they are."""
+    found = covdist.kfac(*moments(np.array([[1e300]]), np.array([[5e-324]])), damping=0, append_one=False)
+    assert found["input_inverse"].item() == 0
+    assert found["pi"].item() == found["gradient_inverse"].item() == np.inf
+
+
+@pytest.mark.filterwarnings("error")
+def test_inverses_of_subnormal_columns():
+    x = np.column_stack([A[:, 0] * 1e-309, A[:, 1] * 1e300])
+    found = covdist.kfac(covdist.moments(x), covdist.moments(x), damping=0, append_one=False)["input_inverse"].values
+    plain = covdist.kfac(*moments(A[:, :2], G), damping=0, append_one=False)["input_inverse"].values
+    np.testing.assert_allclose(found[0, 1] * 1e-9, plain[0, 1], rtol=1e-12)
+    assert np.isinf(found[0, 0])

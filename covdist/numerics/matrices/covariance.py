@@ -88,8 +88,9 @@ class Covariance(NamedTuple):
         return np.tril(inverse) + np.tril(inverse, -1).T
 
     def inverse(self) -> np.ndarray:
-        with np.errstate(over="ignore"):  # of columns below 2**-1024
-            return _outer(self.inverse_correlation(), 1 / self.deviations)
+        scale, power = np.frexp(self.deviations)  # 1 / them may be beyond float64 where products are not
+        with np.errstate(over="ignore"):
+            return np.ldexp(_outer(self.inverse_correlation(), 1 / scale), -np.add.outer(power, power))
 
     def partial_correlation(self) -> np.ndarray:
         inverse = self.inverse_correlation()

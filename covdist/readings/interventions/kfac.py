@@ -29,6 +29,7 @@ _ABOUT = {
     "pi": ("ratio of the factors' sizes, by which the damping is split", "inputs' units / gradients' units"),
 }
 Arrays = tuple[np.ndarray, ...]
+_MOST = float(np.finfo(np.float64).max)
 
 
 @own_names
@@ -161,8 +162,8 @@ def _kfac(a: Covariance, g: Covariance, damping: float) -> Arrays:
     if zero := [what for what, size in sizes.items() if size == 0]:
         raise DataError(f"the layer's {zero[0]} are all zero, which leaves nothing to scale by: leave the layer out")
     roots, root = np.sqrt([*sizes.values()]), damping**0.25
-    with np.errstate(over="ignore", divide="ignore"):
-        split = roots[0] / roots[1]  # the root of pi, which may be beyond float64
+    with np.errstate(over="ignore"):
+        split = np.clip(roots[0] / roots[1], 1 / _MOST, _MOST)  # the root of pi, which may be beyond float64
         shares = root * split, root / split
     inverses = [_inverse(a, shares[0], "inputs", damping), _inverse(g, shares[1], "gradients", damping)]
     return a.matrix(), g.matrix(), *inverses, np.array(sizes["inputs"] / sizes["gradients"])
