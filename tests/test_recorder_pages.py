@@ -5,6 +5,7 @@ import fcntl
 import os
 import resource
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import covdist
 from covdist.kernel.library import compiled
 from covdist.kernel.workspace import empty_bytes
+from covdist.record.chunks import chunk_memory
 from covdist.record.writer import Writer
 from covdist.storage.pages import FAILED, PAGE, Pages, Parts
 from covdist.storage.place import Folder
@@ -37,6 +39,12 @@ def calls(request, monkeypatch):
 def call_by_call(monkeypatch) -> None:
     for module in ("place", "turns"):
         monkeypatch.setattr(f"covdist.storage.{module}.write_at_once", lambda *_: FAILED)
+
+
+def memory_of(value: int, nbytes: int) -> np.ndarray:
+    memory = chunk_memory(nbytes)
+    memory[:] = value
+    return memory
 
 
 def refuse_open(monkeypatch) -> None:
@@ -140,6 +148,18 @@ def test_a_log_holds_its_rows_however_they_were_written(tmp_path, monkeypatch, s
     assert bool(written) == (not behind)
     size = sum(file.stat().st_size for file in Path(tmp_path, "log").rglob("*") if file.is_file())
     assert size < 1.05 * rows.nbytes + 2 * rows[:2].nbytes  # where a chunk lay half full, another may come
+
+
+@pytest.mark.parametrize("shard", [None, 3])
+def test_nothing_of_other_memory_gets_into_files(tmp_path, monkeypatch, shard):
+    rows, found = np.random.default_rng(0).standard_normal((5, 150_001)).astype("f4"), []
+    for value in (1, 2):
+        monkeypatch.setattr("covdist.record.writer.chunk_memory", partial(memory_of, value))
+        with covdist.Recorder(tmp_path / str(value), chunk=2, shard=shard) as rec:
+            for step, row in enumerate(rows):
+                rec.log(step, {"a/activation": row[None]})
+        found.append({file.name: file.read_bytes() for file in (tmp_path / str(value) / "a/activation").rglob("c*")})
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("exchanges", [True, False])

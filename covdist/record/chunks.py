@@ -135,6 +135,7 @@ class Framed:
         Yet of a chunk that is not full nothing follows: whoever stores it waits for that before more rows come.
         """
         size = copies.frame(self._summed, nbytes)
+        self._memory[size : up_to_page(size)] = 0  # of which a shard keeps what was there
         return Pages(self._memory[: up_to_page(size)].data, size)
 
     def _pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
