@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator, Sequence
 from ctypes import addressof
 from functools import cached_property
@@ -13,6 +14,7 @@ import numpy as np
 from covdist.kernel import copies
 from covdist.kernel.library import compiled, place
 
+_TO, _FRAME, _EACH = *map(copies.Transfer._fields.index, ("to", "frame")), len(copies.Transfer._fields)
 LEAST = 1 << 10  # bytes from which on handing over takes less of the time of who logs than copying
 
 
@@ -76,17 +78,26 @@ class Lent:
             rows[done : done + outer * count].reshape(part.shape)[...] = part
             done += outer * count
 
-    def transfers(self, to: Goal) -> list[copies.Transfer]:
+    def numbers(self, to: Goal) -> array[int]:
         """Return what the kernel has to copy, while this is held, to where there is room for rows of the same dtype."""
-        start, item, width = place(self._blocks), self.dtype.itemsize, self._blocks.shape[2]
         at, frame = (to.at, addressof(to.frame)) if isinstance(to, Spot) else (place(to), 0)
+        found = self._numbers[:]
+        for first in range(0, len(found), _EACH):
+            found[first + _TO] += at
+            found[first + _FRAME] = frame
+        return found
+
+    @cached_property
+    def _numbers(self) -> array[int]:
+        """Return what ``numbers`` does for an address of 0; the same rows of memory are lent in many steps."""
+        start, item, width = place(self._blocks), self.dtype.itemsize, self._blocks.shape[2]
         block, row, column = self._blocks.strides
-        found = []
+        found, at = [], 0
         for first, outer, begin, count in self._parts():
             origin = start + first * block + begin * row
-            found.append(copies.Transfer(at, origin, item, outer, count, width, block, row, column, frame))
+            found.append(copies.Transfer(at, origin, item, outer, count, width, block, row, column))
             at += outer * count * width * item
-        return found
+        return copies.numbers(found)
 
     def _parts(self) -> Iterator[tuple[int, int, int, int]]:
         """Yield the rest of the first block, whole ones, and the beginning of the last.
@@ -105,7 +116,10 @@ class Lent:
 def copy_all(rows: Sequence[tuple[Lent, Goal]]) -> None:
     """Copy rows to where there is room for the same dtypes, in one call of the kernel where there is one."""
     if compiled():
-        copies.run(copies.numbers(each for lent, to in rows for each in lent.transfers(to)))
+        numbers = array("q")
+        for lent, to in rows:
+            numbers += lent.numbers(to)
+        copies.run(numbers)
     else:
         for lent, to in rows:
             lent.into(np.asarray(to))
