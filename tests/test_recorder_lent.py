@@ -97,6 +97,50 @@ def test_rows_are_kept_until_they_are_copied_and_no_longer(tmp_path, monkeypatch
     assert np.array_equal(rows, np.concatenate([each.reshape(-1, 11) for each in arrays[:3]]))
 
 
+def test_the_thread_begins_when_it_is_told(tmp_path, monkeypatch):
+    begun, arrays = threading.Event(), batches(6)
+
+    def told(rows):
+        begun.set()
+        copy_all(rows)
+
+    monkeypatch.setattr("covdist.record.writer.copy_all", told)
+
+    def log(step):
+        begun.clear()
+        rec.log(step, {"a/activation": Lent(arrays[step])})
+
+    with covdist.Recorder(tmp_path / "log") as rec:
+        log(0)  # makes the columns
+        rec.defer(1000)
+        log(1)
+        assert not begun.wait(0.1)
+        rec.begin()
+        assert begun.wait(200)
+        log(2)
+        rec.flush()  # which waits for no one
+        assert begun.is_set()
+        rec.defer(0.01)
+        log(3)
+        assert begun.wait(200)
+        rec.defer(0)
+        log(4)
+        assert begun.wait(200)
+        rec.defer(1000)
+        log(5)
+    rows = covdist.open_log(tmp_path / "log")["a/activation"]
+    assert np.array_equal(rows, np.concatenate([each.reshape(-1, 11) for each in arrays]))
+
+
+def test_a_thread_that_was_told_to_wait_begins_where_there_is_no_room(tmp_path):
+    rows = np.random.default_rng(0).standard_normal((40, 64, 512), dtype=np.float32)
+    with covdist.Recorder(tmp_path / "log", memory="1MiB") as rec:
+        rec.defer(1000)
+        for step, array in enumerate(rows):
+            rec.log(step, {"a/activation": Lent(array)})
+    assert np.array_equal(covdist.open_log(tmp_path / "log")["a/activation"], rows.reshape(-1, 512))
+
+
 def test_what_waits_to_be_copied_is_bounded(monkeypatch):
     gate, done, chunk = threading.Event(), [], Loose(np.empty((1, 10**6), np.uint8))
     several = [Lent(np.empty((1, nbytes), np.uint8)) for nbytes in (900, 900, 900, 10**6)]

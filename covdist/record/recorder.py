@@ -178,6 +178,17 @@ class Recorder(OrStats):
         """Return what floats of this name are rounded to where they are recorded whole, so that a hook can do it."""
         return self._kept.dtype_of(name)
 
+    def defer(self, most: float) -> None:
+        """Have the recorder's thread begin with what is logged when ``begin`` is called, or after ``most`` seconds.
+
+        For who knows when the interpreter's lock is free, which that thread needs in turns with the one that trains.
+        """
+        self._writer.patience = most
+
+    def begin(self) -> None:
+        """Have the recorder's thread begin with what was logged."""
+        self._writer.begin()
+
     def flush(self) -> None:
         """Write the buffered rows, and return when they are written, so that a crash cannot lose them."""
         with self._lock:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +55,8 @@ class Writer:
         self._last: Job | None = None
         self._lock = threading.RLock()
         self._done = threading.Condition(self._lock)  # when a job is
-        self._woken: SimpleQueue[None] = SimpleQueue()  # when there are things to do
+        self.patience = 0.0  # seconds that what ``go`` hands over may wait for ``begin``
+        self._woken: SimpleQueue[float] = SimpleQueue()  # of them, when there are things to do
         self._thread = threading.Thread(target=self._work, name="covdist-writer", daemon=True)
         self._thread.start()
 
@@ -94,7 +96,11 @@ class Writer:
         if self._next:
             self._queue([], 0)
         if self._jobs or self._fresh:
-            self._woken.put(None)
+            self._woken.put(self.patience)
+
+    def begin(self) -> None:
+        """Wake the thread at once."""
+        self._woken.put(0.0)
 
     def _queue(self, jobs: list[Job], nbytes: int) -> None:
         copies, self._next = self._next, []
@@ -104,7 +110,7 @@ class Writer:
         with self._lock:
             if not self._has_room(nbytes, lent):
                 self._awaited = True
-                self._woken.put(None)
+                self.begin()
                 self._done.wait_for(lambda: self._has_room(nbytes, lent))
                 self._awaited = False
             self.check()
@@ -119,6 +125,7 @@ class Writer:
         """Return when all jobs are done."""
         self.go()
         if self._jobs and threading.current_thread() is not self._thread:
+            self.begin()
             with self._lock:
                 self._done.wait_for(lambda: not self._jobs)
         self.check()
@@ -172,7 +179,7 @@ class Writer:
     def end(self) -> None:
         """Do what is waiting, and end the thread."""
         self._ended = True
-        self._woken.put(None)
+        self.begin()
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -181,7 +188,7 @@ class Writer:
         if threading.current_thread() is not self._thread:
             return closing()
         self._last = closing
-        self._woken.put(None)
+        self.begin()
 
     def _work(self) -> None:
         while jobs := self._first():
@@ -203,8 +210,9 @@ class Writer:
         while not (self._jobs or self._last or self._ended):
             if self._fresh:
                 populate(self._fresh.popleft())
-            else:
-                self._woken.get()
+            elif patience := self._woken.get():
+                with suppress(Empty):
+                    self._woken.get(timeout=patience)
         return self._jobs[0].jobs if self._jobs else []
 
     def _end_first(self) -> None:

@@ -246,6 +246,21 @@ def test_a_pass_that_is_tried_again_with_what_the_failed_one_was_given(log):
     assert np.array_equal(log["conv/input"][0], torch.cat([other, x]).movedim(1, -1).flatten(0, -2).numpy())
 
 
+def test_the_recorders_thread_begins_between_a_pass_and_the_one_backward(tmp_path, monkeypatch):
+    events, begin, defer = [], covdist.Recorder.begin, covdist.Recorder.defer
+    monkeypatch.setattr(covdist.Recorder, "begin", lambda self: events.append("begin") or begin(self))
+    monkeypatch.setattr(covdist.Recorder, "defer", lambda self, most: events.append(most > 0) or defer(self, most))
+    model = nn.Linear(3, 2)
+    with covdist.Recorder(tmp_path / "log") as rec:
+        with record.watch(model, rec) as watch:
+            for _ in range(2):
+                output = model(torch.randn(4, 3))
+                output.register_hook(lambda gradient: events.append("backward"))
+                output.sum().backward()
+                watch.step()
+        assert events == [True, *["begin", "backward"] * 2, False]
+
+
 def test_steps_count_on_and_every_kth_is_recorded(log):
     model = nn.Linear(3, 2)
     with record.watch(model, log, start=10, every=2) as watch:

@@ -19,6 +19,7 @@ from covdist.errors import DataError
 from covdist.kernel import copies as kernel
 from covdist.kernel.library import compiled, place
 from covdist.record.lent import LEAST, Given, Lent
+from covdist.record.torch.arena import Arena
 
 _ALONE = 2  # references to what nothing else holds: the one kept here, and the one that is counted
 _Form: TypeAlias = tuple[Any, ...]  # what tensors have alike that fit into the same memory
@@ -66,8 +67,8 @@ class Copies:
     Those that the kernel rounds get ``dtype``, where it is told, on the way: in half the time, and half the memory.
     """
 
-    def __init__(self, dtype: np.dtype | None = None, as_rows: AsRows | None = None) -> None:
-        self.dtype = dtype
+    def __init__(self, arena: Arena, dtype: np.dtype | None = None, as_rows: AsRows | None = None) -> None:
+        self.arena, self.dtype = arena, dtype
         self.as_rows, self.rounded = as_rows or _as_it_is, _rounded(None if dtype is None else dtype.name)
         self._memory: list[list[_Memory]] = []  # for the first tensor, the second, ...
         self._parts: list[Copy] = []
@@ -156,7 +157,11 @@ class _Memory:
         rounded = like.to(of.rounded.get(like.dtype, like.dtype))
         lent = of.as_rows(like, second).ndim > 1 and rounded.nbytes >= LEAST
         self._rounds = dense and lent and rounded.dtype != like.dtype
-        whole = torch.empty_like(rounded if self._rounds else like, device="cpu", pin_memory=device.type == "cuda")
+        like = rounded if self._rounds else like
+        if dense and like.nbytes >= LEAST:
+            whole = of.arena.like(like)
+        else:
+            whole = torch.empty_like(like, device="cpu", pin_memory=device.type == "cuda")
         tensor = of.as_rows(whole, second)
         array = as_numpy(tensor, of.dtype) if self._rounds else as_logged(tensor)
         self.copy = Copy(tensor, array, self._rounds)

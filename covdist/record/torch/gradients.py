@@ -11,6 +11,7 @@ import torch
 
 from covdist.errors import DataError
 from covdist.kernel import copies as kernel
+from covdist.record.torch.arena import Arena
 from covdist.record.torch.copies import Copies, Copy, is_plain
 from covdist.record.torch.layers import Watched
 from covdist.record.torch.scale import Scale
@@ -19,11 +20,15 @@ from covdist.record.torch.scale import Scale
 class Gradients:
     """Reads ``.grad``: parameter after parameter in the module's order, weights before biases, each flat."""
 
-    def __init__(self, layers: list[Watched], scaler: Any, dtype_of: Callable[[str], np.dtype | None]):
+    def __init__(
+        self, layers: list[Watched], scaler: Any, dtype_of: Callable[[str], np.dtype | None], arena: Arena
+    ):  # fmt: skip
         self.devices: set[torch.device] = set()  # other than the CPU, to be waited for before rows are looked at
         named = [(layer.name("gradient"), layer) for layer in layers if layer.parameters]
         # Rows of which it is asked whether they are finite are not rounded before.
-        self._layers = [(name, layer, Copies(dtype_of(name) if scaler is None else None)) for name, layer in named]
+        self._layers = [
+            (name, layer, Copies(arena, dtype_of(name) if scaler is None else None)) for name, layer in named
+        ]
         self._scale = None if scaler is None else Scale(scaler, (one for _, layer in named for one in _of(layer)))
 
     def read(self) -> dict[str, Copy]:

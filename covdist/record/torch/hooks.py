@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch
 
+from covdist.record.torch.arena import Arena
 from covdist.record.torch.asked import WHAT, Rows, chosen_rows
 from covdist.record.torch.copies import Copies
 from covdist.record.torch.layers import Watched
@@ -34,7 +35,7 @@ class Collected:
 
     def __init__(
         self, model: torch.nn.Module, layers: Iterable[Watched], what: tuple[str, ...], rows: Rows | None,
-        dtype_of: Callable[[str], np.dtype | None],
+        dtype_of: Callable[[str], np.dtype | None], arena: Arena,
     ):  # fmt: skip
         self._model, self.rows = model, rows
         self.due = True  # whether this step is recorded
@@ -43,11 +44,12 @@ class Collected:
         self.devices: set[torch.device] = set()
         self._outside: set[str] = set()  # arrays that a forward pass, not one within backward, has filled in this step
         self._passes: list[dict[str, int]] = []  # what there was before each pass of the model that goes on
+        self.after_pass: Callable[[], None] | None = None  # called when the backward pass, which is not Python, is near
         self._handles: list[Any] = []
         for layer in layers:
             for variable in (each for each in WHAT if each in _HOOKS and each in what):
                 name = layer.name(variable)
-                self.copies[name] = Copies(dtype_of(name), None if rows else partial(units_last, layer.module))
+                self.copies[name] = Copies(arena, dtype_of(name), None if rows else partial(units_last, layer.module))
                 self._handles.append(_HOOKS[variable](self, name, layer).on(layer.module))
         self._handles.append(model.register_forward_pre_hook(BeginHook(self)))
         self._handles.append(model.register_forward_hook(EndHook(self), always_call=True))
@@ -83,6 +85,8 @@ class Collected:
     def end_pass(self, failed: bool) -> None:
         """Forget a pass that has failed."""
         before = self._passes.pop()
+        if self.after_pass is not None:
+            self.after_pass()
         if failed:
             for name, number in before.items():
                 self.copies[name].cut(number)

@@ -15,6 +15,8 @@ from covdist.record.values import as_step
 if TYPE_CHECKING:
     import torch
 
+_PATIENCE = 0.25  # seconds, for models that are not called as a whole
+
 
 def watch(
     model: torch.nn.Module, rec: Recording, what: Sequence[str] = ("input", "activation", "gradient"),
@@ -78,14 +80,19 @@ class Watch:
     """Hooks on the layers of a model, and what they have collected since the last step."""
 
     def __init__(self, model: torch.nn.Module, rec: Recording, options: HookOptions):
+        from covdist.record.torch.arena import Arena
         from covdist.record.torch.gradients import Gradients
         from covdist.record.torch.hooks import Collected
 
         self._rec, self._every, self._calls, self._next = rec, options.every, 0, options.start
-        chosen = layers_of(model, options.layers)
-        dtype_of = rec.dtype_of if isinstance(rec, Recorder) else _as_it_is
-        self._gradients = Gradients(chosen, options.scaler, dtype_of) if "gradient" in options.what else None
-        self._collected = Collected(model, chosen, options.what, options.rows, dtype_of)
+        self._recorder = rec if isinstance(rec, Recorder) else None
+        chosen, arena = layers_of(model, options.layers), Arena()
+        dtype_of = _as_it_is if self._recorder is None else self._recorder.dtype_of
+        self._gradients = Gradients(chosen, options.scaler, dtype_of, arena) if "gradient" in options.what else None
+        self._collected = Collected(model, chosen, options.what, options.rows, dtype_of, arena)
+        if self._recorder is not None:
+            self._recorder.defer(_PATIENCE)
+            self._collected.after_pass = self._recorder.begin
         self._removed = False
 
     def step(self, number: int | None = None, /, **coordinates: float | str) -> None:
@@ -124,6 +131,8 @@ class Watch:
     def remove(self) -> None:
         """Take all hooks from the model, which can be pickled and copied as before; the recorder stays open."""
         self._collected.remove()
+        if self._recorder is not None:
+            self._recorder.defer(0)
         if self._gradients is not None and not self._removed:
             self._gradients.remove()
         self._removed = True
