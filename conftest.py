@@ -9,8 +9,10 @@ import covdist
 # Examples are looked for by importing a file, and these import packages that may be missing.
 _NEEDED = {
     "covdist/jobs/dashboard/page.py": "bokeh",
-    "covdist/record/torch/copies.py": "torch",
-    "covdist/record/torch/gradients.py": "torch",
+    **{
+        f"covdist/record/torch/{name}.py": "torch"
+        for name in ("arena", "copies", "gradients", "hooks", "running", "seen")
+    },
 }
 collect_ignore = [file for file, package in _NEEDED.items() if find_spec(package) is None]
 

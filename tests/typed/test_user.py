@@ -31,7 +31,7 @@ FOR_COVDIST = {
     },
     covdist.Job: {"directory"},
     Plan: {"work", "cuts", "in_short", "peak", "fold_bytes", "at_once", "check_workers"},
-    covdist.Recorder: {"dtype_of"},
+    covdist.Recorder: {"begin", "defer", "dtype_of"},
 }
 
 
