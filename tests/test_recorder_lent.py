@@ -132,6 +132,15 @@ def test_the_thread_begins_when_it_is_told(tmp_path, monkeypatch):
     assert np.array_equal(rows, np.concatenate([each.reshape(-1, 11) for each in arrays]))
 
 
+def test_a_thread_that_has_ended_is_not_told_to_begin(tmp_path):
+    with covdist.Recorder(tmp_path / "log") as rec:
+        rec.log(0, {"a/activation": np.ones((3, 2))})
+    while not rec._writer._woken.empty():
+        rec._writer._woken.get()
+    rec.begin()
+    assert rec._writer._woken.empty()
+
+
 def test_a_thread_that_was_told_to_wait_begins_where_there_is_no_room(tmp_path):
     rows = np.random.default_rng(0).standard_normal((40, 64, 512), dtype=np.float32)
     with covdist.Recorder(tmp_path / "log", memory="1MiB") as rec:

@@ -187,7 +187,8 @@ class Recorder(OrStats):
 
     def begin(self) -> None:
         """Have the recorder's thread begin with what was logged."""
-        self._writer.begin()
+        if not self._closed:
+            self._writer.begin()
 
     def flush(self) -> None:
         """Write the buffered rows, and return when they are written, so that a crash cannot lose them."""
