@@ -131,7 +131,7 @@ class Recorder(OrStats):
         room = int(WRITER * self._options.room)
         self._writer = Writer(repr(self._root), room, partial(check_held, self._claim, self._root))
         self._kept = Kept(self._options)
-        self._tracks = self._or_give_up(self._begin, mode, rank, from_step)
+        self._tracks = self._or_give_up(self._tracks_of_log, mode, rank, from_step)
         self._cap = Cap(self._options.max_bytes, self._tracks)
         self._closed = False
         _open.add(self)
@@ -242,7 +242,7 @@ class Recorder(OrStats):
             self._or_give_up(check_root, self._root)
         self._or_give_up(self._writer.check)
 
-    def _begin(self, mode: str, rank: int | None, from_step: int | None) -> Tracks:
+    def _tracks_of_log(self, mode: str, rank: int | None, from_step: int | None) -> Tracks:
         if mode == "x" and self._place.exists():
             raise ResultError(f'{self._path} exists already: give a new path, or mode="a" to continue a log.')
         begin_root(self._root, self._path, rank)
