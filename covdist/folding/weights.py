@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -47,13 +48,23 @@ def fading(halflife: Halflife, x: Labelled, vectors: dict[str, Array]) -> dict[s
     """Return the vectors with reliabilities that halve with every ``halflife`` before the last sample."""
     if halflife is None:
         return vectors
-    weights = 0.5 ** ages(halflife, x)
+    elapsed, steps = ages(halflife, x)
+    if isinstance(elapsed, da.Array):
+        weights: Array = da.map_blocks(faded, elapsed, steps, dtype=float)
+    else:
+        weights = faded(elapsed, steps)
     given = vectors.get("reliability")
     return {**vectors, "reliability": weights if given is None else given * weights}
 
 
-def ages(halflife: float | str | np.timedelta64, x: Labelled) -> Array:
-    """Return the age of each sample in half-lives before the last one, by its coordinate or its number."""
+def faded(elapsed: np.ndarray, halflife: float) -> np.ndarray:
+    """Return the weights of rows so long before the last one, 0 where float64 has no smaller one."""
+    with np.errstate(over="ignore"):  # of the number of half-lives
+        return np.asarray(0.5 ** (elapsed / halflife))
+
+
+def ages(halflife: float | str | np.timedelta64, x: Labelled) -> tuple[Array, float]:
+    """Return how long before the last sample each lies, by its coordinate or its number, and the half-life."""
     if len(x.sample_dims) != 1:
         raise DataError(
             f"halflife runs along one dim, found {len(x.sample_dims)}, {', '.join(x.sample_dims)}: pass one of them"
@@ -62,12 +73,20 @@ def ages(halflife: float | str | np.timedelta64, x: Labelled) -> Array:
     if dim not in x.coords:
         chunks = x.data.chunks[0] if isinstance(x.data, da.Array) else None
         number = np.arange(n) if chunks is None else da.arange(n, chunks=chunks)
-        return (n - 1 - number) / length("halflife", halflife, 1.0)
+        return n - 1 - number, length("halflife", halflife, 1.0)
     values, unit = calendar_steps(small_arrays.values(x.coords[dim]))
     if values.dtype.kind not in "iufmM" or not np.isfinite(values).all():
         raise DataError(f"the coordinate {dim!r} of {x.name} has values that are not positions: leave such rows out")
-    ages = values.max() - values
     if values.dtype.kind in "mM":
-        unit = np.timedelta64(1, "ns")
-        ages = ages / unit
-    return ages / length("halflife", halflife, unit)
+        known: Any = np.datetime_data(values.dtype)[0]
+        values, unit = values.view(np.int64), np.timedelta64(1, known)
+    return _before_the_last(values), length("halflife", halflife, unit)
+
+
+def _before_the_last(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind == "f":
+        values = values.astype(np.float64)
+        with np.errstate(over="ignore"):
+            return np.asarray(values.max() - values)
+    # Integers of few bits differ by more than their dtype holds; modulo 2**64 every difference is exact.
+    return np.asarray(values.max().astype(np.uint64) - values.astype(np.uint64))

@@ -18,7 +18,7 @@ from covdist.folding.fold import fold_request
 from covdist.folding.request import Request
 from covdist.folding.selection import Selection, requests
 from covdist.folding.strategy import for_workers, plans_of
-from covdist.folding.weights import ages
+from covdist.folding.weights import ages, faded
 from covdist.given import local_path
 from covdist.growth.grown import Grown, Key
 from covdist.growth.made_from import MadeFrom, Nodes
@@ -164,18 +164,19 @@ def _sum(old: Moments, new: Moments, nodes: Nodes, key: Key, grown: Grown, selec
     path, name = key
     x = nodes[path].array(name, name)
     rows = label(x, selection.dim if selection.dim is not None else str(x.dims[0]), fallback="x")
-    age, is_new = np.asarray(ages(selection.halflife, rows)), np.zeros(len(x), bool)
+    lazy, halflife = ages(selection.halflife, rows)
+    age, is_new = np.asarray(lazy), np.zeros(len(x), bool)
     for each in grown.ranges[key]:
         is_new[each] = True
-    _check_faded(name, old, age[~is_new], selection.halflife)
-    before, since = (0.5 ** float(age[rows].min()) for rows in (~is_new, is_new))
+    _check_faded(name, old, faded(age[~is_new] - age[~is_new].min(), halflife), selection.halflife)
+    before, since = (float(faded(age[rows].min(), halflife)) for rows in (~is_new, is_new))
     return old.scaled(before) + new.scaled(since)
 
 
-def _check_faded(array: str, old: Moments, age: np.ndarray, halflife: float | str) -> None:
+def _check_faded(array: str, old: Moments, weights: np.ndarray, halflife: float | str) -> None:
     """Raise ResultError where old rows, of which none is left out, do not have the weights that a half-life gives."""
-    total, expected = totals(old).sum(), (0.5 ** (age - age.min())).sum()
-    if int(old.rows.sum()) == len(age) and not np.isclose(total, expected, rtol=1e-6, atol=0):
+    total, expected = totals(old).sum(), weights.sum()
+    if int(old.rows.sum()) == len(weights) and not np.isclose(total, expected, rtol=1e-6, atol=0):
         raise ResultError(
             f"the old rows of {shown(array)} have weights of {total:.6g} in all, where halflife={halflife} gives them "
             f"{expected:.6g}, so one of them was changed: make a new result of all rows"

@@ -185,12 +185,13 @@ class Moments(Readings, LabelledState):
         Parameters
         ----------
         factor : float
-            Greater than 0. Counts of rows stay as they are; weights count as reliabilities.
+            0 or more. Counts of rows stay as they are; weights count as reliabilities, and rows that weigh 0 count for
+            nothing in a sum.
 
         Raises
         ------
         DataError
-            If the factor is not positive, or the state's sums are not those of weighted rows.
+            If the factor is negative or not finite, or the state's sums are not those of weighted rows.
 
         Examples
         --------
@@ -200,8 +201,8 @@ class Moments(Readings, LabelledState):
         array([2.])
         """
         given: Any = factor
-        if not isinstance(given, Real) or not 0 < float(given) < np.inf:
-            raise DataError(f"factor={factor!r} is not a weight: pass a number greater than 0")
+        if not isinstance(given, Real) or not 0 <= float(given) < np.inf:
+            raise DataError(f"factor={factor!r} is not a weight: pass a number, 0 or more")
         if self.layout.state.ordered:
             raise DataError(f"a {self.layout.describe()} cannot be scaled: its rows have no weights")
         if self.matrix is not None:

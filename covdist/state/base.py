@@ -19,6 +19,7 @@ a frozen dataclass with the same attributes, such as ``Lagged(lag=3)``. What a s
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -34,6 +35,8 @@ from covdist.numerics.columns import NO_EXPONENT, common_unit
 from covdist.numerics.filled_block import Block
 from covdist.numerics.segments import BlockFold, Segments
 from covdist.numerics.weights import Vector, unit_of
+
+_OF_ALL_ROWS = re.compile(r"\bcolumns(_y)?\.(rows|skipped|census\.\w+)$")  # paths of what weights do not touch
 
 
 class Field(NamedTuple):
@@ -241,6 +244,8 @@ def rebuilt(kind: StateType, widths: Sequence[int], arrays: Mapping[str, np.ndar
 
 def scaled(kind: StateType, state: State, factor: float) -> State:
     """Return the state of the same rows with all weights times ``factor``."""
+    if factor == 0.0:
+        return _weightless(kind, state)
     power = unit_of(factor)
     near_one = math.ldexp(factor, -power)
     values: dict[str, Any] = {}
@@ -251,6 +256,13 @@ def scaled(kind: StateType, state: State, factor: float) -> State:
             elif name == "weight_unit":
                 values[path] = get(state, path) + power
     return _replaced(state, values)
+
+
+def _weightless(kind: StateType, state: State) -> State:
+    """Return the state of as many rows that weigh nothing, which some types neither count nor keep."""
+    paths = [path for field in kind.FIELDS.values() for path in (field.path, *field.also) if _OF_ALL_ROWS.search(path)]
+    empty = kind.empty(*(len(state.side(number).rows()) for number in range(kind.sides)))
+    return cast(State, _replaced(empty, {path: get(state, path) for path in paths}))
 
 
 def without_spread(state: Any) -> Any:

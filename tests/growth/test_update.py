@@ -142,6 +142,18 @@ def test_halflife(tmp_path, dim):
     np.testing.assert_allclose(found.mean(), expected.mean(), rtol=1e-12)
 
 
+@pytest.mark.parametrize("halflife", [0.03, 1e-3, 5e-324])
+@pytest.mark.parametrize("options", [{}, {"by": "epoch"}, {"missing": "pairwise"}, {"state": "sampled"}], ids=str)
+def test_old_rows_that_fade_to_nothing(tmp_path, halflife, options):
+    log = record(tmp_path / "log.zarr", 0, OLD)
+    options = {"layer": "fc1", "var": "activation", "halflife": halflife, "dim": "sample", **options}
+    fold(log, tmp_path / "r.zarr", **options)
+    record(log, OLD, STEPS)
+    expected, found = fold(log, tmp_path / "all.zarr", **options), covdist.update(log, tmp_path / "r.zarr")
+    np.testing.assert_array_equal(found.count, expected.count)
+    np.testing.assert_allclose(found.mean(), expected.mean(), rtol=1e-12)
+
+
 def test_halflife_that_was_changed_wherever_it_is_told(tmp_path):
     """The note and the state agreed, and old rows were taken for fresher than they were folded."""
     log, result = record(tmp_path / "log.zarr", 0, OLD), tmp_path / "r.zarr"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import dask.array as da
 import numpy as np
 import pandas as pd
@@ -83,6 +85,44 @@ def test_old_rows_fade_to_nothing():
     np.testing.assert_allclose(covdist.moments(x, halflife=1).mean(), covdist.moments(x[-200:], halflife=1).mean())
 
 
+@pytest.mark.parametrize("halflife", [0.01, 1e-300, 5e-324])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_rows_that_fade_to_nothing_count_for_nothing(halflife, lazy):
+    """The number of half-lives of the first rows is beyond float64, and the weight of the others below it."""
+    x = da.from_array(X, chunks=(13, 3)) if lazy else X
+    for options in ({}, {"missing": "pairwise"}, {"state": "sampled"}):
+        older, newer = (covdist.moments(part, halflife=halflife, **options) for part in (x[:80], x[80:]))
+        found, whole = older.scaled(0.5 ** (40 / halflife)) + newer, covdist.moments(x, halflife=halflife, **options)
+        np.testing.assert_array_equal(found.mean(), X[-1])
+        np.testing.assert_array_equal(whole.mean(), X[-1])
+        np.testing.assert_array_equal(found.count, whole.count)
+
+
+@pytest.mark.parametrize(
+    ("values", "halflife"),
+    [
+        (np.array([-128, 0, 127], np.int8), 100.0),
+        (np.array([-(2**15), 5, 2**15 - 1], np.int16), 5e4),
+        (np.array([-(2**63), 0, 2**63 - 1]), 1e19),
+        (np.array([0, 2**63, 2**64 - 1], np.uint64), 1e19),
+        (np.array([-3e38, 0, 3e38], np.float32), 4e38),
+        (np.array([-300, 5, 300]).astype("m8[D]").astype("m8[s]") * 1000, "100000D"),
+        (np.array(["1000-01-01", "2000-01-01", "2600-01-01"], "M8[s]"), "100000D"),
+        (np.array(["1700-01-01", "2000-01-01", "2260-01-01"], "M8[ns]"), "100000D"),
+    ],
+    ids=lambda each: str(getattr(each, "dtype", "")),
+)
+def test_positions_further_apart_than_their_dtype_holds(values, halflife):
+    exact = list(map(int, values.astype(np.int64) if values.dtype.kind in "mM" else values))
+    second = 10**9 if values.dtype == "M8[ns]" else 1
+    steps = 100000 * 86400 * second if isinstance(halflife, str) else halflife
+    weights = np.array([0.5 ** float(Fraction(exact[-1] - each) / Fraction(steps)) for each in exact])
+    x = xr.DataArray(X[:3], dims=("t", "unit"), coords={"t": values})
+    np.testing.assert_allclose(
+        covdist.moments(x, dim="t", halflife=halflife).mean(), np.average(X[:3], axis=0, weights=weights), rtol=1e-13
+    )
+
+
 @pytest.mark.parametrize("halflife", [0, -1.0, float("nan"), "soon", [1, 2]], ids=str)
 def test_no_time_to_halve_in(halflife):
     with pytest.raises(DataError, match=r"^halflife=.* is not a length along the samples: pass a number"):
@@ -94,7 +134,7 @@ def test_what_cannot_fade_or_be_scaled_is_refused():
         covdist.moments(X.reshape(12, 10, 3), dim=(0, 1), halflife=3)
     with pytest.raises(DataError, match="are not positions"):
         covdist.moments(xr.DataArray(X, dims=("s", "u"), coords={"s": ["a"] * 120}), dim="s", halflife=3)
-    with pytest.raises(DataError, match="greater than 0"):
+    with pytest.raises(DataError, match="0 or more"):
         covdist.moments(X).scaled(-1)
     with pytest.raises(DataError, match="cannot be scaled"):
         covdist.moments(X, state="lagged").scaled(0.5)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from covdist.errors import MergeError
 from covdist.numerics.accumulator import Options
 from covdist.numerics.nonfinite import drop
+from covdist.state.base import scaled
 
 from .kinds import KINDS, ORDERED, PLAIN, assert_accurate, bits, frozen
 from .strategies import Rows, cuttings, some_rows, thorough
@@ -42,6 +43,15 @@ def test_empty_is_the_identity_for_counters_without_weight(kind):
     state, empty = kind.fold(rows, options=Options(missing=drop, inf="missing")), kind.empty(rows.widths)
     assert bits(state) != bits(empty)
     assert bits(empty.merge(state)) == bits(state) == bits(state.merge(empty))
+
+
+@pytest.mark.parametrize("kind", PLAIN, ids=str)
+@thorough
+@given(rows=some_rows(weighted=True))
+def test_times_nothing_is_a_state_of_rows_that_weigh_nothing(kind, rows):
+    """Also where a state counts or keeps only rows that weigh something."""
+    weightless = replace(rows, reliability=np.zeros(len(rows)))
+    assert bits(scaled(kind.cls, kind.fold(rows), 0.0)) == bits(kind.fold(weightless))
 
 
 @each_kind
