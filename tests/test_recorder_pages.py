@@ -5,6 +5,8 @@ import fcntl
 import os
 import resource
 import sys
+from collections import Counter
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -173,7 +175,7 @@ def test_a_file_is_replaced_by_way_of_another(tmp_path, monkeypatch, exchanges):
     for data in (b"a longer second", b"3rd", b"fourth"):
         with open(tmp_path / "a", "rb") as reading:
             before = os.fstat(reading.fileno()).st_size
-            place.swap("a", Parts([data]))
+            place.swap("a", Parts([data]), "a")
             assert len(reading.read()) == before  # who has opened it reads what it was
         assert place.get("a") == data
     place.end_swaps("a")
@@ -184,10 +186,10 @@ def test_who_has_just_opened_a_file_reads_all_of_it_however_often_it_is_replaced
     monkeypatch.setattr(YOUNG, 60)
     place = Folder(str(tmp_path), durable=False)
     for number in range(3):
-        place.swap("a", Parts([b"%d" % number * 5000]))
+        place.swap("a", Parts([b"%d" % number * 5000]), "a")
     with open(tmp_path / "a", "rb") as reading:
         for number in range(3, 9):
-            place.swap("a", Parts([b"%d" % number * 4000]))
+            place.swap("a", Parts([b"%d" % number * 4000]), "a")
         assert reading.read() == b"2" * 5000
     assert place.get("a") == b"8" * 4000
 
@@ -197,7 +199,7 @@ def test_a_file_is_whole_whatever_its_size_was_before(tmp_path, monkeypatch, cal
     for number in range(60):
         monkeypatch.setattr(YOUNG, 60 * (number % 7 == 3))
         data = pages_of(rng.integers(4 * PAGE)) if number % 3 else Parts([rng.bytes(rng.integers(4 * PAGE))])
-        (place.add if number % 11 == 10 else place.swap)("a", data)
+        place.add("a", data) if number % 11 == 10 else place.swap("a", data, "a")
         assert place.get("a") == b"".join(data.parts)
         if number % 13 == 12:
             place.end_swaps("a")
@@ -208,9 +210,9 @@ def test_who_reads_the_file_that_a_killed_process_has_left_reads_all_of_it(tmp_p
     for number in range(3):
         place = Folder(str(tmp_path), durable=False)
         place.put("a", b"before")
-        place.swap("a", Parts([b"after"]))
+        place.swap("a", Parts([b"after"]), "a")
         with open(tmp_path / "a.partial", "rb") as reading:
-            Folder(str(tmp_path), durable=False).swap("a", Parts([b"%d" % number]))
+            Folder(str(tmp_path), durable=False).swap("a", Parts([b"%d" % number]), "a")
             assert reading.read() == b"before"
 
 
@@ -218,16 +220,17 @@ def test_a_swap_that_failed_leaves_nothing_to_the_next_one(tmp_path, monkeypatch
     monkeypatch.setattr(YOUNG, 0)
     place = Folder(str(tmp_path), durable=False)
     for data in (b"first", b"2nd", b"3"):
-        place.swap("a", Parts([data]))
+        place.swap("a", Parts([data]), "a")
     with pytest.raises(OSError, match="too large"):
-        place.swap("a", Parts([b"long" * PAGE]))
+        place.swap("a", Parts([b"long" * PAGE]), "a")
     assert place.get("a") == b"3"
     for data in (b"five", b"6"):
-        place.swap("a", Parts([data]))
+        place.swap("a", Parts([data]), "a")
         assert place.get("a") == data
 
 
-def test_a_log_that_is_continued_keeps_nothing_that_a_killed_process_left(tmp_path, calls):
+@pytest.mark.parametrize("steps", [range(10, 18), ()])
+def test_a_log_that_is_continued_keeps_nothing_that_a_killed_process_left(tmp_path, calls, steps):
     def record(mode, steps):
         with covdist.Recorder(tmp_path / "log", mode=mode, chunk=4) as rec:
             for step in steps:
@@ -235,9 +238,9 @@ def test_a_log_that_is_continued_keeps_nothing_that_a_killed_process_left(tmp_pa
                 rec.flush()
 
     record("x", range(10))
-    for chunk in (2, 3):  # the one that fills up, and one whose rows were not counted yet
-        (tmp_path / "log" / "loss" / f"c.{chunk}.partial").write_bytes(b"left")
-    record("a", range(10, 18))
+    for left in ("c.partial", "zarr.json.partial"):
+        (tmp_path / "log" / "loss" / left).write_bytes(b"left")
+    record("a", steps)
     assert not list((tmp_path / "log").rglob("*.partial"))
 
 
@@ -263,12 +266,34 @@ def test_a_small_chunk_that_fills_up_takes_two_files_by_turns(tmp_path, monkeypa
     assert 2 <= len(numbers) <= 3  # when the log was closed, one of the first two went
 
 
+def test_no_file_goes_while_a_log_grows(tmp_path, monkeypatch, calls):
+    monkeypatch.setattr(YOUNG, 0)
+    found = {}  # by number, which no other file gets as long as this one is open
+    with ExitStack() as opened, covdist.Recorder(tmp_path / "log", chunk=4) as rec:
+        for step in range(40):
+            rec.log(step, {"a/activation": np.ones((3, 2)), "a/gradient": step, "loss": step}, epoch=step // 20)
+            rec.flush()
+            files = {path.stat().st_ino: path for path in (tmp_path / "log").rglob("*") if path.is_file()}
+            assert set(found) <= set(files)
+            for number in set(files) - set(found):
+                found[number] = opened.enter_context(open(files[number], "rb"))
+        kinds = Counter(path.name if "zarr" in path.name or "partial" in path.name else "c" for path in files.values())
+        assert kinds == {"c": 56, "zarr.json": 9 + 2, "zarr.json.partial": 9, "c.partial": 9}  # of 9 arrays, 2 groups
+
+
+def test_an_array_that_is_widened_keeps_no_file_beside_it(tmp_path):
+    with covdist.Recorder(tmp_path / "log") as rec:
+        for step, value in enumerate(np.array([1, 2, 3], "i4")):
+            rec.log(step, {"loss": value})
+            rec.flush()
+        rec.log(3, {"loss": 0.5})
+    assert not list((tmp_path / "log").rglob("*.partial"))
+
+
 def test_what_a_killed_recorder_has_left_beside_a_chunk_goes(tmp_path):
     with covdist.Recorder(tmp_path / "log", chunk=2) as rec:
         rec.log(0, {"a/activation": np.ones((2, 3))})  # a chunk that is full, and never written again
-    left = next(Path(tmp_path, "log", "a", "activation").rglob("c.0.0*"), None)
-    assert left is not None
-    left.with_name(left.name + ".partial").write_bytes(b"half")
+    Path(tmp_path, "log", "a", "activation", "c.partial").write_bytes(b"half")
     with covdist.Recorder(tmp_path / "log", mode="a") as rec:
         rec.log(1, {"a/activation": np.ones((2, 3))})
     assert not [file for file in Path(tmp_path).rglob("*") if "partial" in file.name]

@@ -44,13 +44,13 @@ class Gate:
             monkeypatch.setattr(Folder, name, self._gated(getattr(Folder, name)))
 
     def _gated(self, real):
-        def write(place, key, data):
+        def write(place, key, data, *spare):
             if data.nbytes > LARGE:
                 self.reached.set()
                 self.open.wait(200)
                 if self.error:
                     raise self.error
-            return real(place, key, data)
+            return real(place, key, data, *spare)
 
         return write
 

@@ -52,7 +52,7 @@ _ARGUMENTS: Mapping[str, tuple[Any, Sequence[Any]]] = {
     "turn": (None, [_pointer, _size]),
     "rounded": (None, [_pointer, _size, _pointer, _size, _size, _pointer]),
     "frame": (_size, [_pointer, _size]),
-    "write_file": (ctypes.c_int, [*[ctypes.c_char_p] * 2, _pointer, *[_size] * 3, *[ctypes.c_int] * 2]),
+    "write_file": (ctypes.c_int, [*[ctypes.c_char_p] * 2, _pointer, *[_size] * 2, *[ctypes.c_int] * 2]),
     "fold_groups": (None, [_pointer]),
     "add_outer": (None, [_size, _size, _double, _pointer, _pointer]),
     "squares": (None, [_size, _size, *[_pointer] * 5]),

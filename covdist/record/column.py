@@ -154,7 +154,7 @@ class Column:
         """Write the metadata."""
         name, data = f"{self.path}/{METADATA}", self._described(length)
         if self._committed:
-            self.place.swap(name, Parts([data]))
+            self.place.swap(name, Parts([data]), name)
         else:
             self.place.put(name, data)
         self._committed = True
@@ -214,6 +214,7 @@ class Column:
         self.release()
         self.separator = separator
         self._set_dtype(dtype)
+        self.files.finish()
         self.files = self._files(self.files.count)
         self.commit(self.length)
         for key in old:
@@ -270,7 +271,7 @@ class Column:
         # What cannot be written to in part holds one chunk each.
         if shard and isinstance(self.place, Folder):
             return Shards(self.place, self._file, shard, self.chunk_bytes)
-        return Files(self.place, self._file)
+        return Files(self.place, self._file, f"{self.path}/c")
 
     def _put(self, start: int, data: Data) -> None:
         begun = time.monotonic()

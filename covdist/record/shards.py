@@ -34,21 +34,19 @@ class Files:
 
     count = None  # of chunks in a file, as the metadata tell it
 
-    def __init__(self, place: Place, key: Callable[[int], str]):
-        self._place, self._key = place, key
+    def __init__(self, place: Place, key: Callable[[int], str], spare: str):
+        self._place, self._key, self._spare = place, key, spare
         self._last = ""  # name of the chunk that was written last
-        self._beside = False  # whether there may be another file beside it
-        self._killed = False  # whether there may be one beside any chunk, of a process that was killed
+        self._beside = False  # whether there may be a spare file, with which the chunk that fills up takes turns
 
     def put(self, chunk: int, data: Data) -> Written:
         """Write a chunk; a small one that fills up and is written again and again takes two files by turns."""
         name = self._key(chunk)
         if name == self._last and data.nbytes < LARGE:
             self._beside = True
-            self._place.swap(name, data)
+            self._place.swap(name, data, self._spare)
             return Written(name, 0, True)
-        self.finish()
-        self._last, self._beside = name, self._killed
+        self._last = name
         return Written(name, 0, self._place.add(name, data))
 
     def get(self, chunk: int) -> bytes:
@@ -58,12 +56,12 @@ class Files:
     def forget(self, chunk: int) -> None:
         """Go on with the chunk before this one; the chunks from this one on are replaced by others."""
         self._last = self._key(chunk - 1) if chunk else ""
-        self._beside, self._killed = chunk > 0, True
+        self._beside = True  # of a process that was killed
 
     def finish(self) -> None:
-        """Leave nothing beside the chunk that was written last."""
+        """Leave nothing but the chunks."""
         if self._beside:
-            self._place.end_swaps(self._last)
+            self._place.end_swaps(self._spare)
 
 
 class Shards:

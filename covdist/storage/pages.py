@@ -79,27 +79,26 @@ class Pages(NamedTuple):
 Data = Parts | Pages
 
 
-def write_all(number: int, data: Data, size: int = 0) -> bool:
-    """Write the whole of an open file that has ``size`` bytes at most; return whether the system's cache holds it."""
+def write_all(number: int, data: Data) -> bool:
+    """Write the whole of an open file; return whether the system's cache holds it."""
     cached = data.write(number, 0)
-    if size > data.nbytes or (not cached and data.nbytes % PAGE):  # whole pages have been written
+    if os.fstat(number).st_size != data.nbytes:  # it was longer, or whole pages have been written
         os.ftruncate(number, data.nbytes)
     return cached
 
 
-def write_at_once(path: bytes, data: Data, before: int | None, other: bytes | None = None) -> int:
+def write_at_once(path: bytes, data: Data, is_new: bool, other: bytes | None = None) -> int:
     """Write a file in one call of the kernel, maybe let it change places with another, and return how far that came.
 
     Each call of the system by itself gives the interpreter's lock back and takes it again, which holds up others.
-    ``before`` is the most bytes that the file has; None: it must be new. After ``FAILED`` all is to be done by
-    those calls, which tell why it cannot be.
+    After ``FAILED`` all is to be done by those calls, which tell why it cannot be.
     """
     if not compiled() or (isinstance(data, Parts) and data.nbytes > _JOINED):
         return FAILED
     past = isinstance(data, Pages)
     held = data.memory if isinstance(data, Pages) else b"".join(data.parts)
     start = held if isinstance(held, bytes) else own_address(held)
-    return function("write_file")(path, other, start, len(held), data.nbytes, before or 0, before is None, past)
+    return function("write_file")(path, other, start, len(held), data.nbytes, is_new, past)
 
 
 def up_to_page(nbytes: int) -> int:

@@ -33,7 +33,7 @@ class Folder:
 
     def __init__(self, root: str, durable: bool = True):
         self.root, self._durable = root, durable
-        self._turns: dict[str, Turns] = {}  # by file
+        self._turns: dict[str, Turns] = {}  # by name of the file beside
 
     def __repr__(self) -> str:
         return self.root
@@ -48,7 +48,7 @@ class Folder:
         Returns whether the system's cache may hold it. At its own name a file is made in less time than by ``put``.
         """
         path = os.path.join(self.root, name)
-        if write_at_once(os.fsencode(path), data, None) == WRITTEN:
+        if write_at_once(os.fsencode(path), data, True) == WRITTEN:
             return isinstance(data, Parts)
         try:
             number = self._opened(path, os.O_EXCL)
@@ -70,28 +70,26 @@ class Folder:
                 os.replace(written, path)
             except OSError:
                 os.replace(written, self._no_folder(path))
-        if name in self._turns:
-            self._turns[name].size = data.nbytes
 
-    def swap(self, name: str, data: Data) -> None:
-        """Replace a file in one step, with one beside it that takes its place and stays until ``end_swaps``.
+    def swap(self, name: str, data: Data, spare: str) -> None:
+        """Replace a file in one step by way of a spare one, which others may share and which stays until ``end_swaps``.
 
         To make a file anew and give it the name of another, as ``put`` does, takes ten times as long or more, and on
         file systems without a journal each file that goes makes those to come slower for a minute. Yet that is what
         is done soon after the last time: who has opened the file before may not have read it.
         """
-        turns = self._turns.get(name)
+        turns = self._turns.get(spare)
         if turns is None:
-            turns = self._turns[name] = Turns(os.path.join(self.root, name))
+            turns = self._turns[spare] = Turns(os.path.join(self.root, spare + PARTIAL))
         if turns.too_early():
             self._put(name, data)
         else:
-            turns.replace(data)
+            turns.replace(os.path.join(self.root, name), data)
 
-    def end_swaps(self, name: str) -> None:
-        """Remove what ``swap`` has left beside a file, also that of a process that was killed."""
-        self._turns.pop(name, None)
-        _remove(os.path.join(self.root, name + PARTIAL))
+    def end_swaps(self, spare: str) -> None:
+        """Remove the spare file that ``swap`` has left, also that of a process that was killed."""
+        self._turns.pop(spare, None)
+        _remove(os.path.join(self.root, spare + PARTIAL))
 
     def write_at(self, name: str, offset: int, data: Data) -> bool:
         """Write into a file, which is made where there is none; neither durable nor in one step.

@@ -33,10 +33,10 @@ class Remote:
         self.put(name, *data.parts)
         return False
 
-    def swap(self, name: str, data: Data) -> None:
+    def swap(self, name: str, data: Data, spare: str) -> None:
         self.put(name, *data.parts)
 
-    def end_swaps(self, name: str) -> None:
+    def end_swaps(self, spare: str) -> None:
         """Do nothing: an object is replaced without another."""
 
     def let_go(self, name: str, offset: int, size: int) -> None:

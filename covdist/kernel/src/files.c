@@ -7,21 +7,22 @@
 #endif
 #include "files.h"
 
-/* Write bytes, of which the first `length` count, to a file that has `before` bytes at most, or that must be new; past the
-   system's cache if they are whole pages. Then let it change places with another, unless that is NULL. Return how far it
-   came; of a new file that cannot be written nothing is left. */
+/* Write the whole of a file, which may have to be new: bytes, of which the first `length` count, past the system's cache if
+   they are whole pages. Then let it change places with another, unless that is NULL. Return how far it came; of a new file
+   that cannot be written nothing is left. */
 #if defined(__linux__) && defined(SYS_renameat2)
 enum { RENAME_BOTH = 2 }; /* RENAME_EXCHANGE, which headers of older systems do not name */
 
 EXPORTED int NAME(write_file)(const char *path, const char *other, const char *data, size_t bytes, size_t length,
-                              size_t before, int is_new, int past_cache)
+                              int is_new, int past_cache)
 {
     int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (is_new ? O_EXCL : 0), 0666);
     if (file < 0)
         return FAILED;
     int done = !past_cache || fcntl(file, F_SETFL, O_DIRECT) == 0;
     done = done && pwrite(file, data, bytes, 0) == (ssize_t)bytes;
-    if (done && (bytes > length || before > length))
+    off_t size = is_new ? (off_t)bytes : lseek(file, 0, SEEK_END);
+    if (done && size != (off_t)length)
         done = ftruncate(file, (off_t)length) == 0;
     done = close(file) == 0 && done;
     if (!done && is_new)
@@ -32,9 +33,9 @@ EXPORTED int NAME(write_file)(const char *path, const char *other, const char *d
 }
 #else
 EXPORTED int NAME(write_file)(const char *path, const char *other, const char *data, size_t bytes, size_t length,
-                              size_t before, int is_new, int past_cache)
+                              int is_new, int past_cache)
 {
-    (void)path, (void)other, (void)data, (void)bytes, (void)length, (void)before, (void)is_new, (void)past_cache;
+    (void)path, (void)other, (void)data, (void)bytes, (void)length, (void)is_new, (void)past_cache;
     return FAILED;
 }
 #endif

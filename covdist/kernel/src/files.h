@@ -4,6 +4,6 @@
 
 enum { FAILED, WRITTEN, EXCHANGED }; /* how far a file came */
 
-int NAME(write_file)(const char *path, const char *other, const char *data, size_t bytes, size_t length, size_t before,
-                     int is_new, int past_cache);
+int NAME(write_file)(const char *path, const char *other, const char *data, size_t bytes, size_t length, int is_new,
+                     int past_cache);
 #endif
