@@ -94,6 +94,14 @@ def test_all_bytes_and_no_others_are_written(tmp_path, monkeypatch, system):
     assert data[PAGE + pages.nbytes :] in (b"", bytes(pages.memory[pages.nbytes :]))
 
 
+@pytest.mark.skipif(not compiled(), reason="done by the kernel")
+def test_a_file_that_cannot_be_written_past_the_cache_is_begun_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(Folder, "_opened", lambda *_: pytest.fail("begun again"))
+    memory = pages_of(3 * PAGE).memory[1 : 2 * PAGE + 1]  # a page begins elsewhere, which most systems do not take
+    Folder(str(tmp_path), durable=False).add("a", Pages(memory, PAGE + 5))
+    assert (tmp_path / "a").read_bytes() == bytes(memory[: PAGE + 5])
+
+
 @pytest.fixture
 def full_disk():
     """Let files have less than a page, as if no more of the disk were left."""

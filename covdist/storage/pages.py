@@ -17,7 +17,7 @@ from covdist.kernel.library import compiled, function, own_address
 
 _PARTS = 1024  # the most that POSIX systems take at once, IOV_MAX
 _JOINED = 256 << 10  # bytes in parts that are joined, to be written at once
-FAILED, WRITTEN, EXCHANGED = range(3)  # of files.h
+FAILED, WRITTEN, PAST_CACHE, EXCHANGED = range(4)  # of files.h
 PAGE = max(mmap.PAGESIZE, 4096)  # bytes; both ends of what is written so are multiples of it
 
 

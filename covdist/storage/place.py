@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from urllib.parse import unquote, urlsplit
 
 from covdist.given import path_of
-from covdist.storage.pages import WRITTEN, Data, Parts, write_all, write_at_once
+from covdist.storage.pages import FAILED, WRITTEN, Data, Parts, write_all, write_at_once
 from covdist.storage.remote import PARTIAL, Remote
 from covdist.storage.turns import Turns
 
@@ -48,8 +48,8 @@ class Folder:
         Returns whether the system's cache may hold it. At its own name a file is made in less time than by ``put``.
         """
         path = os.path.join(self.root, name)
-        if write_at_once(os.fsencode(path), data, True) == WRITTEN:
-            return isinstance(data, Parts)
+        if (done := write_at_once(os.fsencode(path), data, True)) != FAILED:
+            return done == WRITTEN
         try:
             number = self._opened(path, os.O_EXCL)
         except FileExistsError:
