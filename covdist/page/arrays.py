@@ -16,6 +16,7 @@ from covdist.plot._canvas import group_names
 from covdist.plot._matrix import MOST_CLUSTERED, MOST_DRAWN, averaged, factor
 from covdist.plot.correlation import in_clusters, limit_of, matrix_of
 from covdist.plot.missing import holes, missing_shares
+from covdist.plot.spectrum import beyond_floats
 from covdist.readings.gradients.gradient_stats import pooled
 from covdist.results.moments import Moments
 from covdist.terminal.tables import over_all_groups
@@ -100,20 +101,22 @@ def _strongest(values: np.ndarray, down: list[str], across: list[str], square: b
 def _spectrum(m: Moments) -> Drawing:
     width = m.layout.axes[0].size
     found = m.spectrum(min(width, _EIGENVALUES), vectors=False).compute()
-    values, edge = found["eigenvalue"].to_numpy(), float(found["marchenko_pastur_edge"])
+    roots = beyond_floats(found)
+    values, edge = found["std" if roots else "eigenvalue"].to_numpy(), float(found["marchenko_pastur_edge"])
+    name, edge = ("root of the eigenvalue", np.sqrt(edge)) if roots else ("eigenvalue", edge)
     rank = float(found["effective_rank"])
     which = f"The {_EIGENVALUES} largest eigenvalues" if width > _EIGENVALUES else "Eigenvalues"
     about = f"{which} of the covariance, largest first: effective rank {figures(rank)} of {width:,}."
-    known = np.isfinite(edge) and edge > 0
+    known, least, most = np.isfinite(edge) and edge > 0, values.min(initial=1), values.max(initial=1)
     above = int((values > edge).sum())
     if known and above < _EIGENVALUES:
         about += f" {above:,} {'is' if above == 1 else 'are'} above the Marchenko-Pastur edge, below which noise stays."
     return lines(
         "Spectrum",
         about,
-        {"eigenvalue": values.astype(np.float32 if values.min(initial=1) > 1e-30 else np.float64)},
+        {name: values.astype(np.float32 if least > 1e-30 and most < 1e30 else np.float64)},
         [f"{number:,}" for number in range(1, len(values) + 1)],
-        ("component", "eigenvalue"),
+        ("component", name),
         edge=("Marchenko-Pastur edge", edge) if known else None,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,8 +92,8 @@ def names_along(x: xr.DataArray | xr.Dataset, dim: Hashable) -> list[str]:
 
 
 def figures(value: float) -> str:
-    """Return a number as text for a table."""
-    return f"{value:.3g}"
+    """Return a number as text for a table; nothing for what is not known."""
+    return "" if math.isnan(value) else f"{value:.3g}"
 
 
 def _plain(name: str) -> str:

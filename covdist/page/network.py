@@ -52,7 +52,7 @@ def _depth(health: xr.Dataset) -> Drawing:
         },
         names_along(health, "layer"),
         ("layer", "gradient, a parameter"),
-        band=(f"vanishing: below {figures(vanishing)} of the last layer", edge) if edge > 0 else None,
+        band=(f"vanishing: below {figures(vanishing)} of the last layer", edge) if 0 < edge < np.inf else None,
     )
 
 

@@ -14,6 +14,7 @@ from covdist.page.contents import Contents
 from covdist.page.html import facts, figure, table, text
 from covdist.page.network import network_drawings
 from covdist.readings.gradients.health import health
+from covdist.readings.gradients.health.verdicts import ratio_text
 from covdist.results.moments import Moments
 from covdist.terminal.health import health_records, health_sentences
 from covdist.terminal.jobs import job_facts
@@ -155,7 +156,8 @@ def _glance(record: dict[str, object]) -> tuple[str, ...]:
     for name in _GLANCE:
         value = record[name]
         if isinstance(value, float):
-            cells.append(f"{value:.0%}" if name.endswith("share") else f"{value:.2g}")
+            figure = ratio_text(value, ".2g") if name == "relative" else f"{value:.2g}"
+            cells.append(f"{value:.0%}" if name.endswith("share") else figure)
         else:
             cells.append("" if value is None else str(value))
     return tuple(cells)

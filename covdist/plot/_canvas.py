@@ -28,6 +28,7 @@ BOTH_SIGNS, ONE_SIGN, NO_VALUE = "RdBu_r", "cividis", "#C8C8C8"
 _MOST_PANELS, _BESIDE = 12, 4
 _NAMES_AN_INCH = 8.5
 _NAME = 40  # letters
+_POWERS, _TICKS = 300, 8  # of ten that an axis may come to, and marks on one that comes further
 
 
 def pyplot() -> Any:
@@ -170,6 +171,21 @@ def name_places(ax: Axes, names: Sequence[str], which: str, some: bool = False) 
     axis.set_ticks(places, [shown(name, 24) for name in names], parse_math=False, **small)
     if long:
         ax.tick_params(axis="x", rotation=90)
+
+
+def log_scale(ax: Axes, values: np.ndarray) -> None:
+    """Make the y axis logarithmic, for some positive values that it is to show."""
+    ax.set_yscale("log")
+    low, high = np.log10(values.min()), np.log10(values.max())
+    margin = 0.05 * (high - low) + 1
+    if low - margin > -_POWERS and high + margin < _POWERS:
+        return
+    # Matplotlib's own margins and ticks would leave float64's range.
+    bottom, top, held = max(np.floor(low - margin), -323.0), np.ceil(high + margin), np.finfo(float)
+    ax.set_ylim(10.0**bottom if bottom > -323 else held.smallest_subnormal, 10.0**top if top < 308 else held.max)
+    marked = np.arange(bottom, min(top, 308.0) + 1, max(1.0, np.ceil((top - bottom) / _TICKS)))
+    ax.set_yticks(10.0**marked, [f"1e{power:.0f}" for power in marked])
+    ax.set_yticks([], minor=True)
 
 
 def legend(ax: Axes | Figure, handles: Iterable[Any], names: Iterable[str], **options: Any) -> None:

@@ -145,7 +145,7 @@ def _between(a: Any, b: Any) -> tuple[float, float, float]:
         return np.nan, np.nan, np.nan
     spread = float(root_sum_squares(a.std().to_numpy().ravel()))
     square = float(found["frechet"])
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what is infinite is not drawn
         distance = np.nan if square < np.finfo(float).tiny < spread else np.divide(np.sqrt(square), spread)
     return float(found["mean_shift"]), float(distance), float(found["corr_change"])
 

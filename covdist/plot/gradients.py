@@ -9,7 +9,19 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError, shown
-from covdist.plot._canvas import BLUE, GREEN, ORANGE, PINK, computed, drawn, legend, name_places, names_along, note
+from covdist.plot._canvas import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PINK,
+    computed,
+    drawn,
+    legend,
+    log_scale,
+    name_places,
+    names_along,
+    note,
+)
 from covdist.plot._matrix import factor
 from covdist.readings.gradients.gradient_stats import gradient_stats, pooled
 from covdist.readings.gradients.gradient_stats import read as stats_of
@@ -127,9 +139,10 @@ def _of_layers(stats: xr.Dataset, parameters: xr.DataArray) -> xr.Dataset:
 
 def sizes_of_health(found: xr.Dataset) -> xr.Dataset:
     """Return rms, noise and mean of what :func:`covdist.health` gives."""
-    snr = found["snr"]
-    noise = found["rms"] / np.sqrt(1 + snr**2)  # rms² is noise² and mean²
-    return xr.Dataset({"rms": found["rms"], "std": noise, "mean": noise * snr})
+    rms, snr = found["rms"], found["snr"]
+    noise = rms / np.hypot(1, snr)  # rms² is noise² and mean²
+    mean = (noise * snr.where(np.isfinite(snr), 0)).where(noise > 0, rms)  # without noise the ratio is infinite
+    return xr.Dataset({"rms": rms, "std": noise, "mean": mean})
 
 
 def _of_one(stats: xr.Dataset) -> xr.Dataset:
@@ -153,15 +166,15 @@ def _draw(ax: Axes, one: xr.Dataset, dim: str, vanishing: float | None) -> None:
     if not any(map(len, positive)):
         note(ax, "no gradient other than 0")
         return
-    ax.set_yscale("log")
+    log_scale(ax, np.concatenate(positive))
     few = len(places) <= 64
     for name, (label, colour, line) in _SIZES.items():
         values = np.where(_shown(one[name].to_numpy()), one[name].to_numpy(), np.nan)
         handles += ax.plot(places, values, color=colour, linestyle=line, marker="o" if few else "", markersize=4)
         names.append(label)
-    if vanishing is not None and (edge := vanishing * float(one["rms"][-1])) > 0:
+    if vanishing is not None and 0 < (edge := vanishing * float(one["rms"][-1])) < np.inf:
         low, high = ax.get_ylim()
-        bottom = min(low, edge / 10)
+        bottom = min(low, max(edge / 10, np.finfo(float).smallest_subnormal))
         handles.append(ax.axhspan(bottom, edge, color=ORANGE, alpha=0.2, lw=0))
         names.append(f"vanishing: below {vanishing:.3g} of the last layer")
         ax.set_ylim(bottom, high)

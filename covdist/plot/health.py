@@ -10,6 +10,7 @@ import xarray as xr
 from covdist.errors import DataError
 from covdist.plot._canvas import GREEN, NO_VALUE, ORANGE, computed, drawn, legend, name_places, names_along
 from covdist.readings.gradients.health import health as health_of
+from covdist.readings.gradients.health.verdicts import ratio_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,6 +112,6 @@ def _judged(one: xr.Dataset, number: str, flags: tuple[str, ...]) -> np.ndarray:
 
 
 def _written(name: str, value: float) -> str:
-    if not np.isfinite(value):
-        return "" if np.isnan(value) else "∞"
-    return f"{value:,.0f}" if name == "nonfinite" else f"{value:.1e}" if name == "relative" else f"{value:.0%}"
+    if name == "relative":
+        return ratio_text(value, ".1e")
+    return "" if np.isnan(value) else f"{value:,.0f}" if name == "nonfinite" else f"{value:.0%}"

@@ -10,7 +10,7 @@ import xarray as xr
 from covdist.errors import DataError
 from covdist.folding.grouping import BLOCK
 from covdist.given import whole
-from covdist.plot._canvas import BLUE, ORANGE, computed, drawn, legend, note
+from covdist.plot._canvas import BLUE, ORANGE, computed, drawn, legend, log_scale, note
 from covdist.results.labelled_state import LabelledState
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def spectrum(x: LabelledState | xr.Dataset, *, k: int | None = None, ax: Axes | 
     Axes or FacetGrid
         A FacetGrid where there are groups, of at most 12 of them. Moments with ``blocks=`` have error bars, standard
         errors by jackknife, up to 512 columns; a sketch has those that it estimates. Eigenvalues that are 0 up to
-        rounding have no place on a logarithmic scale. Where some are too small for a float, roots are drawn.
+        rounding have no place on a logarithmic scale. Where some are too small or large for a float, roots are drawn.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _spectrum(x: Any, k: int | None) -> xr.Dataset:
 
 
 def _draw(one: xr.Dataset, ax: Axes) -> None:
-    name = "std" if _underflows(one) else "eigenvalue"
+    name = "std" if beyond_floats(one) else "eigenvalue"
     values = one[name].to_numpy()
     places = np.arange(1, values.size + 1)
     least = 0.0 if name == "std" or one.attrs.get("method") in ("sketch", "blocks") else one["error"].to_numpy()
@@ -96,7 +96,10 @@ def _draw(one: xr.Dataset, ax: Axes) -> None:
     if not shown_ones.any():
         note(ax, "no eigenvalue above 0")
         return
-    ax.set_yscale("log")
+    errors, edge = _errors(one, name), one["marchenko_pastur_edge"].item()
+    edge = np.sqrt(edge) if name == "std" else edge
+    on_scale = [values, np.array([edge]), values if errors is None else values + errors]
+    log_scale(ax, np.concatenate([each[np.isfinite(each) & (each > 0)] for each in on_scale]))
     if values.size <= _FEW:
         ax.set_xlim(0.5, values.size + 0.5)
     if values.size < 10:
@@ -105,21 +108,23 @@ def _draw(one: xr.Dataset, ax: Axes) -> None:
     (line,) = ax.plot(places[shown_ones], values[shown_ones], color=BLUE, **few)
     handles: list[Any] = [line]
     names = [{"std": "root of the eigenvalue"}.get(name, name)]
-    if (errors := _errors(one, name)) is not None:
+    if errors is not None:
         shown_errors = np.minimum(errors[shown_ones], 0.9 * values[shown_ones]), errors[shown_ones]  # above 0
         bars = ax.errorbar(places[shown_ones], values[shown_ones], shown_errors, fmt="none", ecolor=BLUE, elinewidth=1)
         handles.append(bars)
         names.append("standard error" if one.attrs.get("method") == "blocks" else "bound of the sketch's error")
-    edge = one["marchenko_pastur_edge"].item()
-    edge = np.sqrt(edge) if name == "std" else edge
     if np.isfinite(edge) and edge > 0:
         handles.append(ax.axhline(edge, color=ORANGE, linestyle="--"))
         names.append("Marchenko-Pastur edge")
     legend(ax, handles, names)
 
 
-def _underflows(one: xr.Dataset) -> bool:
-    return "std" in one and bool(((one["std"] > 0) & (one["eigenvalue"] < np.finfo(float).tiny)).any())
+def beyond_floats(one: xr.Dataset) -> bool:
+    """Return whether some eigenvalues are too small or too large for a float, where their roots are not."""
+    if "std" not in one:
+        return False
+    values, roots = one["eigenvalue"], one["std"]
+    return bool((((roots > 0) & (values < np.finfo(float).tiny)) | (np.isfinite(roots) & np.isinf(values))).any())
 
 
 def _errors(one: xr.Dataset, name: str) -> np.ndarray | None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from covdist.errors import shown
+from covdist.readings.gradients.health.verdicts import ratio_text
 
 _GOOD = ("ok", "unknown")
 _UNITS = {"dead": "dead\nunits", "saturated": "satu-\nrated", "redundant": "redun-\ndant"}
@@ -34,7 +35,7 @@ def health_table(found: xr.Dataset, title: str | None = None) -> Table:
         grid.add_column(_UNITS[name], justify="right", no_wrap=True)
     for layer, label, one in _cells(found):
         verdict = _verdict(one)
-        figures = [_figure(one[name].item()) for name in ("rms", "snr", "relative")]
+        figures = [_figure(one[name].item()) for name in ("rms", "snr")] + [ratio_text(one["relative"].item(), ".1e")]
         colour = "green" if verdict in _GOOD else "bold red"
         shares = [_share(one[f"{name}_share"].item()) for name in units]
         names = (shown(str(each)) for each in (layer, *label))

@@ -250,6 +250,20 @@ def test_odd_moments(x, said, tmp_path):
     assert said in page_of(x, tmp_path).words
 
 
+def test_squares_that_no_float_holds_are_not_called_infinite(tmp_path):
+    """Eigenvalues have roots, or were cut to float32; a ratio of gradients and a factor per layer were "inf"."""
+    x = np.random.default_rng(0).normal(size=(40, 4))
+    for number, scale in enumerate((1e25, 1e200, 1e300)):
+        (folder := tmp_path / str(number)).mkdir()
+        assert "inf" not in page_of(covdist.moments(x * scale), folder).words.replace("infraise", "")
+    nodes = {
+        name: xr.Dataset({"gradient": (("step", "p"), x * scale)}) for name, scale in (("fc1", 1e10), ("fc2", 1e-310))
+    }
+    words = page_of(xr.DataTree.from_dict(nodes), tmp_path).words
+    assert ">1e308" in words
+    assert "infx" not in words
+
+
 def test_a_log_without_steps_or_gradients(tmp_path):
     log = xr.DataTree.from_dict({"/fc": xr.Dataset({"activation": (("sample", "unit"), rows())})})
     assert "Nothing to change." in page_of(log, tmp_path).words

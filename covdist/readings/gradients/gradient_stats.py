@@ -223,6 +223,11 @@ class LayerSummary(NamedTuple):
         return self.std * self.std
 
     @property
+    def rms(self) -> np.ndarray:
+        """That of a parameter; of the largest values the norm itself may be infinite."""
+        return self.norm / np.sqrt(self.size)
+
+    @property
     def snr(self) -> np.ndarray:
         return ratio(self.mean_norm, self.noise)
 

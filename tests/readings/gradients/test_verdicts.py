@@ -132,6 +132,8 @@ def test_what_is_no_threshold(name, value):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("rms", "way"), [((1e-300, 1.0, 1e300), "shrink"), ((1e300, 1.0, 1e-300), "grow")])
 def test_gradients_further_apart_than_float64_reaches(rms, way):
-    assert said(rms)[0].startswith(f"Gradients {way} ")
+    assert said(rms)[0].startswith(f"Gradients {way} 1.0e+300x per layer on their way back to layer1: ")
+    assert found((rms[0], rms[2], rms[2]))["relative"][0] == (0 if way == "shrink" else np.inf)
+    assert said((rms[0], rms[2], rms[2]))[0].startswith(f"Gradients {way} 1.0e+300x per layer") == (way == "grow")
     factor, _ = per_layer(np.array([1e-300, 1e300]) if way == "shrink" else np.array([1e300, 1e-300]))
     assert factor == (0 if way == "shrink" else np.inf)

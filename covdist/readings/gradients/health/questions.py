@@ -38,9 +38,8 @@ class OfGradients:
 
 def _gradients(beside: Sequence[_Pooled]) -> list[float]:
     layer = LayerSummary.joined([each.layer for each in beside])
-    values = [layer.value(name) for name in ("mean", "std", "snr", "zero_fraction")]
-    rms = layer.value("norm") / np.sqrt(layer.size)
-    return [rms, *values, sum(each.nonfinite for each in beside), layer.size]
+    values = [float(layer.value(name)) for name in ("rms", "mean", "std", "snr", "zero_fraction")]
+    return [*values, sum(each.nonfinite for each in beside), layer.size]
 
 
 @dataclass(frozen=True)

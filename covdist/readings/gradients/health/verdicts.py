@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -13,6 +14,7 @@ from covdist.errors import DataError
 
 Numbers = dict[str, np.ndarray]  # by name, each (layers,), from the input to the output
 FLAGS = ("vanishing", "exploding", "no_gradient", "dead", "saturated", "redundant", "not_finite")
+_LONG = 10_000  # of what factors are written in powers of ten
 UNKNOWN = "unknown"  # the verdict on a layer whose gradients, or those of the last layer, say nothing
 _VERDICTS = {"not_finite": "not finite", "no_gradient": "no gradient", "vanishing": "vanishing",
              "exploding": "exploding"}  # fmt: skip
@@ -67,8 +69,13 @@ def last_of(parameters: np.ndarray) -> int:
 def _relative(rms: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     """Return each layer's gradient over that of the last layer; NaN where that one's is 0."""
     last = rms[last_of(parameters)]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return rms / (last if last > 0 else np.nan)
+
+
+def ratio_text(value: float, spec: str) -> str:
+    """Return a gradient over the last layer's as text; nothing where it is not known."""
+    return "" if math.isnan(value) else ">1e308" if math.isinf(value) else format(value, spec)
 
 
 def _verdicts(relative: np.ndarray, flags: Numbers, nonfinite: np.ndarray) -> np.ndarray:
@@ -132,9 +139,11 @@ def _about_gradients(layers: Sequence[str], numbers: Numbers) -> str:
 
 
 def _on_their_way(layers: Sequence[str], numbers: Numbers, extreme: int) -> str:
-    factor = numbers["relative"][extreme] ** (1 / (last_of(numbers["parameters"]) - extreme))
-    with np.errstate(divide="ignore"):  # of gradients further apart than float64 reaches
-        return f"{np.maximum(factor, np.divide(1, factor)):.1f}x per layer on their way back to {layers[extreme]}"
+    last = last_of(numbers["parameters"])
+    here, there = (float(np.log10(numbers["rms"][layer])) for layer in (extreme, last))
+    factor = Decimal(10) ** Decimal(abs(here - there) / (last - extreme))  # further apart than float64 reaches
+    said = f"{factor:.1f}" if factor < _LONG else f"{factor:.1e}"
+    return f"{said}x per layer on their way back to {layers[extreme]}"
 
 
 def _about_units(layers: Sequence[str], numbers: Numbers, kind: str, says: str) -> str:
