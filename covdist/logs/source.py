@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 
-from covdist.errors import LogError
+from covdist.errors import LogError, shown
 
 
 class Storage(NamedTuple):
@@ -167,6 +167,24 @@ class Unreadable(NamedTuple):
     error: LogError
     layer: bool = False
     file: str | None = None
+
+
+def two_called(path: str, name: str) -> LogError:
+    """Return the error for a file in which a name stands for two arrays."""
+    return LogError(f"{path} holds two arrays called {shown(name)}: rename one of them.")
+
+
+class Distinct(dict[str, Entry | Unreadable]):
+    """The variables of a file by their names, of which it may have none twice."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        self._path = path
+
+    def __setitem__(self, name: str, one: Entry | Unreadable) -> None:
+        if name in self:
+            raise two_called(self._path, name)
+        super().__setitem__(name, one)
 
 
 Nodes = dict[str, dict[str, Entry | Unreadable]]  # node path ("" is the root) -> variable name -> entry

@@ -12,6 +12,11 @@ from numpy.lib import format as npy_format
 
 from covdist.errors import LogError, shown
 
+_PARSERS = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+    (3, 0): npy_format.read_array_header_2_0,  # which differs in how names of fields are encoded
+}
 _USUAL, _MOST = 1 << 9, 1 << 16  # bytes of a header; numpy itself refuses more than 10,000
 
 
@@ -47,7 +52,8 @@ def read_header(stream: Readable, place: str) -> Header:
         ) from error
     if dtype.hasobject:
         raise LogError(f"{place} holds pickled Python objects, which covdist never loads: save it as numbers.")
-    if not dtype.itemsize or len(shape) > 64 or not all(0 <= length < 2**63 for length in shape):
+    entries = math.prod(length or 1 for length in shape) * dtype.itemsize  # numpy counts so where there are none, too
+    if not entries or dtype.subdtype or len(shape) > 64 or min(shape, default=0) < 0 or entries >= 2**63:
         raise LogError(
             f"{place} has the shape {shown(str(shape))} and the dtype {dtype}, as no array has: write it again."
         )
@@ -66,5 +72,7 @@ def _header(stream: Readable) -> bytes:
 def _parsed(header: bytes) -> Header:
     start = BytesIO(header)
     version = npy_format.read_magic(start)
-    parse = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
+    if version not in _PARSERS:
+        raise ValueError(f"its version is {'.'.join(map(str, version))}")
+    parse = _PARSERS[version]
     return Header(*parse(start), start.tell())

@@ -8,40 +8,27 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from covdist.errors import LogError, shown
+from covdist.logs.files._columns import TEXT, LostColumn, TableColumn
 from covdist.logs.grid import GridSource, Index, Slices, check_promise
 from covdist.logs.joining.numbering import numbered
 from covdist.logs.joining.partitions import place
-from covdist.logs.source import Entry, Source, Unreadable
+from covdist.logs.source import Distinct, Entry, Source, Unreadable
 from covdist.logs.stamps import Stamp
 from covdist.logs.stored import file_token, row_chunks
 
 BROKEN = (
     OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError, MemoryError, OverflowError, EOFError,
 )  # fmt: skip
-TEXT = np.dtypes.StringDType()
 FLOATS = np.dtype("f8")
 MARKS = {"step", "epoch", "batch", "sample", "label", "class", "rank", "index", "id", "time", "timestamp"}
 
 MOST_EXACT = 2**53  # up to which float64 has every whole number
 MOST_TEXT = 64 << 20  # bytes of texts that are made at a time
-_MOST_DIMS = 8
-
-
-class TableColumn(NamedTuple):
-    """What a column holds in each row: values of a dtype, in lists of these lengths, -1 where its type says none.
-
-    ``gaps`` says that whole numbers or flags are not all there, which are read as floats then, as NaN.
-    """
-
-    name: str
-    dtype: np.dtype
-    shape: tuple[int, ...] = ()
-    gaps: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,65 +179,6 @@ def _even(lists: Any, length: int) -> bool:
     return bool((np.diff(offsets) == length).all())
 
 
-def lengths_of(array: Any) -> list[int]:
-    """Return the lengths of the lists in an Arrow array of one row, from the outermost; fewer where one is empty."""
-    import pyarrow as pa
-
-    array = array.storage if isinstance(array, pa.ExtensionArray) else array
-    lengths: list[int] = []
-    while pa.types.is_nested(array.type) and len(array) and array[0].is_valid:
-        lengths.append(len(array[0]))
-        array = array.flatten()
-    return lengths
-
-
-def column(name: str, kind: Any) -> TableColumn:
-    """Return what a field of an Arrow schema holds; LogError where that is neither numbers nor texts."""
-    import pyarrow as pa
-
-    shape: tuple[int, ...] = ()
-    inner = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
-    while pa.types.is_list(inner) or pa.types.is_large_list(inner) or pa.types.is_fixed_size_list(inner):
-        shape += (inner.list_size if pa.types.is_fixed_size_list(inner) else -1,)
-        inner = inner.value_type
-    flat = inner.value_type if pa.types.is_dictionary(inner) else inner
-    if pa.types.is_string(flat) or pa.types.is_large_string(flat):
-        return TableColumn(name, TEXT, shape)
-    dtype = None
-    if pa.types.is_integer(inner) or pa.types.is_floating(inner) or pa.types.is_boolean(inner):
-        dtype = np.dtype(inner.to_pandas_dtype())
-    elif pa.types.is_timestamp(inner) or pa.types.is_duration(inner):
-        dtype = np.dtype(f"{'M' if pa.types.is_timestamp(inner) else 'm'}8[{inner.unit}]")
-    elif pa.types.is_date(inner):
-        dtype = np.dtype("M8[D]")
-    if dtype is None or len(shape) > _MOST_DIMS:
-        raise LogError(
-            f"column {shown(name)} holds {shown(str(kind))}, no numbers or texts: write it as float64, or leave it out."
-        )
-    return TableColumn(name, dtype, shape)
-
-
-def told(field: Any, first: Callable[[], Any], nulls: Callable[[], int]) -> TableColumn | LogError:
-    """Return what a field holds; of lists whose type does not tell their length, ``first``, its first row, does.
-
-    ``nulls`` tells how many of its values are not there, as far as is known.
-    """
-    try:
-        found = column(field.name, field.type)
-        found = found._replace(gaps=found.dtype.kind in "iub" and nulls() > 0)
-        if -1 not in found.shape:
-            return found
-        row = first()
-        if row is None:  # of a table without rows, which may be one of several parts
-            return found._replace(shape=tuple(max(0, length) for length in found.shape))
-        lengths = lengths_of(row)
-        if len(lengths) != len(found.shape):
-            raise LogError(f"column {shown(field.name)} begins with an empty list: fill it, or leave it out.")
-        return found._replace(shape=tuple(lengths))
-    except LogError as error:
-        return error
-
-
 Make = Callable[[str, Sequence[int], TableColumn], Source]  # name, columns, what they hold
 
 
@@ -271,11 +199,11 @@ def making(kind: type[TableSource], path: str, before: Stamp, rows: int, chunk_r
 
 
 def entries(
-    columns: Mapping[int, TableColumn | LogError], marks: set[str], stem: str, prefix: str, make: Make
+    columns: Mapping[int, TableColumn | LostColumn], marks: set[str], path: str, stem: str, prefix: str, make: Make
 ) -> dict[str, Entry | Unreadable]:
     """Return the arrays of a table: columns of lists each, those of one float dtype together, and what is beside."""
     last = stem.rpartition("/")[2]
-    found: dict[str, Entry | Unreadable] = {}
+    found = Distinct(path)
     units = _units(columns, marks | MARKS)
     wide = {number: each for number, each in columns.items() if isinstance(each, TableColumn) and each.shape}
     together = {number for numbers in units.values() for number in numbers}
@@ -299,10 +227,10 @@ def entries(
         found[name] = Entry(make(name, (number,), each), (lead, *(None for _ in each.shape)))
     nodes = {path.rpartition("/")[0] for path in paths} or {prefix.rstrip("/")}
     for number, one in columns.items():
-        if isinstance(one, LogError):
-            found[f"{prefix}{number}"] = Unreadable(one)
+        if isinstance(one, LostColumn):
+            found[f"{prefix}{one.name}"] = Unreadable(one.error)
         elif number not in together and number not in wide:
-            for node in nodes:
+            for node in {prefix.rstrip("/")} if "/" in one.name else nodes:
                 name = f"{node}/{one.name}".lstrip("/")
                 found[name] = Entry(make(name, (number,), one), (lead,))
     return found
@@ -316,7 +244,7 @@ def called(path: str, stem: str) -> str:
     return folder if folder and numbered(last) else last
 
 
-def _units(columns: Mapping[int, TableColumn | LogError], marks: set[str]) -> dict[np.dtype, list[int]]:
+def _units(columns: Mapping[int, TableColumn | LostColumn], marks: set[str]) -> dict[np.dtype, list[int]]:
     """Return columns that stand for units, by dtype, the most first: floats, or where there are none, integers."""
     for kinds in ("f", "iu"):
         by_dtype: dict[np.dtype, list[int]] = {}
@@ -330,7 +258,7 @@ def _units(columns: Mapping[int, TableColumn | LogError], marks: set[str]) -> di
     return {}
 
 
-def _named(one: TableColumn | LogError) -> TableColumn:
+def _named(one: TableColumn | LostColumn) -> TableColumn:
     assert isinstance(one, TableColumn)
     return one
 

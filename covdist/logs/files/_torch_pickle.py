@@ -35,6 +35,7 @@ class Tensor(NamedTuple):
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+    seen: tuple[str, ...] = ()  # "conj" or "neg" where the numbers are others than those that are stored
 
 
 class Refused(Exception):
@@ -161,14 +162,20 @@ def _ordered(pairs: Any = ()) -> dict[Any, Any]:
     return dict(machine.stack[0])
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
+def _tensor(
+    storage: Any, offset: Any, shape: Any, strides: Any, grad: Any = None, hooks: Any = None, told: Any = None, *_: Any
+) -> Tensor:
     if not isinstance(storage, TensorStorage):
         raise Refused("a tensor without a storage")
-    return Tensor(storage, storage.dtype, offset, shape, strides)
+    seen = tuple(str(key) for key, on in told.items() if on) if isinstance(told, dict) else ()
+    return Tensor(storage, storage.dtype, offset, shape, strides, seen)
 
 
-def _typed(storage: Any, offset: Any, shape: Any, strides: Any, grad: Any, hooks: Any, dtype: Any, *_: Any) -> Tensor:
-    return _tensor(storage, offset, shape, strides)._replace(dtype=dtype.name.removeprefix("torch."))
+def _typed(
+    storage: Any, offset: Any, shape: Any, strides: Any, grad: Any, hooks: Any, dtype: Any, told: Any = None, *_: Any
+) -> Tensor:
+    found = _tensor(storage, offset, shape, strides, grad, hooks, told)
+    return found._replace(dtype=dtype.name.removeprefix("torch."))
 
 
 def _subclass(function: Any, kind: Any, arguments: Any, state: Any) -> Any:

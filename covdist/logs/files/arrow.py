@@ -17,8 +17,9 @@ import numpy as np
 
 from covdist.errors import LogError, shown
 from covdist.logs.chunk_bytes import read_into
+from covdist.logs.files._columns import TEXT, told
 from covdist.logs.files._extras import needed
-from covdist.logs.files._tables import BROKEN, TEXT, TableSource, called, entries, making, told
+from covdist.logs.files._tables import BROKEN, TableSource, called, entries, making
 from covdist.logs.paths import OpenFile, is_url, open_file
 from covdist.logs.source import Entry, Unreadable
 from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
@@ -147,7 +148,7 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
     def chunk_rows(usual: int) -> int:
         return max(1, usual // sizes[0]) * sizes[0] if even and sizes and sizes[0] else usual
 
-    return entries(found, set(), called(path, stem), prefix, making(ArrowSource, path, before, rows, chunk_rows))
+    return entries(found, set(), path, called(path, stem), prefix, making(ArrowSource, path, before, rows, chunk_rows))
 
 
 def _first(row: Any, number: int) -> Any:

@@ -13,7 +13,7 @@ from covdist.errors import LogError, shown
 from covdist.logs.cf import DECODED
 from covdist.logs.files._hdf5_sources import BROKEN, dataset_source, opened_file, text_of
 from covdist.logs.paths import open_file
-from covdist.logs.source import Entry, Named, Unreadable
+from covdist.logs.source import Distinct, Entry, Named, Unreadable
 from covdist.logs.stamps import Stamp, changed, stamp
 
 READS = "NetCDF-4 and HDF5 files"
@@ -22,6 +22,7 @@ ENDS = (".nc", ".nc4", ".h5", ".hdf5")
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _BLOCKS = (0, 512, 1024, 2048, 4096)  # where it may stand behind what others put before it
 _ONLY_DIM = b"This is a netCDF dimension but not a netCDF variable"
+_RENAMED = "_nc4_non_coord_"
 _OWN = {
     "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS", "_Netcdf4Dimid", "_Netcdf4Coordinates",
     "_NCProperties", "_nc3_strict",
@@ -64,7 +65,7 @@ class _File:
         self.h5, self.opened, self.path, self.prefix, self.before = h5py, opened, path, prefix, before
 
     def entries(self) -> dict[str, Entry | Unreadable]:
-        found: dict[str, Entry | Unreadable] = {}
+        found = Distinct(self.path)
         datasets = {}
         for name, thing in self._objects():
             if isinstance(thing, LogError):
@@ -78,18 +79,19 @@ class _File:
                     scales[name] = int(dataset.attrs.get("_Netcdf4Dimid", -1))
         numbered = {number: _last(name) for name, number in scales.items() if number >= 0}
         for name, dataset in datasets.items():
+            full = self.prefix + _called(name)
             try:
                 if name in scales and self._only_dim(dataset):
                     continue
-                found[self.prefix + name] = self._entry(name, dataset, name in scales, numbered)
+                found[full] = self._entry(name, dataset, name in scales, numbered)
             except LogError as error:
-                found[self.prefix + name] = Unreadable(error)
+                found[full] = Unreadable(error)
             except BROKEN as error:
-                found[self.prefix + name] = Unreadable(_damaged(f"{self.prefix}{name} in {self.path}", error))
+                found[full] = Unreadable(_damaged(f"{self.prefix}{name} in {self.path}", error))
         return found
 
     def _entry(self, name: str, dataset: Any, scale: bool, numbered: Mapping[int, str]) -> Entry:
-        attrs, full = self._attributes(name, dataset), self.prefix + name
+        attrs, full = self._attributes(name, dataset), self.prefix + _called(name)
         source = dataset_source(dataset, full, self.path, self.before, attrs)
         dims = self._dims(name, dataset, scale, numbered)
         return Entry(source, dims and dims[: len(source.shape)], attrs)
@@ -184,6 +186,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str | bytes):
         raise TypeError(f"it is of the type {type(value).__name__}")
     return text_of(value)
+
+
+def _called(name: str) -> str:
+    """Return what netCDF calls a variable, which it renames where a dim that is not of it has its name."""
+    group, slash, last = name.rpartition("/")
+    return f"{group}{slash}{last.removeprefix(_RENAMED)}"
 
 
 def _last(name: str) -> str:

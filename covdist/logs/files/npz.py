@@ -16,13 +16,14 @@ from covdist.logs.files._zip_members import DAMAGED, data_start
 from covdist.logs.files._zip_members import archive as zip_archive
 from covdist.logs.grid import GridSource, Index
 from covdist.logs.paths import open_file
-from covdist.logs.source import Entry, Source, Storage, Unreadable
+from covdist.logs.source import Distinct, Entry, Source, Storage, Unreadable
 from covdist.logs.stamps import Stamp, open_unchanged, stamp
 from covdist.logs.stored import Crc, file_token, stored, strides_of
 
 READS = "NumPy .npz files"
 ENDS = (".npz",)
 
+_ENDING, _MAGIC = ".npy", b"\x93NUMPY"
 _METHODS = {zipfile.ZIP_DEFLATED: "deflate", zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma"}
 
 
@@ -77,21 +78,25 @@ def begins(head: bytes) -> bool:
 
 def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreadable]:
     """Read the headers of all members, by their keys with ``prefix`` before them."""
-    found: dict[str, Entry | Unreadable] = {}
+    found = Distinct(path)
     try:
         with open_file(path) as file, zip_archive(file) as archive:
             before = stamp(file)
             for info in archive.infolist():
-                if not info.filename.endswith(".npy"):
-                    archive.open(info).close()  # raises if it has another name in its own header
-                else:
-                    name = f"{prefix}{info.filename[:-4]}"
-                    if name in found:
-                        raise LogError(f"{path} holds two arrays called {name}: rename one of them.")
+                if _holds_array(archive, info):
+                    name = f"{prefix}{info.filename.removesuffix(_ENDING)}"
                     found[name] = _member(archive, path, info, name, before)
     except DAMAGED as error:
         raise _damaged(path, error) from error
     return found
+
+
+def _holds_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bool:
+    """Return whether numpy would read an array from a member: that its name ends so is a custom."""
+    if info.filename.endswith(_ENDING):
+        return True
+    with archive.open(info) as stream:  # raises if it has another name in its own header
+        return stream.read(len(_MAGIC)) == _MAGIC
 
 
 def _member(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: str, before: Stamp) -> Entry | Unreadable:
@@ -108,7 +113,7 @@ def _damaged(what: str, error: Exception) -> LogError:
 
 
 def _source(archive: zipfile.ZipFile, path: str, info: zipfile.ZipInfo, name: str, before: Stamp) -> Source:
-    key = info.filename[:-4]
+    key = info.filename.removesuffix(_ENDING)
     with archive.open(info) as stream:
         header = read_header(stream, f"{path}: {key}")
     if info.file_size != header.size + header.nbytes:

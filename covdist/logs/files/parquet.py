@@ -13,9 +13,10 @@ import numpy as np
 
 from covdist.errors import LogError, shown
 from covdist.logs.chunk_bytes import read_into
+from covdist.logs.files._columns import TEXT, TableColumn, told
 from covdist.logs.files._extras import needed
 from covdist.logs.files._parquet_pages import ColumnChunk, check_pages, column_chunks
-from covdist.logs.files._tables import BROKEN, TEXT, TableColumn, TableSource, called, entries, making, told, values
+from covdist.logs.files._tables import BROKEN, TableSource, called, entries, making, values
 from covdist.logs.grid import Index
 from covdist.logs.paths import for_library, is_url, open_file
 from covdist.logs.source import Entry, Source, Unreadable
@@ -146,7 +147,7 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
         assert isinstance(source, ParquetSource)
         return replace(source, page_bytes=_page_bytes(chunks, columns))
 
-    return entries(found, _index(schema), called(path, stem), prefix, make)
+    return entries(found, _index(schema), path, called(path, stem), prefix, make)
 
 
 def _page_bytes(chunks: Sequence[Sequence[ColumnChunk]], columns: Sequence[int]) -> int:

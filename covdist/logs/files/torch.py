@@ -6,7 +6,7 @@ import math
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from covdist.logs.json_text import is_shape
 from covdist.logs.layers import layered
 from covdist.logs.paths import OpenFile, open_file
 from covdist.logs.small_dtypes import ml_dtype
-from covdist.logs.source import Entry, Source, Unreadable
+from covdist.logs.source import Entry, Source, Unreadable, two_called
 from covdist.logs.stamps import Stamp, stamp
 from covdist.logs.stored import Crc, stored
 
@@ -72,7 +72,7 @@ def variables(path: str, stem: str, prefix: str) -> Mapping[str, Entry | Unreada
         try:
             with archive(file) as opened:
                 members = Members(path, file, stamp(file), _infos(opened))
-                found = dict(_tensors(unpickled(members.read(_PICKLE[1:], _MOST_PICKLE))))
+                found = _by_path(path, _tensors(unpickled(members.read(_PICKLE[1:], _MOST_PICKLE))))
                 order = _order(members)
                 paths = {key: f"{prefix}{name}" for key, name in layered(found).items()}
                 names = {"": stem} if "" in found else paths
@@ -119,6 +119,15 @@ def _order(members: Members) -> Order:
     return "<" if told == b"little" else ">"
 
 
+def _by_path(path: str, tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors:
+        if name in found:  # of the keys 1 and "1", or of "fc1/x" and one within another
+            raise two_called(path, name)
+        found[name] = tensor
+    return found
+
+
 def _tensors(value: Any) -> Iterator[tuple[str, Tensor]]:
     """Yield tensors in the order of the file, by keys and indices joined by slashes."""
     waiting, count = [("", value, 0)], 0
@@ -148,6 +157,9 @@ def _source(members: Members, tensor: Tensor, name: str, order: Order) -> Source
     info = members.infos.get(f"data/{tensor.storage.key}")
     if info is None or info.compress_type != zipfile.ZIP_STORED:
         raise LogError(f"{place} has no storage of its own, or a compressed one: save it again with torch.save.")
+    if tensor.seen:
+        calls = "".join(f".resolve_{shown(each)}()" for each in tensor.seen)
+        raise LogError(f"{place} is seen with other numbers than those that are stored: save it again after {calls}.")
     dtype = _dtype(tensor.dtype, place, order)
     _check(tensor, info.file_size // dtype.itemsize, place)
     shape, start = tuple(tensor.shape), data_start(members.file, info)
@@ -169,7 +181,7 @@ def _dtype(name: str, place: str, order: Order) -> np.dtype:
 
 def _check(tensor: Tensor, count: int, place: str) -> None:
     """Raise LogError where a tensor would read what lies outside its storage, which holds so many numbers."""
-    _, _, offset, shape, strides = tensor
+    _, _, offset, shape, strides, _ = tensor
     whole = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides)
     if not (whole and is_shape([*shape]) and is_shape([*strides, offset])):
         raise LogError(f"{place} has the shape {shown(repr(shape))} and strides {shown(repr(strides))}: save it again.")

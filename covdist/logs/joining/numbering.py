@@ -21,6 +21,7 @@ _MARKED = re.compile(
     r"^(?:part-([0-9]+)[-_])?([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32})(?:-([0-9]+))?(?:[-._].*)?$"
 )
 _OF_SHARDS = ("data",)  # by which Hugging Face's save_to_disk calls its files, whatever they hold
+_LARGEST = 2**63 - 1  # beyond, digits are a name of their own, such as one of a random run
 _PADDED = 3  # digits: a number with a zero before it that has fewer may name a layer
 
 
@@ -45,12 +46,12 @@ def numbered(stem: str, *, any_number: bool = False) -> Numbered | None:
     if marked := _MARKED.match(stem):
         return Numbered("", "part", int(marked[1] or marked[3] or 0), mark=marked[2])
     found = list(_COUNTED.finditer(stem))
-    if found:
+    if found and int(found[-1][2]) <= _LARGEST:
         last = found[-1]
         name = (stem[: last.start()].rstrip("-_.= ") + "_" + stem[last.end() :].lstrip("-_.= ")).strip("_")
         return Numbered(name, last[1].lower(), int(last[2]), int(last[3]) if last[3] else None)
     ending = _LAST.search(stem)
-    if ending is None:
+    if ending is None or int(ending[2]) > _LARGEST:
         return None
     name, digits, total = stem[: ending.start()], ending[2], ending[3]
     if total and name in _OF_SHARDS:
