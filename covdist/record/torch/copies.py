@@ -10,6 +10,7 @@ import sys
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cache, reduce
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,8 +22,10 @@ from covdist.kernel.library import compiled, place
 from covdist.record.lent import LEAST, Given, Lent
 from covdist.record.torch.arena import Arena
 
+_FIRST = 0, 0
 _ALONE = 2  # references to what nothing else holds: the one kept here, and the one that is counted
 _Form: TypeAlias = tuple[Any, ...]  # what tensors have alike that fit into the same memory
+_Turn: TypeAlias = tuple[int, int]  # what the parts of an array are sorted by
 AsRows: TypeAlias = Callable[[torch.Tensor, bool], torch.Tensor]  # a view with the units last, which may be second now
 
 
@@ -71,18 +74,18 @@ class Copies:
         self.arena, self.dtype = arena, dtype
         self.as_rows, self.rounded = as_rows or _as_it_is, _rounded(None if dtype is None else dtype.name)
         self._memory: list[list[_Memory]] = []  # for the first tensor, the second, ...
-        self._parts: list[Copy] = []
+        self._parts: list[tuple[_Turn, Copy]] = []
 
     def __len__(self) -> int:
         return len(self._parts)
 
-    def add(self, tensor: torch.Tensor, second: bool = False) -> Copy:
+    def add(self, tensor: torch.Tensor, second: bool = False, turn: _Turn = _FIRST) -> Copy:
         """Copy a tensor as it lies, without its graph; one on a device is there only when that has been waited for."""
         form = is_plain(tensor), tensor.dtype, tensor.shape, tensor.stride(), second
         memory = self._free(form) or self._new(form, tensor)
         if transfers := memory.fill([tensor]):
             kernel.run(transfers)
-        self._parts.append(memory.copy)
+        self._parts.append((turn, memory.copy))
         return memory.copy
 
     def add_row(self, parts: Sequence[torch.Tensor], plain: bool) -> tuple[Copy, array[int]]:
@@ -92,23 +95,39 @@ class Copies:
         """
         form = plain, [each.dtype for each in parts], [each.numel() for each in parts]
         memory = self._free(form) or self._new_row(form, parts)
-        self._parts.append(memory.copy)
+        self._parts.append((_FIRST, memory.copy))
         return memory.copy, memory.fill(parts)
 
     def refer(self, copy: Copy) -> None:
         """Take what another array has copied in this step already."""
-        self._parts.append(copy)
+        self._parts.append((_FIRST, copy))
+
+    def holds(self, copy: Copy) -> bool:
+        """Return whether a copy is a part of this array already."""
+        return any(part is copy for _, part in self._parts)
 
     def cut(self, number: int) -> None:
         """Forget all after the first ``number`` tensors."""
         del self._parts[number:]
 
-    def rows(self) -> Any:
-        """Return all as one array with the units on its last axis, which holds until more is added."""
-        if len(self._parts) == 1:
-            return self._parts[0].rows()
-        joined = torch.cat([_flat(part.tensor) for part in self._parts])
-        lost = [part.lost for part in self._parts if part.lost is not None]
+    def arrays(self, name: str) -> dict[str, Any]:
+        """Return all by name, with the units on the last axis; they hold until more is added.
+
+        What has other units than the first, as of a module that is used in several places, has an array of its own.
+        """
+        by_units: dict[int, list[Copy]] = {}
+        for _, part in sorted(self._parts, key=itemgetter(0)):
+            by_units.setdefault(part.tensor.shape[-1], []).append(part)
+        return {
+            f"{name}_{units}" if number else name: self._joined(parts)
+            for number, (units, parts) in enumerate(by_units.items())
+        }
+
+    def _joined(self, parts: list[Copy]) -> Any:
+        if len(parts) == 1:
+            return parts[0].rows()
+        joined = torch.cat([_flat(part.tensor) for part in parts])
+        lost = [part.lost for part in parts if part.lost is not None]
         return Lent(as_numpy(joined, self.dtype), kernel.in_all(lost)) if lost else as_logged(joined)
 
     def _free(self, form: _Form) -> _Memory | None:
@@ -133,7 +152,7 @@ class Copies:
     def _kept(self, memory: _Memory) -> _Memory:
         """Return memory that is new, and forget that of other forms."""
         number = len(self._parts)
-        if number == len(self._memory):
+        while number >= len(self._memory):  # by more than one, where other arrays have copied the parts before
             self._memory.append([])
         self._memory[number] = [*(each for each in self._memory[number] if each.form == memory.form), memory]
         return memory

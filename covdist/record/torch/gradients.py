@@ -87,7 +87,7 @@ class Gradients:
         gradient = parameter.grad
         if gradient is None:
             return None
-        flat = (gradient.to_dense() if gradient.is_sparse else gradient).detach().reshape(-1)
+        flat = (gradient.to_dense() if gradient.is_sparse else gradient).detach().reshape(-1).contiguous()
         factor = 1.0 if self._scale is None else self._scale.of(parameter)
         return flat if factor == 1.0 else flat / factor
 
@@ -102,4 +102,12 @@ def _is_flat(gradient: Any) -> bool:
 
 def _of(layer: Watched) -> list[torch.nn.Parameter]:
     own = layer.module._parameters  # whose look-up takes a tenth of that of an attribute
-    return [own[name] if name in own else getattr(layer.module, name) for name in layer.parameters]
+    found = []
+    for name in layer.parameters:
+        if (parameter := own.get(name)) is None:
+            raise DataError(
+                f"{layer.node or 'the model'} has no parameter {name} any more, as after pruning: remove the hooks, "
+                "and watch the model again."
+            )
+        found.append(parameter)
+    return found

@@ -7,15 +7,16 @@ they call then takes some times as long as in a loop of its own. So torch is imp
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, TypeVar, cast
+from itertools import count
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
 
 from covdist.record.torch.arena import Arena
-from covdist.record.torch.asked import WHAT, Rows, chosen_rows
+from covdist.record.torch.asked import WHAT, Rows, check_rows, chosen_rows
 from covdist.record.torch.copies import Copies
 from covdist.record.torch.layers import Watched
 from covdist.record.torch.rows import channels_first, units_last
@@ -43,20 +44,20 @@ class Collected:
         self.seen = Seen()
         self.devices: set[torch.device] = set()
         self._outside: set[str] = set()  # arrays that a forward pass, not one within backward, has filled in this step
-        self._passes: list[dict[str, int]] = []  # what there was before each pass of the model that goes on
+        self._passes: list[_Pass] = []  # of the model, those that go on
         self.after_pass: Callable[[], None] | None = None  # called when the backward pass, which is not Python, is near
-        self._handles: list[Any] = []
+        # Before those of the layers, of which the model may be one.
+        self._handles: list[Any] = [model.register_forward_pre_hook(BeginHook(self))]
         for layer in layers:
             for variable in (each for each in WHAT if each in _HOOKS and each in what):
                 name = layer.name(variable)
                 self.copies[name] = Copies(arena, dtype_of(name), None if rows else partial(units_last, layer.module))
                 self._handles.append(_HOOKS[variable](self, name, layer).on(layer.module))
-        self._handles.append(model.register_forward_pre_hook(BeginHook(self)))
         self._handles.append(model.register_forward_hook(EndHook(self), always_call=True))
 
     def arrays(self) -> dict[str, Any]:
         """Return the rows of each array that there are any of, which hold until more is collected."""
-        return {name: copies.rows() for name, copies in self.copies.items() if len(copies)}
+        return {name: rows for of, copies in self.copies.items() for name, rows in copies.arrays(of).items()}
 
     def clear(self) -> None:
         """Forget what was collected."""
@@ -80,16 +81,21 @@ class Collected:
         return name not in self._outside
 
     def begin_pass(self) -> None:
-        self._passes.append({name: len(copies) for name, copies in self.copies.items()})
+        self._passes.append(_Pass({name: len(copies) for name, copies in self.copies.items()}, sys.exc_info()[1]))
 
-    def end_pass(self, failed: bool) -> None:
-        """Forget a pass that has failed."""
-        before = self._passes.pop()
+    def end_pass(self, empty: bool) -> None:
+        """Forget a pass that has failed: one that returns nothing while an exception goes on that came within it."""
+        before, outside = self._passes.pop()
         if self.after_pass is not None:
             self.after_pass()
-        if failed:
+        if empty and sys.exc_info()[1] is not outside:
             for name, number in before.items():
                 self.copies[name].cut(number)
+
+
+class _Pass(NamedTuple):
+    before: dict[str, int]  # how many tensors there were of each array
+    outside: BaseException | None  # which its caller is handling
 
 
 class NoHook:
@@ -122,7 +128,7 @@ class EndHook(Hook):
 
     @eager
     def __call__(self, module: torch.nn.Module, given: Any, found: Any) -> None:
-        self._to.end_pass(found is None and sys.exc_info()[0] is not None)
+        self._to.end_pass(found is None)
 
 
 class LayerHook(Hook):
@@ -143,9 +149,11 @@ class LayerHook(Hook):
         passed, copies = to.seen.of(tensor, self._told, given), self._copies
         if to.rows is not None:
             copies.add(chosen_rows(to.rows, self._node, tensor.detach()))
-        elif passed.copy is not None and passed.is_copied(tensor, copies.dtype):
+        elif passed.copy is not None and passed.is_copied(tensor, copies.dtype) and not copies.holds(passed.copy):
+            # What a module is given again may have been filled again by NumPy, which tells torch nothing.
             copies.refer(passed.copy)
         else:
+            check_rows(self._node, tensor)
             passed.take(tensor, copies.add(tensor, passed.first), copies.dtype)
 
 
@@ -172,7 +180,11 @@ class ActivationHook(LayerHook):
 
 
 class OutputGradientHook(LayerHook):
-    """Takes the gradient by what a module returns, when there is one."""
+    """Takes the gradient by what a module returns, when there is one: in the order of the calls, as all else."""
+
+    def __init__(self, to: Collected, name: str, layer: Watched):
+        super().__init__(to, name, layer)
+        self._calls = count()
 
     def on(self, module: torch.nn.Module) -> Any:
         return module.register_forward_hook(self)
@@ -183,11 +195,16 @@ class OutputGradientHook(LayerHook):
         if tensor is None or not tensor.requires_grad or not to.counts(self._name):
             return
         to.devices.add(tensor.device)
-        tensor.register_hook(partial(self._add, to.seen.of(tensor, self._told, given).first))
+        first = to.seen.of(tensor, self._told, given).first
+        tensor.register_hook(partial(self._add, first, next(self._calls), count()))
 
-    def _add(self, first: bool, gradient: torch.Tensor) -> None:
-        rows = self._to.rows
-        self._copies.add(chosen_rows(rows, self._node, gradient) if rows else gradient, first)
+    def _add(self, first: bool, call: int, passes: Iterator[int], gradient: torch.Tensor) -> None:
+        turn, rows = (next(passes), call), self._to.rows
+        if rows is None:
+            check_rows(self._node, gradient)
+            self._copies.add(gradient, first, turn)
+        else:
+            self._copies.add(chosen_rows(rows, self._node, gradient), turn=turn)
 
 
 _HOOKS: dict[str, type[InputHook | ActivationHook | OutputGradientHook]] = {

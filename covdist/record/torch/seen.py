@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,13 +18,20 @@ _WHOLE = 4  # axes from which on a tensor of a module that does not tell is take
 
 
 def first_tensor(value: Any) -> torch.Tensor | None:
-    """Return the first tensor in what a module takes or returns: tuples, lists, mappings, in any depth."""
+    """Return the first tensor in what a module takes or returns: tuples, lists, mappings, dataclasses, in any depth."""
     if isinstance(value, torch.Tensor):
         return value
-    parts: Iterable[Any] = value.values() if isinstance(value, Mapping) else value
-    if isinstance(value, Mapping | tuple | list):
-        return next((found for each in parts if (found := first_tensor(each)) is not None), None)
-    return None
+    return next((found for each in _parts(value) if (found := first_tensor(each)) is not None), None)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    if isinstance(value, tuple | list):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, each.name, None) for each in fields(value)]
+    return ()
 
 
 class Passed:

@@ -65,10 +65,12 @@ def watch(
 
     Notes
     -----
-    A module that is called several times in a step, or used in several places, has the rows of all calls, and so has a
-    step of several backward passes. Parameters that layers share are recorded with the first. A parameter without a
-    gradient has zeros where the layer has any gradient, else the layer has none in this step. The rows of a pass that
-    ends in an exception are forgotten, and ``watch.discard()`` forgets those of a step that is left out.
+    A module that is called several times in a step, or used in several places, has the rows of all calls, in their
+    order, and so has a step of several backward passes; where other calls have other units than the first, these have
+    an array of their own, such as ``activation_256``. Parameters that layers share are recorded with the first. A
+    parameter without a gradient has zeros where the layer has any gradient, else the layer has none in this step. The
+    rows of a pass that ends in an exception are forgotten, and ``watch.discard()`` forgets those of a step that is left
+    out.
     """
     check_torch()
     check_model(model)
@@ -78,6 +80,8 @@ def watch(
 
 class Watch:
     """Hooks on the layers of a model, and what they have collected since the last step."""
+
+    _removed = True  # until there are hooks
 
     def __init__(self, model: torch.nn.Module, rec: Recording, options: HookOptions):
         from covdist.record.torch.arena import Arena
@@ -143,6 +147,10 @@ class Watch:
 
     def __exit__(self, *error: object) -> None:
         self.remove()
+
+    def __del__(self) -> None:
+        if not self._removed:  # what they copy would pile up
+            self.remove()
 
     def _arrays(self) -> dict[str, Any]:
         gradients = {} if self._gradients is None else self._gradients.read()

@@ -22,6 +22,8 @@ def _callback(base: Any) -> type:
             self._watch: Any = None
 
         def on_train_begin(self, args: Any, state: Any, control: Any, *, model: Any, **_: Any) -> None:
+            if self._watch is not None:  # of a training that an exception has ended
+                self._watch.remove()
             self._watch = watch(model, self._rec, **self._options)
 
         def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
