@@ -24,7 +24,7 @@ from covdist.errors import DataError, LogError, ResultError
 from covdist.logs.opening import open_log
 from covdist.record.claim import LEASE
 from covdist.record.recorder import Recorder
-from covdist.storage.place import place_at
+from covdist.storage.place import Folder, place_at
 from tests.child import child
 
 
@@ -260,7 +260,7 @@ def test_threads_lose_no_row(tmp_path):
     assert counts.tolist() == [600] * 4
 
 
-@pytest.mark.parametrize("removed", [".", "fc1"])
+@pytest.mark.parametrize("removed", [".", "fc1", "fc1/a", "fc1/sample_step"])
 @pytest.mark.parametrize("use", ["flush", "close", "log"])
 def test_a_folder_removed_while_recording_is_noticed(tmp_path, removed, use):
     rec = Recorder(tmp_path / "log", chunk_bytes=100)
@@ -277,6 +277,16 @@ def test_a_folder_removed_while_recording_is_noticed(tmp_path, removed, use):
 
     with pytest.raises(ResultError, match="was removed while it was recorded"):
         go_on()
+
+
+def test_all_arrays_that_grow_together_are_looked_for_at_once(tmp_path, monkeypatch):
+    asked, own = [], Folder.holds
+    monkeypatch.setattr(Folder, "holds", lambda self, *names: asked.append(names) or own(self, *names))
+    with Recorder(tmp_path / "log") as rec:
+        for step in range(3):
+            rec.log(step, {"fc1/a": np.ones((1, 3))})
+            rec.flush()
+    assert asked == [(), *[("fc1/sample_step/zarr.json", "fc1/a/zarr.json")] * 2]
 
 
 def test_a_folder_removed_after_the_last_flush_is_noticed_at_closing(tmp_path):

@@ -53,6 +53,7 @@ _ARGUMENTS: Mapping[str, tuple[Any, Sequence[Any]]] = {
     "rounded": (None, [_pointer, _size, _pointer, _size, _size, _pointer]),
     "frame": (_size, [_pointer, _size]),
     "write_file": (ctypes.c_int, [*[ctypes.c_char_p] * 2, _pointer, *[_size] * 2, *[ctypes.c_int] * 2]),
+    "are_files": (ctypes.c_int, [ctypes.c_char_p, _size]),
     "fold_groups": (None, [_pointer]),
     "add_outer": (None, [_size, _size, _double, _pointer, _pointer]),
     "squares": (None, [_size, _size, *[_pointer] * 5]),

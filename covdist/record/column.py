@@ -91,6 +91,11 @@ class Column:
         return column, length
 
     @property
+    def committed(self) -> list[str]:
+        """Names of the files that must be there: the metadata, once they are."""
+        return [f"{self.path}/{METADATA}"] if self._committed else []
+
+    @property
     def held(self) -> int:
         """Bytes of memory that the chunk takes."""
         return self._touched * self.row_bytes
@@ -172,7 +177,7 @@ class Column:
 
     def check(self) -> None:
         """Raise ResultError if the array has been removed since it was committed."""
-        if self._committed and not self.place.holds(f"{self.path}/{METADATA}"):
+        if not self.place.holds(*self.committed):
             raise removed(f"{self.path} in {self.place!r}")
 
     def copy(self, path: str, dims: tuple[str, ...]) -> Column:

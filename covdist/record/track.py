@@ -170,8 +170,9 @@ class Track:
 def _store(fills: list[Job], pieces: list[Piece]) -> None:
     for fill in fills:
         fill()
-    for piece in pieces:
-        piece.column.check()
+    if not pieces[0].column.place.holds(*[name for piece in pieces for name in piece.column.committed]):
+        for piece in pieces:
+            piece.column.check()
     for piece in pieces:
         piece.write()
     for piece in pieces:

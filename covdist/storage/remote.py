@@ -68,9 +68,8 @@ class Remote:
         except (FileNotFoundError, IsADirectoryError):
             return None
 
-    def holds(self, name: str) -> bool:
-        system, path = self._at(name)
-        return bool(patiently(partial(system.exists, path)))
+    def holds(self, *names: str) -> bool:
+        return all(patiently(partial(system.exists, path)) for system, path in map(self._at, names))
 
     def remove(self, name: str) -> None:
         system, path = self._at(name)

@@ -1,8 +1,10 @@
-/* Files that are written in one call: between several, Python's lock is given back and taken again each time. */
+/* Files that are written, or looked for, in one call: between several, Python's lock is given back and taken again. */
 #if defined(__linux__)
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -32,11 +34,27 @@ EXPORTED int NAME(write_file)(const char *path, const char *other, const char *d
         return EXCHANGED;
     return !done ? FAILED : past ? PAST_CACHE : WRITTEN;
 }
+
+/* Return whether there is a file at each of so many paths, which come one after the other, with a zero at their ends. */
+EXPORTED int NAME(are_files)(const char *paths, size_t count)
+{
+    struct stat found;
+    for (; count; count--, paths += strlen(paths) + 1)
+        if (stat(paths, &found) != 0 || !S_ISREG(found.st_mode))
+            return 0;
+    return 1;
+}
 #else
 EXPORTED int NAME(write_file)(const char *path, const char *other, const char *data, size_t bytes, size_t length,
                               int is_new, int past_cache)
 {
     (void)path, (void)other, (void)data, (void)bytes, (void)length, (void)is_new, (void)past_cache;
     return FAILED;
+}
+
+EXPORTED int NAME(are_files)(const char *paths, size_t count)
+{
+    (void)paths, (void)count;
+    return 0;
 }
 #endif
