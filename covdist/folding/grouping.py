@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import math
-import zlib
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple, cast
@@ -16,12 +15,13 @@ import pandas as pd
 
 from covdist.engine import small_arrays
 from covdist.errors import DataError
-from covdist.folding.inputs import along_samples, length
+from covdist.folding.binning.edges import between, edges_of, listed
+from covdist.folding.binning.widths import multiples, of_width, width_text
+from covdist.folding.inputs import along_samples
 from covdist.given import told
 from covdist.results.accepted import plain_labels
 from covdist.results.labels import NO_TEXT, Array, ArrayLike, Bins, Groups, Labelled, Rows, structured
 
-_LISTED = 8  # edges that are all written down
 BLOCK = "block"  # the name of groups by runs of rows
 
 
@@ -233,27 +233,16 @@ def _pairs(name: str, levels: Mapping[str, tuple[Any, Any]]) -> tuple[Groups, np
 def _binned(asked: Bins, name: str, values: np.ndarray) -> tuple[Groups, np.ndarray]:
     values = _on_a_line(values, name)
     if asked.width is None:
-        edges = _edges(asked.bins, values, name)
-        if isinstance(asked.bins, int) and values.dtype.kind in "iu":
+        edges = edges_of(asked.bins, values, name)
+        if isinstance(asked.bins, int) and edges.dtype.kind == "f":
             values = values.astype(np.float64)  # as they were for the edges
-        (left, codes), cut = _between(edges, values), f"edges {_listed(edges)}"
+        (left, codes), cut = between(edges, values), f"edges {listed(edges)}"
     else:
-        left, codes = _of_width(_multiples(asked.width, values, name))
-        in_ns = values.dtype.kind in "mM"
-        steps = length("width", asked.width, np.timedelta64(1, "ns") if in_ns else 1.0)
-        cut = f"width {steps:.17g}{' ns' if in_ns else ''}"
+        left, codes = of_width(multiples(asked.width, values, name))
+        cut = f"width {width_text(asked.width, values.dtype)}"
     if not (codes >= 0).any():
         raise DataError(f"no row lies in a bin of {name!r}: pass bins over the range of the coordinate's values")
     return Groups(name, left, cuts={name: cut}), codes.astype(np.int32)
-
-
-def _listed(edges: np.ndarray) -> str:
-    """Return edges as text that is the same for the same bins, whatever the dtype; many have a checksum."""
-    whole = edges.astype(f"{edges.dtype.kind}8[ns]" if edges.dtype.kind in "mM" else np.float64)
-    texts = [str(each) for each in whole] if edges.dtype.kind in "mM" else [f"{each:.17g}" for each in whole]
-    if len(texts) > _LISTED:
-        texts[1:-1] = [f"({len(texts) - 2} with checksum {zlib.crc32(whole.tobytes()):08x})"]
-    return ", ".join(texts)
 
 
 def _on_a_line(values: np.ndarray, name: str) -> np.ndarray:
@@ -263,88 +252,3 @@ def _on_a_line(values: np.ndarray, name: str) -> np.ndarray:
     if values.dtype.kind not in "biuf":
         raise DataError(f"{name!r} are bins of values of dtype {values.dtype}, expected numbers, dates or times")
     return values.astype({"f": np.float64, "u": np.uint64}.get(values.dtype.kind, np.int64))
-
-
-def _between(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    last, first = values == edges[-1], edges
-    if values.dtype.kind in "iu" and edges.dtype != values.dtype:
-        first = _least_integers(edges, values.dtype)
-        last = values == (first[-1] if len(first) == len(edges) and edges[-1] == np.rint(edges[-1]) else np.nan)
-    codes = np.searchsorted(first, values, side="right") - 1  # NaN and NaT come last
-    codes[codes == len(edges) - 1] = -1
-    codes[last] = len(edges) - 2
-    return edges[:-1], codes
-
-
-def _least_integers(edges: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return the least integer at or above each edge, up to the largest that there is: float64 rounds large ones."""
-    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-    least = [low if each < low else math.ceil(each) for each in edges.tolist() if each <= high]
-    return np.array([each for each in least if each <= high], dtype)
-
-
-def _edges(bins: Any, values: np.ndarray, name: str) -> np.ndarray:
-    if not isinstance(bins, int):
-        return _given_edges(bins, values, name)
-    known = values[~np.isnan(values)]
-    if not known.size:
-        raise DataError(f"no row lies in a bin of {name!r}: its coordinate holds no value")
-    try:
-        return _dates(known, bins) if known.dtype.kind in "mM" else np.histogram_bin_edges(known, bins)
-    except ValueError as error:
-        raise DataError(f"{name!r} cannot be {bins:,} bins ({str(error).rstrip('.')}): pass their edges") from None
-
-
-def _dates(values: np.ndarray, number: int) -> np.ndarray:
-    first, span = values.min(), int((values.max() - values.min()).astype(np.int64))
-    steps = np.rint(np.linspace(0, max(span, number), number + 1)).astype(np.int64)
-    return first + steps.astype(values.dtype.str.replace("M", "m"))
-
-
-def _given_edges(edges: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:
-    kind = values.dtype.kind
-    try:
-        if kind in "mM" and edges.dtype.kind not in "biuf":
-            known = pd.to_datetime(edges, format="ISO8601") if kind == "M" else pd.to_timedelta(edges)
-            edges = known.to_numpy()
-    except (ValueError, TypeError):
-        edges = np.empty(0)
-    alike = edges.dtype.kind == kind if kind in "mM" else edges.dtype.kind in "iuf"
-    if not alike or len(edges) < 2 or not (edges[1:] > edges[:-1]).all():
-        expected = {"M": "dates", "m": "times"}.get(kind, "numbers")
-        raise DataError(
-            f"the edges of {name!r} do not make bins: pass two or more {expected}, each greater than the last"
-        )
-    return edges
-
-
-def _of_width(multiples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    inside = ~np.isnan(multiples)
-    codes = np.full(multiples.shape, -1)
-    left, codes[inside] = np.unique(multiples[inside], return_inverse=True)
-    return left, codes
-
-
-def _multiples(width: Any, values: np.ndarray, name: str) -> np.ndarray:
-    """Return for each value the multiple of the width at or below it."""
-    if values.dtype.kind in "mM":
-        unit = np.ones(1, values.dtype.str.replace("M", "m"))[0]
-        steps = length("width", width, unit)
-        if steps != round(steps):
-            raise DataError(
-                f"width={width!r} is finer than the times of {name!r}, in steps of {unit}: pass a wider one"
-            )
-        whole = values.view(np.int64)
-        return np.where(np.isnat(values), whole, whole // round(steps) * round(steps)).view(values.dtype)
-    steps = length("width", width, 1.0)
-    if values.dtype.kind in "iu" and isinstance(width, int | np.integer) and width <= np.iinfo(values.dtype).max:
-        found = values // int(width) * int(width)
-        if not (found > values).any():  # below the least integer
-            return np.asarray(found)
-    with np.errstate(over="ignore", invalid="ignore"):
-        multiple = np.floor(values / steps)
-        multiple -= multiple * steps > values  # where dividing rounds across an edge
-        multiple += (multiple + 1) * steps <= values
-    if np.isinf(multiple).any():
-        raise DataError(f"{name!r} cannot be bins of width={width!r}: it has values that are infinite or too large")
-    return multiple * steps + 0.0
