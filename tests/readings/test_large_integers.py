@@ -12,6 +12,7 @@ import xarray as xr
 from state.oracle import Exact
 
 import covdist
+from covdist.errors import DataError
 
 rng = np.random.default_rng(0)
 STEPS = rng.integers(0, 10, (60, 3))
@@ -140,3 +141,22 @@ def test_series_up_to_the_largest_integer(dtype):
     np.testing.assert_allclose(far.autocorr(), about_zero.autocorr(), rtol=1e-13)
     found, true = (covdist.autocov(each, 2, estimator="series") for each in (x, steps.astype(float)))
     np.testing.assert_allclose(found, true, rtol=1e-13)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, 2**63 - 1, 1 - 2**63, 2**64 - 1])
+def test_a_sample_of_rows_that_float64_rounds_is_refused(lazy, value):
+    """Their ranks were those of other numbers, or of a constant."""
+    x = np.array([[1], [value], [3]], np.uint64 if value > 2**63 else np.int64)
+    with pytest.raises(DataError, match=rf"rounds the integer {value}: subtract"):
+        covdist.moments(da.from_array(x, chunks=(2, 1)) if lazy else x, state="sampled").compute()
+    found = covdist.moments(x, state="sampled", weights=np.array([1, 0, 1]))
+    assert found.mean().item() == 2
+    np.testing.assert_allclose(covdist.corr(np.concatenate([x, x], axis=1), method="spearman"), 1, rtol=1e-15)
+
+
+@pytest.mark.parametrize("value", [2**53, 2**60 + 256, -(2**63), 2**64 - 2048])
+def test_a_sample_of_large_integers_that_float64_has(value):
+    x = np.array([[1, 2], [value, 3], [3, 4]], np.uint64 if value > 2**63 else np.int64)
+    found = covdist.moments(x, state="sampled").corr("spearman-approx")
+    np.testing.assert_allclose(found, covdist.corr(x, method="spearman"), rtol=1e-12)
