@@ -244,3 +244,12 @@ def test_groups_that_lie_in_one_block_have_no_error():
     error = found.jackknife("mean", dim="label")["error"]
     assert error.sizes["epoch"] == 16
     assert np.isnan(error).all()
+
+
+def test_a_refusal_without_one_block_says_so():
+    """It was taken for one about all rows, whose condition number there is."""
+    x = np.column_stack([np.random.default_rng(0).normal(size=(64, 2)), np.arange(64) >= 56])
+    m = covdist.moments(x, blocks=8)
+    assert m.merge("block").condition_number() > 1
+    with pytest.raises(DataError, match=r"^without the rows of block 7, the covariance of 3 columns is singular"):
+        m.jackknife("condition_number")

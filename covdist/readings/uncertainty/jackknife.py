@@ -88,7 +88,10 @@ def jackknife(
     values = {"": value} if isinstance(value, xr.DataArray) else {str(name): each for name, each in value.items()}
     sums = {name: _LeftOut(each, weights, dim) for name, each in values.items()}
     for number, one in enumerate(_all_but_each(layout, blocks)):
-        left = read(one)
+        try:
+            left = read(one)
+        except DataError as error:  # which would be taken for one about all rows
+            raise DataError(f"without the rows of {dim} {number}, {error}") from None
         for name, each in sums.items():
             each.add(number, left[name] if name else left)
     arrays = {
