@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +19,8 @@ GROUPS = True
 def write(m: Moments, path: Path) -> None:
     """Write one state; groups are a dim. Without netCDF4 or h5netcdf the file is netCDF 3, with what that holds."""
     found = summary(m)
+    if found.nbytes > shutil.disk_usage(path.parent).free:  # HDF5's library crashes with the process, at its end
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     try:
         if find_spec("h5netcdf"):
             found.to_netcdf(path, engine="h5netcdf")

@@ -168,9 +168,20 @@ def _sum(old: Moments, new: Moments, nodes: Nodes, key: Key, grown: Grown, selec
     age, is_new = np.asarray(lazy), np.zeros(len(x), bool)
     for each in grown.ranges[key]:
         is_new[each] = True
+    if not set(rows.sample_dims) & set(x.coords):
+        _check_together(name, np.flatnonzero(~is_new))
     _check_faded(name, old, faded(age[~is_new] - age[~is_new].min(), halflife), selection.halflife)
     before, since = (float(faded(age[rows].min(), halflife)) for rows in (~is_new, is_new))
     return old.scaled(before) + new.scaled(since)
+
+
+def _check_together(array: str, old: np.ndarray) -> None:
+    """Raise ResultError where new rows lie between old ones, whose ages are told by their numbers."""
+    if len(old) and old[-1] - old[0] >= len(old):
+        raise ResultError(
+            f"{shown(array)} has new rows between others, whose weights no longer fit, as halflife counts rows: make a "
+            "new result of all rows"
+        )
 
 
 def _check_faded(array: str, old: Moments, weights: np.ndarray, halflife: float | str) -> None:

@@ -31,7 +31,7 @@ FEW_ROWS = "few_rows"  # attribute of states of groups, some of which are kept a
 MADE_FROM = "made_from"  # attribute of the root: the log, as it was then
 _ROOT = {"nodes": {str: str}, "packed?": [str], "versions": {str: str}, "created?": str}
 _AGAIN = "restore it from a copy, or remove it and make it again"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, None)  # numpy says how much it wrote, and no number
 _ZARR = ("zarr.json", ".zgroup", ".zarray")  # files that make a folder a Zarr group or array
 _READ = (*_ZARR, ".zattrs", ".zmetadata")  # those that are read of a group
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,14 +103,31 @@ def test_a_package_that_is_missing_is_named(format, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        OSError(27, "File too large"),
+        OSError("90000 requested and 37872 written"),  # as numpy says it
+    ],
+    ids=str,
+)
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, error):
     def write(m, path):
         path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(plugins.find("exports", "fid"), "write", write)
-    with pytest.raises(ResultError, match="No space left"):
+    with pytest.raises(ResultError, match=r"s\.npz cannot be written .*choose another place"):
         covdist.moments(X).export(tmp_path / "s.npz", "fid")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_netcdf_asks_for_room_before_it_writes(tmp_path, monkeypatch):
+    """The library of HDF5 crashes at the end of a process that could not write what it holds."""
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=100))
+    with pytest.raises(ResultError, match=r"s\.nc cannot be written .*No space left.*choose another place"):
+        covdist.moments(X).export(tmp_path / "s.nc", "netcdf")
     assert list(tmp_path.iterdir()) == []
 
 

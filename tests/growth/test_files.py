@@ -146,3 +146,21 @@ def test_large_files_are_not_read_twice(tmp_path, monkeypatch):
     assert_same(covdist.update(tmp_path / "log", tmp_path / "r.zarr"), fold(tmp_path / "log", tmp_path / "all.zarr"))
     np.save(tmp_path / "log/a.npy", ROWS[:50])
     refused(tmp_path / "log", tmp_path / "r.zarr", "was written anew, and it does not tell which")
+
+
+@pytest.mark.parametrize("missing", ["raise", "drop", "pairwise"])
+def test_rows_between_others_of_which_a_half_life_counts_the_numbers(tmp_path, missing):
+    """Rows that are left out hid that all old ones before the new ones are older than they were."""
+    folder, rows = tmp_path / "log", ROWS.copy()
+    folder.mkdir()
+    if missing != "raise":
+        rows[3, 1] = np.nan
+    for number, start in {1: 0, 3: 40}.items():
+        npy(folder / f"x_{number}.npy", rows[start : start + 20])
+    options = {"halflife": 10.0, "missing": missing}
+    fold(folder, tmp_path / "r.zarr", **options)
+    npy(folder / "x_4.npy", rows[60:80])
+    found, whole = covdist.update(folder, tmp_path / "r.zarr"), fold(folder, tmp_path / "w.zarr", **options)
+    np.testing.assert_allclose(found.cov(), whole.cov(), rtol=1e-10)
+    npy(folder / "x_2.npy", rows[20:40])
+    refused(folder, tmp_path / "r.zarr", "new rows between others, whose weights no longer fit")
