@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ import pytest
 from covdist.errors import ResultError
 from covdist.logs.opening import open_log
 from covdist.record import writer
-from covdist.record.chunks import chunk_memory
+from covdist.record.chunks import Loose, _filled, chunk_memory
 from covdist.record.recorder import Recorder
+from covdist.record.runs import write_runs
 from covdist.record.writer import Writer
 from covdist.storage.place import Folder
 
@@ -208,3 +211,32 @@ def test_jobs_are_done_in_order():
         writer.submit(lambda number=number: done.append(number), (0, LARGE, 1 << 21)[number % 3])
     writer.end()
     assert done == list(range(100))
+
+
+@pytest.fixture
+def turns():
+    """Count how often another thread, which waits for the interpreter's lock all the time, has taken it."""
+    before, ended, taken = sys.getswitchinterval(), threading.Event(), [0]
+
+    def take():
+        while not ended.is_set():
+            taken[0] += 1
+            time.sleep(0)
+
+    sys.setswitchinterval(100)  # seconds after which the lock must be given back
+    other = threading.Thread(target=take)
+    other.start()
+    yield taken
+    ended.set()
+    other.join()
+    sys.setswitchinterval(before)
+
+
+def test_coordinates_are_copied_without_letting_another_thread_go_on(turns):
+    epochs, runs = np.empty(9000, np.int64), [({"epoch": np.asarray(number)}, 1000) for number in range(8)]
+    chunk, before = Loose(epochs), turns[0]
+    for _ in range(2000):
+        write_runs(runs, "epoch", chunk, 0)
+        _filled(chunk.data(0, 64_000), epochs.nbytes)
+    assert turns[0] == before
+    assert epochs[:8000].tolist() == np.repeat(range(8), 1000).tolist()

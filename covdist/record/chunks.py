@@ -53,8 +53,8 @@ def encoded(data: np.ndarray, chunk_bytes: int, codecs: list[dict[str, Any]], co
 
 
 def _filled(data: np.ndarray, chunk_bytes: int) -> np.ndarray:
-    chunk = np.frombuffer(bytearray(chunk_bytes), np.uint8)  # without letting another thread go on, as zeros does
-    chunk[: data.nbytes] = data
+    chunk = np.frombuffer(bytearray(chunk_bytes), np.uint8)
+    chunk.data[: data.nbytes] = data.data  # neither lets another thread go on, as ``zeros`` and NumPy's copying do
     return chunk
 
 
@@ -135,8 +135,9 @@ class Framed:
         Yet of a chunk that is not full nothing follows: whoever stores it waits for that before more rows come.
         """
         size = copies.frame(self._summed, nbytes)
-        self._memory[size : up_to_page(size)] = 0  # of which a shard keeps what was there
-        return Pages(self._memory[: up_to_page(size)].data, size)
+        pages = self._memory[: up_to_page(size)].data
+        pages[size:] = bytes(len(pages) - size)  # of which a shard keeps what was there
+        return Pages(pages, size)
 
     def _pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
         while start < stop:

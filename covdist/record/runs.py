@@ -21,5 +21,5 @@ def write_runs(runs: Sequence[Run], mark: str, chunk: Chunk, start: int) -> None
     At once, since for each run by itself NumPy would let other threads go on, and wait until it may itself.
     """
     counts = [count for _, count in runs]
-    rows = chunk.part(start, start + sum(counts))
-    rows[...] = np.repeat(np.array([marks[mark] for marks, _ in runs], rows.dtype), counts)
+    values = np.array([marks[mark] for marks, _ in runs], chunk.part(start, start).dtype)
+    chunk.put(start, np.repeat(values, counts))
