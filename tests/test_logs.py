@@ -24,6 +24,7 @@ import zarr
 from fsspec.implementations.memory import MemoryFileSystem
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
+import covdist
 from covdist.errors import DataError, LogError, MissingChunkError
 from covdist.limits import changed
 from covdist.logs import formats
@@ -427,6 +428,18 @@ def test_layers_inside_layers_may_differ_in_size(tmp_path):
     tree = open_log(tmp_path)
     assert tree["b/c/a"].shape == (4, 2)
     assert tree["b/a"].dims == ("a_sample", "a_unit")
+
+
+def test_arrays_inside_layers_keep_the_coordinates_that_they_share(tmp_path):
+    with covdist.Recorder(tmp_path / "log") as rec:
+        for step in range(2):
+            block = {"block/activation": np.ones((3, 2)), "block/gradient": np.ones(5)}
+            inner = {"block/fc/activation": np.ones((4, 2)), "block/fc/output_gradient": np.ones((4, 2))}
+            rec.log(step, {**block, **inner, "block/fc/gradient": np.ones(6), "block/fc/weight": np.ones(6)})
+    layer = open_log(tmp_path / "log")["block/fc"]
+    for name in ("activation", "output_gradient"):
+        assert layer[name].coords["sample_step"].values.tolist() == [0] * 4 + [1] * 4
+    assert layer["weight"].dims == layer["gradient"].dims
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (6, 5), (3, 4, 2), (0, 3)])

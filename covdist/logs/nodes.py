@@ -203,7 +203,7 @@ def _dims(path: str, variables: Mapping[str, Entry], above: Mapping[str, int]) -
         shape, named = entry.source.shape, entry.dims
         if named is not None and len(shape) == 1:  # a coordinate stays with the rows that it labels
             named = (renamed.get((str(named[0]), shape[0]), named[0]),)
-        dims[name] = _choose(path, name, shape, named, taken)
+        dims[name] = _choose(path, name, shape, named, taken, renamed)
         for before, size, now in zip(entry.dims or (), shape, dims[name], strict=False):
             if before not in (None, now):
                 renamed.setdefault((str(before), size), now)
@@ -211,8 +211,14 @@ def _dims(path: str, variables: Mapping[str, Entry], above: Mapping[str, int]) -
     return dims
 
 
-def _choose(node: str, variable: str, shape: tuple[int, ...], named: Named, taken: Mapping[str, int]) -> list[str]:
-    """Return one free name per axis: the log's, else by convention, longer where sizes clash with ``taken``."""
+def _choose(
+    node: str, variable: str, shape: tuple[int, ...], named: Named, taken: Mapping[str, int],
+    renamed: Mapping[tuple[str, int], str],
+) -> list[str]:  # fmt: skip
+    """Return one free name per axis: the log's, else by convention, longer where sizes clash with ``taken``.
+
+    What the log calls alike stays alike, with its coordinates: ``renamed`` tells how others beside it are called.
+    """
     defaults = convention(variable, len(shape))
     if named is None and len(shape) == 1:
         fitting = (name for name in (variable, "sample", "step") if taken.get(name) == shape[0])
@@ -221,7 +227,8 @@ def _choose(node: str, variable: str, shape: tuple[int, ...], named: Named, take
     chosen: list[str] = []
     for axis, (name, size) in enumerate(zip(preferred, shape, strict=True)):
         own = f"{variable}_{name}"
-        options = (name, own, f"{own}_{axis}", f"{node.replace('/', '_')}_{own}_{axis}")
+        known = renamed.get((name, size), own) if named is not None else own
+        options = (name, known, own, f"{own}_{axis}", f"{node.replace('/', '_')}_{own}_{axis}")
         blocked = {*chosen, variable} if len(shape) > 1 else set()
         chosen.append(next(each for each in options if each not in blocked and taken.get(each, size) == size))
     return chosen

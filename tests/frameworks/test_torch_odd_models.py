@@ -135,6 +135,39 @@ def test_a_layer_that_is_the_model_forgets_what_it_was_given_when_it_fails(log):
     assert np.array_equal(log.steps[0]["input"], array(x))
 
 
+class Interrupted(nn.Module):
+    """Has a Ctrl-C between its layers where its input is one row; a list is a tree of nodes of such models."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, x):
+        if isinstance(x, list):
+            return self.a(sum(self(each) for each in x))
+        y = self.a(x)
+        if len(x) == 1:
+            raise KeyboardInterrupt
+        return self.b(y)
+
+
+def test_a_pass_that_is_interrupted_leaves_nothing(log):
+    model, x = Interrupted(), torch.randn(BATCH, 3)
+    with record.watch(model, log, what=("input", "activation")) as watch:
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                model([x, x[:1]])
+        model([x, 2 * x])
+        watch.step()
+        with pytest.raises(KeyboardInterrupt):
+            model(x[:1])
+        watch.discard()
+        model(x)
+        watch.step()
+    assert [len(step["a/input"]) for step in log.steps] == [3 * BATCH, BATCH]
+    assert [len(step["b/input"]) for step in log.steps] == [2 * BATCH, BATCH]
+
+
 def test_a_model_that_returns_nothing_where_an_exception_is_handled(log):
     losses = []
     model = Of(lambda self, x: losses.append(self.fc(x).sum()), fc=nn.Linear(3, 2))

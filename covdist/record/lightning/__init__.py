@@ -22,6 +22,8 @@ def _callback(base: Any) -> type:
             self._watch: Any = None
 
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+            if self._watch is not None:  # of a training that was tried, as to find the size of batches
+                self._watch.remove()
             self._watch = watch(pl_module, self._rec, **self._options)
 
         def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
@@ -30,6 +32,9 @@ def _callback(base: Any) -> type:
         def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
             if self._watch is not None:
                 self._watch.remove()
+
+        def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+            self.teardown(trainer, pl_module, "fit")
 
     return Callback
 

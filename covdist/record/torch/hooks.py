@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import count
+from threading import get_ident
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -20,7 +21,7 @@ from covdist.record.torch.asked import WHAT, Rows, check_rows, chosen_rows
 from covdist.record.torch.copies import Copies
 from covdist.record.torch.layers import Watched
 from covdist.record.torch.rows import channels_first, units_last
-from covdist.record.torch.running import in_backward, in_transform
+from covdist.record.torch.running import depth, in_backward, in_transform
 from covdist.record.torch.seen import Seen, first_tensor
 
 _Call = TypeVar("_Call", bound=Callable[..., None])
@@ -63,6 +64,8 @@ class Collected:
         """Forget what was collected."""
         for copies in self.copies.values():
             copies.cut(0)
+        for each in self._passes:
+            each.before.clear()
         self.seen.clear()
         self._outside.clear()
         self.devices.clear()
@@ -81,21 +84,34 @@ class Collected:
         return name not in self._outside
 
     def begin_pass(self) -> None:
-        self._passes.append(_Pass({name: len(copies) for name, copies in self.copies.items()}, sys.exc_info()[1]))
+        here, thread = depth(), get_ident()
+        while self._passes and self._passes[-1].is_over(here, thread):  # ended by what torch does not tell, as Ctrl-C
+            self._forget(self._passes.pop())
+        before = {name: len(copies) for name, copies in self.copies.items()}
+        self._passes.append(_Pass(before, sys.exc_info()[1], here, thread))
 
     def end_pass(self, empty: bool) -> None:
         """Forget a pass that has failed: one that returns nothing while an exception goes on that came within it."""
-        before, outside = self._passes.pop()
+        ended = self._passes.pop()
         if self.after_pass is not None:
             self.after_pass()
-        if empty and sys.exc_info()[1] is not outside:
-            for name, number in before.items():
-                self.copies[name].cut(number)
+        if empty and sys.exc_info()[1] is not ended.outside:
+            self._forget(ended)
+
+    def _forget(self, failed: _Pass) -> None:
+        for name, number in failed.before.items():
+            self.copies[name].cut(number)
 
 
 class _Pass(NamedTuple):
     before: dict[str, int]  # how many tensors there were of each array
     outside: BaseException | None  # which its caller is handling
+    depth: int  # of the stack where it began
+    thread: int
+
+    def is_over(self, depth: int, thread: int) -> bool:
+        """Return whether it must have ended where another begins: a pass within it begins deeper in the stack."""
+        return self.thread == thread and self.depth >= depth
 
 
 class NoHook:

@@ -1,8 +1,20 @@
-"""What torch is doing while a module runs, which it says by private functions only."""
+"""What is going on while a module runs, which torch says by private functions only."""
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 import torch
+
+
+def depth() -> int:
+    """Return how many calls of Python are going on in this thread."""
+    number = 0
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        number, frame = number + 1, frame.f_back
+    return number
 
 
 def in_backward() -> bool:
