@@ -61,7 +61,7 @@ def test_among_numbers(by, tmp_path):
 def test_among_dates(by):
     m = covdist.moments(X, by=by)
     np.testing.assert_array_equal(m.layout.groups.values, np.array(["2024-01-01", "2024-01-02", "NaT"], "M8[D]"))
-    for label in (None, np.datetime64("NaT")):
+    for label in (None, np.datetime64("NaT", "ns")):
         np.testing.assert_allclose(m.sel(group=label).mean(), X[NONE].mean(axis=0), rtol=1e-15)
 
 

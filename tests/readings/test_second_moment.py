@@ -118,12 +118,19 @@ def test_groups_weights_and_sums_of_states():
 
 @pytest.mark.parametrize(
     ("labels", "last"),
-    [(["a", "b", "c"], "one"), ([0.5, 1.0, 2.0], np.nan), (pd.date_range("2020", periods=3), np.datetime64("NaT"))],
+    [
+        (["a", "b", "c"], "one"),
+        ([0.5, 1.0, 2.0], np.nan),
+        (np.float32([0.5, 1.0, 2.0]), np.nan),
+        (pd.date_range("2020", periods=3), pd.NaT),
+        (np.arange(3).astype("timedelta64[s]"), pd.NaT),
+    ],
 )
 def test_the_ones_have_a_label(labels, last):
     x = xr.DataArray(X, dims=("step", "unit"), coords={"unit": labels, "kind": ("unit", [1, 2, 3])})
     found = covdist.moments(x, dim="step").second_moment(append_one=True)
     np.testing.assert_array_equal(found["unit"][:3], x["unit"])
+    assert found["unit"].dtype.kind == "U" or found["unit"].dtype == x["unit"].dtype
     assert found["unit"].values[-1] == last or pd.isna(found["unit"].values[-1])
     assert "kind" not in found.coords  # integers have no label left
     assert found["unit_2"].size == 4

@@ -10,7 +10,7 @@ from covdist.results.labels import PRODUCTS, Axis
 from covdist.results.moments import Moments
 from covdist.results.reading import reading
 
-_NONE = {"U": "one", "f": np.nan, "M": np.datetime64("NaT"), "m": np.timedelta64("NaT")}  # labels of the ones, by dtype
+_NONE = {"U": "one", "f": "NaN", "M": "NaT", "m": "NaT"}  # labels of the ones, by dtype
 
 
 @reading
@@ -71,6 +71,11 @@ read = second_moment
 def with_one(axis: Axis) -> Axis:
     """Return the axis of the same columns and a last one of ones."""
     found = {name: values for name, values in axis.coords.items() if values.dtype.kind in _NONE}
-    coords = {name: np.append(values, np.array(_NONE[values.dtype.kind])) for name, values in found.items()}
+    coords = {name: np.append(values, _none(values.dtype)) for name, values in found.items()}
     levels = axis.levels if set(axis.levels) <= set(coords) else ()
     return Axis(axis.dim or "unit", axis.size + 1, coords, levels)
+
+
+def _none(dtype: np.dtype) -> np.ndarray:
+    """Return the label of the ones among others, in a dtype that these keep, or get longer by."""
+    return np.array(_NONE[dtype.kind]).astype("U" if dtype.kind == "U" else dtype)
