@@ -130,7 +130,8 @@ def test_every_value_lies_in_its_bin_of_a_width(width, multiples):
 @pytest.mark.parametrize("unit", ["h", "s", "ns"])
 @pytest.mark.parametrize(("kind", "start"), [("datetime64", DAYS[0]), ("timedelta64", 0)])
 def test_dates_and_times(unit, kind, start):
-    values = DAYS.astype("datetime64[ns]") - (0 if kind == "datetime64" else DAYS[0])
+    dates = DAYS.astype("datetime64[ns]")
+    values = dates if kind == "datetime64" else dates - DAYS[0]
     series = pd.Series(X[:, 0], index=values)
     x = LOG["act"].assign_coords(step=values.astype(f"{kind}[{unit}]"))
     days = by_bins(x, width="1D")
