@@ -15,7 +15,7 @@ import pandas as pd
 
 from covdist.engine import small_arrays
 from covdist.errors import DataError
-from covdist.folding.binning.edges import between, edges_of, listed
+from covdist.folding.binning.edges import between, edges_of, listed, unrounded
 from covdist.folding.binning.widths import multiples, of_width, width_text
 from covdist.folding.inputs import along_samples
 from covdist.given import told
@@ -75,6 +75,8 @@ def bins(
         cut = np.asarray(bins)
     except (TypeError, ValueError):  # of lists of several lengths, of a Dataset
         cut = np.empty((0, 0))
+    if isinstance(bins, list | tuple) and cut.ndim == 1 and cut.dtype.kind == "f":
+        cut = unrounded(bins, cut)
     if cut.ndim == 0 and cut.dtype.kind in "iu" and cut >= 1:
         return Bins(name, int(cut), None)
     if cut.ndim == 1:

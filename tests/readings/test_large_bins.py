@@ -123,3 +123,16 @@ def test_widths_of_many_nanoseconds(dtype):
     early = xr.DataArray(np.eye(2), dims=("t", "unit"), coords={"t": np.array([-(2**63) + 1, 0]).astype(dtype)})
     with pytest.raises(DataError, match="begin before the first"):
         covdist.moments(early, dim="t", by=covdist.bins("t", width=width))
+
+
+@pytest.mark.parametrize("edges", [[0, 2**64 - 1], (2**63 - 1, np.uint64(2**64 - 2)), [2**60, 2**60 + 1]])
+def test_a_list_of_integers_is_what_it_says(edges):
+    """Numpy makes floats of integers on both sides of 2**63."""
+    assert covdist.bins("step", edges).bins.tolist() == [int(each) for each in edges]
+
+
+@pytest.mark.parametrize("edges", [[-1, 2**64 - 1], [0.5, 2**60 + 1]])
+def test_a_list_whose_integers_numpy_rounds_is_refused(edges):
+    with pytest.raises(DataError, match=f"float64 rounds the integer {edges[1]}"):
+        covdist.bins("step", edges)
+    assert covdist.bins("step", [edges[0], 2**60]).bins.tolist() == [edges[0], 2**60]

@@ -19,6 +19,19 @@ _LISTED = 8  # edges that are all written down
 _64_BITS = 2.0**64
 
 
+def unrounded(given: Sequence[Any], floats: np.ndarray) -> np.ndarray:
+    """Return what numpy made of a list, or its integers where that rounds them; DataError where not all are."""
+    whole = [int(each) for each in given if isinstance(each, int | np.integer)]
+    rounded = [each for each in whole if float(each) != each]
+    if not rounded:
+        return floats
+    if len(whole) == len(given) and min(whole) >= 0:
+        return np.array(whole, np.uint64)
+    raise DataError(
+        f"among the edges of bins float64 rounds the integer {rounded[0]}: pass integers alone, of int64 or of uint64"
+    )
+
+
 def edges_of(bins: Any, values: np.ndarray, name: str) -> np.ndarray:
     """Return the edges that were given, or those of so many bins of the values."""
     if not isinstance(bins, int):
