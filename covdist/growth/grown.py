@@ -93,8 +93,11 @@ def _new_rows(node: LogNode, path: str, name: str, old: OldArray, selection: Sel
     for before, after in zip(old.parts, now.parts, strict=True):
         if not before.are(after):
             raise _changed(old.array, result, _how(before, after))
-    if now.labels != old.labels:
+    (groups, _, steps), (old_groups, _, old_steps) = now.labels.partition("-"), old.labels.partition("-")
+    if groups != old_groups:
         raise _changed(old.array, result, "what they are grouped by has other values")
+    if old_steps and steps != old_steps:
+        raise _changed(old.array, result, "the steps that tell what they weigh are others")
     return old_and_new(parts, known)[1]
 
 

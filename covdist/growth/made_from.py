@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import xarray as xr
 
 from covdist.engine import small_arrays
 from covdist.errors import ResultError, shown
 from covdist.folding.grouping import labelling
 from covdist.folding.inputs import along_samples
 from covdist.folding.selection import Chosen, Selection, wanted
-from covdist.growth.new_rows import old_and_new, taken
+from covdist.growth.new_rows import Ranges, old_and_new, taken
 from covdist.growth.old_rows import OldRows, grows_in_place, old_rows, parts_of
 from covdist.logs.cf import DECODED
 from covdist.logs.nodes import LogNode
@@ -43,7 +42,7 @@ class OldArray(NamedTuple):
     row: tuple[int, ...]  # the shape of one row
     dtype: str
     decoded: str  # the attributes by which values are decoded
-    labels: str  # of what its rows are grouped by
+    labels: str  # of what its rows are grouped by and, behind a hyphen, of the steps along which they fade
     parts: tuple[OldRows, ...]  # one below the other
 
     @property
@@ -137,7 +136,7 @@ def old_array(
         entry.source.shape[1:],
         str(entry.source.dtype),
         _digest(json.dumps({key: entry.attrs[key] for key in sorted(DECODED & entry.attrs.keys())}, default=repr)),
-        "" if selection.by is None else _labels(taken(node.array(name, name), old_and_new(parts, rows)[0]), selection),
+        _labels(node, name, old_and_new(parts, rows)[0], selection),
         tuple(
             old_rows(part, parts[part], count, by_values and number == len(rows))
             for number, (part, count) in enumerate(rows.items(), 1)
@@ -145,10 +144,17 @@ def old_array(
     )
 
 
-def _labels(x: xr.DataArray, selection: Selection) -> str:
+def _labels(node: LogNode, name: str, old: Ranges, selection: Selection) -> str:
+    """Return a digest of what old rows are grouped by, and behind a hyphen that of the steps along which they fade."""
+    if selection.by is None and selection.halflife is None:
+        return ""
+    x = taken(node.array(name, name), old)
     rows = label(x, selection.dim if selection.dim is not None else str(x.dims[0]), fallback="x", each=selection.each)
-    found = [small_arrays.values(along_samples(of, rows, what)) for what, of in labelling(selection.by)]
-    return _digest("\n".join(map(_label_text, found)))
+    named = () if selection.by is None else labelling(selection.by)
+    found = [_label_text(small_arrays.values(along_samples(of, rows, what))) for what, of in named]
+    groups = _digest("\n".join(found)) if found else ""
+    steps = () if selection.halflife is None else (x[dim].values for dim in rows.sample_dims if dim in x.coords)
+    return "-".join([groups, *(_digest(_label_text(values)) for values in steps)])
 
 
 def _label_text(values: np.ndarray) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -152,6 +154,44 @@ def test_old_rows_that_fade_to_nothing(tmp_path, halflife, options):
     expected, found = fold(log, tmp_path / "all.zarr", **options), covdist.update(log, tmp_path / "r.zarr")
     np.testing.assert_array_equal(found.count, expected.count)
     np.testing.assert_allclose(found.mean(), expected.mean(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("by", [None, "h"])
+@pytest.mark.parametrize("change", [-500, 0])
+def test_steps_that_were_changed_are_noticed_where_rows_are_left_out(tmp_path, by, change):
+    """They tell how much each row weighs: of all rows the sum of weights shows it, of some nothing did."""
+    folder, values = str(tmp_path / "x.zarr"), VALUES[:, 0].copy()
+    values[3, 1] = np.nan
+
+    def write(steps, **options):
+        coords = {"step": steps, "h": ("step", steps // 20)}
+        data = xr.DataArray(values[steps], dims=("step", "unit"), name="x", coords=coords)
+        data.to_dataset().to_zarr(folder, consolidated=False, **options)
+
+    write(np.arange(30), encoding={"x": {"chunks": (8, 4)}})
+    fold(folder, tmp_path / "r.zarr", halflife=10.0, missing="drop", by=by)
+    write(np.arange(30, 60), append_dim="step")
+    steps = zarr.open_array(f"{folder}/step", mode="r+")
+    steps[:20] = steps[:20] + change
+    if change:
+        with pytest.raises(ResultError, match="the steps that tell what they weigh are others"):
+            covdist.update(folder, tmp_path / "r.zarr")
+    else:
+        found = covdist.update(folder, tmp_path / "r.zarr")
+        whole = fold(folder, tmp_path / "w.zarr", halflife=10.0, missing="drop", by=by)
+        np.testing.assert_allclose(found.cov(), whole.cov(), rtol=1e-9, atol=1e-12)
+
+
+def test_results_that_do_not_tell_the_steps_of_their_half_life(tmp_path):
+    log, result = record(tmp_path / "log.zarr", 0, OLD), tmp_path / "r.zarr"
+    fold(log, result, layer="fc1", var="activation", halflife=40, dim="sample")
+    root = json.loads((result / "zarr.json").read_text())
+    (sides,) = root["attributes"]["made_from"]["arrays"].values()
+    sides[0][4] = sides[0][4].partition("-")[0]  # as it was before
+    (result / "zarr.json").write_text(json.dumps(root))
+    record(log, OLD, STEPS)
+    whole = fold(log, tmp_path / "w.zarr", layer="fc1", var="activation", halflife=40, dim="sample")
+    np.testing.assert_allclose(covdist.update(log, result).cov(), whole.cov(), rtol=1e-12)
 
 
 def test_halflife_that_was_changed_wherever_it_is_told(tmp_path):
