@@ -18,6 +18,7 @@ from covdist.errors import DataError
 from covdist.given import path_of
 from covdist.results.store import free_path, whole
 
+_UNITS = ("D", "h", "m", "s", "ms", "us", "ns")
 _TEXT = np.dtypes.StringDType()
 
 
@@ -69,14 +70,22 @@ def convert(log: xr.DataTree, path: str | os.PathLike[str]) -> None:
 
 
 def _check(log: xr.DataTree) -> None:
-    """Raise DataError for a dtype that Zarr does not hold, before anything is written."""
+    """Raise DataError for a name or dtype that Zarr does not hold, before anything is written."""
     for node in log.subtree:
         for name, each in node.to_dataset(inherit=False).variables.items():
-            if each.dtype.kind in "fV" and not _held(each.dtype):
+            path = f"{node.path}/{name}".lstrip("/")
+            if "\\" in path:
+                raise DataError(f"{path} has a backslash in its name, which zarr takes for a slash: rename it first.")
+            if (each.dtype.kind in "fV" and not _held(each.dtype)) or not _written(each.dtype):
                 raise DataError(
-                    f"{f'{node.path}/{name}'.lstrip('/')} has dtype {each.dtype}, which Zarr does not hold: save it as "
-                    "numbers of 64 bits or fewer first."
+                    f"{path} has dtype {each.dtype}, which Zarr does not hold: save it as numbers of 64 bits or fewer "
+                    "first."
                 )
+
+
+def _written(dtype: np.dtype) -> bool:
+    """Return whether xarray writes dates of this unit, where they are dates."""
+    return dtype.kind not in "mM" or np.datetime_data(dtype) in {(unit, 1) for unit in _UNITS}
 
 
 def _held(dtype: np.dtype) -> bool:

@@ -123,12 +123,13 @@ def _places(nodes: Sequence[str]) -> dict[str, str]:
     """Return a group for each node; none inside another, where an array could have the name of a layer."""
     if list(nodes) == [""]:
         return {"": ""}
-    known = set(nodes)
-    flat = "" in known or any(node[:end] in known for node in nodes for end, c in enumerate(node) if c == "/")
+    plain = {node: node.replace("\\", "_") for node in nodes}  # zarr takes a backslash for a slash
+    known = set(plain.values())
+    flat = "" in known or any(node[:end] in known for node in known for end, c in enumerate(node) if c == "/")
     places: dict[str, str] = {}
     taken = set[str]()
-    for node in nodes:
-        place = (node or "root").replace("/", ".") if flat else node
+    for node, called in plain.items():
+        place = (called or "root").replace("/", ".") if flat else called
         while place in taken:
             place += "_"
         taken.add(place)

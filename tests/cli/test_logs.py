@@ -145,6 +145,22 @@ def test_convert_what_zarr_does_not_hold(dtype, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
 
 
+@pytest.mark.parametrize("dtype", ["M8[Y]", "m8[W]", "M8[ps]", "M8[10us]"])
+def test_convert_dates_of_units_that_xarray_does_not_write(dtype, tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.ones((6, 2)), date=np.arange(6).astype(dtype))
+    said = sentence("convert", tmp_path / "x.npz", tmp_path / "out")
+    assert f"date has dtype {np.dtype(dtype)}, which Zarr does not hold" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_convert_names_that_zarr_would_change(tmp_path):
+    (tmp_path / "log" / "a\\b").mkdir(parents=True)
+    np.save(tmp_path / "log" / "a\\b" / "x.npy", np.ones((3, 2)))
+    said = sentence("convert", tmp_path / "log", tmp_path / "out")
+    assert "a\\b/x has a backslash in its name, which zarr takes for a slash: rename it" in said
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0,)])
 def test_convert_what_is_empty(shape, tmp_path):
     np.savez(tmp_path / "log.npz", **{"fc1/x": np.zeros(shape), "fc1/step": np.arange(shape[0])})
