@@ -181,6 +181,28 @@ def test_a_model_that_returns_nothing_where_an_exception_is_handled(log):
     assert len(log.steps[0]["fc/input"]) == BATCH
 
 
+def test_units_without_a_batch(log):
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Tanh(),
+        nn.Flatten(0),
+        nn.Linear(36, 5),
+        nn.ReLU(),
+    )
+    with record.watch(model, log, what="activation") as watch:
+        model(x := torch.randn(3, 8, 8))
+        watch.step()
+    channels = model[:4](x)
+    found = log.steps[0]
+    assert {number: found[f"{number}/activation"].shape for number in range(7)} == {
+        0: (36, 4), 1: (36, 4), 2: (9, 4), 3: (9, 4), 4: (36, 1), 5: (1, 5), 6: (1, 5)
+    }  # fmt: skip
+    assert np.array_equal(found["3/activation"], array(channels).reshape(4, 9).T)
+    assert np.array_equal(found["6/activation"][0], array(model[4:](channels)))
+
+
 @pytest.mark.parametrize("gradient", [torch.ones(1).expand(512), torch.arange(1536.0).view(512, 3)[:, 1]])
 def test_gradients_with_gaps(log, gradient):
     model = nn.Linear(4, 512)

@@ -92,15 +92,3 @@ def chosen_rows(rows: Rows, node: str, tensor: torch.Tensor) -> torch.Tensor:
         said = "a tensor of a single number" if isinstance(found, torch.Tensor) else told(found)
         raise DataError(f"rows returns {said} for {node or 'the model'}, expected a tensor of rows, one axis or more.")
     return found.unsqueeze(-1) if found.ndim == 1 else found.flatten(1)
-
-
-def check_rows(node: str, tensor: torch.Tensor) -> None:
-    """Raise DataError where a tensor has no strides, so that nothing tells which rows it has."""
-    import torch
-
-    if tensor.layout is not torch.strided or tensor.is_nested:
-        kind = "nested" if tensor.is_nested else str(tensor.layout).removeprefix("torch.")
-        raise DataError(
-            f"{node or 'the model'} takes or gives a tensor that is {kind}, and has no rows as it lies: choose other "
-            "layers, or make rows of it by rows=."
-        )

@@ -26,7 +26,7 @@ _FIRST = 0, 0
 _ALONE = 2  # references to what nothing else holds: the one kept here, and the one that is counted
 _Form: TypeAlias = tuple[Any, ...]  # what tensors have alike that fit into the same memory
 _Turn: TypeAlias = tuple[int, int]  # what the parts of an array are sorted by
-AsRows: TypeAlias = Callable[[torch.Tensor, bool], torch.Tensor]  # a view with the units last, which may be second now
+AsRows: TypeAlias = Callable[[torch.Tensor, int], torch.Tensor]  # a view with the units last, which have an axis now
 
 
 class Copy:
@@ -79,9 +79,9 @@ class Copies:
     def __len__(self) -> int:
         return len(self._parts)
 
-    def add(self, tensor: torch.Tensor, second: bool = False, turn: _Turn = _FIRST) -> Copy:
+    def add(self, tensor: torch.Tensor, axis: int = -1, turn: _Turn = _FIRST) -> Copy:
         """Copy a tensor as it lies, without its graph; one on a device is there only when that has been waited for."""
-        form = is_plain(tensor), tensor.dtype, tensor.shape, tensor.stride(), second
+        form = is_plain(tensor), tensor.dtype, tensor.shape, tensor.stride(), axis
         memory = self._free(form) or self._new(form, tensor)
         if transfers := memory.fill([tensor]):
             kernel.run(transfers)
@@ -115,6 +115,8 @@ class Copies:
 
         What has other units than the first, as of a module that is used in several places, has an array of its own.
         """
+        if len(self._parts) == 1:
+            return {name: self._parts[0][1].rows()}
         by_units: dict[int, list[Copy]] = {}
         for _, part in sorted(self._parts, key=itemgetter(0)):
             by_units.setdefault(part.tensor.shape[-1], []).append(part)
@@ -140,14 +142,14 @@ class Copies:
         return None
 
     def _new(self, form: _Form, tensor: torch.Tensor) -> _Memory:
-        plain, dtype, shape, strides, second = form
+        plain, dtype, shape, strides, axis = form
         like = torch.empty_strided(shape, strides, dtype=dtype, device="meta")
-        return self._kept(_Memory(self, form, like, plain, tensor.device, second, None))
+        return self._kept(_Memory(self, form, like, plain, tensor.device, axis, None))
 
     def _new_row(self, form: _Form, parts: Sequence[torch.Tensor]) -> _Memory:
         plain, dtypes, sizes = form
         like = torch.empty((1, sum(sizes)), dtype=reduce(torch.promote_types, dtypes), device="meta")
-        return self._kept(_Memory(self, form, like, plain and len(set(dtypes)) == 1, parts[0].device, False, sizes))
+        return self._kept(_Memory(self, form, like, plain and len(set(dtypes)) == 1, parts[0].device, -1, sizes))
 
     def _kept(self, memory: _Memory) -> _Memory:
         """Return memory that is new, and forget that of other forms."""
@@ -165,7 +167,7 @@ class _Memory:
     """
 
     def __init__(
-        self, of: Copies, form: _Form, like: torch.Tensor, plain: bool, device: torch.device, second: bool,
+        self, of: Copies, form: _Form, like: torch.Tensor, plain: bool, device: torch.device, axis: int,
         sizes: list[int] | None,
     ):  # fmt: skip
         if device.type == "meta":
@@ -174,14 +176,14 @@ class _Memory:
         # What has gaps lies elsewhere in memory without them, and less is read again at once.
         dense = plain and compiled() and torch.empty_like(like).stride() == like.stride()
         rounded = like.to(of.rounded.get(like.dtype, like.dtype))
-        lent = of.as_rows(like, second).ndim > 1 and rounded.nbytes >= LEAST
+        lent = of.as_rows(like, axis).ndim > 1 and rounded.nbytes >= LEAST
         self._rounds = dense and lent and rounded.dtype != like.dtype
         like = rounded if self._rounds else like
         if dense and like.nbytes >= LEAST:
             whole = of.arena.like(like)
         else:
             whole = torch.empty_like(like, device="cpu", pin_memory=device.type == "cuda")
-        tensor = of.as_rows(whole, second)
+        tensor = of.as_rows(whole, axis)
         array = as_numpy(tensor, of.dtype) if self._rounds else as_logged(tensor)
         self.copy = Copy(tensor, array, self._rounds)
         self._parts = [whole] if sizes is None else whole[0].split(sizes)
@@ -211,7 +213,7 @@ class _Memory:
         return self._transfers
 
 
-def _as_it_is(tensor: torch.Tensor, second: bool) -> torch.Tensor:
+def _as_it_is(tensor: torch.Tensor, axis: int) -> torch.Tensor:
     return tensor
 
 

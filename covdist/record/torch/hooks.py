@@ -16,11 +16,12 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 import torch
 
+from covdist.errors import DataError
 from covdist.record.torch.arena import Arena
-from covdist.record.torch.asked import WHAT, Rows, check_rows, chosen_rows
+from covdist.record.torch.asked import WHAT, Rows, chosen_rows
 from covdist.record.torch.copies import Copies
 from covdist.record.torch.layers import Watched
-from covdist.record.torch.rows import channels_first, units_last
+from covdist.record.torch.rows import axes_after_units, units_last
 from covdist.record.torch.running import depth, in_backward, in_transform
 from covdist.record.torch.seen import Seen, first_tensor
 
@@ -52,7 +53,7 @@ class Collected:
         for layer in layers:
             for variable in (each for each in WHAT if each in _HOOKS and each in what):
                 name = layer.name(variable)
-                self.copies[name] = Copies(arena, dtype_of(name), None if rows else partial(units_last, layer.module))
+                self.copies[name] = Copies(arena, dtype_of(name), None if rows else units_last)
                 self._handles.append(_HOOKS[variable](self, name, layer).on(layer.module))
         self._handles.append(model.register_forward_hook(EndHook(self), always_call=True))
 
@@ -152,7 +153,7 @@ class LayerHook(Hook):
 
     def __init__(self, to: Collected, name: str, layer: Watched):
         super().__init__(to)
-        self._name, self._node, self._told = name, layer.node, channels_first(layer.module)
+        self._name, self._node, self._after = name, layer.node, axes_after_units(layer.module)
         self._copies = to.copies[name]
 
     def _take(self, given: Any, value: Any) -> None:
@@ -162,7 +163,7 @@ class LayerHook(Hook):
             return
         if not tensor.is_cpu:
             to.devices.add(tensor.device)
-        passed, copies = to.seen.of(tensor, self._told, given), self._copies
+        passed, copies = to.seen.of(tensor, self._after, given), self._copies
         if to.rows is not None:
             copies.add(chosen_rows(to.rows, self._node, tensor.detach()))
         elif passed.copy is not None and passed.is_copied(tensor, copies.dtype) and not copies.holds(passed.copy):
@@ -170,7 +171,7 @@ class LayerHook(Hook):
             copies.refer(passed.copy)
         else:
             check_rows(self._node, tensor)
-            passed.take(tensor, copies.add(tensor, passed.first), copies.dtype)
+            passed.take(tensor, copies.add(tensor, passed.axis), copies.dtype)
 
 
 class InputHook(LayerHook):
@@ -211,16 +212,26 @@ class OutputGradientHook(LayerHook):
         if tensor is None or not tensor.requires_grad or not to.counts(self._name):
             return
         to.devices.add(tensor.device)
-        first = to.seen.of(tensor, self._told, given).first
-        tensor.register_hook(partial(self._add, first, next(self._calls), count()))
+        axis = to.seen.of(tensor, self._after, given).axis
+        tensor.register_hook(partial(self._add, axis, next(self._calls), count()))
 
-    def _add(self, first: bool, call: int, passes: Iterator[int], gradient: torch.Tensor) -> None:
+    def _add(self, axis: int, call: int, passes: Iterator[int], gradient: torch.Tensor) -> None:
         turn, rows = (next(passes), call), self._to.rows
         if rows is None:
             check_rows(self._node, gradient)
-            self._copies.add(gradient, first, turn)
+            self._copies.add(gradient, axis, turn)
         else:
             self._copies.add(chosen_rows(rows, self._node, gradient), turn=turn)
+
+
+def check_rows(node: str, tensor: torch.Tensor) -> None:
+    """Raise DataError where a tensor has no strides, so that nothing tells which rows it has."""
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        kind = "nested" if tensor.is_nested else str(tensor.layout).removeprefix("torch.")
+        raise DataError(
+            f"{node or 'the model'} takes or gives a tensor that is {kind}, and has no rows as it lies: choose other "
+            "layers, or make rows of it by rows=."
+        )
 
 
 _HOOKS: dict[str, type[InputHook | ActivationHook | OutputGradientHook]] = {

@@ -10,7 +10,7 @@ from covdist.given import names, told, whole
 from covdist.record.torch.asked import check_model
 from covdist.record.torch.installed import check_torch
 from covdist.record.torch.layers import layers_of, unwrapped
-from covdist.record.torch.rows import channels_first
+from covdist.record.torch.rows import axes_after_units
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +60,7 @@ def per_sample_gradients(
     chunk_size = None if chunk_size is None else whole("chunk_size", chunk_size)
     _check_samples(batch, targets)
     for name, module in model.named_modules():
-        if module.training and channels_first(module) and getattr(module, "running_mean", None) is not None:
+        if module.training and axes_after_units(module) and getattr(module, "running_mean", None) is not None:
             raise DataError(
                 f"{name} is a {type(module).__name__} in training mode, by which each sample's loss depends on all "
                 "others: call model.eval() first."

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from covdist.record.torch.rows import SECOND, units_axis
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -37,10 +39,10 @@ def _parts(value: Any) -> Iterable[Any]:
 class Passed:
     """A tensor that has passed: where its units are, and the copy that there is of it."""
 
-    __slots__ = ("copy", "dtype", "first", "tensor", "version")
+    __slots__ = ("axis", "copy", "dtype", "tensor", "version")
 
-    def __init__(self, tensor: torch.Tensor, first: bool):
-        self.tensor, self.first = weakref.ref(tensor), first  # whether its units are on the second axis
+    def __init__(self, tensor: torch.Tensor, axis: int):
+        self.tensor, self.axis = weakref.ref(tensor), axis  # of its units, as ``units_axis`` counts it
         self.copy: Copy | None = None
         self.version = 0  # of the tensor when it was copied
         self.dtype: np.dtype | None = None  # what the copy was to get
@@ -59,21 +61,25 @@ class Seen:
     def __init__(self) -> None:
         self._passed: dict[int, Passed] = {}
 
-    def of(self, tensor: torch.Tensor, told: bool | None, given: Any) -> Passed:
+    def of(self, tensor: torch.Tensor, after: int | None, given: Any) -> Passed:
         """Return what is known of a tensor; by the module, what that was given, or the number of axes if it is new."""
         passed = self._known(tensor)
-        first = self._first(passed, tensor, given) if told is None else told
-        if passed is None or passed.first != first:
-            passed = self._passed[id(tensor)] = Passed(tensor, first)
+        axis = self._axis(passed, tensor, given) if after is None else units_axis(tensor, after)
+        if passed is None or passed.axis != axis:
+            passed = self._passed[id(tensor)] = Passed(tensor, axis)
         return passed
 
     def clear(self) -> None:
         self._passed.clear()
 
-    def _first(self, passed: Passed | None, tensor: torch.Tensor, given: Any) -> bool:
-        if passed is None and (before := first_tensor(given)) is not None and before.ndim == tensor.ndim:
-            passed = self._known(before)
-        return tensor.ndim >= _WHOLE if passed is None else passed.first
+    def _axis(self, passed: Passed | None, tensor: torch.Tensor, given: Any) -> int:
+        if passed is not None:
+            return passed.axis
+        before = first_tensor(given)
+        known = None if before is None or before.ndim != tensor.ndim else self._known(before)
+        if known is not None and known.axis:
+            return units_axis(tensor, -1 - known.axis)
+        return units_axis(tensor, SECOND if tensor.ndim >= _WHOLE or tensor.ndim < 2 else 0)
 
     def _known(self, tensor: torch.Tensor) -> Passed | None:
         passed = self._passed.get(id(tensor))
