@@ -102,6 +102,8 @@ def _zarr(values: Named, path: Path) -> None:
     if any(isinstance(value, Moments) for value in values.values()):
         save(values, path)
         return
+    if slashed := next((name for name in values if "\\" in name), None):
+        raise DataError(f"{slashed} has a backslash in its name, which zarr takes for a slash: rename it in the log")
     datasets = {f"/{name}": xr.merge([each], combine_attrs="override") for name, each in values.items()}
     xr.DataTree.from_dict(datasets).to_zarr(path, consolidated=False)
 

@@ -243,7 +243,8 @@ def _root(path: str | Path) -> zarr.Group | None:
     if any(os.path.lexists(each) and not os.path.isfile(each) for each in (Path(path, name) for name in _READ)):
         return None
     try:
-        root = zarr.open_group(path, mode="r")
+        # zarr takes a relative path out of the paths below it wherever it finds it, as that of "t/" in "count/".
+        root = zarr.open_group(Path(path).absolute(), mode="r")
         return root if root.attrs.asdict().keys() >= {"covdist", "versions"} else None
     except BROKEN:
         return None

@@ -94,3 +94,10 @@ def test_windows_of_a_result(tmp_path):
     np.testing.assert_allclose(covdist.load(tmp_path / "w.zarr").mean()[2], X[10:].mean(axis=0))
     with_rows = json.loads(output("read", tmp_path / "r.zarr", "expanding", "group", "--json"))
     assert "expanding('group')" in str(with_rows)
+
+
+def test_names_that_zarr_would_change(tmp_path):
+    save({"a\\b": covdist.moments(X), "a/b": covdist.moments(X[:, :2])}, tmp_path / "r.zarr")
+    said = sentence("read", tmp_path / "r.zarr", "cov", "-o", tmp_path / "c.zarr")
+    assert "a\\b has a backslash in its name, which zarr takes for a slash: rename it in the log" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["r.zarr"]

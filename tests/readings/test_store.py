@@ -150,6 +150,18 @@ def test_names_that_zarr_would_change(tmp_path, names):
     assert {name: float(m.mean()[0]) for name, m in found.items()} == {name: n for n, name in enumerate(names)}
 
 
+@pytest.mark.parametrize("path", ["t", "fc1", "./mean", "results/fc1"])
+def test_paths_that_names_within_end_with(tmp_path, monkeypatch, path):
+    """zarr takes a relative path out of the paths below it wherever it finds it, as that of "t/" in "count/"."""
+    (tmp_path / "results").mkdir()
+    monkeypatch.chdir(tmp_path)
+    states = {"fc1": covdist.moments(VALUES), "fc2/t": covdist.moments(VALUES[:, :2])}
+    save(states, path)
+    found = covdist.load(path)
+    monkeypatch.chdir("/")
+    assert {name: m.cov().shape for name, m in found.items()} == {name: m.cov().shape for name, m in states.items()}
+
+
 @pytest.mark.parametrize(("values", "expected"), [([3, 1, 2], [3, 1, 2]), ([b"a", b"b", b"c"], "abc")])
 def test_labels_of_other_kinds(values, expected, tmp_path):
     dtype = "S" if isinstance(expected, str) else object
