@@ -295,7 +295,7 @@ def test_a_file_that_is_there_is_left_alone_and_nothing_half_written_stays(tmp_p
         covdist.report(covdist.moments(rows()), tmp_path / "r.html")
     assert (tmp_path / "r.html").read_text() == "mine"
     monkeypatch.setattr("os.rename", lambda *_: (_ for _ in ()).throw(PermissionError("no")))
-    with pytest.raises(PermissionError):
+    with pytest.raises(ResultError, match=r"cannot be written \(no\)"):
         covdist.report(covdist.moments(rows()), tmp_path / "s.html")
     assert [each.name for each in tmp_path.iterdir()] == ["r.html"]
 
