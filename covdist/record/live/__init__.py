@@ -51,7 +51,7 @@ class LiveStats:
 
         self._closed = True
         if others:
-            raise DataError(f"{', '.join(others)} is about a log, and with stats= none is written: leave it out")
+            raise DataError(f"{', '.join(others)} is about a log, and with stats= none is written: leave it out.")
         check_mode(mode, rank, None)
         self._folder, self._steps, self._rank = Path(local_path(path)).absolute(), whole("stats", steps), rank
         self._per_step = names("per_step", per_step)
@@ -108,14 +108,13 @@ class LiveStats:
     def _check(self, step: int, rows: Mapping[str, Rows]) -> None:
         if self._last is not None and step <= self._last:
             raise DataError(
-                f"step {step} is in statistics that are saved, up to step {self._last}: go on with later ones"
+                f"step {step} is in statistics that are saved, up to step {self._last}: go on with later ones."
             )
-        before = None if self._window is None else self._window[0] // self._steps
-        if before is not None and step // self._steps < before:
-            raise DataError(f"step {step} is in a window before that of step {self._window}: log steps in order")
+        if (window := self._window) is not None and step // self._steps < window[0] // self._steps:
+            raise DataError(f"step {step} is in a window before that of step {window[1]}: log steps in order.")
         for name, each in rows.items():
             if each.data.dtype.kind == "U":
-                raise DataError(f"{name} is text, which has no moments: leave it out")
+                raise DataError(f"{name} is text, which has no moments: leave it out.")
             if name in self._folds and self._folds[name].row != each.data.shape[1:]:
                 raise DataError(
                     f"{name} has rows of shape {each.data.shape[1:]}, expected {self._folds[name].row} as before: log "
