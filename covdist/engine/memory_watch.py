@@ -101,7 +101,8 @@ class MemoryWatch:
 
 def waited_for(client: Client, futures: Sequence[Future[Any]], need: int) -> list[Any]:
     """Return the futures' results, or raise the error of the first that fails, or what ``MemoryWatch.check`` raises."""
-    watch, results = MemoryWatch(client, need), dict[Future[Any], Any]()
+    watch = MemoryWatch(client, need)
+    results: dict[Future[Any], Any] = {}  # not called as a type: of older versions of distributed a Future has no []
     completed = as_completed(futures, with_results=True)
     try:
         while not completed.is_empty():

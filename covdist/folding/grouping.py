@@ -224,7 +224,8 @@ def _pairs(name: str, levels: Mapping[str, tuple[Any, Any]]) -> tuple[Groups, np
     codes = np.stack([own.ravel() for _, own in levels.values()])
     inside = (codes >= 0).all(axis=0)
     joint = np.full(codes.shape[1], -1, np.int32)
-    distinct, joint[inside] = np.unique(codes[:, inside], axis=1, return_inverse=True)
+    distinct, numbers = np.unique(codes[:, inside], axis=1, return_inverse=True)
+    joint[inside] = numbers.ravel()  # NumPy 2.0.0 keeps an axis
     if not inside.any():
         raise DataError(f"no row lies in a bin of each of {', '.join(map(repr, levels))}: pass other edges")
     found = {level: groups.values[own] for (level, (groups, _)), own in zip(levels.items(), distinct, strict=True)}

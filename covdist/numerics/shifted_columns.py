@@ -183,8 +183,9 @@ def less_mean(rows: np.ndarray, mean: np.ndarray, low: np.ndarray) -> np.ndarray
     found = np.asarray((np.asarray(rows, np.float64) - mean) - low)
     if not beyond_float64(rows):
         return found
-    large = (rows > 1 << 53) | (rows < -(1 << 53))
-    return np.where(large, ((high_part(rows) - mean) + low_part(rows)) - low, found)
+    high = high_part(rows)  # NumPy 2.0 crashes where unsigned integers are compared with a negative one
+    large = (high >= 1 << 53) | (high < -(1 << 53))
+    return np.where(large, ((high - mean) + low_part(rows)) - low, found)
 
 
 def pilot_of(rows: np.ndarray, average: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

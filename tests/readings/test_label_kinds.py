@@ -57,6 +57,7 @@ def columns(labels: object) -> xr.DataArray:
     return xr.DataArray(VALUES, dims=("t", "unit"), coords={"unit": labels})
 
 
+OLD = date(1, 1, 1) if pd.__version__ >= "3" else date(1700, 1, 1)  # pandas 2 has dates of nanoseconds alone
 PLAIN = {
     "text": (np.array(list("abcd"), object), list("abcd")),
     "numbers as objects": (np.array([1, 2, 3, 4], object), [1, 2, 3, 4]),
@@ -68,7 +69,7 @@ PLAIN = {
     "single precision": (np.array([1, 2, 3, 4], "f4"), [1, 2, 3, 4]),
     "numbers of two types": (np.array([1, np.int64(2), 3, np.uint8(4)], object), [1, 2, 3, 4]),
     "text of two types": (np.array(["a", np.str_("b"), "c", "d"], object), list("abcd")),
-    "dates": (np.array([date(2024, 1, 1), date(2024, 1, 2), date(1, 1, 1), date(2024, 1, 1)], object), None),
+    "dates": (np.array([date(2024, 1, 1), date(2024, 1, 2), OLD, date(2024, 1, 1)], object), None),
     "moments": (np.array([datetime(2024, 1, 1, hour) for hour in range(4)], object), None),
     "spans": (np.array([timedelta(hours=hour) for hour in range(4)], object), None),
 }
