@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 
 from covdist.errors import DataError
-
-LARGEST_EXACT = 2**53  # integers beyond are not all float64 numbers
+from covdist.numerics.shifted_columns import beyond_float64
 
 _LISTED = 8  # edges that are all written down
 _64_BITS = 2.0**64
@@ -41,17 +40,12 @@ def edges_of(bins: Any, values: np.ndarray, name: str) -> np.ndarray:
         raise DataError(f"no row lies in a bin of {name!r}: its coordinate holds no value")
     if known.dtype.kind in "mM":
         return _dates(known, bins)
-    if beyond_floats(known):
+    if beyond_float64(known):
         return _whole(known, bins)
     try:
         return np.histogram_bin_edges(known, bins)
     except ValueError as error:
         raise DataError(f"{name!r} cannot be {bins:,} bins ({str(error).rstrip('.')}): pass their edges") from None
-
-
-def beyond_floats(values: np.ndarray) -> bool:
-    """Return whether some are integers that float64 may round."""
-    return values.dtype.kind in "iu" and bool((values > LARGEST_EXACT).any() or (values < -LARGEST_EXACT).any())
 
 
 def _dates(values: np.ndarray, number: int) -> np.ndarray:

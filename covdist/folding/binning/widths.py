@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from covdist.errors import DataError
-from covdist.folding.binning.edges import beyond_floats, text_of, unit_in_ns
+from covdist.folding.binning.edges import text_of, unit_in_ns
 from covdist.folding.inputs import length
+from covdist.numerics.shifted_columns import beyond_float64
 
 
 def of_width(multiples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +42,7 @@ def multiples(width: Any, values: np.ndarray, name: str) -> np.ndarray:
     steps = length("width", width, 1.0)
     if values.dtype.kind in "iu":
         whole = int(width) if isinstance(width, int | np.integer) else int(steps) if steps.is_integer() else 0
-        plain, large = isinstance(width, int | np.integer), beyond_floats(values)
+        plain, large = isinstance(width, int | np.integer), beyond_float64(values)
         if whole and (plain or large) and whole <= np.iinfo(values.dtype).max:
             found = values // whole * whole
             if not (found > values).any():  # below the least integer
