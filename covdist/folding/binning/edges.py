@@ -16,6 +16,7 @@ from covdist.numerics.shifted_columns import beyond_float64
 
 _LISTED = 8  # edges that are all written down
 _64_BITS = 2.0**64
+_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}  # of times, in nanoseconds
 
 
 def unrounded(given: Sequence[Any], floats: np.ndarray) -> np.ndarray:
@@ -80,8 +81,9 @@ def _given_edges(edges: np.ndarray, values: np.ndarray, name: str) -> np.ndarray
 
 def between(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the left edges, and for each value the bin that it lies in, -1 for none."""
-    last, first, ticks = values == edges[-1], edges, values
-    if edges.dtype != values.dtype and not edges.dtype.kind == values.dtype.kind == "f":
+    if edges.dtype == values.dtype or edges.dtype.kind == values.dtype.kind == "f":
+        first, ticks, last = edges, values, values == edges[-1]
+    else:
         ticks = values.view(np.int64) if values.dtype.kind in "mM" else values
         exact = _in_ticks(edges, values.dtype)
         first = _least(exact, ticks.dtype)
@@ -104,7 +106,7 @@ def _in_ticks(edges: np.ndarray, dtype: np.dtype) -> Sequence[Any]:
 def unit_in_ns(dtype: np.dtype) -> int:
     """Return how many nanoseconds a unit of times as pandas has them is."""
     unit, steps = np.datetime_data(dtype)
-    return {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}[unit] * steps
+    return _UNITS[unit] * steps
 
 
 def _least(exact: Sequence[Any], dtype: np.dtype) -> np.ndarray:
@@ -141,7 +143,6 @@ def text_of(number: float) -> str:
 
 
 def _finest(edges: np.ndarray) -> np.ndarray:
-    """Return times in nanoseconds, or in microseconds where some are centuries away."""
-    kind = edges.dtype.kind
-    found = edges.astype(f"{kind}8[ns]")
-    return found if (found.astype(edges.dtype) == edges).all() else edges.astype(f"{kind}8[us]")
+    """Return times in the finest unit that holds them all; NumPy 2.5 refuses to cast what a unit does not hold."""
+    largest = max(map(abs, edges.view(np.int64).tolist())) * unit_in_ns(edges.dtype)
+    return edges.astype(f"{edges.dtype.kind}8[{next(unit for unit, ns in _UNITS.items() if largest < ns << 63)}]")
