@@ -17,18 +17,10 @@ from torch.nn.utils import prune  # noqa: E402
 
 import covdist.record.torch as record  # noqa: E402
 
+from .logged import Log  # noqa: E402
+
 nn = torch.nn
 BATCH = 6
-
-
-class Log:
-    """Takes what a recorder would, as copies."""
-
-    def __init__(self):
-        self.steps = []
-
-    def log(self, step, arrays, **coordinates):
-        self.steps.append({name: np.array(a) for name, a in arrays.items()})
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +58,7 @@ def test_calls_of_which_the_first_is_known_from_another_layer(log):
             model(x)
             watch.step()
     first = model.a(x)
-    for step in log.steps:
+    for step in log.arrays:
         assert np.array_equal(step["b/input"], array(torch.cat([first, 2 * model.b(first)])))
 
 
@@ -78,7 +70,7 @@ def test_gradients_by_outputs_come_in_the_order_of_the_calls(log):
             (factor * sum(output.square().sum() for output in outputs)).backward(retain_graph=True)
         watch.step()
     once = 2 * torch.cat(outputs)
-    assert np.array_equal(log.steps[0]["1/output_gradient"], array(torch.cat([once, 2 * once])))
+    assert np.array_equal(log.arrays[0]["1/output_gradient"], array(torch.cat([once, 2 * once])))
 
 
 def test_a_module_of_several_widths_has_an_array_for_each(tmp_path):
@@ -111,7 +103,7 @@ def test_dataclasses(log):
     with record.watch(model, log, what="activation") as watch:
         model(x)
         watch.step()
-    assert np.array_equal(log.steps[0]["inner/activation"], array(2 * x))
+    assert np.array_equal(log.arrays[0]["inner/activation"], array(2 * x))
 
 
 def test_what_a_model_was_given_before_is_filled_again_by_numpy(log):
@@ -122,7 +114,7 @@ def test_what_a_model_was_given_before_is_filled_again_by_numpy(log):
             memory[:] = value
             model(x).sum().backward()
         watch.step()
-    assert np.array_equal(log.steps[0]["input"], np.repeat([[1.0], [2.0]], BATCH, 0) * np.ones(3))
+    assert np.array_equal(log.arrays[0]["input"], np.repeat([[1.0], [2.0]], BATCH, 0) * np.ones(3))
 
 
 def test_a_layer_that_is_the_model_forgets_what_it_was_given_when_it_fails(log):
@@ -132,7 +124,7 @@ def test_a_layer_that_is_the_model_forgets_what_it_was_given_when_it_fails(log):
             model(torch.randn(BATCH, 4))
         model(x).sum().backward()
         watch.step()
-    assert np.array_equal(log.steps[0]["input"], array(x))
+    assert np.array_equal(log.arrays[0]["input"], array(x))
 
 
 class Interrupted(nn.Module):
@@ -164,8 +156,8 @@ def test_a_pass_that_is_interrupted_leaves_nothing(log):
         watch.discard()
         model(x)
         watch.step()
-    assert [len(step["a/input"]) for step in log.steps] == [3 * BATCH, BATCH]
-    assert [len(step["b/input"]) for step in log.steps] == [2 * BATCH, BATCH]
+    assert [len(step["a/input"]) for step in log.arrays] == [3 * BATCH, BATCH]
+    assert [len(step["b/input"]) for step in log.arrays] == [2 * BATCH, BATCH]
 
 
 def test_a_model_that_returns_nothing_where_an_exception_is_handled(log):
@@ -178,7 +170,7 @@ def test_a_model_that_returns_nothing_where_an_exception_is_handled(log):
             model(torch.randn(BATCH, 3))
         losses[0].backward()
         watch.step()
-    assert len(log.steps[0]["fc/input"]) == BATCH
+    assert len(log.arrays[0]["fc/input"]) == BATCH
 
 
 def test_units_without_a_batch(log):
@@ -195,7 +187,7 @@ def test_units_without_a_batch(log):
         model(x := torch.randn(3, 8, 8))
         watch.step()
     channels = model[:4](x)
-    found = log.steps[0]
+    found = log.arrays[0]
     assert {number: found[f"{number}/activation"].shape for number in range(7)} == {
         0: (36, 4), 1: (36, 4), 2: (9, 4), 3: (9, 4), 4: (36, 1), 5: (1, 5), 6: (1, 5)
     }  # fmt: skip
@@ -209,7 +201,7 @@ def test_gradients_with_gaps(log, gradient):
     with record.watch(model, log, what="gradient") as watch:
         model.weight.grad, model.bias.grad = torch.ones(512, 4), gradient
         watch.step()
-    assert np.array_equal(log.steps[0]["gradient"][0], [*[1] * 2048, *gradient.tolist()])
+    assert np.array_equal(log.arrays[0]["gradient"][0], [*[1] * 2048, *gradient.tolist()])
 
 
 @pytest.mark.filterwarnings("ignore:Sparse CSR")
@@ -226,7 +218,7 @@ def test_tensors_without_rows_are_refused_by_name(log, kind):
     with record.watch(model, log, layers="fc") as watch:
         model(make()).sum().backward()
         watch.step()
-    assert log.steps[0]["fc/input"].shape == (3, 3)
+    assert log.arrays[0]["fc/input"].shape == (3, 3)
 
 
 def test_rows_of_ones_own_are_on_the_first_axis(log):
@@ -235,8 +227,8 @@ def test_rows_of_ones_own_are_on_the_first_axis(log):
         with record.watch(model, log, what="input", rows=rows) as watch:
             model(x)
             watch.step()
-    assert np.array_equal(log.steps[0]["input"], array(x.flatten(1)))
-    assert np.array_equal(log.steps[1]["input"], array(x[:, :1, 0]))
+    assert np.array_equal(log.arrays[0]["input"], array(x.flatten(1)))
+    assert np.array_equal(log.arrays[1]["input"], array(x[:, :1, 0]))
 
 
 def test_a_parameter_that_is_taken_away_is_named(log):
@@ -260,7 +252,7 @@ def test_one_scaler_of_two_models(log):
             scaler.update()
             watch.step()
             second.remove()
-    assert [step["gradient"][0].tolist() for step in log.steps] == [[BATCH] * 8] * 2
+    assert [step["gradient"][0].tolist() for step in log.arrays] == [[BATCH] * 8] * 2
     assert "step" not in vars(scaler)
 
 

@@ -18,21 +18,10 @@ import covdist.record.torch as record  # noqa: E402
 from covdist.record.lent import copy_all  # noqa: E402
 from covdist.record.torch import copies  # noqa: E402
 
+from .logged import Log  # noqa: E402
+
 nn = torch.nn
 BATCH = 6
-
-
-class Log:
-    """Takes what a recorder would, as copies."""
-
-    def __init__(self):
-        self.steps = []
-
-    def log(self, step, arrays, **coordinates):
-        self.steps.append((step, {name: np.array(a) for name, a in arrays.items()}, coordinates))
-
-    def __getitem__(self, name):
-        return [arrays[name] for _, arrays, _ in self.steps if name in arrays]
 
 
 class ConvNet(nn.Module):
@@ -347,7 +336,7 @@ def test_where_units_are(log):
         with record.watch(net, log, ("activation",)) as watch:
             backward(net, given)
             watch.step()
-    channels, last, alone = (arrays for _, arrays, _ in log.steps)
+    channels, last, alone = log.arrays
     assert {each.shape for name, each in channels.items() if name[0] in "012"} == {(BATCH * 7, 4)}
     assert np.array_equal(channels["1/activation"], np.maximum(channels["0/activation"], 0))
     assert {each.shape for each in last.values()} == {(BATCH * 30, 4)}
@@ -597,7 +586,7 @@ def test_layers_by_names_and_patterns(log, layers, found):
     with record.watch(model, log, ("activation",), layers) as watch:
         backward(model, torch.randn(BATCH, 3))
         watch.step()
-    assert {name.removesuffix("/activation") for name in log.steps[0][1]} == found
+    assert {name.removesuffix("/activation") for name in log.arrays[0]} == found
 
 
 def test_nothing_is_left_on_the_model(log):
