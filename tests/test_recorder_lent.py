@@ -98,7 +98,7 @@ def test_rows_are_kept_until_they_are_copied_and_no_longer(tmp_path, monkeypatch
 
 
 def test_the_thread_begins_when_it_is_told(tmp_path, monkeypatch):
-    begun, arrays = threading.Event(), batches(6)
+    begun, arrays = threading.Event(), batches(8)
 
     def told(rows):
         begun.set()
@@ -123,11 +123,17 @@ def test_the_thread_begins_when_it_is_told(tmp_path, monkeypatch):
         rec.defer(0.01)
         log(3)
         assert begun.wait(200)
-        rec.defer(0)
+        rec.defer(1000)
         log(4)
+        rec.begin(0.01)
+        assert begun.wait(200)
+        log(5)
+        rec.defer(0)
+        assert begun.wait(200)
+        log(6)
         assert begun.wait(200)
         rec.defer(1000)
-        log(5)
+        log(7)
     rows = covdist.open_log(tmp_path / "log")["a/activation"]
     assert np.array_equal(rows, np.concatenate([each.reshape(-1, 11) for each in arrays]))
 

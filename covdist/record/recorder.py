@@ -183,12 +183,13 @@ class Recorder(OrStats):
 
         For who knows when the interpreter's lock is free, which that thread needs in turns with the one that trains.
         """
-        self._writer.patience = most
-
-    def begin(self) -> None:
-        """Have the recorder's thread begin with what was logged."""
         if not self._closed:
-            self._writer.begin()
+            self._writer.defer(most)
+
+    def begin(self, after: float = 0.0) -> None:
+        """Have the recorder's thread begin with what was logged, after so many seconds."""
+        if not self._closed:
+            self._writer.begin(after)
 
     def flush(self) -> None:
         """Write the buffered rows, and return when they are written, so that a crash cannot lose them."""

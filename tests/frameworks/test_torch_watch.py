@@ -237,7 +237,7 @@ def test_a_pass_that_is_tried_again_with_what_the_failed_one_was_given(log):
 
 def test_the_recorders_thread_begins_between_a_pass_and_the_one_backward(tmp_path, monkeypatch):
     events, begin, defer = [], covdist.Recorder.begin, covdist.Recorder.defer
-    monkeypatch.setattr(covdist.Recorder, "begin", lambda self: events.append("begin") or begin(self))
+    monkeypatch.setattr(covdist.Recorder, "begin", lambda self, after: events.append("begin") or begin(self, after))
     monkeypatch.setattr(covdist.Recorder, "defer", lambda self, most: events.append(most > 0) or defer(self, most))
     model = nn.Linear(3, 2)
     with covdist.Recorder(tmp_path / "log") as rec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from covdist.errors import DataError
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import torch
 
 _PATIENCE = 0.25  # seconds, for models that are not called as a whole
+# Seconds from the forward pass on, in which Python goes on to the backward pass: it waited 0.15 ms of a step for the
+# recorder's thread that began at once.
+_TO_BACKWARD = 0.001
 
 
 def watch(
@@ -96,7 +100,7 @@ class Watch:
         self._collected = Collected(model, chosen, options.what, options.rows, dtype_of, arena)
         if self._recorder is not None:
             self._recorder.defer(_PATIENCE)
-            self._collected.after_pass = self._recorder.begin
+            self._collected.after_pass = partial(self._recorder.begin, _TO_BACKWARD)
         self._removed = False
 
     def step(self, number: int | None = None, /, **coordinates: float | str) -> None:
