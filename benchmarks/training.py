@@ -1,8 +1,9 @@
 """What hooks cost a step of training, ``python -m benchmarks.training``: a small conv net and a small transformer.
 
-Needs torch. Short rounds of steps without hooks, with them, and with hooks that only copy every activation to memory
-that is used again take turns, on one thread of torch, so that the recorder's thread has a core of its own where there
-are two. Of each the median step counts; times of the processor are what other work on the machine changes least.
+Needs torch. Short rounds of steps without hooks, with them, with hooks that only copy every activation to memory that
+is used again, and beside a thread that only writes as many bytes to files, take turns, on one thread of torch, so that
+the recorder's thread has a core of its own where there are two. Of each the median step counts; times of the processor
+are what other work on the machine changes least.
 
 glibc gives the end of its heap back to the system when a step has freed enough there, and takes it anew in the next: as
 chance places what lives longer, a step has none or 6,000 page faults of it, 0 to 3 ms, with hooks and without. Here the
@@ -17,10 +18,12 @@ import os
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import torch
@@ -28,8 +31,12 @@ from torch import nn
 
 import covdist
 import covdist.record.torch
+from covdist.record.chunks import chunk_memory
+from covdist.storage.pages import Pages, up_to_page
+from covdist.storage.place import Folder
 
-ROUNDS, STEPS, FIRST = 9, 4, 3  # the first steps, not timed, are those in which a watch gets its memory
+ROUNDS, STEPS, FIRST = 5, 12, 8  # the first steps, not timed, are those in which a watch and chunks get their memory
+FILE = 4 << 20  # bytes
 WHAT = ("activation", "gradient")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
@@ -126,6 +133,30 @@ class Copying:
         self._memory[module].copy_(found.detach())
 
 
+class Writing:
+    """A thread that writes bytes of a step to files past the system's cache: what any thread costs that does so."""
+
+    def __init__(self, path: Path, nbytes: int):
+        self._place, self._numbers, self._asked = Folder(str(path)), itertools.count(), SimpleQueue[bool]()
+        self._files = max(1, round(nbytes / FILE))
+        size = up_to_page(nbytes // self._files)
+        self._data = [Pages(chunk_memory(size)[:size].data, size) for _ in range(3 * self._files)]
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+
+    def step(self) -> None:
+        self._asked.put(True)
+
+    def end(self) -> None:
+        self._asked.put(False)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while self._asked.get():
+            for number in itertools.islice(self._numbers, self._files):
+                self._place.add(str(number), self._data[number % len(self._data)])
+
+
 def train(
     model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor], after: Callable[[], object] = lambda: None
 ) -> Times:
@@ -144,29 +175,38 @@ def train(
 def measure(case: Case, path: Path) -> str:
     """Return some lines of results, and leave the log."""
     torch.manual_seed(0)
-    model, plain, hooked, copied = case.model(), [], [], []
+    model, plain, hooked, copied, written = case.model(), [], [], [], []
     train(model, case.batch)
-    recorder = covdist.Recorder(path, **case.options)
-    for _ in range(ROUNDS):
+    recorder, data = covdist.Recorder(path, **case.options), 0
+    for number in range(ROUNDS):
         plain.append(train(model, case.batch))
         with covdist.record.torch.watch(model, recorder, **case.settings) as watch:
             hooked.append(train(model, case.batch, partial(watch.step, epoch=0)))
+        if not data:
+            recorder.flush()
+            data = _bytes_of(path) // (FIRST + STEPS)  # of a step
         copying = Copying(model)
         copied.append(train(model, case.batch))
         copying.remove()
+        writing = Writing(path.with_name(f"{path.name}.{number}"), data)
+        written.append(train(model, case.batch, writing.step))
+        writing.end()
     start = time.perf_counter()
     recorder.close()
     closing = time.perf_counter() - start
     disk = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    data = sum(array.nbytes for node in covdist.open_log(path).subtree for array in node.data_vars.values())
     step = statistics.median(each.thread for each in plain)
-    more, floor = _more(hooked, plain), _more(copied, plain)
+    more, copies, writes = (_more(each, plain) for each in (hooked, copied, written))
     return (
-        f"{case.name}: {data / ROUNDS / (FIRST + STEPS) / 1e6:.2f} MB beside a step of {step * 1e3:.1f} ms, "
-        f"load {os.getloadavg()[0]:.0f}\n"
-        f"  training thread {more.thread:+.1%}, all threads {more.process:+.1%}, clock {more.wall:+.1%}; "
-        f"copying alone {floor.thread:+.1%}; closing {closing:.2f} s, disk {disk / data:.3f} of the data"
+        f"{case.name}: {data / 1e6:.2f} MB beside a step of {step * 1e3:.1f} ms, load {os.getloadavg()[0]:.0f}\n"
+        f"  training thread {more.thread:+.1%}, all threads {more.process:+.1%}, clock {more.wall:+.1%}; copying alone "
+        f"{copies.wall:+.1%}, writing alone {writes.wall:+.1%}; closing {closing:.2f} s, disk "
+        f"{disk / _bytes_of(path):.3f} of the data"
     )
+
+
+def _bytes_of(path: Path) -> int:
+    return sum(array.nbytes for node in covdist.open_log(path).subtree for array in node.data_vars.values())
 
 
 def _more(times: list[Times], plain: list[Times]) -> Times:
