@@ -31,6 +31,10 @@ class Gradients:
         ]
         self._scale = None if scaler is None else Scale(scaler, (one for _, layer in named for one in _of(layer)))
 
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _, _ in self._layers]
+
     def read(self) -> dict[str, Copy]:
         """Return a row a layer that has any gradient, (1, parameters); a parameter without one has zeros there.
 

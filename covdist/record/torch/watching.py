@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import weakref
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +23,8 @@ _PATIENCE = 0.25  # seconds, for models that are not called as a whole
 # Seconds from the forward pass on, in which Python goes on to the backward pass: it waited 0.15 ms of a step for the
 # recorder's thread that began at once.
 _TO_BACKWARD = 0.001
+_recording: weakref.WeakSet[Watch] = weakref.WeakSet()  # those that have recorded a step, and not been removed
+_lock = threading.Lock()  # of these
 
 
 def watch(
@@ -74,7 +79,8 @@ def watch(
     an array of their own, such as ``activation_256``. Parameters that layers share are recorded with the first. A
     parameter without a gradient has zeros where the layer has any gradient, else the layer has none in this step. The
     rows of a pass that ends in an exception are forgotten, and ``watch.discard()`` forgets those of a step that is left
-    out.
+    out. Watches with one recorder have arrays of different names; the second of two models whose layers have equal
+    names is refused in its first step.
     """
     check_torch()
     check_model(model)
@@ -101,7 +107,7 @@ class Watch:
         if self._recorder is not None:
             self._recorder.defer(_PATIENCE)
             self._collected.after_pass = partial(self._recorder.begin, _TO_BACKWARD)
-        self._removed = False
+        self._removed = self._joined = False
 
     def step(self, number: int | None = None, /, **coordinates: float | str) -> None:
         """Record what was collected since the last call, as one step.
@@ -116,13 +122,15 @@ class Watch:
         Raises
         ------
         DataError
-            The hooks are removed, no watched layer has run, or its parameters have no gradients, or the recorder
-            refuses the arrays.
+            The hooks are removed, no watched layer has run, or its parameters have no gradients, another watch records
+            arrays of the same names, or the recorder refuses the arrays.
         """
         if self._removed:
             raise DataError("this watch has been removed: call watch(model, rec) again, or step within its with block.")
         number = self._next if number is None else as_step(number)
         try:
+            if not self._joined:
+                self._join()
             if self._collected.due:
                 self._rec.log(number, self._arrays(), **coordinates)
         finally:
@@ -155,6 +163,34 @@ class Watch:
     def __del__(self) -> None:
         if not self._removed:  # what they copy would pile up
             self.remove()
+
+    def _join(self) -> None:
+        """Begin to record beside other watches; DataError where one has arrays of the same names.
+
+        Not in ``watch``: where a cell of a notebook runs again, the watch that it replaces is there until that returns.
+        """
+        with _lock:
+            if self._shared():
+                gc.collect()  # nobody may hold the other any more
+            if name := self._shared():
+                raise DataError(
+                    f"{name} is recorded by another watch with this recorder already, and rows of two models would be "
+                    "mixed: give each a Recorder of its own, watch both as one, "
+                    'watch(nn.ModuleDict({"g": g, "d": d}), rec), or remove the other watch first.'
+                )
+            _recording.add(self)
+        self._joined = True
+
+    def _shared(self) -> str | None:
+        """Return a name that another watch records with the same recorder."""
+        others = [each for each in _recording if each._rec is self._rec and not each._removed]
+        taken = {name for each in others for name in each._names}
+        return next((name for name in self._names if name in taken), None)
+
+    @property
+    def _names(self) -> list[str]:
+        """Names of the arrays that may come."""
+        return [*self._collected.copies, *([] if self._gradients is None else self._gradients.names)]
 
     def _arrays(self) -> dict[str, Any]:
         gradients = {} if self._gradients is None else self._gradients.read()
