@@ -20,6 +20,7 @@ from covdist.state.named import stackable
 from covdist.state.stacked import Stacked
 from covdist.state.variances import Variances
 
+_OF_COLUMNS = {field.path for field in Variances.FIELDS.values()}  # what single columns tell, matrices aside
 Answers = tuple[np.ndarray, list[int]]  # one for each code, and the codes of those that are still to be asked
 
 
@@ -32,7 +33,7 @@ def answers(
     if function is ask_rows and arguments[0] == slice(0, shape[-1]) and arguments[1] in ("covariance", "correlation"):
         found = np.empty(shape)
         return found, _left(shape, source.matrices(found, *arguments[2:]))
-    if (function is of_columns and arguments[0] is ask) or (function is get and arguments[0].startswith("columns.")):
+    if (function is of_columns and arguments[0] is ask) or (function is get and arguments[0] in _OF_COLUMNS):
         return _of_columns(source, shape, function, arguments)
     return None
 

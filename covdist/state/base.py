@@ -19,7 +19,6 @@ a frozen dataclass with the same attributes, such as ``Lagged(lag=3)``. What a s
 from __future__ import annotations
 
 import math
-import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -36,7 +35,9 @@ from covdist.numerics.filled_block import Block
 from covdist.numerics.segments import BlockFold, Segments
 from covdist.numerics.weights import Vector, unit_of
 
-_OF_ALL_ROWS = re.compile(r"\bcolumns(_y)?\.(rows|skipped|census\.\w+)$")  # paths of what weights do not touch
+# What a field tells of: of values, as far as they weigh something; of all rows, whatever they weigh; of the weights
+# themselves, which stay when all rows lie at the mean; or of the power of two in which weights count.
+Subject = Literal["values", "all rows", "weights", "weight unit"]
 
 
 class Field(NamedTuple):
@@ -45,6 +46,7 @@ class Field(NamedTuple):
     path: str  # attributes that lead to it, such as "columns.mean"
     axes: tuple[int, ...] = ()  # 0: the columns of x; 1: those of y, or of x again where there is no y; 2, 3: again
     dtype: type = np.float64
+    of: Subject = "values"
     extensive: int = 0  # the power of a common factor of all weights that the value grows with; 0 where it does not
     triangle: bool = False  # kept as one triangle of a symmetric matrix, see ``covdist.numerics.packed``
     also: tuple[str, ...] = ()  # further paths that hold the same value
@@ -115,23 +117,24 @@ class StateType(Protocol):
     def cost(self, *widths: Any, **none: Any) -> Cost: ...  # of folding, for the plan
 
 
-Range = dict[Literal["least", "most"], Any]
-WEIGHTS: Range = {"least": 0.0, "most": sys.float_info.max}
-UNITS: Range = {"least": 2 * NO_EXPONENT, "most": 1200}  # exponents of two near those of values, or of no value
+Described = dict[Literal["of", "least", "most"], Any]
+ALL_ROWS: Described = {"of": "all rows", "least": 0}
+WEIGHTS: Described = {"of": "weights", "least": 0.0, "most": sys.float_info.max}
+UNITS: Described = {"least": 2 * NO_EXPONENT, "most": 1200}  # exponents of two near those of values, or of no value
 
 SCALARS: Fields = {
-    "count": Field("rows", (), np.int64, least=0),
-    "skipped": Field("skipped", (), np.int64, least=0),
+    "count": Field("rows", (), np.int64, **ALL_ROWS),
+    "skipped": Field("skipped", (), np.int64, **ALL_ROWS),
     "weight": Field("weight", (), np.float64, extensive=1, **WEIGHTS),
     "weight2": Field("weight2", (), np.float64, extensive=2, **WEIGHTS),
-    "weight_unit": Field("weight_unit", (), np.int64, default=0, least=-(2**31), most=2**31),
+    "weight_unit": Field("weight_unit", (), np.int64, "weight unit", default=0, least=-(2**31), most=2**31),
 }
 _VECTORS: Fields = {
     "mean": Field("mean"),
     "mean_low": Field("mean_low"),
     "squares": Field("squares", extensive=1, least=0),
     "exponent": Field("exponent", dtype=np.int64, **UNITS),
-    **{name: Field(f"census.{name}", dtype=np.int64, least=0) for name in ("zeros", "subnormals", "nans", "infs")},
+    **{name: Field(f"census.{name}", dtype=np.int64, **ALL_ROWS) for name in ("zeros", "subnormals", "nans", "infs")},
 }
 
 
@@ -249,18 +252,19 @@ def scaled(kind: StateType, state: State, factor: float) -> State:
     power = unit_of(factor)
     near_one = math.ldexp(factor, -power)
     values: dict[str, Any] = {}
-    for name, field in kind.FIELDS.items():
+    for field in kind.FIELDS.values():
         for path in (field.path, *field.also):
             if field.extensive:
                 values[path] = get(state, path) * near_one**field.extensive
-            elif name == "weight_unit":
+            elif field.of == "weight unit":
                 values[path] = get(state, path) + power
     return _replaced(state, values)
 
 
 def _weightless(kind: StateType, state: State) -> State:
     """Return the state of as many rows that weigh nothing, which some types neither count nor keep."""
-    paths = [path for field in kind.FIELDS.values() for path in (field.path, *field.also) if _OF_ALL_ROWS.search(path)]
+    fields = [field for field in kind.FIELDS.values() if field.of == "all rows"]
+    paths = [path for field in fields for path in (field.path, *field.also)]
     empty = kind.empty(*(len(state.side(number).rows()) for number in range(kind.sides)))
     return cast(State, _replaced(empty, {path: get(state, path) for path in paths}))
 
@@ -269,7 +273,7 @@ def without_spread(state: Any) -> Any:
     """Return the state of as many rows, all at the mean."""
     if (parts := getattr(state, "parts", None)) is not None:  # of states together
         return state._replace(parts=tuple(map(without_spread, parts)))
-    paths = [field.path for field in state.FIELDS.values() if field.extensive == 1 and field.path != "columns.weight"]
+    paths = [field.path for field in state.FIELDS.values() if field.extensive and field.of == "values"]
     return _replaced(state, {path: get(state, path) * 0.0 for path in paths})
 
 
@@ -283,11 +287,11 @@ def _within(state: Any, unit: int) -> Any:
     if (shift := state.columns.weight_unit - unit) == 0:
         return state
     values: dict[str, Any] = {}
-    for name, field in state.FIELDS.items():
+    for field in state.FIELDS.values():
         for path in (field.path, *field.also):
             if field.extensive:
                 values[path] = np.ldexp(get(state, path), shift * field.extensive)
-            elif name == "weight_unit":
+            elif field.of == "weight unit":
                 values[path] = unit
     return _replaced(state, values)
 

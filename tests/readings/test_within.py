@@ -68,6 +68,17 @@ def test_of_single_columns(unit):
         np.testing.assert_allclose(found.mean(), expected.mean(), rtol=1e-13)
 
 
+def test_of_single_columns_with_missing_values():
+    """Whose columns have weights of their own, which a state without spread keeps."""
+    x, by = data(4, 10.0, 1.0)
+    x[::5, 1] = np.nan
+    m = covdist.moments(x, by=by, state="variances", missing="pairwise")
+    within, between, total = m.within("group"), m.between("group"), m.merge("group")
+    np.testing.assert_allclose(within.var() + between.var(), total.var(), rtol=1e-12)
+    np.testing.assert_allclose(between.mean(), total.mean(), rtol=1e-12)
+    np.testing.assert_array_equal(between.count, np.isfinite(x).sum(axis=0))
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("state", ["full", "variances"])
 def test_of_groups_by_several_coordinates(state, lazy):

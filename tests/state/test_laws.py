@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from itertools import pairwise
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 
 from covdist.errors import MergeError
 from covdist.numerics.accumulator import Options
+from covdist.numerics.columns import Columns
 from covdist.numerics.nonfinite import drop
-from covdist.state.base import scaled
+from covdist.state.base import column_fields, scaled, without_spread
+from covdist.state.variances import Variances
 
 from .kinds import KINDS, ORDERED, PLAIN, assert_accurate, bits, frozen
 from .strategies import Rows, cuttings, some_rows, thorough
@@ -52,6 +55,37 @@ def test_times_nothing_is_a_state_of_rows_that_weigh_nothing(kind, rows):
     """Also where a state counts or keeps only rows that weigh something."""
     weightless = replace(rows, reliability=np.zeros(len(rows)))
     assert bits(scaled(kind.cls, kind.fold(rows), 0.0)) == bits(kind.fold(weightless))
+
+
+class Sums(NamedTuple):
+    sums: Columns
+
+
+class Renamed(Sums):
+    """A state whose fields have names and paths that no other has."""
+
+    sides = 1
+    FIELDS: ClassVar = {
+        f"its_{name}": field._replace(path=field.path.replace("columns", "sums"))
+        for name, field in column_fields().items()
+    }
+
+    @classmethod
+    def empty(cls, width):
+        return cls(Columns.empty(width))
+
+    def side(self, number):
+        return Variances(self.sums)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.3, 2.0**-80])
+def test_what_a_field_is_of_is_said_by_itself(factor):
+    rows = Rows((np.array([[0.0, 1.0], [3.0, -1.0]]),), np.zeros(2, int))
+    columns = Variances.accumulator(2)
+    columns.add(*rows.blocks)
+    state = columns.state()
+    assert bits(scaled(Renamed, Renamed(state.columns), factor)) == bits(scaled(Variances, state, factor))
+    assert bits(without_spread(Renamed(state.columns))) == bits(without_spread(state))
 
 
 @each_kind

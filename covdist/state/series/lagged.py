@@ -15,7 +15,7 @@ from covdist.numerics.filled_block import Block, rows_of
 from covdist.numerics.nonfinite import all_finite, propagate
 from covdist.numerics.shifted_columns import beyond_float64, high_part, low_part
 from covdist.numerics.weights import Vector
-from covdist.state.base import Field, Fields
+from covdist.state.base import ALL_ROWS, Field, Fields
 from covdist.state.cross import Cross
 from covdist.state.variances import Variances
 
@@ -46,7 +46,7 @@ class Lagged:
         edge = "edge_row", self.lag
         return {
             **pairs,
-            "rows": Field("rows", (), np.int64, least=0),
+            "rows": Field("rows", (), np.int64, **ALL_ROWS),
             **{name: Field(name, (0,), leading=edge) for name in ("head", "tail")},
             **{name: Field(name, (0,), leading=edge, default=0) for name in ("head_low", "tail_low")},
             **{name: Field(name, (), np.int64, leading=edge) for name in ("head_kept", "tail_kept")},

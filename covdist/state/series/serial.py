@@ -16,7 +16,7 @@ from covdist.numerics.filled_block import Block, rows_of
 from covdist.numerics.nonfinite import all_finite
 from covdist.numerics.shifted_columns import beyond_float64, high_part, low_part
 from covdist.numerics.weights import Vector
-from covdist.state.base import Field, Fields, column_fields
+from covdist.state.base import ALL_ROWS, Field, Fields, column_fields
 from covdist.state.variances import LEAST_ROWS, Variances
 
 _TOGETHER = 1024  # rows whose products are summed about their own mean
@@ -47,7 +47,7 @@ class Serial:
             "products": Field("products", (0,), leading=lag),
             "sums": Field("sums", (0,), leading=lag),
             "pairs": Field("pairs", (), np.int64, leading=lag, least=0),
-            "rows": Field("rows", (), np.int64, least=0),
+            "rows": Field("rows", (), np.int64, **ALL_ROWS),
             **{f"{end}{part}": Field(f"{end}.rows{part}", (0,), leading=edge, default=0 if part else None)
                for end in ("head", "tail") for part in ("", "_low")},
             **{f"{end}_kept": Field(f"{end}.kept", (), np.int64, leading=edge) for end in ("head", "tail")},
