@@ -31,6 +31,7 @@ class Claim:
         self._owners = Owners(place, path, self._refusal, "all" if rank is None else f"rank{rank}")
         self._lease, self._looked = self._acquired(), time.monotonic()
         self._ended = threading.Event()
+        self._renewing = threading.RLock()  # what is renewed while it is given back would stay
         keeper = threading.Thread(
             target=_renew, args=(weakref.ref(self), self._ended), name="covdist-lease", daemon=True
         )
@@ -75,14 +76,18 @@ class Claim:
 
     def renew(self) -> None:
         # A store that cannot be reached now may be reached before the lease has ended.
-        with suppress(OSError):
-            self._lost = self._owners.renew(self._lease, time.time(), LEASE) is None
+        with self._renewing, suppress(OSError):
+            if not self._ended.is_set():
+                self._lost = self._owners.renew(self._lease, time.time(), LEASE) is None
+                if self._ended.is_set():  # by now: the recorder was garbage, and collected in this thread
+                    self._owners.forget(self._lease)
 
     def release(self) -> None:
         """Give the claim back, and leave nothing behind."""
         self._ended.set()
         if not self.is_inherited():
-            self._owners.forget(self._lease)
+            with self._renewing:
+                self._owners.forget(self._lease)
 
 
 def _renew(claim: weakref.ref[Claim], ended: threading.Event) -> None:
