@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from covdist.errors import ResultError, shown
+from covdist.errors import DataError, ResultError, shown
 from covdist.folding.grouping import keys
 from covdist.folding.request import policy, rows_as_they_are
 from covdist.folding.selection import Chosen, Selection, wanted
@@ -30,17 +30,18 @@ class Grown:
     @classmethod
     def of(cls, nodes: Nodes, made: MadeFrom, result: str) -> Grown:
         """Compare a log with what a result was made from; ResultError if rows that it holds are not there as before."""
-        chosen = wanted(nodes, made.selection)
+        chosen = _chosen(nodes, made.selection, result)
         old = {sides[0].array: (called, sides) for called, sides in made.arrays.items()}
         found = cls(chosen, {})
-        for path, name in chosen:
-            called, sides = old.pop(f"{path}/{name}".strip("/"), ("", ()))
-            if sides:
-                found.before[path, name] = called
+        for (path, name), array in _told_by_parts(nodes, chosen, old).items():
+            called, sides = old.pop(array)
+            found.before[path, name] = called
             for side in sides:
-                own = side.array.rpartition("/")[2]
+                own = name if side is sides[0] else side.array.rpartition("/")[2]
                 found.ranges[path, own] = _new_rows(nodes[path], path, own, side, made.selection, result)
         if old:
+            for path, name in chosen:
+                nodes[path].check(name)
             raise ResultError(
                 f"{result} holds rows of {', '.join(map(shown, list(old)[:3]))}, which the log no longer has or never "
                 "had: pass the log that it was made from"
@@ -66,6 +67,32 @@ class Grown:
         for (path, name), ranges in self.ranges.items():
             by_path[path][name] = ranges
         return {path: NewRows(node, by_path[path]) for path, node in nodes.items()}
+
+
+def _chosen(nodes: Nodes, selection: Selection, result: str) -> Chosen:
+    try:
+        return wanted(nodes, selection)
+    except DataError as error:
+        raise ResultError(
+            f"{result} was made of arrays that the log no longer has, or has under other names ({error}): pass the log "
+            "that it was made from, or make a new result"
+        ) from error
+
+
+def _told_by_parts(nodes: Nodes, chosen: Chosen, old: Mapping[str, tuple[str, tuple[OldArray, ...]]]) -> dict[Key, str]:
+    """Return what arrays that a result holds were called, by what they are now.
+
+    That of one file, ``act_0``, is a part of another, ``act``, when more files have come.
+    """
+    found = {key: full for key in chosen if (full := "/".join(key).strip("/")) in old}
+    others = old.keys() - found.values()
+    alone = {old[each][1][0].parts[0].name: each for each in others if len(old[each][1][0].parts) == 1}
+    for path, name in chosen if alone else ():
+        if (path, name) not in found and name in nodes[path].entries:
+            held = alone.keys() & parts_of(nodes[path].entries[name].source)
+            if len(held) == 1:
+                found[path, name] = alone[held.pop()]
+    return found
 
 
 def _new_rows(node: LogNode, path: str, name: str, old: OldArray, selection: Selection, result: str) -> Ranges:
@@ -96,7 +123,8 @@ def _new_rows(node: LogNode, path: str, name: str, old: OldArray, selection: Sel
     (groups, _, steps), (old_groups, _, old_steps) = now.labels.partition("-"), old.labels.partition("-")
     if groups != old_groups:
         raise _changed(old.array, result, "what they are grouped by has other values")
-    if old_steps and steps != old_steps:
+    joined_since = old.array != now.array
+    if (old_steps or joined_since) and steps != old_steps:
         raise _changed(old.array, result, "the steps that tell what they weigh are others")
     return old_and_new(parts, known)[1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from covdist.given import local_path
 from covdist.growth.grown import Grown, Key
 from covdist.growth.made_from import MadeFrom, Nodes
 from covdist.logs.opening import log_nodes
-from covdist.results.labels import label
+from covdist.results.labels import Axis, label
+from covdist.results.layout import Layout
 from covdist.results.load import load
 from covdist.results.looks.counts import totals
 from covdist.results.moments import Moments
@@ -159,9 +161,10 @@ def _place(result: str | os.PathLike[str]) -> str:
 
 
 def _sum(old: Moments, new: Moments, nodes: Nodes, key: Key, grown: Grown, selection: Selection) -> Moments:
+    path, name = key
+    old = _named_as(old, new.layout)
     if selection.halflife is None:
         return old + new
-    path, name = key
     x = nodes[path].array(name, name)
     rows = label(x, selection.dim if selection.dim is not None else str(x.dims[0]), fallback="x")
     lazy, halflife = ages(selection.halflife, rows)
@@ -173,6 +176,19 @@ def _sum(old: Moments, new: Moments, nodes: Nodes, key: Key, grown: Grown, selec
     _check_faded(name, old, faded(age[~is_new] - age[~is_new].min(), halflife), selection.halflife)
     before, since = (float(faded(age[rows].min(), halflife)) for rows in (~is_new, is_new))
     return old.scaled(before) + new.scaled(since)
+
+
+def _named_as(old: Moments, now: Layout) -> Moments:
+    """Return a state of old rows with the names that an array and its dims have by now, such as those of many files."""
+    axes = tuple(map(_renamed, old.layout.axes, now.axes))
+    told = {key: value for key, value in now.provenance.items() if key in ("source", "dims")}
+    return Moments(old.deferred, replace(old.layout, axes=axes, provenance=old.layout.provenance | told))
+
+
+def _renamed(axis: Axis, now: Axis) -> Axis:
+    if axis.dim is None or now.dim is None:
+        return axis
+    return axis.renamed({**{name: name for name in axis.coords}, axis.dim: now.dim})
 
 
 def _check_together(array: str, old: np.ndarray) -> None:
