@@ -21,16 +21,7 @@ from .logged import Log  # noqa: E402
 
 nn = torch.nn
 BATCH = 6
-
-
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(0)
-
-
-@pytest.fixture
-def log():
-    return Log()
+pytestmark = pytest.mark.usefixtures("seed")
 
 
 class Of(nn.Module):

@@ -18,10 +18,9 @@ import covdist.record.torch as record  # noqa: E402
 from covdist.record.lent import copy_all  # noqa: E402
 from covdist.record.torch import copies  # noqa: E402
 
-from .logged import Log  # noqa: E402
-
 nn = torch.nn
 BATCH = 6
+pytestmark = pytest.mark.usefixtures("seed")
 
 
 class ConvNet(nn.Module):
@@ -57,16 +56,6 @@ class Transformer(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.head(x)
-
-
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(0)
-
-
-@pytest.fixture
-def log():
-    return Log()
 
 
 def backward(model, *inputs):
