@@ -109,10 +109,9 @@ def _zarr(values: Named, path: Path) -> None:
 
 
 def _npy(values: Named, path: Path) -> None:
-    import numpy as np
+    from covdist.results.arrays import write_npy
 
-    with path.open("wb") as file:  # np.save would add to a name
-        np.save(file, _single(values).to_numpy())
+    write_npy(path, _single(values).to_numpy())
 
 
 def _csv(values: Named, path: Path) -> None:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from covdist.errors import DataError
 from covdist.exports._arrays import needed, sources
 from covdist.exports._imported import Imported
 from covdist.exports._statistics import check_alone, finite, mean, plain
+from covdist.results.arrays import write_npy
 from covdist.results.moments import Moments
 
 SUFFIX = ""
@@ -23,8 +22,8 @@ def write(m: Moments, path: Path) -> None:
     check_alone(m, "fadtk")
     mu, cov = finite(mean(m), "mean", "fadtk"), finite(plain(m.cov(ddof=1), 2), "covariance", "fadtk")
     path.mkdir()
-    np.save(path / "mu.npy", mu)
-    np.save(path / "cov.npy", cov)
+    write_npy(path / "mu.npy", mu)
+    write_npy(path / "cov.npy", cov)
 
 
 def read(path: str | Path, *, count: int | None = None, dim: str = "unit") -> dict[str, Moments]:

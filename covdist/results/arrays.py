@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import zarr
@@ -58,6 +60,12 @@ def write_array(group: zarr.Group, name: str, values: Values, dims: tuple[str, .
     height = array.chunks[0]
     for start in range(0, array.shape[0], height):
         array[start : start + height] = values[start : start + height]
+
+
+def write_npy(path: Path, values: np.ndarray) -> None:
+    """Write a file of NumPy, which hands an open file to C, where errors lose their number."""
+    with path.open("wb") as file:  # nor is a name given, which np.save would add to
+        np.save(cast(Any, SimpleNamespace(write=file.write)), values)
 
 
 def _chunks(values: Values) -> tuple[int, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 import shutil
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,13 +24,13 @@ from covdist.results.arrays import BROKEN, Check, opened, plain, read_array, rea
 from covdist.results.packs import Stored, members_of, to_pack, write_pack
 from covdist.storage.exchange import exchange
 from covdist.storage.kinds import of_kind
+from covdist.storage.refusal import refusal
 
 _FORMAT, _PACKED, _ROWS = 1, 2, 3  # the second where states share a group, the third where rows of groups are kept
 FEW_ROWS = "few_rows"  # attribute of states of groups, some of which are kept as rows
 MADE_FROM = "made_from"  # attribute of the root: the log, as it was then
 _ROOT = {"nodes": {str: str}, "packed?": [str], "versions": {str: str}, "created?": str}
 _AGAIN = "restore it from a copy, or remove it and make it again"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, None)  # numpy says how much it wrote, and no number
 _ZARR = ("zarr.json", ".zgroup", ".zarray")  # files that make a folder a Zarr group or array
 _READ = (*_ZARR, ".zattrs", ".zmetadata")  # those that are read of a group
 
@@ -88,19 +87,9 @@ def new_result(path: str | Path, nodes: Sequence[str], about: Mapping[str, Any])
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
     """Yield a place to write a file or folder to, which is at ``target`` when the block has ended, or nowhere."""
-    partial = _beside(target, "partial")
-    try:
+    with _begun(target, "partial") as partial:
         yield partial
         os.rename(partial, target)
-    except OSError as error:
-        if error.errno not in _NO_ROOM and not str(error.filename).startswith(str(partial)):
-            raise
-        raise ResultError(f"{target} cannot be written ({error}): choose another place") from error
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -111,12 +100,27 @@ def replaced(target: Path) -> Iterator[Path]:
     """
     if not os.access(target.parent, os.W_OK):
         raise ResultError(f"the folder {target.parent} of the result is not writable: copy the result, and update that")
-    beside = _beside(target, "new")
-    try:
+    with _begun(target, "new") as beside:
         yield beside
         exchange(beside, target)
+
+
+@contextmanager
+def _begun(target: Path, what: str) -> Iterator[Path]:
+    """Yield a place beside a target, of which nothing stays; ResultError names the target where it takes no more."""
+    place = _beside(target, what)
+    try:
+        yield place
+    except Exception as error:
+        if (refused := refusal(error, place, target)) is None:
+            raise
+        raise ResultError(f"{target} cannot be written ({refused.reason}): {refused.advice}") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            with suppress(OSError):  # of a file system that is only read, also where no file is there
+                place.unlink()
 
 
 def _places(nodes: Sequence[str]) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import struct
 import zipfile
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,10 +125,15 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, error):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_netcdf_asks_for_room_before_it_writes(tmp_path, monkeypatch):
-    """The library of HDF5 crashes at the end of a process that could not write what it holds."""
-    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=100))
-    with pytest.raises(ResultError, match=r"s\.nc cannot be written .*No space left.*choose another place"):
+def test_netcdf_looks_for_room_before_it_writes(tmp_path, monkeypatch):
+    """The library of HDF5 crashes where it cannot write what it holds, and the process with it."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setattr(Path, "open", full)
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", lambda *_, **__: pytest.fail("is written"))
+    with pytest.raises(ResultError, match=r"s\.nc cannot be written .*quota.*: choose another place"):
         covdist.moments(X).export(tmp_path / "s.nc", "netcdf")
     assert list(tmp_path.iterdir()) == []
 

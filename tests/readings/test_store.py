@@ -18,7 +18,7 @@ import covdist
 from covdist.errors import ResultError
 from covdist.limits import changed
 from covdist.results.saving import save
-from covdist.results.store import check_room
+from covdist.results.store import check_room, whole
 
 RNG = np.random.default_rng(0)
 VALUES = RNG.normal(size=(24, 3)) * [1e-200, 1, 1e8] + [0, 1e8, 0]
@@ -263,3 +263,49 @@ def test_a_disk_that_fills_up_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(ResultError, match=r"cannot be written .*space.*: choose another place"):
         covdist.moments(np.eye(3)).save(tmp_path / "result.zarr")
     assert not list(tmp_path.iterdir())
+
+
+def half_written(target, error):
+    with whole(target) as place:
+        place.write_bytes(b"half")
+        raise error
+
+
+def ending(tmp_path, error):
+    """Return the sentence of a writing that an error ends, which is raised as it is where it is of something else."""
+    with pytest.raises((ResultError, type(error))) as caught:
+        half_written(tmp_path / "result", error)
+    assert not list(tmp_path.iterdir())
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "no space is left"),
+        (errno.EDQUOT, "the quota of its disk is used up"),
+        (errno.EROFS, "is read-only"),
+        (errno.EFBIG, "is larger than"),
+        (errno.EIO, os.strerror(errno.EIO)),
+    ],
+)
+@pytest.mark.parametrize("error", [OSError("9 requested and 4 written"), RuntimeError("it failed")], ids=repr)
+def test_errors_without_a_number_are_told_by_what_else_the_system_refuses(number, said, error, tmp_path, monkeypatch):
+    def refusing(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.write", refusing)
+    found = str(ending(tmp_path, error))
+    assert found.startswith(f"{tmp_path / 'result'} cannot be written (")
+    assert said in found
+
+
+def test_errors_that_are_of_no_disk_are_not_told_as_such(tmp_path):
+    assert "(9 requested and 4 written): try again" in str(ending(tmp_path, OSError("9 requested and 4 written")))
+    for error in (RuntimeError("a bug"), OSError(errno.EIO, "is read"), PermissionError(errno.EACCES, "no", "/x/log")):
+        assert ending(tmp_path, error) is error
+
+
+def test_a_disk_that_fills_up_elsewhere_is_named(tmp_path):
+    found = str(ending(tmp_path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/spilled/block")))
+    assert "cannot be written (No space left on device: /spilled/block)" in found

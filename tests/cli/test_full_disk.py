@@ -1,0 +1,113 @@
+"""What is written to a disk that takes no more ends in one sentence of what was to be written, and leaves nothing."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import covdist
+from covdist.results.saving import save
+
+from . import logs
+from .calling import call
+from .running import told
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts a small file system")
+VALUES = np.random.default_rng(5).normal(size=(300, 200))  # 300 KB are a matrix of its columns and more
+FULL = "no space is left on its disk"
+TOO_LARGE = "a file of it is larger than its file system, or the limit that `ulimit -f` shows, allows"
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a log, and results of one state, of many columns, and of both sides of a layer."""
+    folder, m = tmp_path_factory.mktemp("given"), covdist.moments(VALUES)
+    logs.one(folder / "log.zarr", VALUES)
+    m.save(folder / "result.zarr")
+    covdist.moments(VALUES.reshape(6, -1), state="variances").save(folder / "wide.zarr")
+    save({"fc/input": m, "fc/gradient": m}, folder / "layer.zarr")
+    return folder
+
+
+def _mounted(place: Path, *options: str) -> bool:
+    return subprocess.run(["mount", *options, str(place)], capture_output=True).returncode == 0
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if not _mounted(place, "-t", "tmpfs", "-o", "size=1m", "tmpfs"):
+        pytest.skip("may not mount a file system")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture
+def limited() -> Iterator[None]:
+    """Files of at most 16 KiB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16 << 10, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+WAYS: dict[str, Callable[[Path, str], list[object]]] = {
+    "run": lambda given, to: ["run", given / "log.zarr", "-o", f"{to}.zarr"],
+    "merge": lambda given, to: ["merge", given / "result.zarr", given / "result.zarr", "-o", f"{to}.zarr"],
+    "convert": lambda given, to: ["convert", given / "log.zarr", f"{to}.zarr"],
+    "read .zarr": lambda given, to: ["read", given / "result.zarr", "cov", "-o", f"{to}.zarr"],
+    "read moments": lambda given, to: ["read", given / "result.zarr", "shrink", "-o", f"{to}.zarr"],
+    "read .npy": lambda given, to: ["read", given / "result.zarr", "cov", "-o", f"{to}.npy"],
+    "read .csv": lambda given, to: ["read", given / "result.zarr", "cov", "-o", f"{to}.csv"],
+    "report": lambda given, to: ["report", given / "result.zarr", "-o", f"{to}.html"],
+    "plot": lambda given, to: ["show", given / "result.zarr", "--plot", f"{to}.png"],
+    **{
+        format: lambda given, to, format=format: ["export", given / "result.zarr", "--as", format, "-o", f"{to}.out"]
+        for format in ("fid", "fadtk", "mom2", "npz", "netcdf", "quip")
+    },
+    "imatrix": lambda given, to: ["export", given / "wide.zarr", "--as", "imatrix", "--name", "w", "-o", f"{to}.gguf"],
+    "kronfluence": lambda given, to: ["export", given / "layer.zarr", "--as", "kronfluence", "-o", f"{to}_ekfac"],
+}
+each_way = pytest.mark.parametrize("words", WAYS.values(), ids=WAYS)
+
+
+def refused(words: list[object], reason: str, missing: str = "pip install") -> None:
+    """Call a command that writes, the last of whose words is where to."""
+    folder = Path(str(words[-1])).parent
+    before = sorted(folder.iterdir())
+    done = call(*words)
+    if missing in done.stderr or "No module" in done.stderr:
+        pytest.skip(done.stderr)
+    assert told(done, 1).startswith(f"covdist: {words[-1]} cannot be written ({reason}): choose another place")
+    assert sorted(folder.iterdir()) == before
+
+
+@each_way
+def test_a_full_disk(words, given, disk, monkeypatch):
+    monkeypatch.setattr("covdist.results.store.check_room", lambda *_: None)
+    (disk / "filler").write_bytes(bytes(1_000_000))  # of 1,048,576
+    refused(words(given, f"{disk}/to"), FULL)
+
+
+@each_way
+def test_files_that_may_not_be_so_large(words, given, tmp_path, limited):
+    refused(words(given, f"{tmp_path}/to"), TOO_LARGE)
+
+
+@each_way
+def test_a_file_system_that_is_only_read(words, given, disk, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: True)  # or each is refused before it begins
+    assert _mounted(disk, "-o", "remount,ro")
+    refused(words(given, f"{disk}/to"), "its file system is read-only")
