@@ -66,6 +66,8 @@ def test_a_state_by_any_of_its_names():
     x = [[1.0, 2.0], [3.0, 5.0]]
     assert covdist.moments(x, state="variances").layout.kind == "variances"
     assert covdist.moments(x, state=("full", "higher")).layout.kind == "together"
-    for state, words in {"fulll": "there is no state 'fulll'", "lagged(": "cannot be read", "cross": "x and y"}.items():
+    unread = "cannot be read: write a name such as 'full', or with numbers 'lagged"
+    refused = {"fulll": "there is no state 'fulll'", "lagged(": unread, "lagged(lag=two)": unread, "cross": "x and y"}
+    for state, words in refused.items():
         with pytest.raises(DataError, match=words):
             covdist.moments(x, state=state)

@@ -48,6 +48,12 @@ def _selecting(command: Callable[..., Any], offered: dict[str, Callable[..., Any
     return wrapped
 
 
+class WholeNumber(click.IntRange):
+    """A number from a least one on, for which click's own message has "a valid integer range"."""
+
+    name = "integer"
+
+
 class Command(click.Command):
     """A command that refuses an option given twice, of which click silently takes the last."""
 
@@ -112,7 +118,7 @@ _SELECTION = {  # by the fields of Selection
     ),
     "max_columns": _option(
         "--max-columns",
-        type=click.IntRange(0),
+        type=WholeNumber(0),
         default=4096,
         help="Up to this many columns the full matrix as one state.",
     ),
@@ -232,8 +238,8 @@ _SCHEDULER = [
     _option("--tls-key", help="Key of that certificate."),
 ]
 _LOCAL = [  # without a scheduler
-    _option("--workers", type=click.IntRange(1), help="Workers on this machine without a scheduler; one a core."),
-    _option("--threads", type=click.IntRange(1), default=1, help="Threads of each local worker."),
+    _option("--workers", type=WholeNumber(1), help="Workers on this machine without a scheduler; one a core."),
+    _option("--threads", type=WholeNumber(1), default=1, help="Threads of each local worker."),
     _option("--memory-limit", callback=_memory, default="auto", help="Memory of each local worker, such as 4GiB."),
 ]
 

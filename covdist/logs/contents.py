@@ -38,10 +38,14 @@ def _content(node: LogNode, name: str) -> Content:
         "dims": node.dims[name], "shape": list(source.shape), "dtype": _dtype(source.dtype),
         "chunks": [min(size, most) for size, most in zip(source.chunks, source.shape, strict=True)],
         "coordinate": name in node.coords, "bytes": math.prod(source.shape) * source.dtype.itemsize,
-        "stored_bytes": storage.nbytes, "codecs": list(storage.codecs), "checksum": source.checksum,
+        "stored_bytes": storage.nbytes, "codecs": _listed(storage.codecs), "checksum": source.checksum,
         "missing_chunks": storage.missing, "attributes": {key: _plain(value) for key, value in entry.attrs.items()},
         **({"unreadable": error} if error else {}),
     }  # fmt: skip
+
+
+def _listed(codecs: tuple[str, ...] | None) -> list[str] | None:
+    return None if codecs is None else list(codecs)
 
 
 def _dtype(dtype: np.dtype) -> str:

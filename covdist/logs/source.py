@@ -17,7 +17,7 @@ class Storage(NamedTuple):
     the store lacks.
     """
 
-    codecs: tuple[str, ...] = ()
+    codecs: tuple[str, ...] | None = None
     nbytes: int | None = None
     missing: int | None = None
 

@@ -47,13 +47,14 @@ def _called(text: str) -> StateType:
     match = _CALL.fullmatch(text)
     try:
         if match is None:
-            raise ValueError("brackets")
+            raise ValueError
         name, inside = match.groups()
         pairs = [part.split("=") for part in (inside or "").split(",") if part.strip()]
         parameters = {key.strip(): ast.literal_eval(value.strip()) for key, value in pairs}
-    except (ValueError, SyntaxError) as error:
-        advice = "write it as a name or like 'lagged(lag=3)'"
-        raise DataError(f"state={text!r} cannot be read ({error}): {advice}") from None
+    except (ValueError, SyntaxError):
+        raise DataError(
+            f"state={text!r} cannot be read: write a name such as 'full', or with numbers 'lagged(lag=3)'"
+        ) from None
     return _made(name, parameters)
 
 

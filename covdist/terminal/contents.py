@@ -26,8 +26,14 @@ def _cells(each: Mapping[str, Any]) -> tuple[str, ...]:
     shape = " × ".join(f"{dim} {size:,}" for dim, size in dims) or "a number"
     chunks = " × ".join(f"{size:,}" for size in each["chunks"])
     stored = "" if each["stored_bytes"] is None else human_bytes(each["stored_bytes"])
-    codecs = ", ".join(name for name in each["codecs"] if name != each["checksum"]) or "none"
-    return shape, each["dtype"], human_bytes(each["bytes"]), chunks, stored, codecs, each["checksum"] or "unverified"
+    codecs, checksum = _codecs(each), each["checksum"] or "unverified"
+    return shape, each["dtype"], human_bytes(each["bytes"]), chunks, stored, codecs, checksum
+
+
+def _codecs(each: Mapping[str, Any]) -> str:
+    if each["codecs"] is None:
+        return ""
+    return ", ".join(name for name in each["codecs"] if name != each["checksum"]) or "none"
 
 
 def _remarks(found: Mapping[str, Any], readable: Mapping[str, Any]) -> Iterator[str]:

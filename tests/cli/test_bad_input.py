@@ -169,6 +169,7 @@ def test_no_scheduler_file(content, found, log, place):
         (["--precision", "foo"], ["'--precision'", "'foo'", *PRECISIONS]),
         (["--missing-chunks", "foo"], ["'--missing-chunks'", "'foo'", "raise", "fill"]),
         (["--workers", "0"], ["'--workers'", "0"]),
+        (["--threads", "two"], ["'--threads'", "'two' is not a valid integer."]),
         (["--memory-limit", "much"], ["'--memory-limit'", "'much'", "4GiB"]),
         (["--scheduler", "a", "--scheduler-file", "b"], ["--scheduler and --scheduler-file", "one of them"]),
         (["--colour"], ["--colour"]),

@@ -11,9 +11,11 @@ import pytest
 
 import covdist
 from covdist.errors import LogError
+from covdist.logs.contents import contents
 from covdist.logs.dask_arrays import from_dask
 from covdist.logs.files import arrow
-from covdist.logs.opening import open_log
+from covdist.logs.opening import log_nodes, open_log
+from covdist.terminal.contents import contents_table
 from tests.logs.conformance import NUMPY, FormatTests
 
 pa = pytest.importorskip("pyarrow")
@@ -155,6 +157,12 @@ def test_too_many_words_are_refused(tmp_path, monkeypatch):
     path = saved(tmp_path / "x.arrow", {"x": lists(X), "label": pa.array(list("ab" * 30)).dictionary_encode()})
     with pytest.raises(LogError, match=r"bytes of dictionaries, of which 10 are read"):
         open_log(path)
+
+
+def test_nothing_tells_how_batches_are_packed(tmp_path):
+    path = saved(tmp_path / "x.arrow", {"u": np.ones(5)}, options=ipc.IpcWriteOptions(compression="zstd"))
+    assert [each["codecs"] for each in contents(log_nodes(path)).values()] == [None]
+    assert "none" not in contents_table(contents(log_nodes(path)))
 
 
 def test_the_first_version_of_feather_is_named(tmp_path):

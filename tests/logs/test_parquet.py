@@ -54,6 +54,15 @@ def saved(path, columns, **options):
     return path
 
 
+@pytest.mark.parametrize(("compression", "codecs"), [("none", ()), ("snappy", ("snappy",)), ("zstd", ("zstd",))])
+def test_what_chunks_are_packed_by(compression, codecs, tmp_path):
+    path = saved(tmp_path / "x.parquet", units(X), compression=compression, row_group_size=20)
+    storage = log_nodes(str(path))[""].entries["x"].source.storage
+    groups = map(parquet.ParquetFile(path).metadata.row_group, range(3))
+    stored = sum(group.column(number).total_compressed_size for group in groups for number in range(5))
+    assert storage == (codecs, stored, 0)
+
+
 def units(data):
     return {f"u{number}": data[:, number] for number in range(data.shape[1])}
 

@@ -19,7 +19,7 @@ from covdist.logs.files._parquet_pages import ColumnChunk, check_pages, column_c
 from covdist.logs.files._tables import BROKEN, TableSource, called, entries, making, values
 from covdist.logs.grid import Index
 from covdist.logs.paths import for_library, is_url, open_file
-from covdist.logs.source import Entry, Source, Unreadable
+from covdist.logs.source import Entry, Source, Storage, Unreadable
 from covdist.logs.stamps import Stamp, changed, open_unchanged, stamp
 
 READS = "Parquet files"
@@ -43,6 +43,14 @@ class ParquetSource(TableSource):
     """Columns of a Parquet file, unpacked page by page; checksums of pages are checked where there are any."""
 
     page_bytes: int = 0  # that the pages take which are unpacked at a time
+
+    @property
+    def storage(self) -> Storage:
+        """What the footer tells of the columns: compressions, and bytes of all row groups."""
+        metadata, _, chunks = _metadata(self.path, self.stamp)
+        kinds = (metadata.row_group(0).column(number).compression.lower() for number in self.columns if chunks)
+        codecs = tuple(dict.fromkeys(kind for kind in kinds if kind != "uncompressed"))
+        return Storage(codecs, sum(group[number].size for group in chunks for number in self.columns), 0)
 
     @property
     def slab_size(self) -> int:

@@ -225,6 +225,7 @@ def test_gradients_of_single_samples_and_other_names():
     ("options", "words"),
     [
         ({"gradient": "g", "activation": "h"}, "no node of the log holds a variable 'g' or 'h', found are gradient"),
+        ({"activation": "h"}, "no node of the log holds a variable 'h', found are gradient: pass activation=..."),
         ({"layers": ["c"]}, "'c' is no layer of the log: pass some of a"),
         ({"layers": ["a", "a"]}, "'a' is named twice"),
         ({"share": 2}, "share=2 is not a threshold: pass a number greater than 0 and at most 1"),
@@ -238,6 +239,13 @@ def test_what_does_not_fit(options, words):
     tree = log({"a": da.ones((4, 2))})
     with pytest.raises(DataError, match=words):
         covdist.health(tree, **options)
+
+
+def test_moments_of_another_variable_than_was_asked_for():
+    m = covdist.moments(np.ones((3, 2)))
+    assert covdist.health({"a/gradient": m})["layer"].values == ["a"]
+    with pytest.raises(DataError, match="no moments are of a variable 'h', found are a/gradient: pass activation="):
+        covdist.health({"a/gradient": m}, activation="h")
 
 
 def test_what_is_no_log():

@@ -92,7 +92,8 @@ def health(
     Raises
     ------
     DataError
-        If the log has neither variable, or layers, dims, coordinates or thresholds do not fit.
+        If the log has neither variable, or lacks one that was named, or layers, dims, coordinates or thresholds do not
+        fit.
 
     Notes
     -----
@@ -120,7 +121,7 @@ def health(
     thresholds = Thresholds(vanishing, exploding, redundant, saturated, share)
     if isinstance(log, Mapping) and not isinstance(log, xr.DataTree):
         check_rows_unasked(dim, by)
-        states = states_of(log, (gradient, activation))
+        states = states_of(log, gradient=gradient, activation=activation)
         names = _in_order(list(states), layers)
         ranges = _checked(bounds or {}, names)
         in_order = {layer: (states[layer], bounds_of(layer, ranges)) for layer in names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import xarray as xr
@@ -11,6 +11,7 @@ from covdist.errors import DataError, shown
 from covdist.readings.gradients.health.questions import OfActivations, OfGradients
 from covdist.readings.gradients.health.table import HealthTable, labelled_table, shared_groups
 from covdist.readings.gradients.health.verdicts import Thresholds
+from covdist.readings.layers.nodes import absent_of
 from covdist.results.deferred import apply
 from covdist.results.labelled_state import LabelledState
 
@@ -23,8 +24,9 @@ def check_rows_unasked(dim: object, by: object) -> None:
         raise DataError("dim and by choose rows of a log, and moments have theirs: leave them out, or pass the log")
 
 
-def states_of(states: Mapping[str, object], variables: Sequence[str]) -> dict[str, dict[int, LabelledState]]:
-    """Return by layer the moments of its gradients (0) and activations (1), whose names are the variables'."""
+def states_of(states: Mapping[str, object], **variables: str) -> dict[str, dict[int, LabelledState]]:
+    """Return by layer the moments of its variables, by their place among these, which options name."""
+    names, known = list(variables.values()), set[str]()
     found = dict[str, dict[int, LabelledState]]()
     for path, m in states.items():
         if not isinstance(m, LabelledState):
@@ -33,12 +35,13 @@ def states_of(states: Mapping[str, object], variables: Sequence[str]) -> dict[st
                 "gives, or a log"
             )
         layer, _, variable = full_path(path, m).rpartition("/")
-        if variable in variables and len(m.layout.axes) == 1:
-            found.setdefault(layer or "root", {})[variables.index(variable)] = m
-    if not found:
+        if variable in names and len(m.layout.axes) == 1:
+            found.setdefault(layer or "root", {})[names.index(variable)] = m
+            known.add(variable)
+    if absent := absent_of(variables, known):
         raise DataError(
-            f"no moments are of a variable {' or '.join(map(repr, variables))}, found are "
-            f"{', '.join(map(shown, states)) or 'none'}: pass gradient=... or activation=..."
+            f"no moments are of a variable {' or '.join(map(repr, absent.values()))}, found are "
+            f"{', '.join(map(shown, states)) or 'none'}: pass {' or '.join(f'{option}=...' for option in absent)}"
         )
     return found
 
