@@ -21,7 +21,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -215,8 +217,9 @@ def _more(times: list[Times], plain: list[Times]) -> Times:
     return Times(*map(statistics.median, zip(*rounds, strict=True)))
 
 
-def keep_heap() -> None:
-    """Have malloc leave memory to the process that has been freed."""
+def prepare() -> None:
+    """Take one thread of torch, and have malloc leave memory to the process that has been freed."""
+    torch.set_num_threads(1)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
@@ -224,9 +227,12 @@ def keep_heap() -> None:
 
 
 if __name__ == "__main__":
-    keep_heap()
-    torch.set_num_threads(1)
-    # All logs go at the end: on file systems without a journal, files that go make those to come slower for a minute.
-    with tempfile.TemporaryDirectory() as folder:
-        for number, each in enumerate(CASES):
-            print(measure(each, Path(folder, f"{number}.zarr")), flush=True)
+    # All logs go at the end: on file systems without a journal, files that go make those to come slower for minutes.
+    # A process for each case, since memory that one has kept is not where the next would have it.
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(1, get_context("spawn"), prepare, max_tasks_per_child=1) as process,
+    ):
+        paths = [Path(folder, f"{number}.zarr") for number in range(len(CASES))]
+        for lines in process.map(measure, CASES, paths):
+            print(lines, flush=True)

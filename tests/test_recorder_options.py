@@ -91,6 +91,24 @@ def test_values_that_become_zero_are_warned_of_once(tmp_path):
     assert (log["n/b"].values[:, 0] > 0).all()
 
 
+def test_one_warning_a_call_names_all_arrays_whose_values_become_zero(tmp_path):
+    data = np.array([[1e-30, 2e-30, 1.0]], "f4")
+    arrays = {"n/a": data[:, 1:], **{f"n/{name}": data for name in "bcdefgh"}}
+    with Recorder(tmp_path / "log", dtype="float16") as rec:
+        with pytest.warns(UserWarning, match="too small") as found:
+            rec.log(0, arrays)
+        rec.log(1, arrays)
+        with pytest.warns(
+            UserWarning, match=r"^m/a has 2 values of 3 .* are recorded as 0, which is said once an array"
+        ):
+            rec.log(2, arrays | {"m/a": data})
+    assert [str(each.message) for each in found] == [
+        "n/b has 2 values of 3 that are too small for float16 and are recorded as 0 (others have some, too: n/a, n/c, "
+        "n/d, n/e and 3 more), which is said once an array: record it in a wider dtype, dtype={'n/b': 'bfloat16'} or "
+        "'float32', or scale it."
+    ]
+
+
 def test_the_first_pattern_counts(tmp_path):
     data = np.ones((2, 3), "f4")
     with Recorder(tmp_path / "log", dtype={"n/a": "float64", "n/*": "float16"}) as rec:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from covdist.given import told
 from covdist.kernel import copies
 from covdist.kernel.library import compiled
 
+_NAMED = 4  # arrays of a warning, beside the first
 _TEXT = "fixed_length_utf32"  # of NumPy, 4 bytes a character
 FLOATS = ("float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
@@ -89,12 +91,28 @@ def check_over(name: str, lost: copies.RoundingLoss, dtype: np.dtype) -> None:
         )
 
 
-def say_lost(name: str, count: int, size: int, dtype: np.dtype) -> None:
-    """Warn of values that are too small for a dtype."""
+class Vanished(NamedTuple):
+    """An array with values that are too small for the dtype that it is recorded in."""
+
+    name: str
+    lost: int  # of such values
+    size: int  # of all values
+    dtype: np.dtype
+
+
+def say_vanished(arrays: Sequence[Vanished]) -> None:
+    """Warn of values that are too small for a dtype: of the array that has lost most of them, and of the others' names.
+
+    One warning a call, since a model has as many arrays of gradients as it has layers.
+    """
+    name, lost, size, dtype = max(arrays, key=lambda each: each.lost / each.size)
+    others = [each.name for each in arrays if each.name != name]
+    listed = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
     warnings.warn(
-        f"{name} has {count} values of {size} that are too small for {dtype.name} and are recorded as 0, which is said "
-        f"once: record it in a wider dtype, dtype={{{name!r}: 'bfloat16'}} or 'float32', or scale it.",
-        stacklevel=5,
+        f"{name} has {lost} values of {size} that are too small for {dtype.name} and are recorded as 0"
+        f"{f' (others have some, too: {listed})' if others else ''}, which is said once an array: record it in a wider "
+        f"dtype, dtype={{{name!r}: 'bfloat16'}} or 'float32', or scale it.",
+        stacklevel=4,
     )
 
 

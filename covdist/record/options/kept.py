@@ -11,7 +11,7 @@ import numpy as np
 from covdist.errors import DataError
 from covdist.record.lent import Given, Lent
 from covdist.record.options.asked import Asked, of_name
-from covdist.record.options.dtypes import cast, check_over, say_lost
+from covdist.record.options.dtypes import Vanished, cast, check_over, say_vanished
 from covdist.record.projection import PROJECTION, drawn, matrix_bytes, signs
 from covdist.record.values import as_array, as_rows, as_step, check_arrays, variable_of
 
@@ -43,9 +43,14 @@ class Kept:
             arrays = {name: value for name, value in arrays.items() if self.wants(step, name)}
         if self._whole:
             return {name: each if type(each) in _READY else as_array(name, each) for name, each in arrays.items()}
-        parts: dict[str, Given] = {}
-        for name, value in arrays.items():
-            parts[name] = self._part(name, value if type(value) is Lent else as_array(name, value))
+        vanished: list[Vanished] = []
+        parts = {
+            name: self._part(name, value if type(value) is Lent else as_array(name, value), vanished)
+            for name, value in arrays.items()
+        }
+        if vanished:
+            self._said.update(each.name for each in vanished)
+            say_vanished(vanished)
         return parts
 
     def dtype_of(self, name: str) -> np.dtype | None:
@@ -63,7 +68,7 @@ class Kept:
         how = self._hows.get(name)
         return {} if how is None else how.attributes
 
-    def _part(self, name: str, data: Given) -> Given:
+    def _part(self, name: str, data: Given, vanished: list[Vanished]) -> Given:
         how, gone = self._hows.get(name), 0
         if how is None:
             how = self._hows[name] = _how(name, np.asarray(data), self._options)
@@ -79,8 +84,7 @@ class Kept:
             data, more = cast(name, np.asarray(data), how.dtype)
             gone += more
         if gone and name not in self._said:
-            self._said.add(name)
-            say_lost(name, gone, math.prod(data.shape), how.dtype)
+            vanished.append(Vanished(name, gone, math.prod(data.shape), how.dtype))
         return data
 
 
