@@ -97,10 +97,10 @@ def _zarr(values: Named, path: Path) -> None:
     import xarray as xr
 
     from covdist.results.moments import Moments
-    from covdist.results.saving import save
+    from covdist.results.saving import save_in
 
     if any(isinstance(value, Moments) for value in values.values()):
-        save(values, path)
+        save_in(path, values)
         return
     if slashed := next((name for name in values if "\\" in name), None):
         raise DataError(f"{slashed} has a backslash in its name, which zarr takes for a slash: rename it in the log")

@@ -29,7 +29,7 @@ from covdist.results.layout import Layout
 from covdist.results.load import load
 from covdist.results.looks.counts import totals
 from covdist.results.moments import Moments
-from covdist.results.saving import save
+from covdist.results.saving import save_in
 from covdist.results.store import replaced
 
 _START = 20.0  # seconds of one core for which workers are worth starting
@@ -126,7 +126,7 @@ def updated(
         else:
             results[called] = before or added[called]
     with replaced(Path(place)) as beside:
-        save(results if len(results) > 1 else {"": next(iter(results.values()))}, beside, about=now.as_json())
+        save_in(beside, results if len(results) > 1 else {"": next(iter(results.values()))}, about=now.as_json())
     return results
 
 
@@ -149,13 +149,12 @@ def light(plans: Sequence[Plan]) -> bool:
 def _place(result: str | os.PathLike[str]) -> str:
     if not isinstance(result, str | os.PathLike):
         raise DataError(f"result is {type(result).__name__}, expected the path of a result: save it first")
-    place = os.path.realpath(local_path(result, "result"))
+    place = local_path(result, "result")
     if not os.path.exists(place):
-        raise ResultError(f"{os.fspath(result)} does not exist: make it first, by `covdist run LOG -o RESULT`")
+        raise ResultError(f"{place} does not exist: make it first, by `covdist run LOG -o RESULT`")
     if os.path.isfile(os.path.join(place, "manifest.json")):
         raise ResultError(
-            f"{os.fspath(result)} is a job's folder: pass the result that the job wrote to its output, or a copy of "
-            "its result.zarr"
+            f"{place} is a job's folder: pass the result that the job wrote to its output, or a copy of its result.zarr"
         )
     return place
 

@@ -49,8 +49,20 @@ def save(
     rows of which log they hold. The store appears only when everything is written. Workers write the tiles of a matrix
     in tiles themselves, so they must be able to reach it.
     """
+    with whole(free_path(path)) as place:
+        return save_in(place, nodes, computed, names, about)
+
+
+def save_in(
+    place: Path,
+    nodes: Mapping[str, M],
+    computed: Callable[[dict[str, M]], dict[str, M]] = _computed,
+    names: Sequence[str] = (),
+    about: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, M]:
+    """Do as ``save`` does at a place that has another name later, by which errors of writing know it."""
     names = names or list(nodes)
-    with new_result(path, names, about) as result:
+    with new_result(place, names, about) as result:
         tiled = [node for node, one in nodes.items() if one.matrix is not None]
         written = {node: nodes[node].with_tiles_in(result.group(node)) for node in tiled}
         found = computed({**nodes, **written})

@@ -76,18 +76,17 @@ class NewResult:
 
 
 @contextmanager
-def new_result(path: str | Path, nodes: Sequence[str], about: Mapping[str, Any]) -> Iterator[NewResult]:
-    """Yield a result to write, which appears at ``path`` when the block has ended; ``about`` says what it is of."""
-    with whole(free_path(path)) as place:
-        result = NewResult(place, nodes, about)
-        yield result
-        result.finish()
+def new_result(place: Path, nodes: Sequence[str], about: Mapping[str, Any]) -> Iterator[NewResult]:
+    """Yield a result to write, which is one when the block has ended; ``about`` says what it is of."""
+    result = NewResult(place, nodes, about)
+    yield result
+    result.finish()
 
 
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
     """Yield a place to write a file or folder to, which is at ``target`` when the block has ended, or nowhere."""
-    with _begun(target, "partial") as partial:
+    with _begun(_beside(target, "partial"), target, "choose another place") as partial:
         yield partial
         os.rename(partial, target)
 
@@ -96,25 +95,26 @@ def whole(target: Path) -> Iterator[Path]:
 def replaced(target: Path) -> Iterator[Path]:
     """Yield a path for a new result, which takes the place of the one at ``target`` when the block has ended.
 
-    Where anything fails the old one stays.
+    Where anything fails the old one stays. Of a link what it leads to is replaced.
     """
-    if not os.access(target.parent, os.W_OK):
-        raise ResultError(f"the folder {target.parent} of the result is not writable: copy the result, and update that")
-    with _begun(target, "new") as beside:
+    old = Path(os.path.realpath(target))
+    if not os.access(old.parent, os.W_OK):
+        raise ResultError(f"the folder {old.parent} of the result is not writable: copy the result, and update that")
+    with _begun(_beside(old, "new"), target, "it is as it was, update a copy in another place") as beside:
         yield beside
-        exchange(beside, target)
+        exchange(beside, old)
 
 
 @contextmanager
-def _begun(target: Path, what: str) -> Iterator[Path]:
-    """Yield a place beside a target, of which nothing stays; ResultError names the target where it takes no more."""
-    place = _beside(target, what)
+def _begun(place: Path, target: Path, advice: str) -> Iterator[Path]:
+    """Yield a place of which nothing stays; where it takes no more bytes ResultError names the target instead."""
     try:
         yield place
     except Exception as error:
         if (refused := refusal(error, place, target)) is None:
             raise
-        raise ResultError(f"{target} cannot be written ({refused.reason}): {refused.advice}") from error
+        advice = ", or ".join(filter(None, (advice, refused.remedy)))
+        raise ResultError(f"{target} cannot be written ({refused.reason}): {advice}") from error
     finally:
         if place.is_dir():
             shutil.rmtree(place, ignore_errors=True)

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from covdist.given import path_of
 from covdist.kernel.library import compiled, function
+from covdist.storage.named import named
 from covdist.storage.pages import FAILED, WRITTEN, Data, Parts, write_all, write_at_once
 from covdist.storage.remote import PARTIAL, Remote
 from covdist.storage.turns import Turns
@@ -137,8 +138,9 @@ class Folder:
         """
         unfinished = f"{self.root}.{uuid.uuid4().hex}{PARTIAL}"
         try:
-            Folder(unfinished, self._durable).create(name, data)
-            os.rename(unfinished, self.root)  # refuses to replace what is not empty
+            with named(unfinished, self.root):
+                Folder(unfinished, self._durable).create(name, data)
+                os.rename(unfinished, self.root)  # refuses to replace what is not empty
         except BaseException as error:
             shutil.rmtree(unfinished, ignore_errors=True)
             if not (isinstance(error, OSError) and error.errno in _IN_THE_WAY):
@@ -230,16 +232,18 @@ class Folder:
     def _written(self, path: str, data: Data) -> Iterator[str]:
         unfinished = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
         try:
-            number = self._opened(unfinished, os.O_EXCL)
-            try:
-                write_all(number, data)
-                if self._durable:
-                    os.fsync(number)
-            finally:
-                os.close(number)
-            yield unfinished
+            with named(unfinished, path):
+                number = self._opened(unfinished, os.O_EXCL)
+                try:
+                    write_all(number, data)
+                    if self._durable:
+                        os.fsync(number)
+                finally:
+                    os.close(number)
+                yield unfinished
         except BaseException:
-            _remove(unfinished)
+            with suppress(OSError):  # of the first, which says why
+                _remove(unfinished)
             raise
         if self._durable:
             _sync_folder(os.path.dirname(path))

@@ -16,17 +16,17 @@ class Refusal(NamedTuple):
     """What a sentence says of it."""
 
     reason: str
-    advice: str = "choose another place"
+    remedy: str = ""  # other than another place
 
 
-_AGAIN = "try again, as its disk has room, or choose another place"
+_AGAIN = "try again, as its disk has room"
 _REASONS = {
-    errno.ENOSPC: Refusal("no space is left on its disk", "choose another place, or free some"),
-    errno.EDQUOT: Refusal("the quota of its disk is used up", "choose another place, or remove something there"),
+    errno.ENOSPC: Refusal("no space is left on its disk", "free some"),
+    errno.EDQUOT: Refusal("the quota of its disk is used up", "remove something there"),
     errno.EROFS: Refusal("its file system is read-only"),
     errno.EFBIG: Refusal(
         "a file of it is larger than its file system, or the limit that `ulimit -f` shows, allows",
-        "choose another place, or raise that limit",
+        "raise that limit",
     ),
 }
 
@@ -47,7 +47,7 @@ def refusal(error: Exception, place: Path, target: Path) -> Refusal | None:
         return Refusal(said, _AGAIN) if isinstance(error, OSError) and number is None else None
     if not named or named.startswith((str(place), str(target))):
         return _of(number)
-    return Refusal(f"{os.strerror(number)}: {named}", _of(number).advice) if number in _REASONS else None
+    return Refusal(f"{os.strerror(number)}: {named}", _of(number).remedy) if number in _REASONS else None
 
 
 def _of(number: int) -> Refusal:

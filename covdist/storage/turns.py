@@ -6,6 +6,7 @@ import os
 import time
 
 from covdist.storage.exchange import exchanged
+from covdist.storage.named import named
 from covdist.storage.pages import EXCHANGED, FAILED, WRITTEN, Data, write_all, write_at_once
 
 _YOUNG = 0.03  # seconds, that hardly pass between the opening of a small file and its reading
@@ -31,12 +32,13 @@ class Turns:
         file = os.fsencode(path)
         ours, self._ours = self._ours, False  # as long as it is not written in full
         done = write_at_once(self._beside, data, not ours, file)
-        if done == FAILED:
-            done = self._write(file, data, ours)
-        if done == EXCHANGED:
-            self._ours, self._since = True, time.monotonic()
-        else:
-            os.replace(self._beside, file)
+        if done != EXCHANGED:
+            with named(os.fsdecode(self._beside), path):
+                done = self._write(file, data, ours) if done == FAILED else done
+                if done != EXCHANGED:
+                    os.replace(self._beside, file)
+                    return
+        self._ours, self._since = True, time.monotonic()
 
     def _write(self, file: bytes, data: Data, ours: bool) -> int:
         number = os.open(self._beside, os.O_WRONLY | os.O_CREAT, 0o666) if ours else self._opened()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 import covdist
 from covdist.results.saving import save
+from covdist.storage.pages import Parts
+from covdist.storage.place import place_at
 
 from . import logs
-from .calling import call
+from .calling import call, output, sentence
 from .running import told
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts a small file system")
@@ -31,6 +35,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     logs.one(folder / "log.zarr", VALUES)
     m.save(folder / "result.zarr")
     covdist.moments(VALUES.reshape(6, -1), state="variances").save(folder / "wide.zarr")
+    covdist.moments(VALUES, by=np.arange(300) % 2).save(folder / "groups.zarr")
     save({"fc/input": m, "fc/gradient": m}, folder / "layer.zarr")
     return folder
 
@@ -68,7 +73,7 @@ WAYS: dict[str, Callable[[Path, str], list[object]]] = {
     "merge": lambda given, to: ["merge", given / "result.zarr", given / "result.zarr", "-o", f"{to}.zarr"],
     "convert": lambda given, to: ["convert", given / "log.zarr", f"{to}.zarr"],
     "read .zarr": lambda given, to: ["read", given / "result.zarr", "cov", "-o", f"{to}.zarr"],
-    "read moments": lambda given, to: ["read", given / "result.zarr", "shrink", "-o", f"{to}.zarr"],
+    "read moments": lambda given, to: ["read", given / "groups.zarr", "within", "group", "-o", f"{to}.zarr"],
     "read .npy": lambda given, to: ["read", given / "result.zarr", "cov", "-o", f"{to}.npy"],
     "read .csv": lambda given, to: ["read", given / "result.zarr", "cov", "-o", f"{to}.csv"],
     "report": lambda given, to: ["report", given / "result.zarr", "-o", f"{to}.html"],
@@ -111,3 +116,48 @@ def test_a_file_system_that_is_only_read(words, given, disk, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: True)  # or each is refused before it begins
     assert _mounted(disk, "-o", "remount,ro")
     refused(words(given, f"{disk}/to"), "its file system is read-only")
+
+
+def test_an_update_names_the_result_as_it_was_named(disk, monkeypatch):
+    """And not what is written beside it; the old one stays."""
+    log, result = logs.one(disk / "log.zarr", VALUES[:40, :60]).path, disk / "results" / "result.zarr"
+    result.parent.mkdir()
+    output("run", log, "-o", result)
+    zarr.open_group(log)["fc1/gradient"].append(VALUES[40:90, :60])
+    before = covdist.load(result).cov()
+    (disk / "latest").symlink_to(result)
+    (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - (16 << 10)))
+    monkeypatch.chdir(disk)
+    for name in (result, "latest"):
+        found = sentence("run", log, "--update", name)
+        assert found.startswith(f"covdist: {name} cannot be written (no space is left on its disk): it is as it was")
+        assert [each.name for each in result.parent.iterdir()] == ["result.zarr"]
+    np.testing.assert_array_equal(covdist.load(result).cov(), before)
+    (disk / "filler").unlink()
+    output("run", log, "--update", "latest")
+    assert (disk / "latest").is_symlink()
+    assert covdist.load(result).count == 90
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda at: at.put("file", b"1"),
+        lambda at: at.create("file", b"1"),
+        lambda at: at.swap("file", Parts([b"1"]), "spare"),
+    ],
+    ids=["put", "create", "swap"],
+)
+def test_a_small_file_goes_by_its_name(write, disk):
+    assert _mounted(disk, "-o", "remount,ro")
+    with pytest.raises(OSError, match="Read-only") as caught:
+        write(place_at(disk))
+    assert caught.value.filename == str(disk / "file")
+    assert "partial" not in str(caught.value)
+
+
+def test_a_new_folder_goes_by_its_name(disk):
+    assert _mounted(disk, "-o", "remount,ro")
+    with pytest.raises(OSError, match="Read-only") as caught:
+        place_at(disk / "job").begin("manifest.json", b"{}")
+    assert str(caught.value).endswith(f"'{disk / 'job'}'")

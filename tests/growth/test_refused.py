@@ -140,4 +140,4 @@ def test_a_result_that_cannot_be_written(log, result, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("covdist.results.store.exchange", full)
-    refused(log, result, "No space", OSError)
+    refused(log, result, rf"{result} cannot be written \(no space .*\): it is as it was")

@@ -301,7 +301,8 @@ def test_errors_without_a_number_are_told_by_what_else_the_system_refuses(number
 
 
 def test_errors_that_are_of_no_disk_are_not_told_as_such(tmp_path):
-    assert "(9 requested and 4 written): try again" in str(ending(tmp_path, OSError("9 requested and 4 written")))
+    found = str(ending(tmp_path, OSError("9 requested and 4 written")))
+    assert "(9 requested and 4 written): choose another place, or try again" in found
     for error in (RuntimeError("a bug"), OSError(errno.EIO, "is read"), PermissionError(errno.EACCES, "no", "/x/log")):
         assert ending(tmp_path, error) is error
 
