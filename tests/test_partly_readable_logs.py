@@ -299,6 +299,30 @@ def test_a_result_in_a_log_is_left_out(tmp_path):
     assert list(opened.children) == ["a"]
 
 
+def test_zarr_among_files_is_named_and_a_result_of_them_is_passed_over(tmp_path):
+    root = numpy_log(tmp_path / "log")
+    zarr_log(root / "fc3" / "z.zarr")
+    covdist.moments(np.ones((4, 3))).save(root / "r.zarr")
+    with pytest.warns(
+        UserWarning, match=r"z\.zarr is Zarr, which is not read as a part of a folder of files"
+    ) as warned:
+        opened = covdist.open_log(root)
+    assert "r.zarr" not in str(warned[0].message)
+    assert list(opened["fc3"].children) == []
+
+
+def test_a_folder_of_zarr_says_so(tmp_path):
+    zarr_log(tmp_path / "a.zarr")
+    with pytest.raises(LogError, match=r"a\.zarr is Zarr, .*: name it alone, or write its arrays as files"):
+        covdist.open_log(tmp_path)
+
+
+def test_a_folder_of_results_is_no_log(tmp_path):
+    covdist.moments(np.ones((4, 3))).save(tmp_path / "r.zarr")
+    with pytest.raises(LogError, match="is not a log"):
+        covdist.open_log(tmp_path)
+
+
 @pytest.mark.parametrize("inner", ["", "fc2"])
 def test_a_folder_that_may_not_be_looked_into_is_named(
     inner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,7 @@ from covdist.logs.remote.urls import Url
 from covdist.logs.remote.visit import asked_once
 from covdist.logs.source import Entry, Nodes, Unreadable, fillable
 from covdist.logs.stamps import opening
+from covdist.logs.zarr.files import MARKERS as ZARR
 
 READS = "folders of files"
 R = TypeVar("R")
@@ -49,6 +50,8 @@ def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
 
 
 def _has_format(folder: str, file: str) -> bool:
+    if last_name(file) in ZARR:
+        return not _of_a_result(below(folder, file))
     with asked_once(place := below(folder, file)):
         return format_of(place) is not None
 
@@ -82,7 +85,7 @@ def _nodes(path: str, follow_links: bool) -> Nodes:
             return _arrays(place, file, many, follow_links or not many)
 
     for file, found in zip(files, counted(_each(arrays, files, path), len(files)), strict=True):
-        stem = os.path.splitext(file)[0]
+        stem = os.path.dirname(file) if last_name(file) in ZARR else os.path.splitext(file)[0]
         for name, variable in (found or {}).items():
             node, _, last = name.rpartition("/")
             if last in nodes.setdefault(node, {}):
@@ -93,6 +96,8 @@ def _nodes(path: str, follow_links: bool) -> Nodes:
 
 def _arrays(place: str, file: str, many: bool, follow_links: bool) -> _Arrays | None:
     """Read the headers of a file, one of many or alone; None where it is of no format."""
+    if many and last_name(file) in ZARR:
+        return None if _of_a_result(place) else {os.path.dirname(file): Unreadable(_zarr(place), layer=True)}
     format = format_of(place, follow_links)
     if format is None:
         return None
@@ -111,6 +116,25 @@ def _each(function: Callable[[str], R], files: Iterable[str], path: str) -> Gene
 
 
 def _names(folder: str, follow_links: bool) -> Iterator[str]:
-    """Yield the paths of all files below a folder."""
+    """Yield the paths of all files below a folder, of one of Zarr that of its metadata alone."""
+    within: str | None = None
     for place, names in walk(folder, lambda _: False, follow_links):
-        yield from (f"{place}/{name}".lstrip("/") for name in names)
+        if within is not None and f"{place}/".startswith(within):
+            continue
+        within = f"{place}/" if place and not set(ZARR).isdisjoint(names) else None
+        wanted = names if within is None else [next(name for name in names if name in ZARR)]
+        yield from (f"{place}/{name}".lstrip("/") for name in wanted)
+
+
+def _of_a_result(metadata: str) -> bool:
+    """Return whether metadata of Zarr are those of a result, such as of these files."""
+    from covdist.logs.zarr.reading import is_result
+
+    return is_result(metadata)
+
+
+def _zarr(metadata: str) -> LogError:
+    return LogError(
+        f"{os.path.dirname(metadata)} is Zarr, which is not read as a part of a folder of files: name it alone, or "
+        "write its arrays as files."
+    )

@@ -151,3 +151,18 @@ def test_the_page_on_refusals_advises_only_what_exists():
     page = (ROOT / "docs" / "reference" / "refused.md").read_text()
     assert {*re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)} <= options()
     assert {*re.findall(r"covdist ([a-z]+) (?=[A-Z])", page)} <= commands().keys()
+
+
+def test_the_page_on_refusals_quotes_what_is_said():
+    page = (ROOT / "docs" / "reference" / "refused.md").read_text()
+    quoted = [line.split("|")[1] for line in page.splitlines() if line.startswith("| ") and "sentence says" not in line]
+    parts = {part.strip(" :,") for quote in quoted for part in re.split("[…;]", re.sub(r"\b(nan|inf)\b", "…", quote))}
+    literals = package_texts()
+    assert [part for part in sorted(parts - {""}) if not any(part in text for text in literals)] == []
+
+
+@cache
+def package_texts():
+    """Return all texts that stand in the package, with ``…`` for what is filled in."""
+    paths = sorted((ROOT / "covdist").rglob("*.py"))
+    return {text for path in paths for node in ast.walk(ast.parse(path.read_text())) if (text := words(node))}

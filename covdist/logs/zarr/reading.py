@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from zarr.storage import StorePath
 
 from covdist.errors import LogError, shown
 from covdist.logs.grid import check_promise
-from covdist.logs.paths import absolute, address, below, is_url, last_name, read_file, walk
+from covdist.logs.paths import absolute, address, below, first_bytes, is_url, last_name, read_file, walk
 from covdist.logs.source import Entry, Nodes, Source, Unreadable
 from covdist.logs.stamps import Stamp, dated, opening, stamp
 from covdist.logs.zarr.arrays import ZarrSource
@@ -154,13 +154,25 @@ def _content(folder: str, array: bytes | None, attributes: bytes | None, both: b
         return {**content, "attributes": {} if attributes is None else parsed(attributes, f"{folder}/.zattrs")}
     content = {} if both is None else parsed(both, f"{folder}/zarr.json")
     if both is None or content.get("node_type") == "group":
-        attributes = content.get("attributes")
-        if isinstance(attributes, dict) and attributes.keys() >= _OF_RESULT:
+        if _of_a_result(content):
             raise _ResultError
         return None
     if content.get("node_type") != "array":
         raise wrong(f"{folder}/zarr.json", "node_type", content.get("node_type"), '"array" or "group"')
     return content
+
+
+def is_result(metadata: str) -> bool:
+    """Return whether a file has the metadata of a result's root; one that cannot be read has not."""
+    try:
+        return _of_a_result(parsed(first_bytes(metadata, MOST_BYTES), metadata))
+    except LogError:
+        return False
+
+
+def _of_a_result(content: Mapping[str, Any]) -> bool:
+    attributes = content.get("attributes")
+    return isinstance(attributes, dict) and attributes.keys() >= _OF_RESULT
 
 
 class _ResultError(Exception):
