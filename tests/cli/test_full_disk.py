@@ -34,6 +34,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, m = tmp_path_factory.mktemp("given"), covdist.moments(VALUES)
     logs.one(folder / "log.zarr", VALUES)
     m.save(folder / "result.zarr")
+    m.export(folder / "s.npz", "fid")
     covdist.moments(VALUES.reshape(6, -1), state="variances").save(folder / "wide.zarr")
     covdist.moments(VALUES, by=np.arange(300) % 2).save(folder / "groups.zarr")
     save({"fc/input": m, "fc/gradient": m}, folder / "layer.zarr")
@@ -59,9 +60,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def limited() -> Iterator[None]:
-    """Files of at most 16 KiB."""
+    """Files of at most 4 KiB."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16 << 10, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 10, before[1]))
     try:
         yield
     finally:
@@ -70,6 +71,7 @@ def limited() -> Iterator[None]:
 
 WAYS: dict[str, Callable[[Path, str], list[object]]] = {
     "run": lambda given, to: ["run", given / "log.zarr", "-o", f"{to}.zarr"],
+    "import": lambda given, to: ["import", given / "s.npz", "--as", "fid", "--count", 300, "-o", f"{to}.zarr"],
     "merge": lambda given, to: ["merge", given / "result.zarr", given / "result.zarr", "-o", f"{to}.zarr"],
     "convert": lambda given, to: ["convert", given / "log.zarr", f"{to}.zarr"],
     "read .zarr": lambda given, to: ["read", given / "result.zarr", "cov", "-o", f"{to}.zarr"],
@@ -99,11 +101,22 @@ def refused(words: list[object], reason: str, missing: str = "pip install") -> N
     assert sorted(folder.iterdir()) == before
 
 
-@each_way
-def test_a_full_disk(words, given, disk, monkeypatch):
+@pytest.fixture
+def full(disk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One with 48 KB left, for which nobody looks before."""
     monkeypatch.setattr("covdist.results.store.check_room", lambda *_: None)
     (disk / "filler").write_bytes(bytes(1_000_000))  # of 1,048,576
-    refused(words(given, f"{disk}/to"), FULL)
+    return disk
+
+
+@each_way
+def test_a_full_disk(words, given, full):
+    refused(words(given, f"{full}/to"), FULL)
+
+
+def test_a_full_disk_on_which_workers_write(given, full):
+    tiles = ["--max-columns", 9, "--beyond", "tiles"]
+    refused(["run", given / "log.zarr", *tiles, "-o", f"{full}/to.zarr"], FULL)
 
 
 @each_way
