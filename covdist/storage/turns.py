@@ -34,11 +34,12 @@ class Turns:
         done = write_at_once(self._beside, data, not ours, file)
         if done != EXCHANGED:
             with named(os.fsdecode(self._beside), path):
-                done = self._write(file, data, ours) if done == FAILED else done
+                if done == FAILED:
+                    done = self._write(file, data, ours)
                 if done != EXCHANGED:
                     os.replace(self._beside, file)
-                    return
-        self._ours, self._since = True, time.monotonic()
+        if done == EXCHANGED:
+            self._ours, self._since = True, time.monotonic()
 
     def _write(self, file: bytes, data: Data, ours: bool) -> int:
         number = os.open(self._beside, os.O_WRONLY | os.O_CREAT, 0o666) if ours else self._opened()

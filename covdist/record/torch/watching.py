@@ -107,7 +107,7 @@ class Watch:
         if self._recorder is not None:
             self._recorder.defer(_PATIENCE)
             self._collected.after_pass = partial(self._recorder.begin, _TO_BACKWARD)
-        self._removed = self._joined = False
+        self._removed = False
 
     def step(self, number: int | None = None, /, **coordinates: float | str) -> None:
         """Record what was collected since the last call, as one step.
@@ -129,7 +129,7 @@ class Watch:
             raise DataError("this watch has been removed: call watch(model, rec) again, or step within its with block.")
         number = self._next if number is None else as_step(number)
         try:
-            if not self._joined:
+            if self not in _recording:
                 self._join()
             if self._collected.due:
                 self._rec.log(number, self._arrays(), **coordinates)
@@ -179,7 +179,6 @@ class Watch:
                     'watch(nn.ModuleDict({"g": g, "d": d}), rec), or remove the other watch first.'
                 )
             _recording.add(self)
-        self._joined = True
 
     def _shared(self) -> str | None:
         """Return a name that another watch records with the same recorder."""
