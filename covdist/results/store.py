@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import zarr
+from zarr.core.sync import sync
 
 from covdist.engine.plan import human_bytes
 from covdist.errors import ResultError
@@ -116,11 +118,23 @@ def _begun(place: Path, target: Path, advice: str) -> Iterator[Path]:
         advice = ", or ".join(filter(None, (advice, refused.remedy)))
         raise ResultError(f"{target} cannot be written ({refused.reason}): {advice}") from error
     finally:
+        _remove(place, _beside(target, "gone"))
+
+
+def _remove(place: Path, beside: Path) -> None:
+    """Remove a file or folder, to which others may still write, if it is there."""
+    with suppress(OSError):  # of a file system that is only read, also where nothing is there
         if place.is_dir():
-            shutil.rmtree(place, ignore_errors=True)
+            sync(_others())
+            os.rename(place, beside)  # what workers write to it now has no place
+            shutil.rmtree(beside, ignore_errors=True)
         else:
-            with suppress(OSError):  # of a file system that is only read, also where no file is there
-                place.unlink()
+            place.unlink()
+
+
+async def _others() -> None:
+    """Wait for what Zarr has begun: where one write has failed, those beside it go on, and make their folders."""
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
 
 def _places(nodes: Sequence[str]) -> dict[str, str]:

@@ -15,6 +15,9 @@ import zarr
 from dask.base import tokenize
 from dask.delayed import Delayed
 from dask.typing import Key
+from zarr.abc.store import Store
+from zarr.core.buffer import Buffer
+from zarr.storage import LocalStore
 
 from covdist.engine.bands import Band
 from covdist.errors import ResultError
@@ -138,9 +141,20 @@ def create(group: zarr.Group, bands: Sequence[Band], side: int, dims: Sequence[s
     group.attrs[Tiled.name] = {"side": side, "bands": [list(band) for band in bands], "about": _ABOUT}
 
 
+class _Begun(LocalStore):
+    """A folder that is not made again, where it was removed since the result is given up."""
+
+    async def _open(self, *, mode: object = None) -> None:
+        await Store._open(self)
+
+    async def set(self, key: str, value: Buffer) -> None:
+        self.root.stat()
+        await super().set(key, value)
+
+
 def write_band(place: str, number: int, band: Band, side: int, state: Cross) -> None:
     """Write a band's tiles one by one, and the powers of two its columns are scaled by."""
-    group = zarr.open_group(place, mode="r+")
+    group = zarr.open_group(_Begun(place), mode="r+")
     # Opened again they would leave out tiles of nothing but NaN.
     scatter, exponents = (stored_array(group, name).with_config(CHECKED["config"]) for name in ("scatter", "exponents"))
     cuts = edges(scatter.shape[0], side)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
+from zarr.core.buffer import Buffer
+from zarr.storage import LocalStore
 
 import covdist
 from covdist.results.saving import save
@@ -59,8 +63,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def limited() -> Iterator[None]:
+def limited(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Files of at most 4 KiB."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python 3.11 does not see that it was cut
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 10, before[1]))
     try:
@@ -122,6 +127,22 @@ def test_a_full_disk_on_which_workers_write(given, full):
 @each_way
 def test_files_that_may_not_be_so_large(words, given, tmp_path, limited):
     refused(words(given, f"{tmp_path}/to"), TOO_LARGE)
+
+
+@each_way
+def test_nothing_is_left_of_files_that_come_after_the_one_that_fails(words, given, tmp_path, limited, monkeypatch):
+    """Zarr writes several at a time."""
+    write, large = LocalStore.set, list[str]()
+
+    async def late(self: LocalStore, key: str, value: Buffer) -> None:
+        large.extend([key] if len(value) > 4 << 10 else [])
+        await asyncio.sleep(0 if [key] == large else 0.2)
+        await write(self, key, value)
+
+    monkeypatch.setattr(LocalStore, "set", late)
+    refused(words(given, f"{tmp_path}/to"), TOO_LARGE)
+    time.sleep(0.5)
+    assert not list(tmp_path.iterdir())
 
 
 @each_way

@@ -15,6 +15,7 @@ import zarr
 
 import covdist
 from covdist.errors import DataError, MergeError, NonFiniteError, PlanError, ResultError
+from covdist.results import tile_store
 
 from .counting import Counted
 
@@ -338,3 +339,13 @@ def test_a_stored_matrix_that_is_gone_is_no_matrix_of_nan(tmp_path):
     shutil.rmtree(tmp_path / "m")
     with pytest.raises(ResultError, match=r"m is damaged .*No such file.*restore it"):
         found.compute()
+
+
+def test_tiles_of_a_result_that_was_given_up_have_no_place(tmp_path, monkeypatch):
+    """As its folder is removed while a worker folds."""
+    place, tile = tmp_path / "result.zarr", tile_store.scatter_tile
+    m = covdist.moments(lazy(VALUES), matrix="tiles").with_tiles_in(zarr.open_group(place, mode="w"))
+    monkeypatch.setattr(tile_store, "scatter_tile", lambda *given: (place.rename(tmp_path / "gone"), tile(*given))[1])
+    with pytest.raises(FileNotFoundError), dask.config.set(scheduler="synchronous"):
+        m.compute()
+    assert [each.name for each in tmp_path.iterdir()] == ["gone"]
