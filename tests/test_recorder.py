@@ -317,3 +317,22 @@ def test_samples_and_steps_are_grouped_by_the_same_word(tmp_path):
     for name, dim, rows in (("activation", "sample", 8), ("gradient", "step", 2)):
         moments = covdist.moments(fc1[name], dim=dim, by="epoch").compute()
         assert [int(moments.sel(epoch=epoch).count) for epoch in range(3)] == [rows] * 3
+
+
+@pytest.mark.parametrize("rank", [None, 0])
+def test_scalars_and_labels_alone_have_coordinates_too(tmp_path, rank):
+    with covdist.Recorder(tmp_path / "run.zarr", rank=rank) as recorder:
+        for step in range(6):
+            arrays = {"loss": step, "fc1/accuracy": -step, "fc1/label": [step, step + 2]}
+            recorder.log(step, arrays, epoch=step // 2, split="train")
+    log = covdist.open_log(tmp_path / "run.zarr")
+    assert set(log.data_vars) == {"loss"}
+    assert set(log["fc1"].data_vars) == {"accuracy", "label"}
+    for name, dim, sign, shift in (
+        ("loss", "step", 1, 0),
+        ("fc1/accuracy", "step", -1, 0),
+        ("fc1/label", "sample", 1, 1),
+    ):
+        for by in ("epoch", ("epoch", "split"), *(["rank"] if rank == 0 else [])):
+            mean = covdist.moments(log[name], dim=dim, by=by).mean().compute().values.ravel()
+            assert mean.tolist() == [sign * each + shift for each in ([2.5] if by == "rank" else [0.5, 2.5, 4.5])]

@@ -20,6 +20,7 @@ from covdist.errors import LogError
 from covdist.logs import cf
 from covdist.logs.dask_arrays import to_dask
 from covdist.logs.grid import GridSource, Index
+from covdist.logs.joining.ranks import MARKS
 from covdist.logs.source import Entry, Named, Nodes, Source, Unreadable
 
 INDEX_ENTRIES = 1_000_000  # longer coordinates stay on disk
@@ -246,7 +247,8 @@ def _node(
 ) -> LogNode:
     leading = {dims[name][0] for name in variables if len(dims[name]) > 1}
     named = {name for entry in variables.values() for name in _named_coordinates(entry)} & variables.keys()
-    coords = named | {n for n in variables if len(dims[n]) == 1 and (dims[n][0] in leading or dims[n] == [n])}
+    vectors = {n for n in variables if len(dims[n]) == 1}
+    coords = named | {n for n in vectors if dims[n][0] in leading or dims[n] == [n] or MARKS in variables[n].attrs}
     indexes = {n for n in coords if leaf and dims[n] == [n] and _small(variables[n].source)}
     lost = unreadable.keys() & {dim for each in dims.values() for dim in each}  # labels of rows or columns
     return LogNode(variables, dims | {name: [name] for name in lost}, coords | lost, indexes, unreadable)

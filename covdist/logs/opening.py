@@ -80,10 +80,10 @@ def open_log(
         ``gradient`` is ``(step, param)`` or ``(step, sample, param)`` and all others are ``(sample, unit)``; a
         dim that two variables have in different sizes is called ``<variable>_<dim>`` in the later one. Vectors
         along the leading dim of a wider variable are coordinates, and so are those that an attribute
-        ``coordinates`` names. Values are decoded by their attributes as ``xarray.open_zarr`` decodes them: fill values
-        (``_FillValue``, ``missing_value``; in version 2 the array's own) become NaN, ``scale_factor``, ``add_offset``,
-        ``_Unsigned`` and units of dates are applied, ``valid_range`` and its like are not. The tree's
-        ``encoding["source"]`` is the path, without credentials.
+        ``coordinates`` names, and the steps and epochs of a ``Recorder``. Values are decoded by their attributes as
+        ``xarray.open_zarr`` decodes them: fill values (``_FillValue``, ``missing_value``; in version 2 the array's own)
+        become NaN, ``scale_factor``, ``add_offset``, ``_Unsigned`` and units of dates are applied, ``valid_range`` and
+        its like are not. The tree's ``encoding["source"]`` is the path, without credentials.
 
     Raises
     ------

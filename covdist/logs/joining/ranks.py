@@ -73,7 +73,7 @@ def _coordinates(arrays: Mapping[str, Parts], along: tuple[tuple[int, str], ...]
                 mark, rows = entry.attrs[MARKS], entry.source.shape[0]
                 found.setdefault(mark, {})[rank] = entry
                 names.setdefault(mark, name if own == dim else f"{dim}_{mark}")
-                numbers[rank] = Entry(repeated("rank", [rank], [rows]), (own,))
+                numbers[rank] = Entry(repeated("rank", [rank], [rows]), (own,), {MARKS: "rank"})
     # Without a mark that cannot be read of one rank.
     whole = {mark: parts for mark, parts in found.items() if len(parts) == len(along)}
     if not whole:
