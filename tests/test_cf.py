@@ -158,12 +158,6 @@ def test_one_byte_is_one_fill_value(tmp_path, fill, dtype, unsigned):
     np.testing.assert_array_equal(covdist.open_log(tmp_path / "a.zarr")["a"], expected)
 
 
-def test_a_missing_value_that_xarray_would_miss_is_refused(tmp_path):
-    stored(tmp_path / "a.zarr", {"_Unsigned": "true", "missing_value": -9})
-    with pytest.raises(LogError, match="missing_value -9 is not an unsigned number"):
-        covdist.open_log(tmp_path / "a.zarr")
-
-
 @pytest.mark.parametrize("form", [2, 3])
 def test_dates_name_samples(tmp_path, form):
     dates = np.array(["2001-01-01", "2001-01-02", "2001-01-04"], "M8[ns]")

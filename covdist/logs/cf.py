@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import dask.array as da
@@ -22,6 +23,8 @@ FILLS = ("_FillValue", "missing_value")
 NUMERIC = {*FACTORS, *FILLS, "_Unsigned"}
 DECODED = NUMERIC | {"units", "dtype"}  # xarray leaves valid_min, valid_max and valid_range alone
 UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, ImportError)  # what xarray raises
+_SIGNS = {"true": "u", "false": "i"}
+_EXACT = 1 << 53  # up to which float64, by which xarray compares integers, has them all
 TIMES = CFTimedeltaCoder(decode_via_units=False)  # a loss in "seconds" stays a number
 
 
@@ -66,6 +69,28 @@ def _block(block: np.ndarray, name: str, attrs: Attributes, dtype: np.dtype) -> 
 
 
 def _decoded(name: str, values: np.ndarray, attrs: Attributes) -> xr.Variable:
+    if values.dtype.kind in "iu":
+        values = values.view(_meant(values.dtype, attrs))
+        attrs = {key: value for key, value in attrs.items() if key != "_Unsigned"}
+    decoded = _by_xarray(name, values, attrs)
+    fills = [np.ravel(attrs[key]) for key in FILLS if key in attrs]
+    if fills and attrs.get("dtype") == "bool" and np.isin(values, np.concatenate(fills)).any():
+        raise LogError(
+            f"{name} has missing values among flags, which cannot be missing: leave its dtype out of the log."
+        )
+    if values.dtype.kind in "iu" and decoded.dtype.kind == "f" and any((abs(each) >= _EXACT).any() for each in fills):
+        as_numbers = {key: value for key, value in attrs.items() if key not in FILLS}  # others round to the fill value
+        numbers = _by_xarray(name, values, as_numbers).values.astype(decoded.dtype)
+        return decoded.copy(data=np.where(np.isin(values, np.concatenate(fills)), np.nan, numbers))
+    return decoded
+
+
+def _meant(dtype: np.dtype, attrs: Attributes) -> np.dtype:
+    """Return the dtype that integers of another are to be read as, which ``_Unsigned`` tells."""
+    return dtype if "_Unsigned" not in attrs else np.dtype(f"{_SIGNS[attrs['_Unsigned']]}{dtype.itemsize}")
+
+
+def _by_xarray(name: str, values: np.ndarray, attrs: Attributes) -> xr.Variable:
     variable = xr.Variable([f"axis_{axis}" for axis in range(values.ndim)], values, attrs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of two different fill values, which both count
@@ -82,40 +107,66 @@ def _checked(source: Source, attrs: Attributes) -> dict[str, Any]:
     """
     if source.dtype.kind not in "iufc":
         return {key: value for key, value in attrs.items() if key not in NUMERIC}
-    checked = dict(attrs)
-    factors = {key: float(_numbers(source, key, attrs[key], np.dtype("f8"))) for key in FACTORS if key in attrs}
-    fills = {key: _numbers(source, key, attrs[key], source.dtype) for key in FILLS if key in attrs}
-    checked.update(factors | fills)
-    for key, fill in fills.items():
-        if not factors and np.isnan(fill).all():
-            del checked[key]
-    if "_Unsigned" in attrs and source.dtype.kind in "iu":
-        _check_unsigned(source, attrs["_Unsigned"], fills)
-        if "_FillValue" in fills:  # 255 and -1 are one byte, and xarray takes the signed one for either
-            checked["_FillValue"] = fills["_FillValue"].astype(f"i{source.dtype.itemsize}")
-    return checked
+    numeric = {key: _numbers(source, key, attrs[key]) for key in (*FACTORS, *FILLS) if key in attrs}
+    whole = source.dtype.kind in "iu"
+    if whole and "_Unsigned" in attrs:
+        _check_unsigned(source, attrs["_Unsigned"])
+    for key in numeric.keys() & FILLS:
+        fill = _whole(numeric[key], source.dtype, attrs) if whole else _fitting(numeric[key], source.dtype)
+        numeric[key] = fill
+        if np.isnan(fill).all() and (whole or numeric.keys().isdisjoint(FACTORS)):
+            del numeric[key]
+    others = {key: value for key, value in attrs.items() if key not in (*FACTORS, *FILLS)}
+    return others | {key: float(value[0]) if key in FACTORS else _one(value) for key, value in numeric.items()}
 
 
-def _numbers(source: Source, key: str, value: Any, dtype: np.dtype) -> Any:
-    try:
-        numbers = np.asarray(value, dtype if dtype.kind in "fc" else None).ravel()
-    except (ValueError, TypeError, OverflowError):
-        numbers = np.empty(0)
-    one = numbers.size == 1 or (numbers.size and key == "missing_value")
-    if not one or numbers.dtype.kind not in "iufc" or (key in FACTORS and not np.isfinite(numbers).all()):
-        raise LogError(f"{source.name}: its attribute {key} must be a number, found {value!r}: correct it in the log.")
+def _one(numbers: np.ndarray) -> Any:
     return numbers[0] if numbers.size == 1 else numbers
 
 
-def _check_unsigned(source: Source, unsigned: Any, fills: Mapping[str, Any]) -> None:
+def _numbers(source: Source, key: str, value: Any) -> np.ndarray:
+    """Return what an attribute says, exactly where the values are integers; LogError where it says no number."""
+    dtype = np.dtype(object)
+    if key in FACTORS or source.dtype.kind in "fc":
+        dtype = np.result_type(np.float64 if key in FACTORS else source.dtype, np.float64)
+    try:
+        numbers = np.asarray(value, dtype).ravel()
+    except (ValueError, TypeError, OverflowError):
+        numbers = np.empty(0)
+    one = numbers.size == 1 or (numbers.size and key == "missing_value")
+    real = dtype.kind != "O" or all(isinstance(each, Real) and not isinstance(each, bool) for each in numbers)
+    if not (one and real) or (key in FACTORS and not np.isfinite(numbers).all()):
+        raise LogError(f"{source.name}: its attribute {key} must be a number, found {value!r}: correct it in the log.")
+    return numbers
+
+
+def _whole(numbers: np.ndarray, stored: np.dtype, attrs: Attributes) -> np.ndarray:
+    """Return those of some numbers that integers of a dtype can be, or one that none can be.
+
+    Where ``_Unsigned`` says what the bits mean, 255 and -1 are one byte.
+    """
+    meant = _meant(stored, attrs)
+    least, values = np.iinfo(meant).min, 1 << (8 * meant.itemsize)
+    there = [int(each) for each in numbers if np.isfinite(float(each)) and each == int(each)]
+    if "_Unsigned" in attrs:
+        there = [(each - least) % values + least for each in there if -(values >> 1) <= each < values]
+    possible = [each for each in there if least <= each < least + values]
+    if possible:
+        return np.array(possible, meant)
+    return np.array([np.nan if all(each != each for each in numbers) else 0.5])
+
+
+def _fitting(numbers: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return numbers as floats of a dtype; NaN for those that it has none near to, such as 1e300 of float32."""
+    with np.errstate(over="ignore", under="ignore"):
+        found = numbers.astype(dtype)
+    lost = np.isfinite(numbers) & (~np.isfinite(found) | ((found == 0) & (numbers != 0)))
+    return np.where(lost, dtype.type(np.nan), found)
+
+
+def _check_unsigned(source: Source, unsigned: Any) -> None:
     if unsigned not in ("true", "false"):
         raise LogError(
             f'{source.name}: its attribute _Unsigned must be "true" or "false", found {unsigned!r}: correct it in the '
             "log."
-        )
-    alone = np.setdiff1d(fills.get("missing_value", 0), fills.get("_FillValue", 0))
-    if unsigned == "true" and (alone < 0).any():  # xarray compares it with unsigned numbers, which are never below 0
-        raise LogError(
-            f"{source.name}: its missing_value {alone[0]} is not an unsigned number, as _Unsigned says that all are: "
-            "store it as _FillValue too."
         )
