@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from covdist.errors import DataError
-from covdist.folding.dependence.features import bandwidths, featured
+from covdist.folding.dependence.features import bandwidths, featured, first_rows, sample
+from covdist.folding.dependence.ranks import check_plain
 from covdist.folding.fold import fold_request
 from covdist.folding.inputs import check_seed
 from covdist.folding.request import make_request
@@ -79,6 +80,8 @@ def hsic(
     then a sum of χ² with the products of the eigenvalues of C_xx and C_yy as weights, whose tail is that
     of Lugannani and Rice (1980). Steps of a training do: thin them first.
 
+    Features are those of differences from the middle of some rows, exact ones of integers: rows may lie far from 0.
+
     Features that are saved, added up and read later: ``covdist.moments(x, y, dim=..., state={"name": "fourier",
     "bandwidth": (2.0, 1.0)})``, whose bandwidths must be known, and ``m.hsic()``.
 
@@ -95,8 +98,10 @@ def hsic(
     features = even(features)
     check_seed(seed)
     request = make_request(x, y, dim=dim, by=by, missing=missing, inf=inf, memory=memory)
-    widths = bandwidths(request, seed) if bandwidth is None else np.array(given_bandwidths(bandwidth))
-    moments = fold_request(for_workers(featured(request, widths, features, seed, "hsic")))
+    check_plain(request, "hsic")
+    sides = sample(request, seed) if bandwidth is None else first_rows(request)
+    widths = bandwidths(sides) if bandwidth is None else np.array(given_bandwidths(bandwidth))
+    moments = fold_request(for_workers(featured(request, sides, widths, features, seed)))
     return _labelled(moments.deferred, independence, widths, features, seed)
 
 

@@ -14,10 +14,11 @@ from covdist.kernel.workspace import Workspace
 from covdist.numerics import packed
 from covdist.numerics.accumulator import COLUMN_BYTES, COLUMN_FLOPS, Cost, Counted, Options, RowsAccumulator
 from covdist.numerics.columns import PER_COLUMN, Columns
-from covdist.numerics.dependence.kernels import fourier_features, independence
+from covdist.numerics.dependence.kernels import fourier_features, in_bandwidths, independence
 from covdist.numerics.segments import Blocks, Segments
 from covdist.numerics.weights import Vector
 from covdist.state.base import SCALARS, Field, Fields, column_fields
+from covdist.state.dependence.exact import check_exact
 from covdist.state.scatter import Scatter
 from covdist.state.variances import LEAST_ROWS, Variances, side_by_side, tiles
 
@@ -121,11 +122,11 @@ class _Featured:
         for folds, block, is_extreme in zip(self._columns, blocks, extreme, strict=True):
             for columns, fold in folds:
                 fold.add([block[:, columns]], weights, [is_extreme], workspace)
-        sides = zip(blocks, self._kind.bandwidth, strict=True)
-        features = [
-            fourier_features(block.astype(np.float64), bandwidth, self._kind.features, self._kind.seed + number)
-            for number, (block, bandwidth) in enumerate(sides)
-        ]
+        features = []
+        for number, (block, bandwidth) in enumerate(zip(blocks, self._kind.bandwidth, strict=True)):
+            check_exact(block, "fourier", "ask covdist.hsic(x, y), which does so")
+            rows = in_bandwidths(block, np.zeros((2, block.shape[1])), bandwidth)  # the same for all states that add up
+            features.append(fourier_features(rows, self._kind.features, self._kind.seed + number))
         self._features.add([np.hstack(features)], weights, [False], workspace)
 
     def state(self) -> FourierSums:

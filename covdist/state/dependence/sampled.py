@@ -19,9 +19,10 @@ from covdist.numerics.filled_block import Block, rows_of
 from covdist.numerics.screening import widen
 from covdist.numerics.weights import Vector, combined
 from covdist.state.base import WEIGHTS, Field, Fields, column_fields, in_one_unit
+from covdist.state.dependence.exact import check_exact
 from covdist.state.variances import Variances, side_by_side, tiles
 
-_WHOLE = np.uint64(2**53)  # float64 has all integers up to here
+_RANKED = "ask corr(x, method='spearman'), which ranks them as they are"
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ class _SamplingAccumulator(RowsAccumulator):
             self._take(rows[cut], *(each if each is None else each[cut] for each in (weights, number)))
 
     def _take(self, rows: np.ndarray, weights: Vector, number: Vector) -> None:
-        _check_exact(rows if weights is None else rows[weights > 0])
+        check_exact(rows if weights is None else rows[weights > 0], self._kind.name, _RANKED)
         keys = row_keys(rows, number, self._kind.seed)
         taken = keys <= self._most
         if weights is not None:
@@ -181,19 +182,6 @@ class _SamplingAccumulator(RowsAccumulator):
             self._most = int(kept.keys[-1])
         self._parts = [kept]
         return kept
-
-
-def _check_exact(rows: np.ndarray) -> None:
-    """Raise DataError where integers have more digits than the float64 that they are kept as: ranks would be others."""
-    if rows.dtype.kind not in "iu" or rows.dtype.itemsize < 8:
-        return
-    sizes = np.abs(rows).view(np.uint64)
-    rounded = (sizes > _WHOLE) & (sizes // np.maximum(sizes & (~sizes + np.uint64(1)), 1) > _WHOLE)
-    if rounded.any():
-        raise DataError(
-            f"the state 'sampled' keeps rows as float64, which rounds the integer {rows[rounded][0]}: subtract what "
-            "the values of such columns share, or ask corr(x, method='spearman'), which ranks them as they are"
-        )
 
 
 def _finish(counted: Counted, states: Sequence[Any], kind: Sampled, kept: Any) -> SampledRows:

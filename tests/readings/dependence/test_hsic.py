@@ -60,6 +60,61 @@ def test_scale_and_place_do_not_matter():
         np.testing.assert_allclose(other["hsic"], whole["hsic"], rtol=1e-6)
 
 
+WHOLE = RNG.integers(0, 50, (300, 2))
+OF_WHOLE = WHOLE[:, :1] ** 2 + RNG.integers(0, 5, (300, 1))
+
+
+@pytest.mark.parametrize("place", [2**52, 2**60, -(2**62), 2**63 - 50, 1e15, 1e10], ids=str)
+@pytest.mark.parametrize("bandwidth", [None, 20.0])
+def test_rows_far_from_0(place, bandwidth):
+    """As float64 they were equal, or their cosines those of rounded numbers."""
+    options = {"features": 32, "bandwidth": bandwidth}
+    whole = covdist.hsic(WHOLE, OF_WHOLE, **options)
+    for rows in (WHOLE + place, da.from_array(WHOLE + place, chunks=(70, 1))):
+        found = computed(covdist.hsic(rows, OF_WHOLE, **options).chunk())
+        for name in [*NUMBERS, "bandwidth"]:
+            np.testing.assert_allclose(found[name], whole[name], rtol=1e-9)
+
+
+def test_the_largest_unsigned_integers():
+    whole = covdist.hsic(WHOLE, OF_WHOLE, features=32)
+    found = covdist.hsic(WHOLE.astype(np.uint64) + np.uint64(2**64 - 50), OF_WHOLE, features=32)
+    np.testing.assert_allclose(found["hsic"], whole["hsic"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("exponent", [1018, 1000, -1000, -1074])
+def test_sizes_at_the_ends(exponent):
+    """The bandwidth of subnormal numbers is one itself: those of that bandwidth are compared."""
+    found = covdist.hsic(np.ldexp(WHOLE.astype(float), exponent), OF_WHOLE, features=32)
+    width, other = np.ldexp(found["bandwidth"].values, [-exponent, 0])
+    whole = covdist.hsic(WHOLE, OF_WHOLE, features=32, bandwidth=(width, other))
+    for name in NUMBERS:
+        np.testing.assert_allclose(found[name], whole[name], rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e300, 1.5e308])
+@pytest.mark.parametrize("unit", [1.0, 1e-300])
+def test_one_row_far_from_all_others(size, unit):
+    """Beside it the squares of all distances were lost, or the largest was infinite."""
+    near, far = WHOLE * unit, WHOLE * unit
+    near[5, 0], far[5, 0] = 1e9 * unit, size
+    expected, found = (covdist.hsic(rows, OF_WHOLE, features=512) for rows in (near, far))
+    np.testing.assert_allclose(found["bandwidth"], expected["bandwidth"], rtol=1e-12)
+    np.testing.assert_allclose(found["hsic"], expected["hsic"], rtol=0.01)
+
+
+def test_distances_beyond_float64():
+    ends = np.where(np.arange(300)[:, None] % 2, 1.7e308, -1.7e308) * np.ones((1, 3))
+    found, expected = (covdist.hsic(rows, OF_WHOLE, features=32) for rows in (ends, np.ldexp(ends, -900)))
+    assert found["bandwidth"][0] == np.finfo(float).max < 2.0**900 * float(expected["bandwidth"][0])
+    assert np.isfinite(found["normalised"])
+
+
+def test_bandwidths_that_no_row_is_near_to():
+    found = covdist.hsic(WHOLE * 1.0, OF_WHOLE, features=512, bandwidth=(1e-310, 600.0))
+    assert 0 < float(found["normalised"]) < 0.6
+
+
 def test_p_values_are_uniform_without_dependence_and_small_with_it():
     rng = np.random.default_rng(11)
     label = np.repeat(np.arange(400), 100)  # so many tests in one call

@@ -91,3 +91,9 @@ def test_what_is_no_kernel(change, words):
         covdist.moments(X, Y, state=STATE | change)
     with pytest.raises(DataError, match="needs a state of kind fourier"):
         covdist.moments(X, Y).hsic()
+
+
+def test_integers_that_float64_rounds_are_refused():
+    rows = np.arange(40)[:, None] + 2**60
+    with pytest.raises(DataError, match="the state 'fourier' keeps rows as float64, which rounds the integer"):
+        covdist.moments(rows, rows, dim=0, state="fourier(bandwidth=3)")
