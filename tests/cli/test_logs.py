@@ -104,7 +104,8 @@ def test_convert_loses_nothing_and_leaves_nothing_half_written(files, tmp_path, 
     (tmp_path / "taken").mkdir()
     assert "taken exists already" in sentence("convert", files, tmp_path / "taken")
     assert "is a URL" in sentence("convert", files, "memory://out")
-    monkeypatch.setattr(os, "rename", lambda *_: 1 / 0)
+    rename = os.rename
+    monkeypatch.setattr(os, "rename", lambda old, new: 1 / 0 if new == tmp_path / "out" else rename(old, new))
     with pytest.raises(ZeroDivisionError):
         converting.convert(covdist.open_log(files), tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "taken"]

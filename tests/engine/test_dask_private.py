@@ -147,7 +147,10 @@ ALLOWED = {
     "def cull(": {"engine/dask_private.py"},
     "from distributed.comm": {"engine/cluster.py"},
     "from distributed.dashboard": {"jobs/dashboard/page.py", "jobs/dashboard/serving.py"},
-    "from zarr.core": {"logs/zarr/metadata.py", "logs/zarr/reading.py", "logs/zarr/stores.py"},
+    "from zarr.core": {
+        *(f"logs/zarr/{name}.py" for name in ("metadata", "reading", "stores")),
+        *(f"results/{name}.py" for name in ("store", "tile_store")),
+    },
     "LazilyIndexedArray": {"logs/zarr/opened.py"},
     "fastpath=": {"results/accepted.py"},
     "__pyx_capi__": {"engine/dask_private.py", "numerics/blas.py"},
