@@ -14,7 +14,7 @@ from covdist.page.contents import Contents
 from covdist.page.html import facts, figure, table, text
 from covdist.page.network import network_drawings
 from covdist.readings.gradients.health import health
-from covdist.readings.gradients.health.verdicts import ratio_text
+from covdist.readings.gradients.health.verdicts import GOOD, ratio_text
 from covdist.results.moments import Moments
 from covdist.terminal.health import health_records, health_sentences
 from covdist.terminal.jobs import job_facts
@@ -92,7 +92,7 @@ class Sections:
         ill = (
             set()
             if self._health is None
-            else {str(each) for each in self._health["layer"].values[self._health["verdict"].values != "ok"]}
+            else {str(each) for each in self._health["layer"].values[~self._health["verdict"].isin(GOOD).values]}
         )
         kept = set(sorted(paths, key=lambda path: path.rpartition("/")[0] not in ill)[:_MOST_ARRAYS])
         return [path for path in paths if path in kept]

@@ -13,9 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from covdist.errors import shown
-from covdist.readings.gradients.health.verdicts import ratio_text
+from covdist.readings.gradients.health.verdicts import GOOD, ratio_text
 
-_GOOD = ("ok", "unknown")
 _UNITS = {"dead": "dead\nunits", "saturated": "satu-\nrated", "redundant": "redun-\ndant"}
 
 
@@ -34,9 +33,9 @@ def health_table(found: xr.Dataset, title: str | None = None) -> Table:
     for name in units:
         grid.add_column(_UNITS[name], justify="right", no_wrap=True)
     for layer, label, one in _cells(found):
-        verdict = _verdict(one)
+        verdict = str(one["verdict"].item())
         figures = [_figure(one[name].item()) for name in ("rms", "snr")] + [ratio_text(one["relative"].item(), ".1e")]
-        colour = "green" if verdict in _GOOD else "bold red"
+        colour = "green" if verdict in GOOD else "bold red"
         shares = [_share(one[f"{name}_share"].item()) for name in units]
         names = (shown(str(each)) for each in (layer, *label))
         grid.add_row(*names, *figures, Text(verdict, style=colour), *shares)
@@ -81,14 +80,6 @@ def _cells(found: xr.Dataset) -> Iterator[tuple[str, list[Any], xr.Dataset]]:
         for number in range(found.sizes[groups] if groups else 1):
             one = of_layer.isel({groups: number}) if groups else of_layer
             yield str(layer), [_plain(found[groups].values[number])] if groups else [], one
-
-
-def _verdict(one: xr.Dataset) -> str:
-    """Return the verdict on a layer's gradient; where that is fine, what its activations suffer from."""
-    if (said := str(one["verdict"].item())) not in _GOOD:
-        return said
-    others = ("not_finite", "dead", "saturated", "redundant")
-    return next((name.replace("_", " ") for name in others if one[name].item()), said)
 
 
 def _figure(value: float) -> str:

@@ -269,6 +269,14 @@ def test_a_log_without_steps_or_gradients(tmp_path):
     assert "Nothing to change." in page_of(log, tmp_path).words
 
 
+def test_dead_units_are_the_verdict_and_their_layers_are_among_the_few_that_are_drawn(tmp_path):
+    states = {f"fc{number:02}/activation": covdist.moments(rows(number, 2, 9)) for number in range(40)}
+    page = page_of(states | {"fc99/activation": covdist.moments(np.zeros((9, 2)))}, tmp_path)
+    links = [attrs for tag, attrs in page.tags if tag == "a"]
+    assert links[-1]["href"] == "#array-39"  # that layer's, in the table
+    assert "fc99dead" in page.words
+
+
 def test_thousands_of_arrays_have_few_drawings(tmp_path):
     states = {f"l{number}/activation": covdist.moments(rows(number, 2, 9), state="variances") for number in range(60)}
     page = page_of(states, tmp_path)

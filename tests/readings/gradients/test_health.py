@@ -81,7 +81,7 @@ def test_groups_that_only_one_variable_has():
     assert found["epoch"].values.tolist() == [0, 2, 5]
     assert np.isfinite(found["rms"]).values.tolist() == [True, True, False]
     assert np.isfinite(found["dead_share"]).values.tolist() == [False, True, True]
-    assert found["verdict"].values.tolist() == ["ok", "ok", "unknown"]
+    assert found["verdict"].values.tolist() == ["ok", "redundant", "redundant"]  # of three rows
 
 
 def test_all_rows_together_unless_each_variable_has_epochs():
@@ -148,7 +148,7 @@ def test_not_finite_values_are_counted_and_flagged_and_left_out():
     assert found["gradient_nonfinite"].values.tolist() == [5, 0]
     assert found["activation_nonfinite"].values.tolist() == [0, 1]
     assert found["not_finite"].values.tolist() == [True, True]
-    assert found["verdict"].values.tolist() == ["not finite", "ok"]
+    assert found["verdict"].values.tolist() == ["not finite", "not finite"]
     np.testing.assert_allclose(found["rms"][0], np.sqrt((np.delete(gradient, [2, 5], axis=0) ** 2).mean()))
     assert found["advice"].item() == "Gradients are not finite, as 5 values of a: lower the learning rate."
 

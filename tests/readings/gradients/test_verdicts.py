@@ -42,8 +42,15 @@ def test_the_verdict_follows_from_the_relative_gradient(relative, expected):
 def test_a_gradient_that_is_not_finite_is_so_whatever_its_size():
     assert found((1e-9, 1, 1), gradient_nonfinite=(1, 0, 0))["verdict"][0] == "not finite"
     numbers = found(activation_nonfinite=(0, 2, 0))
-    assert numbers["verdict"].tolist() == ["ok"] * 3
+    assert numbers["verdict"].tolist() == ["ok", "not finite", "ok"]
     assert numbers["not_finite"].tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("kind", ["dead", "saturated", "redundant"])
+def test_where_the_gradient_is_fine_or_unknown_the_verdict_is_on_the_activations(kind):
+    shares = {f"{kind}_share": (0.5, 0.5, 0.5)}
+    assert found((1e-9, 1, 1), **shares)["verdict"].tolist() == ["vanishing", kind, kind]
+    assert found((np.nan,) * 3, parameters=(0, 0, 0), **shares)["verdict"].tolist() == [kind] * 3
 
 
 def test_a_value_that_is_not_finite_hides_no_gradient_that_vanishes():

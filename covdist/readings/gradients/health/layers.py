@@ -83,11 +83,11 @@ def health(
         rms over that of the last layer; ``parameters``; of activations ``units`` and ``dead_share``,
         ``saturated_share``, ``redundant_share``; ``gradient_nonfinite`` and ``activation_nonfinite``, how many values
         are NaN or infinite. Flags, bool: ``vanishing``, ``exploding``, ``no_gradient``, ``dead``, ``saturated``,
-        ``redundant``, ``not_finite``. ``verdict``, str: "ok", what its gradient suffers from, or "unknown". Of the
-        network ``per_layer``, the factor from one layer's gradient to that of the layer before it by least squares of
-        log rms over depth, with ``per_layer_error``, the standard error of its logarithm; and ``advice``, str,
-        sentences on what to change, a line each. NaN, 0 and False where the log has nothing to tell them from. Lazy
-        where the log is.
+        ``redundant``, ``not_finite``. ``verdict``, str: "ok", what its gradient suffers from, or else its activations,
+        or "unknown". Of the network ``per_layer``, the factor from one layer's gradient to that of the layer before it
+        by least squares of log rms over depth, with ``per_layer_error``, the standard error of its logarithm; and
+        ``advice``, str, sentences on what to change, a line each. NaN, 0 and False where the log has nothing to tell
+        them from. Lazy where the log is.
 
     Raises
     ------

@@ -30,7 +30,7 @@ _ABOUT = {
     "gradient_nonfinite": ("NaN and infinities in the gradient", "1"),
     "activation_nonfinite": ("NaN and infinities in the activation", "1"),
     **{name: (f"whether the layer is flagged as {name.replace('_', ' ')}", "1") for name in FLAGS},
-    "verdict": ("what its gradient says of the layer", "1"),
+    "verdict": ("what the layer suffers from", "1"),
     "per_layer": ("factor from a layer's gradient to that of the layer before it", "1"),
     "per_layer_error": ("standard error of the logarithm of per_layer", "1"),
     "advice": ("what to change", "1"),

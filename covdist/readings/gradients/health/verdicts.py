@@ -15,9 +15,9 @@ from covdist.errors import DataError
 Numbers = dict[str, np.ndarray]  # by name, each (layers,), from the input to the output
 FLAGS = ("vanishing", "exploding", "no_gradient", "dead", "saturated", "redundant", "not_finite")
 _LONG = 10_000  # of what factors are written in powers of ten
-UNKNOWN = "unknown"  # the verdict on a layer whose gradients, or those of the last layer, say nothing
-_VERDICTS = {"not_finite": "not finite", "no_gradient": "no gradient", "vanishing": "vanishing",
-             "exploding": "exploding"}  # fmt: skip
+GOOD = (OK, UNKNOWN) = ("ok", "unknown")  # unknown: its gradient, or that of the last layer, says nothing
+_OF_GRADIENTS = ("no_gradient", "vanishing", "exploding")
+_OF_ACTIVATIONS = ("not_finite", "dead", "saturated", "redundant")
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,14 @@ def ratio_text(value: float, spec: str) -> str:
 
 
 def _verdicts(relative: np.ndarray, flags: Numbers, nonfinite: np.ndarray) -> np.ndarray:
-    about = {**flags, "not_finite": nonfinite > 0}  # of gradients
-    conditions = [about[name] for name in _VERDICTS]
-    return np.select([*conditions, np.isnan(relative)], [*_VERDICTS.values(), UNKNOWN], "ok")
+    """Return what each layer's gradient suffers from; where that is fine, what its activations do."""
+    found = {"not finite": nonfinite > 0, **_said(flags, _OF_GRADIENTS)}
+    conditions = [*found.items(), *_said(flags, _OF_ACTIVATIONS).items(), (UNKNOWN, np.isnan(relative))]
+    return np.select([true for _, true in conditions], [verdict for verdict, _ in conditions], OK)
+
+
+def _said(flags: Numbers, names: Sequence[str]) -> Numbers:
+    return {name.replace("_", " "): flags[name] for name in names}
 
 
 def per_layer(rms: np.ndarray) -> tuple[float, float]:
