@@ -220,13 +220,21 @@ def _tls(ca: str | None, cert: str | None, key: str | None, scheduler: str | Non
 
 
 def _memory(ctx: click.Context, option: click.Parameter, value: str) -> str:
+    if value == "auto":
+        return value
     from dask.utils import parse_bytes
 
+    from covdist.engine.plan import PROCESS_BYTES, human_bytes
+
     try:
-        if value != "auto":
-            parse_bytes(value)
-    except ValueError as error:
+        size = int(parse_bytes(value.strip() or "nothing"))  # which is 1 to dask
+    except (ValueError, OverflowError) as error:
         raise click.BadParameter(f"{value!r} is not an amount of memory: write it like 4GiB or 500MiB") from error
+    if size < PROCESS_BYTES:
+        raise click.BadParameter(
+            f"{value!r} is no memory for a worker, which needs more than the {human_bytes(PROCESS_BYTES)} that its "
+            "process takes: write it like 4GiB or 500MiB"
+        )
     return value
 
 

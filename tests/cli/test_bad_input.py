@@ -18,6 +18,8 @@ from covdist.numerics.products import PRECISIONS
 from . import logs, running
 from .calling import output, sentence
 
+LITTLE = ("1", "0", "-1", "0.5", "1 KB", "-4GiB", "249MiB")  # for dask, the first are shares of all, and none at all
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
@@ -141,8 +143,8 @@ def test_truncated_chunk(compressors, place, scheduler):
 
 
 def test_too_little_memory(log, place):
-    said = refused_by_a_process(log.path, place, "--workers", "1", "--memory-limit", "200MiB")
-    assert says(said, "but has 200 MiB", "needs 2", "more memory")
+    said = refused_by_a_process(log.path, place, "--workers", "1", "--memory-limit", "251MiB")
+    assert says(said, "but has 251 MiB", "needs 2", "more memory")
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://127.0.0.1:9"])
@@ -171,6 +173,9 @@ def test_no_scheduler_file(content, found, log, place):
         (["--workers", "0"], ["'--workers'", "0"]),
         (["--threads", "two"], ["'--threads'", "'two' is not a valid integer."]),
         (["--memory-limit", "much"], ["'--memory-limit'", "'much'", "4GiB"]),
+        (["--memory-limit", "inf"], ["'inf' is not an amount of memory", "4GiB"]),
+        (["--memory-limit", ""], ["'' is not an amount of memory", "4GiB"]),
+        *((["--memory-limit", each], [f"'{each}' is ", "250 MiB that its process takes", "4GiB"]) for each in LITTLE),
         (["--scheduler", "a", "--scheduler-file", "b"], ["--scheduler and --scheduler-file", "one of them"]),
         (["--colour"], ["--colour"]),
     ],
