@@ -293,9 +293,10 @@ def test_zip_files(tmp_path):
     (tmp_path / "broken.zip").write_bytes((tmp_path / "log.zip").read_bytes()[:-30])
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("a.txt", "1")
-    for name in ("broken", "other"):
-        with pytest.raises(LogError, match=rf"{name}.zip is not a log: covdist reads .* a file of \d+ bytes"):
-            open_log(tmp_path / f"{name}.zip")
+    with pytest.raises(LogError, match=r"other.zip is not a log: covdist reads .* a file of \d+ bytes"):
+        open_log(tmp_path / "other.zip")
+    with pytest.raises(LogError, match=r"broken.zip is not a readable zip file .*: it was cut off"):
+        open_log(tmp_path / "broken.zip")
 
 
 def test_workers_read_chunk_files_without_zarr_and_xarray(tmp_path):

@@ -48,7 +48,8 @@ def read_header(stream: Readable, place: str) -> Header:
         raise
     except Exception as error:  # numpy evaluates the text of the header, which may raise anything
         raise LogError(
-            f"{place} does not begin with a readable NPY header ({shown(str(error))}): write it again."
+            f"{place} does not begin with a readable NPY header ({shown(str(error))}): it was cut off or damaged, "
+            "write it again."
         ) from error
     if dtype.hasobject:
         raise LogError(f"{place} holds pickled Python objects, which covdist never loads: save it as numbers.")

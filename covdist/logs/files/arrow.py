@@ -253,7 +253,7 @@ def _messages(path: str, before: Stamp) -> Messages:
         if stamp(path) != before:
             raise changed(path, path, "it was written to")
     if not schema:
-        raise ValueError("it has no schema")
+        raise ValueError("it was cut off or overwritten before its schema")
     if (size := sum(each.size for each in words)) > _MOST_WORDS:
         raise ValueError(f"it has {size:,} bytes of dictionaries, of which {_MOST_WORDS:,} are read: store values")
     return Messages(schema, tuple(batches), np.cumsum([0, *(each.rows for each in batches)]), nulls, tuple(words))
@@ -274,7 +274,9 @@ def _message(file: OpenFile, at: int, size: int) -> tuple[Message, bytes] | None
     kind, body = _field(header, root, _KIND, "<B"), _field(header, root, _BODY, "<q")
     end = at + 8 + length + body
     if body < 0 or end > size:
-        raise ValueError(f"its message at byte {at:,} is said to end at {end:,}, of {size:,} bytes that are there")
+        raise ValueError(
+            f"it was cut off: its message at byte {at:,} ends at {end:,}, of {size:,} bytes that are there"
+        )
     table = _table(header) if kind == _BATCH else 0
     rows = _field(header, table, _LENGTH, "<q") if table else 0
     packed = bool(table and _place(header, table, _COMPRESSION))
@@ -338,5 +340,5 @@ def _read(file: OpenFile, size: int) -> bytes:
     while len(data) < size and (more := file.read(size - len(data))):
         data += more
     if len(data) != size:
-        raise ValueError(f"it ends {size - len(data):,} bytes too early")
+        raise ValueError(f"it was cut off {size - len(data):,} bytes too early")
     return data

@@ -193,7 +193,10 @@ def _metadata(path: str, before: Stamp) -> tuple[Any, np.ndarray, list[list[Colu
 def _footer(path: str, size: int) -> bytes:
     with open_file(path) as file:
         file.seek(max(0, size - 8))
-        length = int.from_bytes((file.read(8) or b"")[:4], "little")
+        ending = file.read(8) or b""
+        if ending[4:] != b"PAR1":
+            raise LogError(f"{path} does not end as a Parquet file does: it was cut off or damaged, write it again.")
+        length = int.from_bytes(ending[:4], "little")
         if not 0 < length <= min(_MOST_FOOTER, size - 12):
             raise ValueError(f"its footer is said to have {length:,} bytes, of {size:,} of the file")
         data = np.empty(length, np.uint8)

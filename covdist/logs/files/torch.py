@@ -94,7 +94,9 @@ def _check_kind(path: str, start: bytes) -> None:
             "save it again with torch.save(torch.load(path), path)."
         )
     if start != b"PK":
-        raise LogError(f"{path} is not a file of torch.save, which is a zip file: save it again.")
+        raise LogError(
+            f"{path} is not a file of torch.save, which is a zip file: it was cut off or damaged, save it again."
+        )
 
 
 def _infos(opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

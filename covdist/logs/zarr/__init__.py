@@ -22,12 +22,14 @@ RANK = 0
 
 
 def recognises(path: str) -> bool:
-    """Return whether there is Zarr metadata in the folder, in the zip file, or behind the URL."""
+    """Return whether there is Zarr metadata in the folder, behind the URL, or in the zip file, or this is damaged."""
     if path.endswith(".zip") and not is_url(path) and not os.path.isdir(path):
         try:
             with BufferedReader(open_file(path, follow_links=True)) as file, zipfile.ZipFile(file) as archive:
                 return not set(MARKERS).isdisjoint(archive.namelist())
-        except (OSError, ValueError, zipfile.BadZipFile):
+        except zipfile.BadZipFile:
+            return True  # which reading it says
+        except (OSError, ValueError):
             return False
     return exists(path, MARKERS)
 

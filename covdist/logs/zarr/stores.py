@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator
 from typing import Any
+from zipfile import ZipInfo
 
 from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.abc.store import Store as AnyStore
@@ -13,7 +14,7 @@ from zarr.core.sync import sync
 from zarr.storage import FsspecStore, ZipStore
 
 from covdist.errors import LogError
-from covdist.logs.files._zip_members import archive
+from covdist.logs.files._zip_members import DAMAGED, archive
 from covdist.logs.paths import address, is_url, open_file
 from covdist.logs.remote.folders import sorted_names
 from covdist.logs.remote.urls import Url
@@ -60,14 +61,23 @@ def open_store(place: str) -> Store:
     """Return the store at a URL or in a zip file, whose metadata are no larger than metadata are."""
     if is_url(place):
         return _remote(place)
-    with open_file(place, follow_links=True) as file, archive(file) as opened:
-        for info in opened.infolist():
-            if info.filename.rpartition("/")[2] in METADATA and info.file_size > MOST_BYTES:
-                raise LogError(
-                    f"{place}: {info.filename} has {info.file_size:,} bytes, more than metadata of a log has "
-                    f"({MOST_BYTES:,}): restore it, or take its attributes out."
-                )
+    for info in _members(place):
+        if info.filename.rpartition("/")[2] in METADATA and info.file_size > MOST_BYTES:
+            raise LogError(
+                f"{place}: {info.filename} has {info.file_size:,} bytes, more than metadata of a log has "
+                f"({MOST_BYTES:,}): restore it, or take its attributes out."
+            )
     return sync(ZipStore.open(place, mode="r"))
+
+
+def _members(place: str) -> list[ZipInfo]:
+    try:
+        with open_file(place, follow_links=True) as file, archive(file) as opened:
+            return opened.infolist()
+    except DAMAGED as error:
+        raise LogError(
+            f"{place} is not a readable zip file ({error}): it was cut off or damaged, copy or write it again."
+        ) from error
 
 
 def _remote(place: str) -> FsspecStore:
