@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NoReturn, ParamSpec, Self, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from covdist.record.live import OrStats
 from covdist.record.options.asked import Asked, ByName, check_mode
 from covdist.record.options.cap import Cap
 from covdist.record.options.kept import Kept
+from covdist.record.refused import Closing, ended, not_begun
 from covdist.record.root import begin_root, check_held, check_root, group
 from covdist.record.sizes import WRITER
 from covdist.record.track import read_tracks
@@ -30,10 +32,11 @@ from covdist.storage.place import place_at
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Refused = Callable[[str | os.PathLike[str], OSError], ResultError]  # makes the error of what cannot be written
 _open: weakref.WeakSet[Recorder] = weakref.WeakSet()  # closed at exit
 
 
-class Recorder(OrStats):
+class Recorder(OrStats, Closing):
     """Append arrays to a log, one call per training step.
 
     Rows are buffered in memory, and stored when a chunk is full or the buffers hold most of ``memory``; a thread writes
@@ -97,7 +100,8 @@ class Recorder(OrStats):
     DataError
         An option is wrong.
     ResultError
-        The path exists already (``"x"``), holds no recorded log (``"a"``), or another recorder writes to it.
+        The path exists already (``"x"``), holds no recorded log (``"a"``), or cannot be written, or another recorder
+        writes to it.
 
     Examples
     --------
@@ -127,11 +131,14 @@ class Recorder(OrStats):
         self._path, self._root = path, place_at(path, durable=False)
         self._place = self._root if rank is None else place_at(f"{self._root!r}/rank{rank}", durable=False)
         self._lock = threading.RLock()
-        self._claim = Claim(repr(self._root), rank)
+        try:
+            self._claim = Claim(repr(self._root), rank)
+        except OSError as error:
+            raise not_begun(path, error) from error
         room = int(WRITER * self._options.room)
-        self._writer = Writer(repr(self._root), room, partial(check_held, self._claim, self._root))
+        self._writer = Writer(path, room, partial(check_held, self._claim, self._root))
         self._kept = Kept(self._options)
-        self._tracks = self._or_give_up(self._tracks_of_log, mode, rank, from_step)
+        self._tracks = self._or_give_up(not_begun, self._tracks_of_log, mode, rank, from_step)
         self._cap = Cap(self._options.max_bytes, self._tracks)
         self._closed = False
         _open.add(self)
@@ -168,7 +175,7 @@ class Recorder(OrStats):
             data = self._kept.of(step, arrays)
             checked = self._tracks.check(data, marks)
             if self._cap.holds(data, marks, self._path):
-                self._or_give_up(self._tracks.append, checked, marks)
+                self._or_give_up(ended, self._tracks.append, checked, marks)
 
     def wants(self, step: int, name: str) -> bool:
         """Return whether an array of this name would be recorded in this step, so that it need not be made if not."""
@@ -195,23 +202,13 @@ class Recorder(OrStats):
         """Write the buffered rows, and return when they are written, so that a crash cannot lose them."""
         with self._lock:
             self._check_open(now=True)
-            self._or_give_up(self._tracks.flush)
+            self._or_give_up(ended, self._tracks.flush)
 
     def close(self) -> None:
         """Write the buffered rows, and refuse further calls of ``log``; in a forked child, leave that to the parent."""
         with self._lock:
             if not self._closed and not self._claim.is_inherited():
-                try:
-                    self.flush()
-                    self._tracks.finish()
-                finally:
-                    self._give_up()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
+                self._or_give_up(ended, self._finish)
 
     def __del__(self) -> None:
         if not self._closed:
@@ -224,24 +221,32 @@ class Recorder(OrStats):
             "a rank of its own, Recorder(path, rank=...)."
         )
 
+    def _finish(self) -> None:
+        self.flush()
+        self._tracks.finish()
+        self._give_up()
+
     def _give_up(self) -> None:
         self._closed = True
         self._writer.end()
         self._claim.release()
 
-    def _or_give_up(self, act: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    def _or_give_up(self, refused: Refused, act: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
         try:
-            return act(*given, **named)
-        except BaseException:
-            self._give_up()
-            raise
+            try:
+                return act(*given, **named)
+            except BaseException:
+                self._give_up()
+                raise
+        except OSError as error:
+            raise refused(self._path, error) from error
 
     def _check_open(self, *, now: bool) -> None:
         if self._closed:
             raise ResultError(f'{self._path} is closed: open it again with Recorder(path, mode="a").')
         if self._claim.check(now=now):
-            self._or_give_up(check_root, self._root)
-        self._or_give_up(self._writer.check)
+            self._or_give_up(ended, check_root, self._root)
+        self._or_give_up(ended, self._writer.check)
 
     def _tracks_of_log(self, mode: str, rank: int | None, from_step: int | None) -> Tracks:
         if mode == "x" and self._place.exists():
@@ -249,7 +254,7 @@ class Recorder(OrStats):
         begin_root(self._root, self._path, rank)
         attributes, found = {} if rank is None else {"covdist_rank": int(rank)}, {}
         if not self._place.exists():
-            self._place.put(METADATA, group({}))
+            self._place.begin(METADATA, group({}))
         else:
             found = read_tracks(self._writer, self._place, self._options.chunk_bytes, attributes, from_step)
         return Tracks(self._writer, self._place, self._options, attributes, found, self._kept)
@@ -258,4 +263,7 @@ class Recorder(OrStats):
 @atexit.register
 def _close_all() -> None:
     for recorder in list(_open):
-        recorder.close()
+        try:
+            recorder.close()
+        except Exception:  # the others are closed all the same
+            sys.excepthook(*sys.exc_info())

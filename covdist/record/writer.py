@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -13,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covdist.errors import ResultError
 from covdist.record.chunks import Chunk, chunk_memory
 from covdist.record.lent import Lent, copy_all
 from covdist.record.memory import populate
 from covdist.record.newest import Newest
+from covdist.record.refused import ended
 
 _SMALL = 64 << 10  # bytes that are written as soon as they are handed over
 _LENT = 2  # times the room are the bytes that may wait to be copied
@@ -38,8 +39,8 @@ class Writer:
     because its first touch costs as much as writing it to a file.
     """
 
-    def __init__(self, path: str, least: int, check: Job):
-        self.path = path
+    def __init__(self, path: str | os.PathLike[str], least: int, check: Job):
+        self._path = path
         self.room = self._least = least
         self._before = check  # of each job
         self._jobs: deque[_Waiting] = deque()  # the first is being done
@@ -140,10 +141,7 @@ class Writer:
     def check(self) -> None:
         """Raise the error of a job that failed."""
         if isinstance(self._error, OSError):
-            raise ResultError(
-                f"{self.path} could not be written ({self._error}), and ends before the rows that were waiting: see to "
-                'that, and go on with Recorder(path, mode="a").'
-            ) from self._error
+            raise ended(self._path, self._error) from self._error
         if self._error:
             raise self._error
 

@@ -143,7 +143,7 @@ class Folder:
                 os.rename(unfinished, self.root)  # refuses to replace what is not empty
         except BaseException as error:
             shutil.rmtree(unfinished, ignore_errors=True)
-            if not (isinstance(error, OSError) and error.errno in _IN_THE_WAY):
+            if not (isinstance(error, OSError) and error.errno in _IN_THE_WAY and self.exists()):
                 raise
 
     def append(self, name: str, data: bytes) -> None:

@@ -50,6 +50,11 @@ def refusal(error: Exception, place: Path, target: Path) -> Refusal | None:
     return Refusal(f"{os.strerror(number)}: {named}", _of(number).remedy) if number in _REASONS else None
 
 
+def reason_of(error: OSError) -> Refusal:
+    """Return what an error says by itself, as of what must not be touched to find out."""
+    return Refusal(str(error)) if error.errno is None else _of(error.errno)
+
+
 def _of(number: int) -> Refusal:
     return _REASONS.get(number, Refusal(os.strerror(number)))
 

@@ -17,7 +17,9 @@ import numpy.typing as npt
 from covdist.errors import DataError, ResultError
 from covdist.given import local_path, names, whole
 from covdist.record.options.asked import check_mode
+from covdist.record.refused import Closing, ended, not_begun
 from covdist.record.values import Rows, as_array, as_marks, as_rows, check_arrays
+from covdist.storage.place import place_at
 
 _FEW_COLUMNS = 4096  # as for `covdist run`: of more, variances
 
@@ -29,7 +31,7 @@ class OrStats:
         return super().__new__(cls) if stats is None else cast(Self, LiveStats(path, stats, **options))
 
 
-class LiveStats:
+class LiveStats(Closing):
     """What ``Recorder(path, stats=100)`` returns: it folds each step's arrays, and writes their moments now and then.
 
     Steps are grouped in windows, from multiples of ``stats`` on. When a step of a later window comes, a thread writes
@@ -49,23 +51,27 @@ class LiveStats:
     ):  # fmt: skip
         from covdist.results.windows import begun, steps_of
 
-        self._closed = True
+        self._closed, self._path = True, path
         if others:
             raise DataError(f"{', '.join(others)} is about a log, and with stats= none is written: leave it out.")
         check_mode(mode, rank, None)
         self._folder, self._steps, self._rank = Path(local_path(path)).absolute(), whole("stats", steps), rank
         self._per_step = names("per_step", per_step)
-        if mode == "x" and rank is None and self._folder.exists():
+        exists = os.path.lexists(self._folder)
+        if mode == "x" and rank is None and exists:
             raise ResultError(f'{path} exists already: give a new path, or mode="a" to continue.')
-        if self._folder.exists() and (known := begun(self._folder)) != steps:
+        if exists and (known := begun(self._folder)) != steps:
             raise ResultError(
                 f"{path} holds no statistics in windows of {steps} steps, found {known}: give a new path."
             )
-        done = steps_of(self._folder, rank)
+        done = steps_of(self._folder, rank) if exists else []
         if mode == "x" and done:
             raise ResultError(f'{path} holds windows of rank {rank} already: give a new path, or mode="a" to continue.')
         self._last = max(done, default=None)
-        self._begin()
+        try:
+            self._begin()
+        except OSError as error:
+            raise not_begun(path, error) from error
         self._folds: dict[str, _Fold] = {}
         self._window: tuple[int, int] | None = None  # first step of those folded, and the last
         self._lock, self._pool = threading.RLock(), ThreadPoolExecutor(1, "covdist-stats")
@@ -73,13 +79,11 @@ class LiveStats:
         self._closed = False
 
     def _begin(self) -> None:
-        from covdist.results.store import whole
         from covdist.results.windows import MARKER
 
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if not (self._folder / MARKER).exists():
-            with whole(self._folder / MARKER) as place:
-                place.write_text(json.dumps({"covdist": 1, "steps": self._steps}))
+        place = place_at(self._folder)
+        if place.get(MARKER) is None:
+            place.begin(MARKER, json.dumps({"covdist": 1, "steps": self._steps}).encode())
 
     def log(self, step: int, arrays: Mapping[str, npt.ArrayLike], **coordinates: float | str) -> None:
         """Fold the arrays of one step; as for :meth:`covdist.Recorder.log`.
@@ -92,8 +96,7 @@ class LiveStats:
             It is closed, or a window could not be written.
         """
         with self._lock:
-            if self._closed:
-                raise ResultError(f"{self._folder} is closed: open it again with mode='a'.")
+            self._check_open()
             check_arrays(arrays)
             now = int(as_marks(step, coordinates)["step"])
             rows = {name: as_rows(name, as_array(name, each), self._per_step) for name, each in arrays.items()}
@@ -104,6 +107,10 @@ class LiveStats:
             self._window = min(first, now), max(last, now)
             for name, each in rows.items():
                 self._folds.setdefault(name, _Fold(name, each)).add(each)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ResultError(f"{self._path} is closed: open it again with mode='a'.")
 
     def _check(self, step: int, rows: Mapping[str, Rows]) -> None:
         if self._last is not None and step <= self._last:
@@ -145,11 +152,17 @@ class LiveStats:
                 writing.result()
             except OSError as error:
                 self._closed = True
-                raise ResultError(f"a window of {self._folder} could not be written ({error}).") from error
+                raise ended(self._path, error) from error
+            except ResultError as error:
+                self._closed = True
+                if isinstance(cause := error.__cause__, OSError):  # what it names is a window
+                    raise ended(self._path, cause) from cause
+                raise
 
     def flush(self) -> None:
         """Return when all windows that are over are written."""
         with self._lock:
+            self._check_open()
             self._wait()
 
     def close(self) -> None:
@@ -162,12 +175,6 @@ class LiveStats:
                 finally:
                     self._closed = True
                     self._pool.shutdown(wait=False)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
 
 @dataclass
