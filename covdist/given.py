@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from difflib import get_close_matches
 from typing import cast
 
 import numpy as np
 
 from covdist.errors import DataError, shown
+
+_NEAR = 0.6  # of the letters of two names, how many they share in order: "maen" and "mean" share 3/4
 
 
 def told(given: object) -> str:
@@ -60,10 +63,30 @@ def local_path(given: object, name: str = "path") -> str:
     return text
 
 
+def choices(given: object, known: Iterable[str], said: Callable[[str], str] = repr, most: int = 100) -> str:
+    """Return names to choose from, of many the first, and which of all is nearest to what was given, if any is near.
+
+    Examples
+    --------
+    >>> choices("ful", ["both", "full"])
+    "'both', 'full'; nearest is 'full'"
+    """
+    names = list(known)
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(said, names[:most])) + more + nearest(given, names, said)
+
+
+def nearest(given: object, known: Iterable[str], said: Callable[[str], str] = repr) -> str:
+    """Return the end of a sentence that says which name is nearest to what was given; nothing where none is near."""
+    lower = {name.lower(): name for name in known}
+    near = get_close_matches(given.lower(), lower, 1, _NEAR) if isinstance(given, str) else []
+    return "".join(f"; nearest is {said(lower[name])}" for name in near)
+
+
 def one_of(option: str, value: object, known: Sequence[str]) -> None:
     """Raise DataError where an option is none of the words that it may be."""
     if not isinstance(value, str) or value not in known:
-        raise DataError(f"{option}={told(value)} is unknown: pass one of {', '.join(map(repr, known))}")
+        raise DataError(f"{option}={told(value)} is unknown: pass one of {choices(value, known)}")
 
 
 def flag(option: str, given: object) -> bool:

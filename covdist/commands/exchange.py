@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from covdist import plugins
-from covdist.commands.options import Command, json_option, print_results
+from covdist.commands.options import Choice, Command, json_option, print_results
 from covdist.commands.words import call_of, value_of
 from covdist.errors import DataError, shown
+from covdist.given import choices
 
 if TYPE_CHECKING:
     from covdist.results.moments import Moments
@@ -33,7 +34,7 @@ _as = click.option(
     "--as",
     "format",
     callback=_given,
-    type=click.Choice(plugins.names("exports")),
+    type=Choice(plugins.names("exports")),
     help="Format: see docs/using/files.md.",
 )
 
@@ -98,9 +99,8 @@ def _options(format: str, words: tuple[str, ...], names: tuple[str, ...], given:
 def _chosen(states: Mapping[str, Moments], layer: str, result: str) -> dict[str, Moments]:
     chosen = {path: one for path, one in states.items() if path == layer or fnmatchcase(path, layer)}
     if not chosen:
-        there = ", ".join(shown(path) for path in list(states)[:8]) or "one state, which has no name"
-        more = f" and {len(states) - 8} more" if len(states) > 8 else ""
-        raise DataError(f"there is no layer {layer!r} in {result}, only {there}{more}: pass one of those, or a glob")
+        there = choices(layer, states, shown, 8) if states.keys() != {""} else "one state, which has no name"
+        raise DataError(f"there is no layer {layer!r} in {result}: pass a glob, or one of {there}")
     return chosen
 
 

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from covdist import plugins
 from covdist.commands.progress import showing_files
+from covdist.given import choices
 
 if TYPE_CHECKING:
     from covdist.results.moments import Moments
@@ -29,7 +30,7 @@ def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def selecting_for_job(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add those of ``selecting`` that a job takes."""
-    beyond = _option("--beyond", type=click.Choice(["variances"]), default="variances", hidden=True)
+    beyond = _option("--beyond", type=Choice(["variances"]), default="variances", hidden=True)
     return _selecting(command, {**_SELECTION, "beyond": beyond})
 
 
@@ -52,6 +53,16 @@ class WholeNumber(click.IntRange):
     """A number from a least one on, for which click's own message has "a valid integer range"."""
 
     name = "integer"
+
+
+class Choice(click.Choice[str]):
+    """A word of several, of which the nearest to another word is said."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            several = "one of " if len(self.choices) > 1 else ""
+            self.fail(f"{value!r} is not {several}{choices(value, self.choices)}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Command(click.Command):
@@ -100,19 +111,19 @@ _SELECTION = {  # by the fields of Selection
     ),
     "missing": _option(
         "--missing",
-        type=click.Choice(plugins.names("missing")),
+        type=Choice(plugins.names("missing")),
         default="raise",
         help="What NaN does: see docs/concepts/missing.md.",
     ),
     "inf": _option(
         "--inf",
-        type=click.Choice(["raise", "missing"]),
+        type=Choice(["raise", "missing"]),
         default="raise",
         help="Whether infinity is missing, as NaN is.",
     ),
     "precision": _option(
         "--precision",
-        type=click.Choice(["high", "fast"]),
+        type=Choice(["high", "fast"]),
         default="high",
         help="Products in float64, or faster in float32.",
     ),
@@ -124,7 +135,7 @@ _SELECTION = {  # by the fields of Selection
     ),
     "beyond": _option(
         "--beyond",
-        type=click.Choice(["variances", "tiles"]),
+        type=Choice(["variances", "tiles"]),
         default="variances",
         help="With more columns: variances only, or the full matrix in tiles that workers write to OUT.",
     ),
@@ -136,7 +147,7 @@ _SELECTION = {  # by the fields of Selection
 }
 _OPENING = {  # by the parameters of open_log
     "missing_chunks": _option(
-        "--missing-chunks", type=click.Choice(["raise", "fill"]), default="raise", help="Chunks that the store lacks."
+        "--missing-chunks", type=Choice(["raise", "fill"]), default="raise", help="Chunks that the store lacks."
     ),
     "follow_links": _option(
         "--follow-links", is_flag=True, help="Read also through links in LOG, which may lead out of it."

@@ -13,6 +13,7 @@ from covdist import plugins
 from covdist.commands.options import Command, json_option, print_results
 from covdist.commands.words import call_of
 from covdist.errors import DataError, shown
+from covdist.given import choices
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,7 +71,7 @@ def _function(name: str) -> Callable[..., Any]:
         return cast("Callable[..., Any]", plugins.find("readings", name).read)
     except (LookupError, AttributeError):
         found = (each for each in plugins.names("readings") if hasattr(plugins.find("readings", each), "read"))
-        readings = ", ".join(sorted([*found, "mean"]))
+        readings = choices(name, sorted([*found, "mean"]), str)
         raise click.UsageError(f"there is no reading {shown(name)!r}: there are {readings}") from None
 
 

@@ -21,7 +21,7 @@ from covdist.engine import small_arrays
 from covdist.errors import CovdistError, DataError, shown
 from covdist.folding.grouping import bins, keys, labelling, named
 from covdist.folding.request import IN_MEMORY, IN_TILES, Request, another, make_request, of_rows_alone, rows_as_they_are
-from covdist.given import names, one_of, text, told, whole
+from covdist.given import choices, names, nearest, one_of, text, told, whole
 from covdist.results.accepted import check_real
 from covdist.results.labels import ArrayLike, Bins, Rows
 from covdist.state.variances import Variances
@@ -205,13 +205,21 @@ def wanted(nodes: Mapping[str, Arrays], selection: Selection) -> Chosen:
     chosen = [key for key in dict.fromkeys(chosen) if key not in there]
     if not chosen:
         asked = f"layer {selection.layer!r}" + ("" if selection.var is None else f" and variable {selection.var!r}")
-        found = [_full(path, name) for path, node in nodes.items() for name in node.data]
-        more = f" and {len(found) - 8} more" if len(found) > 8 else ""
-        inventory = (", ".join(found[:8]) or "no variables") + more
-        raise DataError(f"nothing selected: {asked}, but the log holds {inventory}")
+        raise DataError(f"nothing selected: {asked}, but the log holds {_inventory(nodes, selection)}")
     if len({path for path, _ in chosen}) == len(chosen):  # one variable a node: the node's path says it all
         return {(path, name): path for path, name in chosen}
     return {(path, name): _full(path, name) for path, name in chosen}
+
+
+def _inventory(nodes: Mapping[str, Arrays], selection: Selection) -> str:
+    """Return what there is to choose from, and which layer, or variable, is nearest to one that is not there."""
+    paths = [_full(path, name) for path, node in nodes.items() for name in node.data]
+    more = f" and {len(paths) - 8} more" if len(paths) > 8 else ""
+    if any(fnmatchcase(path, selection.layer) for path in nodes):
+        near = nearest(selection.var, [name for node in nodes.values() for name in node.data], shown)
+    else:
+        near = nearest(selection.layer, nodes, shown)
+    return (", ".join(paths[:8]) or "no variables") + more + near
 
 
 def _full(path: str, name: str) -> str:
@@ -297,7 +305,7 @@ def _request(node: Arrays, path: str, sides: Sequence[xr.DataArray], selection: 
         if selection.against not in node.data:
             raise DataError(
                 f"{path or 'the log'} has no variable {selection.against!r} to set "
-                f"against {x.name!r}, there are {', '.join(node.data)}"
+                f"against {x.name!r}, there are {choices(selection.against, map(str, node.data), str)}"
             )
         if y.dims and dim in x.dims[:1] and dim not in y.dims:  # renamed at opening: the lengths differ
             y = y.rename({y.dims[0]: dim})

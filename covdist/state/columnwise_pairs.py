@@ -34,6 +34,7 @@ class ColumnwisePairs(_ColumnwisePairsFields):
 
     __slots__ = ()
     name = "columnwise pairs"
+    BY_OPTION = True
     sides = 2
     ordered = False
     PAIRED = True

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from covdist import plugins
 from covdist.errors import DataError, shown
+from covdist.given import choices
 from covdist.state.base import StateType, can_answer
 
 Named = str | Mapping[str, Any] | StateType
@@ -61,9 +62,7 @@ def _called(text: str) -> StateType:
 def _made(name: object, parameters: Mapping[str, Any]) -> StateType:
     known = state_types()
     if not isinstance(name, str) or name not in known:
-        raise DataError(
-            f"there is no state {shown(repr(name))}: pass one of {', '.join(sorted(map(repr, _offered())))}"
-        )
+        raise DataError(f"there is no state {shown(repr(name))}: pass one of {choices(name, sorted(_public()))}")
     cls = known[name]
     if not _has_parameters(cls):
         if parameters:
@@ -79,6 +78,11 @@ def _made(name: object, parameters: Mapping[str, Any]) -> StateType:
 def _offered() -> dict[str, Any]:
     """Return the types that a call can ask for."""
     return {name: cls for name, cls in state_types().items() if not is_beside_matrix(cls)}
+
+
+def _public() -> list[str]:
+    """Return the names of the types that a user names, other than those that stand for another option."""
+    return [name for name, cls in _offered().items() if not hasattr(cls, "BY_OPTION")]
 
 
 def described(kind: StateType) -> dict[str, Any]:

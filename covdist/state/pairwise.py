@@ -56,6 +56,7 @@ class Pairwise(_PairwiseFields):
 
     __slots__ = ()
     name = "pairwise"
+    BY_OPTION = True
     sides = 1
     ordered = False
     FIELDS: ClassVar[Fields] = _pair_fields(1)
@@ -120,6 +121,7 @@ class PairwiseCross(_PairwiseCrossFields):
 
     __slots__ = ()
     name = "pairwise cross"
+    BY_OPTION = True
     sides = 2
     ordered = False
     FIELDS: ClassVar[Fields] = _pair_fields(2)
@@ -174,6 +176,7 @@ class PairwiseVariances(_PairwiseVariancesFields):
 
     __slots__ = ()
     name = "pairwise variances"
+    BY_OPTION = True
     sides = 1
     ordered = False
     COUNT = "column_count"

@@ -36,6 +36,7 @@ class Projected:
     directions: int = 256
     seed: int = 0
     name: ClassVar[str] = "projected"
+    BY_OPTION: ClassVar[bool] = True
     sides: ClassVar[int] = 1
     ordered: ClassVar[bool] = False
 

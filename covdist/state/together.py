@@ -26,6 +26,7 @@ class Together:
 
     states: tuple[Any, ...]  # types, each of which sums products of deviations
     name: ClassVar[str] = "together"
+    BY_OPTION: ClassVar[bool] = True
     ordered: ClassVar[bool] = False
 
     def __init__(self, states: Sequence[Named]):

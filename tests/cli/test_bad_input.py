@@ -168,6 +168,7 @@ def test_no_scheduler_file(content, found, log, place):
     ("words", "expected"),
     [
         (["--missing", "foo"], ["'--missing'", "'foo'", *plugins.names("missing")]),
+        (["--missing", "DROPP"], ["'DROPP' is not one of", "'raise'; nearest is 'drop'"]),
         (["--precision", "foo"], ["'--precision'", "'foo'", *PRECISIONS]),
         (["--missing-chunks", "foo"], ["'--missing-chunks'", "'foo'", "raise", "fill"]),
         (["--workers", "0"], ["'--workers'", "0"]),
@@ -183,6 +184,28 @@ def test_no_scheduler_file(content, found, log, place):
 )
 def test_wrong_usage(words, expected, log, place):
     assert says(refused(log.path, place, *words, code=2), *expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "nearest"),
+    [
+        (["--state", "ful"], "'full'"),
+        (["--layer", "fc"], "fc1"),
+        (["--var", "gradiant"], "gradient"),
+        (["--against", "gradiant"], "gradient"),
+    ],
+)
+def test_the_nearest_name_is_said(words, nearest, log, place):
+    assert refused(log.path, place, *words).endswith(f"; nearest is {nearest}")
+
+
+def test_states_that_only_options_stand_for_are_not_offered(log, place):
+    said = refused(log.path, place, "--state", "unheard-of")
+    offered = set(said.partition("pass one of ")[2].strip("'").split("', '"))
+    assert offered == {
+        "both", "both norms", "columnwise", "comoments", "cross", "full", "higher", "lagged", "norms", "sampled",
+        "serial", "signs", "variances",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("words", [["run", "log"], ["fold"]], ids=["no output", "unknown command"])

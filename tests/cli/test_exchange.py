@@ -116,6 +116,7 @@ def test_wrong_words(result, several, tmp_path):
     assert "fid takes count, dim, found --rows 3" in sentence("import", "x", "--as", "fid", "--rows", 3, *out, code=2)
     assert "can be written, not read" in sentence("import", "x", "--as", "quip", *out)
     assert "there is no layer 'fc2'" in sentence("export", several, "--as", "fid", "--layer", "fc2", *out)
+    assert "; nearest is 'fid'" in sentence("export", several, "--as", "fidd", *out, code=2)
     assert "one state, which has no name" in sentence("export", result, "--as", "fid", "--layer", "fc2", *out)
     assert "epochs is a full state of" in sentence("export", several, "--as", "fid", *out)
     assert "no group group=7" in sentence("export", several, "--as", "fid", "--layer", "ep*", "--sel", "group=7", *out)

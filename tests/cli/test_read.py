@@ -77,6 +77,7 @@ def test_what_is_a_result_itself(tmp_path):
 
 def test_wrong_words(result, several, tmp_path):
     assert "there is no reading 'covv': there are autocorr, " in sentence("read", result, "covv", code=2)
+    assert sentence("read", result, "maen", code=2).endswith("; nearest is mean")
     said = sentence("read", result, "cov", "--dof", "1", code=2)
     assert "cov takes ddof, min_periods, nearest_psd, found --dof 1: " in said
     assert "spectrum takes k, vectors, found none" in sentence("read", result, "spectrum", code=2)

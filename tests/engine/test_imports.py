@@ -23,7 +23,7 @@ ALLOWED = {
     "storage": "errors given kernel",
     "kernel": "errors",
     "numerics": "errors kernel",
-    "state": "errors limits plugins kernel numerics",
+    "state": "errors given limits plugins kernel numerics",
     "engine": "errors limits kernel numerics",
     "logs": "errors limits plugins given storage engine",
     "rows": "errors limits kernel numerics engine logs",

@@ -31,6 +31,7 @@ class Fourier:
     features: int = 256  # of each side: half cosines, half sines
     seed: int = 0
     name: ClassVar[str] = "fourier"
+    BY_OPTION: ClassVar[bool] = True
     sides: ClassVar[int] = 2
     ordered: ClassVar[bool] = False
 

@@ -12,6 +12,7 @@ import xarray as xr
 from covdist.errors import DataError, shown
 from covdist.folding.asking import asked
 from covdist.folding.request import IN_MEMORY, Request, make_request
+from covdist.given import choices
 from covdist.readings.gradients.health.questions import OfActivations, OfGradients
 from covdist.readings.gradients.health.states import check_rows_unasked, health_of_states, states_of
 from covdist.readings.gradients.health.table import HealthTable, labelled_table, shared_groups
@@ -157,7 +158,7 @@ def _in_order(found: Sequence[str], given: Sequence[str] | None) -> list[str]:
     for name in asked_for:
         if name not in found or asked_for.count(name) > 1:
             what = "is named twice" if name in found else "is no layer of the log"
-            raise DataError(f"{shown(name)!r} {what}: pass some of {', '.join(map(shown, found[:20]))}")
+            raise DataError(f"{shown(name)!r} {what}: pass some of {choices(name, found, shown, 20)}")
     return asked_for
 
 
