@@ -19,6 +19,7 @@ from covdist.given import path_of
 from covdist.results.store import free_path, whole
 
 _UNITS = ("D", "h", "m", "s", "ms", "us", "ns")
+_OF_TIMES = {"M": ("units", "calendar"), "m": ("units", "dtype")}  # attributes in which xarray says how it stores them
 _TEXT = np.dtypes.StringDType()
 
 
@@ -70,17 +71,28 @@ def convert(log: xr.DataTree, path: str | os.PathLike[str]) -> None:
 
 
 def _check(log: xr.DataTree) -> None:
-    """Raise DataError for a name or dtype that Zarr does not hold, before anything is written."""
+    """Raise DataError for a name, dtype or attribute that Zarr does not hold, before anything is written."""
     for node in log.subtree:
         for name, each in node.to_dataset(inherit=False).variables.items():
             path = f"{node.path}/{name}".lstrip("/")
-            if "\\" in path:
-                raise DataError(f"{path} has a backslash in its name, which zarr takes for a slash: rename it first.")
+            _check_name(path)
             if (each.dtype.kind in "fV" and not _held(each.dtype)) or not _written(each.dtype):
                 raise DataError(
                     f"{path} has dtype {each.dtype}, which Zarr does not hold: save it as numbers of 64 bits or fewer "
                     "first."
                 )
+            if taken := each.attrs.keys() & _OF_TIMES.get(each.dtype.kind, ()):
+                raise DataError(
+                    f"{path} has the attribute {min(taken)!r}, in which Zarr would hold how its {each.dtype} is stored: "
+                    "rename the attribute first."
+                )
+
+
+def _check_name(path: str) -> None:
+    if "\\" in path:
+        raise DataError(f"{path} has a backslash in its name, which zarr takes for a slash: rename it first.")
+    if "zarr.json" in path.split("/"):
+        raise DataError(f"{path} has the name of the file in which Zarr keeps metadata: rename it first.")
 
 
 def _written(dtype: np.dtype) -> bool:
@@ -101,8 +113,8 @@ def _held(dtype: np.dtype) -> bool:
 def _plain(log: xr.DataTree) -> xr.DataTree:
     """Return the tree without what says how its values were encoded where they came from.
 
-    Arrays of no rows are loaded: of their dask chunks zarr would make chunks of size 0, which are not valid. Texts of
-    NumPy, all of one length, become those of any length: Zarr's specification has no others.
+    Arrays and coordinates of no rows are loaded: of their dask chunks zarr would make chunks of size 0, which are not
+    valid. Texts of NumPy, all of one length, become those of any length: Zarr's specification has no others.
     """
     return log.map_over_datasets(_as_zarr_holds_it)
 
@@ -111,7 +123,7 @@ def _as_zarr_holds_it(node: xr.Dataset) -> xr.Dataset:
     plain = node.drop_encoding()
     texts = {name: each for name, each in plain.variables.items() if each.dtype.kind == "U"}
     plain = plain.assign({name: (each.dims, each.data.astype(_TEXT), each.attrs) for name, each in texts.items()})
-    return plain.assign({name: each.load() for name, each in plain.data_vars.items() if not each.size})
+    return plain.assign({name: each.load() for name, each in plain.variables.items() if not each.size})
 
 
 def _encoding(log: xr.DataTree) -> dict[str, dict[str, dict[str, Any]]]:

@@ -162,6 +162,33 @@ def test_convert_names_that_zarr_would_change(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("path", ["zarr.json/x", "fc1/zarr.json"])
+def test_convert_the_name_of_zarrs_own_file(path, tmp_path):
+    np.savez(tmp_path / "log.npz", **{path: np.ones((3, 2))})
+    said = sentence("convert", tmp_path / "log.npz", tmp_path / "out")
+    assert f"{path} has the name of the file in which Zarr keeps metadata: rename it" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("dtype", "key"), [("M8[s]", "units"), ("M8[ns]", "calendar"), ("m8[s]", "units")])
+def test_convert_times_with_an_attribute_that_says_how_times_are_stored(dtype, key, tmp_path):
+    log = zarr.create_group(tmp_path / "log")
+    times = log.create_array("date", shape=(2,), dtype=dtype, fill_value="NaT")
+    times[:] = np.arange(1, 3).astype(dtype)
+    times.attrs[key] = "days"
+    said = sentence("convert", tmp_path / "log", tmp_path / "out")
+    assert f"date has the attribute {key!r}, in which Zarr would hold how its" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_convert_coordinates_without_rows_beside_layers(tmp_path):
+    log = zarr.create_group(tmp_path / "log")
+    log.create_array("sample", shape=(0,), dtype="i8", dimension_names=["sample"])
+    log.create_array("fc1/x", shape=(1, 2), chunks=(1, 1), dtype="f4", dimension_names=["row", "unit"])[:] = 1
+    output("convert", tmp_path / "log", tmp_path / "out")
+    assert covdist.open_log(tmp_path / "out").coords["sample"].shape == (0,)
+
+
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0,)])
 def test_convert_what_is_empty(shape, tmp_path):
     np.savez(tmp_path / "log.npz", **{"fc1/x": np.zeros(shape), "fc1/step": np.arange(shape[0])})
