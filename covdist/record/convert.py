@@ -83,7 +83,7 @@ def _check(log: xr.DataTree) -> None:
                 )
             if taken := each.attrs.keys() & _OF_TIMES.get(each.dtype.kind, ()):
                 raise DataError(
-                    f"{path} has the attribute {min(taken)!r}, in which Zarr would hold how its {each.dtype} is stored: "
+                    f"{path} has the attribute {min(taken)!r}, in which Zarr would say how {each.dtype} is stored: "
                     "rename the attribute first."
                 )
 
@@ -121,9 +121,14 @@ def _plain(log: xr.DataTree) -> xr.DataTree:
 
 def _as_zarr_holds_it(node: xr.Dataset) -> xr.Dataset:
     plain = node.drop_encoding()
-    texts = {name: each for name, each in plain.variables.items() if each.dtype.kind == "U"}
+    texts = {name: each for name, each in plain.variables.items() if _is_text(each)}
     plain = plain.assign({name: (each.dims, each.data.astype(_TEXT), each.attrs) for name, each in texts.items()})
     return plain.assign({name: each.load() for name, each in plain.variables.items() if not each.size})
+
+
+def _is_text(variable: xr.Variable) -> bool:
+    """Return whether an array is text of NumPy, or of pandas without rows, which xarray would write as float64."""
+    return variable.dtype.kind == "U" or (variable.dtype.kind == "O" and not variable.size)
 
 
 def _encoding(log: xr.DataTree) -> dict[str, dict[str, dict[str, Any]]]:

@@ -177,7 +177,7 @@ def test_convert_times_with_an_attribute_that_says_how_times_are_stored(dtype, k
     times[:] = np.arange(1, 3).astype(dtype)
     times.attrs[key] = "days"
     said = sentence("convert", tmp_path / "log", tmp_path / "out")
-    assert f"date has the attribute {key!r}, in which Zarr would hold how its" in said
+    assert f"date has the attribute {key!r}, in which Zarr would say how" in said
     assert not (tmp_path / "out").exists()
 
 
@@ -187,6 +187,14 @@ def test_convert_coordinates_without_rows_beside_layers(tmp_path):
     log.create_array("fc1/x", shape=(1, 2), chunks=(1, 1), dtype="f4", dimension_names=["row", "unit"])[:] = 1
     output("convert", tmp_path / "log", tmp_path / "out")
     assert covdist.open_log(tmp_path / "out").coords["sample"].shape == (0,)
+
+
+def test_convert_labels_without_rows(tmp_path):
+    log = zarr.create_group(tmp_path / "log")
+    log.create_array("sample", shape=(0,), dtype=np.dtypes.StringDType(), dimension_names=["sample"])
+    log.create_array("x", shape=(0, 2), dtype="f4", dimension_names=["sample", "unit"])
+    output("convert", tmp_path / "log", tmp_path / "out")
+    assert zarr.open_array(tmp_path / "out" / "sample", mode="r").dtype == np.dtypes.StringDType()
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0,)])

@@ -78,6 +78,11 @@ def test_netcdf(tmp_path):
     assert found["fc1/activation"].data.chunksize == (7, 5)
 
 
+def test_characters_without_letters_are_empty_texts(tmp_path):
+    path = made(tmp_path / "x.h5", lambda file: file.create_dataset("kind", data=np.zeros((3, 2, 0), "S1")))
+    assert open_log(path)["kind"].values.tolist() == [["", ""]] * 3
+
+
 def test_netcdf4_library(tmp_path):
     netcdf = pytest.importorskip("netCDF4")
     with netcdf.Dataset(tmp_path / "x.nc", "w") as file:

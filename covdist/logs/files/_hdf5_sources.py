@@ -156,9 +156,15 @@ class TextSource(LibrarySource):
     def values(self, dataset: Any, index: Index) -> np.ndarray:
         raw = np.asarray(dataset[self.cut(index)])
         if self.joined:
-            raw = np.ascontiguousarray(raw).view(f"S{raw.shape[-1]}")[..., 0]
+            raw = _words(raw)
         texts = [text_of(each) for each in raw.ravel()]
         return np.array(texts, TEXT).reshape(raw.shape)
+
+
+def _words(letters: np.ndarray) -> np.ndarray:
+    """Return texts of single characters along the last dim, which may have none."""
+    *shape, length = letters.shape
+    return np.ascontiguousarray(letters).view(f"S{length}")[..., 0] if length else np.zeros(shape, "S1")
 
 
 def opened_file(path: str) -> Any:
