@@ -32,6 +32,7 @@ from covdist.commands.options import (
 )
 from covdist.commands.read import read
 from covdist.commands.report import report
+from covdist.commands.results import loaded
 from covdist.commands.signals import ending_cleanly
 from covdist.commands.update import run_update
 from covdist.errors import CovdistError, shown
@@ -255,10 +256,9 @@ def _computed(client: Client, need: int, small: list[Batch], lazy: dict[str, Mom
 @json_option
 def show(result: str, plot: str | None, as_json: bool) -> None:
     """Print what RESULT holds."""
-    from covdist.results.load import load
     from covdist.results.moments import Moments
 
-    found = load(result)
+    found = loaded(result)
     if plot is not None:
         from covdist.terminal.pictures import write_pictures
 
@@ -274,7 +274,6 @@ def show(result: str, plot: str | None, as_json: bool) -> None:
 def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
     """Add up RESULTS of different rows of the same columns."""
     from covdist.errors import MergeError
-    from covdist.results.load import load
     from covdist.results.moments import Moments
     from covdist.results.saving import save
     from covdist.results.store import free_path
@@ -282,7 +281,7 @@ def merge(results: tuple[str, ...], output: str, as_json: bool) -> None:
     free_path(output)
     total: dict[str, Moments] = {}
     for path in results:
-        found = load(path)
+        found = loaded(path)
         named = {"": found} if isinstance(found, Moments) else found
         if total and named.keys() != total.keys():
             raise MergeError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from covdist.commands.options import Command, json_option, print_json
+from covdist.commands.results import loaded
 
 
 @click.command(cls=Command)
@@ -21,11 +22,10 @@ def compare(a: str, b: str, by: str | None, as_json: bool) -> None:
     The mean shift is in standard deviations, a root mean square over columns; Frechet is the squared distance (FID);
     Δcov is relative to the covariance of A, Δcorr a root mean square; rank is the effective one, of A and of B.
     """
-    from covdist.results.load import load
     from covdist.results.moments import Moments
     from covdist.terminal.comparison import comparison, comparison_table
 
-    first, second = ({"": each} if isinstance(each, Moments) else each for each in (load(a), load(b)))
+    first, second = ({"": each} if isinstance(each, Moments) else each for each in (loaded(a), loaded(b)))
     record = comparison(first, second, by)
     if as_json:
         print_json(record)

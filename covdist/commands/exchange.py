@@ -10,9 +10,9 @@ import click
 
 from covdist import plugins
 from covdist.commands.options import Choice, Command, json_option, print_results
+from covdist.commands.results import loaded
 from covdist.commands.words import call_of, value_of
 from covdist.errors import DataError, shown
-from covdist.given import choices
 
 if TYPE_CHECKING:
     from covdist.results.moments import Moments
@@ -54,11 +54,10 @@ def export(result: str, words: tuple[str, ...], format: str, output: str, layer:
     Further options are those of the format: `--bias '*'` of kronfluence, `--m-x RESULT` of leace.
     """
     options = _options(format, words, ("write", "write_all"), 2)
-    from covdist.results.load import load
     from covdist.results.moments import Moments
     from covdist.results.saving import export as export_states
 
-    found = load(result)
+    found = loaded(result)
     states = _chosen({"": found} if isinstance(found, Moments) else found, layer, result)
     if list(states) == [layer] and hasattr(plugins.find("exports", format), "write"):
         states = {"": states[layer]}  # a layer that is named becomes a file, those of a pattern files in a folder
@@ -99,6 +98,8 @@ def _options(format: str, words: tuple[str, ...], names: tuple[str, ...], given:
 def _chosen(states: Mapping[str, Moments], layer: str, result: str) -> dict[str, Moments]:
     chosen = {path: one for path, one in states.items() if path == layer or fnmatchcase(path, layer)}
     if not chosen:
+        from covdist.given import choices
+
         there = choices(layer, states, shown, 8) if states.keys() != {""} else "one state, which has no name"
         raise DataError(f"there is no layer {layer!r} in {result}: pass a glob, or one of {there}")
     return chosen

@@ -17,7 +17,6 @@ from click.core import ParameterSource
 
 from covdist import plugins
 from covdist.commands.progress import showing_files
-from covdist.given import choices
 
 if TYPE_CHECKING:
     from covdist.results.moments import Moments
@@ -60,6 +59,8 @@ class Choice(click.Choice[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value not in self.choices:
+            from covdist.given import choices
+
             several = "one of " if len(self.choices) > 1 else ""
             self.fail(f"{value!r} is not {several}{choices(value, self.choices)}", param, ctx)
         return super().convert(value, param, ctx)

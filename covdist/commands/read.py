@@ -11,9 +11,9 @@ import click
 
 from covdist import plugins
 from covdist.commands.options import Command, json_option, print_results
+from covdist.commands.results import loaded
 from covdist.commands.words import call_of
 from covdist.errors import DataError, shown
-from covdist.given import choices
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,10 +37,9 @@ def read(result: str, reading: str, words: tuple[str, ...], output: str | None, 
     """
     arguments, options = call_of(reading, _function(reading), words)
     write = None if output is None else _writer(output)
-    from covdist.results.load import load
     from covdist.results.moments import Moments
 
-    found = load(result)
+    found = loaded(result)
     states = {"": found} if isinstance(found, Moments) else found
     values = {path: _read(path, one, reading, arguments, options) for path, one in states.items()}
     if write is not None:
@@ -70,6 +69,8 @@ def _function(name: str) -> Callable[..., Any]:
     try:
         return cast("Callable[..., Any]", plugins.find("readings", name).read)
     except (LookupError, AttributeError):
+        from covdist.given import choices
+
         found = (each for each in plugins.names("readings") if hasattr(plugins.find("readings", each), "read"))
         readings = choices(name, sorted([*found, "mean"]), str)
         raise click.UsageError(f"there is no reading {shown(name)!r}: there are {readings}") from None

@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from covdist.commands.options import print_results
+from covdist.commands.results import telling_logs
 
 if TYPE_CHECKING:
     from covdist.folding.request import Request
@@ -26,7 +27,9 @@ def run_update(
     from covdist.growth.update import updated
 
     asked = {**opening, **selection.asked()}
-    print_results(updated(log, result, fold, partial(_check, result, _given(), asked)), as_json)
+    with telling_logs(result):
+        found = updated(log, result, fold, partial(_check, result, _given(), asked))
+    print_results(found, as_json)
 
 
 def _given() -> dict[str, str]:

@@ -73,6 +73,8 @@ def read(path: str, missing_chunks: str, follow_links: bool) -> Nodes:
     for each in known:
         if each.recognises(path):
             return each.read(path, missing_chunks, follow_links)
+    if not is_url(path) and os.path.isfile(os.path.join(path, "manifest.json")):
+        raise LogError(f"{path} is a job's folder, not a log: `covdist status`, show and report read it.")
     reads = "; ".join([each.READS for each in known] + [each.READS for each in file_formats()])
     if is_url(path):
         raise LogError(f"{path} does not exist, or holds no log: covdist reads {reads}.")

@@ -287,6 +287,25 @@ def test_merge_refuses_what_is_no_result(place, log):
     assert not list(place.iterdir())
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "show {log}", "read {log} cov", "merge {result} {log} -o new", "compare {result} {log}",
+        "export {log} --as npz -o new", "run {result} --update {log}", "run {log} --update {log}",
+    ],
+)  # fmt: skip
+def test_a_log_in_the_place_of_a_result(words, log, tmp_path):
+    covdist.moments(np.eye(3)).save(tmp_path / "r")
+    said = sentence(*words.format(log=log.path, result=tmp_path / "r").split())
+    assert says(said, f"{log.path} is not a covdist result, but a log", f"`covdist run {log.path} -o RESULT`")
+
+
+@pytest.mark.parametrize("command", ["inspect", "health", "plan"])
+def test_a_job_in_the_place_of_a_log(command, log, tmp_path):
+    output("run", log.path, "--job", tmp_path / "job")
+    assert says(sentence(command, tmp_path / "job"), "job is a job's folder, not a log", "`covdist status`")
+
+
 def test_show_refuses_an_unknown_path(tmp_path):
     assert says(sentence("show", tmp_path / "nowhere"), tmp_path / "nowhere", "does not exist")
 
