@@ -101,13 +101,13 @@ class Scatter(_ScatterFields):
     def smallest_eigenvalue(self, ddof: float, min_periods: int) -> float:
         return smallest_of(self.covariance(slice(0, self.columns.width), ddof))
 
-    def spectrum(self, k: int) -> Spectrum:
-        """Return the k leading eigenpairs of the population covariance."""
+    def spectrum(self, k: int, vectors: bool = True) -> Spectrum:
+        """Return the k leading eigenpairs of the population covariance, or their values alone."""
         columns = self.columns
         if columns.weight == 0:
             return unknown(columns.width, k, columns.rows)
         matrix, unit = self.in_one_unit()
-        return spectrum_of(matrix, k, rows=columns.rows, exponent=unit)
+        return spectrum_of(matrix, k, rows=columns.rows, exponent=unit, vectors=vectors)
 
     def eigenvalues(self) -> Eigenvalues:
         """Return those of the population covariance."""

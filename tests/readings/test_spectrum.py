@@ -219,6 +219,15 @@ def test_building_reads_nothing_and_a_pass_reads_once(method, passes, chunks):
     assert max(counted.made.values()) <= times
 
 
+@pytest.mark.parametrize("values", [VALUES, VALUES[:, :1], np.ones((5, 3))], ids=["several", "one column", "constant"])
+def test_without_vectors_none_are_computed_and_numbers_have_the_same_bits(values, monkeypatch):
+    m = covdist.moments(values)
+    expected = m.spectrum(values.shape[1]).drop_vars("eigenvector")
+    monkeypatch.setattr("covdist.numerics.eigen._largest_vectors", None)
+    assert m.spectrum(values.shape[1], vectors=False).identical(expected)
+    assert m.effective_rank() > 0 or values.std() == 0
+
+
 def test_dual_without_vectors_reads_once():
     counted = Counted(VALUES, 40, 13)
     covdist.spectrum(counted.array, K, method="dual", vectors=False).compute(scheduler="synchronous")

@@ -33,7 +33,7 @@ class Eigenvalues(NamedTuple):
         """Decompose a matrix, which is overwritten."""
         if not np.isfinite(matrix).all():
             return cls(np.full(len(matrix), np.nan), unit)
-        values, _ = decompose(matrix, 1)
+        values, _ = decompose(matrix, 0)
         return cls(np.where(values > len(values) * _EPS * values[0], values, 0.0), unit)
 
     def rankme(self) -> float:

@@ -171,7 +171,7 @@ def read(moments: Moments, k: int, vectors: bool = True) -> xr.Dataset:
             f"{ways_to_fold('spectrum', layout)}"
         )
     _check_count(k, layout.axes[0].size)
-    found = fields(moments.deferred.map_groups(methodcaller("spectrum", k)), layout.axes[0], k, vectors)
+    found = fields(moments.deferred.map_groups(methodcaller("spectrum", k, vectors)), layout.axes[0], k, vectors)
     found.attrs |= {"method": "exact", "reason": "the state holds the full matrix"}
     return found
 

@@ -159,8 +159,8 @@ class Norms(_NormsFields):
     def smallest_eigenvalue(self, ddof: float, min_periods: int) -> float:
         return self.scatter().smallest_eigenvalue(ddof, min_periods)
 
-    def spectrum(self, k: int) -> Spectrum:
-        return self.scatter().spectrum(k)
+    def spectrum(self, k: int, vectors: bool = True) -> Spectrum:
+        return self.scatter().spectrum(k, vectors)
 
     def eigenvalues(self) -> Eigenvalues:
         return self.scatter().eigenvalues()
