@@ -288,6 +288,7 @@ def test_hooks_end_in_the_same_sentence(disk):
 
     model = torch.nn.Linear(1000, 1000)
     rec = Recorder("log", chunk_bytes=2000)
+    fill(disk, 100_000)
     with watch(model, rec, what=("input",)) as hooks:
 
         def train(steps: int) -> None:
