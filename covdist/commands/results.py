@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -36,9 +38,17 @@ def telling_logs(path: str) -> Iterator[None]:
 
 
 def _is_log(path: str) -> bool:
+    """Return whether there is a log, and not what is left of a result."""
     from covdist.logs.opening import log_nodes
 
     try:
-        return bool(log_nodes(path))
+        return bool(log_nodes(path)) and not _is_damaged(Path(path, "zarr.json"))
     except CovdistError:
         return False
+
+
+def _is_damaged(metadata: Path) -> bool:
+    try:
+        return metadata.is_file() and not json.loads(metadata.read_bytes())
+    except ValueError:
+        return True

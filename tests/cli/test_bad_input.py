@@ -330,3 +330,12 @@ def test_debug_shows_the_traceback(place):
 
 def test_version():
     assert covdist.__version__ in output("--version")
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda _: b"", lambda _: b"[]"])
+def test_a_damaged_result_is_not_called_a_log(tmp_path, damage):
+    result = tmp_path / "result.zarr"
+    covdist.moments(np.eye(4)).save(result)
+    metadata = result / "zarr.json"
+    metadata.write_bytes(damage(metadata.read_bytes()))
+    assert "a log" not in sentence("show", result)
