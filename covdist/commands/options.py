@@ -21,6 +21,10 @@ from covdist.commands.progress import showing_files
 if TYPE_CHECKING:
     from covdist.results.moments import Moments
 
+    _Words = click.Choice[str]
+else:
+    _Words = click.Choice  # takes no type before click 8.2
+
 
 def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that open a log and choose arrays of it, and pass them on as ``opening`` and ``selection``."""
@@ -54,7 +58,7 @@ class WholeNumber(click.IntRange):
     name = "integer"
 
 
-class Choice(click.Choice[str]):
+class Choice(_Words):
     """A word of several, of which the nearest to another word is said."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
