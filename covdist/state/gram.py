@@ -49,12 +49,12 @@ class Gram(NamedTuple):
         lowered = np.ldexp(low.triangle, shift) if shift else low.triangle
         return Gram(self.rows, columns, exponent, high.triangle + lowered)
 
-    def spectrum(self, k: int) -> Spectrum:
-        """Return the k leading eigenpairs of the covariance; the vectors are those of the rows."""
+    def spectrum(self, k: int, vectors: bool = True) -> Spectrum:
+        """Return the k leading eigenpairs of the covariance, or their values; the vectors are those of the rows."""
         matrix = triangle.unpack(self.triangle, self.rows)
         matrix /= self.rows
         exponent = 0 if self.exponent == NO_EXPONENT else self.exponent
-        return spectrum_of(matrix, k, rows=self.rows, exponent=exponent, size=self.columns)
+        return spectrum_of(matrix, k, rows=self.rows, exponent=exponent, size=self.columns, vectors=vectors)
 
 
 class GramAccumulator:

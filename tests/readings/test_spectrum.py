@@ -223,7 +223,10 @@ def test_building_reads_nothing_and_a_pass_reads_once(method, passes, chunks):
 def test_without_vectors_none_are_computed_and_numbers_have_the_same_bits(values, monkeypatch):
     m = covdist.moments(values)
     expected = m.spectrum(values.shape[1]).drop_vars("eigenvector")
+    k, dual = min(values.shape), {"method": "dual"}
+    expected_dual = covdist.spectrum(values, k, **dual).drop_vars("eigenvector")
     monkeypatch.setattr("covdist.numerics.eigen._largest_vectors", None)
+    assert covdist.spectrum(values, k, vectors=False, **dual).identical(expected_dual)
     assert m.spectrum(values.shape[1], vectors=False).identical(expected)
     assert m.effective_rank() > 0 or values.std() == 0
 

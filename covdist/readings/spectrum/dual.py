@@ -34,7 +34,7 @@ def dual_spectrum(
     check_room(once.plan)
     accumulator = partial(GramAccumulator, rows, refuse)
     gram = once.tree(once.key("gram", rows, refuse), accumulator, function=fold_columns)
-    spectrum = apply(partial(Gram.spectrum, k=k), gram)
+    spectrum = apply(partial(Gram.spectrum, k=k, vectors=vectors), gram)
     found = fields(Deferred((spectrum,), (side.axis.size,)), side.axis, k, False)
     if vectors:
         name = f"eigenvectors-{tokenize(spectrum.key)}"
